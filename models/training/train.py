@@ -1,0 +1,153 @@
+"""Train a compact spiking network on CIFAR-10, quantisation-aware, on CPU or GPU.
+
+    python models/training/train.py --data PATH --out runs/vgg7
+
+The loss is the mean over timesteps of the cross-entropy of the running-mean output (DT-SNN, DAC 2023).
+Training goes through stages of growing T (``--stages 1:12,2:18,4:5``: timesteps:epochs) under one one-cycle
+learning rate. 5,000 images are held out of the training set for validation; the last epoch is taken, so
+nothing is selected on validation or test images. A checkpoint is written after every epoch, and the same
+command resumes from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import cifar10
+from snn import SpikingVGG, running_mean
+
+PLAN: list[int | str] = [32, "M", 64, 64, "M", 128, 128, "M", 128]
+VALIDATION_IMAGES = 5000
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Random crop after padding by 4, and random horizontal flip, for uint8 ``[B, 3, H, W]``."""
+    batch, _, height, width = images.shape
+    padded = F.pad(images, (4, 4, 4, 4))
+    rows = torch.randint(0, 9, (batch, 1), generator=generator) + torch.arange(height)
+    cols = torch.randint(0, 9, (batch, 1), generator=generator) + torch.arange(width)
+    flip = torch.rand(batch, generator=generator) < 0.5
+    cols = torch.where(flip[:, None], cols.flip(1), cols)
+    index = torch.arange(batch)
+    return padded[index[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
+
+
+def one_cycle(progress: float, peak: float, warm: float = 0.2) -> float:
+    """Learning rate: linear warm-up, then cosine to zero."""
+    if progress < warm:
+        return peak * (0.04 + 0.96 * progress / warm)
+    return peak * 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm)))
+
+
+@torch.no_grad()
+def evaluate(network: SpikingVGG, split: cifar10.Split, timesteps: int, device: torch.device) -> list[float]:
+    """Accuracy of the running mean after each timestep."""
+    network.eval()
+    right = torch.zeros(timesteps)
+    for start in range(0, len(split.labels), 250):
+        images = torch.from_numpy(split.images[start : start + 250]).to(device).float() / 255
+        labels = torch.from_numpy(split.labels[start : start + 250]).to(device)
+        predicted = running_mean(network(images, timesteps)).argmax(-1)
+        right += (predicted == labels).sum(1).cpu()
+    return [round(float(r), 6) for r in right / len(split.labels)]
+
+
+def save(path: Path, state: dict) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", required=True, help="cifar10.npz, its folder, or cifar-10-batches-bin")
+    parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint and log")
+    parser.add_argument("--stages", default="1:12,2:18,4:5", help="timesteps:epochs, in order")
+    parser.add_argument("--lr", type=float, default=0.1)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--weight-decay", type=float, default=5e-4)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--weight-bits", type=int, default=8)
+    parser.add_argument("--float-epochs", type=int, default=2, help="last epochs without bfloat16")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile (faster on CPU)")
+    parser.add_argument("--threads", type=int, default=0)
+    args = parser.parse_args()
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    train, val = cifar10.hold_out(cifar10.load(args.data, "train"), VALIDATION_IMAGES, args.seed)
+    stages = [tuple(int(n) for n in s.split(":")) for s in args.stages.split(",")]
+    schedule = [timesteps for timesteps, epochs in stages for _ in range(epochs)]
+
+    network = SpikingVGG(PLAN, weight_bits=args.weight_bits).to(device).to(memory_format=torch.channels_last)
+    decay = [p for p in network.parameters() if p.dim() > 1]
+    plain = [p for p in network.parameters() if p.dim() <= 1]
+    optimiser = torch.optim.SGD(
+        [{"params": decay, "weight_decay": args.weight_decay}, {"params": plain}],
+        lr=args.lr, momentum=0.9, nesterov=True,
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    checkpoint, start, log = args.out / "checkpoint.pt", 0, []
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        start, log = state["epoch"], json.loads(state["log"])
+        print(f"resuming after epoch {start}", flush=True)
+    model = torch.compile(network) if args.compile else network
+
+    images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
+    steps = len(labels) // args.batch
+    for epoch in range(start, len(schedule)):
+        began, timesteps = time.time(), schedule[epoch]
+        # The order and the augmentation depend on (seed, epoch) alone, so a resumed run sees the same batches.
+        generator = torch.Generator().manual_seed(args.seed * 100_003 + epoch)
+        order = torch.randperm(len(labels), generator=generator)
+        half = epoch < len(schedule) - args.float_epochs
+        total = 0.0
+        network.train()
+        for step in range(steps):
+            lr = one_cycle((epoch + step / steps) / len(schedule), args.lr)
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+            pick = order[step * args.batch : (step + 1) * args.batch]
+            x = augment(images[pick], generator).to(device).float() / 255
+            x = x.contiguous(memory_format=torch.channels_last)
+            y = labels[pick].to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                outputs = model(x, timesteps)
+            means = running_mean(outputs.float())
+            loss = F.cross_entropy(means.flatten(0, 1), y.repeat(timesteps))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total += loss.item()
+            if not np.isfinite(total):
+                raise SystemExit("the loss is not finite")
+        row = {"epoch": epoch + 1, "timesteps": timesteps, "loss": round(total / steps, 4)}
+        if epoch % 3 == 2 or epoch >= len(schedule) - 3:
+            row["validation_accuracy"] = evaluate(network, val, 4, device)
+        row["seconds"] = round(time.time() - began, 1)
+        log.append(row)
+        print(json.dumps(row), flush=True)
+        save(checkpoint, {
+            "network": network.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1,
+            "log": json.dumps(log), "arguments": json.dumps({k: str(v) for k, v in vars(args).items()}),
+            "plan": json.dumps(PLAN),
+        })
+
+
+if __name__ == "__main__":
+    main()
