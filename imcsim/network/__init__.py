@@ -1,0 +1,28 @@
+"""Networks: the layer graph, its rules, and the bundle that keeps it in files."""
+
+from imcsim.network.bundle import check, fingerprint, load, names, save
+from imcsim.network.describe import describe
+from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.sizes import shapes
+from imcsim.network.validate import problems, validate
+
+__all__ = [
+    "INPUT",
+    "LIF",
+    "Add",
+    "Conv2d",
+    "Flatten",
+    "Linear",
+    "Network",
+    "Node",
+    "Pool2d",
+    "check",
+    "describe",
+    "fingerprint",
+    "load",
+    "names",
+    "problems",
+    "save",
+    "shapes",
+    "validate",
+]

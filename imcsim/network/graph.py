@@ -1,16 +1,17 @@
 """The layer graph: what a trained spiking network is, before any hardware is chosen.
 
-A node reads the outputs of the nodes it names in `inputs`; the name ``input`` stands for the image. Weights are
-integers; the real weight of output channel c is ``scale[c] * weight[c]``.
+A node reads the outputs of the nodes it names in `inputs`; the name ``input`` stands for the image. Weights
+are integers; the real weight of output channel c is ``scale[c] * weight[c]``.
 
 Currents and values, for a node n at timestep t:
 
-- `Conv2d`, `Linear`: ``I = scale * sum(weight * x) + bias`` (batch norm is already folded in).
-- `Add`: the sum of its inputs. Currents are added before the neuron; a spike train that enters an `Add` directly
-  (identity shortcut) counts as a current of ``scale`` for each spike.
+- `Conv2d`, `Linear`: ``I = scale * sum(weight * x) + bias`` (batch norm is already folded in). For the image,
+  ``x = input_scale * pixel``; a `Linear` that reads the image sees it flattened. Padding is zeros.
+- `Add`: the sum of its inputs. Currents are added before the neuron; a spike train that enters an `Add`
+  directly (identity shortcut) counts as a current of ``scale`` for each spike.
 - `LIF`: ``u = leak * u + I``; a spike when ``u >= threshold``; then ``u = 0`` (``hard``) or
   ``u = u - threshold`` (``soft``).
-- `Pool2d`: average or maximum over windows of spikes.
+- `Pool2d`: average or maximum over windows of spikes; rows and columns that fill no window are left out.
 - `Flatten`: channels, rows, columns, in that order.
 """
 
@@ -97,12 +98,27 @@ class Add:
 
 Node = Conv2d | Linear | LIF | Pool2d | Flatten | Add
 
+KINDS: Mapping[str, type[Node]] = {
+    "conv2d": Conv2d,
+    "linear": Linear,
+    "lif": LIF,
+    "pool2d": Pool2d,
+    "flatten": Flatten,
+    "add": Add,
+}
+"""What each type of node is called in files and tables."""
+
+
+def kind(node: Node) -> str:
+    """The name of the type of `node`: ``conv2d``, ``linear``, ``lif``, ``pool2d``, ``flatten`` or ``add``."""
+    return type(node).__name__.lower()
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """A trained network. `nodes` are in topological order; the last one gives the class outputs (no LIF).
 
-    `input_shape` is ``(C, H, W)``; pixels are unsigned integers of `input_bits` bits worth `input_scale` each.
+    `input_shape` is ``(C, H, W)``; pixels are unsigned integers of `input_bits` bits, worth `input_scale`.
     `timesteps` is the T it was trained for. `provenance` says where the weights come from.
     """
 

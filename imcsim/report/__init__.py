@@ -1,0 +1,1 @@
+"""Tables, figures and files made from result documents. Nothing physical is computed here."""

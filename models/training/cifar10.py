@@ -27,6 +27,13 @@ class Split:
     labels: np.ndarray
 
 
+def layout(path: str | Path) -> str:
+    """Which copy of the pixels lies at `path`: a packed one is JPEG, hence slightly lossy."""
+    path = Path(path)
+    packed = (path / "cifar10.npz").exists() if path.is_dir() else path.suffix == ".npz"
+    return "JPEG copy" if packed else "original binary version"
+
+
 def load(path: str | Path, split: str) -> Split:
     """Return the ``train`` or ``test`` split found at `path`."""
     path = Path(path)

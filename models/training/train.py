@@ -14,17 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from pathlib import Path
 
+import cifar10
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
-import cifar10
 from snn import SpikingVGG, running_mean
+from torch import Tensor
 
 PLAN: list[int | str] = [32, "M", 64, 64, "M", 128, 128, "M", 128]
 VALIDATION_IMAGES = 5000
@@ -65,7 +63,7 @@ def evaluate(network: SpikingVGG, split: cifar10.Split, timesteps: int, device: 
 def save(path: Path, state: dict) -> None:
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def main() -> None:
@@ -96,7 +94,9 @@ def main() -> None:
     plain = [p for p in network.parameters() if p.dim() <= 1]
     optimiser = torch.optim.SGD(
         [{"params": decay, "weight_decay": args.weight_decay}, {"params": plain}],
-        lr=args.lr, momentum=0.9, nesterov=True,
+        lr=args.lr,
+        momentum=0.9,
+        nesterov=True,
     )
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint, start, log = args.out / "checkpoint.pt", 0, []
@@ -112,7 +112,7 @@ def main() -> None:
     steps = len(labels) // args.batch
     for epoch in range(start, len(schedule)):
         began, timesteps = time.time(), schedule[epoch]
-        # The order and the augmentation depend on (seed, epoch) alone, so a resumed run sees the same batches.
+        # Order and augmentation depend on (seed, epoch) alone, so a resumed run sees the same batches.
         generator = torch.Generator().manual_seed(args.seed * 100_003 + epoch)
         order = torch.randperm(len(labels), generator=generator)
         half = epoch < len(schedule) - args.float_epochs
@@ -142,11 +142,17 @@ def main() -> None:
         row["seconds"] = round(time.time() - began, 1)
         log.append(row)
         print(json.dumps(row), flush=True)
-        save(checkpoint, {
-            "network": network.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1,
-            "log": json.dumps(log), "arguments": json.dumps({k: str(v) for k, v in vars(args).items()}),
-            "plan": json.dumps(PLAN),
-        })
+        save(
+            checkpoint,
+            {
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "epoch": epoch + 1,
+                "log": json.dumps(log),
+                "arguments": json.dumps({k: str(v) for k, v in vars(args).items()}),
+                "plan": json.dumps(PLAN),
+            },
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,8 @@
+"""``python -m imcsim`` is the command ``imcsim``."""
+
+import sys
+
+from imcsim.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""Names of alternatives that several floors share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Encoding = Literal["offset", "differential", "twos_complement"]
+"""How a signed weight is held in cells; see network.cells."""
+
+RowOrder = Literal["im2col", "kernel_position"]
+"""How a layer's rows are laid over crossbars; see network.rows."""
+
+FullScale = Literal["ideal", "calibrated"]
+"""What the ADC's range covers; see functional.numerics."""
+
+Rule = Literal["entropy", "max_softmax", "margin"]
+Accumulation = Literal["mean", "sum"]
+"""How the checker combines timesteps; see functional.checker."""

@@ -1,0 +1,266 @@
+"""Play images through a program: values and activity, no time and no energy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional import kernels
+from imcsim.functional.program import (
+    IDEAL_ADC_MAX,
+    CrossbarLayer,
+    FlattenLayer,
+    NeuronLayer,
+    PoolLayer,
+    Program,
+)
+from imcsim.network.graph import INPUT
+
+CHUNK_IMAGES = 16
+"""Images that go through a layer together: its cells stay in cache, and progress and Ctrl-C come between chunks."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """What the inputs did. Counts are int64 ``[images, timesteps, layers]``.
+
+    active_rows: wordlines driven, over all windows and input bits, once for each block that is read.
+    active_levels: the levels of all cells on those rows, summed. active_reads: block reads with a row active.
+    spikes: spikes that left each LIF layer. outputs: class outputs int64 ``[images, timesteps, classes]`` of each
+    timestep alone, in 2**-fraction_bits. A layer that reads the image does the same at every timestep.
+    """
+
+    layers: tuple[str, ...]
+    neuron_layers: tuple[str, ...]
+    active_rows: NDArray[np.int64]
+    active_levels: NDArray[np.int64]
+    active_reads: NDArray[np.int64]
+    spikes: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    recorded: dict[str, NDArray[Any]]
+
+    @property
+    def images(self) -> int:
+        return int(self.outputs.shape[0])
+
+    @property
+    def timesteps(self) -> int:
+        return int(self.outputs.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Converters:
+    """ADC steps: `shift` int64 ``[slices]`` for each crossbar layer, and the largest code."""
+
+    shift: dict[str, NDArray[np.int64]]
+    largest_code: int
+
+
+def ideal_converters(program: Program) -> Converters:
+    """Converters that cover the largest possible sum, at the program's ADC bits or exactly."""
+    bits = program.numerics.adc_bits
+    if bits is None:
+        return Converters({la.name: np.zeros(len(la.factor), np.int64) for la in program.crossbar_layers}, IDEAL_ADC_MAX)
+    largest = (1 << bits) - 1
+    shift = {}
+    for layer in program.crossbar_layers:
+        bound = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
+        shift[layer.name] = np.full(len(layer.factor), step_shift(bound, largest), np.int64)
+    return Converters(shift, largest)
+
+
+def step_shift(full_scale: int, largest_code: int) -> int:
+    """The smallest power of two step with which `largest_code` steps cover `full_scale`."""
+    shift = 0
+    while largest_code << shift < full_scale:
+        shift += 1
+    return shift
+
+
+def calibrated_converters(
+    program: Program, images: NDArray[np.uint8], timesteps: int, workers: int | None = None
+) -> Converters:
+    """Steps that cover the program's percentile of the column sums that `images` produce with exact conversion.
+
+    The scale of a layer is set for each slice, from all reads with a row active.
+    """
+    bits = program.numerics.adc_bits
+    if bits is None or program.numerics.full_scale == "ideal":
+        return ideal_converters(program)
+    names = {layer.source for layer in program.crossbar_layers}
+    exact = Converters({la.name: np.zeros(len(la.factor), np.int64) for la in program.crossbar_layers}, IDEAL_ADC_MAX)
+    recorded = run(program, images, timesteps, exact, workers=workers, record=names).recorded
+    largest = (1 << bits) - 1
+    shift = {}
+    for layer in program.crossbar_layers:
+        bound = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
+        histogram = np.zeros((len(layer.factor), bound + 1), np.int64)
+        inputs = recorded[layer.source]
+        kernels.column_sum_histogram(
+            inputs.reshape(-1, *inputs.shape[2:]), layer.planes, *_segments(layer), layer.levels,
+            len(layer.factor), layer.stride, layer.padding, layer.out_shape[:2], histogram,
+        )  # fmt: skip
+        shift[layer.name] = np.array(
+            [step_shift(_percentile(row, program.numerics.percentile), largest) for row in histogram], np.int64
+        )
+    return Converters(shift, largest)
+
+
+def _percentile(histogram: NDArray[np.int64], percent: float) -> int:
+    """The smallest sum that is not exceeded by `percent` per cent of the reads."""
+    cumulative = np.cumsum(histogram)
+    if cumulative[-1] == 0:
+        return 0
+    return int(np.searchsorted(cumulative, np.ceil(cumulative[-1] * percent / 100.0)))
+
+
+def _segments(layer: CrossbarLayer) -> tuple[NDArray[np.int32], ...]:
+    at = layer.layout
+    return at.ky, at.kx, at.first, at.last, at.row, at.block
+
+
+def run(
+    program: Program,
+    images: NDArray[np.uint8],
+    timesteps: int,
+    converters: Converters,
+    *,
+    workers: int | None = None,
+    record: set[str] | frozenset[str] = frozenset(),
+    progress: Progress | None = None,
+    stage: str = "spikes",
+) -> Activity:
+    """Play images uint8 ``[N, C, H, W]`` for `timesteps` timesteps.
+
+    `record` names nodes whose values are kept (``[N, T, H, W, C]``; ``input`` included); memory grows with them.
+    The result does not depend on `workers`.
+    """
+    layers = program.crossbar_layers
+    neurons = program.neuron_layers
+    total = len(images)
+    activity = Activity(
+        layers=tuple(la.name for la in layers),
+        neuron_layers=tuple(la.name for la in neurons),
+        active_rows=np.zeros((total, timesteps, len(layers)), np.int64),
+        active_levels=np.zeros((total, timesteps, len(layers)), np.int64),
+        active_reads=np.zeros((total, timesteps, len(layers)), np.int64),
+        spikes=np.zeros((total, timesteps, len(neurons)), np.int64),
+        outputs=np.zeros((total, timesteps, program.classes), np.int64),
+        recorded={},
+    )
+    pieces: dict[int, dict[str, NDArray[Any]]] = {}
+
+    def play(start: int) -> int:
+        stop = min(start + CHUNK_IMAGES, total)
+        pieces[start] = _chunk(program, images[start:stop], timesteps, converters, activity, slice(start, stop), record)
+        return stop - start
+
+    starts = range(0, total, CHUNK_IMAGES)
+    done = 0
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+        jobs = [pool.submit(play, start) for start in starts]
+        try:
+            for job in as_completed(jobs):
+                done += job.result()
+                if progress is not None:
+                    progress(stage, done, total)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for name in record:
+        activity.recorded[name] = np.concatenate([pieces[start][name] for start in starts])
+    return activity
+
+
+def _chunk(
+    program: Program,
+    images: NDArray[np.uint8],
+    timesteps: int,
+    converters: Converters,
+    activity: Activity,
+    at: slice,
+    record: set[str] | frozenset[str],
+) -> dict[str, NDArray[Any]]:
+    """Run one chunk of images through every step; values are ``[n, T or 1, H, W, C]``."""
+    values: dict[str, NDArray[Any]] = {INPUT: np.ascontiguousarray(images.transpose(0, 2, 3, 1))[:, None]}
+    count = len(images)
+    crossbar_index = neuron_index = 0
+    for step in program.steps:
+        source = values.get(step.source)
+        if isinstance(step, CrossbarLayer):
+            assert source is not None
+            out, counts = _crossbar(step, source, converters)
+            values[step.name] = out
+            for k, target in enumerate((activity.active_rows, activity.active_levels, activity.active_reads)):
+                target[at, :, crossbar_index] = counts[:, :, k]
+            crossbar_index += 1
+        elif isinstance(step, NeuronLayer):
+            current = _current(step, values)
+            shape = (count, timesteps, *current.shape[2:])
+            spikes = np.empty(shape, np.uint8)
+            counts = np.empty((count, timesteps), np.int64)
+            kernels.lif(
+                current.reshape(*current.shape[:2], -1, shape[-1]), step.left, step.right, step.bias,
+                step.threshold, step.leak, step.hard, step.limit,
+                spikes.reshape(count, timesteps, -1, shape[-1]), counts,
+            )  # fmt: skip
+            values[step.name] = spikes
+            activity.spikes[at, :, neuron_index] = counts
+            neuron_index += 1
+        elif isinstance(step, PoolLayer):
+            assert source is not None
+            out = np.empty((*source.shape[:2], *step.out_shape), np.uint8)
+            kernels.pool(_flat(source), step.size, step.stride, step.average, _flat(out))
+            values[step.name] = out
+        else:
+            assert isinstance(step, FlattenLayer)
+            assert source is not None
+            # Flatten runs over channels first, as in the frameworks that train.
+            values[step.name] = np.ascontiguousarray(source.transpose(0, 1, 4, 2, 3)).reshape(
+                *source.shape[:2], 1, 1, -1
+            )
+    sums = values[program.output].reshape(count, -1, program.classes).astype(np.int64)
+    activity.outputs[at] = ((sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right) + (
+        program.out_bias
+    )
+    return {name: np.broadcast_to(values[name], (count, timesteps, *values[name].shape[2:])) for name in record}
+
+
+def _flat(values: NDArray[Any]) -> NDArray[Any]:
+    """Images and timesteps as one axis."""
+    return values.reshape(-1, *values.shape[2:])
+
+
+def _crossbar(
+    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    inputs = _flat(source)
+    out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)
+    counts = np.empty((len(inputs), 3), np.int64)
+    sums = np.empty(layer.levels.shape[1], layer.levels.dtype)
+    kernels.crossbar_reads(
+        inputs, layer.planes, *_segments(layer), layer.levels, layer.level_sum, layer.factor, layer.offset,
+        converters.shift[layer.name], converters.largest_code, layer.stride, layer.padding, sums, out, counts,
+    )  # fmt: skip
+    return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)
+
+
+def _current(step: NeuronLayer, values: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """The neuron's current: a layer's sums, or aligned branches of a residual addition."""
+    if not step.branches:
+        return values[step.source]
+    total: Any = 0
+    for branch in step.branches:
+        aligned = values[branch.source].astype(np.int64) * branch.multiplier + (
+            (np.int64(1) << branch.right) >> 1
+        )
+        total = total + (aligned >> branch.right)
+    return np.ascontiguousarray(total)

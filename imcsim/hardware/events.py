@@ -1,0 +1,78 @@
+"""What can happen on the chip: the vocabulary of the ledger.
+
+The engine and the activity count events, as integers, by layer and timestep. Components say what an event costs them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """One kind of happening. Events that end in ``_bits`` count bits moved; the others count occurrences."""
+
+    IMAGE_BITS = "image_bits"
+    """Image bits brought onto the chip, once for each inference."""
+    GLOBAL_BUFFER_WRITE_BITS = "global_buffer_write_bits"
+    GLOBAL_BUFFER_READ_BITS = "global_buffer_read_bits"
+    FLIT_HOPS = "flit_hops"
+    """Flits times routers passed."""
+    TILE_BUFFER_WRITE_BITS = "tile_buffer_write_bits"
+    TILE_BUFFER_READ_BITS = "tile_buffer_read_bits"
+    HTREE_BITS = "htree_bits"
+    """Bits on the tree between tile buffer and PEs: inputs going out, partial sums coming back."""
+    PE_BUFFER_WRITE_BITS = "pe_buffer_write_bits"
+    PE_BUFFER_READ_BITS = "pe_buffer_read_bits"
+    INPUT_REGISTER_BITS = "input_register_bits"
+    """Wordline bits latched, in every crossbar that reads them."""
+    PE_CYCLES = "pe_cycles"
+    """One output position processed by one PE (SpikeSim's unit of energy)."""
+    PE_PHASES = "pe_phases"
+    """One column-mux setting of one PE cycle."""
+    CROSSBAR_READS = "crossbar_reads"
+    """One crossbar read with one input bit a row."""
+    CROSSBAR_PHASES = "crossbar_phases"
+    """One crossbar driven for one column-mux setting: the reads of a chip without sample-and-hold."""
+    ACTIVE_WORDLINES = "active_wordlines"
+    """Wordlines driven high, in every crossbar that holds the row."""
+    ACTIVE_CELLS = "active_cells"
+    """Programmed cells on driven wordlines."""
+    ACTIVE_LEVELS = "active_levels"
+    """The levels of those cells, summed."""
+    CONVERSIONS = "conversions"
+    SHIFT_ADDS = "shift_adds"
+    PARTIAL_SUM_ADDS = "partial_sum_adds"
+    """Additions of the partial sums of row blocks, and of the encoding's offset."""
+    LIF_UPDATES = "lif_updates"
+    MEMBRANE_READ_BITS = "membrane_read_bits"
+    MEMBRANE_WRITE_BITS = "membrane_write_bits"
+    CURRENT_WRITE_BITS = "current_write_bits"
+    """Encoder currents stored for later timesteps (encoder ``keep``)."""
+    CURRENT_READ_BITS = "current_read_bits"
+    OUTPUT_REGISTER_BITS = "output_register_bits"
+    POOL_OPERATIONS = "pool_operations"
+    RESIDUAL_ADDS = "residual_adds"
+    ACCUMULATOR_MULTIPLIES = "accumulator_multiplies"
+    ACCUMULATOR_ADDS = "accumulator_adds"
+    CHECKER_COMPARES = "checker_compares"
+    CHECKER_ADDS = "checker_adds"
+    CHECKER_MULTIPLIES = "checker_multiplies"
+    CHECKER_EXP_LOOKUPS = "checker_exp_lookups"
+    CHECKER_LOG_LOOKUPS = "checker_log_lookups"
+    POWERED_CYCLES = "powered_cycles"
+    """Clock cycles during which the chip is powered for this image."""
+    SPIKES = "spikes"
+    """Spikes that left the layer's neurons. Costs nothing by itself; kept for analysis."""
+    SYNAPTIC_OPERATIONS = "synaptic_operations"
+    """Active input rows times output channels. Costs nothing by itself; kept for analysis."""
+
+
+CHECKER_EVENTS = frozenset(
+    {
+        Event.CHECKER_COMPARES,
+        Event.CHECKER_ADDS,
+        Event.CHECKER_MULTIPLIES,
+        Event.CHECKER_EXP_LOOKUPS,
+        Event.CHECKER_LOG_LOOKUPS,
+    }
+)

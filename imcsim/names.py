@@ -1,0 +1,46 @@
+"""What error messages have in common: guesses at misspelt names, and values shown briefly."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+_LONGEST_WORD = 100
+_LONGEST_SHOWN = 60
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The name in `known` that looks most like `word`, or None where none is close.
+
+    Upper and lower case, ``-`` and ``_`` count as the same. Words of more than 100 characters get no guess.
+    """
+    if len(word) > _LONGEST_WORD:
+        return None
+    by_plain = {_plain(name): name for name in sorted(known)}
+    close = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=0.6)
+    return by_plain[close[0]] if close else None
+
+
+def shown(value: Any) -> str:
+    """`value`, as read from a file, in one short line of plain words."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return "the text " + repr(
+                value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "..."
+            )
+        case dict():
+            return "a section"
+        case list():
+            return "a list of one entry" if len(value) == 1 else f"a list of {len(value)} entries"
+        case _:
+            text = " ".join(repr(value).split())
+            return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
+
+
+def _plain(word: str) -> str:
+    return word.casefold().replace("-", "_")

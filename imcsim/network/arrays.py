@@ -1,0 +1,180 @@
+"""Arrays in ``.npz`` files, read without trust: sizes are checked before memory is taken; no pickles."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.errors import ImcsimError
+
+MAX_BYTES = 4 << 30
+MAX_MEMBERS = 4096
+MAX_EXPANSION = 1000
+"""Largest ratio of unpacked to packed size; honest deflate streams stay below it but for a file of zeros."""
+
+_SLACK = 1 << 20  # small files may expand more: a bias of zeros packs very well
+_MAX_HEADER = 10_000
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.npy")
+_REWRITE = "write it again with numpy.savez_compressed"
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    ValueError,
+    OverflowError,
+)
+"""What zipfile raises for damaged or unusual archives."""
+
+
+def read_npz(
+    path: str | Path, *, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMBERS
+) -> dict[str, NDArray[Any]]:
+    """Read all arrays of the file `path`: name without ``.npy`` to C-ordered array in native byte order.
+
+    Booleans, integers, floats and text are accepted. Raises ImcsimError, naming file and member, for a file
+    that is missing, truncated, damaged, encrypted or no ``.npz``; for more than `max_members` members, more
+    than `max_bytes` unpacked or 1000 times the packed size; for objects, structures and headers that disagree
+    with the data.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            problem = "this is not a file" if path.exists() else "there is no such file"
+            raise ImcsimError(problem, file=path, fix="name an .npz file")
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            _check_members(path, members, max_bytes, max_members)
+            return {m.filename.removesuffix(".npy"): _read_member(path, archive, m) for m in members}
+    except _BROKEN as error:
+        text = str(error).split("\n")[0]
+        raise ImcsimError(f"not a sound .npz file: {text}", file=path, fix=_REWRITE) from None
+    except MemoryError:
+        raise ImcsimError("there is not enough memory to read it", file=path) from None
+    except OSError as error:
+        raise ImcsimError(f"cannot read the file: {error.strerror}", file=path) from None
+
+
+def write_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write `arrays` compressed to `path`, whole or not at all; equal arrays give equal bytes.
+
+    Raises ImcsimError where the file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            with partial.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ImcsimError(
+            f"cannot write the file: {error.strerror}", file=path, fix="choose a folder with room to write in"
+        ) from None
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_members: int) -> None:
+    """Refuse an archive by what its directory says, before anything is unpacked."""
+    if len(members) > max_members:
+        raise ImcsimError(f"it holds {len(members)} arrays; at most {max_members} are read", file=path)
+    seen = set()
+    for member in members:
+        if not _NAME.fullmatch(member.filename):
+            raise ImcsimError(
+                f"{_short(member.filename)} is no name of an array",
+                file=path,
+                fix=_REWRITE + " and plain names",
+            )
+        if member.filename in seen:
+            raise ImcsimError(f"it holds {_short(member.filename)} twice", file=path, fix=_REWRITE)
+        seen.add(member.filename)
+    total = sum(m.file_size for m in members)
+    packed = path.stat().st_size
+    if total > max_bytes or packed > max_bytes:
+        raise ImcsimError(
+            f"it unpacks to {total} bytes; at most {max_bytes} are read",
+            file=path,
+            fix="is it the right file?",
+        )
+    # Packed size as found on disk: members that overlap in the file cannot hide behind their own entries.
+    if total > MAX_EXPANSION * packed + _SLACK:
+        raise ImcsimError(
+            f"{packed} bytes claim to unpack to {total}; that is no honest file", file=path, fix=_REWRITE
+        )
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    name = member.filename.removesuffix(".npy")
+    with archive.open(member) as stream:
+        shape, fortran, dtype = _read_header(path, name, stream)
+        size = math.prod(shape) * dtype.itemsize
+        if size != member.file_size - stream.tell():
+            raise ImcsimError(
+                f"the header says shape {_shape(shape)} of {dtype}, which does not fit its data",
+                file=path,
+                key=name,
+                fix=_REWRITE,
+            )
+        raw = stream.read()  # reads to the end, so the checksum of the archive is compared
+        if len(raw) != size:
+            raise ImcsimError(
+                "the data end too early", file=path, key=name, fix="fetch or write the file again"
+            )
+    flat = np.frombuffer(raw, dtype) if size else np.empty(math.prod(shape), dtype)
+    array = flat.reshape(shape, order="F" if fortran else "C")
+    return np.array(array, dtype=dtype.newbyteorder("="), order="C")
+
+
+def _read_header(path: Path, name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and type of a member, from at most 10 KB of it."""
+    head = stream.read(8)
+    width = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}.get(head)
+    if width is None:
+        raise ImcsimError("the member is no numpy array", file=path, key=name, fix=_REWRITE)
+    length = stream.read(width)
+    size = int.from_bytes(length, "little")
+    if len(length) != width or size > _MAX_HEADER:
+        raise ImcsimError("the header of the array is broken", file=path, key=name, fix=_REWRITE)
+    parse = np.lib.format.read_array_header_1_0 if width == 2 else np.lib.format.read_array_header_2_0
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # headers of Python 2 are not needed
+            shape, fortran, dtype = parse(BytesIO(length + stream.read(size)))
+    except Exception:  # the parser evaluates a literal; what that raises on hostile text has no common class
+        raise ImcsimError("the header of the array is broken", file=path, key=name, fix=_REWRITE) from None
+    if dtype.kind not in "biufU" or dtype.subdtype is not None or dtype.itemsize == 0:
+        raise ImcsimError(
+            f"arrays of {_short(str(dtype))} are not read",
+            file=path,
+            key=name,
+            fix="store numbers, not objects",
+        )
+    if len(shape) > 8 or any(type(n) is not int or n < 0 for n in shape):
+        raise ImcsimError(
+            f"the shape {_shape(shape)} is not possible here", file=path, key=name, fix="use at most 8 axes"
+        )
+    return shape, fortran, dtype
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return _short("[" + ", ".join(map(str, shape)) + "]").strip("'")
+
+
+def _short(text: str) -> str:
+    return ascii(text if len(text) <= 60 else text[:57] + "...")

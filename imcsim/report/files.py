@@ -1,0 +1,184 @@
+"""Results as files: JSON, CSV tables and figures, written so that no reader ever finds half a file.
+
+Everything is rendered in memory first, then written beside its target under a passing name, and only when all
+of it is on the disk does it take its place. A full disk, a missing permission or Ctrl-C leaves what was there
+before.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from imcsim.errors import ImcsimError
+from imcsim.result import (
+    Action,
+    CompareResult,
+    Component,
+    CurvePoint,
+    Layer,
+    RunResult,
+    ScalingPoint,
+    to_json,
+)
+
+
+def write_result(result: CompareResult | RunResult, path: str | Path) -> None:
+    """Write the JSON document to `path`, replacing what is there. Raises ImcsimError naming the file."""
+    _write({Path(path): to_json(result).encode()})
+
+
+def write_folder(result: CompareResult | RunResult, folder: str | Path) -> list[Path]:
+    """Write ``result.json``, the CSV tables and ``figures/`` into `folder`; returns the files written.
+
+    The folder is made if need be; other files in it stay. Raises ImcsimError naming the file that failed.
+    """
+    from imcsim.report.figures import render
+
+    folder = Path(folder)
+    check_writable(folder, folder=True)
+    contents = {folder / "result.json": to_json(result).encode()}
+    contents |= {folder / name: text.encode() for name, text in csv_tables(result).items()}
+    contents |= {folder / "figures" / name: data for name, data in render(result).items()}
+    with _named(folder):
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+    _write(contents)
+    return list(contents)
+
+
+def check_writable(path: str | Path, *, folder: bool = False) -> None:
+    """Raise ImcsimError if `path` cannot be written; to be called before long work. Leaves nothing behind.
+
+    `path` is a file or, with `folder`, a folder to be made or filled.
+    """
+    if not str(path):
+        raise ImcsimError("the name of a file or folder to write is empty")
+    path = Path(path)
+    with _named(path):
+        if folder:
+            place = _existing_folder(path)
+        elif path.is_dir():
+            raise ImcsimError("is a folder, not a file", file=path, fix="give the name of a file")
+        elif path.exists() and not path.is_file():
+            return  # a pipe or a device: opening it to try would already be using it
+        else:
+            place = path.resolve().parent
+            if not place.is_dir():
+                raise ImcsimError(
+                    "its folder does not exist", file=path, fix=f"make the folder {place} first"
+                )
+        probe = place / _passing_name()
+        probe.touch()
+        probe.unlink()
+
+
+def csv_tables(result: CompareResult | RunResult) -> dict[str, str]:
+    """The tables of `result`: file name to CSV text (comma, header line, floats by repr, empty for None)."""
+    if isinstance(result, CompareResult):
+        tables = {
+            "static.csv": _csv(type(result.static[0]), result.static),
+            "dynamic.csv": _one_row(result.dynamic),
+            "curve.csv": _csv(CurvePoint, result.curve),
+            "scaling.csv": _csv(ScalingPoint, result.scaling),
+        }
+        components, layers = result.components, result.layers
+    else:
+        components, layers = result.outcome.components, result.outcome.layers
+        tables = {"outcome.csv": _one_row(result.policy, result.outcome)}
+    tables["components.csv"] = _csv(Component, components, leave_out={"actions"})
+    rows = [[c.name, *a.model_dump().values()] for c in components for a in c.actions]
+    tables["actions.csv"] = _text(["component", *Action.model_fields], rows)
+    tables["layers.csv"] = _csv(Layer, layers)
+    return tables
+
+
+def _csv(
+    model: type[BaseModel], rows: Sequence[BaseModel], leave_out: frozenset[str] | set[str] = frozenset()
+) -> str:
+    columns = [name for name in model.model_fields if name not in leave_out]
+    return _text(columns, [[getattr(row, column) for column in columns] for row in rows])
+
+
+def _one_row(*models: BaseModel) -> str:
+    """One line of figures; a tuple becomes a column for each T, a nested model columns named after it."""
+    cells: dict[str, Any] = {}
+    for model in models:
+        for name in type(model).model_fields:
+            value = getattr(model, name)
+            if name in ("components", "layers", "checker"):
+                continue
+            if isinstance(value, tuple):
+                cells |= {f"{name}_t{t}": part for t, part in enumerate(value, 1)}
+            elif isinstance(value, BaseModel):
+                cells |= {f"{name}_{key}": part for key, part in value.model_dump().items()}
+            else:
+                cells[name] = value
+    return _text(list(cells), [list(cells.values())])
+
+
+def _text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _existing_folder(path: Path) -> Path:
+    """`path` or the nearest folder above it that is there."""
+    for place in (path, *path.absolute().parents):
+        if place.is_dir():
+            return place
+        if place.exists() or place.is_symlink():
+            raise ImcsimError("is a file, not a folder", file=place, fix="name a folder or remove the file")
+    raise ImcsimError("no folder above it exists", file=path)
+
+
+def _passing_name() -> str:
+    return f".imcsim-{secrets.token_hex(8)}.tmp"
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into one line that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error
+    except ValueError as error:  # a name with a null character
+        raise ImcsimError(f"cannot be written: {error}", file=path) from error
+
+
+def _write(contents: Mapping[Path, bytes]) -> None:
+    """Write all files or none: each to a passing name beside its target first, then all take their places."""
+    waiting: list[tuple[Path, Path, Path]] = []
+    try:
+        for path, data in contents.items():
+            with _named(path):
+                if path.exists() and not path.is_file() and not path.is_dir():
+                    path.write_bytes(data)  # a pipe or a device cannot be replaced, only written to
+                    continue
+                target = path.resolve()  # through a link: the link stays
+                passing = target.parent / _passing_name()
+                waiting.append((path, passing, target))
+                with passing.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+        while waiting:
+            path, passing, target = waiting[0]
+            with _named(path):
+                passing.replace(target)
+            waiting.pop(0)
+    finally:
+        for _, passing, _ in waiting:
+            with suppress(OSError):
+                passing.unlink()

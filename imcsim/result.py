@@ -1,0 +1,454 @@
+"""The result documents: what `compare` and `run` return and what ``--json`` writes.
+
+Energies are in pJ per image and latencies in ns per image, means over the inputs unless the name says
+otherwise; shares and accuracies are fractions of one. A document cannot be built unless its own sums agree
+(components against the total, exits against the mean timesteps, reductions against the rows they compare), so
+whoever reads one may trust them. Nothing in it depends on when or where it was made: same inputs and seed,
+same bytes. Sequences are tuples: a document is immutable all through.
+
+``python -m imcsim.result`` prints the JSON schema that ships as ``imcsim/data/result.schema.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from imcsim.choices import Accumulation, Rule
+from imcsim.errors import ImcsimError
+
+SCHEMA_VERSION = 1
+RELATIVE_TOLERANCE = 1e-9
+"""How far two sums of the same figures may differ: the order of summation, nothing else."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+Share = Amount  # a quotient of two sums: rounding may take it a hair above one
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+def _same(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=RELATIVE_TOLERANCE)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+class HardwareMeta(_Model):
+    """The chip: its configuration and what it came to once the network was placed on it."""
+
+    name: str
+    sha256: Sha256
+    """Hash of the configuration's values."""
+    encoder: Literal["recompute", "keep"]
+    """Whether the first layer runs in every timestep or once with its currents stored."""
+    clock_ns: Annotated[float, Field(gt=0)]
+    tiles: Count
+    crossbars: Count
+    area_um2: Amount
+
+
+class NetworkMeta(_Model):
+    """The trained network. Accuracies are those its own bundle states, None where it states none."""
+
+    name: str
+    sha256: Sha256
+    """Hash of the bundle; empty for a network made in memory."""
+    layers: Count
+    """Layers that own crossbars."""
+    weights: Count
+    accuracy_float_per_timestep: tuple[Fraction, ...] | None = None
+    accuracy_quantised_per_timestep: tuple[Fraction, ...] | None = None
+
+
+class InputsMeta(_Model):
+    """The images that were run."""
+
+    name: str
+    sha256: Sha256
+    split: Literal["test", "validation", "unknown"]
+
+
+class Meta(_Model):
+    """What was run on what. There is no date in it."""
+
+    version: str
+    """Version of imcsim."""
+    seed: Count
+    images: Positive
+    timesteps: Positive
+    """T max."""
+    fidelity: Literal["reference", "burst"]
+    policy: str
+    """Issue policy: when timestep t + 1 enters the chip."""
+    hardware: HardwareMeta
+    network: NetworkMeta
+    inputs: InputsMeta
+
+
+class _Accuracy(_Model):
+    accuracy: Fraction
+    accuracy_low: Fraction
+    """Lower end of the 95 % Wilson interval."""
+    accuracy_high: Fraction
+    """Upper end of the 95 % Wilson interval."""
+
+    @model_validator(mode="after")
+    def _check_interval(self) -> Self:
+        _require(
+            self.accuracy_low <= self.accuracy <= self.accuracy_high,
+            "the accuracy lies outside its own interval",
+        )
+        return self
+
+
+class _AtTimesteps(_Model):
+    timesteps: Positive
+
+
+class StaticPoint(_Accuracy, _AtTimesteps):
+    """Every image runs `timesteps` timesteps, with the exit checker working as in the dynamic run."""
+
+    energy_pj: Amount
+    latency_ns: Amount
+    edp_pj_ns: Amount
+    """Equal to `edp_mean_of_products`."""
+    edp_mean_of_products: Amount
+    """Mean over the images of energy x latency, pJ ns."""
+    edp_product_of_means: Amount
+    """Mean energy x mean latency, pJ ns."""
+    energy_without_checker_pj: Amount
+    """The same run on a chip that does not look at its outputs until the end."""
+    latency_without_checker_ns: Amount
+
+    @model_validator(mode="after")
+    def _check_point(self) -> Self:
+        _require(self.edp_pj_ns == self.edp_mean_of_products, "edp_pj_ns differs from edp_mean_of_products")
+        _require(
+            _same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
+            "edp_product_of_means is not energy_pj x latency_ns",
+        )
+        return self
+
+
+class Validation(_Model):
+    """How the threshold did on the images it was chosen on; none of them is among the inputs reported."""
+
+    images: Positive
+    accuracy_static: Fraction
+    accuracy_dynamic: Fraction
+    mean_timesteps: Amount
+
+
+class _ExitRule(_Model):
+    rule: Rule
+    accumulation: Accumulation
+    """Whether the rule looks at the running mean of the outputs or at their sum."""
+    threshold: Fraction
+    threshold_source: Literal["validation", "given"]
+    validation: Validation | None
+    """None when the threshold was given."""
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        _require(
+            (self.validation is not None) == (self.threshold_source == "validation"),
+            "validation figures belong to a threshold chosen on validation images, and only there",
+        )
+        return self
+
+
+class _Measured(_Accuracy):
+    mean_timesteps: Amount
+    exit_fraction: tuple[Fraction, ...]
+    """Share of the images that leave at T = 1, 2, ..., T max."""
+    energy_pj: Amount
+    latency_ns: Amount
+    latency_p50_ns: Amount
+    latency_p95_ns: Amount
+    latency_p99_ns: Amount
+    edp_mean_of_products: Amount
+    """Mean over the images of energy x latency, pJ ns."""
+    edp_product_of_means: Amount
+    """Mean energy x mean latency, pJ ns."""
+
+    @model_validator(mode="after")
+    def _check_measured(self) -> Self:
+        _require(_same(math.fsum(self.exit_fraction), 1.0), "exit_fraction does not sum to 1")
+        mean = math.fsum(t * share for t, share in enumerate(self.exit_fraction, 1))
+        _require(_same(mean, self.mean_timesteps), "mean_timesteps does not follow from exit_fraction")
+        _require(
+            self.latency_p50_ns <= self.latency_p95_ns <= self.latency_p99_ns,
+            "latency percentiles out of order",
+        )
+        _require(
+            _same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
+            "edp_product_of_means is not energy_pj x latency_ns",
+        )
+        return self
+
+
+class Dynamic(_Measured, _ExitRule):
+    """Every image leaves at the first timestep that satisfies the rule, else at T max."""
+
+
+class Reduction(_Model):
+    """1 - dynamic / static T max: 0.6 is 60 % less."""
+
+    energy: float
+    latency: float
+    edp_mean_of_products: float
+    edp_product_of_means: float
+
+
+class Action(_Model):
+    """One kind of event of a component."""
+
+    name: str
+    count: Amount
+    """Mean per image."""
+    energy_pj_each: Amount
+    """Mean over the events, where the energy depends on what happened."""
+    energy_pj: Amount
+    """Mean per image."""
+
+
+class Component(_Model):
+    """One kind of component, all its instances together."""
+
+    name: str
+    energy_pj: Amount
+    """Mean per image, of the dynamic run where there are both."""
+    share: Share
+    """Of the energy of that run."""
+    static_energy_pj: Amount | None
+    """The same in the static run of T max; None in the result of a single policy."""
+    area_um2: Amount
+    """All instances together."""
+    count: Count
+    """Instances on the chip."""
+    actions: tuple[Action, ...]
+
+    @model_validator(mode="after")
+    def _check_actions(self) -> Self:
+        total = math.fsum(action.energy_pj for action in self.actions)
+        _require(_same(total, self.energy_pj), f"{self.name}: its actions do not sum to its energy")
+        return self
+
+
+class Layer(_Model):
+    """One layer on the chip. Energy is the mean per image, of the dynamic run where there are both."""
+
+    name: str
+    kind: str
+    rows: Count
+    """Rows of its weight matrix."""
+    columns: Count
+    """Columns of its weight matrix, slices included."""
+    crossbars: Count
+    tiles: Count
+    copies: Count
+    """How many times the layer stands on the chip."""
+    energy_pj: Amount
+    share: Share
+    spike_rate: Fraction | None
+    """Spikes per neuron and timestep of its output; None for the classifier, which has no neurons."""
+
+
+class Checker(_Model):
+    """The unit that decides whether an image may leave."""
+
+    energy_share_of_one_timestep: Share
+    energy_pj_per_check: Amount
+    cycles_per_check: Amount
+    area_um2: Amount
+
+
+class CurvePoint(_Model):
+    """The dynamic run at another threshold."""
+
+    threshold: Fraction
+    accuracy: Fraction
+    mean_timesteps: Amount
+    energy_pj: Amount
+    latency_ns: Amount
+    edp_mean_of_products: Amount
+    edp_product_of_means: Amount
+
+
+class ScalingPoint(_AtTimesteps):
+    """Static energy and latency at `timesteps` over those at T = 1."""
+
+    energy_ratio: Amount
+    latency_ratio: Amount
+
+
+def _check_components(components: Iterable[Component], energy_pj: float) -> None:
+    components = tuple(components)
+    _require(
+        _same(math.fsum(c.energy_pj for c in components), energy_pj),
+        "the components do not sum to the energy",
+    )
+    for component in components:
+        share = component.energy_pj / energy_pj if energy_pj else 0.0
+        _require(_same(component.share, share), f"{component.name}: share is not its energy over the total")
+
+
+class CompareResult(_Model):
+    """Static against dynamic timesteps: one network, one chip, one set of inputs."""
+
+    schema_version: Literal[1] = 1
+    meta: Meta
+    static: Annotated[tuple[StaticPoint, ...], Field(min_length=1)]
+    """One for each T = 1, ..., T max."""
+    dynamic: Dynamic
+    reduction: Reduction
+    components: tuple[Component, ...]
+    layers: tuple[Layer, ...]
+    checker: Checker
+    curve: tuple[CurvePoint, ...]
+    scaling: tuple[ScalingPoint, ...]
+    """T = 1, 2, ...; may go beyond T max."""
+    warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_document(self) -> Self:
+        expected = list(range(1, self.meta.timesteps + 1))
+        _require([p.timesteps for p in self.static] == expected, "static must hold T = 1, ..., T max")
+        _require(
+            len(self.dynamic.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries"
+        )
+        last = self.static[-1]
+        for name, key in (
+            ("energy", "energy_pj"),
+            ("latency", "latency_ns"),
+            ("edp_mean_of_products", "edp_mean_of_products"),
+            ("edp_product_of_means", "edp_product_of_means"),
+        ):
+            before, after = getattr(last, key), getattr(self.dynamic, key)
+            expected_reduction = 1 - after / before if before else 0.0
+            stated = getattr(self.reduction, name)
+            _require(_same(stated, expected_reduction), f"reduction.{name} is not 1 - dynamic / static")
+        _check_components(self.components, self.dynamic.energy_pj)
+        _require(
+            all(c.static_energy_pj is not None for c in self.components)
+            and _same(math.fsum(c.static_energy_pj or 0.0 for c in self.components), last.energy_pj),
+            "the components' static energies do not sum to that of static T max",
+        )
+        _require(
+            [p.timesteps for p in self.scaling] == list(range(1, len(self.scaling) + 1)),
+            "scaling must hold T = 1, 2, ... in order",
+        )
+        return self
+
+
+class Policy(_Model):
+    """What decided how long an image stayed. The rule, its threshold and its source are None for `static`."""
+
+    kind: Literal["static", "dynamic"]
+    timesteps: Positive
+    """T max."""
+    rule: Rule | None = None
+    accumulation: Accumulation | None = None
+    threshold: Fraction | None = None
+    threshold_source: Literal["validation", "given"] | None = None
+    validation: Validation | None = None
+    """None unless the threshold was chosen on validation images."""
+
+    @model_validator(mode="after")
+    def _check_policy(self) -> Self:
+        parts = (self.rule, self.accumulation, self.threshold, self.threshold_source)
+        if self.kind == "static":
+            _require(all(p is None for p in (*parts, self.validation)), "a static policy has no exit rule")
+        else:
+            _require(
+                all(p is not None for p in parts),
+                "a dynamic policy needs rule, accumulation, threshold, source",
+            )
+            _require(
+                (self.validation is not None) == (self.threshold_source == "validation"),
+                "validation figures belong to a threshold chosen on validation images, and only there",
+            )
+        return self
+
+
+class Outcome(_Measured):
+    """What one policy cost, and where."""
+
+    components: tuple[Component, ...]
+    layers: tuple[Layer, ...]
+    checker: Checker | None
+    """None where nothing checks the outputs."""
+
+    @model_validator(mode="after")
+    def _check_outcome(self) -> Self:
+        _check_components(self.components, self.energy_pj)
+        return self
+
+
+class RunResult(_Model):
+    """One policy: one network, one chip, one set of inputs."""
+
+    schema_version: Literal[1] = 1
+    meta: Meta
+    policy: Policy
+    outcome: Outcome
+    warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_document(self) -> Self:
+        _require(
+            len(self.outcome.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries"
+        )
+        _require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
+        return self
+
+
+def wilson_interval(right: int, images: int) -> tuple[float, float]:
+    """The 95 % interval of an accuracy of `right` out of `images`, as two fractions.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, J. Am. Stat.
+    Assoc. 22 (1927) 209-212; z = 1.959964 is the 97.5 % point of the normal distribution. Unlike p +- z s it
+    stays within [0, 1] and does not shrink to a point at an accuracy of 0 or 1. Raises ImcsimError unless
+    0 <= right <= images and images >= 1.
+    """
+    if images < 1 or not 0 <= right <= images:
+        raise ImcsimError(f"no accuracy can be {right} right out of {images} images")
+    z = 1.959963984540054
+    p = right / images
+    centre = p + z * z / (2 * images)
+    spread = z * math.sqrt(p * (1 - p) / images + z * z / (4 * images * images))
+    scale = 1 + z * z / images
+    # Rounding must not push an end past 0, past 1 or past the accuracy itself.
+    return max(0.0, min(p, (centre - spread) / scale)), min(1.0, max(p, (centre + spread) / scale))
+
+
+def to_json(result: CompareResult | RunResult) -> str:
+    """The document as JSON text: fields as declared, floats by repr, indented by two, one final newline."""
+    return json.dumps(result.model_dump(), indent=2, allow_nan=False) + "\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of the two documents."""
+    schema = TypeAdapter(CompareResult | RunResult).json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"imcsim result, schema version {SCHEMA_VERSION}",
+        **schema,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=2))

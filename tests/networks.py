@@ -1,0 +1,219 @@
+"""Small random networks for tests, and a plain forward pass that they are tuned with.
+
+Weights are random; scale and bias of every layer are set from the currents that random images cause, so that
+neurons fire at moderate rates whatever the depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+
+Values = NDArray[np.float64]
+PLAN: tuple[int | str, ...] = (32, "M", 64, 64, "M", 128, 128, "M", 128)
+TUNING_IMAGES = 4
+
+
+def random_images(rng: np.random.Generator, shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:
+    """Images ``uint8 [count, C, H, W]`` with large smooth patches and some noise, as photographs have."""
+    channels, height, width = shape
+    coarse = rng.integers(0, 256, (count, channels, -(-height // 4), -(-width // 4)))
+    patches = coarse.repeat(4, axis=2).repeat(4, axis=3)[:, :, :height, :width]
+    images: NDArray[np.uint8] = np.clip(patches + rng.integers(-20, 21, patches.shape), 0, 255).astype(
+        np.uint8
+    )
+    return images
+
+
+def forward(network: Network, images: NDArray[np.uint8], timesteps: int) -> dict[str, Values]:
+    """Outputs ``[T, N, ...]`` of every node in float64, straight from the equations of the graph."""
+    values: dict[str, Values] = {}
+    image = images.astype(np.float64) * network.input_scale
+    for node in network.nodes:
+        values[node.name] = _node(node, values, image, timesteps, network)
+    return values
+
+
+def random_network(
+    rng: np.random.Generator,
+    *,
+    residual: bool = False,
+    classes: int = 4,
+    size: int = 8,
+    average: bool = False,
+    channels: int = 6,
+    depth: int = 2,
+    timesteps: int = 3,
+    weight_bits: int = 4,
+    leak: float = 0.5,
+    reset: Literal["hard", "soft"] = "hard",
+    in_channels: int = 2,
+) -> Network:
+    """`depth` stages of convolution, neurons and a pool (the last one unpooled), then a classifier.
+
+    With `residual`, stages after the first add a shortcut: the spikes themselves where sizes allow, else a
+    strided 1x1 convolution. `size` is the image's height and width.
+    """
+    builder = _Builder(rng, (in_channels, size, size), classes, timesteps, weight_bits, leak, reset)
+    last, width = builder.conv("conv1", INPUT, in_channels, channels), channels
+    last = builder.lif("lif1", last)
+    for stage in range(2, depth + 1):
+        if residual:
+            strided = bool(rng.integers(2)) and size >= 2
+            last, width = builder.block(stage, last, width, strided)
+            size = -(-size // 2) if strided else size
+            continue
+        if size >= 4:
+            last = builder.pool(f"pool{stage - 1}", last, "average" if average else "max")
+            size //= 2
+        wider = width + int(rng.integers(0, 4))
+        last = builder.lif(f"lif{stage}", builder.conv(f"conv{stage}", last, width, wider))
+        width = wider
+    if average and residual and size >= 2:
+        last, size = builder.pool("pool", last, "average"), size // 2
+    return builder.finish("random", last, width * size * size)
+
+
+def vgg_like(
+    rng: np.random.Generator,
+    *,
+    plan: Sequence[int | str] = PLAN,
+    size: int = 32,
+    classes: int = 10,
+    timesteps: int = 4,
+    weight_bits: int = 8,
+    average: bool = False,
+) -> Network:
+    """The default network with random weights; `plan` lists output channels and ``M`` for a 2x2 pool."""
+    builder = _Builder(rng, (3, size, size), classes, timesteps, weight_bits, 0.5, "hard")
+    last, width, convs, pools = INPUT, 3, 0, 0
+    for item in plan:
+        if isinstance(item, str):
+            pools, size = pools + 1, size // 2
+            last = builder.pool(f"pool{pools}", last, "average" if average else "max")
+            continue
+        convs += 1
+        last = builder.lif(f"lif{convs}", builder.conv(f"conv{convs}", last, width, item))
+        width = item
+    return builder.finish("vgg_like", last, width * size * size)
+
+
+class _Builder:
+    """Adds nodes one by one and keeps what they put out for a few images, to tune the next one by."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, int, int],
+        classes: int,
+        timesteps: int,
+        weight_bits: int,
+        leak: float,
+        reset: Literal["hard", "soft"],
+    ) -> None:
+        self.rng, self.leak, self.reset = rng, leak, reset
+        self.network = Network("random", shape, 8, 2.0**-8, classes, timesteps, weight_bits, ())
+        self.image = random_images(rng, shape, TUNING_IMAGES).astype(np.float64) * self.network.input_scale
+        self.values: dict[str, Values] = {}
+
+    def conv(
+        self,
+        name: str,
+        source: str,
+        inner: int,
+        outer: int,
+        kernel: int = 3,
+        stride: int = 1,
+        spread: float = 0.6,
+    ) -> str:
+        pad = kernel // 2
+        weight = self._weights((outer, inner, kernel, kernel))
+        ones = np.ones(outer)
+        return self._tuned(
+            Conv2d(name, (source,), weight, ones, 0 * ones, (stride, stride), (pad, pad)), 0.25, spread
+        )
+
+    def lif(self, name: str, source: str) -> str:
+        return self._add(LIF(name, (source,), self.leak, 1.0, self.reset))
+
+    def pool(self, name: str, source: str, kind: Literal["average", "max"]) -> str:
+        return self._add(Pool2d(name, (source,), kind, 2, 2))
+
+    def block(self, stage: int, source: str, width: int, strided: bool) -> tuple[str, int]:
+        """A residual block; returns its output and width."""
+        names = [f"block{stage}.{part}" for part in ("conv1", "lif1", "conv2", "shortcut", "add", "lif2")]
+        outer, stride = (width + 2, 2) if strided else (width, 1)
+        inner = self.lif(names[1], self.conv(names[0], source, width, outer, stride=stride))
+        main = self.conv(names[2], inner, outer, outer, spread=0.3)
+        if strided:
+            source = self.conv(names[3], source, width, outer, kernel=1, stride=2, spread=0.3)
+        self._add(Add(names[4], (main, source), 1.0 if strided else float(self.rng.choice([0.5, 0.75]))))
+        return self.lif(names[5], names[4]), outer
+
+    def finish(self, name: str, last: str, inner: int) -> Network:
+        flat = self._add(Flatten("flatten", (last,)))
+        ones = np.ones(self.network.classes)
+        self._tuned(Linear("fc", (flat,), self._weights((len(ones), inner)), ones, 0 * ones), 0.0, 2.0)
+        return replace(self.network, name=name)
+
+    def _weights(self, shape: tuple[int, ...]) -> NDArray[np.integer[Any]]:
+        limit = 2 ** (self.network.weight_bits - 1) - 1
+        return self.rng.integers(-limit, limit + 1, shape).astype(np.int8 if limit < 128 else np.int16)
+
+    def _tuned(self, node: Conv2d | Linear, mean: float, spread: float) -> str:
+        """Add `node` with scale and bias such that each output has this mean and spread over the images."""
+        current = _node(node, self.values, self.image, self.network.timesteps, self.network)
+        axes = (0, 1, *range(3, current.ndim))
+        scale = spread / np.maximum(current.std(axes), 0.1)
+        bias = mean - scale * current.mean(axes)
+        # Short binary fractions, as is the value of a pixel: sums of such numbers are exact in any order.
+        scale, bias = np.maximum(np.round(scale * 2**20), 1) / 2**20, np.round(bias * 2**20) / 2**20
+        return self._add(replace(node, scale=scale, bias=bias))
+
+    def _add(self, node: Node) -> str:
+        self.values[node.name] = _node(node, self.values, self.image, self.network.timesteps, self.network)
+        self.network = replace(self.network, nodes=(*self.network.nodes, node))
+        return node.name
+
+
+def _node(node: Node, values: dict[str, Values], image: Values, timesteps: int, network: Network) -> Values:
+    read = [
+        values[name] if name != INPUT else np.broadcast_to(image, (timesteps, *image.shape))
+        for name in node.inputs
+    ]
+    x = read[0]
+    match node:
+        case Conv2d():
+            (top, left), (down, right) = node.padding, node.stride
+            padded = np.pad(x, ((0, 0), (0, 0), (0, 0), (top, top), (left, left)))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, node.weight.shape[2:], axis=(3, 4))
+            windows = windows[:, :, :, ::down, ::right]
+            total = np.einsum("tnchwyx,ocyx->tnohw", windows, node.weight.astype(np.float64), optimize=True)
+            return np.asarray(total * node.scale[:, None, None] + node.bias[:, None, None])
+        case Linear():
+            return x.reshape(*x.shape[:2], -1) @ node.weight.T.astype(np.float64) * node.scale + node.bias
+        case LIF():
+            membrane, spikes = np.zeros(x.shape[1:]), np.zeros(x.shape)
+            for t, current in enumerate(x):
+                membrane = node.leak * membrane + current
+                spikes[t] = membrane >= node.threshold
+                membrane = np.where(
+                    spikes[t] > 0, membrane - node.threshold if node.reset == "soft" else 0, membrane
+                )
+            return spikes
+        case Pool2d():
+            windows = np.lib.stride_tricks.sliding_window_view(x, (node.size, node.size), axis=(3, 4))
+            windows = windows[:, :, :, :: node.stride, :: node.stride]
+            return np.asarray(windows.mean((-2, -1)) if node.kind == "average" else windows.max((-2, -1)))
+        case Flatten():
+            return x.reshape(*x.shape[:2], -1)
+        case Add():
+            direct = [isinstance(network.node(name), LIF | Pool2d) for name in node.inputs]
+            first, second = (v * node.scale if s else v for v, s in zip(read, direct, strict=True))
+            return first + second

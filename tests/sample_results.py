@@ -1,0 +1,297 @@
+"""Result documents for the tests of results, reports and the command line.
+
+Their figures are made up from a seed, but they hang together as real ones do: energies are counts times
+energies per action, every image's energy is affine in the timestep at which it leaves, and all means are
+taken over those images.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.result import (
+    Action,
+    Checker,
+    CompareResult,
+    Component,
+    CurvePoint,
+    Dynamic,
+    HardwareMeta,
+    InputsMeta,
+    Layer,
+    Meta,
+    NetworkMeta,
+    Outcome,
+    Policy,
+    Reduction,
+    RunResult,
+    ScalingPoint,
+    StaticPoint,
+    Validation,
+    wilson_interval,
+)
+
+Times = NDArray[np.int64]
+
+# component: instances, area of all, and for each action: events once an image, events a timestep, pJ each
+COMPONENTS: dict[str, tuple[int, float, dict[str, tuple[float, float, float]]]] = {
+    "input buffer": (1, 41_000.0, {"load": (3_072, 0, 330.0)}),
+    "crossbar": (3_600, 94_371.8, {"read": (40_000, 154_112, 0.54)}),
+    "adc": (28_800, 8_179_200.0, {"conversion": (500_000, 4_860_000, 0.1)}),
+    "shift-and-add": (28_800, 1_728_000.0, {"add": (500_000, 4_860_000, 0.021)}),
+    "column mux": (28_800, 51_000.0, {"switch": (100_000, 900_000, 0.094)}),
+    "tile buffer": (57, 4_731_000.0, {"read": (3_000, 30_000, 5.1), "write": (1_000, 9_000, 5.9)}),
+    "accumulator": (57, 600_000.0, {"add": (20_000, 600_000, 0.11)}),
+    "lif": (570, 390_000.0, {"update": (0, 276_490, 0.9)}),
+    "noc": (15, 2_250_000.0, {"hop": (2_000, 24_000, 4.0)}),
+    "checker": (1, 6_300.0, {"check": (0, 1, 26.0)}),
+    "leakage": (1, 0.0, {"cycle": (0, 4_584, 7.5)}),
+}
+CYCLES = 4_584
+CHECK_CYCLES = 41
+
+
+def _energies_pj(name: str, times: Times) -> NDArray[np.float64]:
+    """Energy of component `name` for images that leave at `times`."""
+    actions = COMPONENTS[name][2].values()
+    return np.asarray(sum((once + each * times) * pj for once, each, pj in actions), dtype=np.float64)
+
+
+def _cost(times: Times, *, checker: bool = True) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    names = [name for name in COMPONENTS if checker or name != "checker"]
+    cycles = (CYCLES + (CHECK_CYCLES if checker else 0)) * times
+    return np.sum([_energies_pj(name, times) for name in names], axis=0), cycles.astype(np.float64)
+
+
+def _components(times: Times, static: Times | None) -> tuple[Component, ...]:
+    total = float(_cost(times)[0].mean())
+    components = []
+    for name, (count, area_um2, actions) in COMPONENTS.items():
+        energy_pj = float(_energies_pj(name, times).mean())
+        mean = float(times.mean())
+        events = {action: once + each * mean for action, (once, each, _) in actions.items()}
+        components.append(
+            Component(
+                name=name,
+                energy_pj=energy_pj,
+                share=energy_pj / total,
+                static_energy_pj=None if static is None else float(_energies_pj(name, static).mean()),
+                area_um2=area_um2,
+                count=count,
+                actions=tuple(
+                    Action(name=a, count=n, energy_pj_each=actions[a][2], energy_pj=n * actions[a][2])
+                    for a, n in events.items()
+                ),
+            )
+        )
+    return tuple(components)
+
+
+def _layers(energy_pj: float) -> tuple[Layer, ...]:
+    shapes = [
+        (27, 128),
+        (576, 128),
+        (576, 256),
+        (1152, 256),
+        (1152, 512),
+        (2304, 512),
+        (4608, 1024),
+        (512, 20),
+    ]
+    weights = np.array([rows * columns for rows, columns in shapes], dtype=np.float64)
+    shares = weights / weights.sum()
+    return tuple(
+        Layer(
+            name="fc" if i == len(shapes) else f"conv{i}",
+            kind="linear" if i == len(shapes) else "conv 3x3",
+            rows=rows,
+            columns=columns,
+            crossbars=-(-rows // 64) * -(-columns // 64),
+            tiles=-(-(-(-rows // 64) * -(-columns // 64)) // 64),
+            copies=1,
+            energy_pj=float(share) * energy_pj,
+            share=float(share),
+            spike_rate=None if i == len(shapes) else 0.21 - 0.02 * i,
+        )
+        for i, ((rows, columns), share) in enumerate(zip(shapes, shares, strict=True), 1)
+    )
+
+
+def _checker() -> Checker:
+    one = float(_cost(np.array([1]))[0][0] - _cost(np.array([0]))[0][0])
+    return Checker(
+        energy_share_of_one_timestep=26.0 / one,
+        energy_pj_per_check=26.0,
+        cycles_per_check=CHECK_CYCLES,
+        area_um2=6_300.0,
+    )
+
+
+def _meta(images: int, timesteps: int) -> Meta:
+    return Meta(
+        version="0.1.0",
+        seed=0,
+        images=images,
+        timesteps=timesteps,
+        fidelity="burst",
+        policy="wait",
+        hardware=HardwareMeta(
+            name="dtsnn_32nm",
+            sha256="ab" * 32,
+            encoder="keep",
+            clock_ns=1.0,
+            tiles=57,
+            crossbars=3_600,
+            area_um2=sum(area for _, area, _ in COMPONENTS.values()),
+        ),
+        network=NetworkMeta(
+            name="vgg7_cifar10",
+            sha256="cd" * 32,
+            layers=8,
+            weights=4_600_000,
+            accuracy_float_per_timestep=None,
+            accuracy_quantised_per_timestep=(0.84, 0.878, 0.888, 0.892),
+        ),
+        inputs=InputsMeta(name="cifar10_test", sha256="ef" * 32, split="test"),
+    )
+
+
+class _Images:
+    """`images` made-up images: how sure the network is of each at each timestep, and whether it is right."""
+
+    def __init__(self, images: int, timesteps: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        hardness = rng.beta(0.5, 2.2, size=images)
+        self.timesteps = timesteps
+        t = np.arange(1, timesteps + 1)
+        self.doubt = hardness[:, None] / t**0.35
+        self.right = rng.random(images)[:, None] > np.minimum(0.9, 0.02 + 0.45 * self.doubt)
+
+    def exits(self, threshold: float) -> Times:
+        below = self.doubt < threshold
+        return np.where(below.any(axis=1), below.argmax(axis=1) + 1, self.timesteps).astype(np.int64)
+
+    def right_at(self, times: Times) -> int:
+        return int(self.right[np.arange(len(times)), times - 1].sum())
+
+
+def _measured(images: _Images, times: Times) -> dict[str, Any]:
+    energy_pj, latency_ns = _cost(times)
+    right = images.right_at(times)
+    low, high = wilson_interval(right, len(times))
+    share = np.bincount(times, minlength=images.timesteps + 1)[1:] / len(times)
+    p50, p95, p99 = np.percentile(latency_ns, [50, 95, 99])
+    return {
+        "accuracy": right / len(times),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "mean_timesteps": float(times.mean()),
+        "exit_fraction": tuple(share.tolist()),
+        "energy_pj": float(energy_pj.mean()),
+        "latency_ns": float(latency_ns.mean()),
+        "latency_p50_ns": float(p50),
+        "latency_p95_ns": float(p95),
+        "latency_p99_ns": float(p99),
+        "edp_mean_of_products": float((energy_pj * latency_ns).mean()),
+        "edp_product_of_means": float(energy_pj.mean() * latency_ns.mean()),
+    }
+
+
+def compare_result(
+    *, images: int = 1000, timesteps: int = 4, threshold: float = 0.25, given: bool = False, seed: int = 1
+) -> CompareResult:
+    """A comparison of made-up images; the threshold counts as chosen on validation images unless `given`."""
+    drawn = _Images(images, timesteps, seed)
+    static = []
+    for t in range(1, timesteps + 1):
+        point = _measured(drawn, np.full(images, t))
+        without_pj, without_ns = _cost(np.full(images, t), checker=False)
+        static.append(
+            StaticPoint(
+                timesteps=t,
+                edp_pj_ns=point["edp_mean_of_products"],
+                energy_without_checker_pj=float(without_pj.mean()),
+                latency_without_checker_ns=float(without_ns.mean()),
+                **{k: v for k, v in point.items() if k in StaticPoint.model_fields},
+            )
+        )
+    times = drawn.exits(threshold)
+    measured = _measured(drawn, times)
+    seen = Validation(images=1000, accuracy_static=0.893, accuracy_dynamic=0.892, mean_timesteps=1.43)
+    dynamic = Dynamic(
+        rule="entropy",
+        accumulation="mean",
+        threshold=threshold,
+        threshold_source="given" if given else "validation",
+        validation=None if given else seen,
+        **measured,
+    )
+    last = static[-1]
+    curve = []
+    for step in range(0, 21):
+        point = _measured(drawn, drawn.exits(step / 20))
+        curve.append(
+            CurvePoint(
+                threshold=step / 20, **{k: v for k, v in point.items() if k in CurvePoint.model_fields}
+            )
+        )
+    one_pj, one_ns = _cost(np.array([1]))
+    scaling = []
+    for t in range(1, 9):
+        energy_pj, latency_ns = _cost(np.array([t]))
+        scaling.append(
+            ScalingPoint(
+                timesteps=t,
+                energy_ratio=float(energy_pj[0] / one_pj[0]),
+                latency_ratio=float(latency_ns[0] / one_ns[0]),
+            )
+        )
+    return CompareResult(
+        meta=_meta(images, timesteps),
+        static=tuple(static),
+        dynamic=dynamic,
+        reduction=Reduction(
+            energy=1 - dynamic.energy_pj / last.energy_pj,
+            latency=1 - dynamic.latency_ns / last.latency_ns,
+            edp_mean_of_products=1 - dynamic.edp_mean_of_products / last.edp_mean_of_products,
+            edp_product_of_means=1 - dynamic.edp_product_of_means / last.edp_product_of_means,
+        ),
+        components=_components(times, np.full(images, timesteps)),
+        layers=_layers(dynamic.energy_pj),
+        checker=_checker(),
+        curve=tuple(curve),
+        scaling=tuple(scaling),
+        warnings=("the inputs are fewer than 2,000 images: the interval is wide",),
+    )
+
+
+def run_result(*, kind: str = "dynamic", images: int = 1000, timesteps: int = 4, seed: int = 1) -> RunResult:
+    """One policy on the same made-up images."""
+    drawn = _Images(images, timesteps, seed)
+    if kind == "static":
+        policy = Policy(kind="static", timesteps=timesteps)
+        times = np.full(images, timesteps)
+    else:
+        policy = Policy(
+            kind="dynamic",
+            timesteps=timesteps,
+            rule="margin",
+            accumulation="sum",
+            threshold=0.25,
+            threshold_source="given",
+        )
+        times = drawn.exits(0.25)
+    measured = _measured(drawn, times)
+    return RunResult(
+        meta=_meta(images, timesteps),
+        policy=policy,
+        outcome=Outcome(
+            components=_components(times, None),
+            layers=_layers(float(_cost(times)[0].mean())),
+            checker=None if kind == "static" else _checker(),
+            **measured,
+        ),
+    )

@@ -1,0 +1,413 @@
+"""Tables, figures and files made from results."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from sample_results import compare_result, run_result
+
+from imcsim.errors import ImcsimError
+from imcsim.report import figures, files, tables, units
+from imcsim.result import RunResult, to_json
+
+COMPARED = compare_result(images=200)
+RAN = run_result(images=200)
+STATIC = run_result(kind="static", images=200)
+
+
+def _text(report: Any, width: int = 100) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width, color_system=None, markup=False, highlight=False).print(report)
+    return stream.getvalue()
+
+
+# Units
+
+
+@given(st.floats(1e-5, 1e14))
+def test_numbers_keep_four_digits(value: float) -> None:
+    text = units.number(value)
+    assert "e" not in text
+    assert float(text.replace(",", "")) == pytest.approx(value, rel=5.1e-4)
+
+
+@given(st.lists(st.floats(1e-3, 1e15), min_size=1))
+def test_one_unit_fits_all(values: list[float]) -> None:
+    unit = units.fitting(units.ENERGY, values)
+    scaled = max(values) / unit.per_base
+    assert scaled < 1000 or unit is units.ENERGY[-1]
+    assert scaled >= 1 or unit is units.ENERGY[0]
+
+
+def test_product_of_units() -> None:
+    edp = units.product(units.ENERGY[2], units.TIME[1])
+    assert edp.name == "uJ us"
+    assert edp(2e6 * 3e3) == "6.000"
+
+
+def test_small_percentages_do_not_vanish() -> None:
+    assert units.percent(0.5) == "50.0"
+    assert units.percent(2e-5, 2) == "0.0020"
+    assert units.percent(0.0) == "0.0"
+    assert units.change(0.6) == "-60.0 %"
+    assert units.change(-0.031) == "+3.1 %"
+
+
+# Tables
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        tables.compare_report(COMPARED),
+        tables.compare_report(compare_result(images=50, timesteps=16)),
+        tables.compare_report(compare_result(images=50, timesteps=1)),
+        tables.run_report(RAN),
+        tables.run_report(STATIC),
+    ],
+)
+def test_reports_fit_100_columns_without_cutting(report: Any) -> None:
+    text = _text(report)
+    assert max(len(line) for line in text.splitlines()) <= 100
+    assert "…" not in text
+    # Nothing is folded: a wider console shows the same words line by line.
+    wide = _text(report, 160)
+    title = "Energy by component"
+    assert text[text.index(title) :].split()[:40] == wide[wide.index(title) :].split()[:40]
+
+
+def _row(text: str, label: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.strip().startswith(label))
+    return re.findall(r"[-+]?[\d.,]+", line.strip().removeprefix(label))
+
+
+def test_comparison_shows_static_and_dynamic_in_one_unit() -> None:
+    text = _text(tables.compare_report(COMPARED))
+    for point in COMPARED.static:
+        row = _row(text, f"static T={point.timesteps}")
+        assert float(row[1]) == pytest.approx(100 * point.accuracy)
+        assert float(row[4]) == pytest.approx(point.energy_pj / 1e6, rel=1e-3)
+        assert float(row[5]) == pytest.approx(point.latency_ns / 1e3, rel=1e-3)
+        assert float(row[6]) == pytest.approx(point.edp_mean_of_products / 1e9, rel=1e-3)
+    row = _row(text, "dynamic")
+    assert float(row[0]) == pytest.approx(COMPARED.dynamic.mean_timesteps)
+    assert float(row[6]) == pytest.approx(COMPARED.dynamic.edp_mean_of_products / 1e9, rel=1e-3)
+    assert float(row[7]) == pytest.approx(COMPARED.dynamic.edp_product_of_means / 1e9, rel=1e-3)
+    less = COMPARED.reduction
+    assert [float(cell) for cell in _row(text, "against T=4")[2:]] == [
+        round(-100 * r, 1)
+        for r in (less.energy, less.latency, less.edp_mean_of_products, less.edp_product_of_means)
+    ]
+
+
+def test_report_says_where_the_threshold_comes_from() -> None:
+    chosen = _text(tables.compare_report(COMPARED))
+    assert "threshold 0.25, chosen on 1,000 validation images" in chosen
+    given_one = _text(tables.compare_report(compare_result(images=50, given=True)))
+    assert "given by the user" in given_one
+    assert "validation images" not in given_one
+    assert "Exit rule margin on the sum of the outputs" in _text(tables.run_report(RAN))
+    assert "Exit rule" not in _text(tables.run_report(STATIC))
+
+
+def test_report_shows_components_layers_exits_checker_and_warnings() -> None:
+    text = _text(tables.compare_report(COMPARED))
+    for component in COMPARED.components:
+        assert component.name in text
+    for layer in COMPARED.layers:
+        assert _row(text, layer.name)
+    for t, share in enumerate(COMPARED.dynamic.exit_fraction, 1):
+        assert re.search(rf"^\s*{t}\s+{100 * share:.1f}\s", text, re.MULTILINE)
+    assert f"{units.percent(COMPARED.checker.energy_share_of_one_timestep, 2)} % of one timestep" in text
+    assert f"warning: {COMPARED.warnings[0]}" in text
+    assert "Exit checker:" not in _text(tables.run_report(STATIC))
+
+
+def test_names_are_neither_markup_nor_terminal_codes() -> None:
+    layers = (COMPARED.layers[0].model_copy(update={"name": "[red]a[/]\x1b[31m"}), *COMPARED.layers[1:])
+    stream = io.StringIO()
+    console = Console(file=stream, width=110, force_terminal=True, color_system="truecolor")
+    console.print(tables.compare_report(COMPARED.model_copy(update={"layers": layers})))
+    plain = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
+    assert "[red]a[/]?[31m" in plain
+
+
+def test_a_file_gets_110_columns_and_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = io.StringIO()
+    console = tables.console(stream)
+    console.print(tables.compare_report(COMPARED))
+    assert console.width == 110
+    assert "\x1b" not in stream.getvalue()
+
+
+# Figures
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, bytes]:
+    return figures.render(COMPARED)
+
+
+def test_figures_are_there_in_both_formats(drawn: dict[str, bytes]) -> None:
+    names = ("accuracy_edp", "energy_breakdown", "exits", "scaling")
+    assert sorted(drawn) == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
+    for name, data in drawn.items():
+        if name.endswith(".png"):
+            assert data.startswith(b"\x89PNG")
+        else:
+            ET.fromstring(data)
+            assert b"<dc:date>" not in data
+    assert sorted(figures.render(RAN)) == [
+        "energy_breakdown.png",
+        "energy_breakdown.svg",
+        "exits.png",
+        "exits.svg",
+    ]
+
+
+def test_figure_bytes_depend_on_the_result_alone(drawn: dict[str, bytes]) -> None:
+    with matplotlib.rc_context({"font.size": 20, "axes.grid": True, "svg.hashsalt": None}):
+        again = figures.render(COMPARED)
+        assert matplotlib.rcParams["font.size"] == 20
+    assert again == drawn
+
+
+def test_figures_never_touch_pyplot() -> None:
+    code = (
+        "import sys; from sample_results import run_result; from imcsim.report.figures import render;"
+        "render(run_result(images=20)); sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    here = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def _labels(figure: Any) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_breakdown_stacks_to_the_totals_and_folds_the_rest() -> None:
+    bars = {"static": [c.static_energy_pj or 0.0 for c in COMPARED.components]}
+    bars["dynamic"] = [c.energy_pj for c in COMPARED.components]
+    figure = figures.energy_breakdown(COMPARED.components, bars)
+    axes = figure.axes[0]
+    for index, total in enumerate((COMPARED.static[-1].energy_pj, COMPARED.dynamic.energy_pj)):
+        assert sum(group[index].get_height() for group in axes.containers) == pytest.approx(total / 1e6)
+    assert _labels(figure)[0] == "4 others"
+    few = COMPARED.components[:8]
+    assert sorted(_labels(figures.energy_breakdown(few, {"x": [c.energy_pj for c in few]}))) == sorted(
+        c.name for c in few
+    )
+
+
+def test_accuracy_figure_marks_what_the_result_says() -> None:
+    axes = figures.accuracy_edp(COMPARED).axes[0]
+    star = next(line for line in axes.lines if line.get_marker() == "*")
+    assert np.asarray(star.get_xdata()).tolist() == pytest.approx(
+        [COMPARED.dynamic.edp_mean_of_products / 1e9]
+    )
+    assert np.asarray(star.get_ydata()).tolist() == pytest.approx([100 * COMPARED.dynamic.accuracy])
+    assert [text.get_text() for text in axes.texts] == ["T=1", "T=2", "T=3", "T=4"]
+    assert axes.get_xscale() == "linear"
+    wide = figures.accuracy_edp(compare_result(images=50, timesteps=16)).axes[0]
+    assert wide.get_xscale() == "log"
+
+
+def test_scaling_figure_holds_the_line_of_dt_snn() -> None:
+    lines = figures.scaling(COMPARED.scaling).axes[0].lines
+    dashed = next(line for line in lines if line.get_linestyle() == "--")
+    x, y = np.asarray(dashed.get_xdata()).tolist(), np.asarray(dashed.get_ydata())
+    assert y[0] == pytest.approx(1.0)
+    assert y[x.index(8)] == pytest.approx(4.9, abs=0.005)
+
+
+@pytest.mark.parametrize("timesteps", [1, 16])
+def test_extreme_results_can_be_drawn(timesteps: int) -> None:
+    result = compare_result(images=3, timesteps=timesteps, threshold=0.0)
+    components = [c.model_copy(update={"name": "$x_{"}) for c in result.components]
+    result = result.model_copy(update={"curve": (), "scaling": (), "components": tuple(components)})
+    drawn = figures.render(result)
+    assert "scaling.png" not in drawn
+    assert len(drawn) == 6
+
+
+# Files
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.startswith(".imcsim")]
+
+
+def test_folder_holds_everything(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    written = files.write_folder(COMPARED, folder)
+    assert sorted(written) == sorted(path for path in folder.rglob("*") if path.is_file())
+    assert (folder / "result.json").read_text() == to_json(COMPARED)
+    static = _rows(folder / "static.csv")
+    assert [float(row["energy_pj"]) for row in static] == [point.energy_pj for point in COMPARED.static]
+    (dynamic,) = _rows(folder / "dynamic.csv")
+    assert dynamic["threshold_source"] == "validation"
+    assert dynamic["validation_images"] == "1000"
+    assert [float(dynamic[f"exit_fraction_t{t}"]) for t in (1, 2, 3, 4)] == list(
+        COMPARED.dynamic.exit_fraction
+    )
+    actions = _rows(folder / "actions.csv")
+    assert sum(float(row["energy_pj"]) for row in actions) == pytest.approx(COMPARED.dynamic.energy_pj)
+    assert [row["spike_rate"] for row in _rows(folder / "layers.csv")][-1] == ""
+    assert len(_rows(folder / "curve.csv")) == len(COMPARED.curve)
+    assert len(_rows(folder / "scaling.csv")) == len(COMPARED.scaling)
+    assert "actions" not in _rows(folder / "components.csv")[0]
+
+
+def test_folder_of_a_run(tmp_path: Path) -> None:
+    files.write_folder(STATIC, tmp_path)
+    (outcome,) = _rows(tmp_path / "outcome.csv")
+    assert outcome["kind"] == "static"
+    assert outcome["threshold"] == ""
+    assert float(outcome["energy_pj"]) == STATIC.outcome.energy_pj
+    assert RunResult.model_validate_json((tmp_path / "result.json").read_text()) == STATIC
+
+
+def test_other_files_in_the_folder_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "render", lambda result: {})
+    (tmp_path / "notes.txt").write_text("mine")
+    files.write_folder(RAN, tmp_path)
+    files.write_folder(RAN, tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert _leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failure_leaves_no_half_written_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, call: str
+) -> None:
+    monkeypatch.setattr(figures, "render", lambda result: {"exits.png": result.policy.kind.encode()})
+    files.write_folder(RAN, tmp_path / "new")
+    files.write_folder(STATIC, tmp_path / "old")
+    old, new = ({p.name: p.read_bytes() for p in (tmp_path / n).rglob("*.*")} for n in ("old", "new"))
+    calls = 0
+    owner: Any = os if call == "fsync" else Path
+    real = getattr(owner, call)
+
+    def fail_third(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise failure
+        return real(*arguments)
+
+    monkeypatch.setattr(owner, call, fail_third)
+    expected: type[BaseException] = ImcsimError if isinstance(failure, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as caught:
+        files.write_folder(RAN, tmp_path / "old")
+    assert calls == 3
+    if isinstance(failure, OSError):
+        assert re.search(
+            rf"{re.escape(str(tmp_path))}.*\.(csv|json): cannot be written: No space", str(caught.value)
+        )
+    assert _leftovers(tmp_path) == []
+    after = {p.name: p.read_bytes() for p in (tmp_path / "old").rglob("*.*")}
+    # Nothing takes its place before all is written; what has taken it is whole.
+    replaced = 0 if call == "fsync" else 2
+    assert sum(after[name] != old[name] for name in old) == replaced
+    assert all(after[name] in (old[name], new[name]) for name in old)
+
+
+def test_json_follows_a_link_and_keeps_the_usual_permissions(tmp_path: Path) -> None:
+    target, link = tmp_path / "real.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    old = os.umask(0o022)
+    try:
+        files.write_result(RAN, link)
+    finally:
+        os.umask(old)
+    assert link.is_symlink()
+    assert target.read_text() == to_json(RAN)
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_devices_are_written_to_not_replaced() -> None:
+    files.write_result(RAN, "/dev/null")
+    assert not Path("/dev/null").is_file()
+    with pytest.raises(ImcsimError, match=r"^/dev/full: cannot be written: No space left"):
+        files.write_result(RAN, "/dev/full")
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    files.check_writable(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        files.write_result(STATIC, pipe)
+        assert read.result() == to_json(STATIC).encode()
+    read_end, write_end = os.pipe()
+    with ThreadPoolExecutor() as pool, os.fdopen(read_end, "rb") as stream:
+        also_read = pool.submit(stream.read)
+        files.write_result(STATIC, f"/dev/fd/{write_end}")
+        os.close(write_end)
+        assert also_read.result() == to_json(STATIC).encode()
+
+
+def test_impossible_targets_are_refused_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(ImcsimError, match=r"file: is a file, not a folder"):
+        files.check_writable(file, folder=True)
+    with pytest.raises(ImcsimError, match=r"file: is a file, not a folder"):
+        files.write_folder(RAN, file / "deeper")
+    with pytest.raises(ImcsimError, match="is a folder, not a file"):
+        files.check_writable(tmp_path)
+    with pytest.raises(ImcsimError, match="its folder does not exist"):
+        files.check_writable(tmp_path / "missing" / "result.json")
+    with pytest.raises(ImcsimError, match="empty"):
+        files.check_writable("")
+    with pytest.raises(ImcsimError, match="cannot be written"):
+        files.check_writable(tmp_path / "a\0b" / "c.json")
+    with pytest.raises(ImcsimError, match="File name too long"):
+        files.check_writable(tmp_path / ("x" * 300), folder=True)
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder nobody may write to")
+def test_a_folder_nobody_may_write_to_is_refused_at_once() -> None:
+    for folder in (False, True):
+        with pytest.raises(ImcsimError, match=r"^/proc/.*: cannot be written"):
+            files.check_writable("/proc/result", folder=folder)
+
+
+def test_checking_leaves_nothing_behind(tmp_path: Path) -> None:
+    files.check_writable(tmp_path / "new" / "folder", folder=True)
+    files.check_writable(tmp_path / "result.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    first, second = (files.write_folder(RAN, tmp_path / name) for name in ("a", "b"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]

@@ -1,0 +1,171 @@
+"""The result documents: their sums, their JSON and the accuracy interval."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from sample_results import compare_result, run_result
+
+from imcsim.errors import ImcsimError
+from imcsim.result import CompareResult, Layer, RunResult, json_schema, to_json, wilson_interval
+
+COMPARED = compare_result(images=200)
+RAN = run_result(images=200)
+
+
+def test_shipped_schema_is_the_generated_one() -> None:
+    shipped = (files("imcsim") / "data" / "result.schema.json").read_text(encoding="utf-8")
+    assert json.loads(shipped) == json_schema()
+    assert shipped == json.dumps(json_schema(), indent=2) + "\n"
+
+
+@pytest.mark.parametrize("result", [COMPARED, RAN, run_result(kind="static", images=200)])
+def test_json_round_trip(result: CompareResult | RunResult) -> None:
+    text = to_json(result)
+    assert type(result).model_validate_json(text) == result
+    assert to_json(type(result).model_validate_json(text)) == text
+    assert list(json.loads(text)) == list(type(result).model_fields)
+
+
+def test_same_figures_same_bytes() -> None:
+    assert to_json(compare_result(images=200)) == to_json(COMPARED)
+    assert to_json(compare_result(images=200, seed=2)) != to_json(COMPARED)
+
+
+def test_json_is_indented_and_in_declared_order() -> None:
+    lines = to_json(COMPARED).splitlines()
+    assert lines[:3] == ["{", '  "schema_version": 1,', '  "meta": {']
+    assert list(json.loads(to_json(COMPARED))["dynamic"])[:4] == [
+        "rule",
+        "accumulation",
+        "threshold",
+        "threshold_source",
+    ]
+    assert next(iter(json.loads(to_json(COMPARED))["static"][0])) == "timesteps"
+
+
+def test_documents_are_immutable() -> None:
+    with pytest.raises(ValidationError):
+        COMPARED.dynamic.energy_pj = 0.0
+    assert isinstance(COMPARED.static, tuple)
+
+
+def test_numpy_scalars_become_plain_numbers() -> None:
+    layer = Layer(
+        name="conv1",
+        kind="conv",
+        rows=np.int64(27),  # type: ignore[arg-type]
+        columns=64,
+        crossbars=1,
+        tiles=1,
+        copies=1,
+        energy_pj=np.float64(0.1),
+        share=np.float64(0.5),
+        spike_rate=None,
+    )
+    assert json.loads(json.dumps(layer.model_dump())) == layer.model_dump()
+
+
+def _at(data: Any, path: tuple[str | int, ...]) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "message"),
+    [
+        (("dynamic", "energy_pj"), lambda v: 2 * v, "edp_product_of_means is not energy_pj x latency_ns"),
+        (("dynamic", "mean_timesteps"), lambda v: v + 0.01, "mean_timesteps does not follow"),
+        (("dynamic", "exit_fraction", 0), lambda v: v / 2, "does not sum to 1"),
+        (("dynamic", "latency_p50_ns"), lambda v: 1e12, "out of order"),
+        (("dynamic", "accuracy_low"), lambda v: 1.0, "outside its own interval"),
+        (("dynamic", "validation"), lambda v: None, "validation figures belong to"),
+        (("dynamic", "threshold"), lambda v: 1.5, "less than or equal to 1"),
+        (("reduction", "energy"), lambda v: v + 1e-6, "reduction.energy is not"),
+        (("reduction", "edp_mean_of_products"), lambda v: -v, "reduction.edp_mean_of_products is not"),
+        (("static",), lambda v: v[:-1], "T = 1, ..., T max"),
+        (("static",), lambda v: v[::-1], "T = 1, ..., T max"),
+        (("static", 0, "edp_pj_ns"), lambda v: v * 2, "edp_pj_ns differs"),
+        (("components",), lambda v: v[1:], "do not sum to the energy"),
+        (("components", 0, "share"), lambda v: v / 2, "share is not its energy over the total"),
+        (("components", 0, "static_energy_pj"), lambda v: None, "static energies do not sum"),
+        (("components", 0, "actions"), lambda v: [], "its actions do not sum"),
+        (("scaling",), lambda v: v[1:], "scaling must hold"),
+        (("meta", "seed"), lambda v: math.nan, "seed"),
+        (("meta", "hardware", "sha256"), lambda v: "xyz", "pattern"),
+        (("checker", "area_um2"), lambda v: math.inf, "finite"),
+    ],
+)
+def test_a_document_whose_sums_disagree_is_refused(
+    path: tuple[str | int, ...], change: Any, message: str
+) -> None:
+    data = json.loads(to_json(COMPARED))
+    parent = _at(data, path[:-1])
+    parent[path[-1]] = change(parent[path[-1]])
+    with pytest.raises(ValidationError, match=message):
+        CompareResult.model_validate(data)
+
+
+def test_unknown_key_is_refused() -> None:
+    data = json.loads(to_json(RAN))
+    data["outcome"]["energy"] = 1.0
+    with pytest.raises(ValidationError, match=r"outcome.energy"):
+        RunResult.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "static"}, "a static policy has no exit rule"),
+        ({"rule": None}, "a dynamic policy needs rule"),
+        ({"threshold": None}, "a dynamic policy needs rule"),
+        ({"threshold_source": "validation"}, "validation figures belong to"),
+        ({"timesteps": 3}, r"policy.timesteps differs"),
+    ],
+)
+def test_policy_and_rule_must_agree(change: dict[str, Any], message: str) -> None:
+    data = json.loads(to_json(RAN))
+    data["policy"] |= change
+    with pytest.raises(ValidationError, match=message):
+        RunResult.model_validate(data)
+
+
+# R. G. Newcombe, Stat. Med. 17 (1998) 857-872: the score method without continuity correction.
+@pytest.mark.parametrize(
+    ("right", "images", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_interval_against_published_values(right: int, images: int, low: float, high: float) -> None:
+    assert wilson_interval(right, images) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.data())
+def test_wilson_interval_properties(data: st.DataObject) -> None:
+    images = data.draw(st.integers(1, 100_000))
+    right = data.draw(st.integers(0, images))
+    low, high = wilson_interval(right, images)
+    accuracy = right / images
+    assert 0 <= low <= accuracy <= high <= 1
+    assert low < high
+    mirrored = wilson_interval(images - right, images)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-12)
+    # The definition: an end is a proportion from which the accuracy seen is z standard deviations away.
+    for end in (low, high):
+        if 1e-6 < end < 1 - 1e-6:
+            z = abs(accuracy - end) / math.sqrt(end * (1 - end) / images)
+            assert z == pytest.approx(1.959964, rel=1e-4)
+
+
+@pytest.mark.parametrize(("right", "images"), [(0, 0), (-1, 10), (11, 10)])
+def test_impossible_accuracies_are_refused(right: int, images: int) -> None:
+    with pytest.raises(ImcsimError, match="no accuracy"):
+        wilson_interval(right, images)
