@@ -244,16 +244,13 @@ def run(context: click.Context, /, policy: Literal["static", "dynamic"], **setti
 
 
 def _validation_name(settings: dict[str, Any], *, needed: bool) -> str | None:
-    """What to choose the threshold on; None where nothing is to be chosen."""
-    given, threshold = settings["validation"], settings["threshold"]
-    if threshold is not None and given is not None:
-        raise click.UsageError("--threshold and --validation exclude each other: nothing is left to choose.")
-    if threshold is not None or not needed:
-        return None
-    if given is not None:
-        return str(given)
+    """Images that calibrate the ADCs and, where none is given, choose the threshold (`needed`)."""
+    if settings["validation"] is not None:
+        return str(settings["validation"])
     if settings["inputs"] == DEFAULT_INPUTS:
         return DEFAULT_VALIDATION
+    if settings["threshold"] is not None or not needed:
+        return None
     raise click.UsageError(
         "With --inputs of your own, give --threshold, or --validation: other images, on which to choose it."
     )

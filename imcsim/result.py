@@ -295,6 +295,19 @@ class ScalingPoint(_AtTimesteps):
     latency_ratio: Amount
 
 
+class SensitivityPoint(_Model):
+    """The same counts, priced with another ADC: published converters differ by more than ten times."""
+
+    name: str
+    """Preset of the hardware config."""
+    used: bool
+    """Whether it is the one that all other figures use."""
+    conversion_energy_pj: Amount
+    static_energy_pj: Amount
+    dynamic_energy_pj: Amount
+    reduction: Reduction
+
+
 def _check_components(components: Iterable[Component], energy_pj: float) -> None:
     components = tuple(components)
     _require(
@@ -321,6 +334,8 @@ class CompareResult(_Model):
     curve: tuple[CurvePoint, ...]
     scaling: tuple[ScalingPoint, ...]
     """T = 1, 2, ...; may go beyond T max."""
+    sensitivity: tuple[SensitivityPoint, ...]
+    """One for each ADC preset of the hardware config."""
     warnings: tuple[str, ...] = ()
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ taken over those images.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from imcsim.result import (
     Reduction,
     RunResult,
     ScalingPoint,
+    SensitivityPoint,
     StaticPoint,
     Validation,
     wilson_interval,
@@ -264,8 +266,27 @@ def compare_result(
         checker=_checker(),
         curve=tuple(curve),
         scaling=tuple(scaling),
+        sensitivity=tuple(_sensitivity(last, dynamic)),
         warnings=("the inputs are fewer than 2,000 images: the interval is wide",),
     )
+
+
+def _sensitivity(last: StaticPoint, dynamic: Dynamic) -> Iterator[SensitivityPoint]:
+    """The run itself, and one whose energies are three times as large."""
+    for name, used, factor in (("sar", True, 1.0), ("flash", False, 3.0)):
+        yield SensitivityPoint(
+            name=name,
+            used=used,
+            conversion_energy_pj=0.2 * factor,
+            static_energy_pj=last.energy_pj * factor,
+            dynamic_energy_pj=dynamic.energy_pj * factor,
+            reduction=Reduction(
+                energy=1 - dynamic.energy_pj / last.energy_pj,
+                latency=1 - dynamic.latency_ns / last.latency_ns,
+                edp_mean_of_products=1 - dynamic.edp_mean_of_products / last.edp_mean_of_products,
+                edp_product_of_means=1 - dynamic.edp_product_of_means / last.edp_product_of_means,
+            ),
+        )
 
 
 def run_result(*, kind: str = "dynamic", images: int = 1000, timesteps: int = 4, seed: int = 1) -> RunResult:

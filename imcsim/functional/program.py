@@ -65,6 +65,8 @@ class NeuronLayer:
 
     name: str
     source: str
+    main: str
+    """The crossbar layer in whose tiles these neurons stand."""
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     bias: NDArray[np.int64]
@@ -240,6 +242,7 @@ def _neurons(
     return NeuronLayer(
         name=node.name,
         source=source,
+        main=main.name,
         left=np.zeros_like(fraction) if aligned else np.maximum(fraction, 0),
         right=np.zeros_like(fraction) if aligned else np.maximum(-fraction, 0),
         bias=_rounded(bias / main.unit * step, limit),

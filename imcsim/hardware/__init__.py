@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imcsim.hardware.config import Hardware
+    from imcsim.hardware.config import Hardware as Hardware
 
 __all__ = ["describe", "load", "names"]
 

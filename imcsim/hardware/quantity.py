@@ -31,7 +31,7 @@ UNSOURCED = "unsourced"
 USER = "user"
 """The source of values with the mark ``given``; it needs no entry in ``sources:``."""
 
-LABELS = frozenset({"kind", "name", "description"})
+LABELS = frozenset({"schema", "kind", "name", "description"})
 """Keys that name a thing rather than measure it; written plainly, they need no source."""
 
 UNITS = {

@@ -88,6 +88,7 @@ def csv_tables(result: CompareResult | RunResult) -> dict[str, str]:
             "dynamic.csv": _one_row(result.dynamic),
             "curve.csv": _csv(CurvePoint, result.curve),
             "scaling.csv": _csv(ScalingPoint, result.scaling),
+            "sensitivity.csv": _rows(result.sensitivity),
         }
         components, layers = result.components, result.layers
     else:
@@ -108,7 +109,19 @@ def _csv(
 
 
 def _one_row(*models: BaseModel) -> str:
-    """One line of figures; a tuple becomes a column for each T, a nested model columns named after it."""
+    """One line of figures: all cells of the models."""
+    cells = _cells(*models)
+    return _text(list(cells), [list(cells.values())])
+
+
+def _rows(models: Sequence[BaseModel]) -> str:
+    """A line of figures for each model."""
+    lines = [_cells(model) for model in models]
+    return _text(list(lines[0]) if lines else [], [list(line.values()) for line in lines])
+
+
+def _cells(*models: BaseModel) -> dict[str, Any]:
+    """Figures by column; a tuple becomes a column for each T, a nested model columns named after it."""
     cells: dict[str, Any] = {}
     for model in models:
         for name in type(model).model_fields:
@@ -121,7 +134,7 @@ def _one_row(*models: BaseModel) -> str:
                 cells |= {f"{name}_{key}": part for key, part in value.model_dump().items()}
             else:
                 cells[name] = value
-    return _text(list(cells), [list(cells.values())])
+    return cells
 
 
 def _text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -53,12 +53,20 @@ def plain(text: str) -> Text:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
-    """A table of text; the first `left` columns are aligned left, the others right."""
+    """A table of text; the first `left` columns are aligned left, the others, of numbers, right.
+
+    A table of words alone may hold long ones: those are folded, but for the names in the first column.
+    """
     grid = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    words = left == len(columns)
     for index, column in enumerate(columns):
-        right = index >= left
         grid.add_column(
-            Text(column), justify="right" if right else "left", overflow="fold", vertical="bottom"
+            Text(column),
+            justify="left" if index < left else "right",
+            vertical="top" if words else "bottom",  # headers of numbers may have two lines
+            overflow="fold",
+            no_wrap=words and index == 0,
+            max_width=16 if words and 0 < index < len(columns) - 1 else None,
         )
     for row in rows:
         grid.add_row(*(plain(cell) for cell in row))
@@ -84,6 +92,8 @@ def compare_report(result: CompareResult) -> Group:
         Text(),
         _layers(result.layers, "dynamic"),
         *_lines([_checker_line(result.checker)]),
+        Text(),
+        _sensitivity(result),
         *_warnings(result.warnings),
     ]
     return Group(*parts)
@@ -175,6 +185,33 @@ def _comparison(result: CompareResult) -> Table:
         style="bold",
     )
     return grid
+
+
+def _sensitivity(result: CompareResult) -> Table:
+    points = result.sensitivity
+    energy = fitting(ENERGY, [e for p in points for e in (p.static_energy_pj, p.dynamic_energy_pj)])
+    rows = [
+        (
+            p.name + (" (used)" if p.used else ""),
+            f"{p.conversion_energy_pj:.4g}",
+            energy(p.static_energy_pj),
+            energy(p.dynamic_energy_pj),
+            change(p.reduction.energy),
+            change(p.reduction.edp_mean_of_products),
+            change(p.reduction.edp_product_of_means),
+        )
+        for p in points
+    ]
+    columns = [
+        "ADC preset",
+        "pJ a\nconversion",
+        f"static T={result.meta.timesteps}\n{energy.name}",
+        f"dynamic\n{energy.name}",
+        "energy",
+        "EDP, mean of\nproducts",
+        "EDP, product\nof means",
+    ]
+    return table("The same counts with other published ADCs", columns, rows)
 
 
 def _outcome(outcome: Outcome, label: str) -> Table:
