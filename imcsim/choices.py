@@ -16,3 +16,6 @@ FullScale = Literal["ideal", "calibrated"]
 Rule = Literal["entropy", "max_softmax", "margin"]
 Accumulation = Literal["mean", "sum"]
 """How the checker combines timesteps; see functional.checker."""
+
+Fidelity = Literal["reference", "burst"]
+"""How finely time is played; both agree to the cycle. See timing."""

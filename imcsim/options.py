@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imcsim.choices import Accumulation, Rule
+from imcsim.choices import Accumulation, Fidelity, Rule
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class CompareOptions:
 
     `timesteps` is T max (None: the network's own). `threshold` lies in [0, 1] (None: it is chosen on
     validation images). `seed` feeds every random draw. `workers` is the number of processes (None: one for
-    each processor); it never changes a result.
+    each processor); it never changes a result. `issue` is an issue policy (``wait``, ``speculate``, ..., see
+    timing.issue), `fidelity` that of the timing; both fidelities agree to the cycle.
     """
 
     timesteps: int | None = None
@@ -22,3 +23,5 @@ class CompareOptions:
     accumulation: Accumulation = "mean"
     seed: int = 0
     workers: int | None = None
+    issue: str = "wait"
+    fidelity: Fidelity = "burst"

@@ -183,6 +183,8 @@ class _Measured(_Accuracy):
     """Mean over the images of energy x latency, pJ ns."""
     edp_product_of_means: Amount
     """Mean energy x mean latency, pJ ns."""
+    cancelled_energy_pj: Amount
+    """The part of `energy_pj` spent on timesteps that were begun before the checker let the image go."""
 
     @model_validator(mode="after")
     def _check_measured(self) -> Self:
@@ -431,6 +433,55 @@ class RunResult(_Model):
         return self
 
 
+class Arrivals(_Model):
+    """How the images of a stream came."""
+
+    kind: Literal["closed", "periodic", "poisson"]
+    images_per_s: Amount | None
+    """None in a closed loop, where each image comes as soon as the chip takes it."""
+
+
+class TileUse(_Model):
+    """One tile of a stream's chip."""
+
+    tile: Count
+    layers: tuple[str, ...]
+    utilisation: Amount
+    """Share of the time in which its crossbars were driven or sensed (above 1 where layers share
+    it).
+    """
+
+
+class StreamResult(_Accuracy):
+    """A stream of images on one chip. Energies are means per image, with leakage over the whole time."""
+
+    schema_version: Literal[1] = 1
+    meta: Meta
+    policy: Policy
+    arrivals: Arrivals
+    mean_timesteps: Amount
+    exit_fraction: tuple[Fraction, ...]
+    makespan_ns: Amount
+    """From the first image's arrival until the last one has left."""
+    throughput_images_per_s: Amount
+    latency_ns: Amount
+    """Mean time from an image's arrival until it leaves."""
+    latency_p50_ns: Amount
+    latency_p95_ns: Amount
+    latency_p99_ns: Amount
+    energy_pj: Amount
+    cancelled_energy_pj: Amount
+    """The part spent on timesteps that were begun before the checker let their image go."""
+    leakage_energy_pj: Amount
+    edp_of_latency: Amount
+    """Mean energy x mean latency, pJ ns."""
+    edp_of_interval: Amount
+    """Mean energy x mean time between departures, pJ ns: what counts where images queue."""
+    tiles: tuple[TileUse, ...]
+    flits_a_cycle_and_router: Amount
+    warnings: tuple[str, ...] = ()
+
+
 def wilson_interval(right: int, images: int) -> tuple[float, float]:
     """The 95 % interval of an accuracy of `right` out of `images`, as two fractions.
 
@@ -450,14 +501,14 @@ def wilson_interval(right: int, images: int) -> tuple[float, float]:
     return max(0.0, min(p, (centre - spread) / scale)), min(1.0, max(p, (centre + spread) / scale))
 
 
-def to_json(result: CompareResult | RunResult) -> str:
+def to_json(result: CompareResult | RunResult | StreamResult) -> str:
     """The document as JSON text: fields as declared, floats by repr, indented by two, one final newline."""
     return json.dumps(result.model_dump(), indent=2, allow_nan=False) + "\n"
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON schema (draft 2020-12) of the two documents."""
-    schema = TypeAdapter(CompareResult | RunResult).json_schema()
+    """JSON schema (draft 2020-12) of the three documents."""
+    schema = TypeAdapter(CompareResult | RunResult | StreamResult).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"imcsim result, schema version {SCHEMA_VERSION}",

@@ -1,20 +1,21 @@
-"""One network on one chip with one set of images: joins values, placement and time into a ledger.
+"""One network on one chip with one set of images: joins values, placement and time into ledgers.
 
-A run to T max serves every smaller T, every threshold and every exit rule: with ``wait`` between timesteps an image that
-leaves early has seen exactly the beginning of the longer run.
+A run to T max serves every smaller T, every threshold and every exit rule: what an image does in its first
+timesteps does not depend on when it leaves, and the schedule knows the cost of every exit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.choices import Fidelity
 from imcsim.functional.numerics import CheckerNumerics, Numerics
 from imcsim.functional.program import Program, build
-from imcsim.functional.run import Activity, Converters, calibrated_converters
+from imcsim.functional.run import Activity, Converters, calibrated_converters, concatenate
 from imcsim.functional.run import run as run_program
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.config import Hardware, HardwareConfig
@@ -23,9 +24,16 @@ from imcsim.hardware.ledger import Charge, Ledger, charges, energy_pj
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement, place
 from imcsim.network.graph import Network
-from imcsim.timing import Timeline, play
+from imcsim.schedule import Schedule, join, schedule
+from imcsim.timing import ImageWork, Issue, layer_names
+from imcsim.work import image_work, recorded_nodes
 
 CALIBRATION_IMAGES = 32
+CALIBRATION_TIMESTEPS = 4
+"""Fixed, so that ADC scales do not depend on T max and a short run is the beginning of a longer one."""
+
+WORK_IMAGES = 32
+"""Images whose values are kept at a time where timing depends on them."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -43,21 +51,41 @@ def numerics(config: HardwareConfig) -> Numerics:
         percentile=config.adc.percentile,
         membrane_bits=config.lif.membrane_bits,
         checker=CheckerNumerics(
-            checker.fraction_bits, checker.table_bits, checker.exp_entries, checker.exp_range, checker.log_entries
+            checker.fraction_bits,
+            checker.table_bits,
+            checker.exp_entries,
+            checker.exp_range,
+            checker.log_entries,
         ),
     )
 
 
+@dataclass(frozen=True)
+class Timing:
+    """How images are played: T max, issue policy, fidelity, and whether the checker takes means."""
+
+    timesteps: int
+    issue: Issue
+    fidelity: Fidelity = "burst"
+    mean: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Chip:
-    """A network placed on a chip, calibrated, with its timeline to T max. Serves any images."""
+    """A network placed on a chip and calibrated. Serves any images.
+
+    `leaving` and `static` are the schedules of images that leave early and of static runs, None where time
+    depends on values and every image has its own.
+    """
 
     network: Network
     config: HardwareConfig
     placement: Placement
     program: Program
     converters: Converters
-    timeline: Timeline
+    timing: Timing
+    leaving: Schedule | None
+    static: Schedule | None
 
     @property
     def size(self) -> ChipSize:
@@ -68,72 +96,154 @@ class Chip:
         return charges(self.config, self.size)
 
 
+def depends_on_values(config: HardwareConfig) -> bool:
+    """Whether the time an image takes depends on its values."""
+    return config.activity.skip_zero_reads or config.activity.spike_coding == "aer"
+
+
 def make_chip(
-    network: Network, hardware: Hardware, calibration: Inputs, timesteps: int, *, mean: bool, workers: int | None = None
+    network: Network, hardware: Hardware, calibration: Inputs, timing: Timing, *, workers: int | None = None
 ) -> Chip:
-    """Place `network`, set the ADC scales on the first images of `calibration`, and play the timeline."""
+    """Place `network`, set the ADC scales on the first images of `calibration`, and play the schedules.
+
+    A chip that interleaves images holds the membranes of all of them.
+    """
     config = hardware.config
     placement = place(network, config)
+    size = replace(placement.size, memory_bits=placement.size.memory_bits * timing.issue.images_on_chip)
+    placement = replace(placement, size=size)
     program = build(network, numerics(config))
     images = calibration.images[:CALIBRATION_IMAGES]
-    converters = calibrated_converters(program, images, timesteps, workers)
-    timeline = play(placement, config, timesteps, mean=mean)
-    return Chip(network, config, placement, program, converters, timeline)
+    converters = calibrated_converters(program, images, CALIBRATION_TIMESTEPS, workers)
+    leaving = static = None
+    if not depends_on_values(config):
+        leaving, static = _schedules(placement, config, timing, None)
+    return Chip(network, config, placement, program, converters, timing, leaving, static)
+
+
+def _schedules(
+    placement: Placement, config: HardwareConfig, timing: Timing, work: list[ImageWork] | None
+) -> tuple[Schedule, Schedule]:
+    """Schedules of leaving early and of static runs; the same one where nothing runs ahead of the checker."""
+
+    def played(leaving: bool) -> Schedule:
+        return schedule(
+            placement, config, timing.timesteps, issue=timing.issue, leaving=leaving, work=work,
+            mean=timing.mean, fidelity=timing.fidelity,
+        )  # fmt: skip
+
+    leaving = played(True)
+    return leaving, leaving if timing.issue.kind in ("wait", "interleave") else played(False)
 
 
 @dataclass(frozen=True, eq=False)
-class Simulation:
-    """Images on a chip, to T max.
-
-    energy_pj: float64 ``[images, T]`` of each timestep alone. latency_ns: float64 ``[T]``, from the image's arrival to
-    the verdict on timestep t.
+class Run:
+    """What one way of running costs, for every exit. energy_pj, latency_ns: float64 ``[images, T]``, if an
+    image leaves after 1, 2, .. T timesteps.
     """
 
-    chip: Chip
-    activity: Activity
+    schedule: Schedule
     ledger: Ledger
     energy_pj: NDArray[np.float64]
     latency_ns: NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """Images on a chip, to T max: leaving early, and static runs of 1 to T max timesteps."""
+
+    chip: Chip
+    activity: Activity
+    leaving: Run
+    static: Run
+
+
 def simulate(
-    chip: Chip, inputs: Inputs, *, workers: int | None = None, progress: Progress | None = None, stage: str = "images"
+    chip: Chip,
+    inputs: Inputs,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stage: str = "images",
 ) -> Simulation:
-    """Play every image of `inputs` for all timesteps of the chip's timeline.
+    """Play every image of `inputs` for all timesteps.
 
     Raises ImcsimError when the images do not fit the network.
     """
-    network = chip.network
+    network, timesteps = chip.network, chip.timing.timesteps
     inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
-    timesteps = chip.timeline.timesteps
-    activity = run_program(
-        chip.program, inputs.images, timesteps, chip.converters, workers=workers, progress=progress, stage=stage
-    )
-    ledger = Ledger(
-        layers=chip.timeline.layers,
-        images=activity.images,
-        timesteps=timesteps,
-        fixed=chip.timeline.counts,
-        varied=lower(activity, chip),
-    )
+    if chip.leaving is None or chip.static is None:
+        activity, leaving, static = _with_work(chip, inputs, workers, progress, stage)
+    else:
+        leaving, static = chip.leaving, chip.static
+        activity = run_program(
+            chip.program,
+            inputs.images,
+            timesteps,
+            chip.converters,
+            workers=workers,
+            progress=progress,
+            stage=stage,
+        )
+    varied = lower(activity, chip)
+    left = _run(chip, leaving, activity, varied)
     return Simulation(
-        chip=chip,
-        activity=activity,
+        chip, activity, left, left if static is leaving else _run(chip, static, activity, varied)
+    )
+
+
+def _with_work(
+    chip: Chip, inputs: Inputs, workers: int | None, progress: Progress | None, stage: str
+) -> tuple[Activity, Schedule, Schedule]:
+    """Values and schedules of images whose time depends on their values, some images at a time."""
+    nodes = recorded_nodes(chip.program, chip.placement)
+    activities, leaving, static = [], [], []
+    total = len(inputs.images)
+    for start in range(0, total, WORK_IMAGES):
+        images = inputs.images[start : start + WORK_IMAGES]
+        activity = run_program(
+            chip.program, images, chip.timing.timesteps, chip.converters, workers=workers, record=nodes
+        )
+        work = image_work(chip.program, chip.placement, activity.recorded)
+        activities.append(replace(activity, recorded={}))
+        pair = _schedules(chip.placement, chip.config, chip.timing, work)
+        leaving.append(pair[0])
+        static.append(pair[1])
+        if progress is not None:
+            progress(stage, min(start + WORK_IMAGES, total), total)
+    left = join(leaving)
+    same = all(a is b for a, b in zip(leaving, static, strict=True))
+    return concatenate(activities), left, left if same else join(static)
+
+
+def _run(chip: Chip, played: Schedule, activity: Activity, varied: dict[Event, NDArray[np.int64]]) -> Run:
+    ledger = Ledger(
+        layers=played.layers,
+        images=activity.images,
+        timesteps=activity.timesteps,
+        fixed=played.fixed,
+        varied=varied,
+        begun=played.begun,
+    )
+    shape = (activity.images, activity.timesteps)
+    return Run(
+        schedule=played,
         ledger=ledger,
         energy_pj=energy_pj(ledger, chip.prices()),
-        latency_ns=chip.timeline.verdict_cycles * chip.config.technology.clock_ns,
+        latency_ns=np.broadcast_to(played.departure * chip.config.technology.clock_ns, shape),
     )
 
 
 def lower(activity: Activity, chip: Chip) -> dict[Event, NDArray[np.int64]]:
     """The counts that depend on values, int64 ``[images, T, layers]``, for the layers of the ledger.
 
-    A driven row drives a wordline in every column crossbar of its block. An encoder whose currents are kept is driven
-    in the first timestep only.
+    A driven row drives a wordline in every column crossbar of its block. An encoder whose currents are kept
+    is driven in the first timestep only.
     """
-    shape = (activity.images, activity.timesteps, len(chip.timeline.layers))
+    shape = (activity.images, activity.timesteps, len(layer_names(chip.placement)))
     keys = (
-        Event.ACTIVE_WORDLINES, Event.ACTIVE_CELLS, Event.ACTIVE_LEVELS, Event.SYNAPTIC_OPERATIONS, Event.SPIKES,
+        Event.ACTIVE_WORDLINES, Event.ACTIVE_CELLS, Event.ACTIVE_LEVELS, Event.SYNAPTIC_OPERATIONS,
+        Event.SPIKES,
     )  # fmt: skip
     counts = {key: np.zeros(shape, np.int64) for key in keys}
     fired = {step.main: k for k, step in enumerate(chip.program.neuron_layers)}

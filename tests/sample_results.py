@@ -199,6 +199,7 @@ def _measured(images: _Images, times: Times) -> dict[str, Any]:
         "latency_p99_ns": float(p99),
         "edp_mean_of_products": float((energy_pj * latency_ns).mean()),
         "edp_product_of_means": float(energy_pj.mean() * latency_ns.mean()),
+        "cancelled_energy_pj": 0.0,
     }
 
 

@@ -136,6 +136,22 @@ def test_own_inputs_need_own_validation_images(
     assert simulator.calls[0][1][3][1] == "others.npz"
 
 
+@pytest.mark.parametrize("command", ["compare", "run"])
+def test_validation_images_go_with_a_threshold(simulator: Simulator, command: str) -> None:
+    # They calibrate the ADCs then, and choose nothing.
+    assert main([command, "--threshold", "0.1", "--validation", "v"]) == 0
+    assert main([command, "--threshold", "0.1", "--inputs", "mine.npz", "--validation", "v"]) == 0
+    for _, arguments, _ in simulator.calls:
+        assert arguments[3][1] == "v"
+        assert arguments[4].threshold == 0.1
+
+
+def test_built_in_inputs_bring_their_validation_images(simulator: Simulator) -> None:
+    for arguments in (["run", "--policy", "static"], ["compare", "--threshold", "0.1"]):
+        assert main(arguments) == 0
+    assert [call[1][3][1] for call in simulator.calls] == ["cifar10_validation"] * 2
+
+
 def test_static_run_chooses_nothing(simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--policy", "static", "--inputs", "mine.npz"]) == 0
     assert simulator.calls[0][1][3] is None
@@ -158,7 +174,6 @@ def test_static_run_chooses_nothing(simulator: Simulator, capsys: pytest.Capture
         "--threshold -0.1",
         "--threshold 1.01",
         "--threshold x",
-        "--threshold 0.1 --validation v",
         "--timesteps 0",
         "--timesteps 17",
         "--images 0",

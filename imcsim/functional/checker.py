@@ -2,8 +2,8 @@
 
 With z_k = f_k - max f, e_k = exp(z_k) and E = sum e_k, the normalised entropy of softmax(f) is
 ``H = (ln E - (sum e_k z_k) / E) / ln K`` (Li et al., DAC 2023, eq. for H, rewritten). The chip compares
-``E ln E - sum e_k z_k`` with ``E`` times a threshold register, so nothing is divided. The other rules have the same
-form, an uncertainty ``a / E``: ``1 - p_max`` (max-softmax) and ``1 - (p_1 - p_2)`` (margin).
+``E ln E - sum e_k z_k`` with ``E`` times a threshold register, so nothing is divided. The other rules have
+the same form, an uncertainty ``a / E``: ``1 - p_max`` (max-softmax) and ``1 - (p_1 - p_2)`` (margin).
 """
 
 from __future__ import annotations
@@ -46,24 +46,27 @@ def tables(numerics: CheckerNumerics) -> Tables:
 
 
 def accumulate(outputs: NDArray[np.int64], accumulation: Accumulation) -> NDArray[np.int64]:
-    """Running sum or running mean of class outputs int64 ``[N, T, K]``; the mean multiplies by a stored 1/t."""
+    """Running sum or mean of class outputs int64 ``[N, T, K]``; the mean multiplies by a stored 1/t."""
     total = np.cumsum(outputs, axis=1)
     if accumulation == "sum":
         return total
     steps = np.arange(1, outputs.shape[1] + 1)
     reciprocal = np.rint((1 << RECIPROCAL_FRACTION_BITS) / steps).astype(np.int64)[None, :, None]
-    return (total * reciprocal + (1 << (RECIPROCAL_FRACTION_BITS - 1))) >> RECIPROCAL_FRACTION_BITS
+    half = 1 << (RECIPROCAL_FRACTION_BITS - 1)
+    mean: NDArray[np.int64] = (total * reciprocal + half) >> RECIPROCAL_FRACTION_BITS
+    return mean
 
 
 def predictions(outputs: NDArray[np.int64]) -> NDArray[np.int64]:
     """The class after each timestep, ``[N, T]``: the largest running sum, the lower class on a tie."""
-    return np.argmax(np.cumsum(outputs, axis=1), axis=2)
+    classes: NDArray[np.int64] = np.argmax(np.cumsum(outputs, axis=1), axis=2)
+    return classes
 
 
 def uncertainty(
     accumulated: NDArray[np.int64], rule: Rule, table: Tables
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numerator and denominator of the rule's uncertainty, int64 ``[N, T]``; the numerator counts in 2**-fraction_bits."""
+    """Numerator, in 2**-fraction_bits, and denominator of the rule's uncertainty, int64 ``[N, T]``."""
     numerics = table.numerics
     z = accumulated - accumulated.max(axis=2, keepdims=True)
     step = numerics.exp_range / numerics.exp_entries * (1 << numerics.fraction_bits)
@@ -84,7 +87,8 @@ def _log(total: NDArray[np.int64], table: Tables) -> NDArray[np.int64]:
     mantissa_index = ((total - (np.int64(1) << exponent)) * numerics.log_entries) >> exponent
     ln2 = round(np.log(2.0) * (1 << numerics.fraction_bits))
     ln_one = round(np.log(float(table.one)) * (1 << numerics.fraction_bits))
-    return exponent * ln2 + table.log[mantissa_index] - ln_one
+    result: NDArray[np.int64] = exponent * ln2 + table.log[mantissa_index] - ln_one
+    return result
 
 
 def scale(rule: Rule, classes: int, numerics: CheckerNumerics) -> float:
@@ -98,7 +102,7 @@ def register(threshold: float, rule: Rule, classes: int, numerics: CheckerNumeri
 
 
 def required_register(numerator: NDArray[np.int64], denominator: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The smallest register with which an image leaves: it leaves when ``numerator < register * denominator``."""
+    """The smallest register with which an image leaves, that is ``numerator < register * denominator``."""
     return numerator // denominator + 1
 
 
@@ -106,4 +110,5 @@ def exit_timesteps(required: NDArray[np.int64], threshold_register: int) -> NDAr
     """The timestep, 1 to T, after which each image leaves; T when the checker never says so."""
     leaves = required <= threshold_register
     leaves[:, -1] = True
-    return np.argmax(leaves, axis=1) + 1
+    timesteps: NDArray[np.int64] = np.argmax(leaves, axis=1) + 1
+    return timesteps

@@ -1,7 +1,8 @@
-"""What the hardware does with numbers, compiled. Kernels take and return raw arrays and import nothing of ours.
+"""What the hardware does with numbers, compiled.
 
-Maps are ``[..., H, W, C]`` with channels last, as a tile receives them. Each kernel has a plain numpy statement of
-the same thing in ``tests/naive.py``.
+Kernels take and return raw arrays and import nothing of ours. Maps are ``[..., H, W, C]`` with
+channels last, as a tile receives them. Each kernel has a plain numpy statement of the same thing in
+``tests/naive.py``.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ def crossbar_reads(
     """Play every crossbar read of one layer.
 
     inputs uint8 ``[n, H, W, Cin]`` are driven bit by bit (`planes` bits, least significant first). levels
-    ``[rows, slices * Cout]`` are the programmed cells, `sums` scratch of one row of them. The ADC turns the sum of a
-    block's active rows into ``min((sum + half) >> shift, adc_max)``. out ``[n, Ho, Wo, Cout]`` receives the digital
-    sums. counts ``[n, 3]`` receives active rows, the sum of the levels of their cells, and reads with a row active.
+    ``[rows, slices * Cout]`` are the programmed cells, `sums` scratch of one row of them. The ADC turns the
+    sum of a block's active rows into ``min((sum + half) >> shift, adc_max)``. out ``[n, Ho, Wo, Cout]``
+    receives the digital sums. counts ``[n, 3]`` receives active rows, the sum of the levels of their cells,
+    and reads with a row active.
     """
     images, height, width, channels = inputs.shape
     out_height, out_width, out_channels = out.shape[1], out.shape[2], out.shape[3]
@@ -67,7 +69,7 @@ def crossbar_reads(
                     pixel = y * width + x
                     for c in range(channels):
                         events[pixel, k] = c
-                        k += (inputs[n, y, x, c] >> plane) & 1
+                        k += int(inputs[n, y, x, c] >> plane) & 1
                     event_count[pixel] = k
             for oy in range(out_height):
                 for ox in range(out_width):
@@ -132,7 +134,7 @@ def _convert(
         shift = np.int32(adc_shift[s])
         half = np.int32((1 << shift) >> 1)
         top = np.int32(adc_max)
-        weight = np.int32(factor[s] << plane)
+        weight = factor[s] << plane
         part = sums[s * out_channels : (s + 1) * out_channels]
         for j in range(out_channels):
             code = min((np.int32(part[j]) + half) >> shift, top)
@@ -201,9 +203,9 @@ def lif(
 ) -> None:
     """Leak, integrate, saturate, compare, reset, in fixed point.
 
-    current ``[n, T or 1, P, C]`` is aligned by ``<< left`` or a rounding ``>> right`` of its channel; a current with one
-    timestep is the same at every timestep (stored encoder). `leak` counts in 2**-15. Membranes saturate at +-`limit`.
-    spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
+    current ``[n, T or 1, P, C]`` is aligned by ``<< left`` or a rounding ``>> right`` of its channel; a
+    current with one timestep is the same at every timestep (stored encoder). `leak` counts in 2**-15.
+    Membranes saturate at +-`limit`. spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
     """
     images, timesteps, positions, channels = spikes.shape
     constant = current.shape[1] == 1
@@ -229,9 +231,7 @@ def lif(
 
 
 @jit
-def pool(
-    inputs: NDArray[np.uint8], size: int, stride: int, average: bool, out: NDArray[np.uint8]
-) -> None:
+def pool(inputs: NDArray[np.uint8], size: int, stride: int, average: bool, out: NDArray[np.uint8]) -> None:
     """Sum (average pooling, divided later by the scale) or maximum over windows; ``[n, H, W, C]``."""
     images, out_height, out_width, channels = out.shape
     for n in range(images):
@@ -246,4 +246,56 @@ def pool(
                             if average:
                                 target[c] += source[c]
                             else:
-                                target[c] |= source[c]
+                                target[c] = max(target[c], source[c])
+
+
+@jit
+def active_blocks(
+    inputs: NDArray[np.uint8],
+    planes: int,
+    ky: NDArray[np.int32],
+    kx: NDArray[np.int32],
+    first: NDArray[np.int32],
+    last: NDArray[np.int32],
+    block: NDArray[np.int32],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out_size: tuple[int, int],
+    active: NDArray[np.bool_],
+) -> None:
+    """Set active ``[n, positions, planes, blocks]`` where a block drives a row; see `crossbar_reads`."""
+    images, height, width, _ = inputs.shape
+    for n in range(images):
+        active[n] = False
+        for oy in range(out_size[0]):
+            for ox in range(out_size[1]):
+                position = oy * out_size[1] + ox
+                for s in range(block.shape[0]):
+                    iy = oy * stride[0] - padding[0] + ky[s]
+                    ix = ox * stride[1] - padding[1] + kx[s]
+                    if iy < 0 or iy >= height or ix < 0 or ix >= width:
+                        continue
+                    bits = 0
+                    for c in range(first[s], last[s]):
+                        bits |= inputs[n, iy, ix, c]
+                    for plane in range(planes):
+                        if (bits >> plane) & 1:
+                            active[n, position, plane, block[s]] = True
+
+
+@jit
+def bus_toggles(inputs: NDArray[np.uint8], toggles: NDArray[np.int64]) -> None:
+    """Bits that change between neighbouring pixel words of each row, ``[n, H]``; a row starts from zeros."""
+    images, height, width, channels = inputs.shape
+    for n in range(images):
+        for y in range(height):
+            total = 0
+            for x in range(width):
+                for c in range(channels):
+                    changed = inputs[n, y, x, c]
+                    if x > 0:
+                        changed ^= inputs[n, y, x - 1, c]
+                    while changed:
+                        total += changed & 1
+                        changed >>= 1
+            toggles[n, y] = total

@@ -11,8 +11,9 @@ from imcsim.choices import Encoding, FullScale, RowOrder
 class CheckerNumerics:
     """Word widths of the exit checker.
 
-    Class outputs carry `fraction_bits` fractional bits. The exp table has `exp_entries` words of `table_bits` bits
-    and covers differences from 0 down to ``-exp_range``; the log table has `log_entries` words over one octave.
+    Class outputs carry `fraction_bits` fractional bits. The exp table has `exp_entries` words of `table_bits`
+    bits and covers differences from 0 down to ``-exp_range``; the log table has `log_entries` words over one
+    octave.
     """
 
     fraction_bits: int = 12
@@ -26,9 +27,9 @@ class CheckerNumerics:
 class Numerics:
     """`rows` is the height of a crossbar. `adc_bits` None is an ideal converter (no rounding, no clipping).
 
-    `full_scale` ``ideal`` covers the largest sum a read can give; ``calibrated`` covers the `percentile` of the sums
-    that calibration images produce, for each layer and slice. The ADC's step is a power of two in cell levels.
-    `membrane_bits` is the signed width of a membrane potential (up to 48).
+    `full_scale` ``ideal`` covers the largest sum a read can give; ``calibrated`` covers the `percentile` of
+    the sums that calibration images produce, for each layer and slice. The ADC's step is a power of two in
+    cell levels. `membrane_bits` is the signed width of a membrane potential (up to 48).
     """
 
     rows: int

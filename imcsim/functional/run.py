@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from imcsim.functional.program import (
 from imcsim.network.graph import INPUT
 
 CHUNK_IMAGES = 16
-"""Images that go through a layer together: its cells stay in cache, and progress and Ctrl-C come between chunks."""
+"""Images that go through a layer together: its cells stay in cache; progress and Ctrl-C come in between."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -34,8 +34,8 @@ class Activity:
 
     active_rows: wordlines driven, over all windows and input bits, once for each block that is read.
     active_levels: the levels of all cells on those rows, summed. active_reads: block reads with a row active.
-    spikes: spikes that left each LIF layer. outputs: class outputs int64 ``[images, timesteps, classes]`` of each
-    timestep alone, in 2**-fraction_bits. A layer that reads the image does the same at every timestep.
+    spikes: spikes that left each LIF layer. outputs: class outputs int64 ``[images, timesteps, classes]`` of
+    each timestep alone, in 2**-fraction_bits. A layer that reads the image does the same at every timestep.
     """
 
     layers: tuple[str, ...]
@@ -68,13 +68,19 @@ def ideal_converters(program: Program) -> Converters:
     """Converters that cover the largest possible sum, at the program's ADC bits or exactly."""
     bits = program.numerics.adc_bits
     if bits is None:
-        return Converters({la.name: np.zeros(len(la.factor), np.int64) for la in program.crossbar_layers}, IDEAL_ADC_MAX)
+        return _exact(program)
     largest = (1 << bits) - 1
     shift = {}
     for layer in program.crossbar_layers:
         bound = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
         shift[layer.name] = np.full(len(layer.factor), step_shift(bound, largest), np.int64)
     return Converters(shift, largest)
+
+
+def _exact(program: Program) -> Converters:
+    """Converters that neither round nor clip."""
+    steps = {layer.name: np.zeros(len(layer.factor), np.int64) for layer in program.crossbar_layers}
+    return Converters(steps, IDEAL_ADC_MAX)
 
 
 def step_shift(full_scale: int, largest_code: int) -> int:
@@ -88,7 +94,7 @@ def step_shift(full_scale: int, largest_code: int) -> int:
 def calibrated_converters(
     program: Program, images: NDArray[np.uint8], timesteps: int, workers: int | None = None
 ) -> Converters:
-    """Steps that cover the program's percentile of the column sums that `images` produce with exact conversion.
+    """Steps that cover the program's percentile of column sums over `images`, with exact conversion before.
 
     The scale of a layer is set for each slice, from all reads with a row active.
     """
@@ -96,8 +102,7 @@ def calibrated_converters(
     if bits is None or program.numerics.full_scale == "ideal":
         return ideal_converters(program)
     names = {layer.source for layer in program.crossbar_layers}
-    exact = Converters({la.name: np.zeros(len(la.factor), np.int64) for la in program.crossbar_layers}, IDEAL_ADC_MAX)
-    recorded = run(program, images, timesteps, exact, workers=workers, record=names).recorded
+    recorded = run(program, images, timesteps, _exact(program), workers=workers, record=names).recorded
     largest = (1 << bits) - 1
     shift = {}
     for layer in program.crossbar_layers:
@@ -105,11 +110,12 @@ def calibrated_converters(
         histogram = np.zeros((len(layer.factor), bound + 1), np.int64)
         inputs = recorded[layer.source]
         kernels.column_sum_histogram(
-            inputs.reshape(-1, *inputs.shape[2:]), layer.planes, *_segments(layer), layer.levels,
+            inputs.reshape(-1, *inputs.shape[2:]), layer.planes, *segments(layer), layer.levels,
             len(layer.factor), layer.stride, layer.padding, layer.out_shape[:2], histogram,
         )  # fmt: skip
         shift[layer.name] = np.array(
-            [step_shift(_percentile(row, program.numerics.percentile), largest) for row in histogram], np.int64
+            [step_shift(_percentile(row, program.numerics.percentile), largest) for row in histogram],
+            np.int64,
         )
     return Converters(shift, largest)
 
@@ -122,7 +128,25 @@ def _percentile(histogram: NDArray[np.int64], percent: float) -> int:
     return int(np.searchsorted(cumulative, np.ceil(cumulative[-1] * percent / 100.0)))
 
 
-def _segments(layer: CrossbarLayer) -> tuple[NDArray[np.int32], ...]:
+def concatenate(activities: Sequence[Activity]) -> Activity:
+    """One activity of images that were played in several runs; recorded values are left out."""
+    first = activities[0]
+    return Activity(
+        layers=first.layers,
+        neuron_layers=first.neuron_layers,
+        active_rows=np.concatenate([a.active_rows for a in activities]),
+        active_levels=np.concatenate([a.active_levels for a in activities]),
+        active_reads=np.concatenate([a.active_reads for a in activities]),
+        spikes=np.concatenate([a.spikes for a in activities]),
+        outputs=np.concatenate([a.outputs for a in activities]),
+        recorded={},
+    )
+
+
+_Places = NDArray[np.int32]
+
+
+def segments(layer: CrossbarLayer) -> tuple[_Places, _Places, _Places, _Places, _Places, _Places]:
     at = layer.layout
     return at.ky, at.kx, at.first, at.last, at.row, at.block
 
@@ -140,8 +164,8 @@ def run(
 ) -> Activity:
     """Play images uint8 ``[N, C, H, W]`` for `timesteps` timesteps.
 
-    `record` names nodes whose values are kept (``[N, T, H, W, C]``; ``input`` included); memory grows with them.
-    The result does not depend on `workers`.
+    `record` names nodes whose values are kept (``[N, T, H, W, C]``; ``input`` included); memory grows with
+    them. The result does not depend on `workers`.
     """
     layers = program.crossbar_layers
     neurons = program.neuron_layers
@@ -160,7 +184,9 @@ def run(
 
     def play(start: int) -> int:
         stop = min(start + CHUNK_IMAGES, total)
-        pieces[start] = _chunk(program, images[start:stop], timesteps, converters, activity, slice(start, stop), record)
+        pieces[start] = _chunk(
+            program, images[start:stop], timesteps, converters, activity, slice(start, stop), record
+        )
         return stop - start
 
     starts = range(0, total, CHUNK_IMAGES)
@@ -228,10 +254,12 @@ def _chunk(
                 *source.shape[:2], 1, 1, -1
             )
     sums = values[program.output].reshape(count, -1, program.classes).astype(np.int64)
-    activity.outputs[at] = ((sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right) + (
-        program.out_bias
-    )
-    return {name: np.broadcast_to(values[name], (count, timesteps, *values[name].shape[2:])) for name in record}
+    activity.outputs[at] = (
+        (sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right
+    ) + program.out_bias
+    return {
+        name: np.broadcast_to(values[name], (count, timesteps, *values[name].shape[2:])) for name in record
+    }
 
 
 def _flat(values: NDArray[Any]) -> NDArray[Any]:
@@ -247,7 +275,7 @@ def _crossbar(
     counts = np.empty((len(inputs), 3), np.int64)
     sums = np.empty(layer.levels.shape[1], layer.levels.dtype)
     kernels.crossbar_reads(
-        inputs, layer.planes, *_segments(layer), layer.levels, layer.level_sum, layer.factor, layer.offset,
+        inputs, layer.planes, *segments(layer), layer.levels, layer.level_sum, layer.factor, layer.offset,
         converters.shift[layer.name], converters.largest_code, layer.stride, layer.padding, sums, out, counts,
     )  # fmt: skip
     return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
@@ -17,33 +18,77 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
+ESTIMATE: Literal["estimate"] = "estimate"
+Figure = NonNegative | Literal["estimate"]
+"""A figure given by hand, or the word ``estimate``: then the block's estimator computes it from the rest of
+the config.
+"""
+
 Scope = Literal["crossbar", "pe", "tile", "chip"]
+"""What a component is part of. All but ``chip`` are parts of a tile, and are gated with it."""
 
 
-class Component(BaseModel):
-    """Fields are the component's config block; methods are its estimator.
-
-    `charges` gives pJ for one event, `area_um2` and `leakage_uw` are for one instance, and there are `instances`
-    of it on the chip.
-    """
+class Block(BaseModel):
+    """A section of a hardware file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        """The computed figure of every key that may say ``estimate``, by key.
+
+        Raises ImcsimError where the rule does not reach the config's node.
+        """
+        return {}
+
+    def figure(self, key: str, chip: HardwareConfig) -> float:
+        """The number at `key`, computed where the file says ``estimate``."""
+        value = getattr(self, key)
+        return self.estimates(chip)[key].value if value == ESTIMATE else float(value)
+
+
+class Component(Block):
+    """Fields are the component's config block; methods are its estimator.
+
+    `charges` gives pJ for one event, `area_um2` and `leakage_uw` are for one instance, and there are
+    `instances` of it on the chip. Subclasses say what they are by the methods with an underscore; figures
+    from a reference table take their place here.
+    """
+
+    block: ClassVar[str]
+    """Key of the config block."""
+    scope: ClassVar[Scope]
+
     def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         """Energy in pJ of each event that this component pays for."""
-        raise NotImplementedError
+        table = chip.reference.energy_pj.get(self.block, {})
+        return {event: table.get(event, energy) for event, energy in self._charges(chip).items()}
 
     def area_um2(self, chip: HardwareConfig) -> float:
         """Area of one instance in um2."""
-        raise NotImplementedError
+        area = chip.reference.area_um2.get(self.block)
+        return self._area_um2(chip) if area is None else area
 
     def leakage_uw(self, chip: HardwareConfig) -> float:
         """Static power of one instance in uW."""
-        return 0.0
+        leakage = chip.reference.leakage_pj.get(self.block)
+        return self._leakage_uw(chip) if leakage is None else leakage / chip.technology.clock_ns * 1e3
+
+    def standing_energy_pj(self, chip: HardwareConfig) -> float:
+        """Energy in pJ of one instance in a clock cycle in which it is powered: 1 uW over 1 ns is 1e-3 pJ."""
+        return self.leakage_uw(chip) * chip.technology.clock_ns * 1e-3
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         """How many instances a chip of this size has."""
         raise NotImplementedError
+
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        raise NotImplementedError
+
+    def _area_um2(self, chip: HardwareConfig) -> float:
+        raise NotImplementedError
+
+    def _leakage_uw(self, chip: HardwareConfig) -> float:
+        return 0.0
 
 
 @dataclass(frozen=True)

@@ -7,33 +7,66 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from imcsim.hardware.component import ChipSize, Component, Count, NonNegative, Positive
+from imcsim.hardware.component import (
+    ESTIMATE,
+    Block,
+    ChipSize,
+    Component,
+    Count,
+    Figure,
+    NonNegative,
+    Positive,
+)
+from imcsim.hardware.components.accumulator import Accumulator
 from imcsim.hardware.components.adc import Adc
-from imcsim.hardware.components.arithmetic import AdderTree, Pooling, ResidualAdder, ShiftAdd
+from imcsim.hardware.components.adder_tree import AdderTree
 from imcsim.hardware.components.cells import Cells
-from imcsim.hardware.components.checker import Accumulator, Checker
+from imcsim.hardware.components.checker import Checker
+from imcsim.hardware.components.clock import Clock
 from imcsim.hardware.components.column_mux import ColumnMux
-from imcsim.hardware.components.interconnect import Htree, Noc, OffchipLink
+from imcsim.hardware.components.global_buffer import GlobalBuffer
+from imcsim.hardware.components.htree import Htree
 from imcsim.hardware.components.lif import Lif
-from imcsim.hardware.components.memory import GlobalBuffer, PeBuffer, Sram, StateMemory, TileBuffer
+from imcsim.hardware.components.noc import Noc
+from imcsim.hardware.components.offchip_link import OffchipLink
+from imcsim.hardware.components.pe_buffer import PeBuffer
+from imcsim.hardware.components.pooling import Pooling
 from imcsim.hardware.components.register import Registers
+from imcsim.hardware.components.residual_adder import ResidualAdder
+from imcsim.hardware.components.shift_add import ShiftAdd
+from imcsim.hardware.components.sram import Sram
+from imcsim.hardware.components.state_memory import StateMemory
+from imcsim.hardware.components.tile_buffer import TileBuffer
 from imcsim.hardware.components.wordline_driver import WordlineDriver
+from imcsim.hardware.estimators import wires
+from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.quantity import Provenance
+from imcsim.hardware.reference_tables import ReferenceFigures
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Technology(BaseModel):
-    """Figures of the node that several components use."""
+class Technology(Block):
+    """Figures of the node that several components use. Wire estimate: NeuroSim's two nodes."""
 
-    model_config = _FROZEN
     node_nm: Positive
     clock_ns: Positive
     logic_leakage_uw_per_um2: NonNegative
-    wire_energy_pj_per_mm: NonNegative
+    wire_energy_pj_per_mm: Figure
     """One toggled bit over one mm."""
+
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        return {"wire_energy_pj_per_mm": wires.wire_energy_pj_per_mm(self.node_nm)}
+
+    def wire_pj_per_mm(self, chip: HardwareConfig) -> float:
+        """One toggled bit over one mm, pJ."""
+        return self.figure("wire_energy_pj_per_mm", chip)
+
+    def logic_leakage_uw(self, area_um2: float) -> float:
+        """Static power of logic of this area, uW."""
+        return self.logic_leakage_uw_per_um2 * area_um2
 
 
 class Tile(BaseModel):
@@ -67,6 +100,13 @@ class MappingConfig(BaseModel):
     replication: Literal["none", "balanced"]
     extra_crossbars: Annotated[int, Field(ge=0)]
     """Crossbars that `balanced` may spend on copies of layers that would otherwise be the slowest."""
+    share_tiles: bool
+    """Whether a layer may start in the tile in which the layer before it ends; a PE always belongs to one
+    layer.
+    """
+    placement: Literal["path", "rows", "annealed"]
+    """Tiles on the mesh: back and forth along its rows, row by row, or exchanged until flits take few hops.
+    """
 
 
 class Encoder(BaseModel):
@@ -76,18 +116,36 @@ class Encoder(BaseModel):
     mode: Literal["recompute", "keep"]
 
 
+class Activity(BaseModel):
+    """What the chip makes of inputs that are mostly silent."""
+
+    model_config = _FROZEN
+    skip_zero_reads: bool = False
+    """A block without an active row is not read; costs neither time nor energy."""
+    spike_coding: Literal["bitmap", "aer"] = "bitmap"
+    """Spikes on the mesh: a bit for each neuron, or an address for each spike."""
+    toggling: Literal["given", "counted"] = "given"
+    """Toggled bits on buses: the given rates, or counted from the values that follow each other."""
+
+
 class HardwareConfig(BaseModel):
-    """A chip. Blocks are described where they are declared; `component_blocks` are those that cost something."""
+    """A chip. Blocks are described where they are declared; `components` are those that cost something."""
 
     model_config = _FROZEN
     schema_: Annotated[Literal[1], Field(alias="schema")]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     description: str
+    reference_tables: tuple[str, ...] = ()
+    """Files of energy and area reference tables, relative to the hardware file (see
+    hardware.reference_tables).
+    """
     technology: Technology
+    clock: Clock
     tile: Tile
     mesh: Mesh
     mapping: MappingConfig
     encoder: Encoder
+    activity: Activity = Activity()
     cells: Cells
     wordline_driver: WordlineDriver
     column_mux: ColumnMux
@@ -108,6 +166,7 @@ class HardwareConfig(BaseModel):
     accumulator: Accumulator
     checker: Checker
     offchip_link: OffchipLink
+    _reference: ReferenceFigures = PrivateAttr(default_factory=ReferenceFigures)
 
     @model_validator(mode="after")
     def _fits_together(self) -> HardwareConfig:
@@ -120,8 +179,8 @@ class HardwareConfig(BaseModel):
             raise ValueError("mesh.columns and mesh.rows are both 0 (as large as needed) or both above 0")
         if (self.cells.row_order == "kernel_position") != (self.tile.adcs == "pe"):
             raise ValueError(
-                "cells.row_order kernel_position merges the currents of a PE's crossbars, so it goes with tile.adcs pe; "
-                "im2col goes with tile.adcs crossbar"
+                "cells.row_order kernel_position merges the currents of a PE's crossbars, so it goes with "
+                "tile.adcs pe; im2col goes with tile.adcs crossbar"
             )
         return self
 
@@ -129,8 +188,43 @@ class HardwareConfig(BaseModel):
         """Name and block of every component that costs energy or area, in the order of the file."""
         for name in type(self).model_fields:
             block = getattr(self, name)
-            if isinstance(block, Component) and not isinstance(block, Sram):
+            if isinstance(block, Component):
                 yield name, block
+
+    @property
+    def reference(self) -> ReferenceFigures:
+        """What the reference tables say; it takes the place of the blocks' own figures."""
+        return self._reference
+
+    def with_reference(self, reference: ReferenceFigures) -> HardwareConfig:
+        """A copy whose components take the figures of `reference`."""
+        copy = self.model_copy()
+        copy._reference = reference
+        return copy
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Every figure of which the file says ``estimate``, by dotted key."""
+        found = {}
+        for name in type(self).model_fields:
+            block = getattr(self, name)
+            if isinstance(block, Block):
+                wanted = [key for key, value in _leaves(block.model_dump()) if value == ESTIMATE]
+                known = block.estimates(self) if wanted else {}
+                found.update({f"{name}.{key}": known[key] for key in wanted})
+        return found
+
+    def tile_area_um2(self, without: str = "") -> float:
+        """Area of one tile with all that belongs to it, the block `without` left out."""
+        return sum(
+            component.area_um2(self) * component.instances(self, self.one_tile)
+            for name, component in self.components()
+            if component.scope != "chip" and name != without
+        )
+
+    @property
+    def one_tile(self) -> ChipSize:
+        """The size of a chip of one tile without state memory."""
+        return ChipSize(1, self.tile.pes_per_tile, self.crossbars_per_tile, 0)
 
     @property
     def crossbars_per_tile(self) -> int:
@@ -154,6 +248,14 @@ class HardwareConfig(BaseModel):
     def convert_cycles(self) -> int:
         """Cycles to convert all columns of one read."""
         return self.column_mux.columns_per_adc * self.adc.conversion_cycles
+
+
+def _leaves(section: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 @dataclass(frozen=True)

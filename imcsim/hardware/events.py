@@ -1,6 +1,7 @@
 """What can happen on the chip: the vocabulary of the ledger.
 
-The engine and the activity count events, as integers, by layer and timestep. Components say what an event costs them.
+The engine and the activity count events, as integers, by layer and timestep. Components say what an event
+costs them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Event(StrEnum):
     """One column-mux setting of one PE cycle."""
     CROSSBAR_READS = "crossbar_reads"
     """One crossbar read with one input bit a row."""
+    SKIPPED_READS = "skipped_reads"
+    """Crossbar reads left out because no row was active. They cost nothing."""
     CROSSBAR_PHASES = "crossbar_phases"
     """One crossbar driven for one column-mux setting: the reads of a chip without sample-and-hold."""
     ACTIVE_WORDLINES = "active_wordlines"
@@ -61,6 +64,8 @@ class Event(StrEnum):
     CHECKER_LOG_LOOKUPS = "checker_log_lookups"
     POWERED_CYCLES = "powered_cycles"
     """Clock cycles during which the chip is powered for this image."""
+    POWERED_TILE_CYCLES = "powered_tile_cycles"
+    """Clock cycles during which a tile is powered, summed over tiles; only where idle tiles are gated."""
     SPIKES = "spikes"
     """Spikes that left the layer's neurons. Costs nothing by itself; kept for analysis."""
     SYNAPTIC_OPERATIONS = "synaptic_operations"

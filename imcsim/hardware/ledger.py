@@ -1,4 +1,4 @@
-"""Counts first, energy afterwards: integers by event, layer, timestep and image, priced by a pure function."""
+"""Counts first, energy afterwards: integers by event, layer, timestep, image; priced by a pure function."""
 
 from __future__ import annotations
 
@@ -12,36 +12,67 @@ from imcsim.hardware.component import ChipSize
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 
-Alive = NDArray[np.bool_]
-"""bool ``[images, timesteps]``: the timesteps that each image runs."""
+Stay = NDArray[np.int64]
+"""Timesteps that each image stays on the chip, int64 ``[images]``, 1 to T."""
+
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """What happened. `fixed` counts are the same for every image, int64 ``[T, layers]``; `varied` ones are
-    int64 ``[images, T, layers]``. A timestep counts for an image only while the image is on the chip.
+    """What happened, for every timestep at which an image might leave.
+
+    fixed: events that timing counts, int64 ``[groups, exits, T, layers]``: entry e is for images that leave
+    after e + 1 timesteps; timesteps from e + 1 on hold work that was begun and cancelled. One group serves
+    all images where time does not depend on values, else there is a group an image. varied: events that
+    follow from values, int64 ``[images, T, layers]`` of whole timesteps. `begun` says how much of a cancelled
+    timestep was done: reads that took place, over those of a whole one, both int64 ``[groups, exits, T,
+    layers]``.
     """
 
     layers: tuple[str, ...]
     images: int
     timesteps: int
-    fixed: Mapping[Event, NDArray[np.int64]]
-    varied: Mapping[Event, NDArray[np.int64]]
+    fixed: Mapping[Event, Counts]
+    varied: Mapping[Event, Counts]
+    begun: tuple[Counts, Counts]
 
     @property
     def events(self) -> tuple[Event, ...]:
         """Events that were counted, in the order of the vocabulary."""
         return tuple(e for e in Event if e in self.fixed or e in self.varied)
 
-    def totals(self, alive: Alive) -> dict[Event, NDArray[np.int64]]:
-        """Counts over all images, int64 ``[T, layers]`` for each event."""
-        running = alive.sum(axis=0).astype(np.int64)
-        result = {}
-        for event in self.events:
-            if event in self.fixed:
-                result[event] = self.fixed[event] * running[:, None]
-            else:
-                result[event] = (self.varied[event] * alive[:, :, None]).sum(axis=0)
+    def image_counts(self, event: Event, exit_index: int) -> Counts:
+        """Counts of each image when it leaves after ``exit_index + 1`` timesteps, ``[images or 1, T,
+        layers]``.
+        """
+        if event in self.fixed:
+            return self.fixed[event][:, exit_index]
+        whole = self.varied[event].copy()
+        done, all_of_it = (part[:, exit_index, exit_index + 1 :] for part in self.begun)
+        # What a cancelled timestep drove is its share of the reads, rounded down: values of single rows are
+        # not kept.
+        whole[:, exit_index + 1 :] = whole[:, exit_index + 1 :] * done // np.maximum(all_of_it, 1)
+        return whole
+
+    def totals(self, stay: Stay) -> dict[Event, Counts]:
+        """Counts over all images, cancelled work included, int64 ``[T, layers]`` for each event."""
+        return self._sum(stay, cancelled=False)
+
+    def cancelled(self, stay: Stay) -> dict[Event, Counts]:
+        """The part of `totals` that was cancelled."""
+        return self._sum(stay, cancelled=True)
+
+    def _sum(self, stay: Stay, *, cancelled: bool) -> dict[Event, Counts]:
+        result = {event: np.zeros((self.timesteps, len(self.layers)), np.int64) for event in self.events}
+        for leaves in np.unique(stay):
+            chosen = stay == leaves
+            first = int(leaves) if cancelled else 0
+            for event in self.events:
+                counts = self.image_counts(event, int(leaves) - 1)[:, first:]
+                same = counts.shape[0] == 1 and event in self.fixed
+                part = counts[0] * int(chosen.sum()) if same else counts[chosen].sum(axis=0)
+                result[event][first:] += part
         return result
 
 
@@ -55,36 +86,31 @@ class Charge:
 
 
 def charges(config: HardwareConfig, size: ChipSize) -> tuple[Charge, ...]:
-    """The price list of a chip of this size. Leakage is charged by the powered cycle, for all instances together:
-    1 uW over 1 ns is 1e-3 pJ.
+    """The price list of a chip of this size. Leakage and clock are charged by the powered cycle, for all
+    instances together; where idle tiles are gated, those of a tile by the powered cycle of a tile.
     """
     result = []
+    gated = config.clock.gating == "idle_tiles"
     for name, component in config.components():
         for event, energy in component.charges(config).items():
             result.append(Charge(name, event, energy))
-        leakage = component.leakage_uw(config) * component.instances(config, size)
-        if leakage > 0:
-            result.append(Charge(name, Event.POWERED_CYCLES, leakage * config.technology.clock_ns * 1e-3))
+        standing = component.standing_energy_pj(config) * component.instances(config, size)
+        if standing > 0 and gated and component.scope != "chip":
+            result.append(Charge(name, Event.POWERED_TILE_CYCLES, standing / size.tiles))
+        elif standing > 0:
+            result.append(Charge(name, Event.POWERED_CYCLES, standing))
     return tuple(result)
 
 
 def energy_pj(ledger: Ledger, prices: tuple[Charge, ...]) -> NDArray[np.float64]:
-    """Energy of each image in each timestep, pJ ``[images, T]``, whether or not it still runs then."""
-    fixed = np.zeros(ledger.timesteps)
-    varied = np.zeros((ledger.images, ledger.timesteps))
+    """Energy of each image if it leaves after 1, 2, .. T timesteps, pJ ``[images, T]``, cancelled work
+    included.
+    """
+    energy = np.zeros((ledger.images, ledger.timesteps))
+    counted = set(ledger.events)
     for charge in prices:
-        if charge.event in ledger.fixed:
-            fixed += ledger.fixed[charge.event].sum(axis=1) * charge.energy_pj
-        elif charge.event in ledger.varied:
-            varied += ledger.varied[charge.event].sum(axis=2) * charge.energy_pj
-    return varied + fixed
-
-
-def static_alive(images: int, timesteps: int, until: int) -> Alive:
-    """Every image runs `until` of `timesteps` timesteps."""
-    return np.broadcast_to(np.arange(timesteps) < until, (images, timesteps))
-
-
-def dynamic_alive(exit_timesteps: NDArray[np.int64], timesteps: int) -> Alive:
-    """Image i runs ``exit_timesteps[i]`` timesteps."""
-    return np.arange(timesteps)[None, :] < exit_timesteps[:, None]
+        if charge.event not in counted or charge.energy_pj == 0:
+            continue
+        for k in range(ledger.timesteps):
+            energy[:, k] += ledger.image_counts(charge.event, k).sum(axis=(1, 2)) * charge.energy_pj
+    return energy

@@ -67,9 +67,15 @@ def load_config(
     return loaded, provenance, [key for key, about in provenance.items() if about.mark == UNSOURCED]
 
 
-def config_hash(config: BaseModel) -> str:
-    """sha256, in hex, over the values of `config` in canonical JSON; where they come from does not count."""
-    text = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+def config_hash(config: BaseModel, tables: Mapping[str, float] | None = None) -> str:
+    """sha256, in hex, over the values of `config` in canonical JSON; where they come from does not count.
+
+    tables: the figures of its reference tables, which count like values; their files' names do not.
+    """
+    values = config.model_dump(mode="json", exclude={"reference_tables"})
+    if tables:
+        values["reference_tables"] = dict(tables)
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

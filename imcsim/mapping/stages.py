@@ -1,7 +1,7 @@
 """The layer graph as hardware sees it: crossbar stages, and streams of rows between them.
 
-A stage is a conv or linear layer with everything that happens behind its crossbars in the same tiles: residual
-addition, neurons, pooling. An edge is a stream of rows from one stage (or the image) to another.
+A stage is a conv or linear layer with everything that happens behind its crossbars in the same tiles:
+residual addition, neurons, pooling. An edge is a stream of rows from one stage (or the image) to another.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ IMAGE = -1
 class Edge:
     """Rows from stage `source` to stage `target`.
 
-    `role` says whether they are the crossbar's input or a current that meets its sums (``side``). A delivered row has
-    `width` x `channels` values of `bits` bits; `height` rows make a map. Row r is ready when the source has finished its own
-    rows below ``r * pool_stride + pool_size``.
+    `role` says whether they are the crossbar's input or a current that meets its sums (``side``). A delivered
+    row has `width` x `channels` values of `bits` bits; `height` rows make a map. Row r is ready when the
+    source has finished its own rows below ``r * pool_stride + pool_size``.
     """
 
     source: int
@@ -35,6 +35,8 @@ class Edge:
     bits: int
     pool_size: int = 1
     pool_stride: int = 1
+    node: str = ""
+    """The node whose values travel; empty for currents."""
 
     @property
     def row_bits(self) -> int:
@@ -43,7 +45,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Stage:
-    """One conv or linear layer. `planes` input bits; `neurons` is False for a branch or class output without LIF."""
+    """A conv or linear layer with `planes` input bits. Branches and outputs without LIF have no `neurons`."""
 
     index: int
     name: str
@@ -110,13 +112,16 @@ class _Stream:
     width: int
     channels: int
     bits: int
+    node: str
 
 
 def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
     """Fold `network` into stages. Raises ImcsimError for graphs that tiles cannot hold."""
     sizes = shapes(network)
     channels, height, width = network.input_shape
-    streams: dict[str, _Stream] = {INPUT: _Stream(IMAGE, 1, 1, height, width, channels, network.input_bits)}
+    streams: dict[str, _Stream] = {
+        INPUT: _Stream(IMAGE, 1, 1, height, width, channels, network.input_bits, INPUT)
+    }
     weighted = {node.name: k for k, node in enumerate(network.weighted)}
     fired = _stages_with_neurons(network)
     pooled = dict.fromkeys(weighted.values(), 0)
@@ -128,7 +133,7 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
             edges.append(_edge(source, weighted[node.name], "input"))
             map_shape = (*sizes[node.name], 1, 1)[:3]
             streams[node.name] = _Stream(
-                weighted[node.name], 1, 1, map_shape[1], map_shape[2], map_shape[0], partial_sum_bits
+                weighted[node.name], 1, 1, map_shape[1], map_shape[2], map_shape[0], partial_sum_bits, ""
             )
         elif isinstance(node, LIF):
             before = node.inputs[0]
@@ -138,27 +143,36 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
                     if side != main:
                         edges.append(_edge(streams[side], weighted[main], "side"))
             at = streams[main]
-            streams[node.name] = _Stream(at.stage, 1, 1, at.height, at.width, at.channels, 1)
+            streams[node.name] = _Stream(at.stage, 1, 1, at.height, at.width, at.channels, 1, node.name)
         elif isinstance(node, Pool2d):
             at = streams[node.inputs[0]]
             out = sizes[node.name]
             bits = (node.size * node.size).bit_length() if node.kind == "average" else at.bits
             streams[node.name] = _Stream(
-                at.stage, at.size + (node.size - 1) * at.stride, at.stride * node.stride, out[1], out[2], out[0], bits
+                at.stage,
+                at.size + (node.size - 1) * at.stride,
+                at.stride * node.stride,
+                out[1],
+                out[2],
+                out[0],
+                bits,
+                node.name,
             )
             pooled[at.stage] += node.size * node.size * out[0] * out[1] * out[2]
         elif isinstance(node, Flatten):
             streams[node.name] = streams[node.inputs[0]]
+    read = {edge.target: edge for edge in edges if edge.role == "input"}
     stages = tuple(
-        _stage(k, node, sizes[node.name], next(e for e in edges if e.target == k and e.role == "input"), fired,
-               pooled[k], k == len(weighted) - 1)
+        _stage(k, node, sizes[node.name], read[k], fired, pooled[k], k == len(weighted) - 1)
         for k, node in enumerate(network.weighted)
-    )  # fmt: skip
+    )
     return StageGraph(stages, tuple(edges), channels * height * width * network.input_bits, network.classes)
 
 
 def _edge(at: _Stream, target: int, role: Literal["input", "side"]) -> Edge:
-    return Edge(at.stage, target, role, at.height, at.width, at.channels, at.bits, at.size, at.stride)
+    return Edge(
+        at.stage, target, role, at.height, at.width, at.channels, at.bits, at.size, at.stride, at.node
+    )
 
 
 def _main_branch(add: Add, weighted: dict[str, int]) -> str:

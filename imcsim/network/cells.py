@@ -6,8 +6,8 @@ A weight of b bits becomes several columns of cells with c bits each. Column j h
 - ``offset``: ``w + 2**(b-1)`` is cut into slices; the offset is taken off digitally, once for each active row
   (ISAAC, ISCA 2016).
 - ``differential``: positive and negative magnitude (b - 1 bits) stand in columns of their own.
-- ``twos_complement``: the sign bit has a column of its own that counts with ``-2**(b-1)``; the other b - 1 bits
-  are cut into slices.
+- ``twos_complement``: the sign bit has a column of its own that counts with ``-2**(b-1)``; the other
+  b - 1 bits are cut into slices.
 """
 
 from __future__ import annotations
@@ -63,7 +63,5 @@ def _slices(value: NDArray[np.int64], bits: int, cell_bits: int) -> tuple[list[N
     return [(value >> s) & ((1 << cell_bits) - 1) for s in starts], [1 << s for s in starts]
 
 
-def _columns(
-    levels: list[NDArray[np.int64]], factors: list[int], offset: int, cell_bits: int
-) -> CellColumns:
+def _columns(levels: list[NDArray[np.int64]], factors: list[int], offset: int, cell_bits: int) -> CellColumns:
     return CellColumns(np.stack(levels).astype(np.int16), np.array(factors, np.int64), offset, cell_bits)

@@ -2,8 +2,9 @@
 
 ``im2col`` unrolls a convolution window position by position (kernel row, kernel column, channel) and cuts the
 long column of ``kH kW Cin`` rows into blocks of at most R rows; each block is read and converted by itself.
-``kernel_position`` (SpikeSim) gives every kernel position a crossbar of its own for up to R channels; the currents
-of the ``kH kW`` crossbars of a channel group are merged before the ADC, so one block holds up to ``kH kW R`` rows.
+``kernel_position`` (SpikeSim) gives every kernel position a crossbar of its own for up to R channels; the
+currents of the ``kH kW`` crossbars of a channel group are merged before the ADC, so one block holds up to
+``kH kW R`` rows.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from imcsim.network.graph import Conv2d, Linear
 class RowLayout:
     """Rows of one layer in the order in which they are driven.
 
-    Segment i covers the channels ``first[i] .. last[i] - 1`` of the kernel position ``(ky[i], kx[i])``; its rows
-    start at ``row[i]`` and belong to block ``block[i]``. Arrays are int32, one entry a segment, blocks ascending.
+    Segment i covers the channels ``first[i] .. last[i] - 1`` of the kernel position ``(ky[i], kx[i])``; its
+    rows start at ``row[i]`` and belong to block ``block[i]``. Arrays are int32, one entry a segment, blocks
+    ascending.
     """
 
     ky: NDArray[np.int32]

@@ -8,7 +8,7 @@ can tell apart.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.style
 from matplotlib.axes import Axes
@@ -52,11 +52,13 @@ _STYLE = {
 
 def render(result: CompareResult | RunResult) -> dict[str, bytes]:
     """All figures of `result`: file name (``exits.svg``) to file content."""
+    return draw(lambda: _compare(result) if isinstance(result, CompareResult) else _run(result))
+
+
+def draw(make: Callable[[], Mapping[str, Figure]]) -> dict[str, bytes]:
+    """The figures that `make` gives (name to figure), in the common style and rendered as in `render`."""
     with matplotlib.style.context(["default", _STYLE]):
-        figures = _compare(result) if isinstance(result, CompareResult) else _run(result)
-        return {
-            f"{name}.{kind}": _bytes(figure, kind) for name, figure in figures.items() for kind in FORMATS
-        }
+        return {f"{name}.{kind}": _bytes(figure, kind) for name, figure in make().items() for kind in FORMATS}
 
 
 def _compare(result: CompareResult) -> dict[str, Figure]:
@@ -103,7 +105,7 @@ def _name(unit: Unit) -> str:
     )
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """`text` without meaning to matplotlib, which reads what stands between dollars as mathematics."""
     return text.replace("$", r"\$")
 
@@ -210,7 +212,7 @@ def energy_breakdown(components: Sequence[Component], bars: Mapping[str, Sequenc
     shown, rest = order[: len(STACK)], order[len(STACK) :]
     if len(rest) == 1:  # one more colour than the palette has, but "others" would say less than its name
         shown, rest = order, []
-    parts = [(_literal(components[i].name), [values[i] for values in bars.values()]) for i in shown]
+    parts = [(literal(components[i].name), [values[i] for values in bars.values()]) for i in shown]
     if rest:
         parts.append((f"{len(rest)} others", [sum(values[i] for i in rest) for values in bars.values()]))
     totals = [sum(values) for values in bars.values()]

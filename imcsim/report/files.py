@@ -33,7 +33,7 @@ from imcsim.result import (
 
 def write_result(result: CompareResult | RunResult, path: str | Path) -> None:
     """Write the JSON document to `path`, replacing what is there. Raises ImcsimError naming the file."""
-    _write({Path(path): to_json(result).encode()})
+    write_text(to_json(result), path)
 
 
 def write_folder(result: CompareResult | RunResult, folder: str | Path) -> list[Path]:
@@ -43,15 +43,27 @@ def write_folder(result: CompareResult | RunResult, folder: str | Path) -> list[
     """
     from imcsim.report.figures import render
 
+    contents = {"result.json": to_json(result).encode()}
+    contents |= {name: text.encode() for name, text in csv_tables(result).items()}
+    contents |= {f"figures/{name}": data for name, data in render(result).items()}
+    return write_contents(folder, contents)
+
+
+def write_contents(folder: str | Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write files, by their names inside `folder`, all or none; makes folders. Raises ImcsimError."""
     folder = Path(folder)
     check_writable(folder, folder=True)
-    contents = {folder / "result.json": to_json(result).encode()}
-    contents |= {folder / name: text.encode() for name, text in csv_tables(result).items()}
-    contents |= {folder / "figures" / name: data for name, data in render(result).items()}
+    files = {folder / name: data for name, data in contents.items()}
     with _named(folder):
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
-    _write(contents)
-    return list(contents)
+        for place in sorted({path.parent for path in files}):
+            place.mkdir(parents=True, exist_ok=True)
+    _write(files)
+    return list(files)
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write `text` to `path`, replacing what is there. Raises ImcsimError naming the file."""
+    _write({Path(path): text.encode()})
 
 
 def check_writable(path: str | Path, *, folder: bool = False) -> None:
@@ -96,7 +108,7 @@ def csv_tables(result: CompareResult | RunResult) -> dict[str, str]:
         tables = {"outcome.csv": _one_row(result.policy, result.outcome)}
     tables["components.csv"] = _csv(Component, components, leave_out={"actions"})
     rows = [[c.name, *a.model_dump().values()] for c in components for a in c.actions]
-    tables["actions.csv"] = _text(["component", *Action.model_fields], rows)
+    tables["actions.csv"] = csv_text(["component", *Action.model_fields], rows)
     tables["layers.csv"] = _csv(Layer, layers)
     return tables
 
@@ -105,19 +117,19 @@ def _csv(
     model: type[BaseModel], rows: Sequence[BaseModel], leave_out: frozenset[str] | set[str] = frozenset()
 ) -> str:
     columns = [name for name in model.model_fields if name not in leave_out]
-    return _text(columns, [[getattr(row, column) for column in columns] for row in rows])
+    return csv_text(columns, [[getattr(row, column) for column in columns] for row in rows])
 
 
 def _one_row(*models: BaseModel) -> str:
     """One line of figures: all cells of the models."""
     cells = _cells(*models)
-    return _text(list(cells), [list(cells.values())])
+    return csv_text(list(cells), [list(cells.values())])
 
 
 def _rows(models: Sequence[BaseModel]) -> str:
     """A line of figures for each model."""
     lines = [_cells(model) for model in models]
-    return _text(list(lines[0]) if lines else [], [list(line.values()) for line in lines])
+    return csv_text(list(lines[0]) if lines else [], [list(line.values()) for line in lines])
 
 
 def _cells(*models: BaseModel) -> dict[str, Any]:
@@ -137,7 +149,8 @@ def _cells(*models: BaseModel) -> dict[str, Any]:
     return cells
 
 
-def _text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A header line and `rows` as comma-separated values."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)

@@ -1,10 +1,22 @@
 """The timing floor: the chip as SimPy processes and resources, in integer cycles.
 
-`play` runs one image and returns its `Timeline`. The fidelity is ``reference``: every crossbar read, every packet and
-every check is played.
+`play` runs images and returns their `Timeline`, in one of two fidelities that agree to the cycle:
+``reference`` plays every crossbar read, ``burst`` (the default) a row of reads at once.
 """
 
-from imcsim.timing.engine import play
-from imcsim.timing.timeline import Timeline
+from imcsim.timing.engine import layer_names, play
+from imcsim.timing.issue import Arrivals, Issue, parse
+from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline
+from imcsim.timing.work import ImageWork
 
-__all__ = ["Timeline", "play"]
+__all__ = [
+    "EVENTS",
+    "EVENT_INDEX",
+    "Arrivals",
+    "ImageWork",
+    "Issue",
+    "Timeline",
+    "layer_names",
+    "parse",
+    "play",
+]

@@ -1,22 +1,26 @@
 """The mesh: XY routing over contended links, packets of one row.
 
-A packet's head takes `hop_cycles` a hop and waits for a link that another packet holds; its flits follow one a cycle,
-and a link is held until the last one has passed. Room at the receiver is taken beforehand, so packets always drain.
+A packet's head takes `hop_cycles` a hop; its flits follow one a cycle, and a link is held until the last one
+has passed. A link decides at the end of a cycle among all packets that ask for it: the one that has waited
+longest, then the one with the lower rank. A waiting packet is kept whole in its router, so it does not hold
+the links behind it; room at the receiver is taken beforehand, so packets always drain.
 """
 
 from __future__ import annotations
 
+import heapq
+
 import simpy
 
-from imcsim.timing.flow import Wait
+from imcsim.timing.flow import Wait, late
 
 Node = tuple[int, int]
-Link = tuple[Node, Node]
+Hop = tuple[Node, Node]
 
 
-def route(source: Node, target: Node) -> list[Link]:
+def route(source: Node, target: Node) -> list[Hop]:
     """Links from `source` to `target`: along x, then along y, then out of the last router's local port."""
-    links: list[Link] = []
+    links: list[Hop] = []
     x, y = source
     while x != target[0]:
         step = (x + (1 if target[0] > x else -1), y)
@@ -30,32 +34,72 @@ def route(source: Node, target: Node) -> list[Link]:
     return links
 
 
+class Link:
+    """One directed link, held by one packet at a time."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self._env = env
+        self._free_at = 0.0
+        self._asking: list[tuple[float, int, int, simpy.Event]] = []
+        self._deciding = False
+        self.busy_cycles = 0
+
+    def ask(self, rank: int, flits: int) -> simpy.Event:
+        """An event that happens when the link is granted; it is then held for `flits` cycles."""
+        granted = self._env.event()
+        heapq.heappush(self._asking, (self._env.now, rank, flits, granted))
+        self._decide()
+        return granted
+
+    def _decide(self) -> None:
+        """Choose at the end of this cycle, or of the one in which the link falls free."""
+        if self._deciding:
+            return
+        self._deciding = True
+        if self._free_at <= self._env.now:
+            late(self._env).callbacks.append(self._grant)
+        else:
+            self._env.timeout(self._free_at - self._env.now).callbacks.append(
+                lambda _: late(self._env).callbacks.append(self._grant)
+            )
+
+    def _grant(self, _: simpy.Event) -> None:
+        self._deciding = False
+        _waited_since, _rank, flits, granted = heapq.heappop(self._asking)
+        self._free_at = self._env.now + flits
+        self.busy_cycles += flits
+        granted.succeed()
+        if self._asking:
+            self._decide()
+
+
 class Mesh:
-    """All links of the chip, each a resource that one packet holds at a time."""
+    """All links of the chip."""
 
     def __init__(self, env: simpy.Environment, flit_bits: int, hop_cycles: int) -> None:
         self._env = env
         self._flit_bits = flit_bits
         self._hop_cycles = hop_cycles
-        self._links: dict[Link, simpy.Resource] = {}
+        self.links: dict[Hop, Link] = {}
+        self._routes: dict[tuple[Node, Node], list[Link]] = {}
 
     def flits(self, bits: int) -> int:
         """A head flit, and as many as the payload needs."""
         return 1 + -(-bits // self._flit_bits)
 
-    def send(self, source: Node, target: Node, flits: int) -> Wait:
-        """Carry a packet; ends when its last flit has arrived."""
-        for link in route(source, target):
-            resource = self._links.get(link)
-            if resource is None:
-                resource = self._links[link] = simpy.Resource(self._env, capacity=1)
-            request = resource.request()
-            yield request
-            self._env.process(self._drain(resource, request, flits))
-            yield self._env.timeout(self._hop_cycles)
-        yield self._env.timeout(flits - 1)
+    def path(self, source: Node, target: Node) -> list[Link]:
+        """The links between two nodes."""
+        known = self._routes.get((source, target))
+        if known is None:
+            known = [self.links.setdefault(hop, Link(self._env)) for hop in route(source, target)]
+            self._routes[source, target] = known
+        return known
 
-    def _drain(self, resource: simpy.Resource, request: simpy.resources.resource.Request, flits: int) -> Wait:
-        """Hold a link until the packet's last flit has passed."""
-        yield self._env.timeout(flits)
-        resource.release(request)
+    def send(self, source: Node, target: Node, flits: int, rank: int) -> Wait:
+        """Carry a packet; ends when its last flit has arrived."""
+        path = self.path(source, target)
+        for link in path[:-1]:
+            yield link.ask(rank, flits)
+            yield self._env.timeout(self._hop_cycles)
+        yield path[-1].ask(rank, flits)
+        yield self._env.timeout(self._hop_cycles + flits - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,41 +9,58 @@ from numpy.typing import NDArray
 
 from imcsim.hardware.events import Event
 
+EVENTS = tuple(Event)
+EVENT_INDEX = {event: k for k, event in enumerate(EVENTS)}
+
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """One image on the chip. Times are cycles since the image was offered.
+    """Images on the chip. Times are cycles since the first image was offered.
 
-    verdict_cycles: int64 ``[T]``, when the checker has spoken on timestep t. answer_cycles: int64 ``[T]``, when the class
-    outputs of timestep t stood in the accumulator, before the check. counts: for each event that does not depend on
-    values, int64 ``[T, layers]``; layer 0 is the input, the last one the output. busy_cycles: int64 ``[tiles]``, cycles in which a
-    tile's crossbars were driven or sensed.
+    Jobs are timesteps in the order of issue; the arrays ``image``, ``timestep`` (from 0), ``issued``,
+    ``answer``, ``verdict`` and ``cancelled`` have one int64 entry a job; -1 stands for never. counts: int64
+    ``[jobs, events, layers]`` in the order of `EVENTS`; layer 0 is the input, the last but one the output,
+    the last one leakage. arrival, departure: int64 ``[images]``. busy_cycles: int64 ``[tiles]``, cycles in
+    which a tile's crossbars were driven or sensed. link_cycles: link-cycles that carried flits.
     """
 
     layers: tuple[str, ...]
-    verdict_cycles: NDArray[np.int64]
-    answer_cycles: NDArray[np.int64]
-    counts: Mapping[Event, NDArray[np.int64]]
+    image: NDArray[np.int64]
+    timestep: NDArray[np.int64]
+    issued: NDArray[np.int64]
+    answer: NDArray[np.int64]
+    verdict: NDArray[np.int64]
+    cancelled: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    arrival: NDArray[np.int64]
+    departure: NDArray[np.int64]
     busy_cycles: NDArray[np.int64]
+    link_cycles: int
 
     @property
-    def timesteps(self) -> int:
-        return len(self.verdict_cycles)
+    def cycles(self) -> int:
+        """Cycles until the last image has left."""
+        return int(self.departure.max())
+
+    def count(self, event: Event) -> NDArray[np.int64]:
+        """How often an event happened, int64 ``[jobs, layers]``."""
+        return self.counts[:, EVENT_INDEX[event]]
 
 
 class Counter:
-    """Counts events by timestep and layer while the engine plays."""
+    """Counts events by job and layer while the engine plays."""
 
-    def __init__(self, timesteps: int, layers: int) -> None:
-        self._shape = (timesteps, layers)
-        self._counts: dict[Event, list[list[int]]] = {}
+    def __init__(self, layers: int) -> None:
+        self._layers = layers
+        self._jobs: list[NDArray[np.int64]] = []
 
-    def add(self, event: Event, timestep: int, layer: int, number: int) -> None:
+    def open(self) -> None:
+        """A job has been issued."""
+        self._jobs.append(np.zeros((len(EVENTS), self._layers), np.int64))
+
+    def add(self, event: Event, job: int, layer: int, number: int) -> None:
         """Count `number` happenings."""
-        table = self._counts.get(event)
-        if table is None:
-            table = self._counts[event] = [[0] * self._shape[1] for _ in range(self._shape[0])]
-        table[timestep][layer] += number
+        self._jobs[job][EVENT_INDEX[event], layer] += number
 
-    def arrays(self) -> dict[Event, NDArray[np.int64]]:
-        return {event: np.array(table, np.int64) for event, table in self._counts.items()}
+    def array(self) -> NDArray[np.int64]:
+        return np.stack(self._jobs) if self._jobs else np.zeros((0, len(EVENTS), self._layers), np.int64)

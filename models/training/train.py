@@ -106,7 +106,8 @@ def main() -> None:
         optimiser.load_state_dict(state["optimiser"])
         start, log = state["epoch"], json.loads(state["log"])
         print(f"resuming after epoch {start}", flush=True)
-    model = torch.compile(network) if args.compile else network
+    # A change of T must not make torch compile for any T: that is slower than one program for each.
+    model = torch.compile(network, dynamic=False) if args.compile else network
 
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
     steps = len(labels) // args.batch
@@ -134,6 +135,9 @@ def main() -> None:
             loss.backward()
             optimiser.step()
             total += loss.item()
+            if step % 50 == 49:
+                seconds = (time.time() - began) / (step + 1)
+                print(f"epoch {epoch + 1} step {step + 1} of {steps}, {seconds:.2f} s a step", flush=True)
             if not np.isfinite(total):
                 raise SystemExit("the loss is not finite")
         row = {"epoch": epoch + 1, "timesteps": timesteps, "loss": round(total / steps, 4)}

@@ -1,1 +1,1 @@
-"""Components: config fields, timing, energy, area and their sources, a family to a file."""
+"""Components: config fields, timing, energy, area and their sources, one to a file."""

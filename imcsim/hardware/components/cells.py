@@ -1,8 +1,10 @@
 """Cell array: what a read of the memory cells costs.
 
-``conductance``: a read pulse of V for t over a cell of conductance G dissipates ``V^2 t G`` (Ohm's law). Level l of
-a cell with b bits has ``G = G_off + l (G_on - G_off) / (2^b - 1)``, so energy follows the rows that were driven and
-the levels programmed on them. ``given``: a fixed energy for each read, as SpikeSim charges.
+``conductance``: a read pulse of V for t over a cell of conductance G dissipates ``V^2 t G`` (Ohm's law).
+Level l of a cell with b bits has ``G = G_off + l (G_on - G_off) / (2^b - 1)``, so energy follows the rows
+that were driven and the levels programmed on them. ``driven``: the power of a crossbar with all its rows
+driven, as chips are quoted; each driven row takes its share. ``given``: a fixed energy for each read, as
+SpikeSim charges. Area estimate: SpikeSim's cells, by their number and the square of the feature size.
 """
 
 from __future__ import annotations
@@ -12,26 +14,34 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from imcsim.hardware.component import ChipSize, Component, NonNegative, Positive
-from imcsim.hardware.events import Event
 from imcsim.choices import Encoding, RowOrder
+from imcsim.hardware.component import ChipSize, Component, Figure, NonNegative, Positive
+from imcsim.hardware.estimators import memory
+from imcsim.hardware.estimators.estimate import Estimate
+from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
 class _Cells(Component):
+    block = "cells"
+    scope = "crossbar"
     rows: Annotated[int, Field(ge=4, le=1024)]
     columns: Annotated[int, Field(ge=4, le=1024)]
     cell_bits: Annotated[int, Field(ge=1, le=8)]
     encoding: Encoding
     row_order: RowOrder
     read_pulse_ns: Positive
-    array_area_um2: Positive
+    array_area_um2: Figure
     """One crossbar of cells."""
 
-    def area_um2(self, chip: HardwareConfig) -> float:
-        return self.array_area_um2
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        node = chip.technology.node_nm
+        return {"array_area_um2": memory.rram_array_area_um2(self.rows, self.columns, node)}
+
+    def _area_um2(self, chip: HardwareConfig) -> float:
+        return self.figure("array_area_um2", chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.crossbars
@@ -45,7 +55,7 @@ class ConductanceCells(_Cells):
     r_off_ohm: Positive
     v_read_v: Positive
 
-    def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         """``V^2 t G``: V^2 / Ohm is W, times ns is nJ, hence 1e3 to pJ."""
         pulse = self.v_read_v**2 * self.read_pulse_ns * 1e3
         g_on, g_off = 1 / self.r_on_ohm, 1 / self.r_off_ohm
@@ -55,14 +65,25 @@ class ConductanceCells(_Cells):
         }
 
 
+class DrivenCells(_Cells):
+    """The power of a crossbar while all its rows are driven, shared by the rows."""
+
+    kind: Literal["driven"]
+    power_uw: NonNegative
+
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        """Power times the read pulse; uW ns is 1e-3 pJ."""
+        return {Event.ACTIVE_WORDLINES: self.power_uw * self.read_pulse_ns * 1e-3 / self.rows}
+
+
 class GivenCells(_Cells):
     """A given energy for each crossbar driven for one column-mux setting."""
 
     kind: Literal["given"]
     read_energy_pj: NonNegative
 
-    def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         return {Event.CROSSBAR_PHASES: self.read_energy_pj}
 
 
-Cells = Annotated[ConductanceCells | GivenCells, Field(discriminator="kind")]
+Cells = Annotated[ConductanceCells | DrivenCells | GivenCells, Field(discriminator="kind")]

@@ -1,7 +1,9 @@
-"""Exit checker and class accumulator: one of each on the chip, classes taken one after the other.
+"""Exit checker: one on the chip, classes taken one after the other.
 
-For K classes a check takes two passes. The first finds the largest class output; the second subtracts it, looks up the
-exponential, and adds it and its product with the difference. Then one logarithm, two products and the comparison.
+For K classes a check takes two passes. The first finds the largest class output; the second subtracts it,
+looks up the exponential, and adds it and its product with the difference. Then one logarithm, two products
+and the comparison. Estimates: a look-up is one word of `table_bits` from the node's SRAM (CACTI); multiplier
+of `table_bits` x `table_bits`, two adders and a comparator of twice as many (Aladdin).
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from imcsim.hardware.component import ChipSize, Component, Count, NonNegative, Positive
+from imcsim.hardware.component import ChipSize, Component, Count, Figure, Positive
+from imcsim.hardware.estimators import logic
+from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 class Checker(Component):
     """Word widths, cycles, energies of the exit checker; the tables' size sets their energy and area."""
 
+    block = "checker"
+    scope = "chip"
     fraction_bits: Annotated[int, Field(ge=4, le=16)]
     table_bits: Annotated[int, Field(ge=4, le=24)]
     exp_entries: Annotated[int, Field(ge=16, le=65536)]
@@ -30,19 +36,36 @@ class Checker(Component):
     """Cycles for one class in one pass."""
     final_cycles: Count
     """Logarithm, products, comparison."""
-    lookup_energy_pj: NonNegative
-    multiply_energy_pj: NonNegative
-    add_energy_pj: NonNegative
-    compare_energy_pj: NonNegative
-    logic_area_um2: NonNegative
+    lookup_energy_pj: Figure
+    multiply_energy_pj: Figure
+    add_energy_pj: Figure
+    compare_energy_pj: Figure
+    logic_area_um2: Figure
 
-    def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        node, bits = chip.technology.node_nm, self.table_bits
+        multiplier, adder = logic.multiplier(bits, bits, node), logic.adder(2 * bits, node)
+        comparator = logic.comparator(2 * bits, node)
+        capacity = max(self.exp_entries, self.log_entries) * bits / 8
+        lookup = chip.sram.word_energy_pj(capacity, bits, chip)
         return {
-            Event.CHECKER_EXP_LOOKUPS: self.lookup_energy_pj,
-            Event.CHECKER_LOG_LOOKUPS: self.lookup_energy_pj,
-            Event.CHECKER_MULTIPLIES: self.multiply_energy_pj,
-            Event.CHECKER_ADDS: self.add_energy_pj,
-            Event.CHECKER_COMPARES: self.compare_energy_pj,
+            "lookup_energy_pj": Estimate(
+                lookup, f"one word of {bits} bits from {capacity:g} B of the sram block"
+            ),
+            "multiply_energy_pj": multiplier.energy,
+            "add_energy_pj": adder.energy,
+            "compare_energy_pj": comparator.energy,
+            "logic_area_um2": (multiplier + adder + adder + comparator).area,
+        }
+
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        lookup = self.figure("lookup_energy_pj", chip)
+        return {
+            Event.CHECKER_EXP_LOOKUPS: lookup,
+            Event.CHECKER_LOG_LOOKUPS: lookup,
+            Event.CHECKER_MULTIPLIES: self.figure("multiply_energy_pj", chip),
+            Event.CHECKER_ADDS: self.figure("add_energy_pj", chip),
+            Event.CHECKER_COMPARES: self.figure("compare_energy_pj", chip),
         }
 
     def cycles(self, classes: int) -> int:
@@ -59,43 +82,15 @@ class Checker(Component):
             Event.CHECKER_MULTIPLIES: classes + 2 + (classes if mean else 0),
         }
 
-    def _table_bits(self) -> int:
+    def _stored_bits(self) -> int:
         return (self.exp_entries + self.log_entries) * self.table_bits
 
-    def area_um2(self, chip: HardwareConfig) -> float:
-        return self.logic_area_um2 + self._table_bits() * chip.sram.bit_area_um2
+    def _area_um2(self, chip: HardwareConfig) -> float:
+        return self.figure("logic_area_um2", chip) + chip.sram.area_um2(self._stored_bits(), chip)
 
-    def leakage_uw(self, chip: HardwareConfig) -> float:
-        logic = self.logic_area_um2 * chip.technology.logic_leakage_uw_per_um2
-        return logic + self._table_bits() / 8 * chip.sram.leakage_uw_per_byte
-
-    def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return 1
-
-
-class Accumulator(Component):
-    """Scales the classifier's sums to one unit and adds them up over timesteps."""
-
-    multiply_energy_pj: NonNegative
-    add_energy_pj: NonNegative
-    class_cycles: Count
-    logic_area_um2: NonNegative
-
-    def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        return {
-            Event.ACCUMULATOR_MULTIPLIES: self.multiply_energy_pj,
-            Event.ACCUMULATOR_ADDS: self.add_energy_pj,
-        }
-
-    def events(self, classes: int) -> dict[Event, int]:
-        """One timestep: scale, add the bias, add to the running sum."""
-        return {Event.ACCUMULATOR_MULTIPLIES: classes, Event.ACCUMULATOR_ADDS: 2 * classes}
-
-    def area_um2(self, chip: HardwareConfig) -> float:
-        return self.logic_area_um2
-
-    def leakage_uw(self, chip: HardwareConfig) -> float:
-        return self.logic_area_um2 * chip.technology.logic_leakage_uw_per_um2
+    def _leakage_uw(self, chip: HardwareConfig) -> float:
+        logic_uw = chip.technology.logic_leakage_uw(self.figure("logic_area_um2", chip))
+        return logic_uw + chip.sram.leakage_uw(self._stored_bits())
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return 1

@@ -1,11 +1,17 @@
-"""Column multiplexer: leads one of several bitlines to their shared ADC."""
+"""Column multiplexer: leads one of several bitlines to their shared ADC, sample-and-hold included where there
+is one.
+
+Estimates: SpikeSim's multiplexer, linear in the columns, by node.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from imcsim.hardware.component import ChipSize, Component, Count, NonNegative
+from imcsim.hardware.component import ChipSize, Component, Count, Figure
+from imcsim.hardware.estimators import analog
+from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
@@ -13,17 +19,23 @@ if TYPE_CHECKING:
 
 
 class ColumnMux(Component):
-    """`columns_per_adc` bitlines share one ADC; `shares` of them stand at a crossbar or at a PE."""
+    """`columns_per_adc` bitlines share one ADC, so a read takes as many conversions one after the other."""
 
+    block = "column_mux"
+    scope = "crossbar"
     columns_per_adc: Count
-    switch_energy_pj: NonNegative
-    mux_area_um2: NonNegative
+    switch_energy_pj: Figure
+    mux_area_um2: Figure
 
-    def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        return {Event.CONVERSIONS: self.switch_energy_pj}
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        mux = analog.multiplexer(self.columns_per_adc, chip.technology.node_nm)
+        return {"switch_energy_pj": mux.energy, "mux_area_um2": mux.area}
 
-    def area_um2(self, chip: HardwareConfig) -> float:
-        return self.mux_area_um2
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        return {Event.CONVERSIONS: self.figure("switch_energy_pj", chip)}
+
+    def _area_um2(self, chip: HardwareConfig) -> float:
+        return self.figure("mux_area_um2", chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return chip.adc_count(size)

@@ -1,4 +1,8 @@
-"""LIF unit: leak, integrate, compare, reset, in fixed point, `lanes` neurons a cycle in each tile."""
+"""LIF unit: leak, integrate, compare, reset, in fixed point, `lanes` neurons a cycle in each tile.
+
+The membrane memory is a component of its own (state_memory). Estimates: two adders (integrate, leak) and a
+comparator of `membrane_bits` a lane (Aladdin).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from imcsim.hardware.component import ChipSize, Component, Count, NonNegative
+from imcsim.hardware.component import ChipSize, Component, Count, Figure, NonNegative
+from imcsim.hardware.estimators import logic
+from imcsim.hardware.estimators.estimate import Cost, Estimate
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
@@ -15,17 +21,27 @@ if TYPE_CHECKING:
 
 
 class _Lif(Component):
+    block = "lif"
+    scope = "tile"
     lanes: Count
     membrane_bits: Annotated[int, Field(ge=8, le=48)]
     partial_sum_bits: Annotated[int, Field(ge=8, le=48)]
     """Width of a digital sum on its way to the neuron."""
-    lane_area_um2: NonNegative
+    lane_area_um2: Figure
 
-    def area_um2(self, chip: HardwareConfig) -> float:
-        return self.lane_area_um2
+    def _logic(self, chip: HardwareConfig) -> Cost:
+        node = chip.technology.node_nm
+        adder = logic.adder(self.membrane_bits, node)
+        return adder + adder + logic.comparator(self.membrane_bits, node)
 
-    def leakage_uw(self, chip: HardwareConfig) -> float:
-        return self.lane_area_um2 * chip.technology.logic_leakage_uw_per_um2
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        return {"lane_area_um2": self._logic(chip).area}
+
+    def _area_um2(self, chip: HardwareConfig) -> float:
+        return self.figure("lane_area_um2", chip)
+
+    def _leakage_uw(self, chip: HardwareConfig) -> float:
+        return chip.technology.logic_leakage_uw(self.area_um2(chip))
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.tiles * self.lanes
@@ -35,10 +51,13 @@ class UpdateLif(_Lif):
     """Energy for each neuron update (logic; the membrane memory is charged by itself)."""
 
     kind: Literal["update"]
-    update_energy_pj: NonNegative
+    update_energy_pj: Figure
 
-    def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        return {Event.LIF_UPDATES: self.update_energy_pj}
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        return {**super().estimates(chip), "update_energy_pj": self._logic(chip).energy}
+
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        return {Event.LIF_UPDATES: self.figure("update_energy_pj", chip)}
 
 
 class GivenLif(_Lif):
@@ -47,7 +66,7 @@ class GivenLif(_Lif):
     kind: Literal["given"]
     cycle_energy_pj: NonNegative
 
-    def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         return {Event.PE_CYCLES: self.cycle_energy_pj}
 
 

@@ -1,11 +1,13 @@
-"""Input and output registers of crossbars and tiles, counted in bits."""
+"""Input and output registers, counted in bits. Estimate: a register bit (Aladdin)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from imcsim.hardware.component import ChipSize, Component, NonNegative
+from imcsim.hardware.component import ChipSize, Component, Count, Figure
+from imcsim.hardware.estimators import logic
+from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
@@ -16,22 +18,27 @@ SETS = 2
 
 
 class Registers(Component):
-    """Two sets of wordline registers at each crossbar, and the output register of each tile's bus."""
+    """Two sets of wordline registers at each crossbar, and `output_bits` of output registers in each tile."""
 
-    bit_energy_pj: NonNegative
-    bit_area_um2: NonNegative
+    block = "registers"
+    scope = "tile"
+    bit_energy_pj: Figure
+    bit_area_um2: Figure
+    output_bits: Count
 
-    def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        return {
-            Event.INPUT_REGISTER_BITS: self.bit_energy_pj,
-            Event.OUTPUT_REGISTER_BITS: self.bit_energy_pj,
-        }
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        bit = logic.register(1, chip.technology.node_nm)
+        return {"bit_energy_pj": bit.energy, "bit_area_um2": bit.area}
 
-    def area_um2(self, chip: HardwareConfig) -> float:
-        return self.bit_area_um2
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        energy = self.figure("bit_energy_pj", chip)
+        return {Event.INPUT_REGISTER_BITS: energy, Event.OUTPUT_REGISTER_BITS: energy}
 
-    def leakage_uw(self, chip: HardwareConfig) -> float:
-        return self.bit_area_um2 * chip.technology.logic_leakage_uw_per_um2
+    def _area_um2(self, chip: HardwareConfig) -> float:
+        return self.figure("bit_area_um2", chip)
+
+    def _leakage_uw(self, chip: HardwareConfig) -> float:
+        return chip.technology.logic_leakage_uw(self.area_um2(chip))
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return size.crossbars * chip.cells.rows * SETS + size.tiles * chip.tile.bus_bits
+        return size.crossbars * chip.cells.rows * SETS + size.tiles * self.output_bits

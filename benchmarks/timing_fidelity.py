@@ -1,0 +1,56 @@
+"""How much faster `burst` timing is than `reference` on the default network, and that both say the same.
+
+    python benchmarks/timing_fidelity.py [--runs 5] [--timesteps 4] [--hardware NAME] [--model NAME]
+
+Prints the median seconds of alternating runs of one image; the last line is ``ratio: X`` (reference over
+burst).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+import imcsim.hardware
+import imcsim.network
+from imcsim.choices import Fidelity
+from imcsim.mapping import place
+from imcsim.timing import Timeline, play
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--timesteps", type=int, default=4)
+    parser.add_argument("--hardware", default="dtsnn_32nm")
+    parser.add_argument("--model", default="vgg7_cifar10")
+    args = parser.parse_args()
+
+    config = imcsim.hardware.load(args.hardware).config
+    placement = place(imcsim.network.load(args.model), config)
+
+    def run(fidelity: Fidelity) -> tuple[float, Timeline]:
+        began = time.perf_counter()
+        line = play(placement, config, [args.timesteps], args.timesteps, fidelity=fidelity)
+        return time.perf_counter() - began, line
+
+    run("burst")  # compiles
+    seconds: dict[Fidelity, list[float]] = {"reference": [], "burst": []}
+    for _ in range(args.runs):
+        slow, whole = run("reference")
+        fast, burst = run("burst")
+        seconds["reference"].append(slow)
+        seconds["burst"].append(fast)
+        if not (np.array_equal(whole.verdict, burst.verdict) and np.array_equal(whole.counts, burst.counts)):
+            raise SystemExit("the two fidelities disagree")
+    for fidelity, times in seconds.items():
+        print(f"{fidelity:10} {statistics.median(times) * 1e3:9.2f} ms (median of {args.runs})")
+    print(f"cycles to the last verdict, both: {int(whole.verdict[-1])}")
+    print(f"ratio: {statistics.median(seconds['reference']) / statistics.median(seconds['burst']):.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""One chip with its images and validation images, simulated to T max, and who would leave when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+import imcsim
+from imcsim import result as doc
+from imcsim.errors import ImcsimError
+from imcsim.functional.checker import (
+    accumulate,
+    exit_timesteps,
+    predictions,
+    register,
+    required_register,
+    scale,
+    tables,
+    uncertainty,
+)
+from imcsim.hardware.config import Hardware
+from imcsim.hardware.ledger import Stay
+from imcsim.inputs import Inputs
+from imcsim.network.graph import Network
+from imcsim.options import CompareOptions
+from imcsim.simulate import Chip, Progress, Simulation, Timing, make_chip, simulate
+from imcsim.timing import parse
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The threshold register's word, the threshold it stands for, and how it was chosen."""
+
+    register: int
+    threshold: float
+    validation: doc.Validation | None
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """One chip with its images (and validation images) simulated to T max."""
+
+    hardware: Hardware
+    inputs: Inputs
+    validation: Inputs | None
+    options: CompareOptions
+    chip: Chip
+    images: Simulation
+    held_out: Simulation | None
+
+    @classmethod
+    def make(
+        cls,
+        network: Network,
+        hardware: Hardware,
+        inputs: Inputs,
+        validation: Inputs | None,
+        options: CompareOptions,
+        progress: Progress | None,
+        *,
+        dynamic: bool = True,
+    ) -> Experiment:
+        timesteps = options.timesteps or network.timesteps
+        choosing = dynamic and options.threshold is None and validation is not None
+        inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
+        if validation is not None:
+            validation.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
+        chip = make_chip(
+            network,
+            hardware,
+            inputs if validation is None else validation,
+            Timing(timesteps, parse(options.issue), options.fidelity, options.accumulation == "mean"),
+            workers=options.workers,
+        )
+        held_out = None
+        if choosing and validation is not None:
+            held_out = simulate(
+                chip, validation, workers=options.workers, progress=progress, stage="validation images"
+            )
+        images = simulate(chip, inputs, workers=options.workers, progress=progress, stage="images")
+        return cls(hardware, inputs, validation, options, chip, images, held_out)
+
+    @property
+    def timesteps(self) -> int:
+        return self.chip.timing.timesteps
+
+    # --- who leaves when
+
+    def required(self, simulation: Simulation) -> NDArray[np.int64]:
+        """The smallest threshold register with which each image leaves after timestep t, ``[images, T]``."""
+        numerics = self.chip.program.numerics.checker
+        accumulated = accumulate(simulation.activity.outputs, self.options.accumulation)
+        return required_register(*uncertainty(accumulated, self.options.rule, tables(numerics)))
+
+    def exits(self, simulation: Simulation, word: int) -> Stay:
+        return exit_timesteps(self.required(simulation), word)
+
+    def threshold_of(self, word: int) -> float:
+        """What a register word stands for; the largest, which is rounded, for 1."""
+        about = self.options.rule, self.chip.network.classes, self.chip.program.numerics.checker
+        return 1.0 if word >= register(1.0, *about) else word / float(scale(*about))
+
+    def choose(self) -> Choice:
+        """The given threshold, or the cheapest that costs no accuracy on the validation images.
+
+        Cost never grows with the threshold, so the cheapest is the latest change of who leaves when at which
+        the accuracy still holds; of thresholds with the same exits on the validation images the smallest is
+        taken.
+        """
+        classes, numerics = self.chip.network.classes, self.chip.program.numerics.checker
+        if self.options.threshold is not None:
+            word = register(self.options.threshold, self.options.rule, classes, numerics)
+            return Choice(word, self.options.threshold, None)
+        if self.held_out is None or self.validation is None:
+            raise ImcsimError(
+                "a threshold must be chosen, but there are no validation images",
+                fix="give a threshold or validation",
+            )
+        right = right_after(self.held_out, self.validation)
+        needed = self.required(self.held_out)
+        largest = register(1.0, self.options.rule, classes, numerics)
+        candidates = np.unique(needed[:, :-1])
+        candidates = candidates[candidates <= largest]
+        rows = np.arange(len(right))
+        word = 0
+        for candidate in candidates[::-1]:
+            stay = exit_timesteps(needed, int(candidate))
+            if right[rows, stay - 1].sum() >= right[:, -1].sum():
+                word = int(candidate)
+                break
+        stay = exit_timesteps(needed, word)
+        return Choice(
+            word,
+            self.threshold_of(word),
+            doc.Validation(
+                images=len(right),
+                accuracy_static=float(right[:, -1].mean()),
+                accuracy_dynamic=float(right[rows, stay - 1].mean()),
+                mean_timesteps=float(stay.mean()),
+            ),
+        )
+
+    def decide(self, policy: Literal["static", "dynamic"]) -> tuple[Stay, doc.Policy]:
+        """How long each image stays under a policy, and the policy as a result names it."""
+        if policy == "static":
+            stay = np.full(len(self.inputs.labels), self.timesteps, np.int64)
+            return stay, doc.Policy(kind="static", timesteps=self.timesteps)
+        choice = self.choose()
+        return self.exits(self.images, choice.register), self.policy(choice)
+
+    def policy(self, choice: Choice) -> doc.Policy:
+        """The dynamic policy with this choice, as a result names it."""
+        return doc.Policy(
+            kind="dynamic",
+            timesteps=self.timesteps,
+            rule=self.options.rule,
+            accumulation=self.options.accumulation,
+            threshold=choice.threshold,
+            threshold_source="given" if choice.validation is None else "validation",
+            validation=choice.validation,
+        )
+
+    # --- about the run
+
+    def meta(self) -> doc.Meta:
+        network, config = self.chip.network, self.chip.config
+        accuracy = network.provenance.get("accuracy", {})
+        size = self.chip.size
+        return doc.Meta(
+            version=imcsim.__version__,
+            seed=self.options.seed,
+            images=len(self.inputs.labels),
+            timesteps=self.timesteps,
+            fidelity=self.options.fidelity,
+            policy=str(self.chip.timing.issue),
+            hardware=doc.HardwareMeta(
+                name=self.hardware.name,
+                sha256=self.hardware.sha256,
+                encoder=config.encoder.mode,
+                clock_ns=config.technology.clock_ns,
+                tiles=size.tiles,
+                crossbars=self.chip.placement.crossbars,
+                area_um2=sum(c.area_um2(config) * c.instances(config, size) for _, c in config.components()),
+            ),
+            network=doc.NetworkMeta(
+                name=network.name,
+                sha256=network.sha256,
+                layers=len(network.weighted),
+                weights=sum(int(n.weight.size) for n in network.weighted),
+                accuracy_float_per_timestep=_stated(accuracy, "float_per_timestep"),
+                accuracy_quantised_per_timestep=_stated(accuracy, "quantised_per_timestep"),
+            ),
+            inputs=doc.InputsMeta(name=self.inputs.name, sha256=self.inputs.sha256, split=self.inputs.split),
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know before quoting a figure."""
+        found = []
+        if self.inputs.split == "validation":
+            found.append("the images are marked as validation images; report figures on test images")
+        if self.validation is None and self.chip.config.adc.full_scale == "calibrated":
+            found.append(
+                "without validation images the ADC scales were calibrated on the first reported images"
+            )
+        if self.validation is not None:
+            known = {image.tobytes() for image in self.validation.images}
+            shared = sum(image.tobytes() in known for image in self.inputs.images)
+            if shared:
+                found.append(
+                    f"{shared} of the {len(self.inputs.labels)} reported images are validation images too"
+                )
+        if self.hardware.unsourced:
+            count = len(self.hardware.unsourced)
+            found.append(f"{count} hardware value{'s have' if count > 1 else ' has'} no source")
+        return tuple(found)
+
+
+def _stated(accuracy: object, key: str) -> tuple[float, ...] | None:
+    values = accuracy.get(key) if isinstance(accuracy, dict) else None
+    return tuple(float(v) for v in values) if isinstance(values, list | tuple) else None
+
+
+def right_after(simulation: Simulation, inputs: Inputs) -> NDArray[np.bool_]:
+    """Whether each image is classified rightly after each timestep, ``[images, T]``."""
+    right: NDArray[np.bool_] = predictions(simulation.activity.outputs) == inputs.labels[:, None]
+    return right

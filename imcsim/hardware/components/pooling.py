@@ -1,0 +1,32 @@
+"""Pooling unit: the maximum or the sum of spikes under a window.
+
+Estimate: a comparator of ``lif.partial_sum_bits`` for each lane (Aladdin).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imcsim.hardware.component import ChipSize, Count
+from imcsim.hardware.components.unit import Unit
+from imcsim.hardware.estimators import logic
+from imcsim.hardware.estimators.estimate import Cost
+from imcsim.hardware.events import Event
+
+if TYPE_CHECKING:
+    from imcsim.hardware.config import HardwareConfig
+
+
+class Pooling(Unit):
+    """Takes `lanes` inputs a cycle in each tile."""
+
+    block = "pooling"
+    scope = "tile"
+    event = Event.POOL_OPERATIONS
+    lanes: Count
+
+    def _logic(self, chip: HardwareConfig) -> Cost:
+        return logic.comparator(chip.lif.partial_sum_bits, chip.technology.node_nm)
+
+    def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
+        return size.tiles * self.lanes

@@ -1,0 +1,142 @@
+"""What stands where, and how full it is: the placement as rows of a table, for each layer and each tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imcsim.hardware.config import HardwareConfig
+from imcsim.mapping.pack import pes_used
+from imcsim.mapping.placement import LayerPlacement, Part, Placement, Position
+from imcsim.mapping.traffic import weighted_hops
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer. A cell is used if it holds a slice of a weight, whatever the weight's value."""
+
+    name: str
+    matrix_rows: int
+    matrix_columns: int
+    """Output channels; each takes `slices` columns of cells."""
+    slices: int
+    blocks: int
+    column_crossbars: int
+    copies: int
+    crossbars: int
+    """Crossbars of all copies."""
+    pes: int
+    tiles: tuple[int, ...]
+    waves: int
+    """Waves one after the other in a timestep, each with a read for every input bit."""
+    input_bits: int
+    cells_used: int
+    cell_utilisation: float
+    """Used cells over the cells of its crossbars, 0 to 1."""
+
+    @property
+    def reads_in_turn(self) -> int:
+        """Reads one after the other in a timestep: the layer with the most limits the throughput."""
+        return self.waves * self.input_bits
+
+
+@dataclass(frozen=True)
+class TileRow:
+    """One tile. `layers` holds, for each layer in it, its number and the crossbars that it uses."""
+
+    index: int
+    position: Position
+    layers: tuple[tuple[int, int], ...]
+    crossbars_used: int
+    crossbars: int
+    cells_used: int
+    cell_utilisation: float
+    """Used cells over all cells of the tile, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Floorplan:
+    """A network on a chip, ready to be shown. `crossbars` and `pes` of the chip include what no layer uses.
+
+    area_um2: every component, in all tiles that are used. flit_hops: sum of flits x hops in the first
+    timestep.
+    """
+
+    mesh: tuple[int, int]
+    layers: tuple[LayerRow, ...]
+    tiles: tuple[TileRow, ...]
+    crossbars_used: int
+    crossbars: int
+    pes_used: int
+    pes: int
+    area_um2: float
+    flit_hops: int
+    cell_utilisation: float
+    """Used cells over the cells of all tiles that are used, 0 to 1."""
+
+
+def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
+    """Count crossbars, PEs and cells of `placement`, by layer and by tile."""
+    per_crossbar = config.cells.rows * config.cells.columns
+    pes = pes_used(placement.parts, config)
+    used = [_cells(part, placement.layers[part.stage]) for part in placement.parts]
+    cells = sum(used)
+    size = placement.size
+    layers = []
+    for k, layer in enumerate(placement.layers):
+        here = sum(used[part.index] for part in placement.parts_of(k))
+        layers.append(
+            LayerRow(
+                name=layer.stage.name,
+                matrix_rows=layer.stage.rows,
+                matrix_columns=layer.stage.out_channels,
+                slices=layer.slices,
+                blocks=layer.blocks,
+                column_crossbars=layer.columns,
+                copies=layer.copies,
+                crossbars=layer.crossbars,
+                pes=sum(number for (_, stage), number in pes.items() if stage == k),
+                tiles=tuple(sorted({part.tile for part in placement.parts_of(k)})),
+                waves=layer.waves,
+                input_bits=layer.stage.planes,
+                cells_used=here,
+                cell_utilisation=here / (layer.crossbars * per_crossbar),
+            )
+        )
+    return Floorplan(
+        mesh=placement.mesh,
+        layers=tuple(layers),
+        tiles=tuple(_tile(k, placement, config, used) for k in range(placement.tiles)),
+        crossbars_used=placement.crossbars,
+        crossbars=size.crossbars,
+        pes_used=placement.pes_used,
+        pes=size.pes,
+        area_um2=sum(c.area_um2(config) * c.instances(config, size) for _, c in config.components()),
+        flit_hops=weighted_hops(placement, config),
+        cell_utilisation=cells / (size.crossbars * per_crossbar),
+    )
+
+
+def _tile(index: int, placement: Placement, config: HardwareConfig, used: list[int]) -> TileRow:
+    crossbars: dict[int, int] = {}
+    cells = 0
+    for part in placement.parts:
+        if part.tile == index:
+            units = part.units * placement.layers[part.stage].unit_crossbars
+            crossbars[part.stage] = crossbars.get(part.stage, 0) + units
+            cells += used[part.index]
+    total = config.crossbars_per_tile
+    return TileRow(
+        index=index,
+        position=placement.positions[index],
+        layers=tuple(crossbars.items()),
+        crossbars_used=sum(crossbars.values()),
+        crossbars=total,
+        cells_used=cells,
+        cell_utilisation=cells / (total * config.cells.rows * config.cells.columns),
+    )
+
+
+def _cells(part: Part, layer: LayerPlacement) -> int:
+    """Cells that hold slices of a part's weights."""
+    rows = int(layer.rows.block_rows[part.blocks[0] : part.blocks[1]].sum())
+    return rows * part.channels * layer.slices * part.copy_count

@@ -1,0 +1,113 @@
+"""Crossbars to tiles: which part of which layer stands in which tile.
+
+The unit is a block of rows for one column of crossbars: one crossbar (``im2col``), or one PE with a crossbar
+for each kernel position (``kernel_position``). Units of an output column stay together in a tile where they
+fit, so that their partial sums meet without the mesh; a column taller than a tile is spread over several, and
+the first of them (the head) adds up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from imcsim.hardware.config import HardwareConfig
+from imcsim.mapping.placement import LayerPlacement, Part
+
+
+def pack(layers: Sequence[LayerPlacement], hardware: HardwareConfig) -> tuple[Part, ...]:
+    """Fill tiles one after the other; every tile up to the last one holds something.
+
+    A layer starts in a tile of its own or, with ``mapping.share_tiles``, in what the layer before it has left
+    free; then a copy that would fit into one tile may be cut between two columns. A PE always belongs to one
+    layer: its unused crossbars are lost.
+    """
+    packer = _Packer(_tile_units(hardware), _pe_units(hardware), hardware.mapping.share_tiles)
+    for layer in layers:
+        packer.add(layer)
+    return tuple(packer.parts)
+
+
+def pes_used(parts: Sequence[Part], hardware: HardwareConfig) -> dict[tuple[int, int], int]:
+    """PEs that hold something, by (tile, layer)."""
+    units: Counter[tuple[int, int]] = Counter()
+    for part in parts:
+        units[part.tile, part.stage] += part.units
+    return {key: -(-number // _pe_units(hardware)) for key, number in units.items()}
+
+
+def _tile_units(hardware: HardwareConfig) -> int:
+    return hardware.tile.pes_per_tile * _pe_units(hardware)
+
+
+def _pe_units(hardware: HardwareConfig) -> int:
+    return hardware.tile.crossbars_per_pe if hardware.cells.row_order == "im2col" else 1
+
+
+@dataclass
+class _Packer:
+    """The tile being filled, and its free units."""
+
+    tile_units: int
+    pe_units: int
+    share: bool
+    tile: int = -1
+    free: int = 0
+    parts: list[Part] = field(default_factory=list)
+
+    def add(self, layer: LayerPlacement) -> None:
+        # What is left of the last PE stays with the layer before.
+        self.free = self.free - self.free % self.pe_units if self.share else 0
+        per_copy = layer.blocks * layer.columns
+        copy = 0
+        while copy < layer.copies:
+            fitting = min(layer.copies - copy, self.free // per_copy)
+            if fitting:
+                self._put(layer, (copy, copy + fitting), (0, layer.columns), (0, layer.blocks))
+                copy += fitting
+            elif per_copy <= self.tile_units and not (self.share and layer.blocks <= self.free):
+                self._open()
+            else:
+                self._spread(layer, copy)
+                copy += 1
+
+    def _spread(self, layer: LayerPlacement, copy: int) -> None:
+        """One copy over several tiles, whole columns where they fit into a tile."""
+        column = 0
+        while column < layer.columns:
+            if layer.blocks <= self.tile_units:
+                if layer.blocks > self.free:
+                    self._open()
+                count = min(layer.columns - column, self.free // layer.blocks)
+                self._put(layer, (copy, copy + 1), (column, column + count), (0, layer.blocks))
+                column += count
+                continue
+            head, block = len(self.parts), 0
+            while block < layer.blocks:
+                if self.free == 0:
+                    self._open()
+                count = min(self.free, layer.blocks - block)
+                self._put(layer, (copy, copy + 1), (column, column + 1), (block, block + count), head)
+                block += count
+            column += 1
+
+    def _open(self) -> None:
+        self.tile += 1
+        self.free = self.tile_units
+
+    def _put(
+        self,
+        layer: LayerPlacement,
+        copies: tuple[int, int],
+        columns: tuple[int, int],
+        blocks: tuple[int, int],
+        head: int | None = None,
+    ) -> None:
+        per, total = layer.channels_per_column, layer.stage.out_channels
+        channels = min(columns[1] * per, total) - columns[0] * per
+        index = len(self.parts)
+        head = index if head is None else head
+        part = Part(index, layer.stage.index, self.tile, copies, columns, blocks, channels, head)
+        self.parts.append(part)
+        self.free -= part.units

@@ -1,0 +1,96 @@
+"""What mapping yields: layers as they are cut, parts of them in tiles, tiles on the mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imcsim.hardware.component import ChipSize
+from imcsim.mapping.stages import Stage, StageGraph
+from imcsim.network.rows import RowLayout
+
+Position = tuple[int, int]
+"""Mesh coordinates ``(x, y)``; the global buffer and the checker sit at ``(0, 0)``, beside that tile."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one tile holds of one layer: copies x column crossbars x row blocks (half-open ranges)."""
+
+    index: int
+    stage: int
+    tile: int
+    copies: tuple[int, int]
+    columns: tuple[int, int]
+    blocks: tuple[int, int]
+    channels: int
+    """Output channels of its columns."""
+    head: int
+    """Index of the part that adds up this part's sums; its own where nothing is spread."""
+
+    @property
+    def copy_count(self) -> int:
+        return self.copies[1] - self.copies[0]
+
+    @property
+    def units(self) -> int:
+        """Blocks of rows for one column of crossbars that it holds."""
+        return self.copy_count * (self.columns[1] - self.columns[0]) * (self.blocks[1] - self.blocks[0])
+
+
+@dataclass(frozen=True)
+class LayerPlacement:
+    """How one layer is cut: `blocks` x `columns` column crossbars, `unit_crossbars` each; `copies` of it."""
+
+    stage: Stage
+    rows: RowLayout
+    slices: int
+    blocks: int
+    columns: int
+    channels_per_column: int
+    unit_crossbars: int
+    copies: int
+
+    @property
+    def crossbars_per_copy(self) -> int:
+        return self.blocks * self.columns * self.unit_crossbars
+
+    @property
+    def crossbars(self) -> int:
+        return self.crossbars_per_copy * self.copies
+
+    @property
+    def waves_per_row(self) -> int:
+        return -(-self.stage.out_width // self.copies)
+
+    @property
+    def waves(self) -> int:
+        """Waves, one after the other, in a timestep."""
+        return self.stage.out_height * self.waves_per_row
+
+    @property
+    def reads_in_turn(self) -> int:
+        """Crossbar reads, one after the other, in a timestep: what `balanced` replication evens out."""
+        return self.waves * self.stage.planes
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A network on a chip. `positions` are the mesh positions of the tiles."""
+
+    graph: StageGraph
+    layers: tuple[LayerPlacement, ...]
+    parts: tuple[Part, ...]
+    tiles: int
+    mesh: tuple[int, int]
+    positions: tuple[Position, ...]
+    pes_used: int
+    """PEs that hold something. A PE belongs to one layer."""
+    size: ChipSize
+
+    def parts_of(self, stage: int) -> tuple[Part, ...]:
+        return tuple(p for p in self.parts if p.stage == stage)
+
+    @property
+    def crossbars(self) -> int:
+        """Crossbars in use."""
+        return sum(layer.crossbars for layer in self.layers)

@@ -1,0 +1,118 @@
+"""Tiles to mesh positions: along a path, row by row, or exchanged until flits take few hops."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.hardware.config import HardwareConfig
+from imcsim.mapping.placement import Placement, Position
+from imcsim.mapping.traffic import traffic
+
+_Matrix = NDArray[np.float64]
+
+_SEED = 0
+_MOST_STEPS = 4000
+_MOST_WORK = 50_000_000
+"""Matrix entries that `annealed` may touch, which bounds it to about 0.2 s for any number of tiles."""
+
+_MOST_SITES = 2048
+"""Beyond, the matrices would not fit into a small machine's memory, and the few steps left would not pay."""
+
+_START, _COOL = 0.2, 0.9
+"""The first threshold, in shares of a tile's mean cost, and when it reaches 0, in shares of the steps."""
+
+
+def path(tiles: int, mesh: tuple[int, int]) -> tuple[Position, ...]:
+    """Back and forth over the mesh, so that tiles that follow each other are neighbours."""
+    straight = rows(tiles, mesh)
+    return tuple((x if y % 2 == 0 else mesh[0] - 1 - x, y) for x, y in straight)
+
+
+def rows(tiles: int, mesh: tuple[int, int]) -> tuple[Position, ...]:
+    """Row by row from the left."""
+    return tuple((k % mesh[0], k // mesh[0]) for k in range(tiles))
+
+
+def annealed(placement: Placement, config: HardwareConfig) -> tuple[Position, ...]:
+    """The best positions met while tiles are exchanged, starting from those of `placement`: never worse than
+    they.
+
+    Threshold accepting (Dueck and Scheuer, J. Comput. Phys. 90, 1990): a random tile changes places with a
+    random other one, or with a free position, if that costs no more flit hops than a threshold that falls to
+    zero. Unlike simulated annealing it needs no exponential, so the same network gives the same positions on
+    every machine: all costs are whole numbers below 2^53, exact in float64. Meshes with more than 2,048
+    candidate positions are left as they are.
+    """
+    sites = _sites(placement)
+    if len(sites) > _MOST_SITES:
+        return placement.positions
+    between, corner = _flits(placement, config, len(sites))
+    at = np.array(sites, np.int64)
+    distance = np.abs(at[:, None] - at[None]).sum(axis=-1).astype(np.float64)
+    order = _exchange(between, corner, distance, at.sum(axis=1).astype(np.float64))
+    return tuple(sites[k] for k in order[: placement.tiles])
+
+
+def _sites(placement: Placement) -> list[Position]:
+    """Where tiles may stand: where they are, and what is free in the smallest block that would hold them."""
+    columns, rows = 1, 1
+    while columns * rows < placement.tiles:
+        if columns < placement.mesh[0] and (columns <= rows or rows == placement.mesh[1]):
+            columns += 1
+        else:
+            rows += 1
+    taken = set(placement.positions)
+    block = [(x, y) for y in range(rows) for x in range(columns)]
+    return [*placement.positions, *(site for site in block if site not in taken)]
+
+
+def _flits(placement: Placement, config: HardwareConfig, sites: int) -> tuple[_Matrix, _Matrix]:
+    """Flits a timestep: between tiles, both ways, ``[sites, sites]``; between tile and corner ``[sites]``."""
+    between, corner = np.zeros((sites, sites)), np.zeros(sites)
+    for source, target, _, flits in traffic(placement, config):
+        if source is None or target is None:
+            tile = target if source is None else source
+            corner[tile] += flits
+        elif source != target:
+            between[source, target] += flits
+            between[target, source] += flits
+    return between, corner
+
+
+def _exchange(between: _Matrix, corner: _Matrix, distance: _Matrix, reach: _Matrix) -> list[int]:
+    """Which site each tile is best at. `reach` is the distance of the sites from the corner."""
+    sites = len(corner)
+    at = np.arange(sites)
+    # moved[a, b]: cost of tile a if it stood where b is, all others staying.
+    moved = between @ distance + np.outer(corner, reach)
+    cost = lowest = 0.0
+    best = at.copy()
+    steps = min(_MOST_STEPS, _MOST_WORK // sites**2)
+    start = _START * float(moved.trace()) / sites
+    draw = random.Random(_SEED)
+    for step in range(steps):
+        a = draw.randrange(sites)
+        own = moved.diagonal()
+        # Both counted the link between a and b as if the other stayed.
+        change = moved[a] - own[a] + moved[:, a] - own + 2 * between[a] * distance[at[a]][at]
+        change[a] = np.inf
+        threshold = start * (1 - step / (_COOL * steps))
+        if threshold > 0:
+            accepted = np.flatnonzero(change < threshold)
+            if len(accepted) == 0:
+                continue
+            b = int(accepted[draw.randrange(len(accepted))])
+        else:
+            b = int(change.argmin())
+            if change[b] >= 0:
+                continue
+        cost += float(change[b])
+        moved[:, [a, b]] = moved[:, [b, a]]
+        at[[a, b]] = at[[b, a]]
+        moved += np.outer(between[:, a] - between[:, b], distance[at[a]][at] - distance[at[b]][at])
+        if cost < lowest:
+            lowest, best = cost, at.copy()
+    return [int(site) for site in best]

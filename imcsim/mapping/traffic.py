@@ -1,0 +1,83 @@
+"""What travels between tiles in a timestep, and how far.
+
+Rows go as packets: a part sends its share of a row (its channels, at the positions of its copies) to every
+part that reads it; parts that are no heads send partial sums to their head; the parts of the last layer send
+their outputs to the checker. Spikes travel as bitmaps. Counted is the first timestep, in which the image is
+sent even where the encoder's currents are kept.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from imcsim.hardware.config import HardwareConfig
+from imcsim.mapping.placement import LayerPlacement, Part, Placement, Position
+from imcsim.mapping.stages import IMAGE
+
+
+class Flow(NamedTuple):
+    """What one part sends to another in a timestep; None is the corner with global buffer and checker."""
+
+    source: int | None
+    target: int | None
+    bits: int
+    flits: int
+    """Flits of all its packets: a head flit each, and as many as the payload needs."""
+
+
+def traffic(placement: Placement, config: HardwareConfig) -> list[Flow]:
+    """Every flow of rows, partial sums, image and class outputs, those within a tile included."""
+    flows: list[Flow] = []
+
+    def send(source: Part | None, target: Part | None, packets: int, bits: int) -> None:
+        flits = packets * (1 + -(-bits // config.noc.flit_bits))
+        here, there = (None if part is None else part.tile for part in (source, target))
+        flows.append(Flow(here, there, packets * bits, flits))
+
+    heads = [p for p in placement.parts if p.head == p.index]
+    for edge in placement.graph.edges:
+        for target in placement.parts_of(edge.target):
+            if edge.role == "side" and target.head != target.index:
+                continue
+            if edge.source == IMAGE:
+                send(None, target, edge.height, edge.row_bits)
+                continue
+            layer = placement.layers[edge.source]
+            for source in heads:
+                if source.stage == edge.source:
+                    send(source, target, edge.height, _share(edge.row_bits, source, layer))
+    for part in placement.parts:
+        layer = placement.layers[part.stage]
+        stage = layer.stage
+        row = stage.out_width * stage.out_channels * config.lif.partial_sum_bits
+        if part.head != part.index:
+            send(part, placement.parts[part.head], stage.out_height, _share(row, part, layer))
+        elif stage.is_output:
+            send(part, None, stage.out_height, _share(row, part, layer))
+    return flows
+
+
+def weighted_hops(placement: Placement, config: HardwareConfig) -> int:
+    """Sum over the packets of a timestep of flits x hops, XY-routed, with the hop out of the last router.
+
+    What stays within a tile does not enter the mesh and counts nothing.
+    """
+    return sum(
+        flow.flits * hops(*(_at(placement, tile) for tile in flow[:2]))
+        for flow in traffic(placement, config)
+        if flow.source != flow.target
+    )
+
+
+def hops(source: Position, target: Position) -> int:
+    """Links that a packet takes, the one out of the last router included."""
+    return abs(source[0] - target[0]) + abs(source[1] - target[1]) + 1
+
+
+def _at(placement: Placement, tile: int | None) -> Position:
+    return (0, 0) if tile is None else placement.positions[tile]
+
+
+def _share(row_bits: int, part: Part, layer: LayerPlacement) -> int:
+    """Bits of a part's share of a row of the whole layer."""
+    return -(-row_bits * part.channels * part.copy_count // (layer.stage.out_channels * layer.copies))

@@ -1,0 +1,179 @@
+"""A stream of images on one chip: latency, throughput and utilisation under an issue policy.
+
+A single image alone shows what an issue policy does to its own delay; a stream shows what it does to a chip
+that always has something to compute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim import result as doc
+from imcsim.errors import ImcsimError
+from imcsim.experiment import Experiment, right_after
+from imcsim.functional.run import Activity
+from imcsim.functional.run import run as run_program
+from imcsim.hardware.config import Hardware
+from imcsim.hardware.events import Event
+from imcsim.hardware.ledger import Stay
+from imcsim.inputs import Inputs
+from imcsim.network.graph import Network
+from imcsim.options import CompareOptions
+from imcsim.simulate import Chip, Progress, depends_on_values, lower
+from imcsim.timing import EVENT_INDEX, Arrivals, ImageWork, Timeline, parse, play
+from imcsim.work import image_work, recorded_nodes
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How images come: as fast as the chip takes them (``closed``), every so often (``periodic``), or at
+    random at that rate (``poisson``, by the seed). `images_per_s` is the rate of the last two.
+    """
+
+    arrivals: Literal["closed", "periodic", "poisson"] = "closed"
+    images_per_s: float | None = None
+
+
+def stream(
+    network: Network,
+    hardware: Hardware,
+    inputs: Inputs,
+    validation: Inputs | None,
+    options: CompareOptions | None = None,
+    arriving: StreamOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    policy: Literal["static", "dynamic"] = "dynamic",
+) -> doc.StreamResult:
+    """Play `inputs` one after the other, in their order. See `compare` for the arguments and errors."""
+    options, arriving = options or CompareOptions(), arriving or StreamOptions()
+    issue = parse(options.issue)
+    if policy == "dynamic" and issue.kind == "pipeline":
+        raise ImcsimError(
+            "nothing leaves early from a pipeline", key="issue", fix="use speculate, or a static policy"
+        )
+    bench = Experiment.make(
+        network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic"
+    )
+    stay, about = bench.decide(policy)
+    chip = bench.chip
+    line = play(
+        chip.placement,
+        chip.config,
+        [int(t) for t in stay],
+        bench.timesteps,
+        issue=issue,
+        arrivals=Arrivals(_arrival_cycles(arriving, len(stay), options.seed, chip)),
+        work=_work(chip, inputs, options.workers) if depends_on_values(chip.config) else None,
+        mean=options.accumulation == "mean",
+        fidelity=options.fidelity,
+    )
+    return _document(bench, stay, about, arriving, line)
+
+
+def _arrival_cycles(arriving: StreamOptions, images: int, seed: int, chip: Chip) -> list[int] | None:
+    if arriving.arrivals == "closed":
+        return None
+    rate = arriving.images_per_s
+    if rate is None or not np.isfinite(rate) or rate <= 0:
+        raise ImcsimError("arrivals at a rate need images a second above 0", key="rate")
+    gap_cycles = 1e9 / rate / chip.config.technology.clock_ns
+    if arriving.arrivals == "periodic":
+        return [round(k * gap_cycles) for k in range(images)]
+    gaps = np.random.default_rng(seed).exponential(gap_cycles, images)
+    return [int(c) for c in np.floor(np.cumsum(gaps) - gaps[0])]
+
+
+def _work(chip: Chip, inputs: Inputs, workers: int | None) -> list[ImageWork]:
+    """Every image's work, some images at a time."""
+    nodes = recorded_nodes(chip.program, chip.placement)
+    found: list[ImageWork] = []
+    for start in range(0, len(inputs.images), 32):
+        images = inputs.images[start : start + 32]
+        activity = run_program(
+            chip.program, images, chip.timing.timesteps, chip.converters, workers=workers, record=nodes
+        )
+        found += image_work(chip.program, chip.placement, activity.recorded)
+    return found
+
+
+def job_counts(chip: Chip, activity: Activity, line: Timeline) -> NDArray[np.int64]:
+    """All events of every job, int64 ``[jobs, events, layers]``: those that timing counted, and those that
+    follow from values.
+
+    Of a cancelled job's values its share of the reads counts, rounded down.
+    """
+    counts = line.counts.copy()
+    reads = counts[:, EVENT_INDEX[Event.CROSSBAR_READS]] + counts[:, EVENT_INDEX[Event.SKIPPED_READS]]
+    whole = np.zeros((activity.timesteps, reads.shape[1]), np.int64)
+    finished = line.verdict >= 0
+    for t in range(activity.timesteps):
+        of_t = reads[finished & (line.timestep == t)]
+        whole[t] = of_t.max(axis=0) if len(of_t) else reads[line.timestep == t].max(axis=0, initial=0)
+    for event, varied in lower(activity, chip).items():
+        done = varied[line.image, line.timestep]
+        share = done * reads // np.maximum(whole[line.timestep], 1)
+        counts[:, EVENT_INDEX[event]] = np.where(finished[:, None], done, share)
+    return counts
+
+
+def _document(
+    bench: Experiment, stay: Stay, policy: doc.Policy, arriving: StreamOptions, line: Timeline
+) -> doc.StreamResult:
+    chip, images = bench.chip, len(stay)
+    clock = chip.config.technology.clock_ns
+    latency = (line.departure - line.arrival) * clock
+    makespan = line.cycles * clock
+    counts = job_counts(chip, bench.images.activity, line)
+    per_event = counts.sum(axis=(0, 2))
+    per_event[EVENT_INDEX[Event.POWERED_CYCLES]] = line.cycles
+    lost = counts[line.verdict < 0].sum(axis=(0, 2))
+    prices = chip.prices()
+
+    def priced(totals: NDArray[np.int64]) -> float:
+        return sum(int(totals[EVENT_INDEX[c.event]]) * c.energy_pj for c in prices)
+
+    leakage = sum(line.cycles * c.energy_pj for c in prices if c.event == Event.POWERED_CYCLES)
+    correct = int(right_after(bench.images, bench.inputs)[np.arange(images), stay - 1].sum())
+    low, high = doc.wilson_interval(correct, images)
+    p50, p95, p99 = np.percentile(latency, [50, 95, 99], method="inverted_cdf")
+    energy = priced(per_event) / images
+    names: dict[int, list[str]] = {}
+    for part in chip.placement.parts:
+        name = chip.placement.layers[part.stage].stage.name
+        if name not in names.setdefault(part.tile, []):
+            names[part.tile].append(name)
+    links = chip.placement.mesh[0] * chip.placement.mesh[1]
+    return doc.StreamResult(
+        meta=bench.meta(),
+        policy=policy,
+        arrivals=doc.Arrivals(kind=arriving.arrivals, images_per_s=arriving.images_per_s),
+        accuracy=correct / images,
+        accuracy_low=low,
+        accuracy_high=high,
+        mean_timesteps=float(stay.mean()),
+        exit_fraction=tuple(float(np.mean(stay == t)) for t in range(1, bench.timesteps + 1)),
+        makespan_ns=makespan,
+        throughput_images_per_s=images / (makespan * 1e-9),
+        latency_ns=float(latency.mean()),
+        latency_p50_ns=float(p50),
+        latency_p95_ns=float(p95),
+        latency_p99_ns=float(p99),
+        energy_pj=energy,
+        cancelled_energy_pj=priced(lost) / images,
+        leakage_energy_pj=leakage / images,
+        edp_of_latency=energy * float(latency.mean()),
+        edp_of_interval=energy * makespan / images,
+        tiles=tuple(
+            doc.TileUse(
+                tile=k, layers=tuple(names.get(k, ())), utilisation=int(line.busy_cycles[k]) / line.cycles
+            )
+            for k in range(chip.placement.tiles)
+        ),
+        flits_a_cycle_and_router=line.link_cycles / (line.cycles * links),
+        warnings=bench.warnings(),
+    )

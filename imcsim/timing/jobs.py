@@ -1,0 +1,75 @@
+"""Jobs: one timestep of one image on its way through the chip. Parts take them in the order of issue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import simpy
+
+NEVER = float("inf")
+
+
+@dataclass(eq=False)
+class Job:
+    """Timestep `timestep` (from 0) of image `image`; the `number`-th job, and the `image_map`-th image map.
+
+    Cancelled work starts no row from `cancelled_at` on.
+    """
+
+    number: int
+    image: int
+    timestep: int
+    image_map: int
+    entered: simpy.Event
+    """Happens when the first layer has started all rows."""
+    verdict: simpy.Event
+    """Happens when the checker has spoken; its value says whether the image leaves."""
+    issued_at: int
+    cancelled_at: float = NEVER
+    answer_at: int | None = None
+    verdict_at: int | None = None
+
+    def dead(self, now: float) -> bool:
+        """Whether this job is cancelled by now."""
+        return now >= self.cancelled_at
+
+
+@dataclass
+class JobQueue:
+    """Jobs in order of issue. Readers ask for one after the other."""
+
+    env: simpy.Environment
+    jobs: list[Job] = field(default_factory=list)
+    closed: bool = False
+    _waiting: list[simpy.Event] = field(default_factory=list)
+
+    def put(self, image: int, timestep: int, image_maps: int) -> Job:
+        """Issue a job."""
+        job = Job(
+            len(self.jobs), image, timestep, image_maps, self.env.event(), self.env.event(), int(self.env.now)
+        )
+        self.jobs.append(job)
+        self._wake()
+        return job
+
+    def close(self) -> None:
+        """No more jobs will come."""
+        self.closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for event in waiting:
+            event.succeed()
+
+    def more(self, number: int) -> simpy.Event | None:
+        """An event to wait for when job `number` has not been issued and may still come, else None."""
+        if number < len(self.jobs) or self.closed:
+            return None
+        event = self.env.event()
+        self._waiting.append(event)
+        return event
+
+    def get(self, number: int) -> Job | None:
+        """Job `number`, or None when there will be none."""
+        return self.jobs[number] if number < len(self.jobs) else None

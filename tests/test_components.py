@@ -1,0 +1,320 @@
+"""Components: every block keeps the same contract, estimates follow node and bits, and the docs name all of
+it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import imcsim.hardware
+import imcsim.hardware.components
+from imcsim.errors import ImcsimError
+from imcsim.hardware.component import Block, ChipSize, Component
+from imcsim.hardware.config import HardwareConfig
+from imcsim.hardware.estimators import adc as adc_estimator
+from imcsim.hardware.estimators import nodes
+from imcsim.hardware.events import Event
+from imcsim.hardware.ledger import charges
+
+BUILT_IN = ("dtsnn_32nm", "isaac_32nm", "spikesim_65nm")
+DOCS = Path(__file__).parents[1] / "docs" / "components.md"
+SIZE = ChipSize(5, 40, 320, 1_000_000)
+
+
+def load(name: str = "dtsnn_32nm", **overrides: object) -> HardwareConfig:
+    """A built-in config; ``adc__bits`` stands for ``adc.bits``."""
+    return imcsim.hardware.load(name, {k.replace("__", "."): v for k, v in overrides.items()}).config
+
+
+def classes() -> Iterator[type[Component]]:
+    """Every component that a hardware file can name."""
+    for module in pkgutil.iter_modules(imcsim.hardware.components.__path__):
+        found = importlib.import_module(f"imcsim.hardware.components.{module.name}")
+        for thing in vars(found).values():
+            own = isinstance(thing, type) and thing.__module__ == found.__name__
+            if own and issubclass(thing, Component) and hasattr(thing, "block") and thing.__name__[0] != "_":
+                yield thing
+
+
+def may_be_estimated(config: HardwareConfig) -> list[str]:
+    """Dotted keys of all values of which a file may say ``estimate``."""
+
+    def keys(block: Block, prefix: str) -> Iterator[str]:
+        for name, field in type(block).model_fields.items():
+            value = getattr(block, name)
+            if any(get_args(part) == ("estimate",) for part in get_args(field.annotation)):
+                yield f"{prefix}.{name}"
+            elif isinstance(value, dict):
+                for key, below in value.items():
+                    if getattr(below, "model", "given") != "given":
+                        yield from keys(below, f"{prefix}.{name}.{key}")
+
+    blocks = {name: getattr(config, name) for name in type(config).model_fields}
+    return [k for name, block in blocks.items() if isinstance(block, Block) for k in keys(block, name)]
+
+
+def all_estimated(name: str, **overrides: object) -> imcsim.hardware.Hardware:
+    """A built-in config in which every figure that can be computed is computed."""
+    wanted: dict[str, object] = dict.fromkeys(may_be_estimated(load(name)), "estimate")
+    return imcsim.hardware.load(name, wanted | {k.replace("__", "."): v for k, v in overrides.items()})
+
+
+# The contract
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_block_knows_its_key_and_where_it_belongs(name: str) -> None:
+    for key, component in load(name).components():
+        assert component.block == key
+        assert component.scope in ("crossbar", "pe", "tile", "chip")
+
+
+def test_every_component_class_stands_in_a_file_of_its_own() -> None:
+    homes = {}
+    for found in classes():
+        homes.setdefault(found.__module__, set()).add(found.block)
+    assert all(len(blocks) == 1 for blocks in homes.values())
+    assert {b for blocks in homes.values() for b in blocks} == {n for n, _ in load().components()}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("estimated", [False, True])
+def test_every_figure_is_finite_and_chips_grow_with_their_size(name: str, estimated: bool) -> None:
+    config = all_estimated(name).config if estimated else load(name)
+    none, double = ChipSize(0, 0, 0, 0), ChipSize(10, 80, 640, 2_000_000)
+    for _, component in config.components():
+        figures = [*component.charges(config).values(), component.area_um2(config)]
+        figures += [component.leakage_uw(config), component.standing_energy_pj(config)]
+        assert all(math.isfinite(f) and f >= 0 for f in figures)
+        fixed = component.instances(config, none)
+        assert fixed == (0 if component.block not in CHIP_WIDE else 1)
+        grown = component.instances(config, double) - fixed
+        assert grown == pytest.approx(2 * (component.instances(config, SIZE) - fixed), abs=1)
+
+
+CHIP_WIDE = {"global_buffer", "accumulator", "checker", "offchip_link"}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_tile_is_the_sum_of_its_parts(name: str) -> None:
+    config = load(name)
+    one, two = (
+        sum(
+            c.area_um2(config) * c.instances(config, size)
+            for n, c in config.components()
+            if n not in CHIP_WIDE and n != "state_memory"
+        )
+        for size in (
+            ChipSize(1, config.tile.pes_per_tile, config.crossbars_per_tile, 0),
+            ChipSize(2, 2 * config.tile.pes_per_tile, 2 * config.crossbars_per_tile, 0),
+        )
+    )
+    assert config.tile_area_um2() == pytest.approx(one)
+    assert two == pytest.approx(2 * one)
+
+
+# Estimates
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_estimates_are_shown_as_computed_with_their_rule(name: str) -> None:
+    hardware = all_estimated(name)
+    keys = may_be_estimated(hardware.config)
+    assert len(keys) > 20
+    assert set(hardware.config.estimates()) == set(keys)
+    rows = {row[0]: row for row in imcsim.hardware.describe(hardware)}
+    for key in keys:
+        _, value, unit, mark, source = rows[key]
+        assert mark == "derived"
+        assert float(value) > 0
+        assert unit in ("pJ", "um2", "uW", "pJ/mm", "pJ/B")
+        assert len(source) > 10
+    assert hardware.unsourced == ()
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_estimates_shrink_with_the_node(name: str) -> None:
+    large, middle, small = (
+        {key: e.value for key, e in all_estimated(name, technology__node_nm=node).config.estimates().items()}
+        for node in (65.0, 32.0, 14.0)
+    )
+    for key in large:
+        assert large[key] > middle[key] > small[key] > 0, key
+
+
+def test_a_block_that_says_estimate_charges_what_the_rule_computes() -> None:
+    config = load(adder_tree__operation_energy_pj="estimate", adder_tree__unit_area_um2="estimate")
+    bits = config.lif.partial_sum_bits
+    energy = (0.21 / 32 * bits + 0.009 * bits) * nodes.energy_ratio(40, 32)
+    area = (278 / 32 * bits + 5.98 * bits) * nodes.area_ratio(40, 32)
+    assert config.adder_tree.charges(config)[Event.PARTIAL_SUM_ADDS] == pytest.approx(energy)
+    assert config.adder_tree.area_um2(config) == pytest.approx(area)
+    # Leakage goes by the area, computed or given.
+    assert config.adder_tree.leakage_uw(config) == pytest.approx(area * 0.00863)
+
+
+def test_a_node_beyond_the_rules_is_refused_only_where_a_rule_is_asked() -> None:
+    with pytest.raises(ImcsimError, match="7 to 180 nm"):
+        load(technology__node_nm=250.0)  # its ADC presets are estimates
+    presets = {
+        "mine": {"kind": "sar", "model": "given", "conversion_energy_pj": 1.0, "converter_area_um2": 1.0}
+    }
+    config = load(technology__node_nm=250.0, adc__presets=presets, adc__preset="mine")
+    assert config.adc.charges(config) == {Event.CONVERSIONS: 1.0}
+
+
+def test_estimate_is_no_number_where_no_rule_computes_one() -> None:
+    with pytest.raises(ImcsimError, match=r"offchip_link\.bit_energy_pj: expected a number at least 0, got"):
+        load(offchip_link__bit_energy_pj="estimate")
+    with pytest.raises(ImcsimError, match="expected a number at least 0 or 'estimate', got the text 'guess'"):
+        load(pooling__unit_area_um2="guess")
+
+
+# ADC presets
+
+
+def test_a_preset_s_model_follows_bits_and_rate() -> None:
+    for preset in load().adc.presets:
+        few, many = (load(adc__bits=bits, adc__preset=preset) for bits in (4, 8))
+        ratio = few.adc.conversion_energy_pj(few) / many.adc.conversion_energy_pj(many)
+        assert 0 < ratio < 1, preset
+    slow, fast = (load(adc__preset="survey_fit", technology__clock_ns=ns) for ns in (1.0, 0.25))
+    assert fast.adc.conversion_energy_pj(fast) > slow.adc.conversion_energy_pj(slow)
+    assert slow.adc.conversion_energy_pj(slow) == adc_estimator.survey_fit(8, 1e9, 32).energy_pj
+
+
+def test_built_in_presets_have_their_published_figures() -> None:
+    for name, figures in {
+        "dtsnn_32nm": {
+            "neurosim_sar": 0.213, "isaac_sar": 1.667, "survey_fit": 1.71, "neurosim_flash": 1.82,
+        },
+        "spikesim_65nm": {
+            "spikesim": 2.03084, "neurosim_sar": 0.600, "survey_fit": 6.49, "neurosim_flash": 6.09,
+        },
+    }.items():  # fmt: skip
+        config = load(name)
+        assert set(config.adc.presets) == set(figures)
+        for preset, energy in figures.items():
+            changed = config.model_copy(update={"adc": config.adc.model_copy(update={"preset": preset})})
+            assert changed.adc.conversion_energy_pj(changed) == pytest.approx(energy, rel=0.003)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "given"}, "needs both figures as numbers"),
+        ({"model": "isaac", "kind": "flash"}, "isaac is a sar"),
+        ({"kind": "sigma"}, "'sar' or 'flash'"),
+        ({"model": "neurosym"}, "did you mean 'neurosim'"),
+    ],
+)
+def test_presets_that_make_no_sense_are_refused(changes: dict[str, str], message: str) -> None:
+    preset: dict[str, Any] = {
+        "kind": "sar",
+        "model": "neurosim",
+        "conversion_energy_pj": "estimate",
+        "converter_area_um2": "estimate",
+    }
+    with pytest.raises(ImcsimError, match=message):
+        load(adc__presets={"mine": preset | changes}, adc__preset="mine")
+
+
+@pytest.mark.parametrize("name", ["kull.2013", "", "$", "x" * 65])
+def test_preset_names_are_plain_words(name: str) -> None:
+    preset = {
+        "kind": "sar",
+        "model": "given",
+        "conversion_energy_pj": 1.0,
+        "converter_area_um2": 1.0,
+    }
+    with pytest.raises(ImcsimError, match="only letters, digits"):
+        load(adc__presets={name: preset}, adc__preset=name)
+
+
+# Memory
+
+
+@pytest.mark.parametrize("block", ["tile_buffer", "pe_buffer", "global_buffer"])
+def test_a_word_costs_in_proportion_to_its_width_and_a_large_memory_more(block: str) -> None:
+    def bit_energy(**overrides: object) -> float:
+        config = load(**{f"{block}__{k}": v for k, v in overrides.items()})
+        (energy,) = set(getattr(config, block).charges(config).values())
+        return float(energy)
+
+    assert bit_energy(width_bits=64) == pytest.approx(bit_energy(width_bits=512))
+    assert bit_energy(capacity_bytes=1024) < bit_energy(capacity_bytes=16_384)
+    config = load()
+    assert config.sram.word_energy_pj(2048, 64, config) == pytest.approx(0.187 * 8)
+    buffer = getattr(config, block)
+    width = buffer.width_bits
+    assert [buffer.access_cycles(b) for b in (1, width, width + 1)] == [1, 1, 2]
+
+
+def test_membranes_in_larger_banks_need_fewer_and_costlier_ones() -> None:
+    small, large = (load(state_memory__bank_bytes=size) for size in (1024, 8192))
+    assert small.state_memory.instances(small, SIZE) == math.ceil(1_000_000 / 8192)
+    assert large.state_memory.instances(large, SIZE) == math.ceil(1_000_000 / 65_536)
+    energies = [c.state_memory.charges(c)[Event.MEMBRANE_READ_BITS] for c in (small, large)]
+    assert energies[0] < energies[1]
+
+
+# Clock, leakage, gating
+
+
+def test_gating_moves_what_a_tile_needs_to_its_own_cycles() -> None:
+    changes = {"clock__tile_cycle_energy_pj": 0.5}
+    always = load(**changes)
+    gated = load(**changes, clock__gating="idle_tiles")
+    standing = {c.component: c.energy_pj for c in charges(always, SIZE) if c.event == Event.POWERED_CYCLES}
+    chip = {c.component: c.energy_pj for c in charges(gated, SIZE) if c.event == Event.POWERED_CYCLES}
+    tile = {c.component: c.energy_pj for c in charges(gated, SIZE) if c.event == Event.POWERED_TILE_CYCLES}
+    assert Event.POWERED_TILE_CYCLES not in {c.event for c in charges(always, SIZE)}
+    assert standing["clock"] == pytest.approx(0.5 * SIZE.tiles)
+    assert set(chip) == {"global_buffer", "state_memory", "accumulator", "checker"}
+    # With every tile powered all the time both price lists come to the same.
+    assert sum(chip.values()) + SIZE.tiles * sum(tile.values()) == pytest.approx(sum(standing.values()))
+
+
+def test_leakage_is_power_times_the_clock() -> None:
+    slow, fast = load(technology__clock_ns=2.0), load(technology__clock_ns=1.0)
+    for (name, a), (_, b) in zip(slow.components(), fast.components(), strict=True):
+        assert a.leakage_uw(slow) == b.leakage_uw(fast), name
+        assert a.standing_energy_pj(slow) == pytest.approx(2 * b.standing_energy_pj(fast)), name
+
+
+# Docs
+
+
+def test_the_docs_name_every_block_class_field_and_event() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    rows = {m[1]: m[0] for m in re.finditer(r"^\| `(\w+)` \(.*\|$", text, re.MULTILINE)}
+    configs = [load(name) for name in BUILT_IN]
+    for found in classes():
+        row = rows[found.block]
+        assert found.__name__ in row
+        for field in found.model_fields:
+            assert f"`{field}`" in row, (found.block, field)
+    for config in configs:
+        for block, component in config.components():
+            assert f"| {component.scope} |" in rows[block]
+            for event in component.charges(config):
+                assert f"`{event}`" in rows[block], (block, event)
+    assert set(rows) == {name for name, _ in configs[0].components()} | {"sram", "technology"}
+
+
+def test_every_row_of_the_docs_has_all_its_columns() -> None:
+    table = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    rows = [line for line in table if "(" in line.split("|")[1]]
+    assert rows
+    for line in rows:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert len(cells) == 8
+        assert all(cells), line

@@ -1,0 +1,314 @@
+"""Compiled kernels against their plain twins in `naive`, and against closed forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from imcsim.choices import Encoding, RowOrder
+from imcsim.functional import kernels
+from imcsim.network.cells import CellColumns, to_cells
+from imcsim.network.rows import RowLayout, layout
+
+QUICK = settings(max_examples=60, deadline=None)
+IDEAL = 2**30
+
+GEOMETRY = st.fixed_dictionaries(
+    {
+        "height": st.integers(3, 6),
+        "width": st.integers(3, 5),
+        "channels": st.integers(1, 7),
+        "out": st.integers(1, 4),
+        "kernel": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+        "stride": st.tuples(st.integers(1, 3), st.integers(1, 2)),
+        "pad": st.tuples(st.integers(0, 2), st.integers(0, 2)),
+        "rows": st.integers(1, 30),
+        "order": st.sampled_from(["im2col", "kernel_position"]),
+        "encoding": st.sampled_from(["offset", "differential", "twos_complement"]),
+        "weight_bits": st.integers(2, 16),
+        "cell_bits": st.integers(1, 8),
+        "planes": st.integers(1, 8),
+        "density": st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+        "seed": st.integers(0, 2**31),
+    }
+)
+
+
+class Case:
+    """One random layer with its inputs, and both ways to play it."""
+
+    def __init__(self, geometry: dict[str, Any]) -> None:
+        self.rng = rng = np.random.default_rng(geometry["seed"])
+        kernel, self.stride, self.planes = geometry["kernel"], geometry["stride"], geometry["planes"]
+        self.padding = tuple(min(p, k - 1) for p, k in zip(geometry["pad"], kernel, strict=True))
+        order: RowOrder = geometry["order"]
+        encoding: Encoding = geometry["encoding"]
+        self.at: RowLayout = layout(kernel, geometry["channels"], geometry["rows"], order)
+        bits = geometry["weight_bits"]
+        limit = 2 ** (bits - 1) - 1
+        self.weight = rng.integers(-limit, limit + 1, (geometry["out"], geometry["channels"], *kernel))
+        cells: CellColumns = to_cells(self.at.order(self.weight), bits, geometry["cell_bits"], encoding)
+        self.factor, self.offset = cells.factor, cells.offset
+        self.levels: NDArray[Any] = np.ascontiguousarray(cells.levels.reshape(-1, self.at.rows).T)
+        shape = (2, geometry["height"], geometry["width"], geometry["channels"])
+        pixels = rng.integers(1, 2**self.planes, shape)
+        self.inputs = (pixels * (rng.random(shape) < geometry["density"])).astype(np.uint8)
+        self.largest_sum = int(self.at.block_rows.max()) * (2 ** geometry["cell_bits"] - 1)
+
+    @property
+    def out_size(self) -> tuple[int, int]:
+        down, right = (
+            (size + 2 * pad - k) // step + 1
+            for size, pad, k, step in zip(
+                self.inputs.shape[1:3], self.padding, self.at.kernel, self.stride, strict=True
+            )
+        )
+        return down, right
+
+    @property
+    def segments(self) -> tuple[NDArray[np.int32], ...]:
+        at = self.at
+        return at.ky, at.kx, at.first, at.last, at.row, at.block
+
+    def compiled(
+        self, shift: NDArray[np.int64], largest: int, cell: type, accumulator: type
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        levels = self.levels.astype(cell)
+        out = np.full((len(self.inputs), *self.out_size, len(self.weight)), -77, accumulator)
+        counts = np.full((len(self.inputs), 3), -77, np.int64)
+        kernels.crossbar_reads(
+            self.inputs, self.planes, *self.segments, levels, self.levels.sum(axis=1, dtype=np.int64),
+            self.factor, self.offset, shift, largest, self.stride, self.padding,
+            np.empty(levels.shape[1], cell), out, counts,
+        )  # fmt: skip
+        return out, counts
+
+    def plain(self, shift: NDArray[np.int64], largest: int) -> naive.Reads:
+        return naive.crossbar_reads(
+            self.inputs, self.planes, self.at, self.levels, self.factor, self.offset, shift, largest,
+            self.stride, self.padding,
+        )  # fmt: skip
+
+
+@QUICK
+@given(GEOMETRY)
+def test_ideal_reads_are_the_convolution(geometry: dict[str, Any]) -> None:
+    """Law 3 for one layer: whatever the encoding, slices and blocks, the sums are the integer convolution."""
+    case = Case(geometry)
+    out, _ = case.compiled(np.zeros(len(case.factor), np.int64), IDEAL, np.int32, np.int64)
+    assert np.array_equal(out, naive.convolution(case.inputs, case.weight, case.stride, case.padding))
+
+
+@QUICK
+@given(GEOMETRY, st.integers(0, 7), st.integers(1, 14))
+def test_reads_with_a_real_converter(geometry: dict[str, Any], shift: int, adc_bits: int) -> None:
+    """Rounding and clipping, a step of its own for each slice, and all counts."""
+    case = Case(geometry)
+    shifts = np.maximum(case.rng.integers(shift - 2, shift + 1, len(case.factor)), 0)
+    largest = 2**adc_bits - 1
+    narrow = case.largest_sum <= np.iinfo(np.int16).max
+    out, counts = case.compiled(shifts, largest, np.int16 if narrow else np.int32, np.int64)
+    plain = case.plain(shifts, largest)
+    assert np.array_equal(out, plain.sums)
+    assert counts[:, 0].tolist() == plain.active_rows.tolist()
+    assert counts[:, 1].tolist() == plain.active_levels.tolist()
+    assert counts[:, 2].tolist() == plain.active_reads.tolist()
+    if np.abs(plain.sums).max() * 2 < 2**30 and geometry["weight_bits"] <= 8:
+        short, _ = case.compiled(shifts, largest, np.int32, np.int32)
+        assert np.array_equal(short, plain.sums), "a short accumulator gives the same"
+
+
+@QUICK
+@given(GEOMETRY)
+def test_histogram_of_column_sums(geometry: dict[str, Any]) -> None:
+    case = Case(geometry)
+    shape = (len(case.factor), case.largest_sum + 1)
+    found = np.zeros(shape, np.int64)
+    kernels.column_sum_histogram(
+        case.inputs, case.planes, *case.segments, case.levels.astype(np.int32), shape[0],
+        case.stride, case.padding, case.out_size, found,
+    )  # fmt: skip
+    plain = case.plain(np.zeros(shape[0], np.int64), IDEAL)
+    assert np.array_equal(found, naive.histogram(plain, *shape))
+
+
+@QUICK
+@given(GEOMETRY)
+def test_active_blocks(geometry: dict[str, Any]) -> None:
+    """Block by block what `crossbar_reads` counts as reads with a row active."""
+    case = Case(geometry)
+    positions = case.out_size[0] * case.out_size[1]
+    active = np.ones((len(case.inputs), positions, case.planes, case.at.blocks), bool)
+    at = case.at
+    kernels.active_blocks(
+        case.inputs, case.planes, at.ky, at.kx, at.first, at.last, at.block, case.stride, case.padding,
+        case.out_size, active,
+    )  # fmt: skip
+    plain = naive.active_blocks(case.inputs, case.planes, at, case.stride, case.padding, case.out_size)
+    assert np.array_equal(active, plain)
+    _, counts = case.compiled(np.zeros(len(case.factor), np.int64), IDEAL, np.int32, np.int64)
+    assert active.sum(axis=(1, 2, 3)).tolist() == counts[:, 2].tolist()
+
+
+@QUICK
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 9), st.integers(0, 8), st.integers(0, 2**31))
+def test_bus_toggles(height: int, width: int, channels: int, bits: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs = rng.integers(0, 2**bits, (2, height, width, channels)).astype(np.uint8)
+    toggles = np.full((2, height), -1, np.int64)
+    kernels.bus_toggles(inputs, toggles)
+    assert np.array_equal(toggles, naive.bus_toggles(inputs))
+
+
+def test_bus_toggles_by_hand() -> None:
+    """Words 0b101, 0b110, 0b110: two bits rise, two change, none changes."""
+    toggles = np.zeros((1, 1), np.int64)
+    kernels.bus_toggles(np.array([[[[5], [6], [6]]]], np.uint8), toggles)
+    assert toggles.tolist() == [[4]]
+
+
+def test_histogram_adds_to_what_is_there() -> None:
+    at = layout((1, 1), 2, 4, "im2col")
+    histogram = np.array([[5, 0, 0, 0]])
+    pixels = np.array([[[[1, 1]], [[0, 1]]]], np.uint8).reshape(1, 2, 1, 2)
+    kernels.column_sum_histogram(
+        pixels, 1, at.ky, at.kx, at.first, at.last, at.row, at.block, np.array([[1], [2]], np.int16), 1,
+        (1, 1), (0, 0), (2, 1), histogram,
+    )  # fmt: skip
+    assert histogram.tolist() == [[5, 0, 1, 1]]
+
+
+def test_converter_rounds_halves_up_and_clips() -> None:
+    """One row of levels 0 to 15, one read each: step 4, codes up to 2."""
+    at = layout((1, 1), 1, 1, "im2col")
+    levels = np.arange(16, dtype=np.int16)[None, :]
+    out, counts = np.empty((1, 1, 1, 16), np.int32), np.empty((1, 3), np.int64)
+    kernels.crossbar_reads(
+        np.ones((1, 1, 1, 1), np.uint8), 1, at.ky, at.kx, at.first, at.last, at.row, at.block, levels,
+        levels.sum(axis=1, dtype=np.int64), np.array([1]), 0, np.array([2]), 2, (1, 1), (0, 0),
+        np.empty(16, np.int16), out, counts,
+    )  # fmt: skip
+    assert out[0, 0, 0].tolist() == [0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8]
+    assert counts.tolist() == [[1, 120, 1]]
+
+
+def test_largest_sums_do_not_overflow() -> None:
+    """16-bit weights, 8-bit inputs and one bit a cell, all at their ends; a one-bit converter as well."""
+    for encoding in ("offset", "differential", "twos_complement"):
+        for sign in (-1, 1):
+            geometry = {
+                "height": 1, "width": 1, "channels": 600, "out": 1, "kernel": (1, 1), "stride": (1, 1),
+                "pad": (0, 0), "rows": 256, "order": "im2col", "encoding": encoding, "weight_bits": 16,
+                "cell_bits": 1, "planes": 8, "density": 1.0, "seed": 0,
+            }  # fmt: skip
+            case = Case(geometry)
+            weight = np.full((1, 600), sign * 32767)
+            cells = to_cells(weight, 16, 1, encoding)
+            case.levels = np.ascontiguousarray(cells.levels.reshape(-1, 600).T)
+            case.inputs[:] = 255
+            for shift, largest in ((0, IDEAL), (8, 1)):
+                shifts = np.full(len(case.factor), shift)
+                out, _ = case.compiled(shifts, largest, np.int16, np.int64)
+                assert np.array_equal(out, case.plain(shifts, largest).sums)
+                if shift == 0:
+                    assert out.ravel().tolist() == [sign * 32767 * 255 * 600] * 2
+
+
+LIF = st.fixed_dictionaries(
+    {
+        "leak": st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+        "hard": st.booleans(),
+        "timesteps": st.integers(1, 5),
+        "stored": st.booleans(),
+        "membrane_bits": st.sampled_from([8, 12, 16, 32, 48]),
+        "shift": st.integers(-12, 20),
+        "wide": st.booleans(),
+        "seed": st.integers(0, 2**31),
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LIF)
+def test_neurons(setting: dict[str, Any]) -> None:
+    """All leaks, resets and alignments, with membranes that often run into their ends."""
+    rng = np.random.default_rng(setting["seed"])
+    limit = 2 ** (setting["membrane_bits"] - 1) - 1
+    timesteps, channels = setting["timesteps"], 4
+    shifts = setting["shift"] + rng.integers(-2, 3, channels)
+    left, right = np.maximum(shifts, 0), np.maximum(-shifts, 0)
+    threshold = rng.integers(1, max(limit // 4, 2), channels)
+    bias = rng.integers(-limit // 3, limit // 3 + 1, channels)
+    spread = max(int(limit / 2.0 ** float(setting["shift"])), 4)
+    spread = min(spread, 2**40 if setting["wide"] else 2**30)
+    current = rng.integers(-spread, spread + 1, (2, 1 if setting["stored"] else timesteps, 3, channels))
+    current = current.astype(np.int64 if setting["wide"] else np.int32)
+    leak = round(setting["leak"] * 2**15)
+    spikes = np.full((2, timesteps, 3, channels), 9, np.uint8)
+    counts = np.full((2, timesteps), -1, np.int64)
+    kernels.lif(current, left, right, bias, threshold, leak, setting["hard"], limit, spikes, counts)
+    plain = naive.lif(current, left, right, bias, threshold, leak, setting["hard"], limit, timesteps)
+    assert np.array_equal(spikes, plain)
+    assert np.array_equal(counts, plain.sum(axis=(2, 3)))
+
+
+def neuron(
+    currents: list[int], leak: float, threshold: int, *, hard: bool, limit: int = 2**15 - 1
+) -> list[int]:
+    """Spikes of one neuron."""
+    given = np.array(currents, np.int32).reshape(1, -1, 1, 1)
+    spikes = np.empty(given.shape, np.uint8)
+    counts = np.empty(given.shape[:2], np.int64)
+    zero = np.zeros(1, np.int64)
+    kernels.lif(
+        given, zero, zero, zero, np.array([threshold]), round(leak * 2**15), hard, limit, spikes, counts
+    )
+    return [int(s) for s in spikes.ravel()]
+
+
+@pytest.mark.parametrize(
+    ("leak", "hard", "expected"),
+    [
+        (1.0, True, [0, 1, 0, 1, 0]),  # 6, 12 -> 0, 6, 12 -> 0, 6
+        (1.0, False, [0, 1, 0, 1, 1]),  # 6, 12 -> 2, 8, 14 -> 4, 10 -> 0
+        (0.5, True, [0, 0, 1, 0, 0]),  # 6, 9, 10 -> 0, 6, 9
+        (0.5, False, [0, 0, 1, 0, 0]),
+        (0.0, True, [0, 0, 0, 0, 0]),
+    ],
+)
+def test_neuron_by_hand(leak: float, hard: bool, expected: list[int]) -> None:
+    assert neuron([6] * 5, leak, 10, hard=hard) == expected
+
+
+def test_leak_rounds_towards_minus_infinity() -> None:
+    """-1 halved is -1, as an arithmetic shift gives: the membrane stays one count below zero."""
+    assert neuron([-1, 10, 0], 0.5, 10, hard=True) == [0, 0, 0]
+    assert neuron([0, 10, 0], 0.5, 10, hard=True) == [0, 1, 0]
+
+
+def test_membrane_saturates() -> None:
+    """At +-127: -1000 leaves -128, from which 100 twice reaches 72; else it would stay below zero."""
+    assert neuron([-1000, 100, 100], 1.0, 70, hard=True, limit=127) == [0, 0, 1]
+    # Soft reset: 1000 saturates at 127, 127 - 70 = 57, and 12 more stay below the threshold.
+    assert neuron([1000, 12, 1], 1.0, 70, hard=False, limit=127) == [1, 0, 1]
+
+
+@QUICK
+@given(
+    st.integers(1, 4), st.integers(1, 4), st.booleans(), st.sampled_from([1, 4, 15]), st.integers(0, 2**31)
+)
+@example(2, 2, False, 3, 0)
+def test_pool(size: int, stride: int, average: bool, largest: int, seed: int) -> None:
+    """Overlapping, gapped and ragged windows; maxima of values of several bits, not only of spikes."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.integers(0, largest + 1, (2, 7, 6, 3)).astype(np.uint8)
+    expected = naive.pool(inputs, size, stride, average)
+    out = np.full(expected.shape, 99, np.uint8)
+    kernels.pool(inputs, size, stride, average, out)
+    assert np.array_equal(out, expected)
