@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imcsim import result as doc
 from imcsim.experiment import Choice, Experiment, right_after
 from imcsim.functional.checker import exit_timesteps, register
-from imcsim.hardware.events import CHECKER_EVENTS, Event
+from imcsim.hardware.events import CHECKER_EVENTS, STANDING_EVENTS, Event
 from imcsim.hardware.ledger import Stay, charges, energy_pj
 from imcsim.simulate import Run
 
@@ -111,7 +111,7 @@ class Breakdown:
             mine = [c for c in prices if c.component == name and c.event in totals]
             actions = tuple(
                 doc.Action(
-                    name="leakage" if c.event == Event.POWERED_CYCLES else str(c.event),
+                    name=_standing(name) if c.event in STANDING_EVENTS else str(c.event),
                     count=int(totals[c.event].sum()) / images,
                     energy_pj_each=c.energy_pj,
                     energy_pj=int(totals[c.event].sum()) * c.energy_pj / images,
@@ -235,6 +235,11 @@ class Breakdown:
                 )
             )
         return tuple(points)
+
+
+def _standing(component: str) -> str:
+    """What a component pays for being powered."""
+    return "clock" if component == "clock" else "leakage"
 
 
 def reduction(static: doc.StaticPoint | dict[str, float], dynamic: dict[str, Any]) -> doc.Reduction:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar, get_args
 import click
 
 from imcsim import __version__
-from imcsim.choices import Accumulation, Rule
+from imcsim.choices import Accumulation, Fidelity, Rule
 from imcsim.errors import ImcsimError
 
 if TYPE_CHECKING:
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from imcsim.inputs import Inputs
     from imcsim.network import Network
     from imcsim.options import CompareOptions
-    from imcsim.result import CompareResult, RunResult
+    from imcsim.result import CompareResult, RunResult, StreamResult
 
 DEFAULT_HARDWARE = "dtsnn_32nm"
 DEFAULT_MODEL = "vgg7_cifar10"
 DEFAULT_INPUTS = "cifar10_test"
 DEFAULT_VALIDATION = "cifar10_validation"
+DEFAULT_ISSUE = "wait"
 MAX_TIMESTEPS = 16
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -113,8 +114,19 @@ def _number_in_unit_range(
     return value
 
 
+def _issue_policy(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value != DEFAULT_ISSUE:
+        from imcsim.timing import parse
+
+        try:
+            parse(value)
+        except ImcsimError as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+    return value
+
+
 def _common(command: Command) -> Command:
-    """The options that `compare` and `run` share."""
+    """The options that `compare`, `run` and `stream` share."""
     for option in reversed(
         (
             click.option(
@@ -167,6 +179,21 @@ def _common(command: Command) -> Command:
                 help="How the outputs of the timesteps so far are combined.",
             ),
             click.option(
+                "--issue",
+                metavar="POLICY",
+                default=DEFAULT_ISSUE,
+                show_default=True,
+                callback=_issue_policy,
+                help="When the next timestep enters: wait, pipeline, speculate or interleave:K.",
+            ),
+            click.option(
+                "--fidelity",
+                type=click.Choice(get_args(Fidelity)[::-1]),
+                default="burst",
+                show_default=True,
+                help="How finely time is played; both agree to the cycle.",
+            ),
+            click.option(
                 "--images", type=click.IntRange(min=1), help="Run only the first so many of --inputs."
             ),
             click.option(
@@ -213,25 +240,25 @@ def compare(**settings: Any) -> None:
     _deliver(result, settings)
 
 
+def _policy(command: Command) -> Command:
+    """The option that `run` and `stream` share."""
+    return click.option(
+        "--policy",
+        type=click.Choice(["static", "dynamic"]),
+        default="dynamic",
+        show_default=True,
+        help="Always T max timesteps, or leave early.",
+    )(command)
+
+
 @cli.command()
-@click.option(
-    "--policy",
-    type=click.Choice(["static", "dynamic"]),
-    default="dynamic",
-    show_default=True,
-    help="Always T max timesteps, or leave early.",
-)
+@_policy
 @_common
 @click.pass_context
 def run(context: click.Context, /, policy: Literal["static", "dynamic"], **settings: Any) -> None:
     """One policy on one chip: what it costs, and where."""
     _check_targets(settings)
-    if policy == "static":
-        for name in ("threshold", "validation", "rule", "accumulation"):
-            if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-                raise click.UsageError(
-                    f"--{name} belongs to --policy dynamic: a static run never leaves early."
-                )
+    _check_policy(context, policy)
     validation_name = _validation_name(settings, needed=policy == "dynamic")
     network, hardware, inputs, validation = _load(settings, validation_name)
     with _progress(settings["quiet"]) as progress:
@@ -241,6 +268,65 @@ def run(context: click.Context, /, policy: Literal["static", "dynamic"], **setti
             network, hardware, inputs, validation, _options(settings), progress, policy=policy
         )
     _deliver(result, settings)
+
+
+@cli.command()
+@_policy
+@click.option(
+    "--arrivals",
+    type=click.Choice(["closed", "periodic", "poisson"]),
+    default="closed",
+    show_default=True,
+    help="Images come as the chip takes them, at regular intervals, or at random.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="IMAGES_PER_S",
+    help="Rate of periodic and poisson arrivals.",
+)
+@_common
+@click.pass_context
+def stream(
+    context: click.Context,
+    /,
+    policy: Literal["static", "dynamic"],
+    arrivals: Literal["closed", "periodic", "poisson"],
+    rate: float | None,
+    **settings: Any,
+) -> None:
+    """A stream of images on one chip: throughput, latency, energy and utilisation."""
+    _check_targets(settings)
+    _check_policy(context, policy)
+    if rate is not None and not math.isfinite(rate):
+        raise click.UsageError("--rate must be a finite number of images a second.")
+    if (rate is None) != (arrivals == "closed"):
+        raise click.UsageError(
+            "--rate belongs to --arrivals periodic or poisson: a closed loop takes images as they can come."
+            if arrivals == "closed"
+            else f"--arrivals {arrivals} needs --rate IMAGES_PER_S."
+        )
+    validation_name = _validation_name(settings, needed=policy == "dynamic")
+    network, hardware, inputs, validation = _load(settings, validation_name)
+    with _progress(settings["quiet"]) as progress:
+        from imcsim.stream import StreamOptions
+        from imcsim.stream import stream as run_stream
+
+        arriving = StreamOptions(arrivals, rate)
+        result = run_stream(
+            network, hardware, inputs, validation, _options(settings), arriving, progress, policy=policy
+        )
+    _deliver(result, settings)
+
+
+def _check_policy(context: click.Context, policy: str) -> None:
+    """Refuse options of the exit rule in a run that has none."""
+    if policy == "static":
+        for name in ("threshold", "validation", "rule", "accumulation"):
+            if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+                raise click.UsageError(
+                    f"--{name} belongs to --policy dynamic: a static run never leaves early."
+                )
 
 
 def _validation_name(settings: dict[str, Any], *, needed: bool) -> str | None:
@@ -294,6 +380,8 @@ def _options(settings: dict[str, Any]) -> CompareOptions:
         accumulation=settings["accumulation"],
         seed=settings["seed"],
         workers=settings["workers"],
+        issue=settings["issue"],
+        fidelity=settings["fidelity"],
     )
 
 
@@ -309,11 +397,10 @@ def _progress(quiet: bool) -> Iterator[Progress]:
             yield bars
 
 
-def _deliver(result: CompareResult | RunResult, settings: dict[str, Any]) -> None:
+def _deliver(result: CompareResult | RunResult | StreamResult, settings: dict[str, Any]) -> None:
     """Write what was asked for, then print the tables: on stderr if the JSON goes to stdout."""
     from imcsim.report.files import write_folder, write_result
-    from imcsim.report.tables import compare_report, run_report
-    from imcsim.result import CompareResult, to_json
+    from imcsim.result import to_json
 
     json_path, out_folder, quiet = settings["json_path"], settings["out_folder"], settings["quiet"]
     to_stdout = json_path == "-"
@@ -326,8 +413,17 @@ def _deliver(result: CompareResult | RunResult, settings: dict[str, Any]) -> Non
         write_result(result, json_path)
     if quiet and (json_path is not None or out_folder is not None):
         return
-    report = compare_report(result) if isinstance(result, CompareResult) else run_report(result)
-    _print(report, sys.stderr if to_stdout else sys.stdout)
+    _print(_report(result), sys.stderr if to_stdout else sys.stdout)
+
+
+def _report(result: CompareResult | RunResult | StreamResult) -> Any:
+    from imcsim.report.stream import stream_report
+    from imcsim.report.tables import compare_report, run_report
+    from imcsim.result import CompareResult, RunResult
+
+    if isinstance(result, CompareResult):
+        return compare_report(result)
+    return run_report(result) if isinstance(result, RunResult) else stream_report(result)
 
 
 def _print(report: Any, stream: TextIO | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,7 +26,16 @@ from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.options import CompareOptions
-from imcsim.simulate import Chip, Progress, Simulation, Timing, make_chip, simulate
+from imcsim.simulate import (
+    Chip,
+    Progress,
+    Simulation,
+    Timing,
+    make_chip,
+    replay,
+    simulate,
+    with_timing,
+)
 from imcsim.timing import parse
 
 
@@ -82,6 +91,20 @@ class Experiment:
             )
         images = simulate(chip, inputs, workers=options.workers, progress=progress, stage="images")
         return cls(hardware, inputs, validation, options, chip, images, held_out)
+
+    def with_issue(self, issue: str, progress: Progress | None = None) -> Experiment:
+        """The same network, images and exit rule under another issue policy (see `timing.parse`).
+
+        Only time is played anew, unless it depends on values. Who is right and who would leave when does not
+        depend on the issue policy. Raises ImcsimError for an unknown policy.
+        """
+        chip = with_timing(self.chip, replace(self.chip.timing, issue=parse(issue)))
+        return replace(
+            self,
+            options=replace(self.options, issue=issue),
+            chip=chip,
+            images=replay(self.images, chip, self.inputs, workers=self.options.workers, progress=progress),
+        )
 
     @property
     def timesteps(self) -> int:

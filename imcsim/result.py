@@ -170,6 +170,13 @@ class _ExitRule(_Model):
         return self
 
 
+def _check_exits(exit_fraction: Iterable[float], mean_timesteps: float) -> None:
+    exit_fraction = tuple(exit_fraction)
+    _require(_same(math.fsum(exit_fraction), 1.0), "exit_fraction does not sum to 1")
+    mean = math.fsum(t * share for t, share in enumerate(exit_fraction, 1))
+    _require(_same(mean, mean_timesteps), "mean_timesteps does not follow from exit_fraction")
+
+
 class _Measured(_Accuracy):
     mean_timesteps: Amount
     exit_fraction: tuple[Fraction, ...]
@@ -188,9 +195,7 @@ class _Measured(_Accuracy):
 
     @model_validator(mode="after")
     def _check_measured(self) -> Self:
-        _require(_same(math.fsum(self.exit_fraction), 1.0), "exit_fraction does not sum to 1")
-        mean = math.fsum(t * share for t, share in enumerate(self.exit_fraction, 1))
-        _require(_same(mean, self.mean_timesteps), "mean_timesteps does not follow from exit_fraction")
+        _check_exits(self.exit_fraction, self.mean_timesteps)
         _require(
             self.latency_p50_ns <= self.latency_p95_ns <= self.latency_p99_ns,
             "latency percentiles out of order",
@@ -440,6 +445,13 @@ class Arrivals(_Model):
     images_per_s: Amount | None
     """None in a closed loop, where each image comes as soon as the chip takes it."""
 
+    @model_validator(mode="after")
+    def _check_rate(self) -> Self:
+        _require(
+            (self.images_per_s is None) == (self.kind == "closed"), "all arrivals but closed have a rate"
+        )
+        return self
+
 
 class TileUse(_Model):
     """One tile of a stream's chip."""
@@ -469,6 +481,8 @@ class StreamResult(_Accuracy):
     latency_p50_ns: Amount
     latency_p95_ns: Amount
     latency_p99_ns: Amount
+    latency_percentiles_ns: Annotated[tuple[Amount, ...], Field(min_length=101, max_length=101)]
+    """The shortest latency, the percentiles 1 to 99, and the longest; each is the latency of an image."""
     energy_pj: Amount
     cancelled_energy_pj: Amount
     """The part spent on timesteps that were begun before the checker let their image go."""
@@ -480,6 +494,43 @@ class StreamResult(_Accuracy):
     tiles: tuple[TileUse, ...]
     flits_a_cycle_and_router: Amount
     warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_document(self) -> Self:
+        _require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
+        _require(len(self.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries")
+        _check_exits(self.exit_fraction, self.mean_timesteps)
+        _require(
+            _same(self.throughput_images_per_s * self.makespan_ns, 1e9 * self.meta.images),
+            "throughput_images_per_s is not images / makespan_ns",
+        )
+        at = self.latency_percentiles_ns
+        _require(list(at) == sorted(at), "latency percentiles out of order")
+        _require(
+            (self.latency_p50_ns, self.latency_p95_ns, self.latency_p99_ns) == (at[50], at[95], at[99]),
+            "latency_p50_ns, latency_p95_ns or latency_p99_ns is not that of latency_percentiles_ns",
+        )
+        _require(
+            at[0] * (1 - RELATIVE_TOLERANCE) <= self.latency_ns <= at[-1] * (1 + RELATIVE_TOLERANCE),
+            "latency_ns lies outside the latencies",
+        )
+        _require(
+            _same(self.edp_of_latency, self.energy_pj * self.latency_ns),
+            "edp_of_latency is not energy_pj x latency_ns",
+        )
+        _require(
+            _same(self.edp_of_interval * self.meta.images, self.energy_pj * self.makespan_ns),
+            "edp_of_interval is not energy_pj x makespan_ns / images",
+        )
+        _require(
+            self.cancelled_energy_pj + self.leakage_energy_pj <= self.energy_pj * (1 + RELATIVE_TOLERANCE),
+            "cancelled work and leakage exceed the energy",
+        )
+        _require(
+            [t.tile for t in self.tiles] == list(range(self.meta.hardware.tiles)),
+            "tiles must hold every tile of the chip in order",
+        )
+        return self
 
 
 def wilson_interval(right: int, images: int) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from imcsim.mapping import Placement, place
 from imcsim.network.graph import Network
 from imcsim.schedule import Schedule, join, schedule
 from imcsim.timing import ImageWork, Issue, layer_names
+from imcsim.toggles import toggled, travelling
 from imcsim.work import image_work, recorded_nodes
 
 CALIBRATION_IMAGES = 32
@@ -109,12 +110,23 @@ def make_chip(
     A chip that interleaves images holds the membranes of all of them.
     """
     config = hardware.config
-    placement = place(network, config)
-    size = replace(placement.size, memory_bits=placement.size.memory_bits * timing.issue.images_on_chip)
-    placement = replace(placement, size=size)
     program = build(network, numerics(config))
     images = calibration.images[:CALIBRATION_IMAGES]
     converters = calibrated_converters(program, images, CALIBRATION_TIMESTEPS, workers)
+    return _chip(network, config, program, converters, timing)
+
+
+def with_timing(chip: Chip, timing: Timing) -> Chip:
+    """The same chip, calibrated alike, with another issue policy, T max or fidelity."""
+    return _chip(chip.network, chip.config, chip.program, chip.converters, timing)
+
+
+def _chip(
+    network: Network, config: HardwareConfig, program: Program, converters: Converters, timing: Timing
+) -> Chip:
+    placement = place(network, config)
+    size = replace(placement.size, memory_bits=placement.size.memory_bits * timing.issue.images_on_chip)
+    placement = replace(placement, size=size)
     leaving = static = None
     if not depends_on_values(config):
         leaving, static = _schedules(placement, config, timing, None)
@@ -182,14 +194,40 @@ def simulate(
             timesteps,
             chip.converters,
             workers=workers,
+            toggles=_counted(chip),
             progress=progress,
             stage=stage,
         )
-    varied = lower(activity, chip)
-    left = _run(chip, leaving, activity, varied)
-    return Simulation(
-        chip, activity, left, left if static is leaving else _run(chip, static, activity, varied)
-    )
+    return _joined(chip, activity, leaving, static)
+
+
+def replay(
+    simulation: Simulation,
+    chip: Chip,
+    inputs: Inputs,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stage: str = "images",
+) -> Simulation:
+    """The images of a simulation on the same chip with another timing (see `with_timing`).
+
+    What the images do is taken over, unless time depends on it: then it is computed anew. `inputs` are the
+    simulated images, T max must be the same.
+    """
+    if chip.leaving is None or chip.static is None:
+        return simulate(chip, inputs, workers=workers, progress=progress, stage=stage)
+    return _joined(chip, simulation.activity, chip.leaving, chip.static)
+
+
+def _joined(chip: Chip, activity: Activity, leaving: Schedule, static: Schedule) -> Simulation:
+    left = _run(chip, leaving, activity)
+    return Simulation(chip, activity, left, left if static is leaving else _run(chip, static, activity))
+
+
+def _counted(chip: Chip) -> frozenset[str]:
+    """The nodes whose toggled bits are counted."""
+    return travelling(chip.placement) if chip.config.activity.toggling == "counted" else frozenset()
 
 
 def _with_work(
@@ -202,7 +240,13 @@ def _with_work(
     for start in range(0, total, WORK_IMAGES):
         images = inputs.images[start : start + WORK_IMAGES]
         activity = run_program(
-            chip.program, images, chip.timing.timesteps, chip.converters, workers=workers, record=nodes
+            chip.program,
+            images,
+            chip.timing.timesteps,
+            chip.converters,
+            workers=workers,
+            record=nodes,
+            toggles=_counted(chip),
         )
         work = image_work(chip.program, chip.placement, activity.recorded)
         activities.append(replace(activity, recorded={}))
@@ -216,7 +260,10 @@ def _with_work(
     return concatenate(activities), left, left if same else join(static)
 
 
-def _run(chip: Chip, played: Schedule, activity: Activity, varied: dict[Event, NDArray[np.int64]]) -> Run:
+def _run(chip: Chip, played: Schedule, activity: Activity) -> Run:
+    varied = lower(activity, chip)
+    if chip.config.activity.toggling == "counted":
+        varied |= toggled(activity, chip.placement, played)
     ledger = Ledger(
         layers=played.layers,
         images=activity.images,

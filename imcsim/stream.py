@@ -6,7 +6,9 @@ that always has something to compute.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,7 +17,6 @@ from numpy.typing import NDArray
 from imcsim import result as doc
 from imcsim.errors import ImcsimError
 from imcsim.experiment import Experiment, right_after
-from imcsim.functional.run import Activity
 from imcsim.functional.run import run as run_program
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
@@ -23,7 +24,7 @@ from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.options import CompareOptions
-from imcsim.simulate import Chip, Progress, depends_on_values, lower
+from imcsim.simulate import Chip, Progress, depends_on_values
 from imcsim.timing import EVENT_INDEX, Arrivals, ImageWork, Timeline, parse, play
 from imcsim.work import image_work, recorded_nodes
 
@@ -51,37 +52,64 @@ def stream(
 ) -> doc.StreamResult:
     """Play `inputs` one after the other, in their order. See `compare` for the arguments and errors."""
     options, arriving = options or CompareOptions(), arriving or StreamOptions()
-    issue = parse(options.issue)
-    if policy == "dynamic" and issue.kind == "pipeline":
-        raise ImcsimError(
-            "nothing leaves early from a pipeline", key="issue", fix="use speculate, or a static policy"
-        )
+    _check(policy, options, arriving)
     bench = Experiment.make(
         network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic"
     )
+    return stream_of(bench, arriving, progress, policy=policy)
+
+
+def stream_of(
+    bench: Experiment,
+    arriving: StreamOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    policy: Literal["static", "dynamic"] = "dynamic",
+) -> doc.StreamResult:
+    """Play the images of an experiment as a stream, under its own issue policy. Raises ImcsimError when
+    the policies do not go together or a rate is missing.
+    """
+    arriving = arriving or StreamOptions()
+    _check(policy, bench.options, arriving)
     stay, about = bench.decide(policy)
-    chip = bench.chip
+    chip, options, inputs = bench.chip, bench.options, bench.inputs
     line = play(
         chip.placement,
         chip.config,
         [int(t) for t in stay],
         bench.timesteps,
-        issue=issue,
+        issue=chip.timing.issue,
         arrivals=Arrivals(_arrival_cycles(arriving, len(stay), options.seed, chip)),
         work=_work(chip, inputs, options.workers) if depends_on_values(chip.config) else None,
         mean=options.accumulation == "mean",
         fidelity=options.fidelity,
+        progress=None if progress is None else partial(progress, "stream"),
     )
     return _document(bench, stay, about, arriving, line)
 
 
-def _arrival_cycles(arriving: StreamOptions, images: int, seed: int, chip: Chip) -> list[int] | None:
-    if arriving.arrivals == "closed":
-        return None
+def _check(policy: str, options: CompareOptions, arriving: StreamOptions) -> None:
+    """Refuse what does not go together, before the long work."""
+    if policy == "dynamic" and parse(options.issue).kind == "pipeline":
+        raise ImcsimError(
+            "nothing leaves early from a pipeline", key="issue", fix="use speculate, or a static policy"
+        )
     rate = arriving.images_per_s
-    if rate is None or not np.isfinite(rate) or rate <= 0:
+    if arriving.arrivals == "closed":
+        if rate is not None:
+            raise ImcsimError(
+                "a closed loop has no rate: each image comes when the chip takes it",
+                key="rate",
+                fix="use periodic or poisson arrivals",
+            )
+    elif rate is None or not np.isfinite(rate) or rate <= 0:
         raise ImcsimError("arrivals at a rate need images a second above 0", key="rate")
-    gap_cycles = 1e9 / rate / chip.config.technology.clock_ns
+
+
+def _arrival_cycles(arriving: StreamOptions, images: int, seed: int, chip: Chip) -> list[int] | None:
+    if arriving.images_per_s is None:
+        return None
+    gap_cycles = 1e9 / arriving.images_per_s / chip.config.technology.clock_ns
     if arriving.arrivals == "periodic":
         return [round(k * gap_cycles) for k in range(images)]
     gaps = np.random.default_rng(seed).exponential(gap_cycles, images)
@@ -101,7 +129,7 @@ def _work(chip: Chip, inputs: Inputs, workers: int | None) -> list[ImageWork]:
     return found
 
 
-def job_counts(chip: Chip, activity: Activity, line: Timeline) -> NDArray[np.int64]:
+def job_counts(varied: Mapping[Event, NDArray[np.int64]], line: Timeline) -> NDArray[np.int64]:
     """All events of every job, int64 ``[jobs, events, layers]``: those that timing counted, and those that
     follow from values.
 
@@ -109,13 +137,14 @@ def job_counts(chip: Chip, activity: Activity, line: Timeline) -> NDArray[np.int
     """
     counts = line.counts.copy()
     reads = counts[:, EVENT_INDEX[Event.CROSSBAR_READS]] + counts[:, EVENT_INDEX[Event.SKIPPED_READS]]
-    whole = np.zeros((activity.timesteps, reads.shape[1]), np.int64)
+    timesteps = next(iter(varied.values())).shape[1]
+    whole = np.zeros((timesteps, reads.shape[1]), np.int64)
     finished = line.verdict >= 0
-    for t in range(activity.timesteps):
+    for t in range(timesteps):
         of_t = reads[finished & (line.timestep == t)]
         whole[t] = of_t.max(axis=0) if len(of_t) else reads[line.timestep == t].max(axis=0, initial=0)
-    for event, varied in lower(activity, chip).items():
-        done = varied[line.image, line.timestep]
+    for event, values in varied.items():
+        done = values[line.image, line.timestep]
         share = done * reads // np.maximum(whole[line.timestep], 1)
         counts[:, EVENT_INDEX[event]] = np.where(finished[:, None], done, share)
     return counts
@@ -128,7 +157,7 @@ def _document(
     clock = chip.config.technology.clock_ns
     latency = (line.departure - line.arrival) * clock
     makespan = line.cycles * clock
-    counts = job_counts(chip, bench.images.activity, line)
+    counts = job_counts(bench.images.leaving.ledger.varied, line)
     per_event = counts.sum(axis=(0, 2))
     per_event[EVENT_INDEX[Event.POWERED_CYCLES]] = line.cycles
     lost = counts[line.verdict < 0].sum(axis=(0, 2))
@@ -140,7 +169,7 @@ def _document(
     leakage = sum(line.cycles * c.energy_pj for c in prices if c.event == Event.POWERED_CYCLES)
     correct = int(right_after(bench.images, bench.inputs)[np.arange(images), stay - 1].sum())
     low, high = doc.wilson_interval(correct, images)
-    p50, p95, p99 = np.percentile(latency, [50, 95, 99], method="inverted_cdf")
+    percentiles = tuple(float(p) for p in np.percentile(latency, np.arange(101), method="inverted_cdf"))
     energy = priced(per_event) / images
     names: dict[int, list[str]] = {}
     for part in chip.placement.parts:
@@ -160,9 +189,10 @@ def _document(
         makespan_ns=makespan,
         throughput_images_per_s=images / (makespan * 1e-9),
         latency_ns=float(latency.mean()),
-        latency_p50_ns=float(p50),
-        latency_p95_ns=float(p95),
-        latency_p99_ns=float(p99),
+        latency_p50_ns=percentiles[50],
+        latency_p95_ns=percentiles[95],
+        latency_p99_ns=percentiles[99],
+        latency_percentiles_ns=percentiles,
         energy_pj=energy,
         cancelled_energy_pj=priced(lost) / images,
         leakage_energy_pj=leakage / images,

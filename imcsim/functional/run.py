@@ -46,6 +46,10 @@ class Activity:
     spikes: NDArray[np.int64]
     outputs: NDArray[np.int64]
     recorded: dict[str, NDArray[Any]]
+    toggles: dict[str, NDArray[np.int64]]
+    """For each node asked for, int64 ``[images, timesteps, H]``: bits that change between the neighbouring
+    pixel words of each row.
+    """
 
     @property
     def images(self) -> int:
@@ -140,6 +144,9 @@ def concatenate(activities: Sequence[Activity]) -> Activity:
         spikes=np.concatenate([a.spikes for a in activities]),
         outputs=np.concatenate([a.outputs for a in activities]),
         recorded={},
+        toggles={
+            node: np.concatenate([a.toggles[node] for a in activities]) for node in activities[0].toggles
+        },
     )
 
 
@@ -159,13 +166,14 @@ def run(
     *,
     workers: int | None = None,
     record: set[str] | frozenset[str] = frozenset(),
+    toggles: set[str] | frozenset[str] = frozenset(),
     progress: Progress | None = None,
     stage: str = "spikes",
 ) -> Activity:
     """Play images uint8 ``[N, C, H, W]`` for `timesteps` timesteps.
 
     `record` names nodes whose values are kept (``[N, T, H, W, C]``; ``input`` included); memory grows with
-    them. The result does not depend on `workers`.
+    them. `toggles` names nodes whose toggled bits are counted. The result does not depend on `workers`.
     """
     layers = program.crossbar_layers
     neurons = program.neuron_layers
@@ -179,14 +187,22 @@ def run(
         spikes=np.zeros((total, timesteps, len(neurons)), np.int64),
         outputs=np.zeros((total, timesteps, program.classes), np.int64),
         recorded={},
+        toggles={},
     )
     pieces: dict[int, dict[str, NDArray[Any]]] = {}
+    flips: dict[int, dict[str, NDArray[np.int64]]] = {}
 
     def play(start: int) -> int:
         stop = min(start + CHUNK_IMAGES, total)
-        pieces[start] = _chunk(
-            program, images[start:stop], timesteps, converters, activity, slice(start, stop), record
-        )
+        at = slice(start, stop)
+        values = _chunk(program, images[at], timesteps, converters, activity, at)
+        shape = (stop - start, timesteps)
+        pieces[start] = {
+            name: np.broadcast_to(values[name], shape + values[name].shape[2:]) for name in record
+        }
+        flips[start] = {
+            name: np.broadcast_to(t := _toggles(values[name]), shape + t.shape[2:]) for name in toggles
+        }
         return stop - start
 
     starts = range(0, total, CHUNK_IMAGES)
@@ -203,6 +219,8 @@ def run(
             raise
     for name in record:
         activity.recorded[name] = np.concatenate([pieces[start][name] for start in starts])
+    for name in toggles:
+        activity.toggles[name] = np.concatenate([flips[start][name] for start in starts])
     return activity
 
 
@@ -213,9 +231,8 @@ def _chunk(
     converters: Converters,
     activity: Activity,
     at: slice,
-    record: set[str] | frozenset[str],
 ) -> dict[str, NDArray[Any]]:
-    """Run one chunk of images through every step; values are ``[n, T or 1, H, W, C]``."""
+    """Run one chunk of images through every step; returns all values, ``[n, T or 1, H, W, C]``."""
     values: dict[str, NDArray[Any]] = {INPUT: np.ascontiguousarray(images.transpose(0, 2, 3, 1))[:, None]}
     count = len(images)
     crossbar_index = neuron_index = 0
@@ -257,9 +274,14 @@ def _chunk(
     activity.outputs[at] = (
         (sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right
     ) + program.out_bias
-    return {
-        name: np.broadcast_to(values[name], (count, timesteps, *values[name].shape[2:])) for name in record
-    }
+    return values
+
+
+def _toggles(values: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Bits that change between neighbouring pixels of each row, ``[n, T or 1, H]``."""
+    toggles = np.empty(values.shape[:3], np.int64)
+    kernels.bus_toggles(_flat(values), _flat(toggles))
+    return toggles
 
 
 def _flat(values: NDArray[Any]) -> NDArray[Any]:

@@ -95,10 +95,17 @@ class Component(Block):
 class ChipSize:
     """What mapping a network took. Tiles are whole tiles, so crossbars and PEs include unused ones.
 
-    neuron_bits: membrane and stored-current bits that the chip must hold.
+    memory_bits: membrane and stored-current bits that the chip must hold. parts: parts of layers in tiles;
+    each has neurons, adders, pooling and an output register of its own.
     """
 
     tiles: int
     pes: int
     crossbars: int
     memory_bits: int
+    parts: int = 0
+
+    @property
+    def ports(self) -> int:
+        """Sets of what a part has of its own; every tile has at least one."""
+        return max(self.parts, self.tiles)

@@ -20,8 +20,18 @@ class Event(StrEnum):
     """Flits times routers passed."""
     TILE_BUFFER_WRITE_BITS = "tile_buffer_write_bits"
     TILE_BUFFER_READ_BITS = "tile_buffer_read_bits"
+    NOC_CURRENT_BITS = "noc_current_bits"
+    """Payload bits of partial sums, currents and class outputs times routers passed."""
+    NOC_VALUE_BITS = "noc_value_bits"
+    """Payload bits of pixels and spikes times routers passed."""
+    NOC_TOGGLES = "noc_toggles"
+    """Of those, bits that differ from the ones before on the same wires."""
+    HTREE_TOGGLES = "htree_toggles"
+    """Input bits on the tree that differ from the ones before on the same wires."""
+    HTREE_SUM_BITS = "htree_sum_bits"
+    """Partial sums coming back over the tree."""
     HTREE_BITS = "htree_bits"
-    """Bits on the tree between tile buffer and PEs: inputs going out, partial sums coming back."""
+    """Input bits going out on the tree from the tile buffer to the PEs."""
     PE_BUFFER_WRITE_BITS = "pe_buffer_write_bits"
     PE_BUFFER_READ_BITS = "pe_buffer_read_bits"
     INPUT_REGISTER_BITS = "input_register_bits"
@@ -81,3 +91,6 @@ CHECKER_EVENTS = frozenset(
         Event.CHECKER_LOG_LOOKUPS,
     }
 )
+
+STANDING_EVENTS = frozenset({Event.POWERED_CYCLES, Event.POWERED_TILE_CYCLES})
+"""What leakage and clock are charged by."""

@@ -38,6 +38,7 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
             pes=tiles * hardware.tile.pes_per_tile,
             crossbars=tiles * hardware.crossbars_per_tile,
             memory_bits=_state_bits(graph, hardware),
+            parts=len(parts),
         ),
     )
     if hardware.mapping.placement == "annealed":

@@ -27,26 +27,40 @@ from imcsim.result import (
     Layer,
     RunResult,
     ScalingPoint,
+    StreamResult,
+    TileUse,
     to_json,
 )
 
 
-def write_result(result: CompareResult | RunResult, path: str | Path) -> None:
+Result = CompareResult | RunResult | StreamResult
+
+
+def write_result(result: Result, path: str | Path) -> None:
     """Write the JSON document to `path`, replacing what is there. Raises ImcsimError naming the file."""
     write_text(to_json(result), path)
 
 
-def write_folder(result: CompareResult | RunResult, folder: str | Path) -> list[Path]:
+def write_folder(result: Result, folder: str | Path) -> list[Path]:
     """Write ``result.json``, the CSV tables and ``figures/`` into `folder`; returns the files written.
 
     The folder is made if need be; other files in it stay. Raises ImcsimError naming the file that failed.
     """
-    from imcsim.report.figures import render
-
     contents = {"result.json": to_json(result).encode()}
     contents |= {name: text.encode() for name, text in csv_tables(result).items()}
-    contents |= {f"figures/{name}": data for name, data in render(result).items()}
+    contents |= {f"figures/{name}": data for name, data in _figures(result).items()}
     return write_contents(folder, contents)
+
+
+def _figures(result: Result) -> dict[str, bytes]:
+    # matplotlib takes a second to import: only where figures are wanted.
+    if isinstance(result, StreamResult):
+        from imcsim.report.stream_figures import render_stream
+
+        return render_stream(result)
+    from imcsim.report.figures import render
+
+    return render(result)
 
 
 def write_contents(folder: str | Path, contents: Mapping[str, bytes]) -> list[Path]:
@@ -92,8 +106,10 @@ def check_writable(path: str | Path, *, folder: bool = False) -> None:
         probe.unlink()
 
 
-def csv_tables(result: CompareResult | RunResult) -> dict[str, str]:
+def csv_tables(result: Result) -> dict[str, str]:
     """The tables of `result`: file name to CSV text (comma, header line, floats by repr, empty for None)."""
+    if isinstance(result, StreamResult):
+        return _stream_tables(result)
     if isinstance(result, CompareResult):
         tables = {
             "static.csv": _csv(type(result.static[0]), result.static),
@@ -111,6 +127,20 @@ def csv_tables(result: CompareResult | RunResult) -> dict[str, str]:
     tables["actions.csv"] = csv_text(["component", *Action.model_fields], rows)
     tables["layers.csv"] = _csv(Layer, layers)
     return tables
+
+
+def _stream_tables(result: StreamResult) -> dict[str, str]:
+    came = {"arrivals": result.arrivals.kind, "images_per_s": result.arrivals.images_per_s}
+    cells = _cells(result.policy) | came | _cells(result)
+    columns = list(TileUse.model_fields)
+    tiles = [[" ".join(v) if isinstance(v, tuple) else v for v in vars(t).values()] for t in result.tiles]
+    return {
+        "stream.csv": csv_text(list(cells), [list(cells.values())]),
+        "tiles.csv": csv_text(columns, tiles),
+        "latency.csv": csv_text(
+            ["percentile", "latency_ns"], [[p, ns] for p, ns in enumerate(result.latency_percentiles_ns)]
+        ),
+    }
 
 
 def _csv(
@@ -132,13 +162,19 @@ def _rows(models: Sequence[BaseModel]) -> str:
     return csv_text(list(lines[0]) if lines else [], [list(line.values()) for line in lines])
 
 
+_NOT_CELLS = frozenset(
+    ("components", "layers", "checker", "schema_version", "meta", "policy", "arrivals", "tiles", "warnings")
+) | {"latency_percentiles_ns"}
+"""Parts of documents that have tables of their own, or belong to the JSON document only."""
+
+
 def _cells(*models: BaseModel) -> dict[str, Any]:
     """Figures by column; a tuple becomes a column for each T, a nested model columns named after it."""
     cells: dict[str, Any] = {}
     for model in models:
         for name in type(model).model_fields:
             value = getattr(model, name)
-            if name in ("components", "layers", "checker"):
+            if name in _NOT_CELLS:
                 continue
             if isinstance(value, tuple):
                 cells |= {f"{name}_t{t}": part for t, part in enumerate(value, 1)}

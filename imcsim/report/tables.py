@@ -27,6 +27,7 @@ from imcsim.result import (
     Policy,
     RunResult,
     StaticPoint,
+    StreamResult,
 )
 
 PLAIN_WIDTH = 110
@@ -76,17 +77,18 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, 
 def compare_report(result: CompareResult) -> Group:
     """Everything a comparison found, in reading order."""
     parts: list[RenderableType] = [
-        _heading(result.meta),
+        heading(result.meta),
         Text(),
         _comparison(result),
         *_lines(
             [
-                _threshold_line(result.dynamic),
+                threshold_line(result.dynamic),
                 _without_checker_line(result.static[-1]),
+                *_cancelled_lines(result.dynamic),
             ]
         ),
         Text(),
-        _exits(result.dynamic),
+        exits(result.dynamic),
         Text(),
         _breakdown(result.components, f"static T={result.meta.timesteps}", "dynamic"),
         Text(),
@@ -94,7 +96,7 @@ def compare_report(result: CompareResult) -> Group:
         *_lines([_checker_line(result.checker)]),
         Text(),
         _sensitivity(result),
-        *_warnings(result.warnings),
+        *warning_lines(result.warnings),
     ]
     return Group(*parts)
 
@@ -103,21 +105,22 @@ def run_report(result: RunResult) -> Group:
     """What one policy cost."""
     policy, outcome = result.policy, result.outcome
     label = f"static T={policy.timesteps}" if policy.kind == "static" else "dynamic"
-    parts: list[RenderableType] = [_heading(result.meta), Text(), _outcome(outcome, label)]
+    parts: list[RenderableType] = [heading(result.meta), Text(), _outcome(outcome, label)]
     if policy.rule is not None:
-        parts += _lines([_threshold_line(policy)])
-    parts += [Text(), _exits(outcome), Text(), _breakdown(outcome.components, None, label)]
+        parts += _lines([threshold_line(policy)])
+    parts += [Text(), exits(outcome), Text(), _breakdown(outcome.components, None, label)]
     parts += [Text(), _layers(outcome.layers, label)]
     if outcome.checker is not None:
         parts += _lines([_checker_line(outcome.checker)])
-    return Group(*parts, *_warnings(result.warnings))
+    return Group(*parts, *warning_lines(result.warnings))
 
 
 def _lines(lines: Iterable[str]) -> list[RenderableType]:
     return [plain(line) for line in lines]
 
 
-def _heading(meta: Meta) -> Table:
+def heading(meta: Meta) -> Table:
+    """What was run on what."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")
@@ -137,7 +140,8 @@ def _heading(meta: Meta) -> Table:
     return grid
 
 
-def _accuracy(row: StaticPoint | Dynamic | Outcome) -> str:
+def accuracy(row: StaticPoint | Dynamic | Outcome | StreamResult) -> str:
+    """Accuracy and its interval, %."""
     return f"{percent(row.accuracy, 2)} [{percent(row.accuracy_low)}, {percent(row.accuracy_high)}]"
 
 
@@ -165,7 +169,7 @@ def _comparison(result: CompareResult) -> Table:
         grid.add_row(
             f"static T={timesteps}" if static else "dynamic",
             f"{timesteps:.3f}",
-            Text(_accuracy(row)),
+            Text(accuracy(row)),
             energy(row.energy_pj),
             time(row.latency_ns),
             edp(row.edp_mean_of_products),
@@ -218,9 +222,14 @@ def _outcome(outcome: Outcome, label: str) -> Table:
     energy, time = fitting(ENERGY, [outcome.energy_pj]), fitting(TIME, [outcome.latency_ns])
     edp = product(energy, time)
     rows = [
-        ("accuracy [95 % interval]", _accuracy(outcome), "%"),
+        ("accuracy [95 % interval]", accuracy(outcome), "%"),
         ("mean timesteps", f"{outcome.mean_timesteps:.3f}", ""),
         ("energy", energy(outcome.energy_pj), energy.name),
+        *(
+            [("of which cancelled work", energy(outcome.cancelled_energy_pj), energy.name)]
+            if outcome.cancelled_energy_pj
+            else []
+        ),
         ("latency, mean", time(outcome.latency_ns), time.name),
         ("latency, p50", time(outcome.latency_p50_ns), time.name),
         ("latency, p95", time(outcome.latency_p95_ns), time.name),
@@ -233,7 +242,8 @@ def _outcome(outcome: Outcome, label: str) -> Table:
     return grid
 
 
-def _threshold_line(decided: Dynamic | Policy) -> str:
+def threshold_line(decided: Dynamic | Policy) -> str:
+    """The exit rule, its threshold, and where that comes from."""
     threshold = "" if decided.threshold is None else f"{decided.threshold:.4g}"
     text = f"Exit rule {decided.rule} on the {decided.accumulation} of the outputs, threshold {threshold}, "
     seen = decided.validation
@@ -246,6 +256,18 @@ def _threshold_line(decided: Dynamic | Policy) -> str:
     )
 
 
+def _cancelled_lines(outcome: Dynamic) -> list[str]:
+    """What running ahead of the checker wasted, if anything."""
+    cancelled = outcome.cancelled_energy_pj
+    if not cancelled:
+        return []
+    energy = fitting(ENERGY, [outcome.energy_pj])
+    return [
+        f"Of the dynamic energy {energy(cancelled)} {energy.name} "
+        f"({percent(cancelled / outcome.energy_pj)} %) went into work that an exit cancelled."
+    ]
+
+
 def _without_checker_line(last: StaticPoint) -> str:
     energy, time = fitting(ENERGY, [last.energy_pj]), fitting(TIME, [last.latency_ns])
     return (
@@ -255,7 +277,8 @@ def _without_checker_line(last: StaticPoint) -> str:
     )
 
 
-def _exits(outcome: Dynamic | Outcome) -> Table:
+def exits(outcome: Dynamic | Outcome | StreamResult) -> Table:
+    """Share of the images that leave at each timestep."""
     grid = table("Exits", ["T", "images, %", "so far, %", ""], [])
     grid.columns[3].justify = "left"
     so_far = 0.0
@@ -315,7 +338,8 @@ def _checker_line(checker: Checker) -> str:
     )
 
 
-def _warnings(warnings: Sequence[str]) -> list[RenderableType]:
+def warning_lines(warnings: Sequence[str]) -> list[RenderableType]:
+    """What a reader should know before quoting a figure."""
     if not warnings:
         return []
     return [Text(), *(Text("warning: ", style="bold yellow") + plain(warning) for warning in warnings)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import simpy
@@ -47,17 +47,20 @@ def play(
     work: Sequence[ImageWork] | None = None,
     mean: bool = True,
     fidelity: Fidelity = "burst",
+    progress: Callable[[int, int], None] | None = None,
 ) -> Timeline:
     """Play images that leave after ``exits[i]`` (1 to T) of at most `timesteps` timesteps.
 
     `issue` says when timesteps and images enter (``wait``), `arrivals` when images come (closed loop). `work`
     is needed where the config makes time depend on values. With `mean` the checker multiplies each class
-    output by a stored 1/t. Both fidelities return the same timeline. Raises ImcsimError when the chip locks
-    up, naming the buffers that are full.
+    output by a stored 1/t. Both fidelities return the same timeline. `progress` is told, whenever an image
+    leaves, how many have left and how many there are. Raises ImcsimError when the chip locks up, naming the
+    buffers that are full.
     """
     return Engine(
-        placement, config, exits, timesteps, issue or Issue(), arrivals or Arrivals(), work, mean, fidelity
-    ).run()
+        placement, config, exits, timesteps, issue or Issue(), arrivals or Arrivals(), work, mean, fidelity,
+        progress,
+    ).run()  # fmt: skip
 
 
 class Engine:
@@ -74,11 +77,13 @@ class Engine:
         work: Sequence[ImageWork] | None,
         mean: bool,
         fidelity: Fidelity,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.env = simpy.Environment()
         self.placement, self.config, self.timesteps, self.mean = placement, config, timesteps, mean
         self.exits, self.policy, self.arrivals, self.work = list(exits), issue, arrivals, work
         self.images = len(self.exits)
+        self._progress = progress
         self.whole_pe = config.cells.row_order == "kernel_position"
         self.names = layer_names(placement)
         self.counter = Counter(len(self.names))
@@ -89,6 +94,8 @@ class Engine:
         self._departure = np.full(self.images, -1, np.int64)
         self._leaves_at: dict[int, int] = {}
         self._ranks = 0
+        self._gated = config.clock.gating == "idle_tiles"
+        self._tile_rows: list[list[tuple[int, int, int]]] = [[] for _ in range(placement.tiles)]
         self.channels: list[Channel] = []
         self.parts = [
             self._part_type(fidelity)(self, part, placement.layers[part.stage]) for part in placement.parts
@@ -154,8 +161,15 @@ class Engine:
         address = max(1, (edge.width * part.channels - 1).bit_length())
         return mine * (address + edge.bits - 1)
 
-    def carry(self, job: Job, layer: int, tile: int | None, channel: Channel, bits: int, rank: int) -> Wait:
-        """Bring a row of `bits` bits to a channel's receiver; within a tile it takes a cycle."""
+    def worked(self, tile: int, began: int, job: Job) -> None:
+        """A row has kept a tile powered from `began` until now."""
+        if self._gated:
+            self._tile_rows[tile].append((began, int(self.env.now), job.number))
+
+    def carry(
+        self, job: Job, layer: int, tile: int | None, channel: Channel, bits: int, rank: int, *, values: bool
+    ) -> Wait:
+        """Bring a row of `bits` bits, values or currents, to its receiver; within a tile it takes a cycle."""
         source = ORIGIN if tile is None else self.placement.positions[tile]
         target = channel.target
         node = ORIGIN
@@ -168,6 +182,8 @@ class Engine:
             flits = self.mesh.flits(bits)
             hops = len(self.mesh.path(source, node))
             self.counter.add(Event.FLIT_HOPS, job.number, layer, flits * hops)
+            moved = Event.NOC_VALUE_BITS if values else Event.NOC_CURRENT_BITS
+            self.counter.add(moved, job.number, layer, bits * hops)
             yield from self.mesh.send(source, node, flits, rank)
         channel.arrive()
 
@@ -194,9 +210,7 @@ class Engine:
     def _connect(self) -> None:
         graph = self.placement.graph
         for part in self.parts:
-            streams = (
-                1 + sum(1 for e in graph.inputs(part.stage) if e.role == "side") + self._helpers(part.part)
-            )
+            streams = self._streams(part.part.tile)
             for edge in graph.inputs(part.stage):
                 if edge.role == "input" or part.is_head:
                     self._connect_edge(edge, part, streams)
@@ -211,8 +225,16 @@ class Engine:
         for part in self.parts:
             part.start()
 
-    def _helpers(self, part: Part) -> int:
-        return sum(1 for p in self.placement.parts if p.head == part.index and p.index != part.index)
+    def _streams(self, tile: int) -> int:
+        """Streams of rows that come into a tile and share its buffer."""
+        graph, streams = self.placement.graph, 0
+        for part in self.parts:
+            if part.part.tile == tile:
+                helpers = [p for p in self.placement.parts if p.head == part.part.index != p.index]
+                streams += len(helpers) + sum(
+                    1 for e in graph.inputs(part.stage) if e.role == "input" or part.is_head
+                )
+        return streams
 
     def _output(self, part: PartProcess, edge: Edge | None) -> Output:
         """The part's stream for an edge, made when it is first asked for."""
@@ -259,7 +281,8 @@ class Engine:
         """Partial sums of a part to the head of its columns."""
         head = self.parts[part.part.head]
         bits = part.stage.out_width * part.part.channels * self.config.lif.partial_sum_bits
-        room = max(1, self._room(bits, 2 + self._helpers(head.part)))
+        # A head adds a row up as it comes, so one row's place is enough even where the buffer is smaller.
+        room = max(1, self._room(bits, self._streams(head.part.tile)))
         channel = self._channel(f"partial sums of {part.stage.name}", room, part, head)
         self._output(part, None).connect(channel)
         head.partials.append(channel)
@@ -349,7 +372,7 @@ class Engine:
                     channel.arrive(void=True)
                     continue
                 self.counter.add(Event.GLOBAL_BUFFER_READ_BITS, job.number, 0, edge.row_bits)
-                yield from self.carry(job, 0, None, channel, edge.row_bits, rank)
+                yield from self.carry(job, 0, None, channel, edge.row_bits, rank, values=True)
 
     def _control(self) -> Wait:
         """Accumulate the class outputs of job after job, check them, and say go on or leave."""
@@ -388,6 +411,8 @@ class Engine:
                 self.counter.add(event, job.number, output, count)
             if leaves:
                 self._departure[job.image] = job.verdict_at
+                if self._progress is not None:
+                    self._progress(int((self._departure >= 0).sum()), self.images)
             job.verdict.succeed(leaves)
 
     def _locked(self) -> ImcsimError:
@@ -399,11 +424,24 @@ class Engine:
             fix="enlarge tile_buffer.capacity_bytes or tile.output_rows",
         )
 
+    def _count_powered_tiles(self) -> None:
+        """Cycles in which each tile has a row under way, charged to the job whose row began first."""
+        static = len(self.names) - 1
+        for rows in self._tile_rows:
+            covered = 0
+            for began, ended, job in sorted(rows):
+                powered = ended - max(began, covered)
+                if powered > 0:
+                    self.counter.add(Event.POWERED_TILE_CYCLES, job, static, powered)
+                covered = max(covered, ended)
+
     def _timeline(self) -> Timeline:
         jobs = self.jobs.jobs
         busy = np.zeros(self.placement.tiles, np.int64)
         for part in self.parts:
             busy[part.part.tile] += part.driven_cycles()
+
+        self._count_powered_tiles()
 
         def column(values: list[float | int | None]) -> NDArray[np.int64]:
             return np.array([-1 if v is None or v == float("inf") else int(v) for v in values], np.int64)

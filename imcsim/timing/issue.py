@@ -37,7 +37,7 @@ class Issue:
         return self.ways if self.kind == "interleave" else 1
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.ways}" if self.kind == "interleave" else self.kind
+        return f"{self.kind}:{self.ways}" if self.kind == "interleave" else self.kind
 
 
 def parse(text: str) -> Issue:

@@ -131,7 +131,9 @@ class PartProcess:
         return -(-columns * self.block_rows * stage.planes // stage.kernel[1])
 
     def fetch_cycles(self, wave: int, copies: int) -> int:
-        return -(-self.fetch_bits(wave, copies) // self.engine.config.tile.bus_bits)
+        """Cycles on the bus, or of the tile buffer where that is narrower."""
+        bits, config = self.fetch_bits(wave, copies), self.engine.config
+        return max(-(-bits // config.tile.bus_bits), config.tile_buffer.access_cycles(bits))
 
     def lif_cycles(self, copies: int) -> int:
         return -(-copies * self.part.channels // self.engine.config.lif.lanes)
@@ -190,7 +192,7 @@ class PartProcess:
         outputs = positions * part.channels
         offset = 1 if config.cells.encoding == "offset" and self.is_head else 0
         count(Event.PARTIAL_SUM_ADDS, job, stage, outputs * (blocks - 1 + offset))
-        count(Event.HTREE_BITS, job, stage, positions * self.pe_sums * config.lif.partial_sum_bits)
+        count(Event.HTREE_SUM_BITS, job, stage, positions * self.pe_sums * config.lif.partial_sum_bits)
         if not self.engine.whole_pe:
             pes = (
                 positions
@@ -299,8 +301,10 @@ class PartProcess:
 
     def _finish(self, job: Job, y: int, stored: bool, done: simpy.Event) -> Wait:
         """When a row is done: pool it, and queue it for sending."""
+        began = int(self.env.now)
         if not done.processed:
             yield done
+        self.engine.worked(self.part.tile, began, job)
         for out in self.outputs:
             if out.size > 1 and out.edge is not None and out.row_after(y) is not None:
                 values = out.edge.width * out.size**2 * self.part.channels * self.part.copy_count
@@ -341,7 +345,10 @@ class PartProcess:
                 channel.arrive(void=True)
             else:
                 bits = self._packet_bits(out.edge, job, row)
-                yield from engine.carry(job, self.stage.index + 1, self.part.tile, channel, bits, rank)
+                values = out.edge is not None and bool(out.edge.node)
+                yield from engine.carry(
+                    job, self.stage.index + 1, self.part.tile, channel, bits, rank, values=values
+                )
             out.undelivered[row] -= 1
             if out.undelivered[row] == 0:
                 del out.undelivered[row]

@@ -1,6 +1,7 @@
 """H-tree inside a tile, from the tile buffer to the PEs and back.
 
-``wire``: ``toggle rate x length x energy of a toggled bit and mm`` for each bit. ``bus``: a given energy a
+``wire``: ``toggle rate x length x energy of a toggled bit and mm`` for each bit; with ``activity.toggling:
+counted`` the input bits that really toggle, at no rate. ``bus``: a given energy a
 bit. ``given``: a given energy for each PE cycle, as SpikeSim charges it. Area estimate: ISAAC's bus by
 ``tile.bus_bits``.
 """
@@ -46,8 +47,10 @@ class WireHtree(_Htree):
     toggle_rate: ToggleRate
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        toggled = chip.technology.wire_pj_per_mm(chip) * self.toggle_rate
-        return {Event.HTREE_BITS: toggled * self.length_mm}
+        wire = chip.technology.wire_pj_per_mm(chip) * self.length_mm
+        if chip.activity.toggling == "counted":
+            return {Event.HTREE_TOGGLES: wire, Event.HTREE_SUM_BITS: wire * self.toggle_rate}
+        return dict.fromkeys((Event.HTREE_BITS, Event.HTREE_SUM_BITS), wire * self.toggle_rate)
 
 
 class BusHtree(_Htree):
@@ -57,7 +60,7 @@ class BusHtree(_Htree):
     bit_energy_pj: NonNegative
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        return {Event.HTREE_BITS: self.bit_energy_pj}
+        return dict.fromkeys((Event.HTREE_BITS, Event.HTREE_SUM_BITS), self.bit_energy_pj)
 
 
 class GivenHtree(_Htree):

@@ -44,7 +44,7 @@ class _Lif(Component):
         return chip.technology.logic_leakage_uw(self.area_um2(chip))
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return size.tiles * self.lanes
+        return size.ports * self.lanes
 
 
 class UpdateLif(_Lif):

@@ -1,6 +1,7 @@
 """Mesh routers and the links between them.
 
-A flit costs its router and ``flit bits x toggle rate x link length x energy of a toggled bit and mm``.
+A flit costs its router and ``flit bits x toggle rate x link length x energy of a toggled bit and mm``; with
+``activity.toggling: counted`` the wires cost what really toggles on them.
 Estimates: ISAAC's router, linear in the flit's bits.
 """
 
@@ -38,8 +39,14 @@ class Noc(Component):
         return {"router_energy_pj": router.energy, "router_area_um2": router.area}
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        wire = chip.technology.wire_pj_per_mm(chip) * self.toggle_rate * self.link_length_mm
-        return {Event.FLIT_HOPS: self.figure("router_energy_pj", chip) + self.flit_bits * wire}
+        wire = chip.technology.wire_pj_per_mm(chip) * self.link_length_mm
+        router = self.figure("router_energy_pj", chip)
+        if chip.activity.toggling == "counted":
+            # Addresses of spikes are not followed bit by bit; they toggle at the given rate.
+            spikes = {Event.NOC_TOGGLES: wire} if chip.activity.spike_coding == "bitmap" else {}
+            dense = (Event.NOC_CURRENT_BITS,) if spikes else (Event.NOC_CURRENT_BITS, Event.NOC_VALUE_BITS)
+            return {Event.FLIT_HOPS: router, **spikes, **dict.fromkeys(dense, wire * self.toggle_rate)}
+        return {Event.FLIT_HOPS: router + self.flit_bits * wire * self.toggle_rate}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.figure("router_area_um2", chip)

@@ -29,4 +29,4 @@ class Pooling(Unit):
         return logic.comparator(chip.lif.partial_sum_bits, chip.technology.node_nm)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return size.tiles * self.lanes
+        return size.ports * self.lanes

@@ -41,4 +41,4 @@ class Registers(Component):
         return chip.technology.logic_leakage_uw(self.area_um2(chip))
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return size.crossbars * chip.cells.rows * SETS + size.tiles * self.output_bits
+        return size.crossbars * chip.cells.rows * SETS + size.ports * self.output_bits

@@ -28,4 +28,4 @@ class ResidualAdder(Unit):
         return logic.adder(chip.lif.partial_sum_bits, chip.technology.node_nm)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return size.tiles * chip.lif.lanes
+        return size.ports * chip.lif.lanes

@@ -1,0 +1,238 @@
+"""Random chips, networks and work for property tests, drawn through hypothesis so that failures shrink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import imcsim.hardware
+from imcsim.errors import ImcsimError
+from imcsim.hardware.config import Hardware, HardwareConfig
+from imcsim.mapping import Placement
+from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.timing import Arrivals, ImageWork, Issue, Timeline, parse, play
+
+POLICIES = ("wait", "pipeline", "speculate", "interleave:2", "interleave:3")
+
+KNOBS: dict[str, tuple[Any, ...]] = {
+    "technology.logic_leakage_uw_per_um2": (0.0, 0.01),
+    "clock.gating": ("none", "idle_tiles"),
+    "tile.crossbars_per_pe": (2, 1, 8),
+    "tile.pes_per_tile": (2, 1, 4),
+    "tile.bus_bits": (256, 64, 8),
+    "tile.input_sets": (2, 1, 3),
+    "tile.output_rows": (2, 1, 4),
+    "mapping.replication": ("none", "balanced"),
+    "mapping.extra_crossbars": (0, 16),
+    "mapping.share_tiles": (False, True),
+    "mapping.placement": ("path", "rows"),
+    "encoder.mode": ("keep", "recompute"),
+    "cells.rows": (16, 64, 8, 5),
+    "cells.columns": (16, 64, 8),
+    "cells.read_pulse_ns": (7.9, 1.0, 20.0),
+    "column_mux.columns_per_adc": (8, 4, 1),
+    "adc.conversion_cycles": (1, 3),
+    "adder_tree.level_cycles": (1, 3),
+    "noc.flit_bits": (32, 4, 128),
+    "noc.hop_cycles": (1, 2, 5),
+    "lif.lanes": (32, 4, 1),
+    "pooling.lanes": (32, 1),
+    "tile_buffer.capacity_bytes": (4096, 512, 128),
+    "offchip_link.bits_per_cycle": (64, 3),
+    "checker.class_cycles": (1, 4),
+}
+"""What changes times or counts; the first value of each is the one that failures shrink to."""
+
+
+@cache
+def built_in(name: str) -> Hardware:
+    """A config that comes with the package."""
+    return imcsim.hardware.load(name)
+
+
+def changed(name: str, values: Mapping[str, Any]) -> HardwareConfig:
+    """A built-in config with other values, by dotted key."""
+    config = built_in(name).config
+    blocks: dict[str, Any] = {}
+    for key, value in values.items():
+        block, field = key.split(".")
+        assert field in type(getattr(config, block)).model_fields, key
+        blocks[block] = blocks.get(block, getattr(config, block)).model_copy(update={field: value})
+    return config.model_copy(update=blocks)
+
+
+@st.composite
+def chips(draw: st.DrawFn, names: Iterable[str] = ("dtsnn_32nm",), **given: Any) -> HardwareConfig:
+    """Any chip; ``given`` fixes knobs (``adc__bits`` stands for ``adc.bits``)."""
+    name = draw(st.sampled_from(tuple(names)))
+    fixed = {key.replace("__", "."): value for key, value in given.items()}
+    if built_in(name).config.cells.row_order == "kernel_position":
+        # One crossbar for each kernel position, whatever the kernel.
+        fixed["tile.crossbars_per_pe"] = 9
+    values = {key: draw(st.sampled_from(options)) for key, options in KNOBS.items() if key not in fixed}
+    return changed(name, values | fixed)
+
+
+@st.composite
+def any_network(draw: st.DrawFn, max_size: int = 7, timesteps: int = 3) -> Network:
+    """Convolutions of any kernel, stride and padding, pools that leave rows over, residual blocks, hidden
+    linear layers. All weights are 1: times and counts depend on shapes alone.
+    """
+    height, width = draw(st.integers(2, max_size)), draw(st.integers(2, max_size))
+    inner, classes = draw(st.integers(1, 4)), draw(st.integers(2, 4))
+    bits = draw(st.sampled_from((1, 3, 8)))
+    build = _Shapes(draw, inner, height, width)
+    if draw(st.booleans()) or bits == 8:
+        for _ in range(draw(st.integers(1, 3))):
+            build.anything()
+    build.finish(classes)
+    shape = (inner, height, width)
+    return Network("any", shape, bits, 2.0**-bits, classes, timesteps, 4, tuple(build.nodes))
+
+
+class _Shapes:
+    """Adds nodes one by one and knows the shape of what the last one puts out."""
+
+    def __init__(self, draw: st.DrawFn, channels: int, height: int, width: int) -> None:
+        self.draw, self.channels, self.height, self.width = draw, channels, height, width
+        self.nodes: list[Node] = []
+        self.last = INPUT
+        self.averaged = False
+
+    def anything(self) -> None:
+        """A convolution, pooled or not, or a residual block."""
+        if self.last != INPUT and not self.averaged and self.draw(st.booleans()):
+            self._residual()
+        else:
+            self._lif(self._conv(self.last))
+        if min(self.height, self.width) >= 2 and self.draw(st.booleans()):
+            self._pool()
+
+    def finish(self, classes: int) -> None:
+        self._add(Flatten("flatten", (self.last,)))
+        inner = self.channels * self.height * self.width
+        if self.draw(st.booleans()):
+            hidden = self.draw(st.integers(1, 9))
+            self._add(self._linear("hidden", inner, hidden))
+            self._lif(self.last)
+            inner = hidden
+        self._add(self._linear("classes", inner, classes))
+
+    def _linear(self, name: str, inner: int, outer: int) -> Linear:
+        return Linear(name, (self.last,), np.ones((outer, inner), np.int8), np.ones(outer), np.zeros(outer))
+
+    def _conv(self, source: str) -> str:
+        draw = self.draw
+        kernel = tuple(draw(st.integers(1, min(3, side))) for side in (self.height, self.width))
+        stride = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
+        padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+        return self._convolve(source, self.channels, draw(st.integers(1, 9)), kernel, stride, padding)
+
+    def _convolve(self, source: str, inner: int, outer: int, kernel: Any, stride: Any, padding: Any) -> str:
+        weight = np.ones((outer, inner, *kernel), np.int8)
+        name = f"conv{len(self.nodes)}"
+        self._add(Conv2d(name, (source,), weight, np.ones(outer), np.zeros(outer), stride, padding))
+        self.channels = outer
+        self.height, self.width = (
+            (side + 2 * p - k) // s + 1
+            for side, p, k, s in zip((self.height, self.width), padding, kernel, stride, strict=True)
+        )
+        self.averaged = False
+        return name
+
+    def _residual(self) -> None:
+        """Two convolutions, and the spikes themselves or a strided convolution past them."""
+        source, inner, height, width = self.last, self.channels, self.height, self.width
+        strided = self.draw(st.booleans())
+        outer, stride = (self.draw(st.integers(1, 6)), (2, 2)) if strided else (inner, (1, 1))
+        self._lif(self._convolve(source, inner, outer, (3, 3), stride, (1, 1)))
+        main = self._convolve(self.last, outer, outer, (3, 3), (1, 1), (1, 1))
+        if strided:
+            after = self.height, self.width
+            self.height, self.width = height, width
+            source = self._convolve(source, inner, outer, (1, 1), stride, (0, 0))
+            assert after == (self.height, self.width)
+        self._add(Add(f"add{len(self.nodes)}", (main, source)))
+        self._lif(self.last)
+
+    def _lif(self, source: str) -> None:
+        self._add(LIF(f"lif{len(self.nodes)}", (source,), 0.5, 1.0, "hard"))
+
+    def _pool(self) -> None:
+        size = self.draw(st.integers(2, min(3, self.height, self.width)))
+        stride = self.draw(st.integers(1, 3))
+        kind = self.draw(st.sampled_from(("max", "average")))
+        self._add(Pool2d(f"pool{len(self.nodes)}", (self.last,), kind, size, stride))
+        self.height, self.width = (self.height - size) // stride + 1, (self.width - size) // stride + 1
+        self.averaged = kind == "average"
+
+    def _add(self, node: Node) -> None:
+        self.nodes.append(node)
+        self.last = node.name
+
+
+def random_work(
+    rng: np.random.Generator, placement: Placement, images: int, timesteps: int, density: float
+) -> list[ImageWork]:
+    """Any reads silent and any number of spikes, whole rows and timesteps without one included."""
+
+    def one() -> ImageWork:
+        active = {
+            layer.stage.index: rng.random(
+                (timesteps, layer.stage.positions, layer.stage.planes, layer.blocks)
+            )
+            < density * rng.random((timesteps, 1, 1, 1)).round()
+            for layer in placement.layers
+        }
+        events = {
+            edge: rng.binomial(edge.width, density, (timesteps, edge.height, edge.channels)).astype(np.int64)
+            for edge in placement.graph.edges
+            if edge.node and edge.source >= 0
+        }
+        for layer in placement.layers:
+            if layer.stage.reads_image:
+                active[layer.stage.index][:] = active[layer.stage.index][:1]
+        return ImageWork(active, events)
+
+    return [one() for _ in range(images)]
+
+
+@st.composite
+def plays(draw: st.DrawFn, timesteps: int = 3, max_images: int = 4) -> dict[str, Any]:
+    """Arguments of `play`: exits, issue policy, arrivals."""
+    issue = parse(draw(st.sampled_from(POLICIES)))
+    images = draw(st.integers(1, max_images))
+    static = issue.kind == "pipeline"
+    exits = [timesteps if static else draw(st.integers(1, timesteps)) for _ in range(images)]
+    arrivals = Arrivals()
+    if draw(st.booleans()):
+        gaps = [draw(st.integers(0, 3000)) for _ in range(images)]
+        arrivals = Arrivals([int(n) for n in np.cumsum(gaps)])
+    return {"exits": exits, "timesteps": timesteps, "issue": issue, "arrivals": arrivals}
+
+
+def outcome(placement: Placement, config: HardwareConfig, **settings: Any) -> Timeline | str:
+    """The timeline, or what the error says where the chip locks up or cannot hold a window."""
+    try:
+        return play(placement, config, **settings)
+    except ImcsimError as error:
+        return f"{error} / {error.key} / {error.fix}"
+
+
+def assert_same(one: Timeline | str, other: Timeline | str) -> None:
+    """Both are the same error, or agree to the cycle and in every count."""
+    if isinstance(one, str) or isinstance(other, str):
+        assert one == other
+        return
+    for field in fields(Timeline):
+        assert np.array_equal(getattr(one, field.name), getattr(other, field.name)), field.name
+
+
+def alone(placement: Placement, config: HardwareConfig, timesteps: int, issue: Issue) -> list[int]:
+    """Latency in cycles of one image by itself, for each exit."""
+    return [play(placement, config, [t], timesteps, issue=issue).cycles for t in range(1, timesteps + 1)]
