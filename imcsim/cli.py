@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on `arguments` (default: the process's own) and return its exit status.
 
     0: done. 2: something the user gave is wrong, or a file cannot be written. 130: interrupted. 1: the reader
-    of our output went away, or an error of imcsim itself. Errors go to stderr without a traceback; setting
-    IMCSIM_DEBUG lets that of an internal error through.
+    of our output went away, a figure of `validate` is outside, or an error of imcsim itself. Errors go to
+    stderr without a traceback; setting IMCSIM_DEBUG lets that of an internal error through.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
@@ -463,6 +463,34 @@ def map_network(**settings: Any) -> None:
     elif settings["json_path"] is not None:
         write_text(report.floorplan_json(plan, *names), settings["json_path"])
     _print(report.floorplan_report(plan, *names), sys.stderr if to_stdout else sys.stdout)
+
+
+@cli.command()
+@click.option("--json", "json_path", metavar="FILE", help="Write every figure as JSON; - is stdout.")
+@click.option("--out", "out_folder", metavar="DIR", help="Write JSON and Markdown tables there.")
+def validate(**settings: Any) -> int:
+    """Published and hand-made figures beside ours: expected, got, deviation, allowed deviation.
+
+    Takes about half a minute. The exit status is 1 if a deviation is larger than allowed.
+    """
+    _check_targets(settings)
+    with _progress(quiet=False) as progress:
+        from imcsim.validate import validate as run_validation
+
+        result = run_validation(progress)
+    from imcsim.report import validation as report
+    from imcsim.report.files import write_contents, write_text
+
+    if settings["out_folder"] is not None:
+        write_contents(settings["out_folder"], report.validation_files(result))
+    to_stdout = settings["json_path"] == "-"
+    if to_stdout:
+        sys.stdout.write(report.validation_json(result))
+        sys.stdout.flush()
+    elif settings["json_path"] is not None:
+        write_text(report.validation_json(result), settings["json_path"])
+    _print(report.validation_report(result), sys.stderr if to_stdout else sys.stdout)
+    return 0 if result.passed else 1
 
 
 @cli.group()

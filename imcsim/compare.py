@@ -86,6 +86,13 @@ def run(
     bench = Experiment.make(
         network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic"
     )
+    return run_of(bench, policy=policy)
+
+
+def run_of(bench: Experiment, *, policy: Literal["static", "dynamic"] = "dynamic") -> doc.RunResult:
+    """What the images of an experiment cost under one policy. Raises ImcsimError for a dynamic pipeline."""
+    if policy == "dynamic":
+        _refuse_pipeline(bench.options, fix="use speculate, or a static policy")
     costs = Breakdown(bench)
     stay, about = bench.decide(policy)
     ran = bench.images.static if policy == "static" else bench.images.leaving

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from imcsim.result import (
     Action,
+    Arrivals,
     Checker,
     CompareResult,
     Component,
@@ -32,6 +33,8 @@ from imcsim.result import (
     ScalingPoint,
     SensitivityPoint,
     StaticPoint,
+    StreamResult,
+    TileUse,
     Validation,
     wilson_interval,
 )
@@ -132,14 +135,14 @@ def _checker() -> Checker:
     )
 
 
-def _meta(images: int, timesteps: int) -> Meta:
+def _meta(images: int, timesteps: int, issue: str = "wait") -> Meta:
     return Meta(
         version="0.1.0",
         seed=0,
         images=images,
         timesteps=timesteps,
         fidelity="burst",
-        policy="wait",
+        policy=issue,
         hardware=HardwareMeta(
             name="dtsnn_32nm",
             sha256="ab" * 32,
@@ -316,4 +319,54 @@ def run_result(*, kind: str = "dynamic", images: int = 1000, timesteps: int = 4,
             checker=None if kind == "static" else _checker(),
             **measured,
         ),
+    )
+
+
+def stream_result(*, kind: str = "dynamic", images: int = 200, timesteps: int = 4) -> StreamResult:
+    """The same images one after the other: Poisson arrivals where they leave early (and some work is
+    cancelled), else a closed loop.
+    """
+    alone = run_result(kind=kind, images=images, timesteps=timesteps)
+    outcome, dynamic = alone.outcome, kind == "dynamic"
+    share = np.array(outcome.exit_fraction)
+    times = np.repeat(np.arange(1, timesteps + 1), np.rint(share * images).astype(int))
+    stay_ns = np.random.default_rng(3).permutation(_cost(times)[1])
+    gap_ns = 1.3 * stay_ns.mean() if dynamic else 0.0
+    arrival_ns = np.arange(images) * gap_ns
+    departure_ns = np.zeros(images)
+    for k in range(images):
+        departure_ns[k] = max(arrival_ns[k], departure_ns[k - 1] if k else 0.0) + stay_ns[k]
+    latency_ns = departure_ns - arrival_ns if dynamic else stay_ns
+    makespan_ns = float(departure_ns[-1])
+    percentiles = np.percentile(latency_ns, np.arange(101), method="inverted_cdf").tolist()
+    cancelled_pj = 0.1 * outcome.energy_pj if dynamic else 0.0
+    energy_pj = outcome.energy_pj + cancelled_pj
+    layers = [("conv1",), ("conv2",), ("conv2",), ("conv3", "fc")]
+    return StreamResult(
+        meta=_meta(images, timesteps, "speculate" if dynamic else "pipeline"),
+        policy=alone.policy,
+        arrivals=Arrivals(kind="poisson", images_per_s=1e9 / gap_ns)
+        if dynamic
+        else Arrivals(kind="closed", images_per_s=None),
+        accuracy=outcome.accuracy,
+        accuracy_low=outcome.accuracy_low,
+        accuracy_high=outcome.accuracy_high,
+        mean_timesteps=outcome.mean_timesteps,
+        exit_fraction=outcome.exit_fraction,
+        makespan_ns=makespan_ns,
+        throughput_images_per_s=images / (makespan_ns * 1e-9),
+        latency_ns=float(latency_ns.mean()),
+        latency_p50_ns=percentiles[50],
+        latency_p95_ns=percentiles[95],
+        latency_p99_ns=percentiles[99],
+        latency_percentiles_ns=tuple(percentiles),
+        energy_pj=energy_pj,
+        cancelled_energy_pj=cancelled_pj,
+        leakage_energy_pj=0.05 * energy_pj,
+        edp_of_latency=energy_pj * float(latency_ns.mean()),
+        edp_of_interval=energy_pj * makespan_ns / images,
+        tiles=tuple(
+            TileUse(tile=k, layers=layers[k] if k < 4 else (), utilisation=0.9 / (k + 1)) for k in range(57)
+        ),
+        flits_a_cycle_and_router=0.02,
     )

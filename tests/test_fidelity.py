@@ -122,10 +122,9 @@ TALL = {
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("mode", ["keep", "recompute"])
-@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize(("mode", "residual"), [("keep", True), ("keep", False), ("recompute", True)])
 def test_layers_spread_over_tiles(residual: bool, mode: str, policy: str) -> None:
-    network = random_network(np.random.default_rng(1), residual=residual, size=5, channels=5)
+    network = random_network(np.random.default_rng(1), residual=residual, size=4, channels=4)
     config = changed("dtsnn_32nm", TALL | {"encoder.mode": mode})
     placement = place(network, config)
     assert any(part.head != part.index for part in placement.parts)
@@ -176,17 +175,22 @@ def real_work(
     return image_work(program, placement, activity.recorded)
 
 
+CODINGS = [(True, "bitmap"), (False, "aer"), (True, "aer")]
+KINDS = ("plain", "residual", "average")
+
+
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize(("skip", "coding"), [(True, "bitmap"), (False, "aer"), (True, "aer")], ids=str)
-@pytest.mark.parametrize("kind", ["plain", "residual", "average"])
-def test_real_spikes(kind: str, skip: bool, coding: str, policy: str) -> None:
+@pytest.mark.parametrize("number", range(3), ids=KINDS)
+def test_real_spikes(number: int, policy: str) -> None:
+    kind = KINDS[number]
+    skip, coding = CODINGS[(number + POLICIES.index(policy)) % 3]
     network = random_network(
         np.random.default_rng(POLICIES.index(policy)),
         residual=kind == "residual",
         average=kind == "average",
-        size=6,
+        size=5,
         depth=3,
-        channels=4,
+        channels=3,
     )
     values = {
         "activity.skip_zero_reads": skip, "activity.spike_coding": coding, "noc.flit_bits": 4,
@@ -200,7 +204,9 @@ def test_real_spikes(kind: str, skip: bool, coding: str, policy: str) -> None:
     line = compared(placement, config, work=work, **about)
     assert isinstance(line, Timeline)
     assert line.count(Event.SKIPPED_READS).any() == skip
-    assert line.departure.tolist() != outcome(placement, config, **about).departure.tolist()  # type: ignore[union-attr]
+    without = outcome(placement, config, **about)
+    assert isinstance(without, Timeline)
+    assert not np.array_equal(line.counts, without.counts)
 
 
 # Lock-ups
@@ -229,7 +235,7 @@ def shortcut_past(depth: int) -> Network:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize(("depth", "bytes_", "locks"), [(5, 256, True), (4, 200, True), (3, 640, False)])
+@pytest.mark.parametrize(("depth", "bytes_", "locks"), [(5, 256, True), (6, 320, True), (3, 640, False)])
 def test_lock_ups_are_the_same(depth: int, bytes_: int, locks: bool, policy: str) -> None:
     config = changed("dtsnn_32nm", {"tile_buffer.capacity_bytes": bytes_, "tile.output_rows": 1})
     placement = place(shortcut_past(depth), config)
@@ -258,7 +264,7 @@ def test_buffers_that_stall_but_do_not_lock(policy: str) -> None:
 
 
 @given(st.lists(st.integers(0, 4000), min_size=1, max_size=5), st.sampled_from(POLICIES))
-@property_test(20)
+@property_test(12)
 def test_arrivals_at_any_cycle(gaps: list[int], policy: str) -> None:
     network = random_network(np.random.default_rng(4), size=5)
     config = changed("dtsnn_32nm", {"cells.rows": 16})

@@ -20,15 +20,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from sample_results import compare_result, run_result
+from sample_results import compare_result, run_result, stream_result
 
 from imcsim.errors import ImcsimError
-from imcsim.report import figures, files, tables, units
-from imcsim.result import RunResult, to_json
+from imcsim.report import figures, files, stream, stream_figures, tables, units
+from imcsim.result import RunResult, StreamResult, to_json
 
 COMPARED = compare_result(images=200)
 RAN = run_result(images=200)
 STATIC = run_result(kind="static", images=200)
+STREAMED = stream_result()
 
 
 def _text(report: Any, width: int = 100) -> str:
@@ -80,6 +81,8 @@ def test_small_percentages_do_not_vanish() -> None:
         tables.compare_report(compare_result(images=50, timesteps=1)),
         tables.run_report(RAN),
         tables.run_report(STATIC),
+        stream.stream_report(STREAMED),
+        stream.stream_report(stream_result(kind="static", timesteps=16)),
     ],
 )
 def test_reports_fit_100_columns_without_cutting(report: Any) -> None:
@@ -88,7 +91,7 @@ def test_reports_fit_100_columns_without_cutting(report: Any) -> None:
     assert "…" not in text
     # Nothing is folded: a wider console shows the same words line by line.
     wide = _text(report, 160)
-    title = "Energy by component"
+    title = "Energy by component" if "Energy by component" in text else "Utilisation of the tiles"
     assert text[text.index(title) :].split()[:40] == wide[wide.index(title) :].split()[:40]
 
 
@@ -139,6 +142,53 @@ def test_report_shows_components_layers_exits_checker_and_warnings() -> None:
     assert "Exit checker:" not in _text(tables.run_report(STATIC))
 
 
+def test_a_stream_shows_throughput_latency_and_where_the_energy_went() -> None:
+    text = _text(stream.stream_report(STREAMED))
+    assert "Images come at random (Poisson)" in text
+    assert "A stream of images: dynamic, speculate" in text
+    assert float(_row(text, "throughput")[0].replace(",", "")) == pytest.approx(
+        STREAMED.throughput_images_per_s, rel=1e-3
+    )
+    interval_ns = STREAMED.makespan_ns / STREAMED.meta.images
+    assert float(_row(text, "time between")[0]) == pytest.approx(interval_ns / 1e3, rel=1e-3)
+    for name in ("p50", "p95", "p99"):
+        expected = getattr(STREAMED, f"latency_{name}_ns") / 1e3
+        assert float(_row(text, f"latency, {name}")[0]) == pytest.approx(expected, rel=1e-3)
+    energy = float(_row(text, "energy ")[0])
+    assert energy == pytest.approx(STREAMED.energy_pj / 1e6, rel=1e-3)
+    parts = [_row(text, name) for name in ("work that counted", "cancelled work", "leakage")]
+    assert sum(float(part[0]) for part in parts) == pytest.approx(energy, rel=1e-3)
+    assert sum(float(part[-1]) for part in parts) == pytest.approx(100, abs=0.2)
+    edp = _row(text, "EDP of interval (energy x time between departures)")[0]
+    assert float(edp) == pytest.approx(STREAMED.edp_of_interval / 1e9, rel=1e-3)
+    assert "Exit rule margin" in text
+    closed = _text(stream.stream_report(stream_result(kind="static")))
+    assert "closed loop" in closed
+    assert "Exit rule" not in closed
+
+
+def test_neighbouring_tiles_of_the_same_layers_are_one_line() -> None:
+    runs = [(numbers, len(run)) for numbers, run in stream.runs_of_tiles(STREAMED.tiles)]
+    assert runs == [("0", 1), ("1-2", 2), ("3", 1), ("4-56", 53)]
+    text = _text(stream.stream_report(STREAMED))
+    row = re.search(r"^\s*1-2\s+conv2\s+([\d.]+)\s+([\d.]+)", text, re.MULTILINE)
+    assert row is not None
+    assert [float(cell) for cell in row.groups()] == pytest.approx([37.5, 45.0])
+
+
+def test_cancelled_work_is_shown_where_there_is_some() -> None:
+    assert "cancel" not in _text(tables.compare_report(COMPARED))
+    assert "cancelled" not in _text(tables.run_report(RAN))
+    wasted = {"cancelled_energy_pj": 0.125 * RAN.outcome.energy_pj}
+    ran = RAN.model_copy(update={"outcome": RAN.outcome.model_copy(update=wasted)})
+    row = _row(_text(tables.run_report(ran)), "of which cancelled work")
+    assert float(row[0]) == pytest.approx(0.125 * RAN.outcome.energy_pj / 1e6, rel=1e-3)
+    wasted = {"cancelled_energy_pj": 0.125 * COMPARED.dynamic.energy_pj}
+    compared = COMPARED.model_copy(update={"dynamic": COMPARED.dynamic.model_copy(update=wasted)})
+    text = _text(tables.compare_report(compared))
+    assert "(12.5 %) went into work that an exit cancelled" in " ".join(text.split())
+
+
 def test_names_are_neither_markup_nor_terminal_codes() -> None:
     layers = (COMPARED.layers[0].model_copy(update={"name": "[red]a[/]\x1b[31m"}), *COMPARED.layers[1:])
     stream = io.StringIO()
@@ -181,6 +231,18 @@ def test_figures_are_there_in_both_formats(drawn: dict[str, bytes]) -> None:
         "exits.png",
         "exits.svg",
     ]
+
+
+def test_figures_of_a_stream() -> None:
+    drawn = stream_figures.render_stream(STREAMED)
+    assert sorted(drawn) == ["latency.png", "latency.svg", "utilisation.png", "utilisation.svg"]
+    assert stream_figures.render_stream(STREAMED) == drawn
+    bars = [bar for group in stream_figures.utilisation(STREAMED).axes[0].containers for bar in group]
+    assert [bar.get_height() for bar in bars] == pytest.approx([100 * t.utilisation for t in STREAMED.tiles])
+    step = stream_figures.latency_distribution(STREAMED).axes[0].lines[0]
+    assert np.asarray(step.get_xdata())[50] == pytest.approx(STREAMED.latency_p50_ns / 1e3)
+    many = tuple(t.model_copy(update={"layers": (f"conv${t.tile}_",)}) for t in STREAMED.tiles)
+    assert len(stream_figures.render_stream(STREAMED.model_copy(update={"tiles": many}))) == 4
 
 
 def test_figure_bytes_depend_on_the_result_alone(drawn: dict[str, bytes]) -> None:
@@ -289,6 +351,23 @@ def test_folder_of_a_run(tmp_path: Path) -> None:
     assert outcome["threshold"] == ""
     assert float(outcome["energy_pj"]) == STATIC.outcome.energy_pj
     assert RunResult.model_validate_json((tmp_path / "result.json").read_text()) == STATIC
+
+
+def test_folder_of_a_stream(tmp_path: Path) -> None:
+    files.write_folder(STREAMED, tmp_path)
+    assert StreamResult.model_validate_json((tmp_path / "result.json").read_text()) == STREAMED
+    (row,) = _rows(tmp_path / "stream.csv")
+    assert (row["kind"], row["arrivals"], row["rule"]) == ("dynamic", "poisson", "margin")
+    assert float(row["images_per_s"]) == STREAMED.arrivals.images_per_s
+    for name in ("throughput_images_per_s", "energy_pj", "cancelled_energy_pj", "edp_of_interval"):
+        assert float(row[name]) == getattr(STREAMED, name)
+    assert "tiles_t1" not in row
+    tiles = _rows(tmp_path / "tiles.csv")
+    assert [int(tile["tile"]) for tile in tiles] == list(range(57))
+    assert tiles[3]["layers"] == "conv3 fc"
+    latency = _rows(tmp_path / "latency.csv")
+    assert float(latency[99]["latency_ns"]) == STREAMED.latency_p99_ns
+    assert sorted(path.stem for path in (tmp_path / "figures").glob("*.svg")) == ["latency", "utilisation"]
 
 
 def test_other_files_in_the_folder_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sample_results import compare_result, run_result
+from sample_results import compare_result, run_result, stream_result
 
 from imcsim.errors import ImcsimError
-from imcsim.result import CompareResult, Layer, RunResult, json_schema, to_json, wilson_interval
+from imcsim.result import (
+    CompareResult,
+    Layer,
+    RunResult,
+    StreamResult,
+    json_schema,
+    to_json,
+    wilson_interval,
+)
 
 COMPARED = compare_result(images=200)
 RAN = run_result(images=200)
+STREAMED = stream_result()
 
 
 def test_shipped_schema_is_the_generated_one() -> None:
@@ -27,8 +36,11 @@ def test_shipped_schema_is_the_generated_one() -> None:
     assert shipped == json.dumps(json_schema(), indent=2) + "\n"
 
 
-@pytest.mark.parametrize("result", [COMPARED, RAN, run_result(kind="static", images=200)])
-def test_json_round_trip(result: CompareResult | RunResult) -> None:
+@pytest.mark.parametrize(
+    "result",
+    [COMPARED, RAN, run_result(kind="static", images=200), STREAMED, stream_result(kind="static")],
+)
+def test_json_round_trip(result: CompareResult | RunResult | StreamResult) -> None:
     text = to_json(result)
     assert type(result).model_validate_json(text) == result
     assert to_json(type(result).model_validate_json(text)) == text
@@ -113,6 +125,46 @@ def test_a_document_whose_sums_disagree_is_refused(
     parent[path[-1]] = change(parent[path[-1]])
     with pytest.raises(ValidationError, match=message):
         CompareResult.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "message"),
+    [
+        (("throughput_images_per_s",), lambda v: 2 * v, "not images / makespan_ns"),
+        (("makespan_ns",), lambda v: 2 * v, "not images / makespan_ns"),
+        (("energy_pj",), lambda v: 2 * v, "edp_of_latency is not"),
+        (("edp_of_latency",), lambda v: v * (1 + 1e-6), "edp_of_latency is not"),
+        (("edp_of_interval",), lambda v: v * (1 + 1e-6), "edp_of_interval is not"),
+        (("leakage_energy_pj",), lambda v: 19 * v, "exceed the energy"),
+        (("latency_p95_ns",), lambda v: v + 1, "not that of latency_percentiles_ns"),
+        (("latency_percentiles_ns",), lambda v: v[::-1], "out of order"),
+        (("latency_percentiles_ns",), lambda v: v[:-1], "at least 101"),
+        (("mean_timesteps",), lambda v: v + 0.01, "mean_timesteps does not follow"),
+        (("exit_fraction",), lambda v: [*v, 0.0], "exit_fraction must have"),
+        (("policy", "timesteps"), lambda v: v + 1, "policy.timesteps differs"),
+        (("arrivals", "images_per_s"), lambda v: None, "all arrivals but closed"),
+        (("arrivals", "kind"), lambda v: "closed", "all arrivals but closed"),
+        (("tiles",), lambda v: v[1:], "every tile of the chip"),
+        (("accuracy_high",), lambda v: 0.0, "outside its own interval"),
+    ],
+)
+def test_a_stream_whose_figures_disagree_is_refused(
+    path: tuple[str | int, ...], change: Any, message: str
+) -> None:
+    data = json.loads(to_json(STREAMED))
+    parent = _at(data, path[:-1])
+    parent[path[-1]] = change(parent[path[-1]])
+    with pytest.raises(ValidationError, match=message):
+        StreamResult.model_validate(data)
+
+
+def test_a_mean_latency_beyond_the_longest_is_refused() -> None:
+    data = json.loads(to_json(STREAMED))
+    factor = 1.001 * data["latency_percentiles_ns"][-1] / data["latency_ns"]
+    data["latency_ns"] *= factor
+    data["edp_of_latency"] *= factor
+    with pytest.raises(ValidationError, match="outside the latencies"):
+        StreamResult.model_validate(data)
 
 
 def test_unknown_key_is_refused() -> None:

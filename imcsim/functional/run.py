@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from imcsim.functional import kernels
 from imcsim.functional.program import (
+    FLAT_INPUT,
     IDEAL_ADC_MAX,
     CrossbarLayer,
     FlattenLayer,
@@ -108,20 +109,23 @@ def calibrated_converters(
     names = {layer.source for layer in program.crossbar_layers}
     recorded = run(program, images, timesteps, _exact(program), workers=workers, record=names).recorded
     largest = (1 << bits) - 1
-    shift = {}
-    for layer in program.crossbar_layers:
+
+    def steps(layer: CrossbarLayer) -> NDArray[np.int64]:
         bound = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
         histogram = np.zeros((len(layer.factor), bound + 1), np.int64)
-        inputs = recorded[layer.source]
+        # The image is the same at every timestep; more of it would not change a percentile.
+        inputs = recorded[layer.source][:, : 1 if layer.source in (INPUT, FLAT_INPUT) else None]
         kernels.column_sum_histogram(
             inputs.reshape(-1, *inputs.shape[2:]), layer.planes, *segments(layer), layer.levels,
             len(layer.factor), layer.stride, layer.padding, layer.out_shape[:2], histogram,
         )  # fmt: skip
-        shift[layer.name] = np.array(
-            [step_shift(_percentile(row, program.numerics.percentile), largest) for row in histogram],
-            np.int64,
-        )
-    return Converters(shift, largest)
+        covered = (_percentile(row, program.numerics.percentile) for row in histogram)
+        return np.array([step_shift(scale, largest) for scale in covered], np.int64)
+
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+        shifts = list(pool.map(steps, program.crossbar_layers))
+    names_in_order = (layer.name for layer in program.crossbar_layers)
+    return Converters(dict(zip(names_in_order, shifts, strict=True)), largest)
 
 
 def _percentile(histogram: NDArray[np.int64], percent: float) -> int:

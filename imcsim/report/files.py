@@ -32,7 +32,6 @@ from imcsim.result import (
     to_json,
 )
 
-
 Result = CompareResult | RunResult | StreamResult
 
 

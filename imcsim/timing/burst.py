@@ -15,7 +15,7 @@ import simpy
 from numpy.typing import NDArray
 
 from imcsim.hardware.events import Event
-from imcsim.timing.flow import Wait, missing
+from imcsim.timing.flow import Wait
 from imcsim.timing.jobs import Job
 from imcsim.timing.kernels import BUSY, STATE_SIZE, advance_row
 from imcsim.timing.part import PartProcess, Row
@@ -65,7 +65,9 @@ class BurstPart(PartProcess):
         self._fetch = np.array(
             [self.fetch_cycles(w, n) for w, n in zip(waves, copies, strict=True)], np.int64
         )
-        self._fetched_bits = sum(self.fetch_bits(w, n) for w, n in zip(waves, copies, strict=True))
+        fetched = [self.fetch_bits(w, n) for w, n in zip(waves, copies, strict=True)]
+        self._fetched_bits = sum(fetched)
+        self._pe_bits = sum(self.pe_bits(bits) for bits in fetched)
         self._lif = np.array([self.lif_cycles(n) for n in copies], np.int64)
         self._write = np.array([self.write_cycles(n) for n in copies], np.int64)
         self._positions = int(sum(copies))
@@ -85,7 +87,7 @@ class BurstPart(PartProcess):
 
     def begin(self, job: Job, y: int, stored: bool) -> Row:
         now = int(self.env.now)
-        events = missing(self.sides(stored), self.side_rows(job, y)) if self.is_head else []
+        events = self.missing_sides(job, y, stored) if self.is_head else []
         row = Row(self.env.event(), self.env.event())
         pending = _Pending(row, now, NEVER if events else 0, stored, self._active(job, y))
         self._pending.append(pending)
@@ -151,7 +153,7 @@ class BurstPart(PartProcess):
     def _count_row(self, job: Job, pending: _Pending) -> None:
         positions, stored = self._positions, pending.stored
         if not stored:
-            self.count_fetches(job, self._fetched_bits, positions)
+            self.count_fetches(job, self._fetched_bits, self._pe_bits, positions)
             self._count_crossbars(job, pending.active)
             self.count_sums(job, positions)
         if self.is_head:

@@ -21,8 +21,8 @@ def jit(function: F) -> F:
     return cast(F, numba.njit(nogil=True, cache=True)(function))
 
 
-WINDOW, SUM, DRIVE, ADDED, LIF, WRITE, BUSY = range(7)
-STATE_SIZE = 7
+WINDOW, SUM, DRIVE, ADDED, COMPLETE, LIF, WRITE, BUSY = range(8)
+STATE_SIZE = 8
 """Places in the state vector: next window slot and sum slot (ring positions), times at which stages fall
 free, and the cycles in which crossbars were driven."""
 
@@ -93,7 +93,9 @@ def advance_row(
             state[WINDOW] = (slot + 1) % windows.shape[0]
         end = max(end, state[ADDED])
         state[ADDED] = end
-        end = max(end + tree, sides)
+        # A stored wave, which waits for no partial sums, does not overtake one that does.
+        end = max(max(end + tree, sides), state[COMPLETE])
+        state[COMPLETE] = end
         if fires:
             end = max(end, state[LIF]) + lif[w]
             state[LIF] = end

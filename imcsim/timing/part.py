@@ -150,9 +150,15 @@ class PartProcess:
         """Channels that bring a row for every output row. A stored encoder's sums are complete."""
         return self.residuals if stored else self.partials + self.residuals
 
-    def side_rows(self, job: Job, y: int) -> int:
-        """Rows that the sides must have brought before row y fires."""
-        return job.number * self.stage.out_height + y + 1
+    def missing_sides(self, job: Job, y: int, stored: bool) -> list[simpy.Event]:
+        """What row y must wait for before it fires: partial sums and residuals that have not come."""
+        rows = self.stage.out_height
+        events = missing(self.residuals, job.number * rows + y + 1)
+        if not stored:
+            # A stored encoder's other parts do nothing, so its partial sums come once for each image.
+            maps = job.image_map if self.engine.keeps(self.stage) else job.number
+            events += missing(self.partials, maps * rows + y + 1)
+        return events
 
     def column_channels(self, column: int) -> int:
         """Output channels in one column of crossbars."""
@@ -161,11 +167,16 @@ class PartProcess:
 
     # --- counting
 
-    def count_fetches(self, job: Job, bits: int, positions: int) -> None:
-        """Window columns that came from the tile buffer, and windows latched, for a number of positions."""
+    def pe_bits(self, bits: int) -> int:
+        """Bits that go to the PEs for a wave's `bits` from the tile buffer."""
+        return bits * self.pe_rows // self.block_rows
+
+    def count_fetches(self, job: Job, bits: int, to_pes: int, positions: int) -> None:
+        """Window columns that came from the tile buffer and went to the PEs, and windows latched, for a
+        number of positions.
+        """
         count, stage = self.engine.count, self.stage
         count(Event.TILE_BUFFER_READ_BITS, job, stage, bits)
-        to_pes = bits * self.pe_rows // self.block_rows
         count(Event.HTREE_BITS, job, stage, to_pes)
         count(Event.PE_BUFFER_WRITE_BITS, job, stage, to_pes)
         count(Event.PE_BUFFER_READ_BITS, job, stage, self.pe_rows * stage.planes * positions)

@@ -5,10 +5,12 @@ This is the specification; `burst` must agree with it to the cycle.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import simpy
 
 from imcsim.hardware.events import Event
-from imcsim.timing.flow import Room, Wait, missing
+from imcsim.timing.flow import Room, Wait
 from imcsim.timing.jobs import Job
 from imcsim.timing.part import PartProcess, Row
 
@@ -22,6 +24,16 @@ class Unit:
         self.channels = channels
 
 
+@dataclass
+class Turn:
+    """How far a wave has come: the next one follows. `added`: its row blocks are added up. `complete`: so are
+    partial sums and residuals from elsewhere.
+    """
+
+    added: simpy.Event
+    complete: simpy.Event
+
+
 class ReferencePart(PartProcess):
     """Plays a row wave by wave and read by read."""
 
@@ -32,7 +44,7 @@ class ReferencePart(PartProcess):
         self.drive = simpy.Resource(env, capacity=1)
         self.lif = simpy.Resource(env, capacity=1)
         self.write = simpy.Resource(env, capacity=1)
-        self.previous: simpy.Event = env.event().succeed()
+        self.previous = Turn(env.event().succeed(), env.event().succeed())
         self.units = {
             (copy, column, block): Unit(env, self.column_channels(column))
             for copy in range(self.part.copy_count)
@@ -57,10 +69,11 @@ class ReferencePart(PartProcess):
                 if wait is not None:
                     yield wait
                 yield self.env.timeout(self.fetch_cycles(wave, copies))
-                self.count_fetches(job, self.fetch_bits(wave, copies), copies)
-            added = self.env.event()
-            waves.append(self.env.process(self._wave(job, y, wave, copies, stored, self.previous, added)))
-            self.previous = added
+                bits = self.fetch_bits(wave, copies)
+                self.count_fetches(job, bits, self.pe_bits(bits), copies)
+            turn = Turn(self.env.event(), self.env.event())
+            waves.append(self.env.process(self._wave(job, y, wave, copies, stored, self.previous, turn)))
+            self.previous = turn
         row.fetched.succeed()
         yield self.env.all_of(waves)
         row.done.succeed()
@@ -72,8 +85,8 @@ class ReferencePart(PartProcess):
         wave: int,
         copies: int,
         stored: bool,
-        previous: simpy.Event,
-        added: simpy.Event,
+        previous: Turn,
+        turn: Turn,
     ) -> Wait:
         """One position a copy, from crossbars to output register. Waves are added up in their order."""
         wait = self.sums.take()
@@ -81,17 +94,21 @@ class ReferencePart(PartProcess):
             yield wait
         if not stored:
             yield from self._read(job, y, wave, copies)
-        if not previous.processed:
-            yield previous
-        added.succeed()
+        if not previous.added.processed:
+            yield previous.added
+        turn.added.succeed()
         # Stored currents take the same way to the neurons, so that waves cannot overtake each other.
         yield self.env.timeout(self.tree_cycles)
         if not stored:
             self.count_sums(job, copies)
         if self.is_head:
-            events = missing(self.sides(stored), self.side_rows(job, y))
+            events = self.missing_sides(job, y, stored)
             if events:
                 yield self.env.all_of(events)
+            # Nor can they where an earlier wave still waits for partial sums.
+            if not previous.complete.processed:
+                yield previous.complete
+            turn.complete.succeed()
             if self.stage.neurons:
                 with self.lif.request() as request:
                     yield request

@@ -13,7 +13,7 @@ import imcsim.hardware
 from imcsim.hardware.events import CHECKER_EVENTS
 from imcsim.inputs import Inputs
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network
-from imcsim.validate.chips import component_energy_pj, event_energy_pj, simulated
+from imcsim.validate.chips import Counts, simulated
 from imcsim.validate.row import Row
 
 SOURCE = "docs/timing.md"
@@ -51,11 +51,14 @@ def one_row() -> Network:
 def by_hand_rows() -> list[Row]:
     """A read, its conversions, a packet, and the cycles of a whole image."""
     hardware = imcsim.hardware.load("dtsnn_32nm")
-    read = simulated(one_read(), hardware, _ones(one_read()), 1)
-    energy = component_energy_pj(read, 1, ["read"])
-    sent = simulated(one_row(), hardware, _ones(one_row()), 1)
-    packets = component_energy_pj(sent, 1, ["sender"])["noc"]
+    read = simulated(one_read(), hardware, ones(one_read()), 1)
+    counts = Counts(read, 1)
+    energy = counts.energy_pj(layers=["read"])
+    sent = simulated(one_row(), hardware, ones(one_row()), 1)
+    packets = Counts(sent, 1).energy_pj(layers=["sender"])["noc"]
     driven = int(read.static.schedule.busy_cycles[read.chip.placement.parts_of(0)[0].tile])
+
+    cycles = int(read.static.schedule.departure[0, 0])
 
     def row(name: str, expected: float, got: float, unit: str, allowed: float) -> Row:
         return Row("by_hand", name, expected, got, unit, allowed, SOURCE, "derived")
@@ -72,13 +75,14 @@ def by_hand_rows() -> list[Row]:
         row(
             "a check of 10 classes",
             11 * 0.0295 + 31 * 0.21 + 11 * 1.49 + 22 * 12.68,
-            event_energy_pj(read, CHECKER_EVENTS, 1), "pJ", DIGITS,
+            counts.energy_pj(events=CHECKER_EVENTS)["checker"], "pJ", DIGITS,
         ),
-        row("an image of one read, from arrival to verdict", 94, read.static.schedule.departure[0, 0], "cycle", 0),
+        row("an image of one read, from arrival to verdict", 94, cycles, "cycle", 0.0),
     ]  # fmt: skip
 
 
-def _ones(network: Network) -> Inputs:
+def ones(network: Network) -> Inputs:
+    """One image with every pixel at 1."""
     images = np.ones((1, *network.input_shape), np.uint8)
     return Inputs(images, np.zeros(1, np.int64), "ones", "unknown", "", network.classes)
 

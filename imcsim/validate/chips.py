@@ -1,14 +1,16 @@
-"""A network on a chip with a few images, and what its ledger says about a component or a layer."""
+"""A network on a chip with a few images, the same on other chips, and its ledger by component."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.events import Event
+from imcsim.hardware.ledger import charges
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.simulate import Simulation, Timing, make_chip, replay, simulate, with_timing
@@ -21,33 +23,58 @@ def simulated(network: Network, hardware: Hardware, inputs: Inputs, timesteps: i
     return simulate(chip, inputs)
 
 
-def on_other_chip(simulation: Simulation, config: HardwareConfig, inputs: Inputs) -> Simulation:
-    """The same values on a chip that differs in prices, mapping or timing, not in arithmetic."""
-    chip = with_timing(replace(simulation.chip, config=config), simulation.chip.timing)
-    return replay(simulation, chip, inputs)
+def changed(config: HardwareConfig, changes: Mapping[str, Any]) -> HardwareConfig:
+    """`config` with other values at the dotted keys of two parts, as ``htree.length_mm``."""
+    for key, value in changes.items():
+        block, field = key.split(".")
+        section = getattr(config, block).model_copy(update={field: value})
+        config = config.model_copy(update={block: section})
+    return config
 
 
-def component_energy_pj(
-    simulation: Simulation, timesteps: int, layers: Collection[str] | None = None
-) -> dict[str, float]:
-    """Energy of each component in a static run, pJ an image, over all layers or the named ones."""
-    ledger, chip = simulation.static.ledger, simulation.chip
-    totals = ledger.totals(np.full(ledger.images, timesteps, np.int64))
-    chosen = [layers is None or name in layers for name in ledger.layers]
-    energy = dict.fromkeys((name for name, _ in chip.config.components()), 0.0)
-    for charge in chip.prices():
-        if charge.event in totals:
-            count = int(totals[charge.event][:, chosen].sum())
-            energy[charge.component] += count * charge.energy_pj / ledger.images
-    return energy
+def on_other_chip(
+    simulation: Simulation, config: HardwareConfig, inputs: Inputs, *, played: bool
+) -> Simulation:
+    """The same values on a chip that differs in prices alone or, `played` anew, in mapping and timing.
+
+    What the change would do to values is left out.
+    """
+    chip = replace(simulation.chip, config=config)
+    return replay(simulation, with_timing(chip, chip.timing) if played else chip, inputs)
 
 
-def event_energy_pj(simulation: Simulation, events: Collection[Event], timesteps: int) -> float:
-    """Energy of some events in a static run, pJ an image."""
-    ledger = simulation.static.ledger
-    totals = ledger.totals(np.full(ledger.images, timesteps, np.int64))
-    return sum(
-        int(totals[charge.event].sum()) * charge.energy_pj / ledger.images
-        for charge in simulation.chip.prices()
-        if charge.event in events and charge.event in totals
-    )
+class Counts:
+    """What a static run counted, summed over timesteps, for each layer; mean over the images.
+
+    Prices are applied afterwards, so that one count serves many chips.
+    """
+
+    def __init__(self, simulation: Simulation, timesteps: int) -> None:
+        ledger = simulation.static.ledger
+        stay = np.full(ledger.images, timesteps, np.int64)
+        self.layers = ledger.layers
+        self.size = simulation.chip.size
+        self.config = simulation.chip.config
+        self.by_event = {
+            event: counts.sum(axis=0) / ledger.images for event, counts in ledger.totals(stay).items()
+        }
+
+    def energy_pj(
+        self,
+        config: HardwareConfig | None = None,
+        *,
+        layers: Collection[str] | None = None,
+        events: Collection[Event] | None = None,
+    ) -> dict[str, float]:
+        """Energy of each component, pJ an image, at the prices of `config`, in all or the named layers and
+        events.
+        """
+        config = config or self.config
+        chosen = [layers is None or name in layers for name in self.layers]
+        energy = dict.fromkeys((name for name, _ in config.components()), 0.0)
+        for charge in charges(config, self.size):
+            if charge.event in self.by_event and (events is None or charge.event in events):
+                energy[charge.component] += (
+                    float(self.by_event[charge.event][chosen].sum()) * charge.energy_pj
+                )
+        return energy

@@ -28,8 +28,8 @@ _TUNING_TIMESTEPS = 4
 def spikesim_vgg9(pools_after: Sequence[int], *, classifier: bool = True) -> Network:
     """SpikeSim's example network: 1-bit image, 4-bit weights, max pools after the conv layers `pools_after`.
 
-    Without `classifier` it ends with its seventh conv layer, as in SpikeSim's list: such a network can be
-    placed, but not run.
+    A pool over the whole map and a classifier follow, which SpikeSim's list does not have. Without
+    `classifier` the network ends with its seventh conv layer: it can be placed, but not run.
     """
     rng = np.random.default_rng(0)
     nodes: list[Node] = []
@@ -45,8 +45,9 @@ def spikesim_vgg9(pools_after: Sequence[int], *, classifier: bool = True) -> Net
             side //= 2
         last, inner = nodes[-1].name, outer
     if classifier:
-        weight = rng.integers(-7, 8, (CLASSES, inner * side * side)).astype(np.int8)
-        nodes += [Flatten("flatten", (last,)), _linear("fc", "flatten", weight, 2.0**-8)]
+        weight = rng.integers(-7, 8, (CLASSES, inner)).astype(np.int8)
+        nodes.append(Pool2d("pool", (last,), "max", side, side))
+        nodes += [Flatten("flatten", ("pool",)), _linear("fc", "flatten", weight, 2.0**-8)]
     return Network("spikesim_vgg9", (3, 32, 32), 1, 1.0, CLASSES, 5, 4, tuple(nodes))
 
 

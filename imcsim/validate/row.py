@@ -31,7 +31,7 @@ class Row:
     @property
     def deviation(self) -> float:
         """Relative, or in the row's unit with `points`."""
-        return self.got - self.expected if self.points else self.got / self.expected - 1
+        return float(self.got - self.expected if self.points else self.got / self.expected - 1)
 
     @property
     def passed(self) -> bool | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import imcsim.hardware
 from imcsim.mapping import place
-from imcsim.validate.chips import component_energy_pj, simulated
+from imcsim.validate.chips import Counts, simulated
 from imcsim.validate.networks import SPIKESIM_CHANNELS, random_images, spikesim_vgg9
 from imcsim.validate.row import Row
 
@@ -42,7 +42,9 @@ def spikesim_rows() -> list[Row]:
     rows = [
         Row("spikesim", "PEs of VGG9", 48, placed.pes_used, "PE", 0.0, SOURCE, "code"),
         Row("spikesim", "tiles of VGG9", 6, placed.tiles, "tile", 0.0, SOURCE, "code"),
-        Row("spikesim", "energy, SpikeSim's layer list, T = 5", 15_906_934, whole, "pJ", 1e-3, SOURCE, "code"),
+        Row(
+            "spikesim", "energy, SpikeSim's layer list, T = 5", 15_906_934, whole, "pJ", 1e-3, SOURCE, "code"
+        ),
         Row(
             "spikesim", "energy, true convolution sizes, T = 5", 25.45e6, sum(true.values()), "pJ", 5e-3,
             f"{SOURCE}: its formula with the other sizes", "derived",
@@ -65,4 +67,4 @@ def _energy_pj(pools: tuple[int, ...]) -> dict[str, float]:
     images = random_images(network.input_shape, network.input_bits, 1, seed=0)
     ran = simulated(network, imcsim.hardware.load("spikesim_65nm"), images, TIMESTEPS)
     layers = [f"conv{k + 1}" for k in range(len(SPIKESIM_CHANNELS))]
-    return component_energy_pj(ran, TIMESTEPS, layers)
+    return Counts(ran, TIMESTEPS).energy_pj(layers=layers)

@@ -1,0 +1,108 @@
+"""What the estimates in `dtsnn_32nm` do to the comparison with the paper: one at a time, and three fitted."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import imcsim.hardware
+from imcsim.validate.chips import Counts, changed, on_other_chip
+from imcsim.validate.dtsnn import PAPER_SHARES, SHARES_AT, Shares, Vgg16, curves, intercept, shares
+
+
+@dataclass(frozen=True)
+class Change:
+    """An assumption that might be otherwise. `played`: it changes mapping or timing, not prices alone."""
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    played: bool = False
+
+
+CHANGES = (
+    Change("as shipped"),
+    Change("encoder recomputes", {"encoder.mode": "recompute"}, True),
+    Change("no copies of layers", {"mapping.replication": "none"}, True),
+    Change("idle tiles gated", {"clock.gating": "idle_tiles"}, True),
+    Change("tile buffer of 40 KB", {"tile_buffer.capacity_bytes": 40960}, True),
+    Change("PE buffer of 20 KB", {"pe_buffer.capacity_bytes": 20480}),
+    Change("image from DRAM, 3.5 pJ/bit", {"offchip_link.bit_energy_pj": 3.5}),
+    Change("image from DRAM, 20 pJ/bit", {"offchip_link.bit_energy_pj": 20.0}),
+    Change("ADC preset isaac_sar", {"adc.preset": "isaac_sar"}),
+    Change("ADC preset survey_fit", {"adc.preset": "survey_fit"}),
+    Change("ADC preset neurosim_flash", {"adc.preset": "neurosim_flash"}),
+    Change("ADC of 5 bits", {"adc.bits": 5}),
+    Change("H-tree of 1 mm", {"htree.length_mm": 1.0}),
+    Change("links of 2 mm", {"noc.link_length_mm": 2.0}),
+    Change("no leakage of logic", {"technology.logic_leakage_uw_per_um2": 0.0}),
+    Change("clock tree estimated", {"clock.tile_cycle_energy_pj": "estimate"}),
+    Change("V_read 0.3 V", {"cells.v_read_v": 0.3}),
+)
+
+FITTED: Mapping[str, tuple[float, ...]] = {
+    "adc.bits": (4, 5, 6, 7, 8),
+    "htree.length_mm": (0.25, 0.5, 0.75, 1.0),
+    "noc.link_length_mm": (0.5, 1.0, 1.5, 2.0),
+}
+"""Keys with the mark est that the fit may set, and the values it may choose from: half to twice the lengths
+estimated, and any resolution from that of one cell to the one shipped.
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The comparison under one assumption.
+
+    mark: how sure the shipped value is that was changed; empty where none was. shares, energy_pj: at T = 4.
+    latency_ratio: T = 8 over T = 1.
+    """
+
+    name: str
+    mark: str
+    intercept: float
+    latency_ratio: float
+    shares: Shares
+    energy_pj: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Values of `FITTED` with which the shares come closest to the paper's, and the shares."""
+
+    values: Mapping[str, float]
+    shares: Shares
+
+
+def outcomes(run: Vgg16) -> Iterator[Outcome]:
+    """One for each of `CHANGES`, the others left alone."""
+    marks = imcsim.hardware.load("dtsnn_32nm").provenance
+    for change in CHANGES:
+        config = changed(run.simulation.chip.config, change.changes)
+        ran = on_other_chip(run.simulation, config, run.inputs, played=change.played)
+        energy, latency = curves(ran)
+        yield Outcome(
+            name=change.name,
+            mark=", ".join(sorted({marks[key].mark for key in change.changes})),
+            intercept=intercept(energy),
+            latency_ratio=float(latency[-1] / latency[0]),
+            shares=shares(Counts(ran, SHARES_AT).energy_pj()),
+            energy_pj=float(energy[SHARES_AT - 1]),
+        )
+
+
+def fit(run: Vgg16) -> Fit:
+    """The least sum of squared distances to the paper's shares, over all combinations of `FITTED`; prices
+    alone.
+    """
+    counts = Counts(run.simulation, SHARES_AT)
+    best: tuple[float, Fit] | None = None
+    for chosen in itertools.product(*FITTED.values()):
+        values = dict(zip(FITTED, chosen, strict=True))
+        ours = shares(counts.energy_pj(changed(counts.config, values)))
+        distance = sum((a - b) ** 2 for a, b in zip(ours, PAPER_SHARES, strict=True))
+        if best is None or distance < best[0]:
+            best = distance, Fit(values, ours)
+    assert best is not None
+    return best[1]
