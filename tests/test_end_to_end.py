@@ -311,9 +311,9 @@ def test_ctrl_c_leaves_nothing_behind(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     command: str, call: int,
 ) -> None:  # fmt: skip
-    import imcsim.compare
+    import imcsim.experiment
 
-    simulate, calls = imcsim.compare.simulate, []
+    simulate, calls = imcsim.experiment.simulate, []
 
     def interrupted(*positional: Any, **named: Any) -> Any:
         calls.append(1)
@@ -321,7 +321,7 @@ def test_ctrl_c_leaves_nothing_behind(
             raise KeyboardInterrupt
         return simulate(*positional, **named)
 
-    monkeypatch.setattr(imcsim.compare, "simulate", interrupted)
+    monkeypatch.setattr(imcsim.experiment, "simulate", interrupted)
     targets = ["--json", str(tmp_path / "result.json"), "--out", str(tmp_path / "out")]
     assert failed(capsys, arguments(command, stored, *targets), status=130).strip() == "interrupted"
     assert len(calls) == call
@@ -343,7 +343,7 @@ def test_ctrl_c_between_two_images_stops_the_workers(
 def test_ctrl_c_keeps_an_older_result(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import imcsim.compare
+    import imcsim.experiment
 
     target = tmp_path / "result.json"
     assert main(arguments("run", stored, "--json", str(target), "--quiet")) == 0
@@ -352,7 +352,7 @@ def test_ctrl_c_keeps_an_older_result(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(imcsim.compare, "simulate", interrupt)
+    monkeypatch.setattr(imcsim.experiment, "simulate", interrupt)
     failed(capsys, arguments("run", stored, "--json", str(target), "--quiet"), status=130)
     assert target.read_bytes() == before
     assert files_in(tmp_path) == ["result.json"]

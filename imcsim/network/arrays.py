@@ -28,6 +28,10 @@ _SLACK = 1 << 20  # small files may expand more: a bias of zeros packs very well
 _MAX_HEADER = 10_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.npy")
 _REWRITE = "write it again with numpy.savez_compressed"
+_END = struct.Struct("<4s4H2LH")
+"""End of the central directory: signature, disks, entries on this disk, entries, size, offset, comment."""
+
+_ZIP64 = 0xFFFF
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -58,6 +62,7 @@ def read_npz(
             raise ImcsimError(problem, file=path, fix="name an .npz file")
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
+            _check_count(path, archive)
             _check_members(path, members, max_bytes, max_members)
             return {m.filename.removesuffix(".npy"): _read_member(path, archive, m) for m in members}
     except _BROKEN as error:
@@ -87,6 +92,15 @@ def write_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         raise ImcsimError(
             f"cannot write the file: {error.strerror}", file=path, fix="choose a folder with room to write in"
         ) from None
+
+
+def _check_count(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse a directory that lists fewer members than its end says; zipfile does not look at that."""
+    with path.open("rb") as file:
+        file.seek(-(_END.size + len(archive.comment)), os.SEEK_END)
+        signature, _, _, _, count, _, _, _ = _END.unpack(file.read(_END.size))
+    if signature != b"PK\x05\x06" or (count != _ZIP64 and count != len(archive.infolist())):
+        raise zipfile.BadZipFile("its directory is damaged")
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_members: int) -> None:
