@@ -513,8 +513,12 @@ def hardware_show(name: str) -> None:
     import imcsim.hardware
     from imcsim.report.tables import table
 
-    rows = imcsim.hardware.describe(imcsim.hardware.load(name))
+    loaded = imcsim.hardware.load(name)
+    rows = imcsim.hardware.describe(loaded, short=True)
     _print(table(f"Hardware {name}", ["key", "value", "unit", "mark", "source"], _texts(rows), left=5))
+    cited = imcsim.hardware.sources(loaded)
+    if cited:
+        _print(table("Sources", ["name", "citation"], list(cited.items()), left=2))
 
 
 @hardware.command("check")

@@ -330,13 +330,14 @@ def test_lists(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ROWS = [
-    ("adc.bits", 4, "bit", "paper", "Li et al., DAC 2023"),
+    ("adc.bits", 4, "bit", "paper", "dtsnn"),
     ("adc.conversion_energy_pj", 0.1, "pJ", "unsourced", None),
 ]
 
 
 def test_hardware_show_and_check(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imcsim.hardware, "describe", lambda hardware: ROWS, raising=False)
+    monkeypatch.setattr(imcsim.hardware, "describe", lambda hardware, short=False: ROWS)
+    monkeypatch.setattr(imcsim.hardware, "sources", lambda hardware: {"dtsnn": "Li et al., DAC 2023"})
     shown = CliRunner().invoke(cli, ["hardware", "show", "dtsnn_32nm"]).output
     assert "adc.conversion_energy_pj" in shown
     assert "Li et al., DAC 2023" in shown

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from imcsim.hardware.config import Hardware as Hardware
 
-__all__ = ["describe", "load", "names"]
+__all__ = ["describe", "load", "names", "sources"]
 
 
 def names() -> list[str]:
@@ -65,8 +65,16 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
     return Hardware(config, provenance, unsourced, config_hash(config, config.reference.values()), path)
 
 
-def describe(hardware: Hardware) -> list[tuple[str, str, str, str, str]]:
+def sources(hardware: Hardware) -> dict[str, str]:
+    """The citations that a config's values name, by their short names."""
+    cited = (about for about in hardware.provenance.values() if about.citation and about.source != "estimate")
+    return {about.source: about.citation for about in cited}
+
+
+def describe(hardware: Hardware, *, short: bool = False) -> list[tuple[str, str, str, str, str]]:
     """Rows of key, value, unit, mark and source for every value of a config.
+
+    With `short` a source is the short name under which `sources` has its citation.
 
     A figure that the file leaves to an estimator is shown as computed, with the rule as its source. Figures
     of reference tables follow under ``component.event``, ``component.area`` and ``component.leakage``.
@@ -81,8 +89,9 @@ def describe(hardware: Hardware) -> list[tuple[str, str, str, str, str]]:
             assert isinstance(value, dict)
             value = value[part]
         shown = f"{estimates[key].value:.6g}" if key in estimates else str(value)
+        name = about.source if short and about.source != "estimate" else about.citation or about.source
         note = f" - {about.note}" if about.note else ""
-        rows.append((key, shown, about.unit, about.mark, f"{about.citation or about.source}{note}"))
+        rows.append((key, shown, about.unit, about.mark, f"{name}{note}"))
     for figure in config.reference.origins:
         place = f"{figure.file}:{figure.line}" if figure.line else figure.file
         rows.append((figure.key, f"{figure.value:.6g}", figure.unit, "given", f"reference table {place}"))

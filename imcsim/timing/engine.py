@@ -346,11 +346,7 @@ class Engine:
         load_cycles = -(-bits // self.config.offchip_link.bits_per_cycle)
         first, number, rank = channel is self.image_channels[0][1], 0, self.rank()
         while True:
-            wait = self.jobs.more(number)
-            if wait is not None:
-                yield wait
-                continue
-            job = self.jobs.get(number)
+            job = yield from self.jobs.take(number)
             if job is None:
                 return
             number += 1
@@ -381,11 +377,7 @@ class Engine:
         events = list(accumulator.events(classes).items()) + list(checker.events(classes, self.mean).items())
         number = 0
         while True:
-            wait = self.jobs.more(number)
-            if wait is not None:
-                yield wait
-                continue
-            job = self.jobs.get(number)
+            job = yield from self.jobs.take(number)
             if job is None:
                 return
             number += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import simpy
@@ -62,14 +63,12 @@ class JobQueue:
         for event in waiting:
             event.succeed()
 
-    def more(self, number: int) -> simpy.Event | None:
-        """An event to wait for when job `number` has not been issued and may still come, else None."""
-        if number < len(self.jobs) or self.closed:
-            return None
-        event = self.env.event()
-        self._waiting.append(event)
-        return event
-
-    def get(self, number: int) -> Job | None:
-        """Job `number`, or None when there will be none."""
-        return self.jobs[number] if number < len(self.jobs) else None
+    def take(self, number: int) -> Generator[simpy.Event, None, Job | None]:
+        """Wait for job `number`; None when there will be none."""
+        while number >= len(self.jobs):
+            if self.closed:
+                return None
+            event = self.env.event()
+            self._waiting.append(event)
+            yield event
+        return self.jobs[number]

@@ -259,11 +259,7 @@ class PartProcess:
     def _run(self) -> Wait:
         number = 0
         while True:
-            wait = self.engine.jobs.more(number)
-            if wait is not None:
-                yield wait
-                continue
-            job = self.engine.jobs.get(number)
+            job = yield from self.engine.jobs.take(number)
             if job is None:
                 return
             yield from self._job(job)
