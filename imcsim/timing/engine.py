@@ -36,6 +36,13 @@ def layer_names(placement: Placement) -> tuple[str, ...]:
     return (INPUT_LAYER, *(layer.stage.name for layer in placement.layers), OUTPUT_LAYER, STATIC_LAYER)
 
 
+def _rows_at_once(edge: Edge, stage: Stage) -> int:
+    """Rows of a stream that a part must hold to go on: a window for a convolution, all for a linear layer."""
+    if edge.role == "side":
+        return 1
+    return min(edge.height, stage.kernel[0] if stage.kind == "conv" else edge.height)
+
+
 def play(
     placement: Placement,
     config: HardwareConfig,
@@ -247,15 +254,20 @@ class Engine:
     def _connect_edge(self, edge: Edge, target: PartProcess, streams: int) -> None:
         """Channels for one stream into one part, from every part that sends a share of its rows."""
         room = self._room(edge.row_bits, streams)
-        needed = 1
-        if edge.role == "input":
-            needed = min(edge.height, target.stage.kernel[0] if target.stage.kind == "conv" else edge.height)
+        needed = _rows_at_once(edge, target.stage)
         if room < needed:
+            # All layers must fit, so that one correction is enough.
+            smallest = max(
+                -(-_rows_at_once(e, part.stage) * e.row_bits * self._streams(part.part.tile) // 8)
+                for part in self.parts
+                for e in self.placement.graph.inputs(part.stage)
+                if e.role == "input" or part.is_head
+            )
             raise ImcsimError(
                 f"layer {target.stage.name} needs {needed} input rows of {edge.row_bits} bits at a time; "
                 f"its share of the tile buffer holds {room}",
                 key="tile_buffer.capacity_bytes",
-                fix=f"set it to at least {-(-needed * edge.row_bits * streams // 8)}",
+                fix=f"set it to at least {smallest}",
             )
         channels = []
         if edge.source == IMAGE:
