@@ -441,8 +441,8 @@ def test_rows_that_a_pool_leaves_over_lock_nothing(
 
 def test_a_buffer_below_one_window_is_refused() -> None:
     network = random_network(np.random.default_rng(0), depth=2, channels=32, size=16, in_channels=1)
-    # conv2 reads 8 pooled rows of 8 x 32 bits, three at a time: 96 bytes. The advice is what the neediest layer
-    # takes: the classifier holds all 8 rows of 8 x 35 bits, 280 bytes.
+    # conv2 reads 8 pooled rows of 8 x 32 bits, three at a time: 96 bytes. The advice is what the neediest
+    # layer takes: the classifier holds all 8 rows of 8 x 35 bits, 280 bytes.
     with pytest.raises(ImcsimError, match="conv2 needs 3 input rows of 256 bits") as caught:
         timeline(network, chip(tile_buffer__capacity_bytes=95))
     assert caught.value.key == "tile_buffer.capacity_bytes"

@@ -1,0 +1,13 @@
+"""Property tests draw the same examples in every run, so that a failure is one's own; explore with
+``HYPOTHESIS_PROFILE=explore python -m pytest``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("fixed", derandomize=True)
+settings.register_profile("explore", derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
