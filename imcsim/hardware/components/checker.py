@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from imcsim.hardware.component import ChipSize, Component, Count, Figure, Positive
+from imcsim.hardware.component import ChipSize, Component, Count, Figure
 from imcsim.hardware.estimators import logic
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
@@ -30,7 +30,7 @@ class Checker(Component):
     fraction_bits: Annotated[int, Field(ge=4, le=16)]
     table_bits: Annotated[int, Field(ge=4, le=24)]
     exp_entries: Annotated[int, Field(ge=16, le=65536)]
-    exp_range: Positive
+    exp_range: Annotated[float, Field(ge=1, le=64)]
     log_entries: Annotated[int, Field(ge=16, le=65536)]
     class_cycles: Count
     """Cycles for one class in one pass."""
