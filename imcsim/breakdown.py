@@ -41,17 +41,12 @@ class Breakdown:
 
     def measured(self, stay: Stay, ran: Run) -> dict[str, Any]:
         """The figures of a run, as the result document names them."""
-        right = int(right_after(self.of.images, self.of.inputs)[np.arange(len(stay)), stay - 1].sum())
         latency = ran.latency_ns[np.arange(len(stay)), stay - 1]
         # a percentile is the latency of an image, not a mixture of two
         p50, p95, p99 = np.percentile(latency, [50, 95, 99], method="inverted_cdf")
-        low, high = doc.wilson_interval(right, len(stay))
         return {
-            "accuracy": right / len(stay),
-            "accuracy_low": low,
-            "accuracy_high": high,
-            "mean_timesteps": float(stay.mean()),
-            "exit_fraction": tuple(float(np.mean(stay == t)) for t in range(1, self.of.timesteps + 1)),
+            **self.of.accuracy(stay),
+            **self.of.leaving(stay),
             "latency_p50_ns": float(p50),
             "latency_p95_ns": float(p95),
             "latency_p99_ns": float(p99),
@@ -61,18 +56,13 @@ class Breakdown:
 
     def static(self, timesteps: int) -> doc.StaticPoint:
         """All images for `timesteps` timesteps; the checker works as in the dynamic run."""
-        images = len(self.of.inputs.labels)
-        stay = np.full(images, timesteps, np.int64)
+        stay = np.full(len(self.of.inputs.labels), timesteps, np.int64)
         ran = self.of.images.static
         sums = self._sums(stay, ran)
-        right = int(right_after(self.of.images, self.of.inputs)[:, timesteps - 1].sum())
-        low, high = doc.wilson_interval(right, images)
         energy, latency = self._checker_adds(ran, timesteps)
         return doc.StaticPoint(
             timesteps=timesteps,
-            accuracy=right / images,
-            accuracy_low=low,
-            accuracy_high=high,
+            **self.of.accuracy(stay),
             edp_pj_ns=sums["edp_mean_of_products"],
             energy_without_checker_pj=sums["energy_pj"] - energy,
             latency_without_checker_ns=sums["latency_ns"] - latency,

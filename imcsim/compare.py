@@ -6,14 +6,12 @@ from typing import Literal
 
 from imcsim import result as doc
 from imcsim.breakdown import Breakdown, reduction
-from imcsim.errors import ImcsimError
-from imcsim.experiment import Experiment
+from imcsim.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.options import CompareOptions
 from imcsim.simulate import Progress
-from imcsim.timing import parse
 
 
 def compare(
@@ -31,7 +29,7 @@ def compare(
     ImcsimError when something does not fit, or when a threshold is to be chosen and `validation` is None.
     """
     options = options or CompareOptions()
-    _refuse_pipeline(options, fix="use speculate: its static runs are pipelined")
+    refuse_dynamic_pipeline(options, fix="use speculate: its static runs are pipelined")
     bench = Experiment.make(network, hardware, inputs, validation, options, progress)
     costs = Breakdown(bench)
     choice = bench.choose()
@@ -42,14 +40,7 @@ def compare(
     return doc.CompareResult(
         meta=bench.meta(),
         static=points,
-        dynamic=doc.Dynamic(
-            rule=bench.options.rule,
-            accumulation=bench.options.accumulation,
-            threshold=choice.threshold,
-            threshold_source="given" if choice.validation is None else "validation",
-            validation=choice.validation,
-            **dynamic,
-        ),
+        dynamic=doc.Dynamic(**bench.exit_rule(choice), **dynamic),
         reduction=reduction(points[-1], dynamic),
         components=costs.components(stay, ran, with_static=True),
         layers=costs.layers(stay, ran),
@@ -82,7 +73,7 @@ def run(
     """Run one policy alone. See `compare` for the arguments and errors."""
     options = options or CompareOptions()
     if policy == "dynamic":
-        _refuse_pipeline(options, fix="use speculate, or a static policy")
+        refuse_dynamic_pipeline(options)
     bench = Experiment.make(
         network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic"
     )
@@ -92,7 +83,7 @@ def run(
 def run_of(bench: Experiment, *, policy: Literal["static", "dynamic"] = "dynamic") -> doc.RunResult:
     """What the images of an experiment cost under one policy. Raises ImcsimError for a dynamic pipeline."""
     if policy == "dynamic":
-        _refuse_pipeline(bench.options, fix="use speculate, or a static policy")
+        refuse_dynamic_pipeline(bench.options)
     costs = Breakdown(bench)
     stay, about = bench.decide(policy)
     ran = bench.images.static if policy == "static" else bench.images.leaving
@@ -107,8 +98,3 @@ def run_of(bench: Experiment, *, policy: Literal["static", "dynamic"] = "dynamic
         ),
         warnings=bench.warnings(),
     )
-
-
-def _refuse_pipeline(options: CompareOptions, fix: str) -> None:
-    if parse(options.issue).kind == "pipeline":
-        raise ImcsimError("nothing leaves early from a pipeline", key="issue", fix=fix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,15 +176,29 @@ class Experiment:
 
     def policy(self, choice: Choice) -> doc.Policy:
         """The dynamic policy with this choice, as a result names it."""
-        return doc.Policy(
-            kind="dynamic",
-            timesteps=self.timesteps,
-            rule=self.options.rule,
-            accumulation=self.options.accumulation,
-            threshold=choice.threshold,
-            threshold_source="given" if choice.validation is None else "validation",
-            validation=choice.validation,
-        )
+        return doc.Policy(kind="dynamic", timesteps=self.timesteps, **self.exit_rule(choice))
+
+    def exit_rule(self, choice: Choice) -> dict[str, Any]:
+        """The rule and its threshold, as results name them."""
+        return {
+            "rule": self.options.rule,
+            "accumulation": self.options.accumulation,
+            "threshold": choice.threshold,
+            "threshold_source": "given" if choice.validation is None else "validation",
+            "validation": choice.validation,
+        }
+
+    def accuracy(self, stay: Stay) -> dict[str, Any]:
+        """Accuracy of the reported images and its 95 % interval, as results name them."""
+        images = len(stay)
+        correct = int(right_after(self.images, self.inputs)[np.arange(images), stay - 1].sum())
+        low, high = doc.wilson_interval(correct, images)
+        return {"accuracy": correct / images, "accuracy_low": low, "accuracy_high": high}
+
+    def leaving(self, stay: Stay) -> dict[str, Any]:
+        """How long the images stay, as results name it."""
+        shares = tuple(float(np.mean(stay == t)) for t in range(1, self.timesteps + 1))
+        return {"mean_timesteps": float(stay.mean()), "exit_fraction": shares}
 
     # --- about the run
 
@@ -244,6 +258,12 @@ class Experiment:
 def _stated(accuracy: object, key: str) -> tuple[float, ...] | None:
     values = accuracy.get(key) if isinstance(accuracy, dict) else None
     return tuple(float(v) for v in values) if isinstance(values, list | tuple) else None
+
+
+def refuse_dynamic_pipeline(options: CompareOptions, fix: str = "use speculate, or a static policy") -> None:
+    """Raise ImcsimError for the issue policy under which nothing leaves early."""
+    if parse(options.issue).kind == "pipeline":
+        raise ImcsimError("nothing leaves early from a pipeline", key="issue", fix=fix)
 
 
 def right_after(simulation: Simulation, inputs: Inputs) -> NDArray[np.bool_]:

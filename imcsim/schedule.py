@@ -25,7 +25,7 @@ Counts = NDArray[np.int64]
 class Schedule:
     """`departure` and `check`: cycles from an image's arrival until it leaves, and those of them in which
     only the checker worked, int64 ``[groups, T]`` by exit. fixed, begun: see `Ledger`. busy_cycles: int64
-    ``[tiles]`` of the longest run, `link_cycles` likewise.
+    ``[tiles]`` of the longest run.
     """
 
     layers: tuple[str, ...]
@@ -34,7 +34,6 @@ class Schedule:
     fixed: dict[Event, Counts]
     begun: tuple[Counts, Counts]
     busy_cycles: Counts
-    link_cycles: int
 
     @property
     def timesteps(self) -> int:
@@ -125,7 +124,6 @@ def _stack(groups: list[list[_Exit]], longest: list[Timeline]) -> Schedule:
         fixed={EVENTS[k]: np.ascontiguousarray(counts[:, :, :, k]) for k in used},
         begun=(reads, np.broadcast_to(reads[:, -1:], reads.shape)),
         busy_cycles=sum((line.busy_cycles for line in longest), np.zeros_like(longest[0].busy_cycles)),
-        link_cycles=sum(line.link_cycles for line in longest),
     )
 
 
@@ -146,5 +144,4 @@ def join(schedules: Sequence[Schedule]) -> Schedule:
             np.concatenate([s.begun[1] for s in schedules]),
         ),
         busy_cycles=sum((s.busy_cycles for s in schedules), np.zeros_like(schedules[0].busy_cycles)),
-        link_cycles=sum(s.link_cycles for s in schedules),
     )

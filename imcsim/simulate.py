@@ -6,7 +6,7 @@ timesteps does not depend on when it leaves, and the schedule knows the cost of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -234,14 +234,30 @@ def _with_work(
     chip: Chip, inputs: Inputs, workers: int | None, progress: Progress | None, stage: str
 ) -> tuple[Activity, Schedule, Schedule]:
     """Values and schedules of images whose time depends on their values, some images at a time."""
-    nodes = recorded_nodes(chip.program, chip.placement)
     activities, leaving, static = [], [], []
-    total = len(inputs.images)
-    for start in range(0, total, WORK_IMAGES):
-        images = inputs.images[start : start + WORK_IMAGES]
+    done, total = 0, len(inputs.images)
+    for activity, work in work_of(chip, inputs, workers):
+        activities.append(activity)
+        pair = _schedules(chip.placement, chip.config, chip.timing, work)
+        leaving.append(pair[0])
+        static.append(pair[1])
+        done += len(work)
+        if progress is not None:
+            progress(stage, done, total)
+    left = join(leaving)
+    same = all(a is b for a, b in zip(leaving, static, strict=True))
+    return concatenate(activities), left, left if same else join(static)
+
+
+def work_of(
+    chip: Chip, inputs: Inputs, workers: int | None = None
+) -> Iterator[tuple[Activity, list[ImageWork]]]:
+    """Values and work of all images, some images at a time; recorded values are not kept."""
+    nodes = recorded_nodes(chip.program, chip.placement)
+    for start in range(0, len(inputs.images), WORK_IMAGES):
         activity = run_program(
             chip.program,
-            images,
+            inputs.images[start : start + WORK_IMAGES],
             chip.timing.timesteps,
             chip.converters,
             workers=workers,
@@ -249,15 +265,7 @@ def _with_work(
             toggles=_counted(chip),
         )
         work = image_work(chip.program, chip.placement, activity.recorded)
-        activities.append(replace(activity, recorded={}))
-        pair = _schedules(chip.placement, chip.config, chip.timing, work)
-        leaving.append(pair[0])
-        static.append(pair[1])
-        if progress is not None:
-            progress(stage, min(start + WORK_IMAGES, total), total)
-    left = join(leaving)
-    same = all(a is b for a, b in zip(leaving, static, strict=True))
-    return concatenate(activities), left, left if same else join(static)
+        yield replace(activity, recorded={}), work
 
 
 def _run(chip: Chip, played: Schedule, activity: Activity) -> Run:

@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 
 from imcsim import result as doc
 from imcsim.errors import ImcsimError
-from imcsim.experiment import Experiment, right_after
-from imcsim.functional.run import run as run_program
+from imcsim.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.options import CompareOptions
-from imcsim.simulate import Chip, Progress, depends_on_values
-from imcsim.timing import EVENT_INDEX, Arrivals, ImageWork, Timeline, parse, play
-from imcsim.work import image_work, recorded_nodes
+from imcsim.simulate import Chip, Progress, depends_on_values, work_of
+from imcsim.timing import EVENT_INDEX, Arrivals, ImageWork, Timeline, play
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,10 @@ def stream_of(
     arriving = arriving or StreamOptions()
     _check(policy, bench.options, arriving)
     stay, about = bench.decide(policy)
-    chip, options, inputs = bench.chip, bench.options, bench.inputs
+    chip, options = bench.chip, bench.options
+    work: list[ImageWork] | None = None
+    if depends_on_values(chip.config):
+        work = [one for _, some in work_of(chip, bench.inputs, options.workers) for one in some]
     line = play(
         chip.placement,
         chip.config,
@@ -80,7 +81,7 @@ def stream_of(
         bench.timesteps,
         issue=chip.timing.issue,
         arrivals=Arrivals(_arrival_cycles(arriving, len(stay), options.seed, chip)),
-        work=_work(chip, inputs, options.workers) if depends_on_values(chip.config) else None,
+        work=work,
         mean=options.accumulation == "mean",
         fidelity=options.fidelity,
         progress=None if progress is None else partial(progress, "stream"),
@@ -90,10 +91,8 @@ def stream_of(
 
 def _check(policy: str, options: CompareOptions, arriving: StreamOptions) -> None:
     """Refuse what does not go together, before the long work."""
-    if policy == "dynamic" and parse(options.issue).kind == "pipeline":
-        raise ImcsimError(
-            "nothing leaves early from a pipeline", key="issue", fix="use speculate, or a static policy"
-        )
+    if policy == "dynamic":
+        refuse_dynamic_pipeline(options)
     rate = arriving.images_per_s
     if arriving.arrivals == "closed":
         if rate is not None:
@@ -114,19 +113,6 @@ def _arrival_cycles(arriving: StreamOptions, images: int, seed: int, chip: Chip)
         return [round(k * gap_cycles) for k in range(images)]
     gaps = np.random.default_rng(seed).exponential(gap_cycles, images)
     return [int(c) for c in np.floor(np.cumsum(gaps) - gaps[0])]
-
-
-def _work(chip: Chip, inputs: Inputs, workers: int | None) -> list[ImageWork]:
-    """Every image's work, some images at a time."""
-    nodes = recorded_nodes(chip.program, chip.placement)
-    found: list[ImageWork] = []
-    for start in range(0, len(inputs.images), 32):
-        images = inputs.images[start : start + 32]
-        activity = run_program(
-            chip.program, images, chip.timing.timesteps, chip.converters, workers=workers, record=nodes
-        )
-        found += image_work(chip.program, chip.placement, activity.recorded)
-    return found
 
 
 def job_counts(varied: Mapping[Event, NDArray[np.int64]], line: Timeline) -> NDArray[np.int64]:
@@ -167,8 +153,6 @@ def _document(
         return sum(int(totals[EVENT_INDEX[c.event]]) * c.energy_pj for c in prices)
 
     leakage = sum(line.cycles * c.energy_pj for c in prices if c.event == Event.POWERED_CYCLES)
-    correct = int(right_after(bench.images, bench.inputs)[np.arange(images), stay - 1].sum())
-    low, high = doc.wilson_interval(correct, images)
     percentiles = tuple(float(p) for p in np.percentile(latency, np.arange(101), method="inverted_cdf"))
     energy = priced(per_event) / images
     names: dict[int, list[str]] = {}
@@ -181,11 +165,8 @@ def _document(
         meta=bench.meta(),
         policy=policy,
         arrivals=doc.Arrivals(kind=arriving.arrivals, images_per_s=arriving.images_per_s),
-        accuracy=correct / images,
-        accuracy_low=low,
-        accuracy_high=high,
-        mean_timesteps=float(stay.mean()),
-        exit_fraction=tuple(float(np.mean(stay == t)) for t in range(1, bench.timesteps + 1)),
+        **bench.accuracy(stay),
+        **bench.leaving(stay),
         makespan_ns=makespan,
         throughput_images_per_s=images / (makespan * 1e-9),
         latency_ns=float(latency.mean()),
