@@ -18,7 +18,7 @@ from imcsim import result as doc
 from imcsim.errors import ImcsimError
 from imcsim.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.hardware.config import Hardware
-from imcsim.hardware.events import Event
+from imcsim.hardware.events import STANDING_EVENTS, Event
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
@@ -152,7 +152,10 @@ def _document(
     def priced(totals: NDArray[np.int64]) -> float:
         return sum(int(totals[EVENT_INDEX[c.event]]) * c.energy_pj for c in prices)
 
-    leakage = sum(line.cycles * c.energy_pj for c in prices if c.event == Event.POWERED_CYCLES)
+    # The power of gated tiles in cancelled work is part of what that work cost.
+    standing = np.zeros_like(per_event)
+    for event in STANDING_EVENTS:
+        standing[EVENT_INDEX[event]] = per_event[EVENT_INDEX[event]] - lost[EVENT_INDEX[event]]
     percentiles = tuple(float(p) for p in np.percentile(latency, np.arange(101), method="inverted_cdf"))
     energy = priced(per_event) / images
     names: dict[int, list[str]] = {}
@@ -176,7 +179,7 @@ def _document(
         latency_percentiles_ns=percentiles,
         energy_pj=energy,
         cancelled_energy_pj=priced(lost) / images,
-        leakage_energy_pj=leakage / images,
+        leakage_energy_pj=priced(standing) / images,
         edp_of_latency=energy * float(latency.mean()),
         edp_of_interval=energy * makespan / images,
         tiles=tuple(

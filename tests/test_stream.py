@@ -195,6 +195,19 @@ def test_speculation_adds_what_it_cancels() -> None:
 
 
 @pytest.mark.parametrize("issue", ["wait", "speculate", "interleave:2"])
+def test_gating_changes_leakage_and_not_work(issue: str) -> None:
+    """Tiles that are gated leak less, and what they still leak counts as leakage, not as work."""
+    network = deep()
+    full, gated = (
+        streamed(network, hardware(LEAKY | {"clock.gating": gating}), issue=issue)
+        for gating in ("none", "idle_tiles")
+    )
+    assert 0 < gated.leakage_energy_pj < full.leakage_energy_pj
+    work = [r.energy_pj - r.leakage_energy_pj - r.cancelled_energy_pj for r in (full, gated)]
+    assert work[1] == pytest.approx(work[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("issue", ["wait", "speculate", "interleave:2"])
 def test_figures_follow_from_the_timeline(issue: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, chip = deep(), hardware()
     lines = []
