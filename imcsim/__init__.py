@@ -1,6 +1,31 @@
 """imcsim: cycle-level simulation of in-memory-computing hardware for spiking neural networks.
 
-The package imports nothing heavy by itself; see the modules named in README for the Python interface.
+``imcsim.compare``, ``run``, ``stream`` and ``sweep`` do what the commands of that name do (see imcsim.api);
+they are loaded when they are first asked for, so that the package imports nothing heavy by itself.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imcsim.api import compare as compare
+    from imcsim.api import run as run
+    from imcsim.api import stream as stream
+    from imcsim.api import sweep as sweep
+
 __version__ = "0.1.0"
+
+_FUNCTIONS = ("compare", "run", "stream", "sweep")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        from importlib import import_module
+
+        return getattr(import_module("imcsim.api"), name)
+    raise AttributeError(f"module 'imcsim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_FUNCTIONS])

@@ -13,6 +13,9 @@ RowOrder = Literal["im2col", "kernel_position"]
 FullScale = Literal["ideal", "calibrated"]
 """What the ADC's range covers; see functional.numerics."""
 
+InputEncoding = Literal["direct", "rate"]
+"""How images enter: the same pixels at every timestep, or as random spikes; see inputs."""
+
 Rule = Literal["entropy", "max_softmax", "margin"]
 Accumulation = Literal["mean", "sum"]
 """How the checker combines timesteps; see functional.checker."""

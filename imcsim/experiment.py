@@ -37,6 +37,7 @@ from imcsim.simulate import (
     with_timing,
 )
 from imcsim.timing import parse
+from imcsim.values import COMPUTED, Values
 
 
 @dataclass(frozen=True)
@@ -71,25 +72,31 @@ class Experiment:
         progress: Progress | None,
         *,
         dynamic: bool = True,
+        values: Values = COMPUTED,
     ) -> Experiment:
         timesteps = options.timesteps or network.timesteps
         choosing = dynamic and options.threshold is None and validation is not None
-        inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
+        inputs = fitting(inputs, network, timesteps)
         if validation is not None:
-            validation.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
-        chip = make_chip(
-            network,
-            hardware,
-            inputs if validation is None else validation,
-            Timing(timesteps, parse(options.issue), options.fidelity, options.accumulation == "mean"),
-            workers=options.workers,
-        )
+            validation = fitting(validation, network, timesteps)
+        mean = options.accumulation == "mean"
+        timing = Timing(timesteps, parse(options.issue), options.fidelity, mean, inputs.timed)
+        calibration = inputs if validation is None else validation
+        chip = make_chip(network, hardware, calibration, timing, workers=options.workers, values=values)
         held_out = None
         if choosing and validation is not None:
+            same = validation.timed == inputs.timed
             held_out = simulate(
-                chip, validation, workers=options.workers, progress=progress, stage="validation images"
+                chip if same else with_timing(chip, replace(timing, timed=validation.timed)),
+                validation,
+                workers=options.workers,
+                progress=progress,
+                stage="validation images",
+                values=values,
             )
-        images = simulate(chip, inputs, workers=options.workers, progress=progress, stage="images")
+        images = simulate(
+            chip, inputs, workers=options.workers, progress=progress, stage="images", values=values
+        )
         return cls(hardware, inputs, validation, options, chip, images, held_out)
 
     def with_issue(self, issue: str, progress: Progress | None = None) -> Experiment:
@@ -216,6 +223,7 @@ class Experiment:
             hardware=doc.HardwareMeta(
                 name=self.hardware.name,
                 sha256=self.hardware.sha256,
+                overrides=dict(self.hardware.overrides) or None,
                 encoder=config.encoder.mode,
                 clock_ns=config.technology.clock_ns,
                 tiles=size.tiles,
@@ -238,6 +246,12 @@ class Experiment:
         found = []
         if self.inputs.split == "validation":
             found.append("the images are marked as validation images; report figures on test images")
+        if self.chip.config.encoder.mode != self.chip.stated.encoder.mode:
+            found.append(
+                "the inputs change at every timestep, so the encoder recomputes: it cannot keep its currents"
+            )
+        if self.inputs.coding == "rate":
+            found.append(f"images were turned into random spikes (rate encoding, {_seed(self.inputs)})")
         if self.validation is None and self.chip.config.adc.full_scale == "calibrated":
             found.append(
                 "without validation images the ADC scales were calibrated on the first reported images"
@@ -253,6 +267,19 @@ class Experiment:
             count = len(self.hardware.unsourced)
             found.append(f"{count} hardware value{'s have' if count > 1 else ' has'} no source")
         return tuple(found)
+
+
+def fitting(inputs: Inputs, network: Network, timesteps: int, *, labelled: bool = True) -> Inputs:
+    """What a run of so many timesteps shows of `inputs`. Raises ImcsimError unless they fit the network."""
+    if labelled and len(inputs.labels) != len(inputs.images):
+        raise ImcsimError("there are no labels for these images", key=inputs.name, fix="give labels")
+    shown = inputs.first(timesteps)
+    shown.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
+    return shown
+
+
+def _seed(inputs: Inputs) -> str:
+    return f"seed {inputs.about['seed']}" if "seed" in inputs.about else "of unknown seed"
 
 
 def _stated(accuracy: object, key: str) -> tuple[float, ...] | None:

@@ -1,10 +1,18 @@
-"""What a comparison or a run may be told, apart from the network, the hardware and the inputs."""
+"""What a comparison or a run may be told."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from imcsim.choices import Accumulation, Fidelity, Rule
+from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule
+
+DEFAULT_HARDWARE = "dtsnn_32nm"
+DEFAULT_MODEL = "vgg7_cifar10"
+DEFAULT_INPUTS = "cifar10_test"
+DEFAULT_VALIDATION = "cifar10_validation"
+MAX_TIMESTEPS = 16
 
 
 @dataclass(frozen=True)
@@ -25,3 +33,24 @@ class CompareOptions:
     workers: int | None = None
     issue: str = "wait"
     fidelity: Fidelity = "burst"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All of a comparison, by names and files: what is played on what, and how.
+
+    `overrides` are laid over the hardware file (dotted key to value). Without `validation`, the built-in
+    inputs bring their own. `images` is how many of the inputs are run (None: all); `encoding`, `labels` and
+    `bin_us` are those of `inputs.load`.
+    """
+
+    hardware: str | Path = DEFAULT_HARDWARE
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    model: str | Path = DEFAULT_MODEL
+    inputs: str | Path = DEFAULT_INPUTS
+    validation: str | Path | None = None
+    images: int | None = None
+    encoding: InputEncoding | None = None
+    labels: str | Path | None = None
+    bin_us: int | None = None
+    options: CompareOptions = CompareOptions()

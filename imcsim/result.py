@@ -16,10 +16,19 @@ import math
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    model_serializer,
+    model_validator,
+)
 
 from imcsim.choices import Accumulation, Rule
 from imcsim.errors import ImcsimError
+from imcsim.frames import Framed
 
 SCHEMA_VERSION = 1
 RELATIVE_TOLERANCE = 1e-9
@@ -52,12 +61,21 @@ class HardwareMeta(_Model):
     name: str
     sha256: Sha256
     """Hash of the configuration's values."""
+    overrides: dict[str, Any] | None = None
+    """Values that were laid over the configuration's file, by dotted key; left out where there are none."""
     encoder: Literal["recompute", "keep"]
     """Whether the first layer runs in every timestep or once with its currents stored."""
     clock_ns: Annotated[float, Field(gt=0)]
     tiles: Count
     crossbars: Count
     area_um2: Amount
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = whole(self)
+        if self.overrides is None:
+            written.pop("overrides", None)
+        return written
 
 
 class NetworkMeta(_Model):
@@ -326,7 +344,7 @@ def _check_components(components: Iterable[Component], energy_pj: float) -> None
         _require(_same(component.share, share), f"{component.name}: share is not its energy over the total")
 
 
-class CompareResult(_Model):
+class CompareResult(_Model, Framed):
     """Static against dynamic timesteps: one network, one chip, one set of inputs."""
 
     schema_version: Literal[1] = 1
@@ -420,7 +438,7 @@ class Outcome(_Measured):
         return self
 
 
-class RunResult(_Model):
+class RunResult(_Model, Framed):
     """One policy: one network, one chip, one set of inputs."""
 
     schema_version: Literal[1] = 1
@@ -464,7 +482,7 @@ class TileUse(_Model):
     """
 
 
-class StreamResult(_Accuracy):
+class StreamResult(_Accuracy, Framed):
     """A stream of images on one chip. Energies are means per image, with leakage over the whole time."""
 
     schema_version: Literal[1] = 1

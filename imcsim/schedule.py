@@ -59,10 +59,12 @@ def schedule(
     work: Sequence[ImageWork] | None = None,
     mean: bool = True,
     fidelity: Fidelity = "burst",
+    timed: bool = False,
 ) -> Schedule:
     """Play one image for each exit from 1 to `timesteps`; with `work`, each of its images.
 
-    Without `leaving`, entry t is a run of t timesteps, of which the chip knows beforehand (static).
+    `timed`: the images have a frame for each timestep. Without `leaving`, entry t is a run of t timesteps, of
+    which the chip knows beforehand (static).
     """
     ahead = issue.kind in ("pipeline", "speculate")
     groups = []
@@ -72,8 +74,9 @@ def schedule(
 
         def alone(exit_after: int, until: int, images: list[ImageWork] | None = images) -> Timeline:
             return play(
-                placement, config, [exit_after], until, issue=issue, work=images, mean=mean, fidelity=fidelity
-            )
+                placement, config, [exit_after], until, issue=issue, work=images, mean=mean,
+                fidelity=fidelity, timed=timed,
+            )  # fmt: skip
 
         last = alone(timesteps, timesteps)
         longest.append(last)

@@ -6,17 +6,17 @@ timesteps does not depend on when it leaves, and the schedule knows the cost of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.choices import Fidelity
+from imcsim.errors import ImcsimError
 from imcsim.functional.numerics import CheckerNumerics, Numerics
 from imcsim.functional.program import Program, build
-from imcsim.functional.run import Activity, Converters, calibrated_converters, concatenate
-from imcsim.functional.run import run as run_program
+from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.events import Event
@@ -27,16 +27,12 @@ from imcsim.network.graph import Network
 from imcsim.schedule import Schedule, join, schedule
 from imcsim.timing import ImageWork, Issue, layer_names
 from imcsim.toggles import toggled, travelling
+from imcsim.values import COMPUTED, Values
+from imcsim.values import Progress as Progress
 from imcsim.work import image_work, recorded_nodes
-
-CALIBRATION_IMAGES = 32
-CALIBRATION_TIMESTEPS = 4
-"""Fixed, so that ADC scales do not depend on T max and a short run is the beginning of a longer one."""
 
 WORK_IMAGES = 32
 """Images whose values are kept at a time where timing depends on them."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def numerics(config: HardwareConfig) -> Numerics:
@@ -63,18 +59,22 @@ def numerics(config: HardwareConfig) -> Numerics:
 
 @dataclass(frozen=True)
 class Timing:
-    """How images are played: T max, issue policy, fidelity, and whether the checker takes means."""
+    """How images are played: T max, issue policy, fidelity, whether the checker takes means, and whether
+    inputs have a frame for each timestep.
+    """
 
     timesteps: int
     issue: Issue
     fidelity: Fidelity = "burst"
     mean: bool = True
+    timed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Chip:
-    """A network placed on a chip and calibrated. Serves any images.
+    """A network placed on a chip and calibrated. Serves any images, or any timed inputs.
 
+    `config` is `stated`, the chip's own, but that an encoder recomputes where inputs change at each timestep.
     `leaving` and `static` are the schedules of images that leave early and of static runs, None where time
     depends on values and every image has its own.
     """
@@ -87,6 +87,7 @@ class Chip:
     timing: Timing
     leaving: Schedule | None
     static: Schedule | None
+    stated: HardwareConfig
 
     @property
     def size(self) -> ChipSize:
@@ -103,7 +104,13 @@ def depends_on_values(config: HardwareConfig) -> bool:
 
 
 def make_chip(
-    network: Network, hardware: Hardware, calibration: Inputs, timing: Timing, *, workers: int | None = None
+    network: Network,
+    hardware: Hardware,
+    calibration: Inputs,
+    timing: Timing,
+    *,
+    workers: int | None = None,
+    values: Values = COMPUTED,
 ) -> Chip:
     """Place `network`, set the ADC scales on the first images of `calibration`, and play the schedules.
 
@@ -111,26 +118,34 @@ def make_chip(
     """
     config = hardware.config
     program = build(network, numerics(config))
-    images = calibration.images[:CALIBRATION_IMAGES]
-    converters = calibrated_converters(program, images, CALIBRATION_TIMESTEPS, workers)
+    converters = values.converters(program, calibration, workers)
     return _chip(network, config, program, converters, timing)
 
 
+def calibrate(program: Program, calibration: Inputs, workers: int | None = None) -> Converters:
+    """The ADC scales that the first images of `calibration` call for."""
+    return COMPUTED.converters(program, calibration, workers)
+
+
 def with_timing(chip: Chip, timing: Timing) -> Chip:
-    """The same chip, calibrated alike, with another issue policy, T max or fidelity."""
-    return _chip(chip.network, chip.config, chip.program, chip.converters, timing)
+    """The same chip, calibrated alike, with another issue policy, T max or fidelity, or for timed inputs."""
+    return _chip(chip.network, chip.stated, chip.program, chip.converters, timing)
 
 
 def _chip(
-    network: Network, config: HardwareConfig, program: Program, converters: Converters, timing: Timing
+    network: Network, stated: HardwareConfig, program: Program, converters: Converters, timing: Timing
 ) -> Chip:
+    config = stated
+    if timing.timed and stated.encoder.mode == "keep":
+        recomputes = stated.encoder.model_copy(update={"mode": "recompute"})
+        config = stated.model_copy(update={"encoder": recomputes})
     placement = place(network, config)
     size = replace(placement.size, memory_bits=placement.size.memory_bits * timing.issue.images_on_chip)
     placement = replace(placement, size=size)
     leaving = static = None
     if not depends_on_values(config):
         leaving, static = _schedules(placement, config, timing, None)
-    return Chip(network, config, placement, program, converters, timing, leaving, static)
+    return Chip(network, config, placement, program, converters, timing, leaving, static, stated)
 
 
 def _schedules(
@@ -141,7 +156,7 @@ def _schedules(
     def played(leaving: bool) -> Schedule:
         return schedule(
             placement, config, timing.timesteps, issue=timing.issue, leaving=leaving, work=work,
-            mean=timing.mean, fidelity=timing.fidelity,
+            mean=timing.mean, fidelity=timing.fidelity, timed=timing.timed,
         )  # fmt: skip
 
     leaving = played(True)
@@ -177,22 +192,33 @@ def simulate(
     workers: int | None = None,
     progress: Progress | None = None,
     stage: str = "images",
+    values: Values = COMPUTED,
 ) -> Simulation:
     """Play every image of `inputs` for all timesteps.
 
-    Raises ImcsimError when the images do not fit the network.
+    Raises ImcsimError when the images do not fit the network, or have frames where the chip was made for
+    images without, or the other way round.
     """
     network, timesteps = chip.network, chip.timing.timesteps
+    if inputs.timed != chip.timing.timed:
+        raise ImcsimError(
+            "the inputs have a frame for each timestep, the chip was made for images without"
+            if inputs.timed
+            else "the inputs are images, the chip was made for inputs with a frame for each timestep",
+            key=inputs.name,
+            fix=f"give it a timing with timed={inputs.timed}",
+        )
+    inputs = inputs.first(timesteps)
     inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
     if chip.leaving is None or chip.static is None:
-        activity, leaving, static = _with_work(chip, inputs, workers, progress, stage)
+        activity, leaving, static = _with_work(chip, inputs, workers, progress, stage, values)
     else:
         leaving, static = chip.leaving, chip.static
-        activity = run_program(
+        activity = values.activity(
             chip.program,
-            inputs.images,
-            timesteps,
             chip.converters,
+            inputs,
+            timesteps,
             workers=workers,
             toggles=_counted(chip),
             progress=progress,
@@ -231,12 +257,12 @@ def _counted(chip: Chip) -> frozenset[str]:
 
 
 def _with_work(
-    chip: Chip, inputs: Inputs, workers: int | None, progress: Progress | None, stage: str
+    chip: Chip, inputs: Inputs, workers: int | None, progress: Progress | None, stage: str, values: Values
 ) -> tuple[Activity, Schedule, Schedule]:
     """Values and schedules of images whose time depends on their values, some images at a time."""
     activities, leaving, static = [], [], []
     done, total = 0, len(inputs.images)
-    for activity, work in work_of(chip, inputs, workers):
+    for activity, work in work_of(chip, inputs, workers, values):
         activities.append(activity)
         pair = _schedules(chip.placement, chip.config, chip.timing, work)
         leaving.append(pair[0])
@@ -250,16 +276,17 @@ def _with_work(
 
 
 def work_of(
-    chip: Chip, inputs: Inputs, workers: int | None = None
+    chip: Chip, inputs: Inputs, workers: int | None = None, values: Values = COMPUTED
 ) -> Iterator[tuple[Activity, list[ImageWork]]]:
     """Values and work of all images, some images at a time; recorded values are not kept."""
     nodes = recorded_nodes(chip.program, chip.placement)
     for start in range(0, len(inputs.images), WORK_IMAGES):
-        activity = run_program(
+        activity = values.activity(
             chip.program,
-            inputs.images[start : start + WORK_IMAGES],
-            chip.timing.timesteps,
             chip.converters,
+            inputs,
+            chip.timing.timesteps,
+            at=slice(start, start + WORK_IMAGES),
             workers=workers,
             record=nodes,
             toggles=_counted(chip),
@@ -312,7 +339,7 @@ def lower(activity: Activity, chip: Chip) -> dict[Event, NDArray[np.int64]]:
         counts[Event.ACTIVE_WORDLINES][at] = rows * layer.columns
         counts[Event.ACTIVE_CELLS][at] = rows * (layer.slices * layer.stage.out_channels)
         counts[Event.ACTIVE_LEVELS][at] = levels
-        counts[Event.SYNAPTIC_OPERATIONS][at] = rows * layer.stage.out_channels
+        counts[Event.SYNAPTIC_OPERATIONS][at] = rows * (layer.stage.out_channels // layer.stage.groups)
         if layer.stage.neurons:
             counts[Event.SPIKES][at] = activity.spikes[:, :, fired[layer.stage.name]]
     return counts

@@ -55,8 +55,9 @@ def row_uses(stage: Stage, height: int) -> Counts:
     if stage.kind == "linear":
         return np.ones(height, np.int64)
     first = np.arange(stage.out_height) * stage.stride[0] - stage.padding[0]
-    rows = np.arange(height)[:, None]
-    uses: Counts = ((rows >= first) & (rows < first + stage.kernel[0])).sum(axis=1).astype(np.int64)
+    below = np.arange(height)[:, None] - first
+    inside = (below >= 0) & (below < stage.extent[0]) & (below % stage.dilation[0] == 0)
+    uses: Counts = inside.sum(axis=1).astype(np.int64)
     return uses
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imcsim.functional import kernels
 from imcsim.functional.program import Program
-from imcsim.functional.run import segments
+from imcsim.functional.run import bordered, segments
 from imcsim.mapping import Placement
 from imcsim.timing import ImageWork
 
@@ -46,11 +46,11 @@ def _active(program: Program, index: int, recorded: Recorded) -> NDArray[np.bool
     """Reads with a row to drive, bool ``[images, T, positions, planes, blocks]``."""
     layer = program.crossbar_layers[index]
     values = recorded[layer.source]
-    inputs = np.ascontiguousarray(values.reshape(-1, *values.shape[2:]))
+    inputs, padding = bordered(layer, values)
     height, width, _ = layer.out_shape
     active = np.empty((len(inputs), height * width, layer.planes, layer.layout.blocks), np.bool_)
     ky, kx, first, last, _, block = segments(layer)
     kernels.active_blocks(
-        inputs, layer.planes, ky, kx, first, last, block, layer.stride, layer.padding, (height, width), active
+        inputs, layer.planes, ky, kx, first, last, block, layer.stride, padding, (height, width), active
     )
     return active.reshape(*values.shape[:2], *active.shape[1:])

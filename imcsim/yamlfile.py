@@ -73,7 +73,20 @@ def read_yaml(path: str | Path, *, max_bytes: int = 1_000_000) -> YamlDocument:
     not text, a number that is not finite, or more than 40 levels.
     """
     path = Path(path)
-    text = _read_text(path, max_bytes)
+    document = parse_yaml(_read_text(path, max_bytes), path)
+    if document.data is None:
+        raise ImcsimError(
+            "the file is empty", file=path, fix="write the settings into it, as `key: value` lines"
+        )
+    return document
+
+
+def parse_yaml(text: str, path: str | Path) -> YamlDocument:
+    """Read the one YAML document in `text`, which stands in the file `path`; no text at all is None.
+
+    Raises ImcsimError as `read_yaml` does for what stands in a file.
+    """
+    path = Path(path)
     bad = Reader.NON_PRINTABLE.search(text)
     if bad:
         raise ImcsimError(
@@ -88,10 +101,6 @@ def read_yaml(path: str | Path, *, max_bytes: int = 1_000_000) -> YamlDocument:
             builder.take(event)
     except yaml.YAMLError as error:
         raise _syntax_error(path, error) from None
-    if builder.data is None:
-        raise ImcsimError(
-            "the file is empty", file=path, fix="write the settings into it, as `key: value` lines"
-        )
     return YamlDocument(path, builder.data, builder.lines)
 
 

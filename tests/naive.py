@@ -61,7 +61,8 @@ def crossbar_reads(
 ) -> Reads:
     """Every read, one at a time: levels ``[rows, slices * Cout]``, inputs ``[n, H, W, Cin]``."""
     images, height, width, channels = inputs.shape
-    kernel = layout.kernel
+    down, right = layout.dilation
+    kernel = ((layout.kernel[0] - 1) * down + 1, (layout.kernel[1] - 1) * right + 1)
     out = tuple(
         (size + 2 * pad - k) // step + 1
         for size, pad, k, step in zip((height, width), padding, kernel, stride, strict=True)
@@ -79,7 +80,7 @@ def crossbar_reads(
     for n, oy, ox, plane in product(range(images), range(out[0]), range(out[1]), range(planes)):
         driven = np.zeros(len(levels), bool)
         for (ky, kx, channel), (row, _) in places.items():
-            value = int(padded[n, oy * stride[0] + ky, ox * stride[1] + kx, channel])
+            value = int(padded[n, oy * stride[0] + ky * down, ox * stride[1] + kx * right, channel])
             driven[row] = value >> plane & 1
         for block in range(layout.blocks):
             active = driven & (blocks == block)
@@ -111,9 +112,10 @@ def active_blocks(
     padded[:, padding[0] : padding[0] + height, padding[1] : padding[1] + width] = inputs
     active = np.zeros((images, *out_size, planes, layout.blocks), bool)
     places = row_of_input(layout)
+    down, right = layout.dilation
     for oy, ox in product(range(out_size[0]), range(out_size[1])):
         for (ky, kx, channel), (_, block) in places.items():
-            pixel = padded[:, oy * stride[0] + ky, ox * stride[1] + kx, channel]
+            pixel = padded[:, oy * stride[0] + ky * down, ox * stride[1] + kx * right, channel]
             for plane in range(planes):
                 active[:, oy, ox, plane, block] |= (pixel >> plane & 1).astype(bool)
     return active.reshape(images, -1, planes, layout.blocks)
@@ -139,11 +141,13 @@ def convolution(
     weight: NDArray[np.integer[Any]],
     stride: tuple[int, int],
     padding: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
 ) -> Int:
     """``[n, H, W, Cin]`` and ``[Cout, Cin, kH, kW]`` to ``[n, Ho, Wo, Cout]``, exactly."""
     padded = np.pad(inputs.astype(np.int64), ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, weight.shape[2:], axis=(1, 2))
-    windows = windows[:, :: stride[0], :: stride[1]]
+    extent = tuple((k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilation, strict=True))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
     return np.asarray(np.einsum("nhwcyx,ocyx->nhwo", windows, weight.astype(np.int64)))
 
 
@@ -153,8 +157,12 @@ def lif(
     right: Int,
     bias: Int,
     threshold: Int,
-    leak: int,
-    hard: bool,
+    above: bool,
+    leak: Int,
+    synapse: Int,
+    decay_bits: int,
+    reset: str,
+    late: bool,
     limit: int,
     timesteps: int,
 ) -> NDArray[np.uint8]:
@@ -162,21 +170,70 @@ def lif(
     images, given, positions, channels = current.shape
     spikes = np.zeros((images, timesteps, positions, channels), np.uint8)
     for n, p, c in product(range(images), range(positions), range(channels)):
-        u = 0
-        shift, fall = int(left[c]), int(right[c])
+        u = i = spike = 0
+        fires_at = int(threshold[c])
         for t in range(timesteps):
-            value = int(current[n, 0 if given == 1 else t, p, c]) * 2**shift
-            aligned = (2 * value + 2**fall) // 2 ** (fall + 1) if fall else value
-            u = u * leak // 2**15 + aligned + int(bias[c])
-            u = max(-limit - 1, min(limit, u))
-            if u >= int(threshold[c]):
-                spikes[n, t, p, c] = 1
-                u = 0 if hard else u - int(threshold[c])
+            value = aligned(current[n, 0 if given == 1 else t, p, c], left[c], right[c]) + int(bias[c])
+            if len(synapse):
+                i = saturated(i * int(synapse[c]) // 2**decay_bits + value, limit)
+                value = i
+            u = u * int(leak[c]) // 2**decay_bits + value
+            if late and spike:
+                u = {"hard": 0, "soft": u - fires_at, "none": u}[reset]
+            u = saturated(u, limit)
+            spike = int(u > fires_at if above else u >= fires_at)
+            spikes[n, t, p, c] = spike
+            if spike and not late:
+                u = {"hard": 0, "soft": u - fires_at, "none": u}[reset]
     return spikes
 
 
-def pool(inputs: NDArray[np.uint8], size: int, stride: int, average: bool) -> NDArray[np.uint8]:
-    """Sums or maxima of whole windows; ``[n, H, W, C]``."""
-    windows = np.lib.stride_tricks.sliding_window_view(inputs.astype(np.int64), (size, size), axis=(1, 2))
-    windows = windows[:, ::stride, ::stride]
-    return (windows.sum(axis=(-2, -1)) if average else windows.max(axis=(-2, -1))).astype(np.uint8)
+def integrate(
+    current: NDArray[Any],
+    left: Int,
+    right: Int,
+    bias: Int,
+    leak: Int,
+    synapse: Int,
+    decay_bits: int,
+    limit: int,
+    timesteps: int,
+) -> Int:
+    """Membranes ``[n, T, P, C]`` of neurons that never fire: those whose threshold is out of reach."""
+    images, given, positions, channels = current.shape
+    out = np.zeros((images, timesteps, positions, channels), np.int64)
+    for n, p, c in product(range(images), range(positions), range(channels)):
+        u = i = 0
+        for t in range(timesteps):
+            value = aligned(current[n, 0 if given == 1 else t, p, c], left[c], right[c]) + int(bias[c])
+            if len(synapse):
+                i = saturated(i * int(synapse[c]) // 2**decay_bits + value, limit)
+                value = i
+            u = saturated(u * int(leak[c]) // 2**decay_bits + value, limit)
+            out[n, t, p, c] = u
+    return out
+
+
+def aligned(value: Any, left: Any, right: Any) -> int:
+    """Times ``2**left``, over ``2**right``, halves upwards."""
+    product, fall = int(value) * 2 ** int(left), int(right)
+    return (2 * product + 2**fall) // 2 ** (fall + 1) if fall else product
+
+
+def saturated(value: int, limit: int) -> int:
+    """A word of the state memory."""
+    return max(-limit - 1, min(limit, value))
+
+
+def pool(
+    inputs: NDArray[np.uint8],
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    sums: bool,
+) -> NDArray[np.uint8]:
+    """Sums or maxima of whole windows of the map with zeros around it; ``[n, H, W, C]``."""
+    framed = np.pad(inputs.astype(np.int64), ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(framed, size, axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1]]
+    return (windows.sum(axis=(-2, -1)) if sums else windows.max(axis=(-2, -1))).astype(np.uint8)

@@ -13,7 +13,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import (
+    INPUT,
+    LI,
+    LIF,
+    Add,
+    Conv2d,
+    Flatten,
+    Linear,
+    Network,
+    Node,
+    PerChannel,
+    Pool2d,
+)
 
 Values = NDArray[np.float64]
 PLAN: tuple[int | str, ...] = (32, "M", 64, 64, "M", 128, 128, "M", 128)
@@ -80,6 +92,44 @@ def random_network(
     return builder.finish("random", last, width * size * size)
 
 
+def mixed_network(
+    rng: np.random.Generator,
+    *,
+    output: Literal["linear", "lif", "li"] = "linear",
+    size: int = 7,
+    classes: int = 4,
+    timesteps: int = 4,
+    weight_bits: int = 4,
+) -> Network:
+    """Everything that the graph can say: dilated, grouped and depthwise convolutions, any neurons and pools,
+    an addition of three branches, a border around the image, and any output.
+    """
+    builder = _Builder(rng, (2, size, size + 1), classes, timesteps, weight_bits, 0.5, "hard")
+    if rng.integers(2):
+        builder.network = replace(builder.network, input_padding=tuple(rng.integers(0, 256, 2).tolist()))
+
+    def dilation() -> tuple[int, int]:
+        return int(rng.integers(1, 4)), int(rng.integers(1, 3))
+
+    first = builder.conv("conv1", INPUT, 2, 4, stride=int(rng.integers(1, 3)), dilation=dilation())
+    pooled = builder.any_pool("pool1", builder.any_lif("lif1", first))
+    deep = builder.conv("depthwise", pooled, 4, 8, dilation=dilation(), groups=4)
+    spikes = builder.any_lif("lif2", deep)
+    inner = builder.any_lif("lif3", builder.conv("grouped", spikes, 8, 6, groups=2))
+    main = builder.conv("main", inner, 6, 8, spread=0.3, dilation=dilation())
+    side = builder.conv("side", spikes, 8, 8, kernel=1, spread=0.3)
+    builder._add(Add("add", (main, spikes, side), 0.5))
+    last = builder.any_lif("lif4", "add")
+    if rng.integers(2):
+        last = builder.any_pool("pool2", last)
+    flat = builder.values[last][0, 0].size
+    network = builder.finish("mixed", last, flat)
+    if output != "linear":
+        builder.output(output, "fc")
+        network = replace(network, nodes=builder.network.nodes)
+    return network
+
+
 def vgg_like(
     rng: np.random.Generator,
     *,
@@ -131,19 +181,54 @@ class _Builder:
         kernel: int = 3,
         stride: int = 1,
         spread: float = 0.6,
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
     ) -> str:
-        pad = kernel // 2
-        weight = self._weights((outer, inner, kernel, kernel))
+        pad = (kernel // 2 * dilation[0], kernel // 2 * dilation[1])
+        weight = self._weights((outer, inner // groups, kernel, kernel))
         ones = np.ones(outer)
         return self._tuned(
-            Conv2d(name, (source,), weight, ones, 0 * ones, (stride, stride), (pad, pad)), 0.25, spread
+            Conv2d(name, (source,), weight, ones, 0 * ones, (stride, stride), pad, dilation, groups),
+            0.25,
+            spread,
         )
 
-    def lif(self, name: str, source: str) -> str:
-        return self._add(LIF(name, (source,), self.leak, 1.0, self.reset))
+    def lif(self, name: str, source: str, **more: Any) -> str:
+        return self._add(replace(LIF(name, (source,), self.leak, 1.0, self.reset), **more))
+
+    def any_lif(self, name: str, source: str) -> str:
+        """Neurons of any kind, with short binary fractions."""
+        rng, channels = self.rng, self.values[source].shape[2]
+
+        def some(options: Sequence[float]) -> PerChannel:
+            return rng.choice(options, channels) if rng.integers(2) else float(rng.choice(options))
+
+        return self.lif(
+            name,
+            source,
+            leak=some([0.0, 0.25, 0.5, 0.75, 0.875, 1.0]),
+            threshold=some([0.75, 1.0, 1.25]),
+            reset=rng.choice(["hard", "soft", "none"]).item(),
+            fires=rng.choice(["at", "above"]).item(),
+            reset_at=rng.choice(["now", "next"]).item(),
+            synapse=some([0.0, 0.5, 0.25]) if rng.integers(2) else None,
+        )
+
+    def any_pool(self, name: str, source: str) -> str:
+        rng, (height, width) = self.rng, self.values[source].shape[3:]
+        size = (min(int(rng.integers(1, 4)), height), min(int(rng.integers(1, 3)), width))
+        node = Pool2d(
+            name,
+            (source,),
+            rng.choice(["average", "max", "sum"]).item(),
+            size,
+            (int(rng.integers(1, 3)), int(rng.integers(1, 3))),
+            (int(rng.integers(0, size[0])), int(rng.integers(0, size[1]))),
+        )
+        return self._add(node)
 
     def pool(self, name: str, source: str, kind: Literal["average", "max"]) -> str:
-        return self._add(Pool2d(name, (source,), kind, 2, 2))
+        return self._add(Pool2d(name, (source,), kind, (2, 2), (2, 2)))
 
     def block(self, stage: int, source: str, width: int, strided: bool) -> tuple[str, int]:
         """A residual block; returns its output and width."""
@@ -155,6 +240,13 @@ class _Builder:
             source = self.conv(names[3], source, width, outer, kernel=1, stride=2, spread=0.3)
         self._add(Add(names[4], (main, source), 1.0 if strided else float(self.rng.choice([0.5, 0.75]))))
         return self.lif(names[5], names[4]), outer
+
+    def output(self, kind: Literal["lif", "li"], source: str) -> None:
+        """Neurons or integrators behind the classifier."""
+        if kind == "lif":
+            self.any_lif("out", source)
+        else:
+            self._add(LI("out", (source,), 0.75, 0.5 if self.rng.integers(2) else None))
 
     def finish(self, name: str, last: str, inner: int) -> Network:
         flat = self._add(Flatten("flatten", (last,)))
@@ -191,29 +283,77 @@ def _node(node: Node, values: dict[str, Values], image: Values, timesteps: int, 
     match node:
         case Conv2d():
             (top, left), (down, right) = node.padding, node.stride
-            padded = np.pad(x, ((0, 0), (0, 0), (0, 0), (top, top), (left, left)))
-            windows = np.lib.stride_tricks.sliding_window_view(padded, node.weight.shape[2:], axis=(3, 4))
-            windows = windows[:, :, :, ::down, ::right]
-            total = np.einsum("tnchwyx,ocyx->tnohw", windows, node.weight.astype(np.float64), optimize=True)
+            border = np.zeros(x.shape[2])
+            if node.inputs[0] == INPUT and network.input_padding:
+                border = np.array(network.input_padding) * network.input_scale
+            shape = (*x.shape[:3], x.shape[3] + 2 * top, x.shape[4] + 2 * left)
+            padded = np.broadcast_to(border[:, None, None], shape).copy()
+            padded[..., top : top + x.shape[3], left : left + x.shape[4]] = x
+            windows = np.lib.stride_tricks.sliding_window_view(padded, node.extent, axis=(3, 4))
+            windows = windows[:, :, :, ::down, ::right, :: node.dilation[0], :: node.dilation[1]]
+            inner, outer = node.weight.shape[1], len(node.weight) // node.groups
+            total = np.concatenate(
+                [
+                    np.einsum(
+                        "tnchwyx,ocyx->tnohw",
+                        windows[:, :, g * inner : (g + 1) * inner],
+                        node.weight[g * outer : (g + 1) * outer].astype(np.float64),
+                        optimize=True,
+                    )
+                    for g in range(node.groups)
+                ],
+                axis=2,
+            )
             return np.asarray(total * node.scale[:, None, None] + node.bias[:, None, None])
         case Linear():
             return x.reshape(*x.shape[:2], -1) @ node.weight.T.astype(np.float64) * node.scale + node.bias
         case LIF():
-            membrane, spikes = np.zeros(x.shape[1:]), np.zeros(x.shape)
-            for t, current in enumerate(x):
-                membrane = node.leak * membrane + current
-                spikes[t] = membrane >= node.threshold
-                membrane = np.where(
-                    spikes[t] > 0, membrane - node.threshold if node.reset == "soft" else 0, membrane
-                )
-            return spikes
+            return _spikes(node, x)
+        case LI():
+            v, out = np.zeros(x.shape[1:]), np.zeros(x.shape)
+            for t, current in enumerate(_filtered(node.synapse, x)):
+                v = _each(node.leak, x) * v + current
+                out[t] = v
+            return out
         case Pool2d():
-            windows = np.lib.stride_tricks.sliding_window_view(x, (node.size, node.size), axis=(3, 4))
-            windows = windows[:, :, :, :: node.stride, :: node.stride]
-            return np.asarray(windows.mean((-2, -1)) if node.kind == "average" else windows.max((-2, -1)))
+            framed = np.pad(x, ((0, 0),) * 3 + tuple((p, p) for p in node.padding))
+            windows = np.lib.stride_tricks.sliding_window_view(framed, node.size, axis=(3, 4))
+            windows = windows[:, :, :, :: node.stride[0], :: node.stride[1]]
+            pools = {"average": np.mean, "sum": np.sum, "max": np.max}
+            return np.asarray(pools[node.kind](windows, axis=(-2, -1)))
         case Flatten():
             return x.reshape(*x.shape[:2], -1)
         case Add():
             direct = [isinstance(network.node(name), LIF | Pool2d) for name in node.inputs]
-            first, second = (v * node.scale if s else v for v, s in zip(read, direct, strict=True))
-            return first + second
+            return np.asarray(sum(v * node.scale if s else v for v, s in zip(read, direct, strict=True)))
+
+
+def _spikes(node: LIF, x: Values) -> Values:
+    """Spikes of neurons whose currents are `x`, from the equations of the graph."""
+    leak, threshold = _each(node.leak, x), _each(node.threshold, x)
+    u, spike, spikes = np.zeros(x.shape[1:]), np.zeros(x.shape[1:]), np.zeros(x.shape)
+    for t, current in enumerate(_filtered(node.synapse, x)):
+        u = leak * u + current
+        if node.reset_at == "next" and node.reset != "none":
+            u = u * (1 - spike) if node.reset == "hard" else u - threshold * spike
+        spike = (u > threshold if node.fires == "above" else u >= threshold).astype(np.float64)
+        if node.reset_at == "now" and node.reset != "none":
+            u = u * (1 - spike) if node.reset == "hard" else u - threshold * spike
+        spikes[t] = spike
+    return spikes
+
+
+def _filtered(synapse: PerChannel | None, x: Values) -> Values:
+    """Synaptic currents ``[T, N, C, ...]``."""
+    if synapse is None:
+        return x
+    currents, flowing = np.zeros(x.shape), np.zeros(x.shape[1:])
+    for t, current in enumerate(x):
+        flowing = _each(synapse, x) * flowing + current
+        currents[t] = flowing
+    return currents
+
+
+def _each(value: PerChannel, x: Values) -> Any:
+    """A number, or one a channel over the places of ``[N, C, ...]``."""
+    return value.reshape(-1, *[1] * (x.ndim - 3)) if isinstance(value, np.ndarray) else value

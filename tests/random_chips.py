@@ -14,7 +14,8 @@ import imcsim.hardware
 from imcsim.errors import ImcsimError
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.mapping import Placement
-from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network import validate
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.timing import Arrivals, ImageWork, Issue, Timeline, parse, play
 
 POLICIES = ("wait", "pipeline", "speculate", "interleave:2", "interleave:3")
@@ -80,8 +81,9 @@ def chips(draw: st.DrawFn, names: Iterable[str] = ("dtsnn_32nm",), **given: Any)
 
 @st.composite
 def any_network(draw: st.DrawFn, max_size: int = 7, timesteps: int = 3) -> Network:
-    """Convolutions of any kernel, stride and padding, pools that leave rows over, residual blocks, hidden
-    linear layers. All weights are 1: times and counts depend on shapes alone.
+    """Convolutions of any kernel, stride, padding, dilation and groups, padded pools that leave rows over,
+    residual blocks of two or three branches, synapses, hidden linear layers, outputs of neurons and
+    integrators. All weights are 1: times and counts depend on shapes alone.
     """
     height, width = draw(st.integers(2, max_size)), draw(st.integers(2, max_size))
     inner, classes = draw(st.integers(1, 4)), draw(st.integers(2, 4))
@@ -92,7 +94,10 @@ def any_network(draw: st.DrawFn, max_size: int = 7, timesteps: int = 3) -> Netwo
             build.anything()
     build.finish(classes)
     shape = (inner, height, width)
-    return Network("any", shape, bits, 2.0**-bits, classes, timesteps, 4, tuple(build.nodes))
+    network = Network("any", shape, bits, 2.0**-bits, classes, timesteps, 4, tuple(build.nodes))
+    if INPUT not in {name for node in network.nodes[:1] for name in node.inputs if isinstance(node, Flatten)}:
+        validate(network)  # a network without layers stands for the smallest of chips
+    return network
 
 
 class _Shapes:
@@ -102,15 +107,15 @@ class _Shapes:
         self.draw, self.channels, self.height, self.width = draw, channels, height, width
         self.nodes: list[Node] = []
         self.last = INPUT
-        self.averaged = False
+        self.summed = False
 
     def anything(self) -> None:
         """A convolution, pooled or not, or a residual block."""
-        if self.last != INPUT and not self.averaged and self.draw(st.booleans()):
+        if self.last != INPUT and not self.summed and self.draw(st.booleans()):
             self._residual()
         else:
             self._lif(self._conv(self.last))
-        if min(self.height, self.width) >= 2 and self.draw(st.booleans()):
+        for _ in range(self.draw(st.integers(0, 2))):
             self._pool()
 
     def finish(self, classes: int) -> None:
@@ -122,6 +127,11 @@ class _Shapes:
             self._lif(self.last)
             inner = hidden
         self._add(self._linear("classes", inner, classes))
+        output = self.draw(st.sampled_from(("sums", "spikes", "membranes")))
+        if output == "spikes":
+            self._lif(self.last)
+        elif output == "membranes":
+            self._add(LI("membranes", (self.last,), 0.5, self.draw(st.sampled_from((None, 0.5)))))
 
     def _linear(self, name: str, inner: int, outer: int) -> Linear:
         return Linear(name, (self.last,), np.ones((outer, inner), np.int8), np.ones(outer), np.zeros(outer))
@@ -130,19 +140,39 @@ class _Shapes:
         draw = self.draw
         kernel = tuple(draw(st.integers(1, min(3, side))) for side in (self.height, self.width))
         stride = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
-        padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
-        return self._convolve(source, self.channels, draw(st.integers(1, 9)), kernel, stride, padding)
+        padding = tuple(draw(st.integers(0, k // 2 + 1)) for k in kernel)
+        sides = (self.height, self.width)
+        most = (
+            2 if k == 1 else min(3, (s + 2 * p - 1) // (k - 1))
+            for k, s, p in zip(kernel, sides, padding, strict=True)
+        )
+        dilation = tuple(draw(st.integers(1, d)) for d in most)
+        groups = draw(st.sampled_from([g for g in (1, 2, 3, 4) if self.channels % g == 0]))
+        outer = groups * draw(st.integers(1, 9 // groups))
+        return self._convolve(source, self.channels, outer, kernel, stride, padding, dilation, groups)
 
-    def _convolve(self, source: str, inner: int, outer: int, kernel: Any, stride: Any, padding: Any) -> str:
-        weight = np.ones((outer, inner, *kernel), np.int8)
+    def _convolve(
+        self,
+        source: str,
+        inner: int,
+        outer: int,
+        kernel: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any = (1, 1),
+        groups: int = 1,
+    ) -> str:
+        weight = np.ones((outer, inner // groups, *kernel), np.int8)
         name = f"conv{len(self.nodes)}"
-        self._add(Conv2d(name, (source,), weight, np.ones(outer), np.zeros(outer), stride, padding))
+        ones = np.ones(outer)
+        conv = Conv2d(name, (source,), weight, ones, 0 * ones, stride, padding, dilation, groups)
+        self._add(conv)
         self.channels = outer
         self.height, self.width = (
             (side + 2 * p - k) // s + 1
-            for side, p, k, s in zip((self.height, self.width), padding, kernel, stride, strict=True)
+            for side, p, k, s in zip((self.height, self.width), padding, conv.extent, stride, strict=True)
         )
-        self.averaged = False
+        self.summed = False
         return name
 
     def _residual(self) -> None:
@@ -151,25 +181,35 @@ class _Shapes:
         strided = self.draw(st.booleans())
         outer, stride = (self.draw(st.integers(1, 6)), (2, 2)) if strided else (inner, (1, 1))
         self._lif(self._convolve(source, inner, outer, (3, 3), stride, (1, 1)))
-        main = self._convolve(self.last, outer, outer, (3, 3), (1, 1), (1, 1))
+        inner_spikes = self.last
+        main = self._convolve(inner_spikes, outer, outer, (3, 3), (1, 1), (1, 1))
         if strided:
             after = self.height, self.width
             self.height, self.width = height, width
             source = self._convolve(source, inner, outer, (1, 1), stride, (0, 0))
             assert after == (self.height, self.width)
-        self._add(Add(f"add{len(self.nodes)}", (main, source)))
+        branches = [main, source]
+        if self.draw(st.booleans()):
+            third = self._convolve(inner_spikes, outer, outer, (1, 1), (1, 1), (0, 0))
+            branches.insert(self.draw(st.integers(0, 2)), third)
+        self._add(Add(f"add{len(self.nodes)}", tuple(branches)))
         self._lif(self.last)
 
     def _lif(self, source: str) -> None:
-        self._add(LIF(f"lif{len(self.nodes)}", (source,), 0.5, 1.0, "hard"))
+        synapse = self.draw(st.sampled_from((None, None, 0.5)))
+        self._add(LIF(f"lif{len(self.nodes)}", (source,), 0.5, 1.0, "hard", synapse=synapse))
 
     def _pool(self) -> None:
-        size = self.draw(st.integers(2, min(3, self.height, self.width)))
-        stride = self.draw(st.integers(1, 3))
-        kind = self.draw(st.sampled_from(("max", "average")))
-        self._add(Pool2d(f"pool{len(self.nodes)}", (self.last,), kind, size, stride))
-        self.height, self.width = (self.height - size) // stride + 1, (self.width - size) // stride + 1
-        self.averaged = kind == "average"
+        sides = (self.height, self.width)
+        size: Any = tuple(self.draw(st.integers(1, min(3, side))) for side in sides)
+        stride: Any = tuple(self.draw(st.integers(1, 3)) for _ in sides)
+        padding: Any = tuple(self.draw(st.integers(0, n - 1)) for n in size)
+        kind = self.draw(st.sampled_from(("max", "average", "sum")))
+        self._add(Pool2d(f"pool{len(self.nodes)}", (self.last,), kind, size, stride, padding))
+        self.height, self.width = (
+            (side + 2 * p - n) // s + 1 for side, p, n, s in zip(sides, padding, size, stride, strict=True)
+        )
+        self.summed |= kind != "max"
 
     def _add(self, node: Node) -> None:
         self.nodes.append(node)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from imcsim import network as nw
 from imcsim.errors import ImcsimError
-from imcsim.network import LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network import LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.network.arrays import read_npz, write_npz
 
 Change = Callable[[dict[str, Node]], None]
@@ -54,7 +54,7 @@ def small() -> Network:
         conv("conv2", "lif1", (2, 2, 3, 3)),
         Add("add", ("conv2", "lif1")),
         LIF("lif2", ("add",), 0.5, 1.0, "soft"),
-        Pool2d("pool", ("lif2",), "max", 2, 2),
+        Pool2d("pool", ("lif2",), "max", (2, 2), (2, 2)),
         Flatten("flatten", ("pool",)),
         Linear("fc", ("flatten",), np.ones((3, 8), np.int8), np.ones(3), np.zeros(3)),
     )
@@ -154,7 +154,7 @@ def test_shapes_take_stride_padding_and_floors() -> None:
     nodes = (
         conv("c", "input", (2, 1, 3, 5), stride=(2, 3), padding=(1, 0)),
         LIF("l", ("c",), 1.0, 1.0, "hard"),
-        Pool2d("p", ("l",), "average", 2, 2),
+        Pool2d("p", ("l",), "average", (2, 2), (2, 2)),
         conv("out", "p", (2, 2, 2, 1), padding=(0, 0), stride=(7, 1)),
     )
     network = Network("n", (1, 9, 10), 8, 1.0, 2, 1, 8, nodes)
@@ -182,6 +182,16 @@ def test_describe_gives_one_row_a_node_with_its_shape_and_weights() -> None:
     assert [r.layer for r in rows] == ["input", *(n.name for n in small().nodes)]
     assert rows[3] == ("conv2", "conv2d", "2 x 4 x 4", "36", "3x3 kernel, stride 1, padding 1")
     assert rows[6].detail == "max of 2x2, stride 2"
+    each = np.array([0.25, 0.5])
+    mixed = changed("lif1", leak=each, reset_at="next", fires="above", synapse=0.125)
+    assert nw.describe(mixed)[2].detail == (
+        "leak 0.25 to 0.5, threshold 1 (fires above it), hard reset a timestep later, synapse 0.125"
+    )
+    wide = changed("conv2", dilation=(1, 2), groups=2, weight=np.ones((2, 1, 3, 1), np.int8), padding=(1, 0))
+    assert nw.describe(wide)[3][3:] == ("6", "3x1 kernel, stride 1, padding 1x0, dilation 1x2, 2 groups")
+    pooled = changed("pool", kind="sum", size=(2, 3), stride=(1, 2), padding=(0, 1))
+    pooled = replace(pooled, nodes=pooled.nodes[:6])
+    assert nw.describe(pooled)[6].detail == "sum of 2x3, stride 1x2, padding 0x1"
 
 
 WIDE = np.ones((3, 8), np.int16)
@@ -200,7 +210,7 @@ RULES: list[tuple[Network, str]] = [
     (changed("pool", name="../x"), "'../x' is not a name for a node"),
     (changed("lif2", name="lif1"), "lif1: two nodes have this name"),
     (changed("lif1", inputs=("conv1", "conv1")), "reads 2 nodes, but lif takes 1"),
-    (changed("add", inputs=("conv2",)), "reads 1 nodes, but add takes 2"),
+    (changed("add", inputs=("conv2",)), "reads 1 nodes, but add takes 2 to 8"),
     (
         changed("lif1", inputs=("conv11",)),
         "reads 'conv11', but no node has that name (did you mean 'conv1'?)",
@@ -218,12 +228,15 @@ RULES: list[tuple[Network, str]] = [
         "adds the image: it takes currents, spikes or max-pooled spikes",
     ),
     (
-        inserted(Pool2d("half", ("lif2",), "average", 2, 2), Pool2d("again", ("half",), "average", 2, 2)),
-        "again: averages 'half' (pool2d), which is averaged already",
+        inserted(
+            Pool2d("half", ("lif2",), "average", (5, 5), (2, 2), (1, 1)),
+            Pool2d("again", ("half",), "sum", (4, 4), (2, 2), (3, 3)),
+        ),
+        "again: adds up to 400 spikes; an input of 8 bits holds 255",
     ),
     (
         inserted(
-            Pool2d("mean", ("lif1",), "average", 1, 1),
+            Pool2d("mean", ("lif1",), "average", (1, 1), (1, 1)),
             Add("more", ("conv2", "mean")),
         ),
         "more: adds 'mean' (pool2d): it takes currents, spikes or max-pooled",
@@ -241,8 +254,8 @@ RULES: list[tuple[Network, str]] = [
     (changed("fc", scale=np.ones(3, np.float32)), "fc: scale must be float64, not float32"),
     (changed("conv2", stride=(0, 1)), "conv2: stride must be two integers"),
     (
-        changed("conv2", padding=(3, 1)),
-        "conv2: padding must be two integers from 0 to below the kernel 3 x 3",
+        changed("conv2", padding=(-1, 1)),
+        "conv2: padding must be two integers from 0 to 65536, not (-1, 1)",
     ),
     (
         changed("conv2", weight=np.ones((2, 3, 3, 3), np.int8)),
@@ -261,13 +274,51 @@ RULES: list[tuple[Network, str]] = [
     (changed("lif1", leak=1.5), "lif1: leak must lie in [0, 1], not 1.5"),
     (changed("lif1", leak=float("nan")), "lif1: leak must lie in [0, 1]"),
     (changed("lif1", threshold=0.0), "lif1: threshold must be a positive number"),
-    (changed("lif1", reset="zero"), "lif1: reset must be 'hard' or 'soft'"),
-    (changed("pool", kind="sum"), "pool: pooling must be 'average' or 'max'"),
-    (changed("pool", stride=0), "pool: size and stride must be integers from 1"),
-    (changed("pool", size=5), "pool: a window of 5 does not fit the 4 x 4 map of 'lif2'"),
+    (changed("lif1", reset="zero"), "lif1: reset must be 'hard', 'soft' or 'none', not 'zero'"),
+    (changed("lif1", fires="over"), "lif1: fires must be 'at' or 'above', not 'over'"),
+    (changed("lif1", reset_at="later"), "lif1: reset_at must be 'now' or 'next', not 'later'"),
+    (changed("lif1", synapse=-0.1), "lif1: synapse must lie in [0, 1], not -0.1"),
+    (changed("lif1", leak=np.array([0.5, 1.5])), "lif1: leak must lie in [0, 1] for every channel"),
+    (changed("lif1", leak=np.array([0.5, np.nan])), "lif1: leak must lie in [0, 1] for every channel"),
+    (changed("lif1", leak=np.ones((2, 1))), "lif1: leak must be a number, or one a channel, not [2, 1]"),
+    (changed("lif1", threshold=np.ones(2, np.float32)), "lif1: threshold must be float64, not float32"),
+    (changed("lif1", threshold=np.array([1.0, 0])), "threshold must be a positive number for every channel"),
+    (changed("lif1", synapse=np.ones(3)), "lif1: synapse has 3 values, but 'conv1' gives 2 channels"),
+    (changed("", input_padding=(1, 2)), "input.padding: must be 1 pixels from 0 to 255, one a channel"),
+    (changed("", input_padding=(256,)), "input.padding: must be 1 pixels from 0 to 255, one a channel"),
+    (changed("conv2", groups=3), "conv2: groups must divide the 2 output channels, not 3"),
+    (changed("conv2", groups=2), "its weights take 2 channels in each of 2 groups, but 'lif1' gives 2"),
+    (
+        replace(
+            changed(
+                "conv1",
+                weight=np.ones((1 << 14, 1, 1, 1), np.int8),
+                scale=np.ones(1 << 14),
+                bias=np.zeros(1 << 14),
+                groups=1 << 14,
+            ),
+            input_shape=(1 << 14, 1, 1),
+        ),
+        "conv1: takes the crossbars of 16384 x 16384 x 1 x 1 weights, whatever its groups",
+    ),
+    (changed("conv2", dilation=(0, 1)), "conv2: dilation must be two integers from 1"),
+    (
+        changed("conv2", dilation=(1, 4)),
+        "a 3 x 3 kernel with dilation 1 x 4 does not fit the 4 x 4 map of 'lif1'",
+    ),
+    (changed("pool", kind="median"), "pool: pooling must be 'average', 'max' or 'sum', not 'median'"),
+    (changed("pool", stride=(0, 1)), "pool: size and stride must be integers from 1"),
+    (changed("pool", stride=2), "pool: size and stride must be integers from 1"),
+    (changed("pool", size=(5, 1)), "pool: a window of 5 x 1 does not fit the 4 x 4 map of 'lif2'"),
+    (changed("pool", padding=(2, 0)), "pool: padding must be integers from 0 to below the window 2 x 2"),
+    (changed("add", inputs=("conv2",) * 9), "reads 9 nodes, but add takes 2 to 8"),
+    (
+        inserted(LI("li", ("conv2",), 0.5), Flatten("flat2", ("li",))),
+        "li: an li node never fires (put it last, or use a lif node)",
+    ),
     (changed("add", scale=-1.0), "add: scale must be a positive number"),
     (without("fc"), "flatten: the last node is a flatten (end with the linear"),
-    (inserted(Pool2d("spare", ("lif1",), "max", 2, 2)), "spare: nothing reads this node"),
+    (inserted(Pool2d("spare", ("lif1",), "max", (2, 2), (2, 2))), "spare: nothing reads this node"),
     (changed("", nodes=(conv("c", "input", (3, 1, 4, 4), padding=(0, 0)),)), "c: the output reads the image"),
     (changed("", input_shape=(1, 65536, 65536)), "conv1: puts out 2 x 65536 x 65536 values; at most"),
 ]

@@ -23,12 +23,21 @@ import imcsim.network
 from imcsim import __version__
 from imcsim.cli import cli, main
 from imcsim.errors import ImcsimError
-from imcsim.inputs import Inputs
 from imcsim.options import CompareOptions
 from imcsim.result import CompareResult, RunResult, to_json
 
 COMPARED = compare_result(images=20)
 RAN = run_result(images=20)
+
+
+class Loaded(tuple[Any, ...]):
+    """What was loaded, and how; as a network or inputs it has what the command line looks at."""
+
+    timesteps, input_shape, coding = 4, (3, 8, 8), "direct"
+
+
+PLAIN = {"encoding": None, "timesteps": 4, "seed": 0, "shape": (3, 8, 8), "bin_us": None}
+"""How validation images are loaded where nothing else is said."""
 
 
 class Simulator:
@@ -40,9 +49,9 @@ class Simulator:
         self.failure: BaseException | None = None
 
     def load(self, kind: str) -> Callable[..., Any]:
-        def load(name: str, **settings: Any) -> Any:
+        def load(name: str, *more: Any, **settings: Any) -> Any:
             self.loaded.append((kind, name))
-            return (kind, name, settings)
+            return Loaded((kind, name, *more, settings))
 
         return load
 
@@ -60,9 +69,9 @@ class Simulator:
 @pytest.fixture
 def simulator(monkeypatch: pytest.MonkeyPatch) -> Simulator:
     fake = Simulator()
-    module = ModuleType("imcsim.compare")
+    module = ModuleType("imcsim.comparison")
     module.__dict__.update(compare=fake.result("compare", COMPARED), run=fake.result("run", RAN))
-    monkeypatch.setitem(sys.modules, "imcsim.compare", module)
+    monkeypatch.setitem(sys.modules, "imcsim.comparison", module)
     monkeypatch.setattr(imcsim.hardware, "load", fake.load("hardware"), raising=False)
     monkeypatch.setattr(imcsim.network, "load", fake.load("network"))
     monkeypatch.setattr(imcsim.inputs, "load", fake.load("inputs"))
@@ -104,9 +113,9 @@ def test_defaults(simulator: Simulator, capsys: pytest.CaptureFixture[str], comm
     network, hardware, inputs, validation, options, _ = arguments
     assert name == command
     assert network == ("network", "vgg7_cifar10", {})
-    assert hardware == ("hardware", "dtsnn_32nm", {})
-    assert inputs == ("inputs", "cifar10_test", {"limit": None})
-    assert validation == ("inputs", "cifar10_validation", {})
+    assert hardware == ("hardware", "dtsnn_32nm", {}, {})
+    assert inputs == ("inputs", "cifar10_test", None, PLAIN | {"labels": None, "labelled": True})
+    assert validation == ("inputs", "cifar10_validation", PLAIN)
     assert options == CompareOptions()
     assert settings == ({} if command == "compare" else {"policy": "dynamic"})
     captured = capsys.readouterr()
@@ -116,10 +125,14 @@ def test_defaults(simulator: Simulator, capsys: pytest.CaptureFixture[str], comm
 
 def test_every_option_arrives(simulator: Simulator) -> None:
     command = "compare --hardware h.yaml --model m --inputs i.npz --timesteps 6 --threshold 0.3 --rule margin"
-    command += " --accumulation sum --images 7 --seed 5 --workers 3"
+    command += " --accumulation sum --images 7 --seed 5 --workers 3 --encoding rate --bin-us 9 --labels l.npy"
+    command += " --set adc.bits=5 --set clock.gating=idle_tiles"
     assert main(command.split()) == 0
     network, hardware, inputs, validation, options, _ = simulator.calls[0][1]
-    assert (network[1], hardware[1], inputs[1:]) == ("m", "h.yaml", ("i.npz", {"limit": 7}))
+    assert (network[1], hardware[1], inputs[1:3]) == ("m", "h.yaml", ("i.npz", 7))
+    assert hardware[2] == {"adc.bits": 5, "clock.gating": "idle_tiles"}
+    encoded = {"encoding": "rate", "timesteps": 6, "seed": 5, "shape": (3, 8, 8), "bin_us": 9}
+    assert inputs[3] == encoded | {"labels": "l.npy", "labelled": True}
     assert validation is None
     assert options == CompareOptions(
         timesteps=6, threshold=0.3, rule="margin", accumulation="sum", seed=5, workers=3
@@ -367,16 +380,10 @@ def test_model_show_and_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert capsys.readouterr().err == "error: network.yaml:3: no\nnetwork.yaml:9: no either\n"
 
 
-def test_inputs_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = Inputs(
-        images=np.zeros((5, 3, 8, 8), np.uint8),
-        labels=np.array([0, 0, 0, 1, 1], np.int64),
-        name="five",
-        split="test",
-        sha256="00" * 32,
-    )
-    monkeypatch.setattr(imcsim.inputs, "load", lambda name: inputs)
-    shown = CliRunner().invoke(cli, ["inputs", "show", "five"]).output
+def test_inputs_show(tmp_path: Path) -> None:
+    path = tmp_path / "five.npz"
+    imcsim.inputs.save(path, np.zeros((5, 3, 8, 8), np.uint8), np.array([0, 0, 0, 1, 1]), split="test")
+    shown = CliRunner().invoke(cli, ["inputs", "show", str(path)]).output
     assert "3 x 8 x 8" in shown
     assert "2 different ones, 2 to 3 images each" in shown
-    assert "00" * 32 in shown
+    assert imcsim.inputs.load(path).sha256 in shown

@@ -173,7 +173,7 @@ def test_wrong_usage(capsys: Captured, monkeypatch: pytest.MonkeyPatch, options:
 
 def test_progress_of_a_long_stream(stored: Path) -> None:
     from imcsim.options import CompareOptions
-    from imcsim.stream import stream
+    from imcsim.streaming import stream
 
     seen: list[tuple[str, int, int]] = []
     inputs = imcsim.inputs.load(str(stored / "inputs.npz"))

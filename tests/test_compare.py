@@ -15,7 +15,7 @@ from networks import forward, random_images, random_network
 from numpy.typing import NDArray
 
 import imcsim.hardware
-from imcsim.compare import compare, run
+from imcsim.comparison import compare, run
 from imcsim.errors import ImcsimError
 from imcsim.functional.checker import accumulate, register, tables, uncertainty
 from imcsim.hardware.config import Hardware

@@ -331,12 +331,12 @@ def test_ctrl_c_leaves_nothing_behind(
 def test_ctrl_c_between_two_images_stops_the_workers(
     stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import imcsim.functional.kernels as kernels
+    from imcsim.functional import membrane_kernels
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(kernels, "lif", interrupt)
+    monkeypatch.setattr(membrane_kernels, "lif", interrupt)
     assert failed(capsys, arguments("compare", stored), status=130).strip() == "interrupted"
 
 

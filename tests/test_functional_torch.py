@@ -6,6 +6,7 @@ must agree bit for bit. `reals` knows no program: float64 straight from scales, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from imcsim import inputs as images_in
 from imcsim.choices import Encoding, RowOrder
 from imcsim.functional.numerics import Numerics
-from imcsim.functional.program import Program, build
+from imcsim.functional.program import IntegratorLayer, NeuronLayer, Program, build
 from imcsim.functional.run import Activity, ideal_converters, run
 from imcsim.network import load, validate
 from imcsim.network import names as network_names
@@ -57,7 +58,7 @@ def pooled(node: Pool2d, x: Tensor) -> Tensor:
     """Window sums or maxima, integers in and out."""
     flat = x.flatten(0, 1).to(torch.float64)
     if node.kind == "average":
-        out = torch.nn.functional.avg_pool2d(flat, node.size, node.stride) * node.size**2
+        out = torch.nn.functional.avg_pool2d(flat, node.size, node.stride) * math.prod(node.size)
     else:
         out = torch.nn.functional.max_pool2d(flat, node.size, node.stride)
     return out.round().unflatten(0, x.shape[:2]).to(torch.int64)
@@ -95,7 +96,7 @@ def integers(
                 spikes = torch.zeros_like(current)
                 threshold = spread(step.threshold, current)[0]
                 for t in range(timesteps):
-                    u = torch.div(u * step.leak, 2**15, rounding_mode="floor") + current[t]
+                    u = leaked(u, step) + current[t]
                     u = u.clamp(-step.limit - 1, step.limit)
                     spikes[t] = u >= threshold
                     kept = torch.zeros_like(u) if node.reset == "hard" else u - threshold
@@ -107,6 +108,12 @@ def integers(
     )
     values[network.nodes[-1].name] = scaled + spread(program.out_bias, scaled)
     return values
+
+
+def leaked(u: Tensor, step: NeuronLayer | IntegratorLayer) -> Tensor:
+    """Membranes ``[N, C, ...]`` a timestep later, rounded down, in Python's integers."""
+    leak = step.leak.astype(object).reshape(1, -1, *[1] * (u.ndim - 2))
+    return torch.from_numpy((u.numpy().astype(object) * leak // 2**step.decay_bits).astype(np.int64))
 
 
 def rounded_shift(x: Tensor, right: NDArray[np.int64]) -> Tensor:
@@ -129,7 +136,7 @@ def reals(network: Network, images: NDArray[np.uint8], timesteps: int) -> dict[s
                 values[node.name] = total * spread(node.scale, total) + spread(node.bias, total)
             case Pool2d():
                 pooled_sum = pooled(node, x * 4096) / 4096.0  # spikes, or averages of them
-                values[node.name] = pooled_sum / (node.size**2 if node.kind == "average" else 1)
+                values[node.name] = pooled_sum / (math.prod(node.size) if node.kind == "average" else 1)
             case Flatten():
                 values[node.name] = x.flatten(2)
             case Add():
@@ -294,8 +301,8 @@ def test_maximum_over_averages() -> None:
                 padding=(1, 1),
             ),
             LIF("l1", ("c1",), 0.5, 1.0, "hard"),
-            Pool2d("average", ("l1",), "average", 2, 1),
-            Pool2d("max", ("average",), "max", 2, 1),
+            Pool2d("average", ("l1",), "average", (2, 2), (1, 1)),
+            Pool2d("max", ("average",), "max", (2, 2), (1, 1)),
             Conv2d("c2", ("max",), weights(rng, 4, 5, 2, 2), np.full(4, 2.0**-5), np.full(4, 0.125)),
             LIF("l2", ("c2",), 0.5, 1.0, "hard"),
             Flatten("flatten", ("l2",)),

@@ -122,7 +122,7 @@ def test_inputs_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for bad, message in (
         ("pet_test", "there are no inputs 'pet_test' (did you mean 'pets_test'?)"),
         ("qqq", "or built-in inputs: pets_test"),
-        (tmp_path, "this is not a file"),
+        (tmp_path, "holds no PNG or JPEG images"),
         ("x\0y", "there are no inputs"),
     ):
         with pytest.raises(ImcsimError) as caught:

@@ -12,7 +12,7 @@ import pytest
 from networks import random_images, random_network
 
 import imcsim.hardware
-from imcsim.compare import compare
+from imcsim.comparison import compare
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.tile_budget import full_rate, tile_area_mm2, tile_budget, tile_power_mw

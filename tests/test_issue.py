@@ -23,7 +23,7 @@ from random_chips import (
 )
 
 from imcsim.choices import Fidelity
-from imcsim.compare import compare
+from imcsim.comparison import compare
 from imcsim.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event

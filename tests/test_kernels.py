@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from imcsim.choices import Encoding, RowOrder
-from imcsim.functional import kernels
+from imcsim.functional import kernels, membrane_kernels
 from imcsim.network.cells import CellColumns, to_cells
 from imcsim.network.rows import RowLayout, layout
 
@@ -28,6 +28,7 @@ GEOMETRY = st.fixed_dictionaries(
         "kernel": st.tuples(st.integers(1, 3), st.integers(1, 3)),
         "stride": st.tuples(st.integers(1, 3), st.integers(1, 2)),
         "pad": st.tuples(st.integers(0, 2), st.integers(0, 2)),
+        "dilation": st.tuples(st.integers(1, 3), st.integers(1, 2)),
         "rows": st.integers(1, 30),
         "order": st.sampled_from(["im2col", "kernel_position"]),
         "encoding": st.sampled_from(["offset", "differential", "twos_complement"]),
@@ -46,10 +47,15 @@ class Case:
     def __init__(self, geometry: dict[str, Any]) -> None:
         self.rng = rng = np.random.default_rng(geometry["seed"])
         kernel, self.stride, self.planes = geometry["kernel"], geometry["stride"], geometry["planes"]
-        self.padding = tuple(min(p, k - 1) for p, k in zip(geometry["pad"], kernel, strict=True))
+        self.padding = geometry["pad"]
+        size = (geometry["height"], geometry["width"])
+        dilation = tuple(
+            d if (k - 1) * d < s + 2 * p else 1
+            for d, k, s, p in zip(geometry.get("dilation", (1, 1)), kernel, size, self.padding, strict=True)
+        )
         order: RowOrder = geometry["order"]
         encoding: Encoding = geometry["encoding"]
-        self.at: RowLayout = layout(kernel, geometry["channels"], geometry["rows"], order)
+        self.at: RowLayout = layout(kernel, geometry["channels"], geometry["rows"], order, dilation)
         bits = geometry["weight_bits"]
         limit = 2 ** (bits - 1) - 1
         self.weight = rng.integers(-limit, limit + 1, (geometry["out"], geometry["channels"], *kernel))
@@ -64,9 +70,14 @@ class Case:
     @property
     def out_size(self) -> tuple[int, int]:
         down, right = (
-            (size + 2 * pad - k) // step + 1
-            for size, pad, k, step in zip(
-                self.inputs.shape[1:3], self.padding, self.at.kernel, self.stride, strict=True
+            (size + 2 * pad - (k - 1) * apart - 1) // step + 1
+            for size, pad, k, apart, step in zip(
+                self.inputs.shape[1:3],
+                self.padding,
+                self.at.kernel,
+                self.at.dilation,
+                self.stride,
+                strict=True,
             )
         )
         return down, right
@@ -74,7 +85,7 @@ class Case:
     @property
     def segments(self) -> tuple[NDArray[np.int32], ...]:
         at = self.at
-        return at.ky, at.kx, at.first, at.last, at.row, at.block
+        return at.down, at.right, at.first, at.last, at.row, at.block
 
     def compiled(
         self, shift: NDArray[np.int64], largest: int, cell: type, accumulator: type
@@ -102,7 +113,9 @@ def test_ideal_reads_are_the_convolution(geometry: dict[str, Any]) -> None:
     """Law 3 for one layer: whatever the encoding, slices and blocks, the sums are the integer convolution."""
     case = Case(geometry)
     out, _ = case.compiled(np.zeros(len(case.factor), np.int64), IDEAL, np.int32, np.int64)
-    assert np.array_equal(out, naive.convolution(case.inputs, case.weight, case.stride, case.padding))
+    assert np.array_equal(
+        out, naive.convolution(case.inputs, case.weight, case.stride, case.padding, case.at.dilation)
+    )
 
 
 @QUICK
@@ -147,8 +160,8 @@ def test_active_blocks(geometry: dict[str, Any]) -> None:
     active = np.ones((len(case.inputs), positions, case.planes, case.at.blocks), bool)
     at = case.at
     kernels.active_blocks(
-        case.inputs, case.planes, at.ky, at.kx, at.first, at.last, at.block, case.stride, case.padding,
-        case.out_size, active,
+        case.inputs, case.planes, at.down, at.right, at.first, at.last, at.block, case.stride,
+        case.padding, case.out_size, active,
     )  # fmt: skip
     plain = naive.active_blocks(case.inputs, case.planes, at, case.stride, case.padding, case.out_size)
     assert np.array_equal(active, plain)
@@ -222,11 +235,15 @@ def test_largest_sums_do_not_overflow() -> None:
 
 LIF = st.fixed_dictionaries(
     {
-        "leak": st.sampled_from([0.0, 0.3, 0.5, 1.0]),
-        "hard": st.booleans(),
+        "leaks": st.lists(st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]), min_size=4, max_size=4),
+        "synapses": st.none() | st.lists(st.sampled_from([0.0, 0.5, 0.7, 1.0]), min_size=4, max_size=4),
+        "decay_bits": st.sampled_from([15, 24, 30]),
+        "reset": st.sampled_from(["hard", "soft", "none"]),
+        "late": st.booleans(),
+        "above": st.booleans(),
         "timesteps": st.integers(1, 5),
         "stored": st.booleans(),
-        "membrane_bits": st.sampled_from([8, 12, 16, 32, 48]),
+        "membrane_bits": st.sampled_from([8, 12, 16, 32, 48, 56]),
         "shift": st.integers(-12, 20),
         "wide": st.booleans(),
         "seed": st.integers(0, 2**31),
@@ -234,42 +251,77 @@ LIF = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(LIF)
 def test_neurons(setting: dict[str, Any]) -> None:
-    """All leaks, resets and alignments, with membranes that often run into their ends."""
+    """All leaks, resets, synapses and alignments, with membranes that often run into their ends."""
     rng = np.random.default_rng(setting["seed"])
-    limit = 2 ** (setting["membrane_bits"] - 1) - 1
+    bits = setting["decay_bits"]
+    limit = 2 ** (min(setting["membrane_bits"], 48 if bits == 15 else 56) - 1) - 1
     timesteps, channels = setting["timesteps"], 4
     shifts = setting["shift"] + rng.integers(-2, 3, channels)
     left, right = np.maximum(shifts, 0), np.maximum(-shifts, 0)
-    threshold = rng.integers(1, max(limit // 4, 2), channels)
+    # Small ones are met exactly, which `above` turns down.
+    threshold = rng.integers(1, 4 if rng.random() < 0.3 else max(limit // 4, 2), channels)
     bias = rng.integers(-limit // 3, limit // 3 + 1, channels)
     spread = max(int(limit / 2.0 ** float(setting["shift"])), 4)
     spread = min(spread, 2**40 if setting["wide"] else 2**30)
     current = rng.integers(-spread, spread + 1, (2, 1 if setting["stored"] else timesteps, 3, channels))
     current = current.astype(np.int64 if setting["wide"] else np.int32)
-    leak = round(setting["leak"] * 2**15)
+    leak, synapse = (
+        np.rint(np.array(d or []) * 2.0**bits).astype(np.int64)
+        for d in (setting["leaks"], setting["synapses"])
+    )
     spikes = np.full((2, timesteps, 3, channels), 9, np.uint8)
     counts = np.full((2, timesteps), -1, np.int64)
-    kernels.lif(current, left, right, bias, threshold, leak, setting["hard"], limit, spikes, counts)
-    plain = naive.lif(current, left, right, bias, threshold, leak, setting["hard"], limit, timesteps)
+    reset, late, above = setting["reset"], setting["late"], setting["above"]
+    code = {"hard": membrane_kernels.HARD, "soft": membrane_kernels.SOFT, "none": membrane_kernels.NONE}[
+        reset
+    ]
+    membrane_kernels.lif(
+        current, left, right, bias, threshold, above, leak, synapse, bits, code, late, limit, spikes, counts
+    )
+    plain = naive.lif(
+        current, left, right, bias, threshold, above, leak, synapse, bits, reset, late, limit, timesteps
+    )
     assert np.array_equal(spikes, plain)
     assert np.array_equal(counts, plain.sum(axis=(2, 3)))
+    membranes = np.full(spikes.shape, 9, np.int64)
+    membrane_kernels.integrate(current, left, right, bias, leak, synapse, bits, limit, membranes)
+    assert np.array_equal(
+        membranes, naive.integrate(current, left, right, bias, leak, synapse, bits, limit, timesteps)
+    )
 
 
 def neuron(
-    currents: list[int], leak: float, threshold: int, *, hard: bool, limit: int = 2**15 - 1
+    currents: list[int], leak: float, threshold: int, *, hard: bool, limit: int = 2**15 - 1, **more: Any
 ) -> list[int]:
     """Spikes of one neuron."""
     given = np.array(currents, np.int32).reshape(1, -1, 1, 1)
     spikes = np.empty(given.shape, np.uint8)
     counts = np.empty(given.shape[:2], np.int64)
     zero = np.zeros(1, np.int64)
-    kernels.lif(
-        given, zero, zero, zero, np.array([threshold]), round(leak * 2**15), hard, limit, spikes, counts
-    )
+    synapse = np.array([round(s * 2**15) for s in more.get("synapse", ())], np.int64)
+    membrane_kernels.lif(
+        given, zero, zero, zero, np.array([threshold]), more.get("above", False),
+        np.array([round(leak * 2**15)]), synapse, 15,
+        membrane_kernels.HARD if hard else membrane_kernels.SOFT, more.get("late", False), limit, spikes,
+        counts,
+    )  # fmt: skip
     return [int(s) for s in spikes.ravel()]
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"hard": True, "late": True}, [0, 1, 0, 0, 1]),  # 6, 12, 0 (the current is lost), 6, 12
+        ({"hard": False, "late": True}, [0, 1, 0, 1, 1]),  # 6, 12, 8, 14, 10
+        ({"hard": False, "late": True, "above": True}, [0, 1, 0, 1, 0]),  # the last 10 is not above 10
+        ({"hard": True, "synapse": [0.5]}, [0, 1, 1, 1, 1]),  # 6, 9, 10, 11, 11: 6, 15, 10, 11, 11
+    ],
+)
+def test_late_resets_and_synapses_by_hand(setting: dict[str, Any], expected: list[int]) -> None:
+    assert neuron([6] * 5, 1.0, 10, **setting) == expected
 
 
 @pytest.mark.parametrize(
@@ -301,14 +353,20 @@ def test_membrane_saturates() -> None:
 
 @QUICK
 @given(
-    st.integers(1, 4), st.integers(1, 4), st.booleans(), st.sampled_from([1, 4, 15]), st.integers(0, 2**31)
+    *[st.tuples(st.integers(1, 4), st.integers(1, 4))] * 2,
+    st.booleans(),
+    st.sampled_from([1, 4, 15]),
+    st.integers(0, 2**31),
 )
-@example(2, 2, False, 3, 0)
-def test_pool(size: int, stride: int, average: bool, largest: int, seed: int) -> None:
-    """Overlapping, gapped and ragged windows; maxima of values of several bits, not only of spikes."""
+@example((2, 2), (2, 2), False, 3, 0)
+def test_pool(size: tuple[int, int], stride: tuple[int, int], sums: bool, largest: int, seed: int) -> None:
+    """Overlapping, gapped, ragged and padded windows; maxima of values of several bits, not only of
+    spikes.
+    """
     rng = np.random.default_rng(seed)
     inputs = rng.integers(0, largest + 1, (2, 7, 6, 3)).astype(np.uint8)
-    expected = naive.pool(inputs, size, stride, average)
+    padding = (int(rng.integers(0, size[0])), int(rng.integers(0, size[1])))
+    expected = naive.pool(inputs, size, stride, padding, sums)
     out = np.full(expected.shape, 99, np.uint8)
-    kernels.pool(inputs, size, stride, average, out)
+    kernels.pool(inputs, size, stride, padding, sums, out)
     assert np.array_equal(out, expected)

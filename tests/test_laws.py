@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import forward, random_images, random_network
+from networks import forward, mixed_network, random_images, random_network
 from numpy.typing import NDArray
 
 import imcsim.hardware
-from imcsim.compare import compare
+from imcsim.comparison import compare
 from imcsim.functional.run import run as play_values
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.network import shapes
-from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
 from imcsim.options import CompareOptions
 from imcsim.result import to_json
 from imcsim.simulate import Run, Simulation, Timing, make_chip, simulate
@@ -59,6 +59,8 @@ def whole(run: Run, event: Event) -> NDArray[np.int64]:
 
 
 def net(seed: int = 0, **settings: Any) -> Network:
+    if "output" in settings:
+        return mixed_network(np.random.default_rng(seed), **settings)
     return random_network(np.random.default_rng(seed), **({"depth": 3, "timesteps": 4} | settings))
 
 
@@ -163,22 +165,32 @@ ONES = np.array([int(k).bit_count() for k in range(256)])
 def planes(network: Network, node: Conv2d | Linear) -> int:
     """Bits of an input value."""
     source = network.node(node.inputs[0]) if node.inputs[0] != INPUT else None
-    while isinstance(source, Flatten):
-        source = network.node(source.inputs[0])
     if source is None:
         return network.input_bits
-    if isinstance(source, Pool2d) and source.kind == "average":
-        return (source.size**2).bit_length()
-    return 1
+    largest = 1
+    while isinstance(source, Flatten | Pool2d):
+        if isinstance(source, Pool2d) and source.kind != "max":
+            largest *= math.prod(source.size)
+        source = network.node(source.inputs[0])
+    return largest.bit_length()
 
 
-def window_sums(values: NDArray[Any], node: Conv2d | Linear, weight: NDArray[Any]) -> NDArray[np.int64]:
+def window_sums(
+    values: NDArray[Any], node: Conv2d | Linear, weight: NDArray[Any], border: Any = 0
+) -> NDArray[np.int64]:
     """``popcount(x) * weight[ky, kx, c]`` summed over all windows: ``[N, T]`` of ``[N, T, H, W, C]``."""
     bits = ONES[values]
     if isinstance(node, Linear):
         return np.asarray((bits.reshape(*bits.shape[:2], -1) * weight.ravel()).sum(-1))
     (top, left), (down, right) = node.padding, node.stride
-    padded = np.pad(bits, ((0, 0), (0, 0), (top, top), (left, left), (0, 0)))
+    full = (*bits.shape[:2], bits.shape[2] + 2 * top, bits.shape[3] + 2 * left, bits.shape[4])
+    padded = np.broadcast_to(ONES[border], full).copy()
+    padded[:, :, top : top + bits.shape[2], left : left + bits.shape[3]] = bits
+    # A dilated kernel is a larger one with holes.
+    (apart, aside), (tall, wide) = node.dilation, weight.shape[:2]
+    spread = np.zeros(((tall - 1) * apart + 1, (wide - 1) * aside + 1, weight.shape[2]), np.int64)
+    spread[::apart, ::aside] = weight
+    weight = spread
     height = (padded.shape[2] - weight.shape[0]) // down + 1
     width = (padded.shape[3] - weight.shape[1]) // right + 1
     total = np.zeros(values.shape[:2], np.int64)
@@ -193,7 +205,14 @@ def window_sums(values: NDArray[Any], node: Conv2d | Linear, weight: NDArray[Any
 
 def level_sums(network: Network, node: Conv2d | Linear, cell_bits: int) -> NDArray[np.int64]:
     """Levels on a wordline for offset weights, ``[kH, kW, Cin]``: the digits of ``w + 2**(b - 1)``."""
-    shifted = node.weight.astype(np.int64) + 2 ** (network.weight_bits - 1)
+    weight = node.weight.astype(np.int64)
+    if isinstance(node, Conv2d) and node.groups > 1:
+        outer, inner = len(weight) // node.groups, weight.shape[1]
+        dense = np.zeros((len(weight), inner * node.groups, *weight.shape[2:]), np.int64)
+        for o, kernel in enumerate(weight):
+            dense[o, o // outer * inner : (o // outer + 1) * inner] = kernel
+        weight = dense
+    shifted = weight + 2 ** (network.weight_bits - 1)
     digits = np.zeros_like(shifted)
     while shifted.any():
         digits += shifted % 2**cell_bits
@@ -210,17 +229,20 @@ CASES = [
         {"channels": 20, "size": 9, "weight_bits": 8},
         {"residual": True, "classes": 3},
         {"average": True, "residual": True, "weight_bits": 3},
+        {"output": "lif"},
+        {"output": "li", "weight_bits": 5, "seed": 9},
+        {"output": "linear", "seed": 17},
     )
 ] + [
     ("spikesim_65nm", {"encoder__mode": mode, "cells__rows": 8}, settings)
     for mode in ("keep", "recompute")
-    for settings in ({"channels": 20, "size": 9}, {"residual": True, "average": True})
+    for settings in ({"channels": 20, "size": 9}, {"residual": True, "average": True}, {"output": "linear"})
 ]
 
 
 @pytest.mark.parametrize(("name", "overrides", "settings"), CASES)
 def test_counts_equal_closed_forms(name: str, overrides: dict[str, Any], settings: dict[str, Any]) -> None:
-    network, timesteps = net(4, **settings), 3
+    network, timesteps = net(**({"seed": 4} | settings)), 3
     chip = hardware(name, **overrides)
     run = simulated(network, chip, timesteps)
     config, ledger, sizes = chip.config, run.static.ledger, shapes(network)
@@ -243,7 +265,8 @@ def test_counts_equal_closed_forms(name: str, overrides: dict[str, Any], setting
         shape = sizes[node.name]
         positions, outer = math.prod(shape[1:]), shape[0]
         kernel = node.weight.shape[2:] if isinstance(node, Conv2d) else (1, 1)
-        inner = node.weight.shape[1]
+        groups = node.groups if isinstance(node, Conv2d) else 1
+        inner = node.weight.shape[1] * groups  # zeros stand where groups do not meet
         columns = -(-outer // (config.cells.columns // slices))
         if config.cells.row_order == "im2col":
             blocks, crossbars = -(-math.prod(kernel) * inner // config.cells.rows), 1
@@ -271,27 +294,35 @@ def test_counts_equal_closed_forms(name: str, overrides: dict[str, Any], setting
         # what depends on values
         values = np.asarray(recorded[node.inputs[0]])
         flat = (1, 1, inner) if isinstance(node, Linear) else (*kernel, inner)
-        rows = window_sums(values, node, np.ones(flat, np.int64)) * np.array(runs)
-        levels = window_sums(values, node, level_sums(network, node, config.cells.cell_bits)) * np.array(runs)
+        border = np.array(network.input_padding) if reading and network.input_padding else 0
+        all_levels = level_sums(network, node, config.cells.cell_bits)
+        rows = window_sums(values, node, np.ones(flat, np.int64), border) * np.array(runs)
+        levels = window_sums(values, node, all_levels, border) * np.array(runs)
         at = (slice(None), slice(None), index[node.name])
-        assert (ledger.varied[Event.SYNAPTIC_OPERATIONS][at] == rows * outer).all()
+        assert (ledger.varied[Event.SYNAPTIC_OPERATIONS][at] == rows * outer // groups).all()
         assert (ledger.varied[Event.ACTIVE_WORDLINES][at] == rows * columns).all()
         assert (ledger.varied[Event.ACTIVE_CELLS][at] == rows * outer * slices).all()
         assert (ledger.varied[Event.ACTIVE_LEVELS][at] == levels).all()
-    neurons = {n.name: math.prod(sizes[n.name]) for n in network.nodes if isinstance(n, LIF)}
+    neurons = [n for n in network.nodes if isinstance(n, LIF | LI)]
     updates = whole(run.static, Event.LIF_UPDATES).sum(1)
-    assert updates.tolist() == [sum(neurons.values())] * timesteps
+    # A synaptic current is a second word of state.
+    words = sum(math.prod(sizes[n.name]) * (1 if n.synapse is None else 2) for n in neurons)
+    assert updates.tolist() == [words] * timesteps
     membranes = updates * config.lif.membrane_bits
     assert (whole(run.static, Event.MEMBRANE_WRITE_BITS).sum(1) == membranes).all()
     # At the first timestep every potential is known to be 0 and is not read.
     assert whole(run.static, Event.MEMBRANE_READ_BITS).sum(1).tolist() == [0, *membranes[1:]]
-    spikes = sum(np.asarray(recorded[name]).sum((2, 3, 4), dtype=np.int64) for name in neurons)
+    kept = sum(math.prod(sizes[n.name]) for n in network.weighted if n.inputs[0] == INPUT)
+    kept *= config.lif.partial_sum_bits if config.encoder.mode == "keep" else 0
+    assert run.chip.size.memory_bits == words * config.lif.membrane_bits + kept
+    firing = [n.name for n in neurons if isinstance(n, LIF)]
+    spikes = sum(np.asarray(recorded[name]).sum((2, 3, 4), dtype=np.int64) for name in firing)
     assert (ledger.varied[Event.SPIKES].sum(2) == spikes).all()
     assert spikes.sum() > 0
-    adds = sum(math.prod(sizes[n.name]) for n in network.nodes if isinstance(n, Add))
+    adds = sum(math.prod(sizes[n.name]) * (len(n.inputs) - 1) for n in network.nodes if isinstance(n, Add))
     if adds:
         assert whole(run.static, Event.RESIDUAL_ADDS).sum(1).tolist() == [adds] * timesteps
-    pools = sum(math.prod(sizes[n.name]) * n.size**2 for n in network.nodes if isinstance(n, Pool2d))
+    pools = sum(math.prod(sizes[n.name]) * math.prod(n.size) for n in network.nodes if isinstance(n, Pool2d))
     if pools:
         assert whole(run.static, Event.POOL_OPERATIONS).sum(1).tolist() == [pools] * timesteps
     image = math.prod(network.input_shape) * network.input_bits

@@ -19,7 +19,7 @@ from networks import random_images, random_network
 from random_chips import any_network, assert_same, built_in, changed, chips, outcome
 from test_laws import planes, window_sums
 
-from imcsim.compare import compare
+from imcsim.comparison import compare
 from imcsim.functional.run import run as play_values
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.events import Event

@@ -268,10 +268,21 @@ def test_an_override_that_contains_itself_is_refused(tmp_path: Path) -> None:
     assert "cannot be a value" in str(refusal(tmp_path, GOOD, adc__bits=deep))
 
 
-def test_the_kind_can_be_overridden_but_its_keys_must_fit(tmp_path: Path) -> None:
+def test_a_new_kind_lets_go_of_what_the_file_says_for_the_old_one_alone(tmp_path: Path) -> None:
     error = refusal(tmp_path, GOOD, adc__kind="flash")
-    assert error.line == 7
-    assert "adc.conversion_energy_pj: unknown key (it belongs to kind sar)" in str(error)
+    assert error.line == 4
+    assert "adc.ladder_ohm: the key is missing" in str(error)
+    for keys in (["adc__kind", "adc__ladder_ohm"], ["adc__ladder_ohm", "adc__kind"]):
+        values = {"adc__kind": "flash", "adc__ladder_ohm": 5}
+        chip, provenance, _ = load(tmp_path, GOOD, **{key: values[key] for key in keys})
+        assert chip.adc == Flash(kind="flash", bits=4, ladder_ohm=5.0)
+        assert provenance["adc.bits"].mark == "paper"
+        assert "adc.conversion_energy_pj" not in provenance
+    # What the user gives is never dropped, whatever its order.
+    for keys in (["adc__kind", "adc__sar"], ["adc__sar", "adc__kind"]):
+        values = {"adc__kind": "flash", "adc__sar": 5}
+        error = refusal(tmp_path, GOOD, **{key: values[key] for key in keys})
+        assert "override adc.sar: unknown key (it belongs to kind sar)" in str(error)
 
 
 def test_several_problems_are_listed_unknown_keys_first(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_the_paper_s_vgg16_counts() -> None:
     last, inner = INPUT, 3
     for k, width in enumerate(widths):
         if isinstance(width, str):
-            nodes.append(Pool2d(f"pool{k}", (last,), "max", 2, 2))
+            nodes.append(Pool2d(f"pool{k}", (last,), "max", (2, 2), (2, 2)))
         else:
             nodes += [conv(f"conv{k}", last, width, inner), lif(f"lif{k}", f"conv{k}")]
             inner = width
@@ -383,8 +383,8 @@ def edges(net: Network) -> list[tuple[int, int, str, int, int, int, int, int, in
 
 def test_pools_fold_into_the_stream_before_them() -> None:
     net = network(
-        conv("a", INPUT, 4, 2), lif("la", "a"), Pool2d("p1", ("la",), "max", 2, 2),
-        Pool2d("p2", ("p1",), "average", 2, 1),
+        conv("a", INPUT, 4, 2), lif("la", "a"), Pool2d("p1", ("la",), "max", (2, 2), (2, 2)),
+        Pool2d("p2", ("p1",), "average", (2, 2), (1, 1)),
         conv("b", "p2", 6, 4), lif("lb", "b"), shape=(2, 9, 8),
     )  # fmt: skip
     graph = stage_graph(net, 20)

@@ -57,7 +57,7 @@ def test_spikesim_s_vgg9_takes_48_pes_and_6_tiles() -> None:
             nodes += [lif(f"lif{k}", f"conv{k}")]
         last, inner = f"lif{k}", outer
         if pool:
-            nodes += [Pool2d(f"pool{k}", (last,), "max", 2, 2)]
+            nodes += [Pool2d(f"pool{k}", (last,), "max", (2, 2), (2, 2))]
             last = f"pool{k}"
     network = Network("vgg9", (3, 32, 32), 8, 1.0, 10, 5, 4, tuple(nodes))
     placed = place(network, chip("spikesim_65nm"))

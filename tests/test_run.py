@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from imcsim.functional.numerics import Numerics
-from imcsim.functional.program import CrossbarLayer, FlattenLayer, PoolLayer, Program, build
+from imcsim.functional.program import CrossbarLayer, FlattenLayer, NeuronLayer, PoolLayer, Program, build
 from imcsim.functional.run import (
     CHUNK_IMAGES,
     Activity,
@@ -121,7 +121,7 @@ def test_every_step_from_recorded_values(order: Any, encoding: Any, kind: dict[s
                 assert np.array_equal(activity.active_rows[:, t, k], windows.sum(axis=(1, 2, 3)))
             elif isinstance(step, PoolLayer):
                 assert at is not None
-                pooled = naive.pool(at[:, t], step.size, step.stride, step.average)
+                pooled = naive.pool(at[:, t], step.size, step.stride, step.padding, step.sums)
                 assert np.array_equal(values[step.name][:, t], pooled)
             elif isinstance(step, FlattenLayer):
                 assert at is not None
@@ -133,6 +133,7 @@ def test_every_step_from_recorded_values(order: Any, encoding: Any, kind: dict[s
                 assert set(np.unique(spikes)) <= {0, 1}
                 assert np.array_equal(activity.spikes[:, t, k], spikes.sum(axis=(1, 2, 3)))
     for step in program.neuron_layers:
+        assert isinstance(step, NeuronLayer)
         current: Any = 0
         for branch in step.branches:
             product = values[branch.source].astype(object) * branch.multiplier.astype(object)
@@ -142,8 +143,8 @@ def test_every_step_from_recorded_values(order: Any, encoding: Any, kind: dict[s
         current = current if step.branches else values[step.source]
         shape = (2, 2, -1, current.shape[-1])
         plain = naive.lif(
-            current.reshape(shape), step.left, step.right, step.bias, step.threshold, step.leak, step.hard,
-            step.limit, 2,
+            current.reshape(shape), step.left, step.right, step.bias, step.threshold, step.above, step.leak,
+            step.synapse, step.decay_bits, step.reset, step.late, step.limit, 2,
         )  # fmt: skip
         assert np.array_equal(values[step.name].reshape(shape), plain)
 

@@ -416,7 +416,7 @@ def pooled(size: int, pool: int, stride: int) -> Network:
     nodes = (
         Conv2d("conv", (INPUT,), ones(2, 1, 3, 3), *units(2), padding=(1, 1)),
         LIF("lif", ("conv",), 0.5, 1.0, "hard"),
-        Pool2d("pool", ("lif",), "max", pool, stride),
+        Pool2d("pool", ("lif",), "max", (pool, pool), (stride, stride)),
         Flatten("flat", ("pool",)),
         Linear("fc", ("flat",), ones(2, 2 * out * out), *units(2)),
     )

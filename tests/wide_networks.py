@@ -34,7 +34,7 @@ def vgg(plan: Sequence[int | str], *, weight_bits: int = 8, size: int = 32) -> N
     for place, item in enumerate(plan):
         k = sum(isinstance(before, str) == isinstance(item, str) for before in plan[: place + 1])
         if isinstance(item, str):
-            nodes.append(Pool2d(f"pool{k}", (last,), "max", 2, 2))
+            nodes.append(Pool2d(f"pool{k}", (last,), "max", (2, 2), (2, 2)))
             height //= 2
         else:
             nodes += [conv(f"conv{k}", last, inner, item), lif(f"lif{k}", f"conv{k}")]
@@ -62,6 +62,6 @@ def resnet19(*, stem: int = 64, weight_bits: int = 8) -> Network:
                 nodes.append(conv(side, last, inner, outer, 1, stride))
             nodes += [Add(f"{name}.add", (f"{name}.conv2", side)), lif(f"{name}.lif2", f"{name}.add")]
             last, inner = f"{name}.lif2", outer
-    nodes += [Pool2d("pool", (last,), "average", 8, 8), Flatten("flatten", ("pool",))]
+    nodes += [Pool2d("pool", (last,), "average", (8, 8), (8, 8)), Flatten("flatten", ("pool",))]
     nodes += [linear("fc1", "flatten", inner, 256), lif("fc1.lif", "fc1"), linear("fc2", "fc1.lif", 256, 10)]
     return Network("resnet19", (3, 32, 32), 8, 2.0**-8, 10, 4, weight_bits, tuple(nodes))

@@ -189,61 +189,31 @@ def column_sum_histogram(
 
 
 @jit
-def lif(
-    current: NDArray[Any],
-    left: NDArray[np.int64],
-    right: NDArray[np.int64],
-    bias: NDArray[np.int64],
-    threshold: NDArray[np.int64],
-    leak: int,
-    hard: bool,
-    limit: int,
-    spikes: NDArray[np.uint8],
-    counts: NDArray[np.int64],
+def pool(
+    inputs: NDArray[np.uint8],
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    sums: bool,
+    out: NDArray[np.uint8],
 ) -> None:
-    """Leak, integrate, saturate, compare, reset, in fixed point.
-
-    current ``[n, T or 1, P, C]`` is aligned by ``<< left`` or a rounding ``>> right`` of its channel; a
-    current with one timestep is the same at every timestep (stored encoder). `leak` counts in 2**-15.
-    Membranes saturate at +-`limit`. spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
+    """Sum (an average is divided later, by the scale) or maximum over windows, padded with zeros;
+    ``[n, H, W, C]``.
     """
-    images, timesteps, positions, channels = spikes.shape
-    constant = current.shape[1] == 1
-    membrane = np.empty((positions, channels), np.int64)
-    for n in range(images):
-        membrane[:, :] = 0
-        for t in range(timesteps):
-            source = current[n, 0 if constant else t]
-            total = 0
-            for p in range(positions):
-                for c in range(channels):
-                    add = ((np.int64(source[p, c]) << left[c]) + ((1 << right[c]) >> 1)) >> right[c]
-                    u = ((membrane[p, c] * leak) >> 15) + add + bias[c]
-                    u = min(max(u, -limit - 1), limit)
-                    spike = u >= threshold[c]
-                    spikes[n, t, p, c] = spike
-                    total += spike
-                    if hard:
-                        membrane[p, c] = 0 if spike else u
-                    else:
-                        membrane[p, c] = u - threshold[c] if spike else u
-            counts[n, t] = total
-
-
-@jit
-def pool(inputs: NDArray[np.uint8], size: int, stride: int, average: bool, out: NDArray[np.uint8]) -> None:
-    """Sum (average pooling, divided later by the scale) or maximum over windows; ``[n, H, W, C]``."""
     images, out_height, out_width, channels = out.shape
+    height, width = inputs.shape[1], inputs.shape[2]
     for n in range(images):
         for y in range(out_height):
+            top = y * stride[0] - padding[0]
             for x in range(out_width):
+                left = x * stride[1] - padding[1]
                 target = out[n, y, x]
                 target[:] = 0
-                for dy in range(size):
-                    for dx in range(size):
-                        source = inputs[n, y * stride + dy, x * stride + dx]
+                for iy in range(max(top, 0), min(top + size[0], height)):
+                    for ix in range(max(left, 0), min(left + size[1], width)):
+                        source = inputs[n, iy, ix]
                         for c in range(channels):
-                            if average:
+                            if sums:
                                 target[c] += source[c]
                             else:
                                 target[c] = max(target[c], source[c])

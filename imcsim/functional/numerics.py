@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imcsim.choices import Encoding, FullScale, RowOrder
 
@@ -29,7 +29,11 @@ class Numerics:
 
     `full_scale` ``ideal`` covers the largest sum a read can give; ``calibrated`` covers the `percentile` of
     the sums that calibration images produce, for each layer and slice. The ADC's step is a power of two in
-    cell levels. `membrane_bits` is the signed width of a membrane potential (up to 48).
+    cell levels.
+
+    `membrane_bits` is the signed width of a membrane potential and of a synaptic current, `fraction_bits` the
+    most fraction bits that they have. Leaks are words of `leak_fraction_bits` fraction bits: up to 15 (with
+    48-bit membranes), or 24 to 30 (with 56-bit ones).
     """
 
     rows: int
@@ -41,9 +45,19 @@ class Numerics:
     percentile: float
     membrane_bits: int
     checker: CheckerNumerics = field(default_factory=CheckerNumerics)
+    leak_fraction_bits: int = 15
+    fraction_bits: int = 20
 
     def ideal(self) -> Numerics:
-        """The same crossbars with an ideal converter and wide membranes."""
-        return Numerics(
-            self.rows, self.row_order, self.encoding, self.cell_bits, None, "ideal", 100.0, 48, self.checker
+        """The same crossbars with an ideal converter, and membranes and leaks as wide as 64-bit words allow:
+        leaks are right to 5e-10, thresholds usually to 2e-9 of a weight step.
+        """
+        return replace(
+            self,
+            adc_bits=None,
+            full_scale="ideal",
+            percentile=100.0,
+            membrane_bits=56,
+            leak_fraction_bits=30,
+            fraction_bits=28,
         )

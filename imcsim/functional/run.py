@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional import kernels
+from imcsim.functional import kernels, membrane_kernels
 from imcsim.functional.program import (
     FLAT_INPUT,
     IDEAL_ADC_MAX,
     CrossbarLayer,
     FlattenLayer,
+    IntegratorLayer,
     NeuronLayer,
     PoolLayer,
     Program,
@@ -28,6 +29,8 @@ CHUNK_IMAGES = 16
 
 Progress = Callable[[str, int, int], None]
 
+_RESETS = {"hard": membrane_kernels.HARD, "soft": membrane_kernels.SOFT, "none": membrane_kernels.NONE}
+
 
 @dataclass(frozen=True, eq=False)
 class Activity:
@@ -36,7 +39,8 @@ class Activity:
     active_rows: wordlines driven, over all windows and input bits, once for each block that is read.
     active_levels: the levels of all cells on those rows, summed. active_reads: block reads with a row active.
     spikes: spikes that left each LIF layer. outputs: class outputs int64 ``[images, timesteps, classes]`` of
-    each timestep alone, in 2**-fraction_bits. A layer that reads the image does the same at every timestep.
+    each timestep alone, in 2**-fraction_bits. A layer that reads an image does the same at every timestep,
+    unless there are frames.
     """
 
     layers: tuple[str, ...]
@@ -101,23 +105,30 @@ def calibrated_converters(
 ) -> Converters:
     """Steps that cover the program's percentile of column sums over `images`, with exact conversion before.
 
+    `images` are uint8 ``[N, C, H, W]``, or ``[N, T', C, H, W]`` with a frame a timestep: these begin again
+    where there are fewer than `timesteps`.
     The scale of a layer is set for each slice, from all reads with a row active.
     """
     bits = program.numerics.adc_bits
     if bits is None or program.numerics.full_scale == "ideal":
         return ideal_converters(program)
     names = {layer.source for layer in program.crossbar_layers}
+    timed = images.ndim == 5
+    if timed:
+        images = images[:, np.arange(timesteps) % images.shape[1]]
     recorded = run(program, images, timesteps, _exact(program), workers=workers, record=names).recorded
     largest = (1 << bits) - 1
 
     def steps(layer: CrossbarLayer) -> NDArray[np.int64]:
         bound = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
         histogram = np.zeros((len(layer.factor), bound + 1), np.int64)
-        # The image is the same at every timestep; more of it would not change a percentile.
-        inputs = recorded[layer.source][:, : 1 if layer.source in (INPUT, FLAT_INPUT) else None]
+        # An image that is the same at every timestep: more of it would not change a percentile.
+        constant = not timed and layer.source in (INPUT, FLAT_INPUT)
+        inputs = recorded[layer.source][:, : 1 if constant else None]
+        driven, padding = bordered(layer, inputs)
         kernels.column_sum_histogram(
-            inputs.reshape(-1, *inputs.shape[2:]), layer.planes, *segments(layer), layer.levels,
-            len(layer.factor), layer.stride, layer.padding, layer.out_shape[:2], histogram,
+            driven, layer.planes, *segments(layer), layer.levels, len(layer.factor), layer.stride, padding,
+            layer.out_shape[:2], histogram,
         )  # fmt: skip
         covered = (_percentile(row, program.numerics.percentile) for row in histogram)
         return np.array([step_shift(scale, largest) for scale in covered], np.int64)
@@ -158,8 +169,24 @@ _Places = NDArray[np.int32]
 
 
 def segments(layer: CrossbarLayer) -> tuple[_Places, _Places, _Places, _Places, _Places, _Places]:
+    """What the kernels ask about rows: places in the window (with dilation), channels, rows and blocks."""
     at = layer.layout
-    return at.ky, at.kx, at.first, at.last, at.row, at.block
+    return at.down, at.right, at.first, at.last, at.row, at.block
+
+
+def bordered(layer: CrossbarLayer, source: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Values ``[n, T, H, W, C]`` as a layer reads them, ``[n * T, H, W, C]``, and the zeros around them.
+
+    Where the image's border is not zero it is put around the image, and no padding is left.
+    """
+    inputs = _flat(source)
+    if not layer.border or layer.padding == (0, 0):
+        return np.ascontiguousarray(inputs), layer.padding
+    (down, right), (images, height, width, channels) = layer.padding, inputs.shape
+    framed = np.empty((images, height + 2 * down, width + 2 * right, channels), np.uint8)
+    framed[:] = np.array(layer.border, np.uint8)
+    framed[:, down : down + height, right : right + width] = inputs
+    return framed, (0, 0)
 
 
 def run(
@@ -174,7 +201,8 @@ def run(
     progress: Progress | None = None,
     stage: str = "spikes",
 ) -> Activity:
-    """Play images uint8 ``[N, C, H, W]`` for `timesteps` timesteps.
+    """Play images uint8 ``[N, C, H, W]``, or ``[N, T, C, H, W]`` with a frame a timestep, for `timesteps`
+    timesteps; there are at least as many frames.
 
     `record` names nodes whose values are kept (``[N, T, H, W, C]``; ``input`` included); memory grows with
     them. `toggles` names nodes whose toggled bits are counted. The result does not depend on `workers`.
@@ -237,7 +265,8 @@ def _chunk(
     at: slice,
 ) -> dict[str, NDArray[Any]]:
     """Run one chunk of images through every step; returns all values, ``[n, T or 1, H, W, C]``."""
-    values: dict[str, NDArray[Any]] = {INPUT: np.ascontiguousarray(images.transpose(0, 2, 3, 1))[:, None]}
+    frames = images[:, :timesteps] if images.ndim == 5 else images[:, None]
+    values: dict[str, NDArray[Any]] = {INPUT: np.ascontiguousarray(frames.transpose(0, 1, 3, 4, 2))}
     count = len(images)
     crossbar_index = neuron_index = 0
     for step in program.steps:
@@ -254,18 +283,28 @@ def _chunk(
             shape = (count, timesteps, *current.shape[2:])
             spikes = np.empty(shape, np.uint8)
             counts = np.empty((count, timesteps), np.int64)
-            kernels.lif(
+            membrane_kernels.lif(
                 current.reshape(*current.shape[:2], -1, shape[-1]), step.left, step.right, step.bias,
-                step.threshold, step.leak, step.hard, step.limit,
-                spikes.reshape(count, timesteps, -1, shape[-1]), counts,
+                step.threshold, step.above, step.leak, step.synapse, step.decay_bits, _RESETS[step.reset],
+                step.late, step.limit, spikes.reshape(count, timesteps, -1, shape[-1]), counts,
             )  # fmt: skip
             values[step.name] = spikes
             activity.spikes[at, :, neuron_index] = counts
             neuron_index += 1
+        elif isinstance(step, IntegratorLayer):
+            current = _current(step, values)
+            membranes = np.empty((count, timesteps, *current.shape[2:]), np.int64)
+            membrane_kernels.integrate(
+                current.reshape(*current.shape[:2], -1, current.shape[-1]), step.left, step.right, step.bias,
+                step.leak, step.synapse, step.decay_bits, step.limit,
+                membranes.reshape(count, timesteps, -1, current.shape[-1]),
+            )  # fmt: skip
+            values[step.name] = membranes
+            neuron_index += 1
         elif isinstance(step, PoolLayer):
             assert source is not None
             out = np.empty((*source.shape[:2], *step.out_shape), np.uint8)
-            kernels.pool(_flat(source), step.size, step.stride, step.average, _flat(out))
+            kernels.pool(_flat(source), step.size, step.stride, step.padding, step.sums, _flat(out))
             values[step.name] = out
         else:
             assert isinstance(step, FlattenLayer)
@@ -296,18 +335,18 @@ def _flat(values: NDArray[Any]) -> NDArray[Any]:
 def _crossbar(
     layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    inputs = _flat(source)
+    inputs, padding = bordered(layer, source)
     out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)
     counts = np.empty((len(inputs), 3), np.int64)
     sums = np.empty(layer.levels.shape[1], layer.levels.dtype)
     kernels.crossbar_reads(
         inputs, layer.planes, *segments(layer), layer.levels, layer.level_sum, layer.factor, layer.offset,
-        converters.shift[layer.name], converters.largest_code, layer.stride, layer.padding, sums, out, counts,
+        converters.shift[layer.name], converters.largest_code, layer.stride, padding, sums, out, counts,
     )  # fmt: skip
     return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)
 
 
-def _current(step: NeuronLayer, values: dict[str, NDArray[Any]]) -> NDArray[Any]:
+def _current(step: NeuronLayer | IntegratorLayer, values: dict[str, NDArray[Any]]) -> NDArray[Any]:
     """The neuron's current: a layer's sums, or aligned branches of a residual addition."""
     if not step.branches:
         return values[step.source]

@@ -15,43 +15,32 @@ __all__ = ["describe", "load", "names", "sources"]
 
 def names() -> list[str]:
     """Names of the configs that come with imcsim."""
-    from imcsim.resources import data_dirs
+    from imcsim.hardware.files import names as built_in
 
-    found = {p.stem for folder in data_dirs("hw_configs") for p in Path(str(folder)).glob("*.yaml")}
-    return sorted(found)
+    return built_in()
 
 
 def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None) -> Hardware:
-    """Load a built-in config by name, or a YAML file by path.
+    """Load a built-in config by name, or a YAML file by path, with `overrides` (dotted key to value) laid
+    over it.
 
     Raises ImcsimError for an unknown name, and whatever `load_config` raises.
     """
-    from imcsim.errors import ImcsimError
     from imcsim.hardware.component import ESTIMATE
     from imcsim.hardware.config import Hardware, HardwareConfig
+    from imcsim.hardware.files import find
+    from imcsim.hardware.layers import plain_value
     from imcsim.hardware.loader import config_hash, load_config
     from imcsim.hardware.quantity import UNSOURCED
     from imcsim.hardware.reference_tables import read_tables
-    from imcsim.names import nearest
-    from imcsim.resources import data_dirs
 
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml") and not path.exists():
-        known = names()
-        if str(name_or_path) not in known:
-            close = nearest(str(name_or_path), known)
-            raise ImcsimError(
-                f"no built-in hardware config is called {str(name_or_path)!r}, and no such file exists",
-                fix=f"did you mean {close}?" if close else f"built in: {', '.join(known)}",
-            )
-        path = next(
-            p
-            for folder in data_dirs("hw_configs")
-            if (p := Path(str(folder)) / f"{name_or_path}.yaml").exists()
-        )
+    path = find(name_or_path)
     config, provenance, _ = load_config(path, HardwareConfig, overrides=overrides)
     if config.reference_tables:
-        files = [path.parent / name for name in config.reference_tables]
+        # Their names are relative to the file that gives them, which may be one that `path` extends.
+        named = provenance.get("reference_tables")
+        folder = (path if named is None or named.file is None else named.file).parent
+        files = [folder / name for name in config.reference_tables]
         actions = {
             name: [str(e) for e in component.charges(config)] for name, component in config.components()
         }
@@ -62,7 +51,9 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
         )
     provenance.pop("reference_tables", None)  # every figure of a table says where it comes from
     unsourced = tuple(key for key, about in provenance.items() if about.mark == UNSOURCED)
-    return Hardware(config, provenance, unsourced, config_hash(config, config.reference.values()), path)
+    given = {key: plain_value(key, value) for key, value in (overrides or {}).items()}
+    sha256 = config_hash(config, config.reference.values())
+    return Hardware(config, provenance, unsourced, sha256, path, given)
 
 
 def sources(hardware: Hardware) -> dict[str, str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -260,13 +260,16 @@ def _leaves(section: Mapping[str, object], prefix: str = "") -> Iterator[tuple[s
 
 @dataclass(frozen=True)
 class Hardware:
-    """A validated config with the provenance of every value, its hash, and where it was read."""
+    """A validated config with the provenance of every value, its hash, where it was read, and what was laid
+    over the file (dotted key to value).
+    """
 
     config: HardwareConfig
     provenance: Mapping[str, Provenance]
     unsourced: tuple[str, ...]
     sha256: str
     path: Path
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

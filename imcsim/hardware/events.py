@@ -57,6 +57,7 @@ class Event(StrEnum):
     PARTIAL_SUM_ADDS = "partial_sum_adds"
     """Additions of the partial sums of row blocks, and of the encoding's offset."""
     LIF_UPDATES = "lif_updates"
+    """Words of neuron state updated: a membrane, and a synaptic current where there is one."""
     MEMBRANE_READ_BITS = "membrane_read_bits"
     MEMBRANE_WRITE_BITS = "membrane_write_bits"
     CURRENT_WRITE_BITS = "current_write_bits"
@@ -79,7 +80,7 @@ class Event(StrEnum):
     SPIKES = "spikes"
     """Spikes that left the layer's neurons. Costs nothing by itself; kept for analysis."""
     SYNAPTIC_OPERATIONS = "synaptic_operations"
-    """Active input rows times output channels. Costs nothing by itself; kept for analysis."""
+    """Active input rows times output channels of their group. Costs nothing; kept for analysis."""
 
 
 CHECKER_EVENTS = frozenset(

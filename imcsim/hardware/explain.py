@@ -130,6 +130,11 @@ class Shape:
         """The words that are allowed at `path`."""
         return [c for node in self._nodes(path, values) for c in _choices(node) or [] if isinstance(c, str)]
 
+    def knows(self, key: str, path: KeyPath, values: Any) -> bool:
+        """Whether the section at `path`, of the kind that `values` has there, may hold `key`."""
+        nodes = self._nodes(path, values)
+        return any(_step(node, key) for node in nodes) or not nodes
+
     def advice(self, path: KeyPath, values: Any) -> str:
         """What the unknown key at `path` may have been meant to be."""
         *around, key = path

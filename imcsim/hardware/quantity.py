@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from imcsim.names import nearest, shown
@@ -69,7 +70,8 @@ _KEYS = ("value", "unit", "mark", "source", "note")
 class Provenance:
     """Where one value comes from.
 
-    `unit` is "" for plain numbers and choices; `line` is None for an override.
+    `unit` is "" for plain numbers and choices; `line` is None for an override. `file` is the extended file
+    that an inherited value stands in, None for the file itself.
     """
 
     unit: str
@@ -78,6 +80,7 @@ class Provenance:
     citation: str = ""
     note: str = ""
     line: int | None = None
+    file: Path | None = None
 
 
 def unit_of(name: str) -> str:

@@ -30,7 +30,7 @@ def _cut(stage: Stage, weight_bits: int, hardware: HardwareConfig) -> LayerPlace
             fix=f"set it to at least {slices}, or enlarge cells.cell_bits",
         )
     per_column = cells.columns // slices
-    rows = layout(stage.kernel, stage.in_channels, cells.rows, cells.row_order)
+    rows = layout(stage.kernel, stage.in_channels, cells.rows, cells.row_order, stage.dilation)
     unit = stage.kernel[0] * stage.kernel[1] if cells.row_order == "kernel_position" else 1
     if unit > 1 and unit > hardware.tile.crossbars_per_pe:
         raise ImcsimError(

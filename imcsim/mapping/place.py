@@ -47,9 +47,11 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
 
 
 def _state_bits(graph: StageGraph, hardware: HardwareConfig) -> int:
-    """Membrane potentials of all neurons, and the stored currents of the encoder where they are kept."""
-    neurons = sum(s.positions * s.out_channels for s in graph.stages if s.neurons)
+    """Membrane potentials and synaptic currents of all neurons, and the encoder's currents where it keeps
+    them.
+    """
+    words = sum(s.positions * s.out_channels * s.states for s in graph.stages if s.neurons)
     kept = sum(s.positions * s.out_channels for s in graph.stages if s.reads_image)
     if hardware.encoder.mode == "recompute":
         kept = 0
-    return neurons * hardware.lif.membrane_bits + kept * hardware.lif.partial_sum_bits
+    return words * hardware.lif.membrane_bits + kept * hardware.lif.partial_sum_bits

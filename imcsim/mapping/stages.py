@@ -6,12 +6,13 @@ residual addition, neurons, pooling. An edge is a stream of rows from one stage 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from imcsim.errors import ImcsimError
 from imcsim.network import shapes
-from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
 
 IMAGE = -1
 """The stage number of the global buffer, from which the image comes."""
@@ -23,7 +24,8 @@ class Edge:
 
     `role` says whether they are the crossbar's input or a current that meets its sums (``side``). A delivered
     row has `width` x `channels` values of `bits` bits; `height` rows make a map. Row r is ready when the
-    source has finished its own rows below ``r * pool_stride + pool_size``.
+    source has finished its own rows below ``r * pool_stride - pool_padding + pool_size`` (all of them where
+    it has fewer); `pool_area` values are pooled into each of its values.
     """
 
     source: int
@@ -37,6 +39,8 @@ class Edge:
     pool_stride: int = 1
     node: str = ""
     """The node whose values travel; empty for currents."""
+    pool_padding: int = 0
+    pool_area: int = 1
 
     @property
     def row_bits(self) -> int:
@@ -45,7 +49,10 @@ class Edge:
 
 @dataclass(frozen=True)
 class Stage:
-    """A conv or linear layer with `planes` input bits. Branches and outputs without LIF have no `neurons`."""
+    """A conv or linear layer with `planes` input bits. Branches and outputs without LIF have no `neurons`.
+
+    Grouped convolutions hold the dense matrix, so `in_channels` counts the channels of all groups.
+    """
 
     index: int
     name: str
@@ -63,6 +70,25 @@ class Stage:
     """Values that pooling takes in, a timestep (0 without pooling)."""
     reads_image: bool
     is_output: bool
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    states: int = 1
+    """Words of state of a neuron: its membrane, and a synaptic current."""
+    fires: bool = True
+    """Neurons give spikes; those that never fire give their membranes."""
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns that a window spans."""
+        return (
+            (self.kernel[0] - 1) * self.dilation[0] + 1,
+            (self.kernel[1] - 1) * self.dilation[1] + 1,
+        )
+
+    @property
+    def spikes(self) -> bool:
+        """Whether spikes leave, one bit each; else sums or membranes do."""
+        return self.neurons and self.fires
 
     @property
     def rows(self) -> int:
@@ -76,7 +102,7 @@ class Stage:
         """Input rows that must have arrived before output row `out_row` can start."""
         if self.kind == "linear":
             return in_height
-        return max(0, min(in_height, out_row * self.stride[0] - self.padding[0] + self.kernel[0]))
+        return max(0, min(in_height, out_row * self.stride[0] - self.padding[0] + self.extent[0]))
 
     def rows_done(self, out_row: int, in_height: int) -> int:
         """Input rows that are not needed any more once output row `out_row` is finished."""
@@ -103,27 +129,31 @@ class StageGraph:
 
 @dataclass(frozen=True)
 class _Stream:
-    """Where a node's values come from: stage, pooling on the way, map, bits."""
+    """Where a node's values come from: stage, pooling on the way, map, largest value or bits of a sum."""
 
     stage: int
-    size: int
-    stride: int
     height: int
     width: int
     channels: int
     bits: int
     node: str
+    largest: int = 1
+    size: int = 1
+    stride: int = 1
+    padding: int = 0
+    columns: int = 1
+    column_stride: int = 1
+    """Pooling so far: rows of the stage under a window, its step and padding, and the same for columns (as
+    large as they are without padding)."""
 
 
 def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
     """Fold `network` into stages. Raises ImcsimError for graphs that tiles cannot hold."""
     sizes = shapes(network)
     channels, height, width = network.input_shape
-    streams: dict[str, _Stream] = {
-        INPUT: _Stream(IMAGE, 1, 1, height, width, channels, network.input_bits, INPUT)
-    }
+    streams: dict[str, _Stream] = {INPUT: _Stream(IMAGE, height, width, channels, network.input_bits, INPUT)}
     weighted = {node.name: k for k, node in enumerate(network.weighted)}
-    fired = _stages_with_neurons(network)
+    neurons = _neurons_of_stages(network)
     pooled = dict.fromkeys(weighted.values(), 0)
     adds: dict[str, Add] = {n.name: n for n in network.nodes if isinstance(n, Add)}
     edges: list[Edge] = []
@@ -133,9 +163,9 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
             edges.append(_edge(source, weighted[node.name], "input"))
             map_shape = (*sizes[node.name], 1, 1)[:3]
             streams[node.name] = _Stream(
-                weighted[node.name], 1, 1, map_shape[1], map_shape[2], map_shape[0], partial_sum_bits, ""
+                weighted[node.name], map_shape[1], map_shape[2], map_shape[0], partial_sum_bits, ""
             )
-        elif isinstance(node, LIF):
+        elif isinstance(node, LIF | LI):
             before = node.inputs[0]
             main = _main_branch(adds[before], weighted) if before in adds else before
             if before in adds:
@@ -143,27 +173,18 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
                     if side != main:
                         edges.append(_edge(streams[side], weighted[main], "side"))
             at = streams[main]
-            streams[node.name] = _Stream(at.stage, 1, 1, at.height, at.width, at.channels, 1, node.name)
+            streams[node.name] = _Stream(at.stage, at.height, at.width, at.channels, 1, node.name)
         elif isinstance(node, Pool2d):
             at = streams[node.inputs[0]]
-            out = sizes[node.name]
-            bits = (node.size * node.size).bit_length() if node.kind == "average" else at.bits
-            streams[node.name] = _Stream(
-                at.stage,
-                at.size + (node.size - 1) * at.stride,
-                at.stride * node.stride,
-                out[1],
-                out[2],
-                out[0],
-                bits,
-                node.name,
-            )
-            pooled[at.stage] += node.size * node.size * out[0] * out[1] * out[2]
+            streams[node.name] = _pooled(node, at, sizes[node.name])
+            pooled[at.stage] += math.prod(node.size) * math.prod(sizes[node.name])
         elif isinstance(node, Flatten):
             streams[node.name] = streams[node.inputs[0]]
     read = {edge.target: edge for edge in edges if edge.role == "input"}
+    last = network.nodes[-1]
+    output = next((stage for stage, node in neurons.items() if node is last), last.name)
     stages = tuple(
-        _stage(k, node, sizes[node.name], read[k], fired, pooled[k], k == len(weighted) - 1)
+        _stage(k, node, sizes[node.name], read[k], neurons.get(node.name), pooled[k], node.name == output)
         for k, node in enumerate(network.weighted)
     )
     return StageGraph(stages, tuple(edges), channels * height * width * network.input_bits, network.classes)
@@ -171,7 +192,26 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
 
 def _edge(at: _Stream, target: int, role: Literal["input", "side"]) -> Edge:
     return Edge(
-        at.stage, target, role, at.height, at.width, at.channels, at.bits, at.size, at.stride, at.node
+        at.stage, target, role, at.height, at.width, at.channels, at.bits, at.size, at.stride, at.node,
+        at.padding, at.size * at.columns,
+    )  # fmt: skip
+
+
+def _pooled(node: Pool2d, at: _Stream, shape: tuple[int, ...]) -> _Stream:
+    """A stream behind one more pool: windows of windows are larger windows."""
+    largest = at.largest if node.kind == "max" else at.largest * math.prod(node.size)
+    return replace(
+        at,
+        height=shape[1],
+        width=shape[2],
+        bits=largest.bit_length(),
+        node=node.name,
+        largest=largest,
+        size=at.size + (node.size[0] - 1) * at.stride,
+        stride=at.stride * node.stride[0],
+        padding=at.padding + node.padding[0] * at.stride,
+        columns=at.columns + (node.size[1] - 1) * at.column_stride,
+        column_stride=at.column_stride * node.stride[1],
     )
 
 
@@ -180,25 +220,27 @@ def _main_branch(add: Add, weighted: dict[str, int]) -> str:
     return next(name for name in add.inputs if name in weighted)
 
 
-def _stages_with_neurons(network: Network) -> frozenset[str]:
-    """Names of the layers whose tiles hold the neurons."""
+def _neurons_of_stages(network: Network) -> dict[str, LIF | LI]:
+    """The neurons in the tiles of each layer that has some, by the layer's name."""
     weighted = {n.name: k for k, n in enumerate(network.weighted)}
     adds = {n.name: n for n in network.nodes if isinstance(n, Add)}
-    before = [n.inputs[0] for n in network.nodes if isinstance(n, LIF)]
+    found = [n for n in network.nodes if isinstance(n, LIF | LI)]
+    before = [n.inputs[0] for n in found]
     mains = [_main_branch(adds[b], weighted) if b in adds else b for b in before]
     twice = {m for m in mains if mains.count(m) > 1}
     if twice:
         raise ImcsimError(
             "two LIF layers read the same crossbar layer", key=sorted(twice)[0], fix="give each its own layer"
         )
-    return frozenset(mains)
+    return dict(zip(mains, found, strict=True))
 
 
 def _stage(
-    index: int, node: Conv2d | Linear, shape: tuple[int, ...], edge: Edge, fired: frozenset[str], pooled: int,
-    is_output: bool,
+    index: int, node: Conv2d | Linear, shape: tuple[int, ...], edge: Edge, neurons: LIF | LI | None,
+    pooled: int, is_output: bool,
 ) -> Stage:  # fmt: skip
     conv = isinstance(node, Conv2d)
+    groups = node.groups if isinstance(node, Conv2d) else 1
     return Stage(
         index=index,
         name=node.name,
@@ -206,13 +248,17 @@ def _stage(
         kernel=(node.weight.shape[2], node.weight.shape[3]) if isinstance(node, Conv2d) else (1, 1),
         stride=node.stride if isinstance(node, Conv2d) else (1, 1),
         padding=node.padding if isinstance(node, Conv2d) else (0, 0),
-        in_channels=node.weight.shape[1],
+        in_channels=node.weight.shape[1] * groups,
         out_height=shape[1] if len(shape) == 3 else 1,
         out_width=shape[2] if len(shape) == 3 else 1,
         out_channels=shape[0],
         planes=edge.bits,
-        neurons=node.name in fired,
+        neurons=neurons is not None,
         pool_inputs=pooled,
         reads_image=edge.source == IMAGE,
         is_output=is_output,
+        dilation=node.dilation if isinstance(node, Conv2d) else (1, 1),
+        groups=groups,
+        states=1 if neurons is None or neurons.synapse is None else 2,
+        fires=not isinstance(neurons, LI),
     )

@@ -49,10 +49,12 @@ def traffic(placement: Placement, config: HardwareConfig) -> list[Flow]:
     for part in placement.parts:
         layer = placement.layers[part.stage]
         stage = layer.stage
-        row = stage.out_width * stage.out_channels * config.lif.partial_sum_bits
+        outputs = stage.out_width * stage.out_channels
         if part.head != part.index:
-            send(part, placement.parts[part.head], stage.out_height, _share(row, part, layer))
+            sums = outputs * config.lif.partial_sum_bits
+            send(part, placement.parts[part.head], stage.out_height, _share(sums, part, layer))
         elif stage.is_output:
+            row = outputs * (1 if stage.spikes else config.lif.partial_sum_bits)
             send(part, None, stage.out_height, _share(row, part, layer))
     return flows
 

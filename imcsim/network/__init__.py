@@ -1,13 +1,14 @@
 """Networks: the layer graph, its rules, and the bundle that keeps it in files."""
 
-from imcsim.network.bundle import check, fingerprint, load, names, save
+from imcsim.network.bundle import check, check_target, fingerprint, load, names, save
 from imcsim.network.describe import describe
-from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.network.sizes import shapes
 from imcsim.network.validate import problems, validate
 
 __all__ = [
     "INPUT",
+    "LI",
     "LIF",
     "Add",
     "Conv2d",
@@ -17,6 +18,7 @@ __all__ = [
     "Node",
     "Pool2d",
     "check",
+    "check_target",
     "describe",
     "fingerprint",
     "load",

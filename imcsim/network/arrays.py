@@ -9,7 +9,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -46,14 +46,18 @@ _BROKEN = (
 
 
 def read_npz(
-    path: str | Path, *, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMBERS
+    path: str | Path,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_members: int = MAX_MEMBERS,
+    wanted: Callable[[str], bool] = lambda name: True,
 ) -> dict[str, NDArray[Any]]:
     """Read all arrays of the file `path`: name without ``.npy`` to C-ordered array in native byte order.
 
-    Booleans, integers, floats and text are accepted. Raises ImcsimError, naming file and member, for a file
-    that is missing, truncated, damaged, encrypted or no ``.npz``; for more than `max_members` members, more
-    than `max_bytes` unpacked or 1000 times the packed size; for objects, structures and headers that disagree
-    with the data.
+    With `wanted`, only those whose names it accepts; the sizes of all are checked. Booleans, integers, floats
+    and text are accepted. Raises ImcsimError, naming file and member, for a file that is missing, truncated,
+    damaged, encrypted or no ``.npz``; for more than `max_members` members, more than `max_bytes` unpacked or
+    1000 times the packed size; for objects, structures and headers that disagree with the data.
     """
     path = Path(path)
     try:
@@ -64,10 +68,52 @@ def read_npz(
             members = archive.infolist()
             _check_count(path, archive)
             _check_members(path, members, max_bytes, max_members)
-            return {m.filename.removesuffix(".npy"): _read_member(path, archive, m) for m in members}
+            named = {m.filename.removesuffix(".npy"): m for m in members}
+            return {name: _read_member(path, archive, m) for name, m in named.items() if wanted(name)}
     except _BROKEN as error:
         text = str(error).split("\n")[0]
         raise ImcsimError(f"not a sound .npz file: {text}", file=path, fix=_REWRITE) from None
+    except MemoryError:
+        raise ImcsimError("there is not enough memory to read it", file=path) from None
+    except OSError as error:
+        raise ImcsimError(f"cannot read the file: {error.strerror}", file=path) from None
+
+
+def names_in_npz(path: str | Path) -> list[str]:
+    """Names of the arrays of an ``.npz`` file, none of them read. Raises ImcsimError as `read_npz` does."""
+    found: list[str] = []
+
+    def note(name: str) -> bool:
+        found.append(name)
+        return False
+
+    read_npz(path, wanted=note)
+    return found
+
+
+def read_npy(path: str | Path, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
+    """Read the one array of an ``.npy`` file, under the rules of `read_npz`; never objects.
+
+    Raises ImcsimError, naming the file, for a file that is missing, cut off, too large or no such array.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            problem = "this is not a file" if path.exists() else "there is no such file"
+            raise ImcsimError(problem, file=path, fix="name an .npy file")
+        with path.open("rb") as stream:
+            shape, fortran, dtype = _read_header(path, path.stem, stream)
+            size = math.prod(shape) * dtype.itemsize
+            rest = os.fstat(stream.fileno()).st_size - stream.tell()
+            if size > max_bytes:
+                raise ImcsimError(f"it holds {size} bytes; at most {max_bytes} are read", file=path)
+            if size != rest:
+                raise ImcsimError(
+                    f"the header says shape {_shape(shape)} of {dtype}, which does not fit its data",
+                    file=path,
+                    fix="write it again with numpy.save",
+                )
+            return _shaped(stream.read(size), shape, fortran, dtype)
     except MemoryError:
         raise ImcsimError("there is not enough memory to read it", file=path) from None
     except OSError as error:
@@ -150,7 +196,11 @@ def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
             raise ImcsimError(
                 "the data end too early", file=path, key=name, fix="fetch or write the file again"
             )
-    flat = np.frombuffer(raw, dtype) if size else np.empty(math.prod(shape), dtype)
+    return _shaped(raw, shape, fortran, dtype)
+
+
+def _shaped(raw: bytes, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]) -> NDArray[Any]:
+    flat = np.frombuffer(raw, dtype) if raw else np.empty(math.prod(shape), dtype)
     array = flat.reshape(shape, order="F" if fortran else "C")
     return np.array(array, dtype=dtype.newbyteorder("="), order="C")
 

@@ -124,6 +124,15 @@ def save(network: Network, folder: str | Path) -> None:
         ) from None
 
 
+def check_target(folder: str | Path) -> None:
+    """Raise ImcsimError where `save` would not put a bundle: on a file, or among other files."""
+    folder = Path(folder)
+    try:
+        _refuse_other_files(folder)
+    except (OSError, ValueError) as error:
+        raise ImcsimError("this cannot be the name of a bundle", file=folder, fix="choose another") from error
+
+
 def fingerprint(network: Network) -> str:
     """SHA-256 over the description, with its provenance, and the arrays; not over file formats."""
     digest = hashlib.sha256(json.dumps(schema.to_document(network), sort_keys=True).encode())

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from imcsim.network.graph import LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d, kind
+import numpy as np
+
+from imcsim.network.graph import (
+    LI,
+    LIF,
+    Add,
+    Conv2d,
+    Flatten,
+    Linear,
+    Network,
+    Node,
+    PerChannel,
+    Pool2d,
+    kind,
+)
 from imcsim.network.sizes import shapes, show
 
 
@@ -32,17 +46,38 @@ def _detail(node: Node) -> str:
     match node:
         case Conv2d():
             kernel = "x".join(map(str, node.weight.shape[2:]))
-            return f"{kernel} kernel, stride {_pair(node.stride)}, padding {_pair(node.padding)}"
+            dilation = "" if node.dilation == (1, 1) else f", dilation {_pair(node.dilation)}"
+            groups = "" if node.groups == 1 else f", {node.groups} groups"
+            stride, padding = _pair(node.stride), _pair(node.padding)
+            return f"{kernel} kernel, stride {stride}, padding {padding}{dilation}{groups}"
         case LIF():
-            return f"leak {node.leak:g}, threshold {node.threshold:g}, {node.reset} reset"
+            after = " a timestep later" if node.reset_at == "next" and node.reset != "none" else ""
+            above = " (fires above it)" if node.fires == "above" else ""
+            threshold = f"threshold {_number(node.threshold)}{above}"
+            return f"leak {_number(node.leak)}, {threshold}, {node.reset} reset{after}{_synapse(node)}"
+        case LI():
+            return f"leak {_number(node.leak)}{_synapse(node)}"
         case Pool2d():
-            return f"{node.kind} of {node.size}x{node.size}, stride {node.stride}"
+            padding = "" if node.padding == (0, 0) else f", padding {_pair(node.padding)}"
+            return f"{node.kind} of {'x'.join(map(str, node.size))}, stride {_pair(node.stride)}{padding}"
         case Add():
-            return f"{node.inputs[0]} + {node.inputs[1]}"
+            return " + ".join(node.inputs)
         case Linear():
             return f"{node.weight.shape[1]} inputs"
         case Flatten():
             return ""
+
+
+def _number(value: PerChannel) -> str:
+    """A number, or the range of one number a channel."""
+    if not isinstance(value, np.ndarray):
+        return f"{value:g}"
+    low, high = value.min(), value.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _synapse(node: LIF | LI) -> str:
+    return "" if node.synapse is None else f", synapse {_number(node.synapse)}"
 
 
 def _pair(values: tuple[int, int]) -> str:

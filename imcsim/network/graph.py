@@ -6,13 +6,25 @@ are integers; the real weight of output channel c is ``scale[c] * weight[c]``.
 Currents and values, for a node n at timestep t:
 
 - `Conv2d`, `Linear`: ``I = scale * sum(weight * x) + bias`` (batch norm is already folded in). For the image,
-  ``x = input_scale * pixel``; a `Linear` that reads the image sees it flattened. Padding is zeros.
+  ``x = input_scale * pixel``; a `Linear` that reads the image sees it flattened. Padding is zeros, around the
+  image the pixels `Network.input_padding`.
 - `Add`: the sum of its inputs. Currents are added before the neuron; a spike train that enters an `Add`
   directly (identity shortcut) counts as a current of ``scale`` for each spike.
-- `LIF`: ``u = leak * u + I``; a spike when ``u >= threshold``; then ``u = 0`` (``hard``) or
-  ``u = u - threshold`` (``soft``).
-- `Pool2d`: average or maximum over windows of spikes; rows and columns that fill no window are left out.
+- `LIF`: with a synapse the current is ``i = synapse * i + I``, else ``i = I``. With s' the spike of the
+  timestep before, and ``fires(u)`` as ``u >= threshold`` (``at``) or ``u > threshold`` (``above``):
+
+  - reset ``now``: ``u = leak * u + i; s = fires(u)``, then ``u = 0`` where s (``hard``) or
+    ``u = u - threshold * s`` (``soft``);
+  - reset ``next``: ``u = (leak * u + i) * (1 - s')`` (``hard``) or ``u = leak * u + i - threshold * s'``
+    (``soft``); then ``s = fires(u)``;
+  - reset ``none``: ``u = leak * u + i; s = fires(u)``.
+- `LI`: ``i`` as above, ``v = leak * v + i``; puts out v.
+- `Pool2d`: average, sum or maximum over windows of spikes; rows and columns that fill no window are left
+  out. Padding counts as zeros, also in the size of an average's window.
 - `Flatten`: channels, rows, columns, in that order.
+
+The last node gives the class outputs of a timestep: the currents of a `Conv2d` or `Linear`, the spikes of a
+`LIF` (0 or 1), or the v of an `LI`.
 """
 
 from __future__ import annotations
@@ -27,12 +39,19 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float64]
 
+PerChannel = float | FloatArray
+"""One number for all channels, or float64 ``[C]``."""
+
 INPUT = "input"
 
 
 @dataclass(frozen=True, eq=False)
 class Conv2d:
-    """2-D convolution. weight: int ``[Cout, Cin, kH, kW]``; scale, bias: float64 ``[Cout]``."""
+    """2-D convolution. weight: int ``[Cout, Cin / groups, kH, kW]``; scale, bias: float64 ``[Cout]``.
+
+    Output channel c reads the input channels of group ``c // (Cout / groups)`` alone. A 1-D convolution is
+    one with ``kH = 1`` on a map of height 1.
+    """
 
     name: str
     inputs: tuple[str]
@@ -41,6 +60,14 @@ class Conv2d:
     bias: FloatArray
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns that a window spans: ``(k - 1) * dilation + 1``."""
+        (height, width), (down, right) = self.weight.shape[2:], self.dilation
+        return (height - 1) * down + 1, (width - 1) * right + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,26 +81,47 @@ class Linear:
     bias: FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LIF:
-    """Leaky integrate-and-fire neurons. `leak` in [0, 1] (1 is IF); `threshold` > 0."""
+    """Leaky integrate-and-fire neurons. `leak` in [0, 1] (1 is IF); `threshold` > 0.
+
+    `leak`, `threshold` and `synapse` (the decay of a synaptic current, in [0, 1]) are numbers, or float64
+    ``[C]``, one a channel.
+    """
 
     name: str
     inputs: tuple[str]
-    leak: float
-    threshold: float
-    reset: Literal["hard", "soft"]
+    leak: PerChannel
+    threshold: PerChannel
+    reset: Literal["hard", "soft", "none"]
+    fires: Literal["at", "above"] = "at"
+    reset_at: Literal["now", "next"] = "now"
+    synapse: PerChannel | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LI:
+    """Leaky integrators, which never fire: the class outputs of a network. `leak`, `synapse` as in `LIF`."""
+
+    name: str
+    inputs: tuple[str]
+    leak: PerChannel
+    synapse: PerChannel | None = None
 
 
 @dataclass(frozen=True)
 class Pool2d:
-    """Pooling of spikes over ``size x size`` windows with step `stride`; no padding."""
+    """Pooling of spikes over windows of `size` with step `stride`, all (rows, columns).
+
+    `padding` zeros stand around the map; an average divides by the whole window.
+    """
 
     name: str
     inputs: tuple[str]
-    kind: Literal["average", "max"]
-    size: int
-    stride: int
+    kind: Literal["average", "max", "sum"]
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -86,22 +134,23 @@ class Flatten:
 
 @dataclass(frozen=True)
 class Add:
-    """Residual addition of two inputs of equal shape, before a LIF.
+    """Residual addition of two or more inputs of equal shape, before a LIF or LI.
 
     `scale` is the current that one spike of an identity shortcut adds (1.0 unless trained otherwise).
     """
 
     name: str
-    inputs: tuple[str, str]
+    inputs: tuple[str, ...]
     scale: float = 1.0
 
 
-Node = Conv2d | Linear | LIF | Pool2d | Flatten | Add
+Node = Conv2d | Linear | LIF | LI | Pool2d | Flatten | Add
 
 KINDS: Mapping[str, type[Node]] = {
     "conv2d": Conv2d,
     "linear": Linear,
     "lif": LIF,
+    "li": LI,
     "pool2d": Pool2d,
     "flatten": Flatten,
     "add": Add,
@@ -110,16 +159,19 @@ KINDS: Mapping[str, type[Node]] = {
 
 
 def kind(node: Node) -> str:
-    """The name of the type of `node`: ``conv2d``, ``linear``, ``lif``, ``pool2d``, ``flatten`` or ``add``."""
+    """The name of the type of `node`: ``conv2d``, ``linear``, ``lif``, ``li``, ``pool2d``, ``flatten`` or
+    ``add``.
+    """
     return type(node).__name__.lower()
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained network. `nodes` are in topological order; the last one gives the class outputs (no LIF).
+    """A trained network. `nodes` are in topological order; the last one gives the class outputs.
 
     `input_shape` is ``(C, H, W)``; pixels are unsigned integers of `input_bits` bits, worth `input_scale`.
-    `timesteps` is the T it was trained for. `provenance` says where the weights come from.
+    `timesteps` is the T it was trained for. `provenance` says where the weights come from. `input_padding` is
+    the pixel, one number a channel, that a padded convolution finds around the image; empty is 0.
     """
 
     name: str
@@ -133,6 +185,7 @@ class Network:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
     """Hash over the description and the arrays of the bundle; empty for a network made in memory."""
+    input_padding: tuple[int, ...] = ()
 
     def node(self, name: str) -> Node:
         """The node called `name`. Raises KeyError."""

@@ -36,6 +36,17 @@ class RowLayout:
     block: NDArray[np.int32]
     kernel: tuple[int, int]
     channels: int
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def down(self) -> NDArray[np.int32]:
+        """Rows from the top of the window to what each segment reads: ``ky`` times the dilation."""
+        return self.ky * np.int32(self.dilation[0])
+
+    @property
+    def right(self) -> NDArray[np.int32]:
+        """Columns from the left of the window to what each segment reads: ``kx`` times the dilation."""
+        return self.kx * np.int32(self.dilation[1])
 
     @property
     def rows(self) -> int:
@@ -63,13 +74,32 @@ class RowLayout:
 def row_layout(layer: Conv2d | Linear, rows: int, order: RowOrder) -> RowLayout:
     """Lay the rows of `layer` over crossbars of `rows` rows."""
     if isinstance(layer, Linear):
-        kernel, channels = (1, 1), layer.weight.shape[1]
-    else:
-        kernel, channels = (layer.weight.shape[2], layer.weight.shape[3]), layer.weight.shape[1]
-    return layout(kernel, channels, rows, order)
+        return layout((1, 1), layer.weight.shape[1], rows, order)
+    kernel = (layer.weight.shape[2], layer.weight.shape[3])
+    return layout(kernel, layer.weight.shape[1] * layer.groups, rows, order, layer.dilation)
 
 
-def layout(kernel: tuple[int, int], channels: int, rows: int, order: RowOrder) -> RowLayout:
+def dense(layer: Conv2d | Linear) -> NDArray[np.integer[Any]]:
+    """Weights as the crossbars hold them, ``[Cout, Cin, kH, kW]``: zeros where groups do not meet."""
+    if isinstance(layer, Linear):
+        return layer.weight[:, :, None, None]
+    if layer.groups == 1:
+        return layer.weight
+    outer, inner = layer.weight.shape[0] // layer.groups, layer.weight.shape[1]
+    full = np.zeros((len(layer.weight), inner * layer.groups, *layer.weight.shape[2:]), layer.weight.dtype)
+    for g in range(layer.groups):
+        mine = slice(g * outer, (g + 1) * outer)
+        full[mine, g * inner : (g + 1) * inner] = layer.weight[mine]
+    return full
+
+
+def layout(
+    kernel: tuple[int, int],
+    channels: int,
+    rows: int,
+    order: RowOrder,
+    dilation: tuple[int, int] = (1, 1),
+) -> RowLayout:
     """`row_layout` from sizes alone."""
     positions = [(ky, kx) for ky in range(kernel[0]) for kx in range(kernel[1])]
     segments: list[tuple[int, int, int, int, int, int]] = []
@@ -89,4 +119,4 @@ def layout(kernel: tuple[int, int], channels: int, rows: int, order: RowOrder) -
                 row += last - first
                 first = last
     table = np.array(segments, np.int32).T
-    return RowLayout(table[0], table[1], table[2], table[3], table[4], table[5], kernel, channels)
+    return RowLayout(table[0], table[1], table[2], table[3], table[4], table[5], kernel, channels, dilation)

@@ -10,7 +10,21 @@ from numpy.typing import NDArray
 
 from imcsim.errors import ImcsimError
 from imcsim.names import nearest
-from imcsim.network.graph import KINDS, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d, kind
+from imcsim.network.graph import (
+    KINDS,
+    LI,
+    LIF,
+    Add,
+    Conv2d,
+    Flatten,
+    Linear,
+    Network,
+    Node,
+    PerChannel,
+    Pool2d,
+    kind,
+)
+from imcsim.network.section import Section
 from imcsim.yamlfile import KeyPath, YamlDocument
 
 SCHEMA = 1
@@ -23,10 +37,20 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "conv2d": (*_ARRAYS, "stride", "padding"),
     "linear": _ARRAYS,
     "lif": ("leak", "threshold", "reset"),
+    "li": ("leak",),
     "pool2d": ("pooling", "size", "stride"),
     "flatten": (),
     "add": ("scale",),
 }
+_OPTIONAL: Mapping[str, tuple[str, ...]] = {
+    "conv2d": ("dilation", "groups"),
+    "lif": ("fires", "reset_at", "synapse"),
+    "li": ("synapse",),
+    "pool2d": ("padding",),
+}
+"""Keys that are left out where they say nothing new; so files from before them keep their fingerprint."""
+
+_PER_CHANNEL = ("leak", "threshold", "synapse")
 _DEEPEST_PROVENANCE = 20
 
 
@@ -35,14 +59,17 @@ def to_document(network: Network) -> dict[str, Any]:
 
     Raises ImcsimError where the provenance holds more than text, finite numbers, lists and mappings.
     """
+    image: dict[str, Any] = {
+        "shape": [int(n) for n in network.input_shape],
+        "bits": int(network.input_bits),
+        "scale": float(network.input_scale),
+    }
+    if any(network.input_padding):
+        image["padding"] = [int(n) for n in network.input_padding]
     return {
         "schema": SCHEMA,
         "name": network.name,
-        "input": {
-            "shape": [int(n) for n in network.input_shape],
-            "bits": int(network.input_bits),
-            "scale": float(network.input_scale),
-        },
+        "input": image,
         "classes": int(network.classes),
         "timesteps": int(network.timesteps),
         "weight_bits": int(network.weight_bits),
@@ -58,6 +85,12 @@ def arrays(network: Network) -> dict[str, NDArray[Any]]:
         found[f"{node.name}.weight"] = node.weight.astype(_weight_type(network.weight_bits))
         found[f"{node.name}.scale"] = node.scale.astype("<f8")
         found[f"{node.name}.bias"] = node.bias.astype("<f8")
+    for neurons in network.nodes:
+        if isinstance(neurons, LIF | LI):
+            for key in _PER_CHANNEL:
+                value = getattr(neurons, key, None)
+                if isinstance(value, np.ndarray):
+                    found[f"{neurons.name}.{key}"] = value.astype("<f8")
     return found
 
 
@@ -66,12 +99,12 @@ def from_document(document: YamlDocument, stored: Arrays) -> Network:
 
     Raises ImcsimError with the line for unknown or missing keys, wrong types, and missing or unused arrays.
     """
-    top = _Section(document, (), _TOP, optional=("provenance",))
+    top = Section(document, (), _TOP, optional=("provenance",))
     if top.integer("schema") != SCHEMA:
         raise top.error(
             "schema", f"schema {top.integer('schema')} is not known", f"this version reads {SCHEMA}"
         )
-    image = _Section(document, ("input",), ("shape", "bits", "scale"))
+    image = Section(document, ("input",), ("shape", "bits", "scale", "padding"), optional=("padding",))
     weight_bits = top.integer("weight_bits")
     entries = top.data["nodes"]
     if not isinstance(entries, list):
@@ -98,6 +131,7 @@ def from_document(document: YamlDocument, stored: Arrays) -> Network:
         weight_bits=weight_bits,
         nodes=nodes,
         provenance=provenance,
+        input_padding=image.integers("padding") if "padding" in image.data else (),
     )
 
 
@@ -108,15 +142,39 @@ def _from_node(node: Node) -> dict[str, Any]:
             entry |= {key: f"{node.name}.{key}" for key in _ARRAYS}
             if isinstance(node, Conv2d):
                 entry |= {"stride": list(node.stride), "padding": list(node.padding)}
+                if node.dilation != (1, 1):
+                    entry["dilation"] = list(node.dilation)
+                if node.groups != 1:
+                    entry["groups"] = int(node.groups)
         case LIF():
-            entry |= {"leak": float(node.leak), "threshold": float(node.threshold), "reset": node.reset}
+            entry |= {"leak": _stated(node, "leak"), "threshold": _stated(node, "threshold")}
+            entry["reset"] = node.reset
+            entry |= {} if node.fires == "at" else {"fires": node.fires}
+            entry |= {} if node.reset_at == "now" else {"reset_at": node.reset_at}
+            entry |= {} if node.synapse is None else {"synapse": _stated(node, "synapse")}
+        case LI():
+            entry["leak"] = _stated(node, "leak")
+            entry |= {} if node.synapse is None else {"synapse": _stated(node, "synapse")}
         case Pool2d():
-            entry |= {"pooling": node.kind, "size": node.size, "stride": node.stride}
+            entry |= {"pooling": node.kind, "size": _square(node.size), "stride": _square(node.stride)}
+            if node.padding != (0, 0):
+                entry["padding"] = _square(node.padding)
         case Add():
             entry["scale"] = float(node.scale)
         case Flatten():
             pass
     return entry
+
+
+def _stated(node: LIF | LI, key: str) -> float | str:
+    """A number, or the name of the array that holds one a channel."""
+    value = getattr(node, key)
+    return f"{node.name}.{key}" if isinstance(value, np.ndarray) else float(value)
+
+
+def _square(pair: tuple[int, int]) -> int | list[int]:
+    """One integer where rows and columns are alike."""
+    return int(pair[0]) if pair[0] == pair[1] else [int(n) for n in pair]
 
 
 def _to_node(document: YamlDocument, index: int, weight_bits: int, stored: Arrays, used: set[str]) -> Node:
@@ -129,12 +187,10 @@ def _to_node(document: YamlDocument, index: int, weight_bits: int, stored: Array
         raise document.error(
             (*path, "kind"), f"{what!r} is no kind of node" if what else "the kind is missing", fix=fix
         )
-    section = _Section(document, path, (*_COMMON, *_KEYS[what]))
+    more = _OPTIONAL.get(what, ())
+    section = Section(document, path, (*_COMMON, *_KEYS[what], *more), optional=more)
     name, inputs = section.text("name"), section.texts("inputs")
-    one, two = (
-        cast("tuple[str]", inputs),
-        cast("tuple[str, str]", inputs),
-    )  # counted when the rules are checked
+    one = cast("tuple[str]", inputs)  # counted when the rules are checked
     if what in ("conv2d", "linear"):
         weight, scale, bias = (_array(section, key, stored, used) for key in _ARRAYS)
         weight = _shrunk(weight, weight_bits)
@@ -143,19 +199,56 @@ def _to_node(document: YamlDocument, index: int, weight_bits: int, stored: Array
             return Linear(name, one, weight, scale, bias)
         stride = cast("tuple[int, int]", section.integers("stride", 2))
         padding = cast("tuple[int, int]", section.integers("padding", 2))
-        return Conv2d(name, one, weight, scale, bias, stride, padding)
-    if what == "lif":
-        reset = cast("Literal['hard', 'soft']", section.text("reset"))
-        return LIF(name, one, section.number("leak"), section.number("threshold"), reset)
+        dilation = section.integers("dilation", 2) if "dilation" in section.data else (1, 1)
+        groups = section.integer("groups") if "groups" in section.data else 1
+        return Conv2d(
+            name, one, weight, scale, bias, stride, padding, cast("tuple[int, int]", dilation), groups
+        )
+    if what in ("lif", "li"):
+        return _neurons(what, name, one, section, stored, used)
     if what == "pool2d":
-        pooling = cast("Literal['average', 'max']", section.text("pooling"))
-        return Pool2d(name, one, pooling, section.integer("size"), section.integer("stride"))
+        pooling = cast("Literal['average', 'max', 'sum']", section.text("pooling"))
+        padded = section.pair("padding") if "padding" in section.data else (0, 0)
+        return Pool2d(name, one, pooling, section.pair("size"), section.pair("stride"), padded)
     if what == "add":
-        return Add(name, two, section.number("scale"))
+        return Add(name, inputs, section.number("scale"))
     return Flatten(name, one)
 
 
-def _array(section: _Section, key: str, stored: Arrays, used: set[str]) -> NDArray[Any]:
+def _neurons(
+    what: str, name: str, inputs: tuple[str], section: Section, stored: Arrays, used: set[str]
+) -> LIF | LI:
+    def number(key: str) -> PerChannel:
+        """A number, or the array of that name."""
+        if not isinstance(section.data[key], str):
+            return section.number(key)
+        if section.data[key] not in stored:
+            raise section.error(
+                key,
+                f"must be a number, not {section.data[key]!r}"[:200],
+                f"weights.npz may hold one number a channel as {name}.{key}",
+            )
+        values = _array(section, key, stored, used)
+        return values.astype(np.float64) if values.dtype.kind == "f" else values
+
+    leak, synapse = number("leak"), number("synapse") if "synapse" in section.data else None
+    if what == "li":
+        return LI(name, inputs, leak, synapse)
+    fires = section.text("fires") if "fires" in section.data else "at"
+    reset_at = section.text("reset_at") if "reset_at" in section.data else "now"
+    return LIF(
+        name,
+        inputs,
+        leak,
+        number("threshold"),
+        cast("Literal['hard', 'soft', 'none']", section.text("reset")),
+        cast("Literal['at', 'above']", fires),
+        cast("Literal['now', 'next']", reset_at),
+        synapse,
+    )
+
+
+def _array(section: Section, key: str, stored: Arrays, used: set[str]) -> NDArray[Any]:
     name = section.text(key)
     if name not in stored:
         guess = nearest(name, stored)
@@ -197,63 +290,3 @@ def _plain(value: Any, path: tuple[str, ...]) -> Any:
         key=".".join(path[:4]),
         fix="use text, finite numbers, true, false, lists and mappings",
     )
-
-
-class _Section:
-    """One mapping of the document whose keys are known; values come out with their type checked."""
-
-    def __init__(
-        self, document: YamlDocument, path: KeyPath, keys: tuple[str, ...], optional: tuple[str, ...] = ()
-    ) -> None:
-        self.document, self.path = document, path
-        data = document.data
-        for part in path:
-            data = data[part]
-        if not isinstance(data, dict):
-            raise document.error(path, "must be a mapping", fix="write `key: value` lines")
-        self.data: dict[str, Any] = data
-        for key in data:
-            if key not in keys:
-                guess = nearest(key, keys)
-                raise self.error(
-                    key,
-                    "this key is not known",
-                    f"did you mean {guess!r}?" if guess else "use " + ", ".join(keys),
-                )
-        for key in keys:
-            if key not in data and key not in optional:
-                raise document.error(path, f"the key {key!r} is missing", fix="add it")
-
-    def error(self, key: str, message: str, fix: str | None = None) -> ImcsimError:
-        return self.document.error((*self.path, key), message, fix=fix)
-
-    def integer(self, key: str) -> int:
-        return int(self._typed(key, int, "an integer"))
-
-    def number(self, key: str) -> float:
-        return float(self._typed(key, int | float, "a number"))
-
-    def text(self, key: str) -> str:
-        return str(self._typed(key, str, "text"))
-
-    def integers(self, key: str, count: int) -> tuple[int, ...]:
-        value = self.data[key]
-        if (
-            not isinstance(value, list)
-            or len(value) != count
-            or not all(isinstance(n, int) and not isinstance(n, bool) for n in value)
-        ):
-            raise self.error(key, f"must be a list of {count} integers")
-        return tuple(value)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.data[key]
-        if not isinstance(value, list) or not all(isinstance(n, str) for n in value):
-            raise self.error(key, "must be a list of names", "write for example [conv1]")
-        return tuple(value)
-
-    def _typed(self, key: str, kind: Any, what: str) -> Any:
-        value = self.data[key]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.error(key, f"must be {what}, not {value!r}"[:200])
-        return value

@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from imcsim.errors import ImcsimError
-from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 
 Shape = tuple[int, ...]
 
 MAX_VALUES = 1 << 26
 """Values that one node may put out a timestep; more is a mistake, or an attack on memory."""
+
+MAX_DENSE = 1 << 27
+"""Weights of a grouped convolution with the zeros between its groups; a small file may ask for many."""
 
 
 def shapes(network: Network) -> dict[str, Shape]:
@@ -48,18 +53,24 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
         case Conv2d():
             channels, height, width = _map(node, first)
             out, inner, *kernel = node.weight.shape
-            if inner != channels:
+            if inner * node.groups != channels:
+                groups = f" in each of {node.groups} groups" if node.groups > 1 else ""
                 raise ImcsimError(
-                    f"its weights take {inner} channels, but {source!r} gives {channels}",
+                    f"its weights take {inner} channels{groups}, but {source!r} gives {channels}",
                     key=node.name,
                 )
-            rows, columns = (
-                (size + 2 * pad - k) // step + 1
-                for size, pad, k, step in zip((height, width), node.padding, kernel, node.stride, strict=True)
-            )
-            if rows < 1 or columns < 1:
+            if node.groups > 1 and out * channels * math.prod(kernel) > MAX_DENSE:
                 raise ImcsimError(
-                    f"a {show(tuple(kernel))} kernel does not fit the {height} x {width} map of {source!r}",
+                    f"takes the crossbars of {show((out, channels, *kernel))} weights, whatever its groups; "
+                    f"at most {MAX_DENSE} are allowed",
+                    key=node.name,
+                )
+            rows, columns = _windows((height, width), node.extent, node.stride, node.padding)
+            if rows < 1 or columns < 1:
+                spread = "" if node.dilation == (1, 1) else f" with dilation {show(node.dilation)}"
+                raise ImcsimError(
+                    f"a {show(tuple(kernel))} kernel{spread} does not fit the {height} x {width} map of "
+                    f"{source!r}",
                     key=node.name,
                     fix="enlarge padding or pool less before it",
                 )
@@ -79,25 +90,45 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
             return (node.weight.shape[0],)
         case Pool2d():
             channels, height, width = _map(node, first)
-            if node.size > min(height, width):
+            rows, columns = _windows((height, width), node.size, node.stride, node.padding)
+            if rows < 1 or columns < 1:
                 raise ImcsimError(
-                    f"a window of {node.size} does not fit the {height} x {width} map of {source!r}",
+                    f"a window of {show(node.size)} does not fit the {height} x {width} map of {source!r}",
                     key=node.name,
                     fix="use a smaller window or pool less before it",
                 )
-            return (channels, *((s - node.size) // node.stride + 1 for s in (height, width)))
+            return (channels, rows, columns)
         case Flatten():
             return (math.prod(first),)
         case Add():
-            if read[0] != read[1]:
-                raise ImcsimError(
-                    f"adds {show(read[0])} of {node.inputs[0]!r} to {show(read[1])} of {node.inputs[1]!r}",
-                    key=node.name,
-                    fix="give both branches the same channels and strides",
-                )
+            for name, shape in zip(node.inputs, read, strict=True):
+                if shape != first:
+                    raise ImcsimError(
+                        f"adds {show(first)} of {source!r} to {show(shape)} of {name!r}",
+                        key=node.name,
+                        fix="give all branches the same channels and strides",
+                    )
             return first
-        case LIF():
+        case LIF() | LI():
+            for key in ("leak", "threshold", "synapse"):
+                value = getattr(node, key, None)
+                if isinstance(value, np.ndarray) and value.shape != first[:1]:
+                    raise ImcsimError(
+                        f"{key} has {show(value.shape)} values, but {source!r} gives {first[0]} channels",
+                        key=node.name,
+                        fix="give one number, or one a channel",
+                    )
             return first
+
+
+def _windows(
+    size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> tuple[int, int]:
+    """Rows and columns of windows on a padded map; 0 or less where none fits."""
+    rows, columns = (
+        (s + 2 * p - w) // d + 1 for s, w, d, p in zip(size, window, stride, padding, strict=True)
+    )
+    return rows, columns
 
 
 def _map(node: Node, shape: Shape) -> tuple[int, int, int]:

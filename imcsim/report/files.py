@@ -79,6 +79,11 @@ def write_text(text: str, path: str | Path) -> None:
     _write({Path(path): text.encode()})
 
 
+def write_files(contents: Mapping[str | Path, bytes]) -> None:
+    """Write files by their names, all or none, replacing what is there. Raises ImcsimError naming one."""
+    _write({Path(name): data for name, data in contents.items()})
+
+
 def check_writable(path: str | Path, *, folder: bool = False) -> None:
     """Raise ImcsimError if `path` cannot be written; to be called before long work. Leaves nothing behind.
 

@@ -6,6 +6,7 @@
 
 from imcsim.timing.engine import layer_names, play
 from imcsim.timing.issue import Arrivals, Issue, parse
+from imcsim.timing.recorder import Recorder, Slice
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline
 from imcsim.timing.work import ImageWork
 
@@ -15,6 +16,8 @@ __all__ = [
     "Arrivals",
     "ImageWork",
     "Issue",
+    "Recorder",
+    "Slice",
     "Timeline",
     "layer_names",
     "parse",

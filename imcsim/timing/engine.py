@@ -18,6 +18,7 @@ from imcsim.timing.issue import Arrivals, Issue, issuers
 from imcsim.timing.jobs import Job, JobQueue
 from imcsim.timing.mesh import Mesh, Node
 from imcsim.timing.part import Output, PartProcess
+from imcsim.timing.recorder import Recorder
 from imcsim.timing.timeline import Counter, Timeline
 from imcsim.timing.work import ImageWork
 
@@ -40,7 +41,7 @@ def _rows_at_once(edge: Edge, stage: Stage) -> int:
     """Rows of a stream that a part must hold to go on: a window for a convolution, all for a linear layer."""
     if edge.role == "side":
         return 1
-    return min(edge.height, stage.kernel[0] if stage.kind == "conv" else edge.height)
+    return min(edge.height, stage.extent[0] if stage.kind == "conv" else edge.height)
 
 
 def play(
@@ -55,18 +56,22 @@ def play(
     mean: bool = True,
     fidelity: Fidelity = "burst",
     progress: Callable[[int, int], None] | None = None,
+    timed: bool = False,
+    recorder: Recorder | None = None,
 ) -> Timeline:
     """Play images that leave after ``exits[i]`` (1 to T) of at most `timesteps` timesteps.
 
     `issue` says when timesteps and images enter (``wait``), `arrivals` when images come (closed loop). `work`
     is needed where the config makes time depend on values. With `mean` the checker multiplies each class
-    output by a stored 1/t. Both fidelities return the same timeline. `progress` is told, whenever an image
-    leaves, how many have left and how many there are. Raises ImcsimError when the chip locks up, naming the
+    output by a stored 1/t. `timed`: every timestep has a frame of its own, which is brought onto the chip
+    then; the encoder must recompute. Both fidelities return the same timeline. `progress` is told, whenever
+    an image leaves, how many have left and how many there are. `recorder` is told of all work; of what tiles
+    do inside in the ``reference`` fidelity only. Raises ImcsimError when the chip locks up, naming the
     buffers that are full.
     """
     return Engine(
         placement, config, exits, timesteps, issue or Issue(), arrivals or Arrivals(), work, mean, fidelity,
-        progress,
+        progress, timed, recorder,
     ).run()  # fmt: skip
 
 
@@ -85,16 +90,24 @@ class Engine:
         mean: bool,
         fidelity: Fidelity,
         progress: Callable[[int, int], None] | None = None,
+        timed: bool = False,
+        recorder: Recorder | None = None,
     ) -> None:
+        if timed and config.encoder.mode == "keep":
+            raise ImcsimError(
+                "currents cannot be kept where the input changes at every timestep",
+                key="encoder.mode",
+                fix="set it to recompute",
+            )
         self.env = simpy.Environment()
         self.placement, self.config, self.timesteps, self.mean = placement, config, timesteps, mean
         self.exits, self.policy, self.arrivals, self.work = list(exits), issue, arrivals, work
-        self.images = len(self.exits)
-        self._progress = progress
+        self.images, self.timed = len(self.exits), timed
+        self._progress, self.recorder = progress, recorder
         self.whole_pe = config.cells.row_order == "kernel_position"
         self.names = layer_names(placement)
         self.counter = Counter(len(self.names))
-        self.mesh = Mesh(self.env, config.noc.flit_bits, config.noc.hop_cycles)
+        self.mesh = Mesh(self.env, config.noc.flit_bits, config.noc.hop_cycles, recorder)
         self.jobs = JobQueue(self.env)
         self._image_maps = 0
         self._arrival = np.full(self.images, -1, np.int64)
@@ -179,6 +192,9 @@ class Engine:
         """Bring a row of `bits` bits, values or currents, to its receiver; within a tile it takes a cycle."""
         source = ORIGIN if tile is None else self.placement.positions[tile]
         target = channel.target
+        began = self.env.now
+        if self.recorder is not None:
+            self.recorder.sends(rank, job, layer)
         node = ORIGIN
         if isinstance(target, PartProcess):
             node = self.placement.positions[target.part.tile]
@@ -192,6 +208,9 @@ class Engine:
             moved = Event.NOC_VALUE_BITS if values else Event.NOC_CURRENT_BITS
             self.counter.add(moved, job.number, layer, bits * hops)
             yield from self.mesh.send(source, node, flits, rank)
+        if self.recorder is not None:
+            tile = -1 if tile is None else tile
+            self.recorder.note("send", job, layer, began, self.env.now, bits, tile=tile)
         channel.arrive()
 
     # --- what issuers ask for
@@ -353,7 +372,10 @@ class Engine:
             )
 
     def _image_rows(self, edge: Edge, channel: Channel) -> Wait:
-        """Load each image into the global buffer, and send its rows (at every timestep to recompute)."""
+        """Load each image into the global buffer, and send its rows (at every timestep to recompute).
+
+        Of timed inputs each timestep's frame is loaded, in place of the one before.
+        """
         bits = self.placement.graph.image_bits
         load_cycles = -(-bits // self.config.offchip_link.bits_per_cycle)
         first, number, rank = channel is self.image_channels[0][1], 0, self.rank()
@@ -364,9 +386,12 @@ class Engine:
             number += 1
             if job.timestep > 0 and self.config.encoder.mode == "keep":
                 continue
-            if job.timestep == 0:
+            if job.timestep == 0 or (self.timed and not job.dead(self.env.now)):
+                began = self.env.now
                 yield self.env.timeout(load_cycles)
                 if first:
+                    if self.recorder is not None:
+                        self.recorder.note("load", job, 0, began, self.env.now, bits)
                     self.counter.add(Event.IMAGE_BITS, job.number, 0, bits)
                     self.counter.add(Event.GLOBAL_BUFFER_WRITE_BITS, job.number, 0, bits)
             for _ in range(edge.height):
@@ -400,8 +425,13 @@ class Engine:
                 channel.free(1)
             if job.dead(self.env.now):
                 continue
+            began = self.env.now
             yield self.env.timeout(classes * accumulator.class_cycles)
             job.answer_at = int(self.env.now)
+            if self.recorder is not None:
+                self.recorder.note("accumulate", job, output, began, self.env.now, classes)
+                ended = self.env.now + checker.cycles(classes)
+                self.recorder.note("check", job, output, self.env.now, ended, classes)
             leaves = job.timestep + 1 >= self.exits[job.image]
             job.verdict_at = job.answer_at + checker.cycles(classes)
             if leaves:

@@ -13,6 +13,7 @@ import heapq
 import simpy
 
 from imcsim.timing.flow import Wait, late
+from imcsim.timing.recorder import Recorder
 
 Node = tuple[int, int]
 Hop = tuple[Node, Node]
@@ -37,8 +38,9 @@ def route(source: Node, target: Node) -> list[Hop]:
 class Link:
     """One directed link, held by one packet at a time."""
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: simpy.Environment, hop: Hop, recorder: Recorder | None = None) -> None:
         self._env = env
+        self._hop, self._recorder = hop, recorder
         self._free_at = 0.0
         self._asking: list[tuple[float, int, int, simpy.Event]] = []
         self._deciding = False
@@ -65,9 +67,11 @@ class Link:
 
     def _grant(self, _: simpy.Event) -> None:
         self._deciding = False
-        _waited_since, _rank, flits, granted = heapq.heappop(self._asking)
+        _waited_since, rank, flits, granted = heapq.heappop(self._asking)
         self._free_at = self._env.now + flits
         self.busy_cycles += flits
+        if self._recorder is not None:
+            self._recorder.hop(self._hop, rank, self._env.now, flits)
         granted.succeed()
         if self._asking:
             self._decide()
@@ -76,10 +80,13 @@ class Link:
 class Mesh:
     """All links of the chip."""
 
-    def __init__(self, env: simpy.Environment, flit_bits: int, hop_cycles: int) -> None:
+    def __init__(
+        self, env: simpy.Environment, flit_bits: int, hop_cycles: int, recorder: Recorder | None = None
+    ) -> None:
         self._env = env
         self._flit_bits = flit_bits
         self._hop_cycles = hop_cycles
+        self._recorder = recorder
         self.links: dict[Hop, Link] = {}
         self._routes: dict[tuple[Node, Node], list[Link]] = {}
 
@@ -91,7 +98,10 @@ class Mesh:
         """The links between two nodes."""
         known = self._routes.get((source, target))
         if known is None:
-            known = [self.links.setdefault(hop, Link(self._env)) for hop in route(source, target)]
+            known = [
+                self.links.setdefault(hop, Link(self._env, hop, self._recorder))
+                for hop in route(source, target)
+            ]
             self._routes[source, target] = known
         return known
 

@@ -17,6 +17,7 @@ from imcsim.hardware.events import Event
 from imcsim.mapping import Edge, LayerPlacement, Part
 from imcsim.timing.flow import Channel, Room, Wait, missing
 from imcsim.timing.jobs import Job
+from imcsim.timing.recorder import Kind
 
 if TYPE_CHECKING:
     from imcsim.timing.engine import Engine
@@ -42,7 +43,9 @@ class Output:
         self.edge = edge
         self.size = edge.pool_size if edge is not None else 1
         self.stride = edge.pool_stride if edge is not None else 1
+        self.padding = edge.pool_padding if edge is not None else 0
         self.height = edge.height if edge is not None else own_height
+        self.own_height = own_height
         self.channels: list[Channel] = []
         self.queues: list[simpy.Store] = []
         self.undelivered: dict[int, int] = {}
@@ -53,10 +56,20 @@ class Output:
         self.channels.append(channel)
         self.queues.append(simpy.Store(self._env))
 
-    def row_after(self, y: int) -> int | None:
-        """The delivered row that is complete once own row y is done."""
-        row, rest = divmod(y + 1 - self.size, self.stride)
-        return row if row >= 0 and rest == 0 and row < self.height else None
+    def rows_after(self, y: int) -> range:
+        """The delivered rows that are complete once own row y is done: one or none, but for the last own row,
+        below which all that is left is padding.
+        """
+        row, rest = divmod(y + 1 + self.padding - self.size, self.stride)
+        if y == self.own_height - 1:
+            # The first row that the own row before did not complete.
+            before = (y + self.padding - self.size) // self.stride
+            return range(max(0, before + 1), self.height)
+        return range(row, row + 1) if row >= 0 and rest == 0 and row < self.height else range(0)
+
+    def first_own_row(self, row: int) -> int:
+        """The first own row that delivered row `row` needs."""
+        return max(0, row * self.stride - self.padding)
 
 
 class PartProcess:
@@ -128,7 +141,19 @@ class PartProcess:
         columns = stage.kernel[1] + stage.stride[1] * (copies - 1)
         if wave > 0:
             columns = min(columns, stage.stride[1] * self.layer.copies)
+        if stage.dilation[1] > 1:
+            before = self._window_columns(wave - 1, self.copies(wave - 1)) if wave > 0 else set()
+            columns = len(self._window_columns(wave, copies) - before)
         return -(-columns * self.block_rows * stage.planes // stage.kernel[1])
+
+    def _window_columns(self, wave: int, copies: int) -> set[int]:
+        """Input columns under the windows of a wave, counted from the left of the padding."""
+        stage, first = self.stage, wave * self.layer.copies + self.part.copies[0]
+        return {
+            (first + copy) * stage.stride[1] + k * stage.dilation[1]
+            for copy in range(copies)
+            for k in range(stage.kernel[1])
+        }
 
     def fetch_cycles(self, wave: int, copies: int) -> int:
         """Cycles on the bus, or of the tile buffer where that is narrower."""
@@ -136,12 +161,13 @@ class PartProcess:
         return max(-(-bits // config.tile.bus_bits), config.tile_buffer.access_cycles(bits))
 
     def lif_cycles(self, copies: int) -> int:
-        return -(-copies * self.part.channels // self.engine.config.lif.lanes)
+        """A lane takes a cycle for each word of state: leak and add."""
+        return -(-copies * self.part.channels * self.stage.states // self.engine.config.lif.lanes)
 
     def output_bits(self, copies: int) -> int:
-        """Bits that a wave writes: spikes, or sums of a part or branch without neurons."""
-        fires = self.is_head and self.stage.neurons
-        return copies * self.part.channels * (1 if fires else self.engine.config.lif.partial_sum_bits)
+        """Bits that a wave writes: spikes, or sums of a part or branch without neurons that fire."""
+        spikes = self.is_head and self.stage.spikes
+        return copies * self.part.channels * (1 if spikes else self.engine.config.lif.partial_sum_bits)
 
     def write_cycles(self, copies: int) -> int:
         return -(-self.output_bits(copies) // self.engine.config.tile.bus_bits)
@@ -228,10 +254,11 @@ class PartProcess:
             event = Event.CURRENT_READ_BITS if stored else Event.CURRENT_WRITE_BITS
             count(event, job, stage, outputs * config.lif.partial_sum_bits)
         if stage.neurons:
-            count(Event.LIF_UPDATES, job, stage, outputs)
-            if job.timestep > 0:  # before that the potential is known to be 0
-                count(Event.MEMBRANE_READ_BITS, job, stage, outputs * config.lif.membrane_bits)
-            count(Event.MEMBRANE_WRITE_BITS, job, stage, outputs * config.lif.membrane_bits)
+            words = outputs * stage.states
+            count(Event.LIF_UPDATES, job, stage, words)
+            if job.timestep > 0:  # before that the state is known to be 0
+                count(Event.MEMBRANE_READ_BITS, job, stage, words * config.lif.membrane_bits)
+            count(Event.MEMBRANE_WRITE_BITS, job, stage, words * config.lif.membrane_bits)
 
     def count_write(self, job: Job, positions: int) -> None:
         """Values latched in the output register."""
@@ -240,6 +267,22 @@ class PartProcess:
     def driven_cycles(self) -> int:
         """Cycles in which this part's crossbars were driven or sensed."""
         return self.busy_cycles
+
+    def note(
+        self,
+        kind: Kind,
+        job: Job,
+        y: int,
+        began: float,
+        number: int,
+        unit: tuple[int, int, int] | None = None,
+    ) -> None:
+        """Tell the recorder, where there is one, of work for row y that ends now."""
+        if self.engine.recorder is not None:
+            about = {"part": self.part.index, "tile": self.part.tile, "row": y}
+            self.engine.recorder.note(
+                kind, job, self.stage.index + 1, began, self.env.now, number, unit=unit, **about
+            )
 
     # --- the course of a row
 
@@ -313,9 +356,13 @@ class PartProcess:
             yield done
         self.engine.worked(self.part.tile, began, job)
         for out in self.outputs:
-            if out.size > 1 and out.edge is not None and out.row_after(y) is not None:
-                values = out.edge.width * out.size**2 * self.part.channels * self.part.copy_count
+            ready = len(out.rows_after(y))
+            if ready and out.edge is not None and out.edge.pool_area > 1:
+                pooled = ready * out.edge.width * out.edge.pool_area
+                values = pooled * self.part.channels * self.part.copy_count
+                pooling = self.env.now
                 yield self.env.timeout(-(-values // (self.layer.copies * self.engine.config.pooling.lanes)))
+                self.note("pool", job, y, pooling, values)
         if y == self.stage.out_height - 1 and self.pool_values:
             self.engine.count(Event.POOL_OPERATIONS, job, self.stage, self.pool_values)
         self._leave(job, y, stored)
@@ -326,13 +373,11 @@ class PartProcess:
         for channel in self.sides(stored):
             channel.free(1)
         for out in self.outputs:
-            row = out.row_after(y)
-            if row is None:
-                continue
-            number = job.number * out.height + row
-            out.undelivered[number] = len(out.channels)
-            for queue in out.queues:
-                queue.put((job, number))
+            for row in out.rows_after(y):
+                number = job.number * out.height + row
+                out.undelivered[number] = len(out.channels)
+                for queue in out.queues:
+                    queue.put((job, number))
         self._release()
 
     def _sender(self, number: int, k: int) -> Wait:
@@ -365,7 +410,9 @@ class PartProcess:
     def _packet_bits(self, edge: Edge | None, job: Job, row: int) -> int:
         """This part's share of a delivered row: its channels, and the positions of its copies."""
         if edge is None:
-            total = self.stage.out_width * self.stage.out_channels * self.engine.config.lif.partial_sum_bits
+            total = self.stage.out_width * self.stage.out_channels
+            if not (self.is_head and self.stage.spikes):
+                total *= self.engine.config.lif.partial_sum_bits
         else:
             coded = self.engine.coded_bits(edge, self.part, job, row % edge.height)
             if coded is not None:
@@ -380,7 +427,7 @@ class PartProcess:
         for out in self.outputs:
             turn, row = divmod(out.delivered, out.height)
             # Rows that pooling leaves over at the bottom go with the last pooled row, or later when they end.
-            gone.append(turn * own + row * out.stride)
+            gone.append(turn * own + out.first_own_row(row))
         count = min(*gone, self._ended) - self._released
         if count > 0:
             self._released += count

@@ -18,10 +18,12 @@ from imcsim.timing.part import PartProcess, Row
 class Unit:
     """One crossbar with its ADCs (or one PE whose crossbars share them)."""
 
-    def __init__(self, env: simpy.Environment, channels: int) -> None:
+    def __init__(self, env: simpy.Environment, channels: int, place: tuple[int, int, int]) -> None:
         self.array = simpy.Resource(env, capacity=1)
         self.adcs = simpy.Resource(env, capacity=1)
         self.channels = channels
+        self.place = place
+        """Copy, column and row block."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ class ReferencePart(PartProcess):
         self.write = simpy.Resource(env, capacity=1)
         self.previous = Turn(env.event().succeed(), env.event().succeed())
         self.units = {
-            (copy, column, block): Unit(env, self.column_channels(column))
+            (copy, column, block): Unit(env, self.column_channels(column), (copy, column, block))
             for copy in range(self.part.copy_count)
             for column in range(*self.part.columns)
             for block in range(*self.part.blocks)
@@ -68,8 +70,10 @@ class ReferencePart(PartProcess):
                 wait = self.windows.take()
                 if wait is not None:
                     yield wait
+                began = self.env.now
                 yield self.env.timeout(self.fetch_cycles(wave, copies))
                 bits = self.fetch_bits(wave, copies)
+                self.note("fetch", job, y, began, bits)
                 self.count_fetches(job, bits, self.pe_bits(bits), copies)
             turn = Turn(self.env.event(), self.env.event())
             waves.append(self.env.process(self._wave(job, y, wave, copies, stored, self.previous, turn)))
@@ -112,12 +116,16 @@ class ReferencePart(PartProcess):
             if self.stage.neurons:
                 with self.lif.request() as request:
                     yield request
+                    began = self.env.now
                     yield self.env.timeout(self.lif_cycles(copies))
+                    self.note("fire", job, y, began, copies)
             self.count_fire(job, copies, stored)
         self.sums.give()
         with self.write.request() as request:
             yield request
+            began = self.env.now
             yield self.env.timeout(self.write_cycles(copies))
+            self.note("write", job, y, began, copies)
         self.count_write(job, copies)
 
     def _read(self, job: Job, y: int, wave: int, copies: int) -> Wait:
@@ -135,26 +143,31 @@ class ReferencePart(PartProcess):
                         for column in range(*self.part.columns):
                             sample = self.env.event()
                             unit = self.units[copy, column, block]
-                            conversions.append(self.env.process(self._crossbar(job, unit, sample)))
+                            conversions.append(self.env.process(self._crossbar(job, y, unit, sample)))
                             sampled.append(sample)
                 began = self.env.now
                 if sampled:
                     yield self.env.all_of(sampled)
+                    self.note("drive", job, y, began, len(sampled))
                 self.busy_cycles += int(self.env.now - began)
             self.windows.give()
         if conversions:
             yield self.env.all_of(conversions)
 
-    def _crossbar(self, job: Job, unit: Unit, sampled: simpy.Event) -> Wait:
+    def _crossbar(self, job: Job, y: int, unit: Unit, sampled: simpy.Event) -> Wait:
         """One read: sense, wait for the ADCs, hand the sample over, convert column after column."""
         config = self.engine.config
         with unit.array.request() as array:
             yield array
+            began = self.env.now
             yield self.env.timeout(config.sense_cycles)
             adcs = unit.adcs.request()
             yield adcs
         sampled.succeed()
+        self.note("read", job, y, began, 1, unit.place)
+        began = self.env.now
         yield self.env.timeout(config.convert_cycles)
+        self.note("convert", job, y, began, unit.channels * self.layer.slices, unit.place)
         unit.adcs.release(adcs)
         self.count_reads(job, 1, unit.channels)
 

@@ -39,7 +39,7 @@ def on_other_chip(
 
     What the change would do to values is left out.
     """
-    chip = replace(simulation.chip, config=config)
+    chip = replace(simulation.chip, config=config, stated=config)
     return replay(simulation, with_timing(chip, chip.timing) if played else chip, inputs)
 
 

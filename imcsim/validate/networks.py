@@ -41,12 +41,12 @@ def spikesim_vgg9(pools_after: Sequence[int], *, classifier: bool = True) -> Net
             break
         nodes.append(LIF(f"lif{k + 1}", (f"conv{k + 1}",), LEAK, float(inner), "hard"))
         if k in pools_after:
-            nodes.append(Pool2d(f"pool{k + 1}", (nodes[-1].name,), "max", 2, 2))
+            nodes.append(Pool2d(f"pool{k + 1}", (nodes[-1].name,), "max", (2, 2), (2, 2)))
             side //= 2
         last, inner = nodes[-1].name, outer
     if classifier:
         weight = rng.integers(-7, 8, (CLASSES, inner)).astype(np.int8)
-        nodes.append(Pool2d("pool", (last,), "max", side, side))
+        nodes.append(Pool2d("pool", (last,), "max", (side, side), (side, side)))
         nodes += [Flatten("flatten", ("pool",)), _linear("fc", "flatten", weight, 2.0**-8)]
     return Network("spikesim_vgg9", (3, 32, 32), 1, 1.0, CLASSES, 5, 4, tuple(nodes))
 
@@ -63,7 +63,7 @@ def vgg16(spike_rate: float, seed: int) -> Network:
     worth, last = 2.0**-8, INPUT
     for k, outer in enumerate(VGG16):
         if outer is None:
-            nodes.append(Pool2d(f"pool{k}", (last,), "average", 2, 2))
+            nodes.append(Pool2d(f"pool{k}", (last,), "average", (2, 2), (2, 2)))
             counts = counts.reshape(*counts.shape[:2], counts.shape[2] // 2, 2, -1, 2).sum(axis=(3, 5))
             worth, last = 0.25, nodes[-1].name
             continue

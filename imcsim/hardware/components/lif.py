@@ -1,5 +1,8 @@
 """LIF unit: leak, integrate, compare, reset, in fixed point, `lanes` neurons a cycle in each tile.
 
+A synaptic current is one more word to leak and add to: such a neuron counts as two updates, and takes two
+turns of its lane. An integrator is updated like a neuron and never fires.
+
 The membrane memory is a component of its own (state_memory). Estimates: two adders (integrate, leak) and a
 comparator of `membrane_bits` a lane (Aladdin).
 """

@@ -1,5 +1,5 @@
-"""State memory: membrane potentials and stored encoder currents, in banks of SRAM, as large as the network
-needs.
+"""State memory: membrane potentials, synaptic currents and stored encoder currents, in banks of SRAM, as
+large as the network needs.
 
 It keeps its contents from one timestep to the next, so it is never gated with the tiles.
 """

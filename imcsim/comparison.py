@@ -13,6 +13,8 @@ from imcsim.network.graph import Network
 from imcsim.options import CompareOptions
 from imcsim.simulate import Progress
 
+_PIPELINED = "use speculate: its static runs are pipelined"
+
 
 def compare(
     network: Network,
@@ -29,8 +31,13 @@ def compare(
     ImcsimError when something does not fit, or when a threshold is to be chosen and `validation` is None.
     """
     options = options or CompareOptions()
-    refuse_dynamic_pipeline(options, fix="use speculate: its static runs are pipelined")
-    bench = Experiment.make(network, hardware, inputs, validation, options, progress)
+    refuse_dynamic_pipeline(options, fix=_PIPELINED)
+    return compare_of(Experiment.make(network, hardware, inputs, validation, options, progress))
+
+
+def compare_of(bench: Experiment) -> doc.CompareResult:
+    """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does."""
+    refuse_dynamic_pipeline(bench.options, fix=_PIPELINED)
     costs = Breakdown(bench)
     choice = bench.choose()
     stay = bench.exits(bench.images, choice.register)

@@ -84,6 +84,7 @@ def stream_of(
         work=work,
         mean=options.accumulation == "mean",
         fidelity=options.fidelity,
+        timed=chip.timing.timed,
         progress=None if progress is None else partial(progress, "stream"),
     )
     return _document(bench, stay, about, arriving, line)

@@ -1,0 +1,177 @@
+"""What commands have in common: targets, progress, and how results are delivered and printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from imcsim.commands.options import DEFAULT_INPUTS, DEFAULT_VALIDATION
+from imcsim.errors import ImcsimError
+
+if TYPE_CHECKING:
+    from imcsim.choices import InputEncoding
+    from imcsim.hardware import Hardware
+    from imcsim.inputs import Inputs
+    from imcsim.network import Network
+    from imcsim.options import CompareOptions
+    from imcsim.result import CompareResult, RunResult, StreamResult
+
+Progress = Callable[[str, int, int], None]
+
+
+def check_targets(settings: dict[str, Any]) -> None:
+    """Refuse targets that cannot be written before the long work, not after it."""
+    if settings["json_path"] is None and settings["out_folder"] is None:
+        return
+    from imcsim.report.files import check_writable
+
+    if settings["json_path"] == "-":
+        if sys.stdout is None:
+            raise ImcsimError("standard output is closed", key="--json", fix="give the name of a file")
+    elif settings["json_path"] is not None:
+        check_writable(settings["json_path"])
+    if settings["out_folder"] is not None:
+        check_writable(settings["out_folder"], folder=True)
+
+
+def choose_validation(settings: dict[str, Any], *, needed: bool) -> str | None:
+    """Images that calibrate the ADCs and, where none is given, choose the threshold (`needed`)."""
+    if settings["validation"] is not None:
+        return str(settings["validation"])
+    if settings["inputs"] == DEFAULT_INPUTS:
+        return DEFAULT_VALIDATION
+    paired = _paired(settings["inputs"])
+    if paired is not None or not needed or settings["threshold"] is not None:
+        return paired
+    raise click.UsageError(
+        "With --inputs of your own, give --threshold, or --validation: other images, on which to choose it."
+    )
+
+
+def _paired(inputs: str) -> str | None:
+    """Built-in validation images that go with a recorded trace."""
+    import imcsim.inputs
+
+    return imcsim.inputs.paired(inputs)
+
+
+def load_all(
+    settings: dict[str, Any], validation: str | None, *, labelled: bool = True
+) -> tuple[Network, Hardware, Inputs, Inputs | None]:
+    """The network, the chip, the inputs and the validation images, encoded alike."""
+    import imcsim.hardware
+    import imcsim.inputs
+    import imcsim.network
+
+    hardware = imcsim.hardware.load(settings["hardware"], settings["overrides"])
+    network = imcsim.network.load(settings["model"])
+    encoding: InputEncoding | None = settings["encoding"]
+    about = {
+        "timesteps": settings["timesteps"] or network.timesteps,
+        "seed": settings["seed"],
+        "shape": network.input_shape,
+        "bin_us": settings["bin_us"],
+    }
+    inputs = imcsim.inputs.load(
+        settings["inputs"],
+        settings["images"],
+        encoding=encoding,
+        labels=settings["labels"],
+        labelled=labelled,
+        **about,
+    )
+    if validation is None:
+        return network, hardware, inputs, None
+    # A trace of random spikes brings its encoding with it.
+    if encoding is None and inputs.coding == "rate":
+        encoding = "rate"
+    return network, hardware, inputs, imcsim.inputs.load(validation, encoding=encoding, **about)
+
+
+def compare_options(settings: dict[str, Any]) -> CompareOptions:
+    from imcsim.options import CompareOptions
+
+    return CompareOptions(
+        timesteps=settings["timesteps"],
+        threshold=settings["threshold"],
+        rule=settings["rule"],
+        accumulation=settings["accumulation"],
+        seed=settings["seed"],
+        workers=settings["workers"],
+        issue=settings["issue"],
+        fidelity=settings["fidelity"],
+    )
+
+
+@contextmanager
+def progress_bars(quiet: bool) -> Iterator[Progress]:
+    """Bars on stderr where someone is watching, else nothing."""
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+    else:
+        from imcsim.report.progress import ProgressBars
+
+        with ProgressBars(sys.stderr) as bars:
+            yield bars
+
+
+def deliver(result: CompareResult | RunResult | StreamResult, settings: dict[str, Any]) -> None:
+    """Write what was asked for, then print the tables: on stderr if the JSON goes to stdout."""
+    from imcsim.report.files import write_folder, write_result
+    from imcsim.result import to_json
+
+    json_path, out_folder, quiet = settings["json_path"], settings["out_folder"], settings["quiet"]
+    to_stdout = json_path == "-"
+    if out_folder is not None:
+        write_folder(result, out_folder)
+    if to_stdout:
+        sys.stdout.write(to_json(result))
+        sys.stdout.flush()
+    elif json_path is not None:
+        write_result(result, json_path)
+    if quiet and (json_path is not None or out_folder is not None):
+        return
+    print_report(_report(result), sys.stderr if to_stdout else sys.stdout)
+
+
+def _report(result: CompareResult | RunResult | StreamResult) -> Any:
+    from imcsim.report.stream import stream_report
+    from imcsim.report.tables import compare_report, run_report
+    from imcsim.result import CompareResult, RunResult
+
+    if isinstance(result, CompareResult):
+        return compare_report(result)
+    return run_report(result) if isinstance(result, RunResult) else stream_report(result)
+
+
+def print_report(report: Any, stream: TextIO | None = None) -> None:
+    from imcsim.report.tables import console
+
+    stream = sys.stdout if stream is None else stream
+    if stream is not None:
+        console(stream).print(report)
+
+
+def print_names(names: Sequence[str]) -> None:
+    for name in names:
+        click.echo(name)
+
+
+def texts(rows: Sequence[Sequence[Any]]) -> Iterator[list[str]]:
+    return (["" if cell is None else str(cell) for cell in row] for row in rows)
+
+
+def flat(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Nested mappings as (dotted key, text)."""
+    for key, value in data.items():
+        name = f"{path}.{key}" if path else str(key)
+        if hasattr(value, "items"):
+            yield from flat(value, name)
+        elif isinstance(value, list | tuple):
+            yield name, ", ".join(str(part) for part in value)
+        else:
+            yield name, str(value)

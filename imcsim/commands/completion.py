@@ -1,0 +1,86 @@
+"""``imcsim completion``: completion in the shell, and what names it offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from imcsim.errors import ImcsimError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMPLETE_VARIABLE = "_IMCSIM_COMPLETE"
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what makes a shell complete commands, options, and names of chips, networks and inputs.
+
+    \b
+    bash: echo 'eval "$(imcsim completion bash)"' >> ~/.bashrc
+    zsh:  echo 'eval "$(imcsim completion zsh)"' >> ~/.zshrc
+    fish: imcsim completion fish > ~/.config/fish/completions/imcsim.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    root = context.find_root()
+    click.echo(kind(root.command, {}, "imcsim", COMPLETE_VARIABLE).source())
+
+
+def _offered(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    """Names that begin so, and files."""
+    from click.shell_completion import CompletionItem
+
+    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [*found, CompletionItem(incomplete, type="file")]
+
+
+def complete_hardware(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Chips that come with imcsim, and files."""
+    import imcsim.hardware
+
+    return _offered(imcsim.hardware.names(), incomplete)
+
+
+def complete_model(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Networks that come with imcsim, and folders."""
+    import imcsim.network
+
+    return _offered(imcsim.network.names(), incomplete)
+
+
+def complete_inputs(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Inputs that come with imcsim, and files."""
+    import imcsim.inputs
+
+    return _offered(imcsim.inputs.names(), incomplete)
+
+
+def complete_setting(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Keys of the chip that the command has, as ``adc.bits=``."""
+    from click.shell_completion import CompletionItem
+
+    import imcsim.hardware
+
+    given = context.params
+    chip = given.get("hardware") or given.get("name") or given.get("file") or "dtsnn_32nm"
+    try:
+        keys = list(imcsim.hardware.load(chip).provenance)
+    except ImcsimError:
+        return []
+    return [CompletionItem(f"{key}=") for key in keys if key.startswith(incomplete)]

@@ -1,0 +1,40 @@
+"""``imcsim map``: the floorplan of a network on a chip."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from imcsim.commands.common import check_targets, print_report
+from imcsim.commands.options import hardware_options, model_option
+
+
+@click.command("map")
+@hardware_options
+@model_option
+@click.option("--json", "json_path", metavar="FILE", help="Write the floorplan as JSON; - is stdout.")
+@click.option("--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and the drawing there.")
+def map_network(**settings: Any) -> None:
+    """Where a network's layers stand on a chip: crossbars, PEs, tiles, and how full they are."""
+    check_targets(settings)
+    import imcsim.hardware
+    import imcsim.mapping
+    import imcsim.network
+    from imcsim.report import floorplan as report
+    from imcsim.report.files import write_text
+
+    chip = imcsim.hardware.load(settings["hardware"], settings["overrides"])
+    network = imcsim.network.load(settings["model"])
+    plan = imcsim.mapping.floorplan(imcsim.mapping.place(network, chip.config), chip.config)
+    names = network.name, chip.name
+    if settings["out_folder"] is not None:
+        report.write_floorplan(plan, *names, settings["out_folder"])
+    to_stdout = settings["json_path"] == "-"
+    if to_stdout:
+        sys.stdout.write(report.floorplan_json(plan, *names))
+        sys.stdout.flush()
+    elif settings["json_path"] is not None:
+        write_text(report.floorplan_json(plan, *names), settings["json_path"])
+    print_report(report.floorplan_report(plan, *names), sys.stderr if to_stdout else sys.stdout)

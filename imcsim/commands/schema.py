@@ -1,0 +1,38 @@
+"""``imcsim schema``: what files may hold, for editors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+KINDS = ("hardware", "sweep", "result", "network")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS), default="hardware")
+def schema(kind: str) -> None:
+    """Print the JSON schema of a kind of file: hardware (default), sweep, result or network.
+
+    An editor with a YAML language server completes and checks files by it; see docs/configs.md.
+    """
+    click.echo(json.dumps(_schema(kind), indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def _schema(kind: str) -> dict[str, Any]:
+    if kind == "hardware":
+        from imcsim.hardware.schema import json_schema
+
+        return json_schema()
+    if kind == "result":
+        from imcsim.result import json_schema as of_results
+
+        return of_results()
+    if kind == "network":
+        from imcsim.network.json_schema import json_schema as of_networks
+
+        return of_networks()
+    from imcsim.sweeps.json_schema import json_schema as of_sweeps
+
+    return of_sweeps()

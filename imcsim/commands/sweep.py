@@ -1,0 +1,103 @@
+"""``imcsim sweep``: many points of hardware, networks and exit policies, in one store."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imcsim.commands.common import print_report, progress_bars
+
+if TYPE_CHECKING:
+    from imcsim.sweeps import Spec, Store, Summary
+
+MOST_LISTED = 200
+
+
+@click.command()
+@click.argument("spec", metavar="SPEC")
+@click.option(
+    "--out", "folder", metavar="DIR", help="Where the store and the table go; a sweep goes on there."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    help="Processes on this machine.  [default: one for each processor]",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster instead (extra: cluster).")
+@click.option("--retry-failed", is_flag=True, help="Run points again that failed before.")
+@click.option("--dry-run", is_flag=True, help="List the points and count the runs of values; run nothing.")
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+def sweep(
+    spec: str,
+    folder: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    retry_failed: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Run every point of a spec: a base chip, network and inputs, and axes over any of their settings.
+
+    Each point is a row of DIR/sweep.sqlite, written as it ends, and of DIR/table.csv. Stopped at any moment,
+    the same command goes on where it was.
+    """
+    if not dry_run and folder is None:
+        raise click.UsageError("Give --out DIR, or --dry-run.")
+    if workers is not None and scheduler is not None:
+        raise click.UsageError(
+            "--workers are processes of this machine; with --scheduler the cluster has its own."
+        )
+    from imcsim.sweeps import Summary, load_spec
+    from imcsim.sweeps import sweep as run_sweep
+
+    loaded = load_spec(spec)
+    if dry_run:
+        _show(loaded)
+        return
+    assert folder is not None
+    summary = Summary()
+    with progress_bars(quiet) as progress:
+        store = run_sweep(
+            loaded, folder, workers=workers, scheduler=scheduler, retry_failed=retry_failed,
+            progress=progress, summary=summary,
+        )  # fmt: skip
+    with store:
+        if not quiet:
+            _tell(store, summary)
+
+
+def _show(spec: Spec) -> None:
+    """The points, and how many runs of values they need."""
+    from imcsim.report.tables import table
+    from imcsim.sweeps import make_plan
+
+    points = list(spec.points())
+    rows = [[str(p.index), *(_text(p.values[key]) for key in spec.keys)] for p in points[:MOST_LISTED]]
+    print_report(table(f"Sweep {spec.name}", ["point", *spec.keys], rows, left=1 + len(spec.keys)))
+    if len(points) > MOST_LISTED:
+        click.echo(f"... and {len(points) - MOST_LISTED} more")
+    plan = make_plan(points)
+    scales = len(plan.runs) - plan.functional_runs
+    click.echo(
+        f"{len(points)} points need {plan.functional_runs} functional runs and {scales} ADC calibrations"
+    )
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _tell(store: Store, summary: Summary) -> None:
+    stream = sys.stdout
+    if stream is None:
+        return
+    new = summary.points - summary.earlier
+    click.echo(f"{summary.points} points: {new} run now, {summary.earlier} before; {summary.failed} failed")
+    click.echo(f"functional runs: {summary.computed} computed, {summary.reused} found")
+    for row in store.points() if summary.failed else ():
+        if row["status"] == "failed":
+            click.echo(f"first failure: point {row['point']}: {row['error'].splitlines()[0]}", err=True)
+            break
+    click.echo(f"wrote {store.folder / 'sweep.sqlite'} and {store.folder / 'table.csv'}")

@@ -1,0 +1,122 @@
+"""``imcsim trace``: what enters a chip at each timestep, recorded and described."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from imcsim.commands.common import (
+    choose_validation,
+    flat,
+    load_all,
+    print_report,
+    progress_bars,
+)
+from imcsim.commands.options import playing_options
+
+
+@click.group()
+def trace() -> None:
+    """Recorded traces: record, info."""
+
+
+@trace.command("record")
+@click.option("-o", "output", metavar="FILE", required=True, help="The trace to write, an .npz file.")
+@click.option(
+    "--layers",
+    metavar="all|NAME,NAME",
+    help="Record the spikes of these LIF layers too.  [default: only what enters the chip]",
+)
+@click.option(
+    "--ideal", is_flag=True, help="Spikes with ideal ADCs and wide membranes: the network without the chip."
+)
+@playing_options
+@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+def record(output: str, layers: str | None, ideal: bool, quiet: bool, **settings: Any) -> None:
+    """Play a network on inputs; write the frames that entered at each timestep, and spikes of layers.
+
+    A run with the trace as its --inputs gives exactly the report of a run with the inputs recorded.
+    """
+    from imcsim.report.files import check_writable
+
+    check_writable(output)
+    held_out = choose_validation(settings, needed=False)
+    paired = held_out if settings["validation"] is None else None
+    network, hardware, inputs, validation = load_all(settings, held_out, labelled=False)
+    names: Any = () if layers is None else [name.strip() for name in layers.split(",")]
+    with progress_bars(quiet) as progress:
+        import imcsim.traces
+
+        found = imcsim.traces.record(
+            network,
+            hardware,
+            inputs,
+            output,
+            validation=validation,
+            timesteps=settings["timesteps"],
+            layers="all" if layers == "all" else names,
+            ideal=ideal,
+            paired=paired,
+            workers=settings["workers"],
+            progress=progress,
+        )
+    if not quiet:
+        click.echo(f"{output}: {len(found.packed)} images, {_frames(found)}, {len(found.spikes)} layers")
+
+
+@trace.command("info")
+@click.argument("file", metavar="FILE")
+def info(file: str) -> None:
+    """Shape, spikes a timestep, spike rate of each layer, and where a trace comes from."""
+    import numpy as np
+
+    import imcsim.traces
+    from imcsim.report.tables import table
+
+    found = imcsim.traces.load(file)
+    about, size = found.about, int(np.prod(found.shape))
+    rows = [
+        ("images", str(len(found.packed))),
+        ("timesteps", str(found.timesteps)),
+        ("shape", " x ".join(map(str, found.shape))),
+        ("frames", _frames(found)),
+        ("bits a value", str(found.bits)),
+        ("encoding", about["coding"]),
+        ("set bits" if found.bits > 1 else "spikes", _per_timestep(found.packed, found.timesteps)),
+        ("labels", f"{len(set(found.labels.tolist()))} different ones" if len(found.labels) else "none"),
+    ]
+    print_report(table(f"Trace {about['name']}", ["", ""], rows, left=2))
+    if found.spikes:
+        lines = []
+        for entry in about["layers"]:
+            bits = found.packed_spikes(entry["name"])
+            size = int(np.prod(entry["shape"]))
+            total = int(np.bitwise_count(bits).sum())
+            shape = " x ".join(map(str, entry["shape"]))
+            rate = total / (bits.shape[0] * bits.shape[1] * size)
+            lines.append([entry["name"], shape, _per_timestep(bits, found.timesteps), f"{rate:.4f}"])
+        columns = ["layer", "neurons", "spikes an image at each timestep", "spike rate"]
+        title = "Recorded layers, ideal ADCs and wide membranes" if about["ideal"] else "Recorded layers"
+        print_report(table(title, columns, lines, left=2))
+    origin = {
+        key: about[key]
+        for key in ("name", "sha256", "split", "classes", "inputs", "network", "hardware", "validation")
+        if about[key] is not None
+    }
+    print_report(table("Recorded from", ["", ""], list(flat(origin)), left=2))
+
+
+def _frames(found: Any) -> str:
+    """How the frames are stored."""
+    if found.about["coding"] == "direct":
+        return "1 frame, the same at every timestep"
+    return f"{found.stored_frames} frames, one a timestep"
+
+
+def _per_timestep(bits: Any, timesteps: int) -> str:
+    """Mean number of set bits of an image in each timestep; ``[N, T or 1, ...]``."""
+    import numpy as np
+
+    counts = np.bitwise_count(bits).reshape(*bits.shape[:2], -1).sum(axis=(0, 2)) / len(bits)
+    return ", ".join(f"{count:.1f}" for count in np.broadcast_to(counts, timesteps))

@@ -1,0 +1,91 @@
+"""The child process: bounds on time and memory, and one answer, whatever happens.
+
+Run as ``python -m imcsim.importers.apart.child KIND FILE ANSWER CPU_SECONDS MEMORY_BYTES``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.errors import ImcsimError
+from imcsim.importers.apart import encode
+
+_KINDS = {
+    "hdf5": ("NIR file", "nir", "h5py"),
+    "torch_zip": ("PyTorch state dict", "torch", "torch"),
+    "onnx_graph": ("ONNX file", "onnx", "onnx"),
+}
+"""For each module: what it reads, the optional dependency of imcsim, and its library."""
+
+
+def answer() -> None:
+    """Read the file and write what comes of it: a document and arrays, or an error."""
+    kind, path, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    cpu_seconds, memory_bytes = float(sys.argv[4]), int(sys.argv[5])
+    what, extra, library = _KINDS[kind]
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        _bound_time(cpu_seconds)
+        module = importlib.import_module(f"imcsim.importers.apart.{kind}")
+        if hasattr(module, "check"):  # what can be refused before the library is loaded
+            module.check(path)
+        importlib.import_module(library)
+        _bound_time(cpu_seconds)
+        _bound_memory(memory_bytes)
+        document, arrays = module.read(path)
+    except ImcsimError as error:
+        document = _error(error.message, error.key, error.fix)
+    except ModuleNotFoundError as error:
+        name = (error.name or library).split(".")[0]
+        document = _error(f"reading a {what} needs {name}", None, f"pip install 'imcsim[{extra}]'")
+    except MemoryError:
+        document = _error("it asks for more memory than such a file may take", None, "is it damaged?")
+    except BaseException as error:  # what the libraries raise on broken files has no common class
+        line = " ".join(str(error).split())[:200]
+        document = _error(f"not a sound {what}: {line or type(error).__name__}", None, "write it again")
+    np.savez(out, allow_pickle=False, **{**arrays, "document": encode(document)})
+
+
+def _error(message: str, key: str | None, fix: str | None) -> dict[str, Any]:
+    plain = [None if t is None else _printable(t) for t in (message, key, fix)]
+    return {"error": dict(zip(("message", "key", "fix"), plain, strict=True))}
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() and not "\ud800" <= c <= "\udfff" else "?" for c in text)[:400]
+
+
+def _bound_time(cpu_seconds: float) -> None:
+    """From now on this process may compute for so long; the parent's clock is the only bound on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return
+    seconds = math.ceil(time.process_time() + cpu_seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _bound_memory(memory_bytes: int) -> None:
+    """From now on this process may take so much memory more, where the system can bound it."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * os.sysconf("SC_PAGE_SIZE") + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    except (ImportError, OSError, ValueError):
+        pass
+
+
+if __name__ == "__main__":
+    answer()

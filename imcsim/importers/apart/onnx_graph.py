@@ -1,0 +1,130 @@
+"""An ONNX file as plain nodes and arrays.
+
+Only the protobuf messages of the onnx library are used; nothing is computed. Sizes are compared with the data
+before arrays are made.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import AttributeProto, TensorProto, numpy_helper
+
+from imcsim.errors import ImcsimError
+from imcsim.importers.apart import Answer
+
+MAX_NODES = 20_000
+MAX_BYTES = 4 << 30
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+_SHOWN = 200
+
+
+class _Arrays:
+    def __init__(self) -> None:
+        self.found: dict[str, NDArray[Any]] = {}
+        self.room = MAX_BYTES
+
+    def add(self, tensor: TensorProto, name: str) -> str:
+        """Keep the tensor; returns its key. Raises ImcsimError where its shape and data disagree."""
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise ImcsimError(
+                "its data lie in another file", key=name, fix="save the model with its weights in one file"
+            )
+        if len(tensor.dims) > 8 or any(n < 0 for n in tensor.dims):
+            raise ImcsimError(
+                f"the shape {list(tensor.dims)[:10]} is not possible", key=name, fix="export again"
+            )
+        try:
+            kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        except (KeyError, TypeError, ValueError):
+            kind = np.dtype(object)
+        if kind.kind in "OSU":
+            raise ImcsimError("its type is not read", key=name, fix="store floats or integers")
+        size = math.prod(tensor.dims) * kind.itemsize
+        self.room -= size
+        if self.room < 0 or size > 8 * tensor.ByteSize() + 64:
+            raise ImcsimError(
+                f"the shape {list(tensor.dims)} is larger than its data", key=name, fix="export again"
+            )
+        value = np.asarray(numpy_helper.to_array(tensor))
+        if value.dtype.kind not in "biuf":  # bfloat16 and other small floats of ml_dtypes
+            try:
+                value = value.astype(np.float32)
+            except (TypeError, ValueError):
+                raise ImcsimError("its type is not read", key=name, fix="store floats or integers") from None
+        key = f"a{len(self.found)}"
+        self.found[key] = value
+        return key
+
+
+def read(path: Path) -> Answer:
+    """Nodes, constants, inputs and outputs of the ONNX file. Raises ImcsimError and what onnx raises."""
+    model = onnx.ModelProto()
+    model.ParseFromString(path.read_bytes())
+    graph = model.graph
+    if not graph.node:
+        raise ImcsimError("it holds no graph of ONNX", fix="export it with torch.onnx.export")
+    if len(graph.node) > MAX_NODES:
+        raise ImcsimError(
+            f"it holds {len(graph.node)} nodes; at most {MAX_NODES} are read", fix="export again"
+        )
+    if model.functions or graph.sparse_initializer:
+        raise ImcsimError("functions and sparse weights are not read", fix="export it without them")
+    arrays = _Arrays()
+    constants = {t.name: arrays.add(t, t.name) for t in graph.initializer}
+    nodes = []
+    for index, node in enumerate(graph.node):
+        name = node.name or (node.output[0] if node.output else "") or f"{node.op_type}_{index}"
+        attributes: dict[str, Any] = {}
+        for attribute in node.attribute:
+            attributes[attribute.name] = _attribute(attribute, name, arrays)
+        nodes.append(
+            {
+                "name": name[:_SHOWN],
+                "op": node.op_type[:_SHOWN],
+                "standard": node.domain in _DOMAINS,
+                "inputs": list(node.input),
+                "outputs": list(node.output),
+                "attributes": attributes,
+            }
+        )
+    inputs = [{"name": v.name, "shape": _shape(v)} for v in graph.input if v.name not in constants]
+    return {
+        "nodes": nodes,
+        "constants": constants,
+        "inputs": inputs,
+        "outputs": [v.name for v in graph.output],
+    }, arrays.found
+
+
+def _attribute(attribute: AttributeProto, node: str, arrays: _Arrays) -> Any:
+    match attribute.type:
+        case AttributeProto.INT:
+            return attribute.i
+        case AttributeProto.FLOAT:
+            return attribute.f
+        case AttributeProto.STRING:
+            return attribute.s.decode("utf-8", "replace")[:_SHOWN]
+        case AttributeProto.INTS:
+            return list(attribute.ints)[:64]
+        case AttributeProto.FLOATS:
+            return list(attribute.floats)[:64]
+        case AttributeProto.TENSOR:
+            return {"array": arrays.add(attribute.t, node)}
+        case AttributeProto.GRAPH | AttributeProto.GRAPHS:
+            raise ImcsimError(
+                "control flow is not modelled", key=node, fix="export the network without loops"
+            )
+    return None
+
+
+def _shape(value: Any) -> list[int] | None:
+    """Sizes of an input; 0 for one that is left open."""
+    if not value.type.tensor_type.HasField("shape"):
+        return None
+    return [int(d.dim_value) if d.HasField("dim_value") else 0 for d in value.type.tensor_type.shape.dim][:8]

@@ -1,0 +1,199 @@
+"""Events ``(t, x, y, p)`` of an event camera, binned into a frame for each timestep.
+
+A file holds ``t`` (microseconds), ``x``, ``y`` and ``p`` of all events, with ``sample`` (which recording an
+event belongs to, from 0; one recording where it is missing), ``labels`` (one a recording), and may hold
+``width``, ``height``, ``split`` and ``classes``. Polarity gives two channels: 0 for p of 0 or -1, 1 for p of
+1. Counts are clipped to 1: a frame holds spikes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.errors import ImcsimError
+from imcsim.inputs.arrays import read_classes, read_split
+from imcsim.inputs.data import Source, check_count, check_labels, check_room
+from imcsim.names import nearest
+from imcsim.network.arrays import read_npz
+
+COLUMNS = ("t", "x", "y", "p")
+OPTIONAL = ("sample", "labels", "width", "height", "split", "classes")
+MAX_SIDE = 1 << 13
+MAX_TIME_US = 1 << 50
+MAX_TIMESTEPS = 4096
+_NO_TIMESTEPS = "events need a number of timesteps to be binned into"
+
+
+def is_events(names: list[str]) -> bool:
+    """Whether an ``.npz`` file with arrays of these names holds events."""
+    return sum(name in COLUMNS for name in names) >= 2
+
+
+def read_events(
+    path: Path,
+    *,
+    timesteps: int | None,
+    bin_us: int | None,
+    labelled: bool,
+    limit: int | None,
+    size: tuple[int, int] | None,
+) -> Source:
+    """Frames ``[N, T, 2, H, W]`` of 0 and 1.
+
+    Without `bin_us` the time from a recording's first event to its last is cut into `timesteps` equal bins;
+    with it bin k holds the events from ``k * bin_us`` to ``(k + 1) * bin_us`` after the first event, later
+    ones are left out. The sensor has the file's ``height`` and ``width``, else `size`, else what the events
+    need. Raises ImcsimError for anything that does not fit together.
+    """
+    stored = _stored(path)
+    if timesteps is None or not 1 <= timesteps <= MAX_TIMESTEPS:
+        raise ImcsimError(_NO_TIMESTEPS, file=path, fix=f"give timesteps, 1 to {MAX_TIMESTEPS}")
+    if bin_us is not None and not 1 <= bin_us <= MAX_TIME_US:
+        raise ImcsimError("a bin must last at least one microsecond", key="bin_us")
+    t, x, y, p = (_whole(path, key, stored[key]) for key in COLUMNS)
+    sample = _whole(path, "sample", stored["sample"]) if "sample" in stored else np.zeros(len(t), np.int64)
+    for key, column in (("x", x), ("y", y), ("p", p), ("sample", sample)):
+        if len(column) != len(t):
+            raise ImcsimError(f"there are {len(t)} times but {len(column)} of {key}", file=path, key=key)
+    if len(t) and (t.max() > MAX_TIME_US or t.min() < -MAX_TIME_US):
+        raise ImcsimError(f"times go beyond {MAX_TIME_US} microseconds", file=path, key="t")
+    if not np.isin(p, (-1, 0, 1)).all():
+        raise ImcsimError("polarities must be 0 or 1 (or -1 and 1)", file=path, key="p")
+    recordings = _recordings(path, sample, stored.get("labels"), labelled)
+    classes = read_classes(path, stored.get("classes"))
+    labels = None
+    if "labels" in stored:
+        labels = check_labels(path, stored["labels"], recordings, classes)
+    height = _side(path, "height", y, stored.get("height"), None if size is None else size[0])
+    width = _side(path, "width", x, stored.get("width"), None if size is None else size[1])
+    count = check_count(path, limit, recordings)
+    check_room(path, count * timesteps * 2 * height * width, "the frames")
+    mine = sample < count
+    frames = bin_events(
+        t[mine], x[mine], y[mine], p[mine] > 0, sample[mine], (count, timesteps, 2, height, width), bin_us
+    )
+    about = {"bin_us": bin_us, "events": len(t)}
+    split = read_split(path, stored.get("split"))
+    mine_labels = None if labels is None else labels[:count]
+    return Source(path, frames, mine_labels, split, classes, "events", True, about)
+
+
+def bin_events(
+    t: NDArray[np.int64],
+    x: NDArray[np.int64],
+    y: NDArray[np.int64],
+    on: NDArray[np.bool_],
+    sample: NDArray[np.int64],
+    shape: tuple[int, int, int, int, int],
+    bin_us: int | None,
+) -> NDArray[np.uint8]:
+    """Frames uint8 of `shape` ``(N, T, 2, H, W)``: 1 where at least one event falls into a bin."""
+    first = np.full(shape[0], np.iinfo(np.int64).max)
+    last = np.full(shape[0], np.iinfo(np.int64).min)
+    np.minimum.at(first, sample, t)
+    np.maximum.at(last, sample, t)
+    since = t - first[sample]
+    # A recording of one microsecond lasts as long, so that its last event falls into the last bin.
+    bins = since // bin_us if bin_us else since * shape[1] // (last[sample] - first[sample] + 1)
+    inside = bins < shape[1]
+    frames = np.zeros(shape, np.uint8)
+    at = (sample, bins, on.astype(np.int64), y, x)
+    frames[tuple(axis[inside] for axis in at)] = 1
+    return frames
+
+
+def describe_events(path: Path) -> list[tuple[str, str]]:
+    """What the file says, without binning it."""
+    stored = _stored(path)
+    t = _whole(path, "t", stored["t"])
+    samples = _whole(path, "sample", stored["sample"]) if "sample" in stored else np.zeros(1, np.int64)
+    labels = stored.get("labels")
+    count = int(samples.max(initial=-1)) + 1 if labels is None else len(labels)
+    sides = []
+    for key, column in (("height", "y"), ("width", "x")):
+        sides.append(
+            str(_side(path, key, _whole(path, column, stored[column]), stored.get(key), None))
+            + ("" if key in stored else " (seen)")
+        )
+    span = int(t.max() - t.min()) if len(t) else 0
+    return [
+        ("kind", "events (t, x, y, p)"),
+        ("recordings", str(count)),
+        ("events", str(len(t))),
+        ("sensor", " x ".join(sides)),
+        ("times", f"{span} us from the first event to the last"),
+        ("labels", "none" if labels is None else f"{len(np.unique(labels))} different ones"),
+        ("frames", "are made when it is used: events are binned into the timesteps of the run"),
+    ]
+
+
+def _stored(path: Path) -> dict[str, NDArray[Any]]:
+    stored = read_npz(path)
+    for key in stored:
+        if key not in COLUMNS + OPTIONAL:
+            guess = nearest(key, COLUMNS + OPTIONAL)
+            fix = f"did you mean {guess!r}?" if guess else "remove it"
+            raise ImcsimError("event files hold no such array", file=path, key=key, fix=fix)
+    for key in COLUMNS:
+        if key not in stored:
+            raise ImcsimError(f"it holds no array {key!r}", file=path, fix="store t, x, y and p")
+    return stored
+
+
+def _whole(path: Path, key: str, values: NDArray[Any]) -> NDArray[np.int64]:
+    """A column of whole numbers."""
+    if values.ndim != 1 or values.dtype.kind not in "biuf":
+        raise ImcsimError(
+            f"must be whole numbers [events], not {values.dtype} {list(values.shape)}", file=path, key=key
+        )
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise ImcsimError(
+            "must be whole numbers",
+            file=path,
+            key=key,
+            fix="store np.round(t * 1e6).astype(np.int64) for seconds" if key == "t" else None,
+        )
+    if len(values) and (int(values.max()) >= 2**63 or int(values.min()) < -(2**63)):
+        raise ImcsimError("holds numbers beyond 64 bits", file=path, key=key)
+    return values.astype(np.int64)
+
+
+def _recordings(path: Path, sample: NDArray[np.int64], labels: NDArray[Any] | None, labelled: bool) -> int:
+    if labels is None and labelled:
+        raise ImcsimError(
+            "it holds no array 'labels'", file=path, fix="store a label for each recording of `sample`"
+        )
+    lowest, highest = (int(sample.min()), int(sample.max())) if len(sample) else (0, -1)
+    if lowest < 0:
+        raise ImcsimError("recordings are numbered from 0", file=path, key="sample")
+    count = highest + 1 if labels is None or labels.ndim != 1 else len(labels)
+    if highest >= count or (labels is None and highest >= len(sample)):
+        raise ImcsimError(f"there is no recording {highest}", file=path, key="sample")
+    if count == 0:
+        raise ImcsimError("there is no event in it", file=path, key="t")
+    return count
+
+
+def _side(
+    path: Path, key: str, seen: NDArray[np.int64], stated: NDArray[Any] | None, wanted: int | None
+) -> int:
+    """Rows or columns of the sensor."""
+    lowest, highest = (int(seen.min()), int(seen.max())) if len(seen) else (0, 0)
+    if stated is not None:
+        if stated.ndim != 0 or stated.dtype.kind not in "iu" or not 1 <= int(stated) <= MAX_SIDE:
+            raise ImcsimError(f"must be one integer from 1 to {MAX_SIDE}", file=path, key=key)
+        side = int(stated)
+    else:
+        side = wanted if wanted is not None and highest < wanted else highest + 1
+    axis = "y" if key == "height" else "x"
+    if lowest < 0 or highest >= side or side > MAX_SIDE:
+        raise ImcsimError(
+            f"places go from {lowest} to {highest}, but must lie in 0 to {min(side, MAX_SIDE) - 1}",
+            file=path,
+            key=axis,
+        )
+    return side

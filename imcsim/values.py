@@ -1,0 +1,75 @@
+"""Where the values of a simulation come from: computed anew, or kept from an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from imcsim.functional.program import Program
+from imcsim.functional.run import Activity, Converters, calibrated_converters
+from imcsim.functional.run import run as run_program
+from imcsim.inputs import CALIBRATION_TIMESTEPS, Inputs
+
+Progress = Callable[[str, int, int], None]
+Nodes = frozenset[str]
+
+
+class Values(Protocol):
+    """What a simulation asks for. Whoever answers must give what `Computed` gives, to the last bit."""
+
+    def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
+        """The ADC scales that the first images of `calibration` call for."""
+        ...
+
+    def activity(
+        self,
+        program: Program,
+        converters: Converters,
+        inputs: Inputs,
+        timesteps: int,
+        *,
+        at: slice = slice(None),
+        record: Nodes = frozenset(),
+        toggles: Nodes = frozenset(),
+        workers: int | None = None,
+        progress: Progress | None = None,
+        stage: str = "images",
+    ) -> Activity:
+        """What the images `at` of `inputs` do in so many timesteps (see `functional.run.run`)."""
+        ...
+
+
+class Computed:
+    """Values that are computed when they are asked for."""
+
+    def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
+        return calibrated_converters(program, calibration.calibration, CALIBRATION_TIMESTEPS, workers)
+
+    def activity(
+        self,
+        program: Program,
+        converters: Converters,
+        inputs: Inputs,
+        timesteps: int,
+        *,
+        at: slice = slice(None),
+        record: Nodes = frozenset(),
+        toggles: Nodes = frozenset(),
+        workers: int | None = None,
+        progress: Progress | None = None,
+        stage: str = "images",
+    ) -> Activity:
+        return run_program(
+            program,
+            inputs.images[at],
+            timesteps,
+            converters,
+            workers=workers,
+            record=record,
+            toggles=toggles,
+            progress=progress,
+            stage=stage,
+        )
+
+
+COMPUTED = Computed()

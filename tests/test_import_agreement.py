@@ -1,0 +1,151 @@
+"""Float against quantised: networks on an integer grid agree in every spike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imcsim import hardware as chips
+from imcsim.importers.agreement import Chip, agree
+from imcsim.importers.fixed_point import fixed_point
+from imcsim.importers.float_network import FloatNetwork, FloatWeights, run
+from imcsim.importers.quantise import quantise
+from imcsim.inputs import Inputs
+from imcsim.network.graph import LI, LIF, Add, Flatten, Pool2d
+from imcsim.simulate import calibrate, numerics
+
+CHIP = chips.load("dtsnn_32nm")
+NUMERICS = numerics(CHIP.config)
+
+
+def inputs(
+    rng: Any, network: FloatNetwork, count: int, *, timed: bool = False, labels: bool = True
+) -> Inputs:
+    shape = (count, network.timesteps, *network.input_shape) if timed else (count, *network.input_shape)
+    images = rng.integers(0, 2**network.input_bits, shape).astype(np.uint8)
+    given = rng.integers(0, network.classes, count) if labels else np.empty(0, np.int64)
+    return Inputs(images, given, "random", "unknown", "0" * 64)
+
+
+def network(rng: Any, *, grid: bool, last: str = "fc", reset: Any = "hard", at: Any = "now") -> FloatNetwork:
+    """Convolution, residual block with strided shortcut, pool, classifier."""
+
+    def weights(name: str, source: str, *shape: int, **about: Any) -> FloatWeights:
+        weight = rng.integers(-7, 8, shape).astype(np.float64)
+        if not grid:
+            weight = weight + rng.normal(0, 0.5, shape)
+        scale = np.full(shape[0], 2.0**-4)
+        bias = rng.integers(-4, 9, shape[0]) / 16.0
+        return FloatWeights(name, (source,), weight, scale, bias, **about)
+
+    def lif(name: str, source: str, **about: Any) -> LIF:
+        leak = rng.choice([0.5, 0.75, 0.25], 6)
+        return LIF(name, (source,), leak if name != "out" else 0.5, 1.0, reset, "at", at, **about)
+
+    nodes: list[Any] = [
+        weights("conv1", "input", 6, 2, 3, 3, padding=(1, 1)),
+        lif("lif1", "conv1"),
+        weights("conv2", "lif1", 6, 3, 3, 3, padding=(2, 2), dilation=(2, 2), groups=2),
+        Add("add", ("conv2", "lif1"), 0.5),
+        lif("lif2", "add", synapse=0.5),
+        Pool2d("pool", ("lif2",), "average", (2, 2), (2, 2)),
+        weights("conv3", "pool", 6, 6, 3, 3, padding=(1, 1), stride=(2, 2)),
+        weights("short", "lif2", 6, 6, 1, 1, stride=(4, 4)),
+        Add("add3", ("conv3", "short")),
+        lif("lif3", "add3"),
+        Flatten("flat", ("lif3",)),
+        weights("fc", "flat", 5, 24),
+    ]
+    if last == "lif":
+        nodes.append(lif("out", "fc"))
+    if last == "li":
+        nodes.append(LI("out", ("fc",), 0.5))
+    return FloatNetwork("net", (2, 8, 8), 8, 2.0**-7, 5, 4, tuple(nodes))
+
+
+@pytest.mark.parametrize("last", ["fc", "lif", "li"])
+@pytest.mark.parametrize(("reset", "at"), [("hard", "now"), ("soft", "next")])
+def test_networks_on_the_grid_agree_in_every_spike(last: str, reset: str, at: str) -> None:
+    rng = np.random.default_rng(1)
+    real = network(rng, grid=True, last=last, reset=reset, at=at)
+    images = inputs(rng, real, 20)
+    found = agree(real, quantise(real, 4), images, NUMERICS)
+    assert [layer.equal for layer in found.ideal.layers] == [1.0] * (4 if last == "lif" else 3)
+    assert all(0 < layer.rate == layer.float_rate < 1 for layer in found.ideal.layers)
+    assert found.ideal.same_prediction == (1.0,) * 4
+    assert found.ideal.accuracy == found.float_accuracy
+
+
+def test_timed_inputs() -> None:
+    rng = np.random.default_rng(2)
+    real = network(rng, grid=True)
+    images = inputs(rng, real, 6, timed=True, labels=False)
+    found = agree(real, quantise(real, 4), images, NUMERICS)
+    assert [layer.equal for layer in found.ideal.layers] == [1.0] * 3
+    assert found.float_accuracy is None
+    assert found.provenance() is None
+
+
+def test_rates_shares_and_intervals_are_those_of_the_runs() -> None:
+    """Ordinary weights at 3 bits: some spikes differ; the figures follow from the spikes of both runs."""
+    from imcsim.functional.program import build
+    from imcsim.functional.run import ideal_converters
+    from imcsim.functional.run import run as run_program
+
+    rng = np.random.default_rng(3)
+    real = network(rng, grid=False)
+    coarse = quantise(real, 3)
+    images = inputs(rng, real, 37)
+    found = agree(real, coarse, images, NUMERICS)
+    floats = run(real, images.images, 4, record=["lif1", "lif2", "lif3"])
+    program = build(coarse, NUMERICS.ideal())
+    whole = run_program(program, images.images, 4, ideal_converters(program), record={"lif1", "lif2", "lif3"})
+    for layer in found.ideal.layers:
+        spikes = whole.recorded[layer.name].transpose(0, 1, 4, 2, 3)
+        wanted = floats.spikes[layer.name]
+        assert layer.equal == (spikes == wanted).mean() < 1
+        assert layer.rate == spikes.mean()
+        assert layer.float_rate == wanted.mean()
+    named = floats.outputs.cumsum(1).argmax(2)
+    coarse_named = whole.outputs.cumsum(1).argmax(2)
+    assert found.ideal.same_prediction == tuple((named == coarse_named).mean(0))
+    right = (named == images.labels[:, None]).mean(0)
+    assert found.float_accuracy is not None
+    assert found.float_accuracy.per_timestep == tuple(right)
+    low, high = np.array(found.float_accuracy.low), np.array(found.float_accuracy.high)
+    assert ((low < right) & (right < high)).all()
+    about = found.provenance()
+    assert about is not None
+    assert about["images"] == 37
+    assert about["quantised_per_timestep"] == list((coarse_named == images.labels[:, None]).mean(0))
+
+
+def test_a_chip_is_played_beside_the_ideal_one() -> None:
+    rng = np.random.default_rng(4)
+    real = network(rng, grid=True)
+    images = inputs(rng, real, 8)
+    chip = Chip(CHIP.name, NUMERICS, calibrate)
+    found = agree(real, quantise(real, 4), images, NUMERICS, chip)
+    assert found.chip is not None
+    assert found.chip.hardware == "dtsnn_32nm"
+    assert all(layer.equal > 0.8 for layer in found.chip.layers)
+
+
+def test_words_of_the_chip() -> None:
+    """Rounding of thresholds, biases and leaks against their definition: half a last bit at most."""
+    rng = np.random.default_rng(5)
+    real = network(rng, grid=False, last="lif")
+    coarse = quantise(real, 8)
+    words = {word.name: word for word in fixed_point(coarse, NUMERICS)}
+    assert set(words) == {"lif1", "lif2", "lif3", "out"}
+    for word in words.values():
+        assert word.membrane_bits == CHIP.config.lif.membrane_bits
+        assert word.leak_fraction_bits == 15
+        assert word.leak_error == 0
+        assert word.threshold_error is not None
+        assert 0 < word.threshold_error < 2.0**-10
+    node = next(n for n in coarse.weighted if n.name == "fc")
+    counts = 1.0 / node.scale * 2.0 ** np.array(words["out"].fraction_bits[0])
+    assert words["out"].threshold_error <= 0.5 / counts.min()  # type: ignore[operator]

@@ -1,0 +1,357 @@
+"""State dicts, safetensors and ONNX: weights and graphs come back as they were; the lists of layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from safetensors_bytes import write_safetensors
+
+from imcsim.errors import ImcsimError
+from imcsim.importers.float_network import run
+from imcsim.importers.fold import Image, fold
+from imcsim.importers.layers import Flatten, Model, Neuron, Norm, Pool, ReadOptions, Weights
+from imcsim.importers.read import read
+from imcsim.importers.templates import TEMPLATES, template
+
+RANDOM = np.random.default_rng(0)
+
+
+def listed(tmp_path: Path, text: str, tensors: dict[str, Any], **options: Any) -> Model:
+    layers = tmp_path / "layers.yaml"
+    layers.write_text(text)
+    weights = write_safetensors(tmp_path / "net.safetensors", tensors)
+    return read(weights, ReadOptions(layers_file=layers, **options))
+
+
+def refused(words: tuple[str, ...], call: Any, *args: Any, **options: Any) -> None:
+    with pytest.raises(ImcsimError) as caught:
+        call(*args, **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text, text
+
+
+def random_tensors(text: str, width: int = 4) -> dict[str, Any]:
+    """Tensors of narrow layers for a list: `width` channels, with the pools and strides of the list."""
+    document = yaml.safe_load(text)
+    channels, rows, _ = document["input"]["shape"]
+    shapes: dict[str, tuple[int, int]] = {"input": (channels, rows)}
+    before, found = "input", {}
+    for index, layer in enumerate(document["layers"]):
+        name, source = layer.get("name", str(index)), layer.get("inputs", [before])[0]
+        count, size = shapes[source]
+        prefix, kind = layer.get("prefix"), layer["kind"]
+        if kind == "conv2d":
+            kernel = 3 if layer.get("padding") else 1
+            found[f"{prefix}.weight"] = RANDOM.normal(size=(width, count, kernel, kernel)).astype(np.float32)
+            count, size = width, size // layer.get("stride", 1)
+        elif kind == "batchnorm":
+            for key in ("weight", "bias", "running_mean", "running_var"):
+                found[f"{prefix}.{key}"] = RANDOM.uniform(0.5, 1.5, count).astype(np.float32)
+            found[f"{prefix}.num_batches_tracked"] = np.array(7)
+        elif kind == "avgpool":
+            size //= layer["size"]
+        elif kind == "flatten":
+            count, size = count * size * size, 1
+        elif kind == "linear":
+            outputs = 10 if layer is document["layers"][-1] else width
+            found[f"{prefix}.weight"] = RANDOM.normal(size=(outputs, count)).astype(np.float32)
+            found[f"{prefix}.bias"] = RANDOM.normal(size=outputs).astype(np.float32)
+            count = outputs
+        shapes[name] = (count, size)
+        before = name
+    return found
+
+
+@pytest.mark.parametrize(("name", "weighted"), [("mlp", 2), ("vgg16", 14), ("resnet19", 22)])
+def test_templates_read_and_run(tmp_path: Path, name: str, weighted: int) -> None:
+    text = template(name)
+    model = listed(tmp_path, text, random_tensors(text))
+    assert sum(isinstance(layer, Weights) for layer in model.layers) == weighted
+    assert (model.source["timesteps"], model.source["classes"]) == (4, 10)
+    assert len(model.source["notes"]) == 1, "every tensor is used"
+    network = fold(model, Image())
+    images = RANDOM.integers(0, 256, (1, *network.input_shape)).astype(np.uint8)
+    assert run(network, images, 2).outputs.shape == (1, 2, 10)
+
+
+def test_template_names() -> None:
+    assert list(TEMPLATES) == ["vgg16", "resnet19", "mlp"]
+    refused(("vgg16",), template, "vgg_16")
+
+
+def test_every_key_of_a_list(tmp_path: Path) -> None:
+    tensors = {
+        "c.weight": RANDOM.normal(size=(4, 1, 3, 3)).astype(np.float32),
+        "c.bias": np.arange(4.0),
+        "q": RANDOM.integers(-8, 8, (6, 2, 1, 1)).astype(np.int8),
+        "q.scale": RANDOM.uniform(0.1, 1, 6).astype(np.float32),
+        "n.weight": np.full(6, 2.0),
+        "n.bias": np.full(6, 3.0),
+        "n.running_mean": np.full(6, 1.0),
+        "n.running_var": np.full(6, 4.0 - 1e-3),
+        "sn.v_threshold": np.arange(1.0, 7.0),
+        "sn.w": np.array(0.0),
+        "fc": RANDOM.normal(size=(3, 24)),
+    }
+    text = """
+input: {shape: [4, 9, 9], scale: 0.5}
+neuron: {leak: 0.5, reset: soft, fires: above, reset_at: next, input: decayed, synapse: 0.25}
+layers:
+  - {name: c, kind: conv2d, prefix: c, stride: [2, 1], padding: [1, 1], dilation: [1, 2], groups: 4}
+  - kind: neuron
+  - {name: p, kind: maxpool, size: [1, 3], stride: [2, 2], padding: [0, 1]}
+  - {name: q, kind: conv2d, weight: q, scale: q.scale, groups: 2}
+  - {name: n, kind: tdbn, prefix: n, eps: 1.0e-3, alpha: 0.5, threshold: 4.0}
+  - {name: twice, kind: scale, factor: 2.0, offset: 1.0}
+  - {name: more, kind: add, inputs: [n, twice]}
+  - {name: sn, kind: neuron, plif: sn.w, threshold: sn.v_threshold, input: undecayed}
+  - {name: mean, kind: avgpool, size: [1, 2]}
+  - {name: flat, kind: flatten}
+  - {name: fc, kind: linear, weight: fc}
+  - {name: out, kind: li, tau: 4.0}
+"""
+    found = {layer.name: layer for layer in listed(tmp_path, text, tensors).layers}
+    c, q, n, sn, out = (found[name] for name in ("c", "q", "n", "sn", "out"))
+    assert (c.stride, c.padding, c.dilation, c.groups) == ((2, 1), (1, 1), (1, 2), 4)
+    first = found["neuron1"]
+    assert (first.leak, first.gain, first.synapse) == (0.5, 0.5, 0.25)
+    assert (first.reset, first.fires, first.reset_at) == ("soft", "above", "next")
+    assert (found["p"].kind, found["p"].size, found["p"].stride, found["p"].padding) == (
+        "max",
+        (1, 3),
+        (2, 2),
+        (0, 1),
+    )
+    np.testing.assert_array_equal(q.weight, tensors["q"])
+    np.testing.assert_allclose(q.scale, tensors["q.scale"])
+    # (x - 1) / 2 * (0.5 * 4) * 2 + 3
+    np.testing.assert_allclose(n.factor, 2.0)
+    np.testing.assert_allclose(n.offset, 1.0)
+    assert sn.inputs == ("n", "twice")
+    assert (sn.leak, sn.gain) == (0.5, 1.0)
+    np.testing.assert_array_equal(sn.threshold, np.arange(1.0, 7.0))
+    assert (out.leak, out.gain, out.spiking) == (0.75, 0.25, False)
+    overruled = listed(tmp_path, text, tensors, reset="hard", fires="at", reset_at="now", name="other")
+    assert overruled.name == "other"
+    assert all(
+        (x.reset, x.fires, x.reset_at) == ("hard", "at", "now")
+        for x in overruled.layers
+        if isinstance(x, Neuron)
+    )
+
+
+GOOD = "input: {shape: [2, 1, 1]}\nneuron: {tau: 2.0}\nlayers:\n  - {name: a, kind: linear, prefix: a}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("prefix: a", "prefix: b"), ("no tensor 'b.weight'", "layers.yaml:4")),
+        (("kind: linear", "kind: liner"), ("'liner'", "did you mean 'linear'", ":4")),
+        (("kind: linear", "kind: conv2d"), ("4 axes",)),
+        (("prefix: a", "prefix: a, strides: 2"), ("strides", ":4")),
+        (("tau: 2.0", "tau: 0.5"), ()),
+        (("tau: 2.0", "taus: 2.0"), ("taus", "tau", ":2")),
+        (("tau: 2.0", "tau: 2.0, reset: medium"), ("medium", "hard or soft")),
+        (("shape: [2, 1, 1]", "shape: 2"), ("shape", ":1")),
+        (("shape: [2, 1, 1]", "shape: [2, 0, 1]"), ("[2, 0, 1]",)),
+        (("name: a", "name: a, inputs: [z]"), ("'z'",)),
+        (("name: a", "name: input"), ("'input'",)),
+        (("layers:", "layer:"), ("layers",)),
+        (("prefix: a", "prefix: a, scale: 0.5"), ("integers",)),
+        (("prefix: a}", "prefix: a}\n  - {kind: neuron, leak: 1.5}"), ("0 to 1",)),
+        (("prefix: a}", "prefix: a}\n  - {kind: neuron, leak: 1, tau: 2}"), ("the same thing",)),
+        (("prefix: a}", "prefix: a}\n  - {kind: avgpool, size: 0}"), ("size",)),
+    ],
+)
+def test_mistakes_in_a_list(tmp_path: Path, change: tuple[str, str], words: tuple[str, ...]) -> None:
+    tensors = {"a.weight": RANDOM.normal(size=(3, 2))}
+    assert listed(tmp_path, GOOD, tensors).output == "a"
+    if words:
+        refused(words, listed, tmp_path, GOOD.replace(*change), tensors)
+
+
+def test_what_a_list_cannot_help(tmp_path: Path) -> None:
+    weights = write_safetensors(tmp_path / "net.safetensors", {"a.weight": np.ones((3, 2))})
+    refused(("--layers", "--template"), read, weights)
+    refused(("--framework",), read, weights, ReadOptions(layers_file=weights, framework="norse"))
+    nan = {"a.weight": np.full((3, 2), np.nan)}
+    refused(("a:", "NaN"), listed, tmp_path, GOOD, nan)
+    assert (
+        "b.weight"
+        in listed(tmp_path, GOOD, {"a.weight": np.ones((3, 2)), "b.weight": np.ones(1)}).source["notes"][1]
+    )
+
+
+@pytest.mark.parametrize("wrap", [None, "model_state_dict"])
+def test_state_dicts_of_torch(tmp_path: Path, wrap: str | None) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    layer = torch.nn.Linear(2, 3).bfloat16()
+    state: dict[str, Any] = {f"module.a.{key}": value for key, value in layer.state_dict().items()}
+    state["module.steps"] = torch.tensor(5)
+    if wrap:
+        state = {"epoch": 3, "optimizer": {"lr": 0.1, "state": {}}, wrap: state}
+    torch.save(state, tmp_path / "net.pt")
+    (tmp_path / "layers.yaml").write_text(GOOD)
+    model = read(tmp_path / "net.pt", ReadOptions(layers_file=tmp_path / "layers.yaml"))
+    weights = model.layers[0]
+    assert isinstance(weights, Weights)
+    np.testing.assert_array_equal(weights.weight, layer.weight.detach().float().numpy())
+    assert weights.bias is not None
+
+
+# --- ONNX
+
+
+def graph(tmp_path: Path, nodes: list[Any], constants: dict[str, Any], shape: Any = ("N", 2, 8, 8)) -> Path:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    helper = onnx.helper
+    made = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, list(shape))],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    onnx.save(helper.make_model(made), tmp_path / "net.onnx")
+    return tmp_path / "net.onnx"
+
+
+def node(op: str, inputs: str, output: str, **attributes: Any) -> Any:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    return onnx.helper.make_node(op, inputs.split(), [output], name=f"{op}.{output}", **attributes)
+
+
+CONSTANTS = {
+    "w": RANDOM.normal(size=(4, 2, 3, 3)).astype(np.float32),
+    "wq": RANDOM.integers(-8, 8, (4, 4, 1, 1)).astype(np.int8),
+    "s": RANDOM.uniform(0.1, 1, 4).astype(np.float32),
+    "b": RANDOM.normal(size=4).astype(np.float32),
+    "v": RANDOM.uniform(1, 2, 4).astype(np.float32),
+    "fc": RANDOM.normal(size=(64, 5)).astype(np.float32),
+    "fb": RANDOM.normal(size=5).astype(np.float32),
+    "row": np.array([0, -1]),
+    "half": np.float32(0.5),
+}
+SAID = ReadOptions(neuron={"tau": 2.0, "threshold": 0.75})
+
+
+def test_onnx_layers(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w", "c", pads=[1, 1, 1, 1]),
+        node("BatchNormalization", "c b b b v", "n", epsilon=1e-3),
+        node("Relu", "n", "s1"),
+        node("DequantizeLinear", "wq s", "wd", axis=0),
+        node("Conv", "s1 wd b", "c2"),
+        node("Dropout", "s1", "same"),
+        node("Add", "c2 same", "sum"),
+        node("Fire", "sum", "s2", domain="of.mine"),
+        node("AveragePool", "s2", "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Reshape", "p row", "f"),
+        node("MatMul", "f fc", "m"),
+        node("Add", "m fb", "z"),
+        node("Softmax", "z", "y"),
+    ]
+    model = read(graph(tmp_path, nodes, CONSTANTS), SAID)
+    kinds = [Weights, Norm, Neuron, Weights, Neuron, Pool, Flatten, Weights, Norm]
+    assert [type(layer) for layer in model.layers] == kinds
+    assert model.input_shape == (2, 8, 8)
+    conv, norm, _, quantised, neuron, _, _, matrix, offset = model.layers
+    np.testing.assert_array_equal(conv.weight, CONSTANTS["w"])
+    factor = CONSTANTS["b"] / np.sqrt(CONSTANTS["v"].astype(float) + np.float32(1e-3))
+    np.testing.assert_allclose(norm.factor, factor, rtol=1e-6)
+    np.testing.assert_allclose(norm.offset, CONSTANTS["b"] * (1 - factor), rtol=1e-6)
+    np.testing.assert_array_equal(quantised.weight, CONSTANTS["wq"])
+    np.testing.assert_allclose(quantised.scale, CONSTANTS["s"])
+    assert neuron.inputs == ("Conv.c2", "Relu.s1")
+    assert (neuron.leak, neuron.threshold) == (0.5, 0.75)
+    np.testing.assert_array_equal(matrix.weight, CONSTANTS["fc"].T)
+    np.testing.assert_array_equal(offset.offset, CONSTANTS["fb"])
+    assert "Softmax" in model.source["notes"][0]
+
+
+def test_onnx_neurons_one_by_one(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w b", "c", pads=[0, 1, 0, 1], strides=[2, 1]),
+        node("Relu", "c", "s1"),
+        node("GreaterOrEqual", "s1 half", "g"),
+        node("Cast", "g", "t", to=1),
+        node("GlobalAveragePool", "t", "p"),
+        node("Flatten", "p", "y"),
+    ]
+    file = graph(tmp_path, nodes, CONSTANTS)
+    text = "neuron: {leak: 1.0}\nneurons:\n  Relu.s1: {threshold: 3.0}\ntimesteps: 6\nclasses: 4\n"
+    (tmp_path / "n.yaml").write_text(text)
+    model = read(file, ReadOptions(layers_file=tmp_path / "n.yaml"))
+    one, two = (layer for layer in model.layers if isinstance(layer, Neuron))
+    assert (one.threshold, two.threshold, two.fires) == (3.0, 0.5, "at")
+    pool = next(layer for layer in model.layers if isinstance(layer, Pool))
+    assert pool.size == (3, 8)
+    assert model.source["timesteps"] == 6
+    refused(("Relu.s1", "neuron"), read, file)
+    (tmp_path / "n.yaml").write_text(text.replace("Relu.s1", "Relu.s9"))
+    refused(("Relu.s9", "Relu.s1", ":3"), read, file, ReadOptions(layers_file=tmp_path / "n.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes", "words"),
+    [
+        ("Conv", "x w", {"pads": [1, 1, 0, 0]}, ("padding", "both sides")),
+        ("Conv", "x w", {"auto_pad": "SAME_UPPER"}, ("auto_pad",)),
+        ("Conv", "x w", {"group": 2}, ("channels",)),
+        ("Conv", "x nowhere", {}, ("nowhere",)),
+        ("QLinearConv", "x w", {}, ("DequantizeLinear",)),
+        ("QuantizeLinear", "x half", {}, ("quantised activations",)),
+        ("Loop", "x", {}, ("control flow",)),
+        ("LSTM", "x w", {}, ("not modelled",)),
+        ("AveragePool", "x", {"kernel_shape": [2, 2], "ceil_mode": 1}, ("ceil_mode",)),
+        ("AveragePool", "x", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, ("count_include_pad",)),
+        ("MaxPool", "x", {"kernel_shape": [20, 2]}, ("larger than the map",)),
+        ("Gemm", "x fc", {}, ("flatten",)),
+        ("Reshape", "x row3", {}, ("not a row",)),
+        ("Add", "x x", {}, ("twice",)),
+        ("Mul", "x fb", {}, ("one number a channel",)),
+    ],
+)
+def test_onnx_refuses_by_name(
+    tmp_path: Path, op: str, inputs: str, attributes: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    constants = CONSTANTS | {"row3": np.array([0, 2, 64])}
+    file = graph(tmp_path, [node(op, inputs, "y", **attributes)], constants)
+    refused((*words, f"{op}.y", op), read, file, SAID)
+
+
+def test_onnx_open_shapes_and_several_inputs(tmp_path: Path) -> None:
+    file = graph(tmp_path, [node("Conv", "x w", "y")], CONSTANTS, ("N", 2, "H", "W"))
+    refused(("--input-shape",), read, file, SAID)
+    assert read(file, ReadOptions(input_shape=(2, 8, 8))).output == "Conv.y"
+
+
+def test_what_torch_exports(tmp_path: Path) -> None:
+    """The exporter of PyTorch itself, where its dependencies are installed; outputs are compared."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    nn = torch.nn
+    net = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 5),
+    ).eval()
+    file = tmp_path / "net.onnx"
+    try:
+        torch.onnx.export(net, (torch.zeros(1, 2, 8, 8),), file, dynamo=False)
+    except (ImportError, ModuleNotFoundError) as error:
+        pytest.skip(f"torch.onnx.export: {error}")
+    network = fold(read(file), Image(scale=1.0))
+    images = RANDOM.integers(0, 2, (3, 2, 8, 8)).astype(np.uint8)
+    with torch.no_grad():
+        wanted = net(torch.tensor(images).float()).numpy()
+    np.testing.assert_allclose(run(network, images, 1).outputs[:, 0], wanted, atol=1e-5)

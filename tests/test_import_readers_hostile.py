@@ -1,0 +1,396 @@
+"""Broken and hostile files: one clear line, in bounded time and memory, and nothing is executed."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors_bytes import write_safetensors
+
+from imcsim.errors import ImcsimError
+from imcsim.importers import apart
+from imcsim.importers.layers import ReadOptions
+from imcsim.importers.read import read
+
+SETTINGS = settings(
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+FLIPS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=20)
+LIST = "input: {shape: [2, 1, 1]}\nlayers:\n  - {name: a, kind: linear, prefix: a}\n"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children that hang are stopped after two seconds of computing."""
+    monkeypatch.setattr(apart, "CPU_SECONDS", 2.0)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> ReadOptions:
+    (tmp_path / "layers.yaml").write_text(LIST)
+    return ReadOptions(layers_file=tmp_path / "layers.yaml")
+
+
+def refused(path: Path, options: ReadOptions | None = None, *words: str) -> str:
+    began = time.monotonic()
+    with pytest.raises(ImcsimError) as caught:
+        read(path, options)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert path.name in text
+    for word in words:
+        assert word in text, text
+    assert time.monotonic() - began < 60
+    return text
+
+
+def flipped(raw: bytes, flips: list[tuple[float, int]], head: int = 0) -> bytes:
+    """`raw` with some bytes changed; the first `head` bytes stay, so that the reader is the same."""
+    data = bytearray(raw)
+    for place, value in flips:
+        data[head + int(place * (len(data) - head))] = value
+    return bytes(data)
+
+
+def reads_or_refuses(path: Path, options: ReadOptions | None) -> None:
+    began = time.monotonic()
+    text = ""
+    try:
+        read(path, options)
+    except ImcsimError as error:
+        text = str(error)
+    assert "\n" not in text
+    assert time.monotonic() - began < 60
+
+
+# --- any file
+
+
+@pytest.mark.parametrize("name", ["a.nir", "a.safetensors", "a.pt", "a.onnx", "a.xyz"])
+def test_no_file_empty_file_wrong_file(tmp_path: Path, name: str, options: ReadOptions) -> None:
+    path = tmp_path / name
+    refused(path, options, "no such file")
+    path.write_bytes(b"")
+    refused(path, options, "empty")
+    path.write_bytes(b"hello, world, this is text\n" * 10)
+    refused(path, None if name.endswith((".nir", ".onnx")) else options)
+    path.unlink()
+    path.mkdir()
+    refused(path, options, "folder")
+
+
+def test_a_name_that_is_no_name() -> None:
+    with pytest.raises(ImcsimError):
+        read("a\0b.nir")
+
+
+# --- safetensors
+
+
+def header(path: Path, text: Any, data: bytes = b"") -> Path:
+    raw = text if isinstance(text, bytes) else json.dumps(text).encode()
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [1 << 40, 1 << 40], "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]},
+        {"dtype": "F32", "shape": [2], "data_offsets": [0, 1 << 62]},
+        {"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": [True], "data_offsets": [0, 4]},
+        {"dtype": "F99", "shape": [2], "data_offsets": [0, 8]},
+        {"dtype": ["F32"], "shape": [2], "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": 2, "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": [2]},
+        "text",
+        {"dtype": "F32", "shape": [1] * 20, "data_offsets": [0, 8]},
+    ],
+)
+def test_safetensors_entries(tmp_path: Path, options: ReadOptions, entry: Any) -> None:
+    refused(header(tmp_path / "a.safetensors", {"a.weight": entry}, b"\0" * 8), options, "a.weight")
+
+
+def test_safetensors_headers(tmp_path: Path, options: ReadOptions) -> None:
+    path = tmp_path / "a.safetensors"
+    one = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    refused(header(path, {"a": one, "b": one}, b"\0" * 8), options, "overlap")
+    refused(header(path, {"a": one}, b"\0" * 9), options, "do not end")
+    refused(header(path, b"{" * 100_000), options, "JSON")
+    refused(header(path, b'{"a": 1, "a": 2}'), options, "repeated")
+    refused(header(path, b"{\xff}"), options, "JSON")
+    path.write_bytes((1 << 31).to_bytes(8, "little") + b"{}")
+    refused(path, options, "header")
+
+
+@SETTINGS
+@given(flips=FLIPS, cut=st.floats(0.1, 1))
+def test_safetensors_fuzz(tmp_path: Path, options: ReadOptions, flips: Any, cut: float) -> None:
+    raw = write_safetensors(
+        tmp_path / "g.safetensors", {"a.weight": np.ones((3, 2), np.float32)}
+    ).read_bytes()
+    path = tmp_path / "f.safetensors"
+    path.write_bytes(flipped(raw[: int(len(raw) * cut)], flips))
+    reads_or_refuses(path, options)
+
+
+# --- PyTorch
+
+
+class _Executed:
+    """Its pickle calls a function of the standard library."""
+
+    def __init__(self, call: Any, *arguments: Any) -> None:
+        self.pair = call, arguments
+
+    def __reduce__(self) -> Any:
+        return self.pair
+
+
+def zipped(path: Path, content: bytes, **options: Any) -> Path:
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        archive.writestr("archive/data.pkl", content)
+        archive.writestr("archive/byteorder", "little")
+        archive.writestr("archive/version", "3\n")
+    return path
+
+
+def test_pickle_bombs_are_not_executed(tmp_path: Path, options: ReadOptions) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    mark = tmp_path / "executed"
+    bomb = pickle.dumps({"a": _Executed(Path.touch, mark)}, protocol=2)
+    refused(zipped(tmp_path / "bomb.pt", bomb), options, "weights_only")
+    large = pickle.dumps({"a": _Executed(bytearray, 1 << 46)}, protocol=2)
+    refused(zipped(tmp_path / "large.pt", large), options)
+    assert not mark.exists()
+
+
+def test_archives_that_are_no_state_dicts(tmp_path: Path, options: ReadOptions) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    path = tmp_path / "a.pt"
+    torch.save({"a.weight": torch.ones(3, 2)}, path, _use_new_zipfile_serialization=False)
+    refused(path, options, "old pickle")
+    packed = pickle.dumps(["x" * 10_000_000], protocol=2)
+    refused(zipped(path, packed, compression=zipfile.ZIP_DEFLATED), options, "packed")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    refused(path, options, "state dict")
+    torch.save([1, 2, 3], path)
+    refused(path, options, "list")
+    torch.save({"a.weight": torch.ones(1).expand(1 << 20, 1 << 20)}, path)
+    refused(path, options, "a.weight", "repeats")
+    torch.save({"a.weight": torch.ones(2, 2).to_sparse()}, path)
+    refused(path, options, "sparse")
+
+
+@pytest.mark.slow
+@settings(SETTINGS, max_examples=25)
+@given(flips=FLIPS)
+def test_torch_fuzz(tmp_path: Path, quick: None, options: ReadOptions, flips: Any) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    file = io.BytesIO()
+    torch.save({"a.weight": torch.ones(3, 2)}, file)
+    path = tmp_path / "f.pt"
+    path.write_bytes(flipped(file.getvalue(), flips, head=4))
+    reads_or_refuses(path, options)
+
+
+# --- ONNX
+
+
+def onnx_bytes() -> bytes:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    helper, numbers = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w"], ["y"], name="fc", transB=1)],
+        "g",
+        [helper.make_tensor_value_info("x", numbers, ["N", 2])],
+        [helper.make_tensor_value_info("y", numbers, None)],
+        [onnx.numpy_helper.from_array(np.ones((3, 2), np.float32), "w")],
+    )
+    return bytes(helper.make_model(graph).SerializeToString())
+
+
+def test_onnx_tensors_that_lie(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    path = tmp_path / "a.onnx"
+    for change, word in (("far", "another file"), ("huge", "larger than its data"), ("text", "type")):
+        model = onnx.ModelProto.FromString(onnx_bytes())
+        tensor = model.graph.initializer[0]
+        if change == "far":
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value="/etc/passwd")
+        elif change == "huge":
+            tensor.dims[:] = [1 << 20, 1 << 20]
+        else:
+            tensor.data_type = onnx.TensorProto.STRING
+        path.write_bytes(model.SerializeToString())
+        refused(path, None, word, "w:")
+
+
+@settings(SETTINGS, max_examples=8)
+@given(flips=FLIPS)
+def test_onnx_fuzz(tmp_path: Path, quick: None, flips: Any) -> None:
+    path = tmp_path / "f.onnx"
+    path.write_bytes(flipped(onnx_bytes(), flips))
+    reads_or_refuses(path, None)
+
+
+# --- NIR
+
+
+def nir_file(path: Path, change: Any = None) -> Path:
+    """A sound NIR file, made with h5py alone; `change` gets the group of the graph."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    with h5py.File(path, "w") as file:
+        graph = file.create_group("node")
+        graph["type"] = "NIRGraph"
+        graph["edges"] = np.array([["in", "a"], ["a", "n"], ["n", "out"]], h5py.string_dtype())
+        fields: dict[str, dict[str, Any]] = {
+            "in": {"type": "Input", "shape": [2]},
+            "a": {"type": "Linear", "weight": np.ones((3, 2))},
+            "n": {"type": "IF", "r": np.full(3, 1e4), "v_threshold": np.ones(3), "v_reset": np.zeros(3)},
+            "out": {"type": "Output", "shape": [3]},
+        }
+        for name, values in fields.items():
+            for key, value in values.items():
+                graph[f"nodes/{name}/{key}"] = value
+        if change:
+            change(h5py, graph)
+    return path
+
+
+def test_the_sound_file_is_sound(tmp_path: Path) -> None:
+    assert read(nir_file(tmp_path / "a.nir")).output == "n"
+
+
+def _external(h5py: Any, graph: Any) -> None:
+    del graph["nodes/a/weight"]
+    graph["nodes/a/weight"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def _stored_outside(_h5py: Any, graph: Any) -> None:
+    del graph["nodes/a/weight"]
+    graph["nodes/a"].create_dataset("weight", (3, 2), "f4", external=[("/etc/passwd", 0, 24)])
+
+
+def _virtual(h5py: Any, graph: Any) -> None:
+    del graph["nodes/a/weight"]
+    layout = h5py.VirtualLayout((3, 2), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (3, 2))
+    graph["nodes/a"].create_virtual_dataset("weight", layout)
+
+
+def _soft_loop(h5py: Any, graph: Any) -> None:
+    graph["nodes/a/again"] = h5py.SoftLink("/node/nodes/a/again")
+
+
+def _hard_loop(_h5py: Any, graph: Any) -> None:
+    graph["nodes/sub"] = graph
+
+
+def _bomb(_h5py: Any, graph: Any) -> None:
+    del graph["nodes/a/weight"]
+    graph["nodes/a"].create_dataset(
+        "weight", (1 << 20, 1 << 20), "f8", chunks=(1024, 1024), compression="gzip"
+    )
+
+
+def _text(_h5py: Any, graph: Any) -> None:
+    del graph["nodes/a/weight"]
+    graph["nodes/a/weight"] = "ones"
+
+
+def _complex(_h5py: Any, graph: Any) -> None:
+    del graph["nodes/a/weight"]
+    graph["nodes/a/weight"] = np.ones((3, 2), complex)
+
+
+def _axes(_h5py: Any, graph: Any) -> None:
+    del graph["nodes/a/weight"]
+    graph["nodes/a/weight"] = np.ones((1,) * 20)
+
+
+def _many(_h5py: Any, graph: Any) -> None:
+    for index in range(6000):
+        graph.create_group(f"nodes/n{index}")
+
+
+def _no_type(_h5py: Any, graph: Any) -> None:
+    del graph["nodes/a/type"]
+
+
+def _cycle(h5py: Any, graph: Any) -> None:
+    del graph["edges"]
+    graph["edges"] = np.array([["in", "a"], ["a", "n"], ["n", "a"], ["n", "out"]], h5py.string_dtype())
+
+
+def _nan(_h5py: Any, graph: Any) -> None:
+    graph["nodes/a/weight"][0, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_external, ("a:", "link")),
+        (_stored_outside, ("a.weight", "another file")),
+        (_virtual, ("a.weight", "another file")),
+        (_soft_loop, ("a:", "link")),
+        (_hard_loop, ("levels",)),
+        (_bomb, ("a.weight", "larger")),
+        (_text, ("a:", "weight")),
+        (_complex, ("a.weight", "not read")),
+        (_axes, ("a.weight", "axes")),
+        (_many, ("entries",)),
+        (_no_type, ("a:", "type")),
+        (_cycle, ("recurrent",)),
+        (_nan, ("a:", "NaN")),
+    ],
+)
+def test_nir_files_with_one_thing_wrong(tmp_path: Path, change: Any, words: tuple[str, ...]) -> None:
+    refused(nir_file(tmp_path / "a.nir", change), None, *words)
+
+
+def test_cut_nir_files(tmp_path: Path, quick: None) -> None:
+    raw = nir_file(tmp_path / "a.nir").read_bytes()
+    for share in (0.05, 0.5, 0.99):
+        (tmp_path / "cut.nir").write_bytes(raw[: int(share * len(raw))])
+        refused(tmp_path / "cut.nir")
+
+
+@settings(SETTINGS, max_examples=10)
+@given(flips=FLIPS)
+def test_nir_fuzz(tmp_path: Path, quick: None, flips: Any) -> None:
+    path = tmp_path / "f.nir"
+    path.write_bytes(flipped(nir_file(tmp_path / "a.nir").read_bytes(), flips, head=8))
+    reads_or_refuses(path, None)
+
+
+@pytest.mark.slow
+@settings(SETTINGS, max_examples=300)
+@given(flips=FLIPS)
+def test_nir_fuzz_longer(tmp_path: Path, quick: None, flips: Any) -> None:
+    path = tmp_path / "f.nir"
+    path.write_bytes(flipped(nir_file(tmp_path / "a.nir").read_bytes(), flips, head=8))
+    reads_or_refuses(path, None)
+
+
+def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "h5py.py").write_text("raise ModuleNotFoundError('no h5py', name='h5py')")
+    path = nir_file(tmp_path / "a.nir")
+    monkeypatch.syspath_prepend(hidden)
+    refused(path, None, "pip install 'imcsim[nir]'")

@@ -1,0 +1,305 @@
+"""NIR files written by each framework's own exporter: every spike of every layer and timestep comes back."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import frameworks
+import numpy as np
+import pytest
+
+from imcsim.errors import ImcsimError
+from imcsim.importers.float_network import run
+from imcsim.importers.fold import Image, fold
+from imcsim.importers.layers import Neuron, ReadOptions
+from imcsim.importers.read import read
+
+T = 12
+MAPS = (1, 8, 8)
+
+
+def frames(shape: tuple[int, ...], seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2, (T, *shape)).astype(np.uint8)
+
+
+def in_torch(name: str) -> str:
+    """The module's own name; SpikingJelly's exporter writes `0` as `_0`."""
+    return name.lstrip("_")
+
+
+def same_spikes(
+    framework: str, module: Any, shape: tuple[int, ...], path: Path, options: ReadOptions | None = None
+) -> None:
+    """Export, read, run both and compare every neuron's output."""
+    import torch
+
+    seen = frames(shape)
+    theirs = frameworks.play(framework, module, seen)
+    file = frameworks.write(framework, module, torch.zeros(1, *shape), path / "net.nir")
+    model = read(file, options)
+    assert model.source["framework"] == framework
+    network = fold(model, Image(scale=1.0))
+    neurons = [layer for layer in model.layers if isinstance(layer, Neuron)]
+    assert len(neurons) == len(theirs)
+    spiking = {network.names[n.name]: n.name for n in neurons if n.spiking}
+    ours = run(network, seen.reshape(1, T, *network.input_shape), T, record=list(spiking))
+    fired = 0
+    for node, name in spiking.items():
+        wanted = theirs[in_torch(name)].reshape(T, -1)
+        np.testing.assert_array_equal(ours.spikes[node][0].reshape(T, -1), wanted, err_msg=name)
+        fired += int(0 < wanted.sum() < wanted.size)
+    assert fired >= len(spiking) - 1, "the network is too quiet, or too loud, to show a difference"
+    if not neurons[-1].spiking:
+        np.testing.assert_allclose(ours.outputs[0], theirs[in_torch(neurons[-1].name)], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("reset", "options"),
+    [
+        ("subtract", None),
+        ("zero", ReadOptions(reset="hard")),
+        ("none", ReadOptions(reset="none")),
+    ],
+)
+@pytest.mark.parametrize("synapse", [None, 0.25])
+def test_snntorch(tmp_path: Path, reset: str, options: ReadOptions | None, synapse: float | None) -> None:
+    frameworks.need("snntorch")
+    same_spikes("snntorch", frameworks.snntorch_conv(reset, 0.5, synapse), MAPS, tmp_path, options)
+
+
+@pytest.mark.parametrize("decay_input", [True, False])
+@pytest.mark.parametrize("v_reset", [0.0, -1.0])
+def test_spikingjelly(tmp_path: Path, decay_input: bool, v_reset: float) -> None:
+    frameworks.need("spikingjelly")
+    module = frameworks.spikingjelly_residual(2.0, decay_input, v_reset)
+    same_spikes("spikingjelly", module, MAPS, tmp_path)
+
+
+def test_spikingjelly_soft_reset(tmp_path: Path) -> None:
+    """Its exporter refuses soft resets; who sets v_reset to 0 for the export says so with the option."""
+    frameworks.need("spikingjelly")
+    import torch
+    from spikingjelly.activation_based import neuron
+
+    module = frameworks.spikingjelly_residual(2.0, False, 0.0)
+    file = frameworks.write("spikingjelly", module, torch.zeros(1, *MAPS), tmp_path / "net.nir")
+    for part in module.modules():
+        if isinstance(part, neuron.BaseNode):
+            part.v_reset = None
+            part.reset()
+    seen = frames(MAPS)
+    theirs = frameworks.play("spikingjelly", module, seen)
+    network = fold(read(file, ReadOptions(reset="soft")), Image(scale=1.0))
+    ours = run(network, seen[None], T, record=["sn1", "sn2", "out"])
+    for name, wanted in theirs.items():
+        np.testing.assert_array_equal(ours.spikes[name][0], wanted)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.25])
+def test_norse(tmp_path: Path, share: float) -> None:
+    frameworks.need("norse")
+    same_spikes("norse", frameworks.norse_dense(share), (12,), tmp_path)
+    same_spikes("norse", frameworks.norse_conv(share), MAPS, tmp_path)
+
+
+@pytest.mark.parametrize("decayed", [True, False])
+def test_sinabs(tmp_path: Path, decayed: bool) -> None:
+    frameworks.need("sinabs")
+    options = ReadOptions(neuron=None if decayed else {"input": "undecayed"})
+    same_spikes("sinabs", frameworks.sinabs_conv(norm_input=decayed), MAPS, tmp_path, options)
+
+
+def test_multi_spikes_of_sinabs_are_named(tmp_path: Path) -> None:
+    frameworks.need("sinabs")
+    import torch
+
+    file = frameworks.write("sinabs", frameworks.sinabs_conv(), torch.zeros(1, *MAPS), tmp_path / "net.nir")
+    assert any("MultiSpike" in note for note in read(file).source["notes"])
+
+
+# --- plain NIR, written with the nir library
+
+
+def plain(tmp_path: Path, nodes: dict[str, Any], edges: list[tuple[str, str]], shape: Any = (3,)) -> Path:
+    nir = pytest.importorskip("nir", reason="nir is not installed")
+    ends = {"in": nir.Input(np.array(shape)), "out": nir.Output(np.array([1]))}
+    graph = nir.NIRGraph({**ends, **nodes}, edges, type_check=False)
+    nir.write(tmp_path / "plain.nir", graph)
+    return tmp_path / "plain.nir"
+
+
+def lif(count: int = 2, **changes: Any) -> Any:
+    import nir
+
+    values = {"tau": 4e-4, "r": 2.0, "v_leak": 0.5, "v_threshold": 1.5, "v_reset": 0.25} | changes
+    return nir.LIF(**{key: np.full(count, value) + np.arange(count) * 0 for key, value in values.items()})
+
+
+def affine(rows: int = 2, columns: int = 3) -> Any:
+    import nir
+
+    return nir.Affine(np.arange(rows * columns, dtype=float).reshape(rows, columns), np.ones(rows))
+
+
+CHAIN = [("in", "a"), ("a", "n"), ("n", "out")]
+
+
+def test_plain_nir_is_euler_with_a_tenth_of_a_millisecond(tmp_path: Path) -> None:
+    pytest.importorskip("nir", reason="nir is not installed")
+    file = plain(tmp_path, {"a": affine(), "n": lif()}, CHAIN)
+    model = read(file)
+    assert model.source["framework"] == "nir"
+    neuron = model.layers[1]
+    assert isinstance(neuron, Neuron)
+    # u = v - v_reset: v += 1/4 (v_leak - v + 2 I)
+    assert (neuron.leak, neuron.gain, neuron.threshold) == (0.75, 0.5, 1.25)
+    assert neuron.drift == pytest.approx(0.25 * (0.5 - 0.25))
+    assert (neuron.reset, neuron.reset_at, neuron.fires) == ("hard", "now", "above")
+    slower = read(file, ReadOptions(dt=2e-4)).layers[1]
+    assert isinstance(slower, Neuron)
+    assert slower.leak == 0.5
+    said = read(file, ReadOptions(fires="at", reset_at="next")).layers[1]
+    assert isinstance(said, Neuron)
+    assert (said.fires, said.reset_at) == ("at", "next")
+
+
+def test_all_other_nodes(tmp_path: Path) -> None:
+    nir = pytest.importorskip("nir", reason="nir is not installed")
+    one = np.ones(4)
+    nodes = {
+        "conv": nir.Conv1d(8, np.ones((4, 2, 3)), 1, "same", 1, 1, np.zeros(4)),
+        "scale": nir.Scale(np.arange(1.0, 5)[:, None] * np.ones((1, 8))),
+        "step": nir.Threshold(np.full((4, 8), 2.0)),
+        "flat": nir.Flatten(np.array([4, 8]), 0, -1),
+        "fc": nir.Linear(np.ones((4, 32))),
+        "cuba": nir.CubaLIF(2e-4 * one, 4e-4 * one, one, 0 * one, one, None, 2.0),
+        "if": nir.IF(1e4 * one, one),
+        "fc2": nir.Linear(np.ones((4, 4))),
+        "li": nir.CubaLI(2e-4 * one, 4e-4 * one, one, 0 * one),
+    }
+    names = ["in", *nodes, "out"]
+    model = read(plain(tmp_path, nodes, list(itertools.pairwise(names)), (2, 8)))
+    found = {layer.name: layer for layer in model.layers}
+    assert found["conv"].weight.shape == (4, 2, 1, 3)
+    assert found["conv"].padding == (0, 1)
+    np.testing.assert_array_equal(found["scale"].factor, [1, 2, 3, 4])
+    assert (found["step"].leak, found["step"].threshold, found["step"].fires) == (0.0, 2.0, "above")
+    cuba = found["cuba"]
+    assert (cuba.synapse, cuba.synapse_gain, cuba.leak, cuba.gain) == (0.5, 1.0, 0.75, 0.25)
+    assert (found["if"].leak, found["if"].gain) == (1.0, 1.0)
+    assert not found["li"].spiking
+    assert model.output == "li"
+
+
+def test_pools_convolutions_and_inner_graphs(tmp_path: Path) -> None:
+    nir = pytest.importorskip("nir", reason="nir is not installed")
+    inner = nir.NIRGraph(
+        {
+            "i": nir.Input(np.array([2, 4, 4])),
+            "t": nir.Threshold(np.ones((2, 4, 4))),
+            "o": nir.Output(np.array([2, 4, 4])),
+        },
+        [("i", "t"), ("t", "o")],
+        type_check=False,
+    )
+    weight = np.random.default_rng(0).normal(size=(2, 1, 3, 5))
+    nodes = {
+        "conv": nir.Conv2d(None, weight, (2, 1), (1, 2), (1, 2), 2, np.zeros(2)),
+        "pool": nir.AvgPool2d(np.array([2, 3]), np.array([2, 1]), np.array([0, 1])),
+        "sub": inner,
+        "sum": nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
+    }
+    file = tmp_path / "g.nir"
+    names = ["in", *nodes, "out"]
+    ends = {"in": nir.Input(np.array([2, 16, 16])), "out": nir.Output(np.array([1]))}
+    graph = nir.NIRGraph({**ends, **nodes}, list(itertools.pairwise(names)), type_check=False)
+    data = graph.to_dict()
+    data["nodes"]["conv"].pop("input_shape")
+
+    class Shapeless:
+        def to_dict(self) -> dict[str, Any]:
+            return data
+
+    nir.write(file, Shapeless())
+    model = read(file)
+    found = {layer.name: layer for layer in model.layers}
+    assert list(found) == ["conv", "pool", "sub.t", "sum"]
+    conv = found["conv"]
+    assert (conv.stride, conv.padding, conv.dilation, conv.groups) == ((2, 1), (1, 2), (1, 2), 2)
+    np.testing.assert_array_equal(conv.weight, weight)
+    assert (found["pool"].size, found["pool"].padding, found["pool"].kind) == ((2, 3), (0, 1), "average")
+    assert found["sub.t"].inputs == ("pool",)
+    assert found["sum"].inputs == ("sub.t",)
+
+
+def refused(file: Path, *words: str, options: ReadOptions | None = None) -> None:
+    with pytest.raises(ImcsimError) as caught:
+        read(file, options)
+    text = str(caught.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text
+
+
+def test_feedback_and_unknown_nodes_are_refused_by_name(tmp_path: Path) -> None:
+    nir = pytest.importorskip("nir", reason="nir is not installed")
+    loop = [*CHAIN, ("n", "back"), ("back", "n")]
+    file = plain(tmp_path, {"a": affine(), "n": lif(), "back": affine(2, 2)}, loop)
+    refused(file, "back", "recurrent")
+    delay = {"a": affine(), "n": nir.Delay(np.ones(2))}
+    refused(plain(tmp_path, delay, CHAIN), "Delay", " n: ")
+    refused(plain(tmp_path, {"a": affine(), "n": lif()}, CHAIN[:2]), " n: ", "nothing reads")
+    refused(plain(tmp_path, {"a": affine(), "n": lif()}, [*CHAIN, ("n", "ghost")]), "ghost")
+    refused(plain(tmp_path, {"a": affine(), "n": lif(), "x": lif()}, CHAIN), " x: ")
+
+
+def test_numbers_that_no_neuron_can_have_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("nir", reason="nir is not installed")
+    bad: list[tuple[dict[str, float], str]] = [
+        ({"tau": 1e-5}, "--dt"),
+        ({"tau": 0.0}, "tau"),
+        ({"tau": float("nan")}, "NaN"),
+        ({"v_threshold": float("nan")}, "NaN"),
+        ({"v_threshold": float("inf")}, "infinite"),
+        ({"r": float("inf")}, "infinite"),
+    ]
+    for changes, word in bad:
+        refused(plain(tmp_path, {"a": affine(), "n": lif(**changes)}, CHAIN), word, " n: ")
+    file = plain(tmp_path, {"a": affine(), "n": lif()}, CHAIN)
+    refused(file, "v_reset", options=ReadOptions(reset="soft"))
+    refused(file, "--layers", options=ReadOptions(layers_file=tmp_path / "x.yaml"))
+    refused(file, "seconds", options=ReadOptions(dt=-1.0))
+    broken = affine()
+    broken.weight[0, 0] = np.nan
+    refused(plain(tmp_path, {"a": broken, "n": lif()}, CHAIN), "NaN", " a: ")
+
+
+def test_a_file_that_two_frameworks_may_have_written_is_refused(tmp_path: Path) -> None:
+    nir = pytest.importorskip("nir", reason="nir is not installed")
+    weights = nir.Affine(np.ones((2, 3), np.float32), np.ones(2, np.float32))
+    spiking = nir.IF(np.ones(2, np.float32), np.ones(2, np.float32))
+    file = plain(tmp_path, {"a": weights, "n": spiking}, CHAIN)
+    refused(file, "norse", "sinabs", "--framework")
+    for name, fires in (("norse", "above"), ("sinabs", "at")):
+        neuron = read(file, ReadOptions(framework=name)).layers[1]  # type: ignore[arg-type]
+        assert isinstance(neuron, Neuron)
+        assert (neuron.fires, neuron.gain) == (fires, 1.0)
+
+
+def test_what_snntorch_writes_for_integrate_and_fire(tmp_path: Path) -> None:
+    """beta = 1 gives an infinite tau and R; beta = 0.9 comes back as its float32."""
+    nir = pytest.importorskip("nir", reason="nir is not installed")
+    beta = np.array([1.0, 0.9], np.float32)
+    with np.errstate(divide="ignore"):
+        tau = np.float32(1e-4) / (1 - beta)
+    zero = np.zeros(2, np.float32)
+    neurons = nir.LIF(tau, tau / np.float32(1e-4), zero, zero + 1, zero)
+    weights = nir.Affine(np.ones((2, 3), np.float32), zero)
+    model = read(plain(tmp_path, {"a": weights, "n": neurons}, CHAIN))
+    assert model.source["framework"] == "snntorch"
+    neuron = model.layers[1]
+    assert isinstance(neuron, Neuron)
+    np.testing.assert_array_equal(neuron.leak, beta.astype(float))
+    assert neuron.gain == 1.0
