@@ -1,4 +1,4 @@
-"""The spiking network that is trained: convolution, batch norm, LIF, pooling, in torch.
+"""What the trained spiking networks are made of: the LIF neuron, weights on an integer grid, the loss.
 
 LIF (Li et al., DAC 2023, released code): ``u_t = tau u_{t-1} + I_t``, ``tau = 0.5``, threshold 1, spike when
 ``u >= 1``, hard reset to 0. The image is the input of every timestep (direct encoding), so the first
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 LEAK = 0.5
 THRESHOLD = 1.0
+LOSSES = ("final", "running")
 
 
 class _Spike(torch.autograd.Function):
@@ -29,7 +30,7 @@ class _Spike(torch.autograd.Function):
         return grad * torch.clamp(1 - distance.abs(), min=0)
 
 
-class _FakeQuant(torch.autograd.Function):
+class FakeQuant(torch.autograd.Function):
     """Round to the symmetric grid of each output channel; the gradient passes straight through."""
 
     @staticmethod
@@ -61,44 +62,21 @@ def lif(current: Tensor, timesteps: int) -> Tensor:
     return torch.cat(spikes)
 
 
-class SpikingVGG(nn.Module):
-    """``plan`` lists output channels of 3x3 convolutions; ``M`` is a 2x2 max pool of spikes."""
-
-    def __init__(self, plan: list[int | str], *, classes: int = 10, size: int = 32, weight_bits: int = 8):
-        super().__init__()
-        self.plan, self.weight_bits = list(plan), weight_bits
-        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
-        channels = 3
-        for item in plan:
-            if item == "M":
-                size //= 2
-                continue
-            self.convs.append(nn.Conv2d(channels, int(item), 3, padding=1, bias=False))
-            self.norms.append(nn.BatchNorm2d(int(item)))
-            channels = int(item)
-        self.classifier = nn.Linear(channels * size * size, classes)
-
-    def quantised(self, weight: Tensor) -> Tensor:
-        return _FakeQuant.apply(weight, self.weight_bits) if self.weight_bits else weight
-
-    def forward(self, image: Tensor, timesteps: int) -> Tensor:
-        """Classifier outputs ``[T, B, classes]`` of images ``[B, 3, H, W]`` in 0 to 1."""
-        x, k = image, 0
-        for item in self.plan:
-            if item == "M":
-                x = F.max_pool2d(x, 2)
-                continue
-            x = F.conv2d(x, self.quantised(self.convs[k].weight), padding=1)
-            x = self.norms[k](x)
-            if k == 0:
-                x = x.repeat(timesteps, 1, 1, 1)
-            x = lif(x, timesteps)
-            k += 1
-        x = F.linear(x.flatten(1), self.quantised(self.classifier.weight), self.classifier.bias)
-        return x.unflatten(0, (timesteps, -1))
-
-
 def running_mean(outputs: Tensor) -> Tensor:
     """``f_t = (1/t) sum_{s <= t} o_s`` of outputs ``[T, B, K]``."""
     steps = torch.arange(1, outputs.shape[0] + 1, device=outputs.device, dtype=outputs.dtype)
     return outputs.cumsum(0) / steps.view(-1, 1, 1)
+
+
+def loss_of(outputs: Tensor, labels: Tensor, kind: str) -> Tensor:
+    """Loss of outputs ``[T, B, K]`` (float32) against labels ``[B]``.
+
+    ``final``: the cross-entropy of the last running mean ``f_T`` alone, as a static network is trained.
+    ``running``: the mean over t of the cross-entropy of every ``f_t`` (DT-SNN, DAC 2023). Equal at T = 1.
+    """
+    means = running_mean(outputs)
+    if kind == "final":
+        return F.cross_entropy(means[-1], labels)
+    if kind == "running":
+        return F.cross_entropy(means.flatten(0, 1), labels.repeat(len(means)))
+    raise ValueError(f"no loss {kind!r}: use one of {', '.join(LOSSES)}")

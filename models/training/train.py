@@ -1,12 +1,15 @@
-"""Train a compact spiking network on CIFAR-10, quantisation-aware, on CPU or GPU.
+"""Train a spiking network on CIFAR-10, quantisation-aware, on CPU or GPU.
 
     python models/training/train.py --data PATH --out runs/vgg7
+    python models/training/train.py --data PATH --out runs/vgg16 --network vgg16 --width 0.25 --loss final
 
-The loss is the mean over timesteps of the cross-entropy of the running-mean output (DT-SNN, DAC 2023).
-Training goes through stages of growing T (``--stages 1:12,2:18,4:5``: timesteps:epochs) under one one-cycle
-learning rate. 5,000 images are held out of the training set for validation; the last epoch is taken, so
-nothing is selected on validation or test images. A checkpoint is written after every epoch, and the same
-command resumes from it.
+The loss is the mean over timesteps of the cross-entropy of the running-mean output (``--loss running``,
+DT-SNN, DAC 2023), or that of the running mean after the last timestep alone (``--loss final``). Training goes
+through stages of growing T (``--stages 1:12,2:18,4:5``: timesteps:epochs) under one one-cycle learning rate.
+``--init CHECKPOINT`` starts from the weights of another run: at T = 1 the losses are equal, so one run at
+T = 1 serves both. 5,000 images are held out of the training set for validation; the last epoch is taken, so
+nothing is selected on validation or test images. A checkpoint is written after every epoch and every
+``--save-minutes`` within one, and the same command resumes from it.
 """
 
 from __future__ import annotations
@@ -16,15 +19,16 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import cifar10
 import numpy as np
 import torch
 import torch.nn.functional as F
-from snn import SpikingVGG, running_mean
+from architectures import NETWORKS, POOLS, Spiking, build
+from snn import LOSSES, loss_of, running_mean
 from torch import Tensor
 
-PLAN: list[int | str] = [32, "M", 64, 64, "M", 128, 128, "M", 128]
 VALIDATION_IMAGES = 5000
 
 
@@ -48,7 +52,7 @@ def one_cycle(progress: float, peak: float, warm: float = 0.2) -> float:
 
 
 @torch.no_grad()
-def evaluate(network: SpikingVGG, split: cifar10.Split, timesteps: int, device: torch.device) -> list[float]:
+def evaluate(network: Spiking, split: cifar10.Split, timesteps: int, device: torch.device) -> list[float]:
     """Accuracy of the running mean after each timestep."""
     network.eval()
     right = torch.zeros(timesteps)
@@ -60,16 +64,32 @@ def evaluate(network: SpikingVGG, split: cifar10.Split, timesteps: int, device: 
     return [round(float(r), 6) for r in right / len(split.labels)]
 
 
-def save(path: Path, state: dict) -> None:
+def save(path: Path, state: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)
 
 
-def main() -> None:
+def start_from(network: Spiking, path: Path) -> str:
+    """Load the weights of the checkpoint at `path`; return, as JSON, what it says of its own training."""
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    if json.loads(state["plan"]) != network.description():
+        raise SystemExit(f"{path}: of another network or width; give the options of its training")
+    network.load_state_dict(state["network"])
+    kept = {key: json.loads(state[key]) for key in ("arguments", "log")}
+    kept["init"] = json.loads(state.get("init", "null"))
+    return json.dumps({**kept, "epoch": state["epoch"]})
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", required=True, help="cifar10.npz, its folder, or cifar-10-batches-bin")
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint and log")
+    parser.add_argument("--network", choices=NETWORKS, default="vgg7")
+    parser.add_argument("--width", type=float, default=1.0, help="times the channels of every layer")
+    parser.add_argument("--pool", choices=sorted(POOLS), help="2x2 pools (vgg7: max, others: average)")
+    parser.add_argument("--loss", choices=LOSSES, default="running")
+    parser.add_argument("--init", type=Path, help="checkpoint whose weights to start from")
     parser.add_argument("--stages", default="1:12,2:18,4:5", help="timesteps:epochs, in order")
     parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=128)
@@ -77,19 +97,27 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--weight-bits", type=int, default=8)
     parser.add_argument("--float-epochs", type=int, default=2, help="last epochs without bfloat16")
+    parser.add_argument("--evaluate-every", type=int, default=3, help="epochs between validations")
+    parser.add_argument("--save-minutes", type=float, default=4, help="between checkpoints within an epoch")
     parser.add_argument("--compile", action="store_true", help="use torch.compile (faster on CPU)")
     parser.add_argument("--threads", type=int, default=0)
-    args = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    args = parse()
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    train, val = cifar10.hold_out(cifar10.load(args.data, "train"), VALIDATION_IMAGES, args.seed)
     stages = [tuple(int(n) for n in s.split(":")) for s in args.stages.split(",")]
     schedule = [timesteps for timesteps, epochs in stages for _ in range(epochs)]
-
-    network = SpikingVGG(PLAN, weight_bits=args.weight_bits).to(device).to(memory_format=torch.channels_last)
+    try:
+        network = build(args.network, width=args.width, pool=args.pool, weight_bits=args.weight_bits)
+    except ValueError as error:
+        raise SystemExit(f"error: --width: {error}") from None
+    init = start_from(network, args.init) if args.init else "null"
+    network = network.to(device).to(memory_format=torch.channels_last)
     decay = [p for p in network.parameters() if p.dim() > 1]
     plain = [p for p in network.parameters() if p.dim() <= 1]
     optimiser = torch.optim.SGD(
@@ -99,15 +127,36 @@ def main() -> None:
         nesterov=True,
     )
     args.out.mkdir(parents=True, exist_ok=True)
-    checkpoint, start, log = args.out / "checkpoint.pt", 0, []
+    checkpoint, log = args.out / "checkpoint.pt", []
+    start, first_step, total, generator_state = 0, 0, 0.0, None
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True, map_location=device)
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         start, log = state["epoch"], json.loads(state["log"])
-        print(f"resuming after epoch {start}", flush=True)
+        if state.get("step"):
+            first_step, total = state["step"], state["total"]
+            generator_state = state["generator"].cpu()
+        print(f"resuming after epoch {start}, step {first_step}", flush=True)
+    if start >= len(schedule):
+        return
+    train, val = cifar10.hold_out(cifar10.load(args.data, "train"), VALIDATION_IMAGES, args.seed)
     # A change of T must not make torch compile for any T: that is slower than one program for each.
     model = torch.compile(network, dynamic=False) if args.compile else network
+
+    def keep(epoch: int, step: int = 0, generator: torch.Generator | None = None) -> None:
+        state = {
+            "network": network.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "epoch": epoch,
+            "log": json.dumps(log),
+            "arguments": json.dumps({k: str(v) for k, v in vars(args).items() if v is not None}),
+            "plan": json.dumps(network.description()),
+            "init": init,
+        }
+        if generator is not None:
+            state |= {"step": step, "total": total, "generator": generator.get_state()}
+        save(checkpoint, state)
 
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
     steps = len(labels) // args.batch
@@ -116,10 +165,12 @@ def main() -> None:
         # Order and augmentation depend on (seed, epoch) alone, so a resumed run sees the same batches.
         generator = torch.Generator().manual_seed(args.seed * 100_003 + epoch)
         order = torch.randperm(len(labels), generator=generator)
+        if generator_state is not None:
+            generator.set_state(generator_state)
         half = epoch < len(schedule) - args.float_epochs
-        total = 0.0
+        saved = began
         network.train()
-        for step in range(steps):
+        for step in range(first_step, steps):
             lr = one_cycle((epoch + step / steps) / len(schedule), args.lr)
             for group in optimiser.param_groups:
                 group["lr"] = lr
@@ -129,34 +180,29 @@ def main() -> None:
             y = labels[pick].to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 outputs = model(x, timesteps)
-            means = running_mean(outputs.float())
-            loss = F.cross_entropy(means.flatten(0, 1), y.repeat(timesteps))
+            loss = loss_of(outputs.float(), y, args.loss)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             total += loss.item()
-            if step % 50 == 49:
-                seconds = (time.time() - began) / (step + 1)
-                print(f"epoch {epoch + 1} step {step + 1} of {steps}, {seconds:.2f} s a step", flush=True)
             if not np.isfinite(total):
                 raise SystemExit("the loss is not finite")
+            if step % 50 == 49:
+                now = time.time()
+                seconds, mean = (now - began) / (step + 1 - first_step), total / (step + 1)
+                where = f"epoch {epoch + 1} of {len(schedule)}, step {step + 1} of {steps}, T = {timesteps}"
+                print(f"{where}: loss {mean:.4f}, {seconds:.2f} s a step", flush=True)
+                if now - saved > 60 * args.save_minutes:
+                    keep(epoch, step + 1, generator)
+                    saved = now
         row = {"epoch": epoch + 1, "timesteps": timesteps, "loss": round(total / steps, 4)}
-        if epoch % 3 == 2 or epoch >= len(schedule) - 3:
+        if (epoch + 1) % args.evaluate_every == 0 or epoch + 1 == len(schedule):
             row["validation_accuracy"] = evaluate(network, val, 4, device)
         row["seconds"] = round(time.time() - began, 1)
         log.append(row)
         print(json.dumps(row), flush=True)
-        save(
-            checkpoint,
-            {
-                "network": network.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "epoch": epoch + 1,
-                "log": json.dumps(log),
-                "arguments": json.dumps({k: str(v) for k, v in vars(args).items()}),
-                "plan": json.dumps(PLAN),
-            },
-        )
+        first_step, total, generator_state = 0, 0.0, None
+        keep(epoch + 1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,186 @@
+"""The networks that are trained: a small VGG, and VGG-16 and ResNet-19 of DT-SNN (Li et al., DAC 2023).
+
+Convolutions are 3x3 with padding 1 and no bias, each followed by batch norm. Pools read spikes. An average
+pool gives multiples of a quarter, so the convolution behind it has a few input bits instead of one.
+
+A network is described by plain data, which its checkpoint keeps: a list is the plan of a `SpikingVGG`, a
+mapping ``{"stem", "blocks", "pool"}`` is a `SpikingResNet`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import torch
+import torch.nn.functional as F
+from snn import FakeQuant, lif
+from torch import Tensor, nn
+
+NETWORKS = ("vgg7", "vgg16", "resnet19")
+MAX, AVERAGE = "M", "A"  # the marks of a 2x2 pool in a plan, as is usual for VGG
+POOLS = {"max": MAX, "average": AVERAGE}
+USUAL_POOL = {"vgg7": "max", "vgg16": "average", "resnet19": "average"}
+
+Plan = list[int | str]
+
+
+class ResNetPlan(TypedDict):
+    """`blocks`: ``[channels, stride]`` of each block; `pool`: the 2x2 pool of a shortcut with a stride."""
+
+    stem: int
+    blocks: list[list[int]]
+    pool: str
+
+
+VGG7: Plan = [32, "P", 64, 64, "P", 128, 128, "P", 128]
+VGG16: Plan = [64, 64, "P", 128, 128, "P", *[256] * 3, "P", *[512] * 3, "P", *[512] * 3, "P"]
+RESNET19_STEM = 128
+RESNET19_BLOCKS = [(128, 1)] * 3 + [(256, 2)] + [(256, 1)] * 2 + [(512, 2), (512, 1)]
+
+
+class Spiking(nn.Module):
+    """What both networks share: weights that are rounded to `weight_bits` bits (0: not at all)."""
+
+    weight_bits: int
+    classifier: nn.Linear
+
+    def quantised(self, weight: Tensor) -> Tensor:
+        return FakeQuant.apply(weight, self.weight_bits) if self.weight_bits else weight
+
+    def convolve(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
+        weight = self.quantised(conv.weight)
+        if conv.stride == (1, 1) or x.is_cuda:
+            return F.conv2d(x, weight, stride=conv.stride, padding=conv.padding)
+        # On a CPU the gradient of a strided convolution is far slower in bfloat16 (a second) than in float32.
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x.float(), weight.float(), stride=conv.stride, padding=conv.padding)
+
+    def classify(self, x: Tensor, timesteps: int) -> Tensor:
+        x = F.linear(x.flatten(1), self.quantised(self.classifier.weight), self.classifier.bias)
+        return x.unflatten(0, (timesteps, -1))
+
+    def description(self) -> Plan | ResNetPlan:
+        """Plain data from which `from_description` makes the network anew."""
+        raise NotImplementedError
+
+
+class SpikingVGG(Spiking):
+    """`plan` lists output channels of 3x3 convolutions; ``M`` is a 2x2 max pool, ``A`` a 2x2 average pool."""
+
+    def __init__(self, plan: Plan, *, classes: int = 10, size: int = 32, weight_bits: int = 8):
+        super().__init__()
+        self.plan, self.weight_bits = list(plan), weight_bits
+        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
+        channels = 3
+        for item in plan:
+            if isinstance(item, str):
+                size //= 2
+                continue
+            self.convs.append(nn.Conv2d(channels, int(item), 3, padding=1, bias=False))
+            self.norms.append(nn.BatchNorm2d(int(item)))
+            channels = int(item)
+        self.classifier = nn.Linear(channels * size * size, classes)
+
+    def description(self) -> Plan:
+        return self.plan
+
+    def forward(self, image: Tensor, timesteps: int) -> Tensor:
+        """Classifier outputs ``[T, B, classes]`` of images ``[B, 3, H, W]`` in 0 to 1."""
+        x, k = image, 0
+        for item in self.plan:
+            if isinstance(item, str):
+                x = _pool(x, "max" if item == MAX else "average")
+                continue
+            x = self.norms[k](self.convolve(self.convs[k], x))
+            if k == 0:
+                x = x.repeat(timesteps, 1, 1, 1)
+            x = lif(x, timesteps)
+            k += 1
+        return self.classify(x, timesteps)
+
+
+class Block(nn.Module):
+    """Two convolutions around a LIF; the shortcut is added to their current, before the block's last LIF.
+
+    Where the shape changes, the shortcut is a 2x2 pool of the spikes (if the block has a stride), a 1x1
+    convolution and batch norm; elsewhere each spike adds a current of 1.
+    """
+
+    def __init__(self, before: int, channels: int, stride: int):
+        super().__init__()
+        self.stride = stride
+        self.conv1 = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.has_shortcut = stride != 1 or before != channels
+        if self.has_shortcut:
+            self.shortcut = nn.Conv2d(before, channels, 1, bias=False)
+            self.shortcut_norm = nn.BatchNorm2d(channels)
+
+
+class SpikingResNet(Spiking):
+    """Stem, residual blocks, the average over the whole map, one linear layer."""
+
+    def __init__(self, plan: ResNetPlan, *, classes: int = 10, weight_bits: int = 8):
+        super().__init__()
+        self.plan, self.weight_bits = plan, weight_bits
+        channels = plan["stem"]
+        self.stem = nn.Conv2d(3, channels, 3, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(channels)
+        self.blocks = nn.ModuleList()
+        for width, stride in plan["blocks"]:
+            self.blocks.append(Block(channels, width, stride))
+            channels = width
+        self.classifier = nn.Linear(channels, classes)
+
+    def description(self) -> ResNetPlan:
+        return self.plan
+
+    def forward(self, image: Tensor, timesteps: int) -> Tensor:
+        """Classifier outputs ``[T, B, classes]`` of images ``[B, 3, H, W]`` in 0 to 1."""
+        x = self.stem_norm(self.convolve(self.stem, image)).repeat(timesteps, 1, 1, 1)
+        x = lif(x, timesteps)
+        for block in self.blocks:
+            shortcut = x
+            if block.has_shortcut:
+                shortcut = _pool(x, self.plan["pool"]) if block.stride != 1 else x
+                shortcut = block.shortcut_norm(self.convolve(block.shortcut, shortcut))
+            x = lif(block.norm1(self.convolve(block.conv1, x)), timesteps)
+            x = lif(block.norm2(self.convolve(block.conv2, x)) + shortcut, timesteps)
+        return self.classify(x.mean((2, 3)), timesteps)
+
+
+def _pool(spikes: Tensor, kind: str) -> Tensor:
+    return F.avg_pool2d(spikes, 2) if kind == "average" else F.max_pool2d(spikes, 2)
+
+
+def build(network: str, *, width: float = 1.0, pool: str | None = None, weight_bits: int = 8) -> Spiking:
+    """An untrained `network` of ``NETWORKS`` with `width` times its channels and `pool` in place of its own.
+
+    Raises ValueError where `width` leaves a layer without a whole number of channels.
+    """
+    pool = pool or USUAL_POOL[network]
+    if network == "resnet19":
+        blocks = [[_scaled(channels, width), stride] for channels, stride in RESNET19_BLOCKS]
+        plan: ResNetPlan = {"stem": _scaled(RESNET19_STEM, width), "blocks": blocks, "pool": pool}
+        return SpikingResNet(plan, weight_bits=weight_bits)
+    layers = {"vgg7": VGG7, "vgg16": VGG16}[network]
+    return SpikingVGG(
+        [POOLS[pool] if isinstance(item, str) else _scaled(item, width) for item in layers],
+        weight_bits=weight_bits,
+    )
+
+
+def from_description(plan: Any, *, weight_bits: int) -> Spiking:
+    """The network, without its weights, that `description` returned `plan` for."""
+    if isinstance(plan, list):
+        return SpikingVGG(plan, weight_bits=weight_bits)
+    return SpikingResNet(plan, weight_bits=weight_bits)
+
+
+def _scaled(channels: int, width: float) -> int:
+    scaled = channels * width
+    if scaled < 1 or scaled != int(scaled):
+        raise ValueError(f"{width:g} leaves {scaled:g} of {channels} channels; use 1, 0.5, 0.25, ...")
+    return int(scaled)
