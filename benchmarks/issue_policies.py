@@ -21,14 +21,14 @@ from matplotlib.ticker import MaxNLocator
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.compare import run_of
+from imcsim.comparison import run_of
 from imcsim.experiment import Experiment
 from imcsim.options import CompareOptions
 from imcsim.report.figures import BLUE, GREY, ORANGE, SKY, VERMILION, draw
 from imcsim.report.files import write_contents, write_text
 from imcsim.report.units import number, percent
 from imcsim.result import RunResult, StreamResult
-from imcsim.stream import StreamOptions, stream_of
+from imcsim.streaming import StreamOptions, stream_of
 
 Policy = Literal["static", "dynamic"]
 POLICIES: tuple[tuple[Policy, str], ...] = (

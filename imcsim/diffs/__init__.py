@@ -1,0 +1,71 @@
+"""Two chips, or two results: what is different, and what that does to every component."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imcsim import hardware
+from imcsim import result as doc
+from imcsim.diffs.changes import Change, ValueChange
+from imcsim.diffs.chips import ChipDiff, diff_chips
+from imcsim.diffs.reading import Kind, kind_of, read_result
+from imcsim.diffs.results import Piece, ResultDiff, results_diff
+from imcsim.errors import ImcsimError
+from imcsim.hardware.config import Hardware
+
+__all__ = [
+    "Change", "ChipDiff", "Diff", "Kind", "Piece", "ResultDiff", "Side", "ValueChange", "diff_chips",
+    "diff_results", "kind_of", "read_result", "results_diff",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is compared: what the user named it, and the chip."""
+
+    given: str
+    hardware: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Diff:
+    """`chip` is None for results of chips whose files are not known, `results` for chips that were not
+    simulated.
+    """
+
+    kind: Kind
+    a: Side
+    b: Side
+    chip: ChipDiff | None
+    results: ResultDiff | None
+
+
+def diff_results(given_a: str, given_b: str) -> Diff:
+    """Two results of the same command. Raises ImcsimError where they are not."""
+    kinds = kind_of(given_a), kind_of(given_b)
+    if kinds[0] != kinds[1]:
+        names = ["a chip" if kind == "hardware" else f"a result of {kind}" for kind in kinds]
+        raise ImcsimError(
+            f"{given_a} is {names[0]}, {given_b} is {names[1]}: they cannot be compared",
+            fix="give two chips, or two results of the same command",
+        )
+    a, b = read_result(given_a), read_result(given_b)
+    known = [_known_chip(r.meta.hardware) for r in (a, b)]
+    chip = diff_chips(known[0], known[1]) if known[0] is not None and known[1] is not None else None
+    sides = [
+        Side(given, r.meta.hardware.name, r.meta.hardware.sha256) for given, r in ((given_a, a), (given_b, b))
+    ]
+    return Diff(kinds[0], sides[0], sides[1], chip, results_diff(a, b))
+
+
+def _known_chip(meta: doc.HardwareMeta) -> Hardware | None:
+    """The chip of a result, where it is one that comes with imcsim, with what was laid over it."""
+    for name in hardware.names():
+        try:
+            found = hardware.load(name, meta.overrides or {})
+        except ImcsimError:
+            continue
+        if found.sha256 == meta.sha256:
+            return found
+    return None

@@ -1,0 +1,102 @@
+"""What the user names: a chip, or a result in a file or a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from imcsim import hardware as chips
+from imcsim import result as doc
+from imcsim.errors import ImcsimError
+
+Result = doc.CompareResult | doc.RunResult | doc.StreamResult
+Kind = Literal["hardware", "compare", "run", "stream"]
+
+RESULT = "result.json"
+"""The document in a folder that ``--out`` wrote."""
+
+MOST_BYTES = 64_000_000
+_YAML = (".yaml", ".yml")
+
+
+def kind_of(given: str) -> Kind:
+    """What `given` names: a chip, or a result and of which command. Raises ImcsimError for anything else."""
+    file = _result_file(given)
+    return "hardware" if file is None else _kind(file, _document(file))
+
+
+def read_result(given: str) -> Result:
+    """The result document in a JSON file, or in a folder of ``--out``. Raises ImcsimError."""
+    file = _result_file(given)
+    if file is None:
+        raise ImcsimError("this is no result", file=given, fix="give a JSON file or a folder of --out")
+    from pydantic import ValidationError
+
+    data = _document(file)
+    models: dict[Kind, type[Result]] = {
+        "compare": doc.CompareResult,
+        "run": doc.RunResult,
+        "stream": doc.StreamResult,
+    }
+    try:
+        return models[_kind(file, data)].model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or None
+        raise ImcsimError(
+            f"the result is not sound: {first['msg']}", file=file, key=place, fix="run the command again"
+        ) from None
+
+
+def _result_file(given: str) -> Path | None:
+    """The file of a result; None where `given` names a chip. Raises ImcsimError for a folder without."""
+    path = Path(given)
+    try:
+        folder, file = path.is_dir(), path.is_file()
+    except (OSError, ValueError):  # no name that a file may have
+        folder = file = False
+    if folder:
+        if given in chips.names():
+            return None
+        if not (path / RESULT).is_file():
+            what = "a network" if (path / "network.yaml").is_file() else f"a folder without {RESULT}"
+            raise ImcsimError(
+                f"this is {what}", file=given, fix="give chips, result files, or folders that --out wrote"
+            )
+        return path / RESULT
+    if path.suffix == ".json" or (file and path.suffix not in _YAML):
+        return path
+    return None
+
+
+def _document(file: Path) -> Any:
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ImcsimError(
+            f"cannot read the result: {error.strerror}", file=file, fix="check the path"
+        ) from None
+    if len(raw) > MOST_BYTES:
+        raise ImcsimError(f"the file is larger than {MOST_BYTES} bytes", file=file, fix="is it a result?")
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise ImcsimError("this is no JSON", file=file, fix="give what --json or --out wrote") from None
+
+
+def _kind(file: Path, data: Any) -> Kind:
+    keys = set(data) if isinstance(data, dict) else set()
+    if "meta" in keys:
+        signs: tuple[tuple[str, Kind], ...] = (
+            ("static", "compare"),
+            ("outcome", "run"),
+            ("arrivals", "stream"),
+        )
+        for sign, kind in signs:
+            if sign in keys:
+                return kind
+    raise ImcsimError(
+        "this is no result of compare, run or stream", file=file, fix="give what their --json or --out wrote"
+    )

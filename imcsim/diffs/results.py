@@ -1,0 +1,136 @@
+"""What differs between two results of the same command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imcsim import result as doc
+from imcsim.diffs.changes import Change, ValueChange, leaves, paired
+from imcsim.diffs.reading import Kind, Result
+from imcsim.errors import ImcsimError
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A component or layer of both results: its figures, by their names in the result."""
+
+    name: str
+    figures: tuple[Change, ...]
+
+    def figure(self, name: str) -> Change:
+        return next(f for f in self.figures if f.name == name)
+
+
+@dataclass(frozen=True)
+class ResultDiff:
+    """What differs between two results of a kind: settings first, then every figure, the same ones too.
+
+    Energies are pJ per image. actions: count, and energy of each, of what components did, where they differ.
+    """
+
+    kind: Kind
+    settings: tuple[ValueChange, ...]
+    figures: tuple[Change, ...]
+    components: tuple[Piece, ...]
+    actions: tuple[Piece, ...]
+    layers: tuple[Piece, ...]
+
+
+def results_diff(a: Result, b: Result) -> ResultDiff:
+    """What differs between two results of the same kind."""
+    if type(a) is not type(b):
+        raise ImcsimError("the results are of different commands", fix="give two of the same")
+    kinds: dict[type[Result], Kind] = {
+        doc.CompareResult: "compare",
+        doc.RunResult: "run",
+        doc.StreamResult: "stream",
+    }
+    parts = [_parts(result) for result in (a, b)]
+    return ResultDiff(
+        kind=kinds[type(a)],
+        settings=tuple(_settings(a, b)),
+        figures=tuple(paired(_figures(a), _figures(b))),
+        components=_pieces([part[0] for part in parts], _COMPONENT),
+        actions=tuple(
+            piece
+            for piece in _pieces([_actions(part[0]) for part in parts], ("count", "energy_pj_each"))
+            if any(figure.a != figure.b for figure in piece.figures)
+        ),
+        layers=_pieces([part[1] for part in parts], _LAYER),
+    )
+
+
+_COMPONENT = ("energy_pj", "share", "static_energy_pj", "area_um2", "count")
+_LAYER = ("energy_pj", "share", "spike_rate", "crossbars", "tiles", "copies")
+_NO_FIGURES = frozenset({"schema_version", "threshold", "timesteps", "edp_pj_ns"})
+
+
+def _parts(result: Result) -> tuple[Sequence[doc.Component], Sequence[doc.Layer]]:
+    if isinstance(result, doc.CompareResult):
+        return result.components, result.layers
+    if isinstance(result, doc.RunResult):
+        return result.outcome.components, result.outcome.layers
+    return (), ()
+
+
+def _actions(components: Sequence[doc.Component]) -> list[dict[str, Any]]:
+    return [
+        {"name": f"{c.name}.{a.name}", "count": a.count, "energy_pj_each": a.energy_pj_each}
+        for c in components
+        for a in c.actions
+    ]
+
+
+def _pieces(sides: Sequence[Sequence[Any]], keys: Sequence[str]) -> tuple[Piece, ...]:
+    a, b = (
+        {p["name"]: p for p in (one if isinstance(one, dict) else one.model_dump() for one in side)}
+        for side in sides
+    )
+    return tuple(
+        Piece(name, tuple(Change(key, a.get(name, {}).get(key), b.get(name, {}).get(key)) for key in keys))
+        for name in dict.fromkeys([*a, *b])
+    )
+
+
+def _figures(result: Result) -> dict[str, float | None]:
+    """Every figure of the whole, by its place in the document."""
+    found: dict[str, float | None] = {"area_um2": result.meta.hardware.area_um2}
+    if isinstance(result, doc.CompareResult):
+        found |= _numbers(result.static[-1], "static T max.") | _numbers(result.dynamic, "dynamic.")
+        found |= _numbers(result.reduction, "reduction.") | _numbers(result.checker, "checker.")
+        return found
+    if isinstance(result, doc.RunResult):
+        checker = {} if result.outcome.checker is None else _numbers(result.outcome.checker, "checker.")
+        return found | _numbers(result.outcome) | checker
+    return found | _numbers(result)
+
+
+def _numbers(model: Any, prefix: str = "") -> dict[str, float | None]:
+    return {
+        f"{prefix}{name}": float(value)
+        for name in type(model).model_fields
+        if isinstance(value := getattr(model, name), int | float) and name not in _NO_FIGURES
+    }
+
+
+def _settings(a: Result, b: Result) -> Iterator[ValueChange]:
+    """What was asked for, and of which chip and network; figures of the outcome are no settings."""
+    mine, theirs = (dict(leaves(_asked(result))) for result in (a, b))
+    for key in dict.fromkeys([*mine, *theirs]):
+        if mine.get(key) != theirs.get(key):
+            yield ValueChange(key, mine.get(key), theirs.get(key))
+
+
+def _asked(result: Result) -> dict[str, Any]:
+    found = result.meta.model_dump(exclude={"hardware": {"area_um2"}, "network": {"layers", "weights"}})
+    found["issue"] = found.pop("policy")
+    if isinstance(result, doc.CompareResult):
+        keys = ("rule", "accumulation", "threshold", "threshold_source")
+        return found | {key: getattr(result.dynamic, key) for key in keys}
+    found |= result.policy.model_dump(exclude={"validation", "timesteps", "kind"}, exclude_none=True)
+    found["policy"] = result.policy.kind
+    if isinstance(result, doc.StreamResult):
+        found["arrivals"] = result.arrivals.model_dump()
+    return found

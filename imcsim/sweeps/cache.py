@@ -1,0 +1,288 @@
+"""Values that are computed once and kept in files, by what they depend on and by nothing else.
+
+ADC scales depend on the network, the keys of the config that change values, and the calibration images.
+What images do depends on the network, those keys, the ADC scales and the images; a run to T max holds all
+shorter ones. Each file's name is a hash over these. Files are written whole or not at all; one that cannot
+be read or written is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from secrets import token_hex
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.errors import ImcsimError
+from imcsim.functional.numerics import Numerics
+from imcsim.functional.program import Program
+from imcsim.functional.run import Activity, Converters, concatenate
+from imcsim.inputs import Inputs
+from imcsim.inputs.writer import NpzWriter
+from imcsim.loading import calibration_sha256
+from imcsim.network.arrays import read_npz
+from imcsim.simulate import WORK_IMAGES
+from imcsim.values import COMPUTED, Nodes, Progress
+
+_COUNTS = ("active_rows", "active_levels", "active_reads", "spikes", "outputs")
+_MOST_KEPT = 4
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def value_numerics(numerics: Numerics) -> dict[str, Any]:
+    """What of the numerics changes values; the checker's tables only change who leaves when."""
+    said = asdict(numerics)
+    said["checker"] = {"fraction_bits": numerics.checker.fraction_bits}
+    return said
+
+
+def digest(*parts: Any) -> str:
+    """A short hash over plain data."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Longest:
+    """The inputs whose run serves others too: their hash, and the timesteps that are run."""
+
+    inputs_sha256: str
+    timesteps: int
+
+
+@dataclass
+class Memory:
+    """The last few files that were read, in memory; several threads may share one."""
+
+    _kept: dict[Path, Any] = field(default_factory=dict)
+    _lock: Any = field(default_factory=Lock)
+
+    def get(self, path: Path) -> Any:
+        with self._lock:
+            return self._kept.get(path)
+
+    def put(self, path: Path, value: Any) -> None:
+        with self._lock:
+            self._kept[path] = value
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+
+
+@dataclass
+class CachedValues:
+    """Values of one network (see `values.Values`), kept in `folder`.
+
+    `longest` tells, by the hash of inputs as a run shows them, which run holds theirs. `computed` counts what
+    had to be computed, `reused` what was found.
+    """
+
+    folder: Path
+    network_sha256: str
+    longest: Mapping[str, Longest]
+    memory: Memory = field(default_factory=Memory)
+    computed: int = 0
+    reused: int = 0
+
+    def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
+        numerics = program.numerics
+        if numerics.adc_bits is None or numerics.full_scale == "ideal":
+            return COMPUTED.converters(program, calibration, workers)  # nothing is run for these
+        key = digest("scales", self.network_sha256, value_numerics(numerics), calibration_sha256(calibration))
+        path = self.folder / f"scales-{key}.npz"
+        names = [layer.name for layer in program.crossbar_layers]
+        found = self._read(path)
+        if found is not None and set(found) == {str(k) for k in range(len(names))}:
+            self.reused += 1
+            shift = {name: found[str(k)] for k, name in enumerate(names)}
+            return Converters(shift, (1 << numerics.adc_bits) - 1)
+        made = COMPUTED.converters(program, calibration, workers)
+        self.computed += 1
+        self._write(path, {str(k): made.shift[name] for k, name in enumerate(names)})
+        return made
+
+    def activity(
+        self,
+        program: Program,
+        converters: Converters,
+        inputs: Inputs,
+        timesteps: int,
+        *,
+        at: slice = slice(None),
+        record: Nodes = frozenset(),
+        toggles: Nodes = frozenset(),
+        workers: int | None = None,
+        progress: Progress | None = None,
+        stage: str = "images",
+    ) -> Activity:
+        run = self.longest.get(inputs.sha256, Longest(inputs.sha256, timesteps))
+        if run.timesteps < timesteps:
+            run = Longest(inputs.sha256, timesteps)
+        shift = {name: steps.tolist() for name, steps in converters.shift.items()}
+        about = (self.network_sha256, value_numerics(program.numerics), shift, converters.largest_code)
+        path = self.folder / f"run-{digest(*about, run.inputs_sha256, run.timesteps)}.npz"
+        parts = _parts(path, len(inputs.images)) if record else [path]
+        first = path.with_name(_part(path, at.start or 0)) if record else None
+        whole = self._activity(path, program, toggles)
+        kept = None if first is None else self._recorded(first, record)
+        if at.start and (whole is None or kept is None):
+            # All parts are made with the first one; this one got lost since.
+            self.computed += 1
+            return COMPUTED.activity(
+                program, converters, inputs, timesteps, at=at, record=record, toggles=toggles, workers=workers
+            )
+        if whole is None or (first is not None and kept is None):
+            # A run over timed inputs that is cut short here would not serve the longer one.
+            shown = run.timesteps if not inputs.timed or inputs.frames == run.timesteps else timesteps
+            store = shown == run.timesteps
+            whole, kept = self._run(
+                program, converters, inputs, shown, at, record, toggles, workers, progress, stage,
+                parts if store else None, path if store else None,
+            )  # fmt: skip
+            self.computed += 1
+        else:
+            self.reused += 1
+        return _cut(whole, at, timesteps, kept or {}, record)
+
+    def _run(
+        self,
+        program: Program,
+        converters: Converters,
+        inputs: Inputs,
+        timesteps: int,
+        at: slice,
+        record: Nodes,
+        toggles: Nodes,
+        workers: int | None,
+        progress: Progress | None,
+        stage: str,
+        parts: list[Path] | None,
+        path: Path | None,
+    ) -> tuple[Activity, Arrays | None]:
+        """All images; recorded values go to files part by part, and those of `at` are returned."""
+        about: dict[str, Any] = {"record": record, "toggles": toggles, "workers": workers}
+        kept = None
+        if record:
+            activities = []
+            for k, start in enumerate(range(0, len(inputs.images), WORK_IMAGES)):
+                piece = slice(start, start + WORK_IMAGES)
+                done = COMPUTED.activity(program, converters, inputs, timesteps, at=piece, **about)
+                if parts is not None:
+                    self._write(parts[k], _packed(done.recorded), remember=False)
+                if start == (at.start or 0):
+                    kept = done.recorded
+                activities.append(replace(done, recorded={}))
+            whole = concatenate(activities)
+        else:
+            about |= {"progress": progress, "stage": stage}
+            whole = COMPUTED.activity(program, converters, inputs, timesteps, **about)
+        if path is not None:
+            arrays: Arrays = {name: getattr(whole, name) for name in _COUNTS}
+            nodes = sorted(whole.toggles)
+            arrays["toggled"] = np.array(nodes, dtype=np.str_) if nodes else np.zeros(0, "<U1")
+            arrays |= {f"toggles{k}": whole.toggles[node] for k, node in enumerate(nodes)}
+            self._write(path, arrays)
+        return whole, kept
+
+    def _activity(self, path: Path, program: Program, toggles: Nodes) -> Activity | None:
+        """The kept activity; None where there is none, or one without the toggles."""
+        found = self._read(path)
+        if found is None or not {*_COUNTS, "toggled"} <= set(found):
+            return None
+        nodes = [str(name) for name in found["toggled"]]
+        if not toggles <= set(nodes):
+            return None
+        return Activity(
+            layers=tuple(layer.name for layer in program.crossbar_layers),
+            neuron_layers=tuple(layer.name for layer in program.neuron_layers),
+            recorded={},
+            toggles={node: found[f"toggles{k}"] for k, node in enumerate(nodes) if node in toggles},
+            **{name: found[name] for name in _COUNTS},
+        )
+
+    def _recorded(self, path: Path, record: Nodes) -> Arrays | None:
+        found = self._read(path, remember=False)
+        if found is None:
+            return None
+        names = [str(name) for name in found.get("nodes", ())]
+        kept = {name: _unpacked(found, k) for k, name in enumerate(names) if name in record}
+        return kept if set(kept) == record else None
+
+    def _read(self, path: Path, *, remember: bool = True) -> Arrays | None:
+        held: Arrays | None = self.memory.get(path)
+        if held is not None:
+            return held
+        try:
+            if not path.exists():
+                return None
+            found = read_npz(path)
+        except (ImcsimError, OSError):  # damaged: it is computed anew
+            return None
+        if remember:
+            self.memory.put(path, found)
+        return found
+
+    def _write(self, path: Path, arrays: Arrays, *, remember: bool = True) -> None:
+        """Store arrays; without room for them there is no file, and the sweep's own store says so."""
+        passing = path.with_name(f"{path.stem}.{token_hex(8)}.partial")
+        try:
+            with suppress(ImcsimError, OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with NpzWriter(passing) as writer:
+                    for name, array in arrays.items():
+                        writer.put(name, array)
+                passing.replace(path)
+        finally:
+            with suppress(OSError):
+                passing.unlink(missing_ok=True)
+        if remember:
+            self.memory.put(path, arrays)
+
+
+def _part(path: Path, start: int) -> str:
+    return f"{path.stem}-from{start}.npz"
+
+
+def _parts(path: Path, images: int) -> list[Path]:
+    return [path.with_name(_part(path, start)) for start in range(0, images, WORK_IMAGES)]
+
+
+def _cut(whole: Activity, at: slice, timesteps: int, kept: Arrays, record: Nodes) -> Activity:
+    """The images `at` and the first timesteps of an activity."""
+    shown = (at, slice(timesteps))
+    counts: dict[str, Any] = {name: np.ascontiguousarray(getattr(whole, name)[shown]) for name in _COUNTS}
+    return replace(
+        whole,
+        **counts,
+        recorded={name: kept[name][:, :timesteps] for name in record},
+        toggles={node: np.ascontiguousarray(flips[shown]) for node, flips in whole.toggles.items()},
+    )
+
+
+def _packed(recorded: Arrays) -> Arrays:
+    """Recorded arrays as stored: spikes as bits."""
+    names = sorted(recorded)
+    stored: Arrays = {"nodes": np.array(names, dtype=np.str_)}
+    for k, name in enumerate(names):
+        values = recorded[name]
+        if values.dtype == np.uint8 and values.size and int(values.max()) <= 1:
+            stored[f"shape{k}"] = np.array(values.shape, np.int64)
+            stored[f"bits{k}"] = np.packbits(values.reshape(-1))
+        else:
+            stored[f"value{k}"] = np.ascontiguousarray(values)
+    return stored
+
+
+def _unpacked(found: Arrays, k: int) -> NDArray[Any]:
+    if f"value{k}" in found:
+        return found[f"value{k}"]
+    shape = tuple(int(n) for n in found[f"shape{k}"])
+    bits: NDArray[Any] = np.unpackbits(found[f"bits{k}"], count=int(np.prod(shape)))
+    return bits.reshape(shape)

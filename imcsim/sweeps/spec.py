@@ -1,0 +1,377 @@
+"""The spec of a sweep: a base setting, axes, constraints; and the points that they make.
+
+A spec is a YAML file::
+
+    hardware: dtsnn_32nm          # name or file; so are model, inputs and validation
+    images: 200                   # any option of `imcsim compare`, by its long name
+    set: {adc.percentile: 99.9}   # keys of the hardware file that all points change
+    axes:                         # every combination is a point; the last axis turns fastest
+      adc.bits: [4, 5, 6]
+      noc.flit_bits: {log: [16, 64, 3]}
+      threshold: [null, 0.2]      # null: chosen on the validation images
+    zip:                          # keys that change together are one axis
+      - {cells.rows: [64, 128], cells.columns: [64, 128]}
+    constraints:
+      - adc.bits < 6 or cells.rows > 64
+
+File names are relative to the spec's folder, else to the current one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule
+from imcsim.errors import ImcsimError
+from imcsim.hardware.explain import explain
+from imcsim.loading import Shelf, changed, validation_of
+from imcsim.names import nearest
+from imcsim.options import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL, MAX_TIMESTEPS, Setting
+from imcsim.sweeps.axes import BadAxis, axis_values
+from imcsim.sweeps.constraints import BadConstraint, Constraint, parse_constraint
+from imcsim.timing import parse as parse_issue
+from imcsim.yamlfile import KeyPath, YamlDocument, read_yaml
+
+MOST_POINTS = 10_000_000
+FILES = ("hardware", "model", "inputs", "validation", "labels")
+"""Settings that may name files."""
+
+
+class SpecModel(BaseModel):
+    """What a spec may hold. All but the last four are settings, which may be axes as well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    hardware: str = DEFAULT_HARDWARE
+    model: str = DEFAULT_MODEL
+    inputs: str = DEFAULT_INPUTS
+    validation: str | None = None
+    images: Annotated[int, Field(ge=1)] | None = None
+    encoding: InputEncoding | None = None
+    labels: str | None = None
+    bin_us: Annotated[int, Field(ge=1)] | None = None
+    timesteps: Annotated[int, Field(ge=1, le=MAX_TIMESTEPS)] | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    rule: Rule = "entropy"
+    accumulation: Accumulation = "mean"
+    issue: str = "wait"
+    fidelity: Fidelity = "burst"
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    name: Annotated[str, Field(max_length=200)] = ""
+    set: dict[str, Any] = {}
+    axes: dict[str, Any] = {}
+    zip: list[dict[str, Any]] = []
+    constraints: list[str] = []
+
+
+_CHOICE = {"inputs", "validation", "threshold"}
+"""What decides whether a threshold must be chosen."""
+
+SETTINGS = tuple(SpecModel.model_fields)[:15]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Keys that change together, and the values of each row."""
+
+    keys: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep. `values`: what its axes say, by key; `setting`: all that it is made of."""
+
+    index: int
+    values: Mapping[str, Any]
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec that has been read. `data` is what the file says, `path` where it stands."""
+
+    path: Path
+    data: Mapping[str, Any]
+    base: Setting
+    axes: tuple[Axis, ...]
+    constraints: tuple[Constraint, ...]
+    _document: YamlDocument = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name that it gives itself, else the file's."""
+        return str(self.data.get("name") or self.path.stem)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all axes, in order."""
+        return tuple(key for axis in self.axes for key in axis.keys)
+
+    @property
+    def sha256(self) -> str:
+        """Hash over what it says; the order of keys counts only where it orders the points."""
+        said = {**self.data, "axes": [[axis.keys, axis.rows] for axis in self.axes]}
+        for key in ("zip", "name"):
+            said.pop(key, None)
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def points(self, shelf: Shelf | None = None) -> Iterator[Point]:
+        """The points that the constraints leave, in order. Raises ImcsimError where one has no answer."""
+        shelf = shelf or Shelf()
+        index = 0
+        for rows in itertools.product(*(axis.rows for axis in self.axes)):
+            values = dict(zip(self.keys, itertools.chain.from_iterable(rows), strict=True))
+            point = self.point(index, values, shelf)
+            if point is not None:
+                yield point
+                index += 1
+
+    def point(self, index: int, values: Mapping[str, Any], shelf: Shelf) -> Point | None:
+        """The point with these values of the axes; None where a constraint forbids it."""
+        setting = changed(self.base, {key: self._resolved(key, value) for key, value in values.items()})
+        return Point(index, values, setting) if self._allowed(values, setting, shelf) else None
+
+    def _resolved(self, key: str, value: Any) -> Any:
+        return resolve(value, key, self.path.parent) if key in FILES and value is not None else value
+
+    def _allowed(self, values: Mapping[str, Any], setting: Setting, shelf: Shelf) -> bool:
+        if not self.constraints:
+            return True
+        known = {**_settings_of(setting), **self.base.overrides, **values}
+        for position, constraint in enumerate(self.constraints):
+            missing = [key for key in constraint.keys if key not in known]
+            if missing:
+                try:
+                    known = _config_values(setting, self.base, shelf) | known
+                except ImcsimError:  # a point that cannot be built says so in its own row
+                    continue
+                for key in missing:
+                    if key not in known:
+                        raise self.error(("constraints", position), f"{key} is no key of the hardware file")
+            try:
+                if not constraint.holds(known):
+                    return False
+            except BadConstraint as error:
+                raise self.error(("constraints", position), str(error)) from None
+        return True
+
+    def error(self, path: KeyPath, message: str, fix: str | None = None) -> ImcsimError:
+        """An error with the line of the spec."""
+        return self._document.error(path, message, fix=fix)
+
+
+def load_spec(given: str | Path | Mapping[str, Any]) -> Spec:
+    """Read a spec from a YAML file, or from a mapping of the same form.
+
+    Raises ImcsimError, with file, line and key, for whatever is wrong with it.
+    """
+    if isinstance(given, Mapping):
+        document = YamlDocument(Path("spec"), _plain(given), {})
+    else:
+        document = read_yaml(given)
+    return spec_of(document)
+
+
+def _plain(given: Mapping[str, Any]) -> Any:
+    """A mapping as a file would have held it; paths become text, arrays lists."""
+    try:
+        text = json.dumps(
+            dict(given), allow_nan=False, default=lambda v: str(v) if isinstance(v, Path) else v.tolist()
+        )
+        return json.loads(text)
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        fix = "use texts, numbers, lists and mappings"
+        raise ImcsimError(f"this is no spec: {error}", key="spec", fix=fix) from None
+
+
+def spec_of(document: YamlDocument, most: int | None = MOST_POINTS) -> Spec:
+    """The spec in a document that has been read, of at most `most` combinations. Raises ImcsimError."""
+    if not isinstance(document.data, dict):
+        raise document.error((), "expected `key: value` lines", fix="is this the spec of a sweep?")
+    data = dict(document.data)
+    # A setting with several values is an axis, wherever it stands.
+    own = {key: data.pop(key) for key in SETTINGS if isinstance(data.get(key), list | dict)}
+    model = _validated(document, data, (), data)
+    places: list[tuple[tuple[str, ...], tuple[KeyPath, ...], tuple[Any, ...]]] = []
+    single: list[tuple[KeyPath, Any]] = [((key,), value) for key, value in own.items()]
+    single += [(("axes", key), value) for key, value in model.axes.items()]
+    for place, value in single:
+        places.append(((str(place[-1]),), (place,), (value,)))
+    for position, group in enumerate(model.zip):
+        if not group:
+            raise document.error(
+                ("zip", position), "no keys to change together", fix="name some, or remove it"
+            )
+        at: tuple[KeyPath, ...] = tuple(("zip", position, key) for key in group)
+        places.append((tuple(group), at, tuple(group.values())))
+    axes = tuple(_axis(document, *place) for place in places)
+    seen: set[str] = set()
+    for keys, at, _ in places:
+        for key, path in zip(keys, at, strict=True):
+            if key in seen or key in model.set:
+                raise document.error(path, "this key is given twice", fix="keep one of them")
+            seen.add(key)
+    count = math.prod(len(axis.rows) for axis in axes)
+    if most is not None and count > most:
+        raise document.error(("axes",), f"{count} combinations", fix=f"use at most {most}")
+    constraints = tuple(_constraint(document, k, text) for k, text in enumerate(model.constraints))
+    spec = Spec(document.path, document.data, _base(document, model), axes, constraints, document)
+    _check_keys(spec, model, places)
+    return spec
+
+
+def resolve(name: str, kind: str, folder: Path) -> str:
+    """`name` itself where it is built in or unknown, else the file's full path."""
+    if name in _built_in(kind):
+        return name
+    for place in (folder / name, Path(name)):
+        try:
+            if place.exists():
+                return str(place.resolve())
+        except (OSError, ValueError):  # no file has such a name
+            return name
+    return name
+
+
+def _built_in(kind: str) -> list[str]:
+    import imcsim.hardware
+    import imcsim.inputs
+    import imcsim.network
+
+    match kind:
+        case "hardware":
+            return imcsim.hardware.names()
+        case "model":
+            return imcsim.network.names()
+        case "labels":
+            return []
+    return imcsim.inputs.names()
+
+
+def _validated(document: YamlDocument, data: Any, place: KeyPath, values: Any) -> SpecModel:
+    """The model of `values`; errors are told of the place in the document."""
+    try:
+        return SpecModel.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        problem = explain(error, SpecModel, values)[0]
+        raise document.error(place or problem.path, problem.message, fix=problem.fix) from None
+
+
+def _axis(
+    document: YamlDocument, keys: tuple[str, ...], places: tuple[KeyPath, ...], given: tuple[Any, ...]
+) -> Axis:
+    columns = []
+    for key, place, one in zip(keys, places, given, strict=True):
+        try:
+            values = axis_values(one)
+        except BadAxis as error:
+            raise document.error(place, error.message, fix=error.fix) from None
+        if key in SETTINGS:
+            for position, value in enumerate(values):
+                at = (*place, position) if isinstance(one, list) else place
+                _validated(document, None, at, {key: value})
+                if key == "issue":
+                    _check_issue(document, at, value)
+        elif "." not in key:
+            close = nearest(key, SETTINGS)
+            raise document.error(
+                place,
+                "neither a setting nor a key of the hardware file",
+                fix=f"did you mean {close}?" if close else f"settings are {', '.join(SETTINGS)}",
+            )
+        columns.append(values)
+    if len({len(column) for column in columns}) > 1:
+        lengths = ", ".join(f"{key} {len(c)}" for key, c in zip(keys, columns, strict=True))
+        raise document.error(places[0][:-1], f"keys that change together have different lengths: {lengths}")
+    rows = tuple(zip(*columns, strict=True))
+    if len({json.dumps(row, sort_keys=True) for row in rows}) != len(rows):
+        raise document.error(places[0], "a value stands twice", fix="remove one: every point is one row")
+    return Axis(keys, rows)
+
+
+def _check_issue(document: YamlDocument, place: KeyPath, value: str) -> None:
+    try:
+        parse_issue(value)
+    except ImcsimError as error:
+        raise document.error(place, error.message, fix=error.fix) from None
+
+
+def _constraint(document: YamlDocument, position: int, text: str) -> Constraint:
+    try:
+        return parse_constraint(text)
+    except BadConstraint as error:
+        fix = "use keys, numbers, comparisons, arithmetic, and, or, not"
+        raise document.error(("constraints", position), str(error), fix=fix) from None
+
+
+def _base(document: YamlDocument, model: SpecModel) -> Setting:
+    _check_issue(document, ("issue",), model.issue)
+    folder = document.path.parent
+    said = {key: getattr(model, key) for key in SETTINGS}
+    for key in FILES:
+        if said[key] is not None:
+            said[key] = resolve(said[key], key, folder)
+    return changed(Setting(overrides=dict(model.set)), said)
+
+
+def _check_keys(spec: Spec, model: SpecModel, places: list[Any]) -> None:
+    """Refuse a key that the hardware file cannot have, and what no point could use, before any run."""
+    shelf = Shelf()
+    if "hardware" not in spec.keys:
+        config = _config_values(spec.base, spec.base, shelf)
+        for keys, at, _ in places:
+            axis = next(a for a in spec.axes if a.keys == keys)
+            for column, (key, place) in enumerate(zip(keys, at, strict=True)):
+                if key in SETTINGS or any(k == key or k.startswith(f"{key}.") for k in config):
+                    continue
+                errors = [_refusal(spec.base, key, row[column], shelf) for row in axis.rows[:20]]
+                if all(errors) and errors[0] is not None:
+                    raise spec.error(place, errors[0].message, fix=errors[0].fix)
+    choosing = spec.base.options.threshold is None and not _CHOICE & set(spec.keys)
+    if choosing and validation_of(spec.base) is None:
+        raise spec.error(
+            ("inputs",), "inputs of your own bring no validation images", "give threshold, or validation"
+        )
+    if "model" not in spec.keys:
+        shelf.network(spec.base)
+        if "inputs" not in spec.keys and "timesteps" not in spec.keys:
+            shelf.inputs(spec.base)
+    for _ in itertools.islice(spec.points(shelf), 1):  # constraints that cannot be judged are refused here
+        return
+    raise spec.error(("constraints",), "no point is left", fix="loosen the constraints")
+
+
+def _refusal(base: Setting, key: str, value: Any, shelf: Shelf) -> ImcsimError | None:
+    try:
+        shelf.hardware(changed(base, {key: value}))
+    except ImcsimError as error:
+        return error
+    return None
+
+
+def _settings_of(setting: Setting) -> dict[str, Any]:
+    return {k: getattr(setting if hasattr(setting, k) else setting.options, k) for k in SETTINGS}
+
+
+def _config_values(setting: Setting, base: Setting, shelf: Shelf) -> dict[str, Any]:
+    """All values of a point's hardware file, with what every point sets, by dotted key."""
+    plain = changed(base, {"hardware": setting.hardware})
+    return _flat(shelf.hardware(plain).config.model_dump(mode="json", by_alias=True), "")
+
+
+def _flat(section: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in section.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{key}.")
+        found[f"{prefix}{key}"] = value
+    return found

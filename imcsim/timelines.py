@@ -1,0 +1,193 @@
+"""A few images on one chip, with all that every unit did: what `imcsim timeline` draws.
+
+Images are played in the `reference` fidelity, which knows every crossbar read; it agrees to the cycle with
+the `burst` fidelity of all other figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from imcsim import result as doc
+from imcsim.errors import ImcsimError
+from imcsim.experiment import Experiment, fitting, refuse_dynamic_pipeline
+from imcsim.functional.checker import predictions
+from imcsim.hardware.config import Hardware
+from imcsim.inputs import Inputs
+from imcsim.network.graph import Network
+from imcsim.options import CompareOptions
+from imcsim.simulate import Progress, Timing, make_chip, simulate, with_timing, work_of
+from imcsim.simulate import depends_on_values as time_depends_on_values
+from imcsim.timing import Arrivals, Recorder, Slice, Timeline, parse, play
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image. `image` is its index among the inputs, `label` None where it has none; it left after
+    `timesteps` with `prediction`. energy_pj: what it costs alone on the chip, leakage and cancelled work
+    included.
+    """
+
+    image: int
+    label: int | None
+    prediction: int
+    timesteps: int
+    energy_pj: float
+
+
+@dataclass(frozen=True)
+class TileOf:
+    """A tile: where it stands on the mesh, and the names of the layers that it holds."""
+
+    position: tuple[int, int]
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """What happened. Times of `line` and `slices` are cycles of `clock_ns`. parts: the layer of each part.
+    `unit_crossbars` is how many crossbars one read of a layer (as in `line.layers`) drives at once.
+    """
+
+    meta: doc.Meta
+    policy: doc.Policy
+    images: tuple[Shown, ...]
+    line: Timeline
+    slices: tuple[Slice, ...]
+    tiles: tuple[TileOf, ...]
+    parts: tuple[str, ...]
+    unit_crossbars: dict[str, int]
+    clock_ns: float
+
+    def cancelled(self, job: int) -> bool:
+        """Whether a timestep was begun for nothing: its image had left before it was checked."""
+        return int(self.line.cancelled[job]) >= 0
+
+    @property
+    def last_cycle(self) -> int:
+        """When nothing moves any more; after the last departure where work was cancelled."""
+        return max(self.line.cycles, max((s.ended for s in self.slices), default=0))
+
+
+def record(
+    network: Network,
+    hardware: Hardware,
+    inputs: Inputs,
+    validation: Inputs | None,
+    images: Sequence[int] = (0,),
+    options: CompareOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    policy: Literal["static", "dynamic"] = "dynamic",
+) -> Recorded:
+    """Play the images of `inputs` with the indices `images`, one after the other, and record everything.
+
+    The ADCs and the threshold are set as `comparison.run` sets them. Raises ImcsimError as it does, and for
+    an image that there is not.
+    """
+    options = options or CompareOptions()
+    if policy == "dynamic":
+        refuse_dynamic_pipeline(options, fix="use speculate, or --policy static")
+    bench = _bench(network, hardware, inputs, validation, images, options, progress, policy)
+    stay, about = bench.decide(policy)
+    chip = bench.chip
+    work = None
+    if time_depends_on_values(chip.config):
+        work = [one for _, some in work_of(chip, bench.inputs, options.workers) for one in some]
+    recorder = Recorder()
+    line = play(
+        chip.placement,
+        chip.config,
+        [int(t) for t in stay],
+        bench.timesteps,
+        issue=chip.timing.issue,
+        arrivals=Arrivals(),
+        work=work,
+        mean=options.accumulation == "mean",
+        fidelity="reference",
+        timed=chip.timing.timed,
+        recorder=recorder,
+    )
+    ran = bench.images.static if policy == "static" else bench.images.leaving
+    said = predictions(bench.images.activity.outputs)
+    names = [layer.stage.name for layer in chip.placement.layers]
+    return Recorded(
+        meta=bench.meta(),
+        policy=about,
+        images=tuple(
+            Shown(
+                image=int(index),
+                label=int(inputs.labels[index]) if len(inputs.labels) else None,
+                prediction=int(said[k, stay[k] - 1]),
+                timesteps=int(stay[k]),
+                energy_pj=float(ran.energy_pj[k, stay[k] - 1]),
+            )
+            for k, index in enumerate(images)
+        ),
+        line=line,
+        slices=tuple(recorder.slices),
+        tiles=tuple(
+            TileOf(
+                position,
+                tuple(dict.fromkeys(names[p.stage] for p in chip.placement.parts if p.tile == tile)),
+            )
+            for tile, position in enumerate(chip.placement.positions)
+        ),
+        parts=tuple(names[part.stage] for part in chip.placement.parts),
+        unit_crossbars={layer.stage.name: layer.unit_crossbars for layer in chip.placement.layers},
+        clock_ns=chip.config.technology.clock_ns,
+    )
+
+
+def _bench(
+    network: Network,
+    hardware: Hardware,
+    inputs: Inputs,
+    validation: Inputs | None,
+    images: Sequence[int],
+    options: CompareOptions,
+    progress: Progress | None,
+    policy: str,
+) -> Experiment:
+    """The picked images on a chip that is calibrated as for all of them."""
+    count = len(inputs.images)
+    for index in images:
+        if not 0 <= index < count:
+            raise ImcsimError(
+                f"there is no image {index}", key=inputs.name, fix=f"there are images 0 to {count - 1}"
+            )
+    timesteps = options.timesteps or network.timesteps
+    inputs = fitting(inputs, network, timesteps, labelled=False)
+    if validation is not None:
+        validation = fitting(validation, network, timesteps)
+    mean = options.accumulation == "mean"
+    timing = Timing(timesteps, parse(options.issue), "burst", mean, inputs.timed)
+    calibration = inputs if validation is None else validation
+    chip = make_chip(network, hardware, calibration, timing, workers=options.workers)
+    held_out = None
+    if policy == "dynamic" and options.threshold is None and validation is not None:
+        same = validation.timed == inputs.timed
+        held_out = simulate(
+            chip if same else with_timing(chip, replace(timing, timed=validation.timed)),
+            validation,
+            workers=options.workers,
+            progress=progress,
+            stage="validation images",
+        )
+    picked = np.asarray(images, np.int64)
+    # What is right is not asked for: images without labels are shown as well.
+    labels = inputs.labels[picked] if len(inputs.labels) else np.zeros_like(picked)
+    shown = replace(inputs, images=inputs.images[picked], labels=labels)
+    return Experiment(
+        hardware,
+        shown,
+        validation,
+        replace(options, fidelity="reference"),
+        chip,
+        simulate(chip, shown, workers=options.workers, progress=progress, stage="images"),
+        held_out,
+    )

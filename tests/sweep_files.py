@@ -1,0 +1,41 @@
+"""A small network with images, in files, for sweeps that tests run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from networks import forward, random_images, random_network
+
+import imcsim.inputs
+import imcsim.network
+
+CLASSES = 4
+
+
+def write_files(folder: Path, *, seed: int = 5, name: str = "net", images: int = 40) -> None:
+    """``net``, ``test.npz`` and ``held.npz`` in `folder`; most labels are what the network sees."""
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, depth=2, classes=CLASSES, timesteps=3)
+    imcsim.network.save(network, folder / name)
+    for part, split in (("test", "test"), ("held", "validation")):
+        shown = random_images(rng, network.input_shape, images)
+        labels = forward(network, shown, 3)[network.nodes[-1].name].sum(0).argmax(1)
+        labels = np.where(rng.random(images) < 0.3, rng.integers(0, CLASSES, images), labels)
+        imcsim.inputs.save(
+            folder / f"{part}.npz", shown, labels.astype(np.int64), split=split, classes=CLASSES
+        )  # type: ignore[arg-type]
+
+
+def base(**more: Any) -> dict[str, Any]:
+    """A spec over these files."""
+    return {"model": "net", "inputs": "test.npz", "validation": "held.npz", **more}
+
+
+def write_spec(folder: Path, spec: dict[str, Any], name: str = "spec.yaml") -> Path:
+    import yaml
+
+    path = folder / name
+    path.write_text(yaml.safe_dump(spec, sort_keys=False))
+    return path

@@ -1,0 +1,97 @@
+"""Sweeps on a real Dask cluster of two processes: the same table, also when one of them is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweep_files import base, write_files, write_spec
+
+from imcsim.cli import main
+from imcsim.errors import ImcsimError
+from imcsim.sweeps import Summary, load_spec, open_store, sweep
+
+SPEC: dict[str, Any] = base(axes={"adc.bits": [4, 5, 99], "noc.flit_bits": [16, 32, 64], "threshold": [0.2]})
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    write_files(folder)
+    write_spec(folder, SPEC)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(files: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    out = tmp_path_factory.mktemp("whole")
+    sweep(load_spec(files / "spec.yaml"), out, workers=1).close()
+    return (out / "table.csv").read_bytes()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as made:
+        yield made
+
+
+def test_cluster_gives_the_same_table_and_survives_the_loss_of_a_worker(
+    cluster: Any, files: Path, table: bytes, tmp_path: Path
+) -> None:
+    spec = load_spec(files / "spec.yaml")
+    summary = Summary()
+    sweep(spec, tmp_path / "calm", scheduler=cluster.scheduler_address, summary=summary).close()
+    assert (tmp_path / "calm" / "table.csv").read_bytes() == table
+    assert summary.computed == 2 * 2  # scales and images of two ADCs
+
+    busy, killed = threading.Event(), []
+    with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+
+        def kill_one_at_work() -> None:
+            busy.wait(60)
+            end = time.monotonic() + 30
+            while not killed and time.monotonic() < end:
+                for worker, tasks in client.processing().items():
+                    if any("imcsim-points" in str(task) for task in tasks):
+                        pid = client.run(os.getpid, workers=[worker])[worker]
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
+                        return
+
+        killer = threading.Thread(target=kill_one_at_work)
+        killer.start()
+        sweep(
+            spec,
+            tmp_path / "rough",
+            scheduler=cluster.scheduler_address,
+            progress=lambda stage, done, total: busy.set(),
+        ).close()
+        killer.join()
+    assert killed
+    assert (tmp_path / "rough" / "table.csv").read_bytes() == table
+    with open_store(tmp_path / "rough") as store:
+        assert store.counts() == {"done": 6, "failed": 3}
+
+
+def test_no_scheduler_there(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(files / "spec.yaml")
+    assert main(["sweep", path, "--out", str(tmp_path), "--scheduler", "nonsense://x"]) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("error: scheduler: ")
+    assert "tcp://" in text
+
+
+def test_without_the_extra(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImcsimError, match=r"pip install 'imcsim\[cluster\]'"):
+        sweep(load_spec(files / "spec.yaml"), tmp_path, scheduler="tcp://127.0.0.1:1")
