@@ -151,6 +151,12 @@ def convolution(
     return np.asarray(np.einsum("nhwcyx,ocyx->nhwo", windows, weight.astype(np.int64)))
 
 
+def decayed(value: int, decay: int, bits: int) -> int:
+    """The product with a decay of `bits` fraction bits: cut with a chip's words, else the nearest integer."""
+    half = 0 if bits <= 15 else 2 ** (bits - 1)
+    return (value * decay + half) // 2**bits
+
+
 def lif(
     current: NDArray[Any],
     left: Int,
@@ -175,9 +181,9 @@ def lif(
         for t in range(timesteps):
             value = aligned(current[n, 0 if given == 1 else t, p, c], left[c], right[c]) + int(bias[c])
             if len(synapse):
-                i = saturated(i * int(synapse[c]) // 2**decay_bits + value, limit)
+                i = saturated(decayed(i, int(synapse[c]), decay_bits) + value, limit)
                 value = i
-            u = u * int(leak[c]) // 2**decay_bits + value
+            u = decayed(u, int(leak[c]), decay_bits) + value
             if late and spike:
                 u = {"hard": 0, "soft": u - fires_at, "none": u}[reset]
             u = saturated(u, limit)
@@ -207,9 +213,9 @@ def integrate(
         for t in range(timesteps):
             value = aligned(current[n, 0 if given == 1 else t, p, c], left[c], right[c]) + int(bias[c])
             if len(synapse):
-                i = saturated(i * int(synapse[c]) // 2**decay_bits + value, limit)
+                i = saturated(decayed(i, int(synapse[c]), decay_bits) + value, limit)
                 value = i
-            u = saturated(u * int(leak[c]) // 2**decay_bits + value, limit)
+            u = saturated(decayed(u, int(leak[c]), decay_bits) + value, limit)
             out[n, t, p, c] = u
     return out
 

@@ -246,6 +246,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, data: Path, out: Path, *options: st
     return state
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cut_off_within_an_epoch_ends_with_the_same_weights(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +276,7 @@ def test_a_run_that_is_cut_off_within_an_epoch_ends_with_the_same_weights(
     assert again["log"] == resumed["log"]
 
 
+@pytest.mark.slow
 def test_a_run_that_starts_from_another_keeps_its_weights_and_says_so(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,7 +113,8 @@ def integers(
 def leaked(u: Tensor, step: NeuronLayer | IntegratorLayer) -> Tensor:
     """Membranes ``[N, C, ...]`` a timestep later, rounded down, in Python's integers."""
     leak = step.leak.astype(object).reshape(1, -1, *[1] * (u.ndim - 2))
-    return torch.from_numpy((u.numpy().astype(object) * leak // 2**step.decay_bits).astype(np.int64))
+    half = 0 if step.decay_bits <= 15 else 2 ** (step.decay_bits - 1)
+    return torch.from_numpy(((u.numpy().astype(object) * leak + half) // 2**step.decay_bits).astype(np.int64))
 
 
 def rounded_shift(x: Tensor, right: NDArray[np.int64]) -> Tensor:

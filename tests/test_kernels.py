@@ -237,7 +237,7 @@ LIF = st.fixed_dictionaries(
     {
         "leaks": st.lists(st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]), min_size=4, max_size=4),
         "synapses": st.none() | st.lists(st.sampled_from([0.0, 0.5, 0.7, 1.0]), min_size=4, max_size=4),
-        "decay_bits": st.sampled_from([15, 24, 30]),
+        "decay_bits": st.sampled_from([15, 43, 48]),
         "reset": st.sampled_from(["hard", "soft", "none"]),
         "late": st.booleans(),
         "above": st.booleans(),

@@ -15,10 +15,17 @@ from imcsim.functional.kernels import jit
 
 @jit
 def _decayed(value: Any, decay: Any, bits: int) -> Any:
-    """``(value * decay) >> bits`` without overflow: in two steps where `bits` is above 15 (then 24 to 30)."""
+    """``(value * decay) >> bits``; with `bits` above 15 (then 43 to 48) the nearest integer to the product.
+
+    Rounding there makes decays that have no binary word, as 0.8, hit thresholds where they do exactly. The
+    product of 56 and 48 bits is taken in pieces of 14 bits of the value, from the lowest, each floored.
+    """
     if bits <= 15:
         return (value * decay) >> bits
-    return ((value >> 24) * decay + (((value & 0xFFFFFF) * decay) >> 24)) >> (bits - 24)
+    low = ((value & 0x3FFF) * decay) >> 14
+    low = (((value >> 14) & 0x3FFF) * decay + low) >> 14
+    low = (((value >> 28) & 0x3FFF) * decay + low) >> 14
+    return ((value >> 42) * decay + low + (1 << (bits - 43))) >> (bits - 42)
 
 
 @jit

@@ -33,7 +33,7 @@ class Numerics:
 
     `membrane_bits` is the signed width of a membrane potential and of a synaptic current, `fraction_bits` the
     most fraction bits that they have. Leaks are words of `leak_fraction_bits` fraction bits: up to 15 (with
-    48-bit membranes), or 24 to 30 (with 56-bit ones).
+    48-bit membranes), or 43 to 48 (with 56-bit ones, and products are rounded, not cut).
     """
 
     rows: int
@@ -50,7 +50,7 @@ class Numerics:
 
     def ideal(self) -> Numerics:
         """The same crossbars with an ideal converter, and membranes and leaks as wide as 64-bit words allow:
-        leaks are right to 5e-10, thresholds usually to 2e-9 of a weight step.
+        leaks are right to 2e-15, thresholds usually to 2e-9 of a weight step.
         """
         return replace(
             self,
@@ -58,6 +58,6 @@ class Numerics:
             full_scale="ideal",
             percentile=100.0,
             membrane_bits=56,
-            leak_fraction_bits=30,
+            leak_fraction_bits=48,
             fraction_bits=28,
         )

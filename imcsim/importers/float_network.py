@@ -25,6 +25,10 @@ CHUNK_BYTES = 1 << 28
 WINDOW_BYTES = 1 << 26
 """Memory for the windows of a convolution."""
 
+TIE = 2.0**-40
+"""Membranes this close to their threshold, as a share of it, are at it: a leak of 2/3, say, has no exact
+float64, and a membrane that is exactly at its threshold would be a last bit above or below."""
+
 
 @dataclass(frozen=True, eq=False)
 class FloatWeights:
@@ -200,6 +204,7 @@ def _fire(node: LIF, currents: Values) -> Values:
     membrane, current = np.zeros(currents[:, 0].shape), np.zeros(currents[:, 0].shape)
     fired = np.zeros(membrane.shape)
     spikes = np.empty(currents.shape)
+    least, most = threshold * (1.0 - TIE), threshold * (1.0 + TIE)
     for t in range(currents.shape[1]):
         current = currents[:, t] if synapse is None else synapse * current + currents[:, t]
         membrane = leak * membrane + current
@@ -208,7 +213,7 @@ def _fire(node: LIF, currents: Values) -> Values:
                 membrane = membrane * (1.0 - fired)
             elif node.reset == "soft":
                 membrane = membrane - threshold * fired
-        fired = (membrane >= threshold if node.fires == "at" else membrane > threshold).astype(np.float64)
+        fired = (membrane >= least if node.fires == "at" else membrane > most).astype(np.float64)
         if node.reset_at == "now":
             if node.reset == "hard":
                 membrane = membrane * (1.0 - fired)

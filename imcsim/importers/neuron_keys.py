@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from imcsim.errors import ImcsimError
 from imcsim.importers.layers import Fires, Neuron, Number, ReadOptions, Reset, ResetAt
-from imcsim.importers.per_neuron import as_number, bare
+from imcsim.importers.per_neuron import as_number, as_written, bare
 from imcsim.names import nearest
 
 KEYS = ("leak", "tau", "plif", "threshold", "reset", "fires", "reset_at", "input", "synapse")
@@ -65,7 +65,7 @@ def make_neuron(
             found = tensor(key, value)
             if found.dtype.kind not in "iuf" or found.size == 0:
                 raise fail(key, f"the tensor {value!r} holds no numbers", None)
-            return as_number(bare(found.astype(np.float64)))
+            return as_number(bare(as_written(found)))
         return float(value)
 
     decays = [key for key in _DECAYS if key in merged]
@@ -81,8 +81,8 @@ def make_neuron(
         value = 1.0 - 1.0 / value
     elif decays[0] == "plif":
         with np.errstate(over="ignore"):
-            value = 1.0 - 1.0 / (1.0 + np.exp(-np.asarray(value, np.float64)))
-        value = as_number(bare(np.asarray(value)))
+            share = 1.0 / (1.0 + np.exp(-np.asarray(value, np.float64)))
+        value = as_number(bare(1.0 - as_written(share.astype(np.float32))))
     leak: Number = value
     if np.any(np.asarray(leak) < 0) or np.any(np.asarray(leak) > 1):
         raise fail(decays[0], "the leak must be from 0 to 1", "it is what the membrane keeps of itself")

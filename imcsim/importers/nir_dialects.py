@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from imcsim.errors import ImcsimError
 from imcsim.importers.layers import Fires, Neuron, ReadOptions, Reset, ResetAt
 from imcsim.importers.nir_graph import NirNode
-from imcsim.importers.per_neuron import as_number, bare
+from imcsim.importers.per_neuron import as_number, as_written, bare
 
 Values = NDArray[np.float64]
 
@@ -198,14 +198,14 @@ def _in_range(file: Path, node: NirNode, decay: Values, what: str) -> None:
 
 
 def _near_decimal(values: Values) -> Values:
-    """`values`, computed from float32, as the float32 that the framework held.
+    """`values`, computed from float32, as what the user wrote.
 
-    What lies within float32 rounding of a number of six decimals was that number: 0.9 comes back as
-    float32(0.9), 0.5 as 0.5, although tau has been rounded on the way.
+    What lies within float32 rounding of a number of six decimals was that number: 0.9 comes back as 0.9,
+    though tau has been rounded on the way (see `as_written`); the rest as float32.
     """
     decimal = np.round(values, 6)
     near = np.abs(values - decimal) <= 2e-7 * np.maximum(np.abs(values), 0.1)
-    return np.where(near, decimal, values).astype(np.float32).astype(np.float64)
+    return np.where(near, decimal, values.astype(np.float32).astype(np.float64))
 
 
 def _snapped(values: Values) -> Values:
@@ -219,7 +219,8 @@ def _getter(file: Path, node: NirNode) -> Callable[[str], Values]:
     """Reads a field of the node as float64 of at most three axes; NaN is refused."""
 
     def get(field: str) -> Values:
-        value = bare(node.array(file, field).astype(np.float64))
+        stored = node.array(file, field)
+        value = bare(as_written(stored) if field.startswith("v_") else stored.astype(np.float64))
         if np.isnan(value).any():
             raise _refused(file, node, f"{field} holds NaN", "train or export it again")
         if np.isinf(value).any() and field not in ("r", "tau", "tau_mem", "tau_syn", "w_in"):

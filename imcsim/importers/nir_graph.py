@@ -156,10 +156,13 @@ def _flatten(
 def _one(file: Path, names: list[str], kind: str, nodes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     if len(names) != 1:
         listed = f": {', '.join(names)[:80]}" if names else ""
+        lost = kind == "Input" and any(name.startswith("input_") for name in names)
         raise ImcsimError(
             f"the graph has {len(names)} {kind} nodes; it must have one{listed}",
             file=file,
-            fix="export one network",
+            fix="the exporter lost an addition: save the state dict and list its layers with --layers"
+            if lost
+            else "export one network",
         )
     found: dict[str, Any] | None = nodes[names[0]]["fields"].get("shape")
     return found

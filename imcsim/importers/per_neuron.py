@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,3 +32,16 @@ def as_number(values: Values) -> Number:
     if np.all(rows == rows[:, :1]):
         return np.ascontiguousarray(rows[:, 0])
     return values[:, None, :] if values.ndim == 2 else values
+
+
+def as_written(values: NDArray[Any]) -> Values:
+    """`values` in float64; float32 that a decimal of six digits was rounded to become that decimal.
+
+    Frameworks compute with float32(0.9), and round what they compute: ``0.9 * 10`` is 9 there too, and not
+    8.9999998. With the decimal a membrane meets its threshold exactly where it does in the framework.
+    """
+    wide: Values = values.astype(np.float64)
+    if values.dtype != np.float32:
+        return wide
+    decimal = np.round(wide, 6)
+    return np.where(decimal.astype(np.float32) == values, decimal, wide)

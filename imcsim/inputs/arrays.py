@@ -98,6 +98,10 @@ def _remedy(images: NDArray[Any]) -> str | None:
         if images.dtype.kind == "f":
             return "for pixels from 0 to 1 store np.round(images * 255).astype(np.uint8)"
         return "store images.astype(np.uint8), if its numbers lie in 0 to 255"
+    if images.ndim == 2:
+        return (
+            f"for rows of values store images.reshape(-1, {images.shape[1]}, 1, 1), or the image's own shape"
+        )
     if images.ndim == 3:
         return "for grey images store images[:, None]"
     return "or [N, T, C, H, W] with a frame a timestep"

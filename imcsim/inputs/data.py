@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -91,17 +92,18 @@ class Inputs:
             ours, theirs = (" x ".join(map(str, s)) for s in (self.shape, shape))
             last = (self.shape[2], self.shape[0], self.shape[1])
             turn = f"images.transpose({'0, 1, 4, 2, 3' if self.timed else '0, 3, 1, 2'})"
+            fix = f"channels come first: store {turn}" if last == shape else "use fitting inputs"
+            if shape == (math.prod(self.shape), 1, 1):  # a file says nothing of the image behind its row
+                fix = f"import the network with --input-shape {'x'.join(map(str, self.shape))}"
             raise ImcsimError(
-                f"the images are {ours}, but the network takes {theirs}",
-                key=self.name,
-                fix=f"channels come first: store {turn}" if last == shape else "use fitting inputs",
+                f"the images are {ours}, but the network takes {theirs}", key=self.name, fix=fix
             )
         largest = int(self.images.max())
         if bits > 1 and (self.spikes or (self.timed and largest == 1)):
             raise ImcsimError(
                 f"these inputs are spikes, but the network was trained for {bits}-bit images",
                 key=self.name,
-                fix="use images with direct encoding, or a network with input_bits 1",
+                fix="use images with direct encoding, or import the network with --input-bits 1",
             )
         if largest >= 1 << bits:
             spiking = bits == 1 and not self.timed

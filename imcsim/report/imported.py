@@ -15,6 +15,9 @@ from imcsim.network.describe import describe
 from imcsim.report.tables import plain, table
 from imcsim.report.units import number, percent
 
+_FRAMEWORKS = {"snntorch": "snnTorch", "spikingjelly": "SpikingJelly", "norse": "Norse"}
+"""How frameworks write their own names."""
+
 
 def import_report(imported: Imported, folder: str) -> Group:
     """Everything about an import, in reading order."""
@@ -57,8 +60,11 @@ def _titled(title: str, grid: Table) -> list[RenderableType]:
 
 def _equations(about: dict[str, Any]) -> str:
     """Where the neurons' equations come from: a framework, or what the user wrote."""
-    if about["framework"] != "list":
-        return f"as {about['framework']} computes them"
+    framework = about["framework"]
+    if framework == "nir":
+        return "as NIR states them, one Euler step a timestep"
+    if framework != "list":
+        return f"as {_FRAMEWORKS.get(framework, framework)} computes them"
     return f"as written in {about['options'].get('layers_file', '--neuron')}"
 
 

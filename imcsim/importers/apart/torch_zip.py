@@ -45,6 +45,7 @@ def read(path: Path) -> Answer:
         text = " ".join(str(error).split())
         at = text.find("Unsupported")
         text = text[at : at + 120] if at >= 0 else text[:120]
+        text = text.split(". Please use")[0]  # torch's advice is to trust the file
         raise ImcsimError(
             f"torch.load(weights_only=True) refuses the file: {text}",
             fix=f"it must hold tensors only; {_AGAIN}",
