@@ -11,7 +11,9 @@ from imcsim.commands.common import progress_bars
 @click.argument("folder", metavar="DIR")
 @click.option("--out", metavar="DIR", help="Where the page goes.  [default: DIR/report]")
 @click.option("--points", metavar="N,N,...", help="Points to break down.  [default: base and the best]")
-@click.option("--base", type=click.IntRange(0), metavar="N", help="Point from which each axis is changed alone.")
+@click.option(
+    "--base", type=click.IntRange(0), metavar="N", help="Point from which each axis is changed alone."
+)
 @click.option(
     "--heat", nargs=2, multiple=True, metavar="KEY KEY", help="Two axes for a heat map; repeat for more."
 )
@@ -35,9 +37,7 @@ def report(
     from imcsim.report.site import write_report
 
     with progress_bars(quiet) as progress:
-        made = write_report(
-            folder, out, points=numbers, base=base, heat=heat, title=title, progress=progress
-        )
+        made = write_report(folder, out, points=numbers, base=base, heat=heat, title=title, progress=progress)
     if not quiet:
         failed = f", {made.failed} failed" if made.failed else ""
         click.echo(f"{made.points} points{failed}; {made.figures} figures")

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-KINDS = ("hardware", "sweep", "result", "network")
+KINDS = ("hardware", "sweep", "search", "result", "network")
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS), default="hardware")
 def schema(kind: str) -> None:
-    """Print the JSON schema of a kind of file: hardware (default), sweep, result or network.
+    """Print the JSON schema of a kind of file: hardware (default), sweep, search, result or
+    network.
 
     An editor with a YAML language server completes and checks files by it; see docs/configs.md.
     """
@@ -33,6 +34,10 @@ def _schema(kind: str) -> dict[str, Any]:
         from imcsim.network.json_schema import json_schema as of_networks
 
         return of_networks()
+    if kind == "search":
+        from imcsim.searches.json_schema import json_schema as of_searches
+
+        return of_searches()
     from imcsim.sweeps.json_schema import json_schema as of_sweeps
 
     return of_sweeps()

@@ -1,0 +1,25 @@
+"""How Sphinx builds this site: `sphinx-build -W --keep-going docs build/docs`."""
+
+import imcsim
+
+project = "imcsim"
+author = "the imcsim authors"
+release = version = imcsim.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+
+# Headings can be linked to, as on the code hosts that show these pages too.
+myst_heading_anchors = 4
+myst_enable_extensions = ["dollarmath"]
+
+# The notebook is shown with the output it was stored with; tests/test_docs_site.py runs it and compares.
+nb_execution_mode = "off"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+# A word between single backticks is a name in this code base.
+default_role = "code"
+
+html_theme = "furo"
+html_title = f"imcsim {release}"
+html_show_copyright = False

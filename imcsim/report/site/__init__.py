@@ -1,0 +1,156 @@
+"""``imcsim report``: a sweep, a search or a comparison as one HTML page, with figures for a paper.
+
+The page is made from what these wrote; nothing is simulated. `write_report` is all that others need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imcsim.errors import ImcsimError
+from imcsim.report.files import write_contents
+from imcsim.report.site.breakdowns import breakdowns
+from imcsim.report.site.choosing import base_point, chosen, varied
+from imcsim.report.site.early_exit import exits, static_dynamic
+from imcsim.report.site.heat import heat_map
+from imcsim.report.site.page import TITLES, Section, build
+from imcsim.report.site.pareto import pareto
+from imcsim.report.site.read import read, with_parts
+from imcsim.report.site.sensitivity import MOST_AXES, pairs, sensitivities
+from imcsim.report.site.study import Axis, Point, Study
+from imcsim.report.site.tables import failures_table, front_table, points_table
+
+REPORT = "report"
+"""The folder of the page, inside the one that it reports on."""
+
+MOST_CHOSEN = 12
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: the page, and how many figures stand in it."""
+
+    page: Path
+    figures: int
+    points: int
+    failed: int
+
+
+def write_report(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    points: Sequence[int] = (),
+    base: int | None = None,
+    heat: Sequence[tuple[str, str]] = (),
+    title: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Report:
+    """Write ``index.html``, ``figures/`` and ``data/`` into `out` (None: the folder ``report`` in `folder`).
+
+    `points` get the breakdowns (none given: the base and those that stand out), `base` is the point from
+    which sensitivities start, `heat` names pairs of axes. Same folder, same bytes. Raises ImcsimError where
+    the folder holds no results, a point or an axis is not there, or a file cannot be written.
+    """
+    if len(set(points)) > MOST_CHOSEN:
+        raise ImcsimError(f"{len(set(points))} points", key="points", fix=f"choose at most {MOST_CHOSEN}")
+    study = read(folder)
+    sections = _sections(study, folder, points, base, heat)
+    name = title if title is not None else f"{TITLES[study.kind]} {study.name}".strip()
+    if title is None and study.kind in ("comparison", "run"):
+        name = f"{TITLES[study.kind]}: {study.name}"
+    contents = build(study, name, sections, progress or (lambda stage, done, total: None))
+    place = Path(folder) / REPORT if out is None else Path(out)
+    write_contents(place, contents)
+    figures = sum(len(section.exhibits) for section in sections)
+    return Report(place / "index.html", figures, len(study.points), len(study.failed))
+
+
+def _sections(
+    study: Study,
+    folder: str | Path,
+    points: Sequence[int],
+    base: int | None,
+    heat: Sequence[tuple[str, str]],
+) -> list[Section]:
+    failures = failures_table(study)
+    failed = Section("failures", "Failed points", "", table=failures) if failures else None
+    if not study.done:
+        return [
+            Section("points", "Points", "No point has figures: all failed."),
+            *([failed] if failed else []),
+        ]
+    start = base_point(study, base)
+    picked = chosen(study, start, points)
+    parts = with_parts(study, folder, [point.index for point, _ in picked])
+    sections = [
+        Section("pareto", "Pareto fronts", _FRONTS[study.kind], pareto(study)),
+        *_front(study),
+        *(
+            [Section("chosen", "Chosen points", _CHOSEN, table=points_table(study, picked))]
+            if len(study.points) > 1
+            else []
+        ),
+        Section("static-dynamic", "Static against dynamic", "", static_dynamic(study, picked)),
+        Section("exits", "Exits", "", exits(picked, parts)),
+        Section("breakdowns", "Breakdowns", "", breakdowns(picked, parts)),
+        *_axes(study, start, heat),
+    ]
+    if study.kind in ("sweep", "search"):
+        sections.append(Section("points", "All points", _POINTS[study.kind], table=points_table(study)))
+    else:
+        sections.append(Section("points", "Figures", "", table=points_table(study)))
+    return [*sections, *([failed] if failed else [])]
+
+
+_JUDGED = (
+    "Every point is judged on validation images, so that nothing is selected on the images that are reported."
+)
+_FRONTS = {"sweep": "", "search": _JUDGED, "comparison": "", "run": ""}
+_CHOSEN = (
+    "Those that the next figures show. “Near best accuracy” means at most one percentage point below the "
+    "most accurate point."
+)
+_POINTS = {"sweep": "", "search": f"{_JUDGED} These are the figures on them."}
+
+
+def _front(study: Study) -> list[Section]:
+    table = front_table(study)
+    if table is None:
+        return []
+    note = (
+        "The points that the search found to be beaten by no other, over all of its objectives. “Judged” "
+        "figures are those on validation images, “reported” ones those of the same points on the test "
+        "images, run once."
+    )
+    return [Section("front", "Front of the search", note, table=table)]
+
+
+def _axes(study: Study, start: Point, heat: Sequence[tuple[str, str]]) -> list[Section]:
+    if not varied(study):
+        return []
+    found = sensitivities(study, start)
+    left = len(varied(study)) - MOST_AXES
+    note = f"{left} more axes change the EDP less; the table of all points has them." if left > 0 else ""
+    wanted = [(_axis(study, a), _axis(study, b)) for a, b in heat] or pairs(study, start)
+    for up, across in wanted:
+        if up is across:
+            raise ImcsimError(f"{up.name} stands twice", key="heat", fix="name two axes")
+    maps = [heat_map(study, start, up, across) for up, across in wanted]
+    return [
+        Section("sensitivity", "Sensitivities", note, found),
+        Section("heat", "Heat maps", "", maps),
+    ]
+
+
+def _axis(study: Study, key: str) -> Axis:
+    for axis in study.axes:
+        if key in axis.keys:
+            return axis
+    keys = ", ".join(key for axis in study.axes for key in axis.keys)
+    raise ImcsimError(f"no axis {key}", key="heat", fix=f"axes are {keys}" if keys else "there are none")
+
+
+__all__ = ["REPORT", "Report", "write_report"]

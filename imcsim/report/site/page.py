@@ -1,0 +1,143 @@
+"""The page as one HTML file that needs nothing else, and the figures and data as files beside it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from imcsim.report.files import csv_text
+from imcsim.report.site.exhibits import FORMATS, Exhibit, render, salt
+from imcsim.report.site.study import Study
+from imcsim.report.site.tables import FIRST, Table
+
+Progress = Callable[[str, int, int], None]
+
+LARGE = 100_000
+"""Bytes of a CSV from which the page holds it compressed."""
+MANY = 2000
+"""Points from which the page holds its figures' SVG files compressed."""
+HELD = 3_000_000
+"""Letters of a compressed file up to which the page holds it; a larger one is only beside it."""
+_TYPES = {
+    "svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png", "csv": "text/csv;charset=utf-8",
+}  # fmt: skip
+TITLES = {
+    "sweep": "Sweep", "search": "Search", "comparison": "Static against dynamic timesteps", "run": "Run",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a sentence below it, and figures or a table."""
+
+    name: str
+    title: str
+    note: str = ""
+    exhibits: Sequence[Exhibit] = ()
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Download:
+    """A link that holds its file."""
+
+    title: str
+    file: str
+    href: str
+    packed: str = ""
+    """Name of the data in the page that the script gives instead."""
+
+
+def build(study: Study, title: str, sections: Sequence[Section], tell: Progress) -> dict[str, bytes]:
+    """All files by name: ``index.html``, ``figures/*`` and ``data/*``. Same study, same bytes."""
+    contents: dict[str, bytes] = {}
+    shown: list[dict[str, Any]] = []
+    total, done = sum(len(section.exhibits) for section in sections), 0
+    for section in sections:
+        drawn = []
+        for exhibit in section.exhibits:
+            tell("figures", done, total)
+            drawn.append(_figure(exhibit, contents, len(study.points) > MANY))
+            done += 1
+        table = section.table and _table(section.table)
+        shown.append(
+            {"name": section.name, "title": section.title, "note": section.note, "figures": drawn,
+             "table": table}
+        )  # fmt: skip
+    tell("figures", total, total)
+    place = files("imcsim.report.site") / "static"
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    html = environment.from_string((place / "page.html").read_text("utf-8")).render(
+        title=title,
+        kind=TITLES[study.kind],
+        facts=study.facts,
+        warnings=study.warnings,
+        sections=[s for s in shown if s["figures"] or s["table"] or s["note"]],
+        packed={name: data for name in _large(shown) if len(data := _packed(contents[name])) <= HELD},
+        css=Markup((place / "page.css").read_text("utf-8")),
+        js=Markup((place / "page.js").read_text("utf-8")),
+    )
+    contents["index.html"] = html.encode()
+    return dict(sorted(contents.items()))
+
+
+def _large(sections: Sequence[dict[str, Any]]) -> list[str]:
+    links = (link for section in sections for figure in section["figures"] for link in figure["links"])
+    return list(dict.fromkeys(link.packed for link in links if link.packed))
+
+
+def _figure(exhibit: Exhibit, contents: dict[str, bytes], many: bool) -> dict[str, Any]:
+    rendered = render(exhibit)
+    links = []
+    for kind in FORMATS:
+        data = rendered.files[kind]
+        contents[f"figures/{exhibit.name}.{kind}"] = data
+        links.append(_download(f"figures/{exhibit.name}.{kind}", data, many and kind == "svg"))
+    held = exhibit.data or exhibit.name
+    if f"data/{held}.csv" not in contents:
+        contents[f"data/{held}.csv"] = csv_text(exhibit.columns, exhibit.rows).encode()
+    table = contents[f"data/{held}.csv"]
+    links.append(_download(f"data/{held}.csv", table, len(table) > LARGE))
+    svg = Markup(rendered.inline)
+    return {"name": exhibit.name, "title": exhibit.title, "caption": exhibit.caption, "svg": svg,
+            "id": salt(exhibit.name), "wide": rendered.wide, "links": links}  # fmt: skip
+
+
+def _download(path: str, data: bytes, pack: bool) -> Download:
+    """A link that holds the file; with `pack` it leads to the file beside the page, and the page's script
+    gives the one that the page holds compressed.
+    """
+    file = path.rsplit("/", 1)[1]
+    kind = file.rsplit(".", 1)[1]
+    if not pack:
+        return Download(kind.upper(), file, _link(_TYPES[kind], data))
+    return Download(kind.upper(), file, quote(path), packed=path)
+
+
+def _packed(data: bytes) -> Markup:
+    return Markup(base64.b64encode(gzip.compress(data, mtime=0)).decode())
+
+
+def _link(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _table(table: Table) -> dict[str, Any]:
+    data = json.dumps(table.rows, ensure_ascii=False, separators=(",", ":"))
+    large = len(data) > LARGE
+    for mark in "<>&\u2028\u2029":  # nothing in it may end the element that holds it
+        data = data.replace(mark, f"\\u{ord(mark):04x}")
+    return {"name": table.name, "columns": table.columns, "first": table.rows[:FIRST],
+            "count": len(table.rows), "left_out": table.left_out, "large": large,
+            "data": _packed(data.encode()) if large else Markup(data)}  # fmt: skip

@@ -1,0 +1,127 @@
+"""Accuracy against what it costs: all points, and those that none beats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from imcsim.report.figures import BLUE, VERMILION
+from imcsim.report.site.choosing import COSTS, non_dominated
+from imcsim.report.site.exhibits import HALO, INK, MOST_VECTORS, Exhibit, figure, logarithmic, scales
+from imcsim.report.site.study import Outcome, Policy, Study
+
+_LOOKS: dict[Policy, tuple[str, str, str]] = {"static": (VERMILION, "s", "--"), "dynamic": (BLUE, "o", "-")}
+_COLUMNS = ("point", "policy", "timesteps", "mean_timesteps", "threshold", "accuracy", "accuracy_low",
+            "accuracy_high", "energy_pj", "latency_ns", "edp_pj_ns", "area_um2")  # fmt: skip
+Sets = dict[Policy, list[Outcome]]
+_TITLES = {"energy": "energy", "latency": "latency", "edp": "energy-delay product", "area": "area"}
+
+
+def pareto(study: Study) -> list[Exhibit]:
+    """A figure for each cost: energy, latency, EDP, area."""
+    names = [name for name in COSTS if name != "area" or len(study.done) > 1]
+    sets: Sets = {policy: study.outcomes(policy) for policy in ("static", "dynamic")}
+    best = {name: {p: non_dominated(all_, COSTS[name]) for p, all_ in sets.items()} for name in names}
+    columns, rows = _data(sets, best)
+    return [_exhibit(study, name, sets, best[name], columns, rows) for name in names]
+
+
+def _data(sets: Sets, best: dict[str, Sets]) -> tuple[list[str], list[list[Any]]]:
+    """A row a run; for each cost whether none of its policy beats it, and none of either."""
+    everything = [one for found in sets.values() for one in found]
+    marks: list[tuple[str, set[int]]] = []
+    for name, found in best.items():
+        marks.append((f"on_{name}_front", {id(one) for runs in found.values() for one in runs}))
+        both = non_dominated(everything, COSTS[name])
+        marks.append((f"on_{name}_front_of_both", {id(one) for one in both}))
+    rows = [
+        [*(getattr(one, name) for name in _COLUMNS), *(int(id(one) in which) for _, which in marks)]
+        for one in everything
+    ]
+    return [*_COLUMNS, *(title for title, _ in marks)], rows
+
+
+def _exhibit(
+    study: Study, name: str, sets: Sets, best: Sets, columns: list[str], rows: list[list[Any]]
+) -> Exhibit:
+    found = ", ".join(f"{len(best[p])} of {len(s)} {p} runs" for p, s in sets.items() if s)
+    where = " on the validation images that the search judges by" if study.kind == "search" else ""
+    others = "thresholds" if study.curve else "points"
+    return Exhibit(
+        f"pareto_{name}",
+        f"Accuracy against {_TITLES[name]}",
+        f"Static runs of every T and dynamic runs of all {others}{where}. The lines join the runs that no "
+        f"other of their kind beats ({found}): as accurate for less, or more accurate for as much. "
+        + ("Labels are numbers of points." if len(study.points) > 1 else "Labels are T."),
+        lambda: _draw(study, name, sets, best),
+        columns,
+        rows,
+        "pareto",
+    )  # fmt: skip
+
+
+def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
+    cost = COSTS[name]
+    everything = [one for found in sets.values() for one in found]
+    scale = scales(everything)[name]
+    made, (axes,) = figure(3.5, 2.9)
+    for order, (policy, found) in enumerate(sets.items(), 2):
+        if not found:
+            continue
+        colour, marker, line = _LOOKS[policy]
+        many = len(found) > MOST_VECTORS
+        axes.plot(
+            [scale(cost(one)) for one in found], [100 * one.accuracy for one in found], linestyle="none",
+            marker=marker, color=colour, markersize=1.5 if many else 3,
+            alpha=0.35 if len(found) > 20 else 0.6, markeredgewidth=0, rasterized=many, zorder=order,
+        )  # fmt: skip
+        x = [scale(cost(one)) for one in best[policy]]
+        y = [100 * one.accuracy for one in best[policy]]
+        axes.plot(
+            x, y, linestyle=line, drawstyle="steps-post", marker=marker, color=colour,
+            markersize=4.5 if len(x) <= 15 else 3,
+            markeredgecolor=INK, markeredgewidth=0.5, zorder=order + 2, label=f"{policy}: front",
+        )  # fmt: skip
+    alone = len(study.points) == 1
+    if alone:
+        few = [one for one in sets["static"] if one.timesteps in (1, 2, 4, 8, 16) or one.timesteps <= 6]
+        labels = [(one, f"T={one.timesteps}", VERMILION) for one in few]
+        if study.points[0].dynamic:
+            used = study.points[0].dynamic
+            axes.plot(
+                [scale(cost(used))], [100 * used.accuracy], linestyle="none", marker="*", color=BLUE,
+                markersize=11, markeredgecolor=INK, markeredgewidth=0.5, zorder=8, label="threshold used",
+            )  # fmt: skip
+    else:
+        labels = [(one, str(one.point), BLUE) for one in _apart(best["dynamic"])]
+    values = [cost(one) for one in everything]
+    if min(values) > 0 and max(values) > 12 * min(values):
+        logarithmic(axes.xaxis)
+    axes.margins(0.07)
+    placed: list[tuple[float, float]] = []
+    axes.autoscale_view()
+    for one, label, colour in labels:
+        place = (scale(cost(one)), 100 * one.accuracy)
+        x, y = axes.transAxes.inverted().transform(axes.transData.transform(place))
+        if any(abs(x - a) < 0.05 * len(label) and abs(y - b) < 0.055 for a, b in placed):
+            continue
+        placed.append((x, y))
+        axes.annotate(
+            label, place, xytext=(4, -8), textcoords="offset points", fontsize=6.5, color=colour,
+            path_effects=HALO, zorder=9,
+        )  # fmt: skip
+    axes.set_xlabel(scale.title)
+    axes.set_ylabel("accuracy (%)")
+    axes.grid()
+    made.legend(loc="outside upper center", ncols=3)
+    return made
+
+
+def _apart(front: list[Outcome], most: int = 8) -> list[Outcome]:
+    """At most `most` of a front, evenly spread, with both ends; one of those that coincide."""
+    distinct = list({(one.accuracy, one.energy_pj): one for one in reversed(front)}.values())[::-1]
+    if len(distinct) <= most:
+        return distinct
+    steps = [round(k * (len(distinct) - 1) / (most - 1)) for k in range(most)]
+    return [distinct[k] for k in steps]

@@ -1,0 +1,265 @@
+"""Reads the folder of a sweep, a search, or one comparison or run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from imcsim.diffs.reading import read_result
+from imcsim.errors import ImcsimError
+from imcsim.report.site.study import Axis, Kind, Outcome, Parts, Point, Study, text
+from imcsim.result import CompareResult, Component, Layer, RunResult, StreamResult
+from imcsim.searches.searching import FRONT
+from imcsim.sweeps import Store, open_store
+from imcsim.sweeps.store import STORE
+
+
+def read(folder: str | Path) -> Study:
+    """The study in `folder`, without parts of its points (see `with_parts`).
+
+    Raises ImcsimError where the folder holds none, or none with a point in it.
+    """
+    folder = Path(folder)
+    if (folder / STORE).is_file():
+        with open_store(folder) as store:
+            return _sweep(store)
+    if (folder / "result.json").is_file():
+        result = read_result(str(folder / "result.json"))
+        if isinstance(result, StreamResult):
+            raise ImcsimError("a stream has no page", file=folder, fix="its figures are in its own folder")
+        return _compared(result)
+    fix = "name the folder that `imcsim sweep`, `imcsim search` or `imcsim compare --out` wrote"
+    raise ImcsimError("there is no sweep and no result here", file=folder, fix=fix)
+
+
+def with_parts(study: Study, folder: str | Path, points: Sequence[int]) -> Mapping[int, Parts]:
+    """Where the energy and area of these points go. Only these are read: a store may hold a million."""
+    if study.parts or not (Path(folder) / STORE).is_file():
+        return study.parts
+    wanted = dict.fromkeys(points)
+    with open_store(folder) as store:
+        areas = {row["point"]: row["areas_um2"] for row in store.points() if row["point"] in wanted}
+        static: dict[int, Mapping[str, float]] = {}
+        dynamic: dict[int, Mapping[str, Any]] = {}
+        for row in store.rows():
+            if row["point"] not in wanted or row["components"] is None:
+                continue
+            if row["policy"] == "static":
+                static[row["point"]] = row["components"]
+            else:
+                dynamic[row["point"]] = row
+    return {
+        index: Parts(
+            dynamic=dynamic.get(index, {}).get("components") or {},
+            static=static.get(index, {}),
+            layers=dynamic.get(index, {}).get("layers") or {},
+            areas=areas.get(index) or {},
+            exits=tuple(dynamic.get(index, {}).get("exit_fraction") or ()),
+        )
+        for index in wanted
+    }
+
+
+def _sweep(store: Store) -> Study:
+    if "spec" not in store.meta:
+        raise ImcsimError("the sweep has not begun", file=store.folder / STORE, fix="run it again")
+    about: dict[int, dict[str, Any]] = {}
+    seen: dict[str, dict[str, None]] = {}
+    warnings: dict[str, int] = {}
+    setting: Mapping[str, Any] = {}
+    kept = ("point", "axes", "config_sha256", "error", "area_um2", "timesteps")
+    for row in store.points():
+        about[row["point"]] = {name: row[name] for name in kept}
+        for name in ("network", "inputs", "images", "seed", "version"):
+            if row[name] is not None:
+                seen.setdefault(name, {})[text(row[name])] = None
+        if row["setting"].get("hardware"):
+            seen.setdefault("hardware", {})[Path(text(row["setting"]["hardware"])).name] = None
+        for warning in row["warnings"] or ():
+            warnings[warning] = warnings.get(warning, 0) + 1
+        setting = setting or row["setting"]
+    if not about:
+        raise ImcsimError("no point has ended yet", file=store.folder / STORE, fix="run the sweep first")
+    static: dict[int, list[Outcome]] = {}
+    dynamic: dict[int, Outcome] = {}
+    for row in store.rows():
+        outcome = _outcome(row, about[row["point"]]["area_um2"] or 0.0)
+        if outcome.policy == "static":
+            static.setdefault(outcome.point, []).append(outcome)
+        else:
+            dynamic[outcome.point] = outcome
+    points = tuple(
+        Point(
+            index, row["axes"], row["error"], row["config_sha256"] or "",
+            tuple(static.get(index, ())), dynamic.get(index),
+        )
+        for index, row in about.items()
+    )  # fmt: skip
+    kind: Kind = "search" if "search" in store.meta else "sweep"
+    done = sum(point.ended for point in points)
+    count = f"{len(points)} of {store.planned} ran" if len(points) < store.planned else f"{len(points)}"
+    facts = (
+        ("Points", f"{count}, {len(points) - done} failed"),
+        *(
+            ("Judged on" if kind == "search" and name == "inputs" else label, _few(seen.get(name, {})))
+            for label, name in _FACTS
+        ),
+        ("Spec", f"sha256 {store.meta['spec_sha256'][:16]}"),
+    )
+    total = len(points)
+    if kind == "search":  # those of validation images are as they must be; what counts is said of the front
+        warnings, total = _front_warnings(store)
+    counts = tuple(f"{w} ({n} of {total} points)" for w, n in warnings.items())
+    return Study(
+        kind, store.meta.get("name", ""), facts, _axes(store, points), points, store.planned, {},
+        _base(store, setting), front=tuple(store.front()), warnings=counts,
+    )  # fmt: skip
+
+
+def _front_warnings(store: Store) -> tuple[dict[str, int], int]:
+    """What was said of the front's points on the reported images, how often, and how many points it has."""
+    found: dict[str, int] = {}
+    folder = store.folder / FRONT
+    if not (folder / STORE).is_file():
+        return found, 0
+    with open_store(folder) as front:
+        rows = [row["warnings"] or () for row in front.points()]
+    for warning in (one for row in rows for one in row):
+        found[warning] = found.get(warning, 0) + 1
+    return found, len(rows)
+
+
+_FACTS = (
+    ("Hardware", "hardware"), ("Network", "network"), ("Inputs", "inputs"), ("Images", "images"),
+    ("Seed", "seed"), ("imcsim", "version"),
+)  # fmt: skip
+
+
+def _few(found: Mapping[str, None]) -> str:
+    names = list(found)
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _outcome(row: Mapping[str, Any], area_um2: float) -> Outcome:
+    return Outcome(
+        row["point"], row["policy"], row["timesteps"], row["accuracy"], row["accuracy_low"],
+        row["accuracy_high"], row["energy_pj"], row["latency_ns"], row["edp_mean_of_products"], area_um2,
+        row["mean_timesteps"], row["threshold"], row["latency_p99_ns"],
+    )  # fmt: skip
+
+
+def _axes(store: Store, points: Sequence[Point]) -> tuple[Axis, ...]:
+    """The axes in the spec's order; keys that it zips are one."""
+    groups = [tuple(group) for group in store.spec.get("zip") or ()]
+    axes: dict[tuple[str, ...], None] = {}
+    for key in store.keys:
+        axes[next((group for group in groups if key in group), (key,))] = None
+    found = []
+    for keys in axes:
+        rows = {
+            tuple(text(point.values.get(k)) for k in keys): tuple(point.values.get(k) for k in keys)
+            for point in points
+        }
+        found.append(Axis(keys, tuple(rows.values())))
+    return tuple(found)
+
+
+def _base(store: Store, setting: Mapping[str, Any]) -> dict[str, Any]:
+    """What each axis has where the spec does not change it, as far as that is known.
+
+    Keys of the chip are read from its own file, if that is still the one that the sweep used.
+    """
+    import json
+
+    import imcsim.hardware
+
+    known: dict[str, Any] = {"threshold": None, "timesteps": None, "rule": "entropy", "issue": "wait"}
+    if "hardware" in store.keys:
+        return known
+    try:
+        chip = imcsim.hardware.load(setting["hardware"], store.spec.get("set") or None)
+    except ImcsimError:  # the file is gone; points tell the rest
+        return known
+    plain = imcsim.hardware.load(setting["hardware"])
+    if plain.sha256 not in json.loads(store.meta.get("contents", "{}")).values():
+        return known
+    values: Any = chip.config.model_dump(mode="json", by_alias=True)
+    for key in store.keys:
+        if "." not in key:
+            continue
+        value = values
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        known[key] = value
+    return known
+
+
+def _compared(result: CompareResult | RunResult) -> Study:
+    meta = result.meta
+    area = meta.hardware.area_um2
+    static: tuple[Outcome, ...]
+    dynamic: Outcome | None
+    facts: tuple[tuple[str, str], ...] = (
+        ("Hardware", meta.hardware.name),
+        ("Changed", ", ".join(f"{k} = {text(v)}" for k, v in (meta.hardware.overrides or {}).items())),
+        ("Network", meta.network.name),
+        ("Inputs", f"{meta.inputs.name} ({meta.inputs.split})"),
+        ("Images", str(meta.images)),
+        ("Seed", str(meta.seed)),
+        ("Config", f"sha256 {meta.hardware.sha256[:16]}"),
+        ("imcsim", meta.version),
+    )
+    facts = tuple((name, value) for name, value in facts if value)
+    if isinstance(result, RunResult):
+        out, policy = result.outcome, result.policy
+        one = Outcome(
+            0, policy.kind, policy.timesteps, out.accuracy, out.accuracy_low, out.accuracy_high,
+            out.energy_pj, out.latency_ns, out.edp_mean_of_products, area, out.mean_timesteps,
+            policy.threshold, out.latency_p99_ns,
+        )  # fmt: skip
+        static, dynamic = ((one,), None) if policy.kind == "static" else ((), one)
+        energies = {c.name: c.energy_pj for c in out.components}
+        kept = {"static": energies} if policy.kind == "static" else {"dynamic": energies}
+        parts = Parts(**kept, **_rest(out.components, out.layers), exits=out.exit_fraction)
+        kind: Kind = "run"
+        curve: tuple[Outcome, ...] = ()
+    else:
+        static = tuple(
+            Outcome(
+                0, "static", p.timesteps, p.accuracy, p.accuracy_low, p.accuracy_high, p.energy_pj,
+                p.latency_ns, p.edp_mean_of_products, area, float(p.timesteps),
+            )
+            for p in result.static
+        )  # fmt: skip
+        d = result.dynamic
+        dynamic = Outcome(
+            0, "dynamic", meta.timesteps, d.accuracy, d.accuracy_low, d.accuracy_high, d.energy_pj,
+            d.latency_ns, d.edp_mean_of_products, area, d.mean_timesteps, d.threshold, d.latency_p99_ns,
+        )  # fmt: skip
+        # The document has no interval for these.
+        curve = tuple(
+            Outcome(
+                0, "dynamic", meta.timesteps, c.accuracy, c.accuracy, c.accuracy, c.energy_pj, c.latency_ns,
+                c.edp_mean_of_products, area, c.mean_timesteps, c.threshold,
+            )
+            for c in result.curve
+            if c.threshold != d.threshold
+        )  # fmt: skip
+        parts = Parts(
+            dynamic={c.name: c.energy_pj for c in result.components},
+            static={c.name: c.static_energy_pj or 0.0 for c in result.components},
+            **_rest(result.components, result.layers),
+            exits=d.exit_fraction,
+        )
+        kind = "comparison"
+    point = Point(0, {}, None, meta.hardware.sha256, static, dynamic)
+    name = f"{meta.network.name} on {meta.hardware.name}"
+    return Study(kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings)
+
+
+def _rest(components: Sequence[Component], layers: Sequence[Layer]) -> dict[str, Any]:
+    return {
+        "layers": {la.name: la.energy_pj for la in layers},
+        "areas": {c.name: c.area_um2 for c in components},
+    }

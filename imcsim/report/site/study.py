@@ -1,0 +1,163 @@
+"""What a page shows: the points of a sweep, a search or a comparison, as they were written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from imcsim.errors import ImcsimError
+
+Kind = Literal["sweep", "search", "comparison", "run"]
+Policy = Literal["static", "dynamic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One point under one policy: pJ, ns, um2, pJ ns (mean of the images' products), fractions of one."""
+
+    point: int
+    policy: Policy
+    timesteps: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    energy_pj: float
+    latency_ns: float
+    edp_pj_ns: float
+    area_um2: float
+    mean_timesteps: float
+    threshold: float | None = None
+    latency_p99_ns: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point: what its axes say, and how it ended. `static` holds T = 1, 2, ..., T max."""
+
+    index: int
+    values: Mapping[str, Any]
+    error: str | None
+    config_sha256: str
+    static: tuple[Outcome, ...] = ()
+    dynamic: Outcome | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is a figure to show."""
+        return bool(self.static) or self.dynamic is not None
+
+    def shown(self) -> Outcome:
+        """The dynamic run, else static T max."""
+        return self.dynamic or self.static[-1]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where a point's energy (pJ per image) and area (um2) go, and when its images leave."""
+
+    dynamic: Mapping[str, float] = field(default_factory=dict)
+    static: Mapping[str, float] = field(default_factory=dict)
+    layers: Mapping[str, float] = field(default_factory=dict)
+    areas: Mapping[str, float] = field(default_factory=dict)
+    exits: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Keys that change together, and their values in the order of the spec."""
+
+    keys: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.keys)
+
+    @property
+    def file_name(self) -> str:
+        """For a file: letters, digits and dots of the keys."""
+        return "+".join("".join(c if c.isalnum() or c in "._-" else "_" for c in key) for key in self.keys)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the values can stand on a scale."""
+        return len(self.keys) == 1 and all(
+            isinstance(row[0], int | float) and not isinstance(row[0], bool) for row in self.values
+        )
+
+    def ordered(self) -> tuple[tuple[Any, ...], ...]:
+        """By size where they are numbers, else as in the spec."""
+        return tuple(sorted(self.values)) if self.numeric else self.values
+
+    def of(self, point: Point) -> tuple[Any, ...]:
+        return tuple(point.values.get(key) for key in self.keys)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A folder that has been read."""
+
+    kind: Kind
+    name: str
+    facts: tuple[tuple[str, str], ...]
+    axes: tuple[Axis, ...]
+    points: tuple[Point, ...]
+    planned: int
+    parts: Mapping[int, Parts]
+    base_values: Mapping[str, Any] = field(default_factory=dict)
+    curve: tuple[Outcome, ...] = ()
+    """The dynamic run of a comparison at other thresholds."""
+    front: tuple[Mapping[str, Any], ...] = ()
+    """Rows of the front of a search, on the images that are reported."""
+    warnings: tuple[str, ...] = ()
+    _at: dict[tuple[str, ...], Point] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._at.update((self._place(point.values), point) for point in self.points)
+
+    @property
+    def done(self) -> list[Point]:
+        return [point for point in self.points if point.ended]
+
+    @property
+    def failed(self) -> list[Point]:
+        return [point for point in self.points if not point.ended]
+
+    def outcomes(self, policy: Policy) -> list[Outcome]:
+        """All outcomes of a policy, a comparison's other thresholds too."""
+        if policy == "static":
+            return [one for point in self.points for one in point.static]
+        return [point.dynamic for point in self.points if point.dynamic] + list(self.curve)
+
+    def _place(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(text(values.get(key)) for axis in self.axes for key in axis.keys)
+
+    def beside(self, point: Point, change: Iterable[tuple[Axis, Sequence[Any]]]) -> Point | None:
+        """The point with these values of these axes, and all others as `point` has them."""
+        values = dict(point.values)
+        for axis, row in change:
+            values.update(zip(axis.keys, row, strict=True))
+        return self._at.get(self._place(values))
+
+    def get(self, index: int) -> Point:
+        """The point of this number. Raises ImcsimError where there is none, or none with figures."""
+        for point in self.points:
+            if point.index == index:
+                if point.ended:
+                    return point
+                raise ImcsimError(f"point {index} failed: {point.error}", fix="name a point that ran")
+        most = max((point.index for point in self.points), default=0)
+        raise ImcsimError(f"there is no point {index}", fix=f"points are numbered from 0 to {most}")
+
+
+def text(value: Any) -> str:
+    """A value of an axis, as its file writes it."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def short(values: Sequence[Any], most: int = 24) -> str:
+    """Values of an axis for a label; of long file names the end."""
+    whole = ", ".join("not given" if value is None else text(value) for value in values)
+    return whole if len(whole) <= most else f"…{whole[1 - most :]}"

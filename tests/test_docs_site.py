@@ -1,0 +1,71 @@
+"""The documentation's notebook, gallery and page on searches: they run, and say what runs now."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imcsim.sweeps import load_spec
+from imcsim.yamlfile import parse_yaml
+
+DOCS = Path(__file__).parents[1] / "docs"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def test_the_quickstart_runs_and_prints_what_is_stored_with_it() -> None:
+    pytest.importorskip("ipykernel")
+    pytest.importorskip("pandas")
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient").NotebookClient
+    stored = nbformat.read(DOCS / "quickstart.ipynb", as_version=4)
+    played = nbformat.from_dict(stored)
+    client(played, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(DOCS)}}).execute()
+    assert sum(cell.cell_type == "code" for cell in stored.cells) >= 8
+    for before, now in zip(stored.cells, played.cells, strict=True):
+        if before.cell_type == "code":
+            assert before.outputs, before.source
+            assert printed(now) == printed(before), before.source
+
+
+def printed(cell: Any) -> list[str]:
+    """What a cell printed; how tables are laid out is up to pandas."""
+    return [output.text for output in cell.outputs if output.output_type == "stream"]
+
+
+def test_the_gallery_shows_all_that_its_script_makes_and_nothing_else() -> None:
+    script = (DOCS / "gallery" / "make.py").read_text(encoding="utf-8")
+    page = (DOCS / "gallery.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"!\[[^\]]+\]\(gallery/([^)]+)\.png\)", page))
+    assert shown == {path.stem for path in (DOCS / "gallery").glob("*.png")}
+    assert all(f'"{name}"' in script or f'"{name}.png"' in script for name in shown)
+    sweep = load_spec(DOCS / "gallery" / "sweep.yaml")
+    assert f"{len(list(sweep.points()))} points on {sweep.base.images} test images" in page
+    assert sweep.keys == ("adc.bits", "noc.flit_bits", "threshold")
+
+
+def test_the_examples_of_the_page_on_searches_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    from imcsim.searches import load_search, search
+
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "searches.md").read_text(encoding="utf-8")
+    blocks = FENCE.findall(page)
+    assert [kind for kind, _ in blocks] == ["yaml", "sql", "python"]
+    spec, query, script = (block for _, block in blocks)
+    given = parse_yaml(spec, "spec").data
+    load_search(given)
+    few = given | {"images": 20, "trials": 2, "constraints": given["constraints"][:1]}
+    with search(load_search(few), "few", workers=1):
+        pass
+    found = sqlite3.connect(tmp_path / "few" / "sweep.sqlite").execute(query).fetchall()
+    assert found
+    exec(compile(script, "searches.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    assert all(int(line.split()[0]) in (5, 6) for line in lines)

@@ -1,0 +1,389 @@
+"""Searches: the front that they find, going on after any death, and what they say of mistakes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sweep_files import base, write_files, write_spec
+
+from imcsim.cli import cli, main
+from imcsim.errors import ImcsimError
+from imcsim.loading import Shelf
+from imcsim.searches import load_search, search
+from imcsim.searches.goals import OBJECTIVES, front
+from imcsim.searches.json_schema import json_schema
+from imcsim.searches.proposals import Proposals, Verdict
+from imcsim.searches.ranges import is_ordered, read_range
+from imcsim.sweeps import Summary, load_spec, open_store, sweep
+from imcsim.sweeps.axes import BadAxis
+from imcsim.sweeps.constraints import parse_constraint
+from imcsim.sweeps.spec import Axis
+
+pytest.importorskip("optuna", reason="searches need the extra `search`")
+
+AXES: dict[str, Any] = {
+    "adc.bits": [4, 5, 6, 8],
+    "noc.flit_bits": [16, 32, 64],
+    "threshold": {"linspace": [0.0, 0.5, 6]},
+}
+QUICK = {"set": {"mapping.placement": "rows"}}
+"""Tiles are placed at once."""
+
+GOALS = ["energy", "latency", "area", "accuracy"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    write_files(folder)
+    return folder
+
+
+def spec(**more: Any) -> dict[str, Any]:
+    return base(axes=AXES, objectives=GOALS, **QUICK, **more)
+
+
+def at(folder: Path, given: dict[str, Any], name: str = "search.yaml") -> Path:
+    return write_spec(folder, given, name)
+
+
+@pytest.fixture(scope="module")
+def exhaustive(files: Path) -> list[dict[str, Any]]:
+    """Every combination on the validation images, by `imcsim sweep`."""
+    plan = base(axes=AXES, **QUICK) | {"inputs": "held.npz"}
+    with sweep(load_spec(at(files, plan, "all.yaml")), files / "all", workers=1) as store:
+        return list(store.table())
+
+
+def costs(row: dict[str, Any], prefix: str = "dynamic_") -> tuple[float, ...]:
+    """What a search makes small, of a row."""
+    energy, latency, accuracy = (row[f"{prefix}{n}"] for n in ("energy_pj", "latency_ns", "accuracy"))
+    return energy, latency, row["area_um2"], -accuracy
+
+
+def best(rows: list[dict[str, Any]]) -> set[tuple[float, ...]]:
+    """The front by its definition, pair by pair."""
+    all_ = [costs(row) for row in rows]
+    return {
+        a for a in all_ if not any(b != a and all(y <= x for x, y in zip(a, b, strict=True)) for b in all_)
+    }
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_trials_find_the_front_of_the_exhaustive_sweep(
+    files: Path, exhaustive: list[dict[str, Any]]
+) -> None:
+    summary = Summary()
+    with search(
+        load_search(at(files, spec())), files / "whole", trials=500, workers=1, summary=summary
+    ) as store:
+        found = {costs(row, "validation_") for row in store.front()}
+        tried = {tuple(row["axes"].values()) for row in store.outcomes()}
+    assert summary.points == len(exhaustive) == 72
+    assert len(tried) == 72  # nothing twice
+    assert found == best(exhaustive)
+
+
+def test_what_was_learned_helps(files: Path, exhaustive: list[dict[str, Any]]) -> None:
+    """Half of the points, twelve seeds: samplers that learn find more of the true front than chance."""
+    known = {tuple(row[key] for key in AXES): costs(row) for row in exhaustive}
+    wanted = best(exhaustive)
+
+    def share_found(sampler: str, seed: int) -> float:
+        plan = load_search(at(files, spec(sampler=sampler, seed=seed, population=12), "learn.yaml"))
+        proposals, found = Proposals(plan, Shelf()), set()
+        for _ in range(6):
+            for point in proposals.ask(6):
+                cost = known[tuple(point.values[key] for key in AXES)]
+                found.add(cost)
+                proposals.tell(point.index, Verdict((*cost[:3], -cost[3])))
+        return len(found & wanted) / len(wanted)
+
+    by_chance, evolved, modelled = (
+        np.mean([share_found(sampler, seed) for seed in range(12)]) for sampler in ("random", "nsga2", "tpe")
+    )
+    assert evolved > by_chance + 0.1
+    assert modelled > by_chance + 0.1
+
+
+def test_the_front_is_judged_on_validation_images_and_reported_on_the_others(files: Path) -> None:
+    given = spec(trials=8, constraints=["accuracy >= 0.3", "adc.bits > 4 or noc.flit_bits < 64"])
+    with search(load_search(at(files, given, "few.yaml")), files / "few", workers=1) as store:
+        rows, points = store.front(), list(store.points())
+    assert {row["inputs"].split(".")[0] for row in points} == {"held"}
+    assert all(row["adc.bits"] > 4 or row["noc.flit_bits"] < 64 for row in (p["axes"] for p in points))
+    assert rows
+    assert all(row["validation_accuracy"] >= 0.3 for row in rows)
+    row = rows[0]
+    out = files / "one.json"
+    command = [
+        "compare", "--model", "net", "--inputs", "test.npz", "--validation", "held.npz", "--json", str(out),
+        "--threshold", str(row["threshold"]), "--quiet",
+        "--set", "mapping.placement=rows", "--set", f"adc.bits={row['adc.bits']}",
+        "--set", f"noc.flit_bits={row['noc.flit_bits']}",
+    ]  # fmt: skip
+    here = Path.cwd()
+    os.chdir(files)
+    try:
+        assert main(command) == 0
+    finally:
+        os.chdir(here)
+    dynamic = json.loads(out.read_text())["dynamic"]
+    for name in ("accuracy", "energy_pj", "latency_ns", "edp_mean_of_products"):
+        assert row[f"test_{name}"] == dynamic[name]
+    table = read(files / "few" / "front.csv")
+    assert [float(one["test_energy_pj"]) for one in table] == [one["test_energy_pj"] for one in rows]
+    with open_store(files / "few" / "front") as shown:
+        assert shown.finished() == {one["point"] for one in rows}
+        assert {point["inputs"].split(".")[0] for point in shown.points()} == {"test"}
+
+
+def test_no_number_of_workers_and_no_stop_changes_a_byte(files: Path) -> None:
+    path = at(files, spec(trials=20, batch=4, population=6), "same.yaml")
+    with search(load_search(path), files / "one", workers=1):
+        pass
+    command = [
+        sys.executable,
+        "-m",
+        "imcsim",
+        "search",
+        str(path),
+        "--out",
+        str(files / "killed"),
+        "--workers",
+        "2",
+    ]
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and len(rows_of(files / "killed")) < 6:
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    before = rows_of(files / "killed")
+    assert 0 < len(before) < 20
+    # fewer trials than the search may have had, then the rest
+    with search(load_search(path), files / "killed", trials=8, workers=1):
+        pass
+    summary = Summary()
+    with search(load_search(path), files / "killed", workers=2, summary=summary):
+        pass
+    assert summary.earlier >= max(8, len(before))
+    for name in ("table.csv", "front.csv", "front/table.csv"):
+        assert (files / "killed" / name).read_bytes() == (files / "one" / name).read_bytes()
+    with open_store(files / "killed") as store:
+        kept = {row["point"]: row["seconds"] for row in store.points()}
+    assert {point: kept[point] for point in before} == before  # nothing was run twice
+
+
+def rows_of(folder: Path) -> dict[int, float]:
+    try:
+        with open_store(folder) as store:
+            return {row["point"]: row["seconds"] for row in store.points()}
+    except ImcsimError:
+        return {}
+
+
+def test_points_that_fail_are_rows_and_not_the_end(files: Path) -> None:
+    given = spec(trials=12) | {
+        "axes": {"adc.bits": [5, 6], "cells.rows": [64, 3, 128], "threshold": [0.1, 0.3]}
+    }
+    summary = Summary()
+    with search(
+        load_search(at(files, given, "bad.yaml")), files / "bad", workers=1, summary=summary
+    ) as store:
+        failed = [row["axes"]["cells.rows"] for row in store.outcomes() if row["status"] == "failed"]
+        assert all(row["cells.rows"] != 3 for row in store.front())
+        assert store.front()
+    assert summary.points == 12
+    assert failed == [3] * 4
+    assert summary.failed == 4
+
+
+def test_when_no_point_meets_the_constraints_the_command_says_so(files: Path) -> None:
+    path = at(files, spec(trials=3, constraints=["energy < 1"]), "none.yaml")
+    result = CliRunner().invoke(cli, ["search", str(path), "--out", str(files / "none"), "--workers", "1"])
+    assert result.exit_code == 0, result.output
+    assert "no point that meets the constraints was found" in result.output
+    assert read(files / "none" / "front.csv") == []
+
+
+def test_ranges_zips_and_words_are_searched_over(files: Path) -> None:
+    axes = {
+        "threshold": {"between": [0, 1]},
+        "noc.flit_bits": {"between": [8, 64]},
+        "lif.lanes": {"log_between": [1, 16]},
+        "issue": ["wait", "speculate"],
+    }
+    given = base(
+        axes=axes, objectives=["edp", "accuracy"], trials=6, sampler="tpe",
+        zip=[{"cells.rows": [64, 128], "cells.columns": [64, 128]}],
+    )  # fmt: skip
+    with search(load_search(at(files, given, "wide.yaml")), files / "wide", workers=1) as store:
+        rows = [row["axes"] for row in store.outcomes()]
+        assert store.counts() == {"done": 6, "failed": 0}
+    for row in rows:
+        assert row["cells.rows"] == row["cells.columns"]
+        assert isinstance(row["noc.flit_bits"], int)
+        assert 8 <= row["noc.flit_bits"] <= 64
+        assert isinstance(row["threshold"], float)
+        assert float(f"{row['threshold']:.6g}") == row["threshold"]
+    assert len({row["threshold"] for row in rows}) == 6
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no objectives": ({"objectives": None}, "objectives"),
+    "empty": ({"objectives": []}, "objectives"),
+    "unknown objective": ({"objectives": ["enrgy"]}, "did you mean energy?"),
+    "twice": ({"objectives": ["energy", "energy"]}, "stands twice"),
+    "sampler": ({"sampler": "bayes"}, "nsga2"),
+    "no axes": ({"axes": {}}, "nothing to search over"),
+    "images": ({"axes": {"inputs": ["test.npz", "held.npz"]}}, "same images"),
+    "unknown key": ({"axes": {"adc.bitz": {"between": [3, 8]}}}, "adc.bits"),
+    "upside down": ({"axes": {"adc.bits": {"between": [8, 3]}}}, "holds nothing"),
+    "three numbers": ({"axes": {"adc.bits": {"between": [1, 2, 3]}}}, "two numbers"),
+    "log of zero": ({"axes": {"threshold": {"log_between": [0, 1]}}}, "above 0"),
+    "share": ({"axes": {"threshold": {"between": [0, 2]}}}, "threshold"),
+    "mixed": ({"constraints": ["accuracy > adc.percentile"]}, "a constraint of their own"),
+    "no expression": ({"constraints": ["accuracy >"]}, "no expression"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_with_a_spec_is_said_with_its_line(files: Path, case: str) -> None:
+    change, text = WRONG[case]
+    given = {key: value for key, value in (spec() | change).items() if value is not None}
+    path = at(files, given, "wrong.yaml")
+    with pytest.raises(ImcsimError, match=r"wrong\.yaml:") as error:
+        load_search(path)
+    assert text in str(error.value)
+
+
+def test_a_search_needs_validation_images(files: Path) -> None:
+    given = spec()
+    del given["validation"]
+    with pytest.raises(ImcsimError, match="validation images"):
+        search(load_search(at(files, given, "blind.yaml")), files / "blind", workers=1)
+    assert not (files / "blind").exists()
+
+
+def test_a_folder_of_another_spec_is_refused(files: Path) -> None:
+    given = spec(trials=2)
+    with search(load_search(at(files, given, "a.yaml")), files / "taken", workers=1):
+        pass
+    for other in (given | {"sampler": "random"}, given | {"objectives": ["energy"]}, given | {"seed": 3}):
+        with pytest.raises(ImcsimError, match="another spec"):
+            search(load_search(at(files, other, "b.yaml")), files / "taken", workers=1)
+    with pytest.raises(ImcsimError, match="another spec"):
+        sweep(load_spec(at(files, base(axes=AXES), "c.yaml")), files / "taken", workers=1)
+
+
+def test_without_optuna_the_command_names_the_extra(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    path = at(files, spec(), "missing.yaml")
+    assert main(["search", str(path), "--out", str(files / "missing")]) == 2
+    assert "imcsim[search]" in capsys.readouterr().err
+    assert not (files / "missing").exists()
+
+
+def test_the_study_opens_in_optuna(files: Path) -> None:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    with search(load_search(at(files, spec(trials=5), "study.yaml")), files / "study", workers=1):
+        pass
+    storage = JournalStorage(JournalFileBackend(str(files / "study" / "study.journal")))
+    study = optuna.load_study(study_name=None, storage=storage)
+    assert len(study.trials) >= 5
+    assert [str(d.name) for d in study.directions] == ["MINIMIZE"] * 3 + ["MAXIMIZE"]
+
+
+@pytest.mark.parametrize("case", ["as it is", *WRONG])
+def test_the_schema_knows_what_a_spec_may_say(case: str) -> None:
+    """What only reading can know (keys of the chip, which number is larger, expressions) passes."""
+    judged_later = {
+        "unknown key",
+        "upside down",
+        "mixed",
+        "no expression",
+        "no axes",
+        "images",
+        "log of zero",
+    }
+    change, _ = WRONG.get(case, ({}, ""))
+    given = {key: value for key, value in (spec() | change).items() if value is not None}
+    if case == "as it is":
+        ranges = {"threshold": {"between": [0, 0.5]}, "lif.lanes": {"log_between": [1, 64]}}
+        given |= {"axes": AXES | ranges, "rule": ["entropy", "margin"], "trials": 9, "sampler": "tpe"}
+    sound = jsonschema.Draft202012Validator(json_schema()).is_valid(given)
+    assert sound == (case in {"as it is", *judged_later} or case == "share")
+
+
+# --- the parts
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 2), max_size=20))
+def test_a_front_is_what_nothing_beats(rows: list[tuple[int, int]]) -> None:
+    goals = [OBJECTIVES["energy"], OBJECTIVES["accuracy"]]
+    kept = front(rows, goals)
+    for k, (energy, accuracy) in enumerate(rows):
+        beaten = any(e <= energy and a >= accuracy and (e, a) != (energy, accuracy) for e, a in rows)
+        assert (k in kept) == (not beaten)
+
+
+@pytest.mark.parametrize(
+    ("text", "away"),
+    [
+        ("accuracy >= 0.8", 0.5),
+        ("accuracy <= 0.8", 0.0),
+        ("accuracy < 0.2", 0.5),
+        ("accuracy > 0.2 and accuracy > 0.8", 1.0),
+        ("accuracy == 3", 1.0),
+        ("accuracy > 0.4", 1e-12),
+    ],
+)
+def test_how_far_a_constraint_is_from_true(text: str, away: float) -> None:
+    assert parse_constraint(text).violation({"accuracy": 0.4}) == pytest.approx(away)
+
+
+def test_only_numbers_in_order_are_neighbours() -> None:
+    assert is_ordered(Axis(("a",), ((1,), (2,), (5,))))
+    assert is_ordered(Axis(("a", "b"), ((1, 9.0), (2, 3.0))))
+    assert not is_ordered(Axis(("a",), ((1,), (5,), (2,))))
+    assert not is_ordered(Axis(("a",), ((None,), (5,))))
+    assert not is_ordered(Axis(("a",), ((False,), (True,))))
+
+
+@given(st.floats(0.001, 1), st.floats(1.5, 1000), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_some_values_of_a_range_lie_in_it_and_hold_its_ends(low: float, high: float, log: bool) -> None:
+    within = read_range({"log_between" if log else "between": [low, high]}, real=False)
+    values = within.some()
+    assert values[0] == low
+    assert values[-1] == high
+    assert values == sorted(set(values))
+    with pytest.raises(BadAxis):
+        read_range({"between": [high, low]}, real=False)
