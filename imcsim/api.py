@@ -25,6 +25,7 @@ from imcsim.result import CompareResult, RunResult, StreamResult
 from imcsim.simulate import Progress
 from imcsim.sweeps import Store, load_spec
 from imcsim.sweeps import sweep as run_sweep
+from imcsim.sweeps.spec import check_settings
 
 Policy = Literal["static", "dynamic"]
 
@@ -117,9 +118,9 @@ def sweep(
     """Run every point of a spec, a YAML file or a mapping of the same form (see `sweeps.spec`).
 
     `out` is the sweep's folder, in which a stopped sweep goes on; None is a passing one that goes with the
-    store. The store has ``points()``, ``rows()``, ``to_frame()``. With several `workers` (processes) a
-    script must guard its own work by ``if __name__ == "__main__"``, as always with new processes. Raises
-    ImcsimError for a spec that is not sound and a folder of another sweep; a point that fails is a row.
+    store. The store has ``points()``, ``rows()``, ``to_frame()``. Its `workers` (processes) do not run the
+    caller's script, which needs no ``if __name__ == "__main__"``. Raises ImcsimError for a spec that is not
+    sound and a folder of another sweep; a point that fails is a row.
     """
     loaded = load_spec(spec)
     keep = None if out is not None else tempfile.TemporaryDirectory(prefix="imcsim-sweep-")
@@ -146,6 +147,9 @@ def _setting(
             close = nearest(name, known)
             fix = f"did you mean {close}?" if close else f"options are {', '.join(known)}"
             raise ImcsimError("there is no such option", key=name, fix=fix)
+    check_settings({"images": images, "encoding": encoding, "bin_us": bin_us, **options})
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise ImcsimError("no mapping", key="overrides", fix='write {"adc.bits": 5}')
     return Setting(
         overrides=dict(overrides or {}),
         images=images,
@@ -164,6 +168,13 @@ def _loaded(
     validation: str | Path | Inputs | None,
 ) -> tuple[Network, Hardware, Inputs, Inputs | None]:
     """What was given, loaded where it is a name or a file."""
+    for key, given, loaded in (
+        ("model", model, Network), ("hardware", hardware, Hardware),
+        ("inputs", inputs, Inputs), ("validation", validation or "", Inputs),
+    ):  # fmt: skip
+        if not isinstance(given, str | Path | loaded):
+            fix = f"give a name, a path, or a loaded {loaded.__name__}"
+            raise ImcsimError(f"cannot be {type(given).__name__}", key=key, fix=fix)
     shelf = _Given()
     if isinstance(model, Network):
         shelf.given_network = model

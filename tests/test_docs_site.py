@@ -69,3 +69,33 @@ def test_the_examples_of_the_page_on_searches_run(
     lines = capsys.readouterr().out.splitlines()
     assert lines
     assert all(int(line.split()[0]) in (5, 6) for line in lines)
+
+
+def test_the_examples_on_sweeps_and_reports_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    blocks = FENCE.findall((DOCS / "sweeps.md").read_text(encoding="utf-8"))
+    (spec,) = (block for kind, block in blocks if kind == "yaml")
+    (query,) = (block for kind, block in blocks if kind == "sql")
+    example, *clusters = (block for kind, block in blocks if kind == "python")
+    assert len(list(load_spec(parse_yaml(spec, "spec").data).points())) == 30
+    for cluster in clusters:  # what they name is not here; they are sound Python
+        compile(cluster, "sweeps.md", "exec")
+    kept = example.replace("imcsim.sweep(spec)", 'imcsim.sweep(spec, "DIR")')
+    assert kept != example
+    exec(compile(kept, "sweeps.md", "exec"), {"__name__": "__main__"})
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(sqlite3.connect(Path("DIR", "sweep.sqlite")).execute(query).fetchall()) == 4
+    ((_, script),) = (b for b in FENCE.findall((DOCS / "reports.md").read_text("utf-8")) if b[0] == "python")
+    exec(compile(script, "reports.md", "exec"), {})
+    assert Path(capsys.readouterr().out.strip()).exists()
+
+
+def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pandas")
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    ((_, script),) = (block for block in FENCE.findall(readme) if block[0] == "python")
+    exec(compile(script, "README.md", "exec"), {})
+    assert 0 < float(capsys.readouterr().out.split()[0]) < 100

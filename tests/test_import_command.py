@@ -205,6 +205,11 @@ def test_spikes_as_inputs_make_a_network_of_one_bit(folder: Path, capsys: Any) -
     run(capsys, *compared, "--threshold", "0.5", "--quiet")
 
 
+def test_rate_encoding_makes_a_network_of_one_bit_without_inputs_too(folder: Path, capsys: Any) -> None:
+    assert "1-bit pixels" in run(capsys, *SAFETENSORS, "--encoding", "rate")
+    assert imcsim.network.load("model").input_bits == 1
+
+
 def test_equal_imports_are_equal_bytes(folder: Path, capsys: Any) -> None:
     for name in ("a", "b"):
         arguments = (

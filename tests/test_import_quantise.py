@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,3 +216,19 @@ def test_scales_are_chosen_on_calibration_inputs() -> None:
             for n in (first, second)
         ]
         assert lost[1] < lost[0]
+
+
+def test_unknown_words_are_refused_in_one_line(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    from imcsim.importers import ReadOptions, import_model
+
+    save_file({"fc.weight": np.ones((2, 2), np.float32)}, tmp_path / "net.safetensors")
+    layers = tmp_path / "net.yaml"
+    layers.write_text("input: {shape: [2, 1, 1]}\nlayers: [{name: fc, kind: linear, prefix: fc}]\n")
+    with pytest.raises(ImcsimError, match="max, percentile, mse"):
+        import_model(
+            tmp_path / "net.safetensors",
+            options=ReadOptions(layers_file=layers),
+            scales="median",  # type: ignore[arg-type]
+        )

@@ -146,6 +146,20 @@ layers:
     )
 
 
+@pytest.mark.parametrize(
+    "called", ["a.weight_scale", "a.weight.scale", "a.weight_scales", "a.scale", "a.scales"]
+)
+def test_integers_find_their_scale_by_its_usual_names(tmp_path: Path, called: str) -> None:
+    integers = RANDOM.integers(-127, 128, (3, 2)).astype(np.int8)
+    scale = np.array([[0.5], [0.25], [2.0]], np.float32)
+    (layer,) = listed(tmp_path, GOOD, {"a.weight": integers, called: scale}).layers
+    np.testing.assert_array_equal(layer.scale, scale.ravel())
+    np.testing.assert_array_equal(layer.weight, integers)
+    (layer,) = listed(tmp_path, GOOD, {"a.weight": integers / 2, called: scale}).layers
+    assert layer.scale is None
+    refused(("2 scales", "3 channels"), listed, tmp_path, GOOD, {"a.weight": integers, called: scale[:2]})
+
+
 GOOD = "input: {shape: [2, 1, 1]}\nneuron: {tau: 2.0}\nlayers:\n  - {name: a, kind: linear, prefix: a}\n"
 
 

@@ -288,6 +288,24 @@ def test_a_file_that_two_frameworks_may_have_written_is_refused(tmp_path: Path) 
         assert (neuron.fires, neuron.gain) == (fires, 1.0)
 
 
+def test_what_only_one_framework_writes_tells_them_apart(tmp_path: Path) -> None:
+    """IF with bare numbers is Norse's (sinabs writes one a neuron); Norse never writes a reset potential."""
+    nir = pytest.importorskip("nir", reason="nir is not installed")
+    single = np.float32
+    weights = nir.Affine(np.ones((2, 3), single), np.ones(2, single))
+
+    def framework(neuron: Any) -> str:
+        ends = {"in": nir.Input(np.array([3])), "out": nir.Output(np.array([2]))}
+        graph = nir.NIRGraph({**ends, "a": weights, "n": neuron}, CHAIN, type_check=False)
+        nir.write(tmp_path / "plain.nir", graph, compression=None)  # bare numbers cannot be compressed
+        return str(read(tmp_path / "plain.nir").source["framework"])
+
+    assert framework(nir.IF(np.array(1, single), np.array(1, single))) == "norse"
+    tau, one, zero = np.full(2, 5e-4, single), np.ones(2, single), np.zeros(2, single)
+    assert framework(nir.LIF(tau, one, zero, one, zero - single(0.5))) == "nir"
+    assert framework(nir.LIF(tau / 100, one, zero, one, zero)) == "norse"
+
+
 def test_what_snntorch_writes_for_integrate_and_fire(tmp_path: Path) -> None:
     """beta = 1 gives an infinite tau and R; beta = 0.9 comes back as itself."""
     nir = pytest.importorskip("nir", reason="nir is not installed")

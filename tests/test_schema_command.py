@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,13 +179,45 @@ def test_keys_of_the_chip_at_hand_complete() -> None:
     assert completed("run", "--hardware", "no_such_chip", "--set", "adc.b") == []
 
 
-@pytest.mark.parametrize(
-    ("shell", "kind"), [("bash", BashComplete), ("zsh", ZshComplete), ("fish", FishComplete)]
-)
-def test_the_scripts_are_click_s(shell: str, kind: Any) -> None:
+@pytest.mark.parametrize(("shell", "kind"), [("zsh", ZshComplete), ("fish", FishComplete)])
+def test_other_scripts_are_click_s(shell: str, kind: Any) -> None:
     result = CliRunner().invoke(cli, ["completion", shell])
     assert result.exit_code == 0
     assert result.output.strip() == kind(cli, {}, "imcsim", COMPLETE_VARIABLE).source().strip()
+
+
+def in_bash(folder: Path, *words: str) -> tuple[list[str], set[str]]:
+    """What bash itself is offered for the last of `words`, and the options of its completion."""
+    script = CliRunner().invoke(cli, ["completion", "bash"]).output
+    folder.joinpath("imcsim").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m imcsim "$@"\n')
+    folder.joinpath("imcsim").chmod(0o755)
+    call = (
+        f"COMP_WORDS=({' '.join(map(shlex.quote, words))}); COMP_CWORD={len(words) - 1}\n"
+        'compopt() { options+=("$2"); }; options=()\n'
+        '_imcsim_completion ./imcsim; printf "%s\\n" "${COMPREPLY[@]}" -- "${options[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", script + call], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    found, _, options = done.stdout.partition("--\n")
+    return found.split("\n")[:-1], set(options.split())
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+def test_bash_completes(tmp_path: Path) -> None:
+    (tmp_path / "isaac of mine.yaml").touch()
+    both = (["isaac_32nm", "isaac of mine.yaml"], {"filenames"})
+    assert in_bash(tmp_path, "imcsim", "compare", "--hardware", "isa") == both
+    assert in_bash(tmp_path, "imcsim", "compare", "--hardware", "=", "isa") == both
+    assert in_bash(tmp_path, "imcsim", "compare", "--set", "adc.b") == (["adc.bits="], {"nospace"})
+    assert in_bash(tmp_path, "imcsim", "map", "--set", "adc.bits", "=", "5", "--model", "vgg") == (
+        ["vgg7_cifar10"],
+        {"filenames"},
+    )
+    # Nothing of ours fits: bash offers files by itself.
+    assert in_bash(tmp_path, "imcsim", "sweep", "isaac") == ([], set())
+    assert " -o default " in CliRunner().invoke(cli, ["completion", "bash"]).output
 
 
 def test_a_shell_gets_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

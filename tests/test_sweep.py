@@ -6,6 +6,8 @@ import csv
 import hashlib
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +210,31 @@ def test_any_number_of_workers_gives_the_same_table(files: Path, tmp_path: Path)
     assert tables[0] == tables[1]
 
 
+def test_a_script_without_a_guard_may_use_workers(files: Path, tmp_path: Path) -> None:
+    spec = write_spec(files, base(timesteps=2, axes={"adc.bits": [4, 5]}))
+    (tmp_path / "script.py").write_text(
+        "import imcsim\n"
+        "print('begins')\n"
+        f"with imcsim.sweep({str(spec)!r}, workers=2) as store:\n"
+        "    print([row['status'] for row in store.points()])\n"
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("begins\n['done', 'done']\n", 0), done.stderr
+
+
+def test_set_on_the_command_line_goes_over_the_spec(files: Path, tmp_path: Path) -> None:
+    path = write_spec(files, base(timesteps=2, axes={"adc.bits": [4]}, set={"lif.lanes": 2}))
+    out = tmp_path / "out"
+    how = ["sweep", str(path), "--out", str(out), "--workers", "1", "--quiet"]
+    assert main([*how, "--set", "lif.lanes=4", "--set", "noc.flit_bits=16"]) == 0
+    with open_store(out) as store:
+        (row,) = store.points()
+        assert (row["config"]["lif"]["lanes"], row["config"]["noc"]["flit_bits"]) == (4, 16)
+        assert store.spec["set"] == {"lif.lanes": 4, "noc.flit_bits": 16}
+    assert main(how) == 2  # that is another sweep
+    assert main([*how, "--set", "adc.bits=5"]) == 2  # an axis
+
+
 def test_store_is_plain_sqlite_and_csv(files: Path, tmp_path: Path) -> None:
     spec = base(axes={"threshold": [0.2, 0.4]}, seed=7)
     store, _ = run(files, spec, tmp_path)
@@ -340,6 +367,27 @@ def test_python_interface(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         imcsim.compare(**about, treshold=0.2)
     with pytest.raises(ImcsimError, match="overrides"):
         imcsim.compare(**about, hardware=imcsim.hardware.load("dtsnn_32nm"), overrides={"adc.bits": 4})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 3}, {"threshold": "a"}, {"threshold": float("nan")}, {"timesteps": 0},
+        {"timesteps": 1.5}, {"rule": "x"}, {"seed": -1}, {"workers": 0}, {"workers": True}, {"images": "3"},
+        {"encoding": "q"}, {"overrides": [1]}, {"model": 5}, {"hardware": None}, {"inputs": 3},
+        {"validation": 3}, {"timestep": 3}, {"accumulation": "x"}, {"fidelity": object()},
+    ],
+)  # fmt: skip
+def test_functions_refuse_what_commands_refuse(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ImcsimError) as caught:
+        imcsim.compare(**{"images": 2, "threshold": 0.3, **wrong})
+    assert next(iter(wrong)) in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", [5, None, ["axes"]])
+def test_what_is_no_spec_is_refused(spec: Any) -> None:
+    with pytest.raises(ImcsimError, match="spec"):
+        imcsim.sweep(spec, workers=1)
 
 
 def test_frames_without_pandas_say_what_to_install(

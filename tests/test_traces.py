@@ -100,6 +100,7 @@ def test_a_trace_gives_the_report_of_the_run_that_recorded_it(
     if kind == "rate":
         wanted = report(*command.split(), "--inputs", source, *shared, *encoding)
         assert report(*command.split(), "--inputs", trace, *shared, "--seed", "3") == wanted
+        assert report(*command.split(), "--inputs", trace, *shared) == wanted  # the seed is the trace's
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -62,7 +62,10 @@ def _paired(inputs: str) -> str | None:
 def load_all(
     settings: dict[str, Any], validation: str | None, *, labelled: bool = True
 ) -> tuple[Network, Hardware, Inputs, Inputs | None]:
-    """The network, the chip, the inputs and the validation images, encoded alike."""
+    """The network, the chip, the inputs and the validation images, encoded alike.
+
+    Where no seed was given, `settings` get that of a trace of random spikes, else 0.
+    """
     import imcsim.hardware
     import imcsim.inputs
     import imcsim.network
@@ -72,7 +75,7 @@ def load_all(
     encoding: InputEncoding | None = settings["encoding"]
     about = {
         "timesteps": settings["timesteps"] or network.timesteps,
-        "seed": settings["seed"],
+        "seed": settings["seed"] or 0,
         "shape": network.input_shape,
         "bin_us": settings["bin_us"],
     }
@@ -84,6 +87,9 @@ def load_all(
         labelled=labelled,
         **about,
     )
+    if settings["seed"] is None:
+        seed = inputs.about.get("seed", 0) if inputs.coding == "rate" else 0
+        settings["seed"] = about["seed"] = seed if isinstance(seed, int) and 0 <= seed < 2**63 else 0
     if validation is None:
         return network, hardware, inputs, None
     # A trace of random spikes brings its encoding with it.

@@ -14,6 +14,41 @@ if TYPE_CHECKING:
 
 COMPLETE_VARIABLE = "_IMCSIM_COMPLETE"
 
+# Click's own script for bash forgets names where files are offered beside them, offers no file where nothing
+# else fits, does not know --option=value (bash cuts it at the equals sign), and ends KEY= with a blank.
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' response type value i word=$COMP_CWORD joined=""
+    local -a words=()
+    for i in "${!COMP_WORDS[@]}"; do
+        if [[ $joined ]]; then
+            words[-1]+=${COMP_WORDS[i]} joined=""
+            (( i > COMP_CWORD || word-- ))
+        elif [[ ${COMP_WORDS[i]} == "=" && ${words[-1]} == --* ]]; then
+            if (( i == COMP_CWORD )); then words+=(""); else (( i > COMP_CWORD || word-- )); fi
+        elif [[ ${COMP_WORDS[i]} == "=" ]]; then
+            words[-1]+="=" joined=yes
+            (( i > COMP_CWORD || word-- ))
+        else
+            words+=("${COMP_WORDS[i]}")
+        fi
+    done
+    response=$(env COMP_WORDS="${words[*]}" COMP_CWORD=$word %(complete_var)s=bash_complete $1)
+    COMPREPLY=()
+    while IFS=',' read -r type value; do
+        if [[ $type == 'plain' ]]; then
+            COMPREPLY+=("$value")
+            if [[ $value == *= ]]; then compopt -o nospace; fi
+        elif [[ ${#COMPREPLY[@]} -gt 0 ]]; then
+            compopt -o filenames
+            COMPREPLY+=($(compgen -f -- "${words[word]//\\\\/}"))
+        fi
+    done <<< "$response"
+    return 0
+}
+complete -o nosort -o default -F %(complete_func)s %(prog_name)s
+"""
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -30,8 +65,9 @@ def completion(context: click.Context, shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None
-    root = context.find_root()
-    click.echo(kind(root.command, {}, "imcsim", COMPLETE_VARIABLE).source())
+    if shell == "bash":
+        kind = type("Bash", (kind,), {"source_template": _BASH})
+    click.echo(kind(context.find_root().command, {}, "imcsim", COMPLETE_VARIABLE).source())
 
 
 def _offered(names: Iterable[str], incomplete: str) -> list[CompletionItem]:

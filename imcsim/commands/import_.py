@@ -171,6 +171,9 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
     chip = None if name is None else hardware.load(name, overrides)
     model = read(file, options)
     inputs = None if settings["inputs"] is None else _inputs(model, settings)
+    bits, scale = settings["input_bits"], settings["input_scale"]
+    if settings["encoding"] == "rate" and inputs is None and bits is None:  # as with inputs, which say so
+        bits, scale = 1, 1.0 if scale is None else scale
     with progress_bars(settings["quiet"]) as progress:
         imported = convert(
             model,
@@ -181,7 +184,7 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
             scales=settings["scales"],
             percentile=settings["percentile"],
             options=options,
-            image=Image(settings["input_bits"], settings["input_scale"], settings["mean"], settings["std"]),
+            image=Image(bits, scale, settings["mean"], settings["std"]),
             workers=settings["workers"],
             progress=progress,
         )

@@ -156,9 +156,8 @@ _PLAYING = (
     click.option(
         "--seed",
         type=click.IntRange(0, 2**63 - 1),
-        default=0,
         metavar="INTEGER",
-        help="Seed of every random draw.  [default: 0]",
+        help="Seed of every random draw.  [default: that of a trace of random spikes, else 0]",
     ),
     click.option(
         "--workers",

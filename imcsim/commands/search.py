@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imcsim.commands.common import print_report, progress_bars
+from imcsim.commands.options import set_option
 
 if TYPE_CHECKING:
     from imcsim.searches import Search
@@ -17,6 +18,7 @@ MOST_LISTED = 40
 
 @click.command()
 @click.argument("spec", metavar="SPEC")
+@set_option
 @click.option(
     "--out", "folder", metavar="DIR", required=True, help="Where the store goes; a search goes on there."
 )
@@ -30,6 +32,7 @@ MOST_LISTED = 40
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 def search(
     spec: str,
+    overrides: dict[str, Any],
     folder: str,
     trials: int | None,
     workers: int | None,
@@ -50,7 +53,7 @@ def search(
     from imcsim.searches import search as run_search
     from imcsim.sweeps import Summary
 
-    loaded = load_search(spec)
+    loaded = load_search(spec, overrides)
     summary = Summary()
     with progress_bars(quiet) as progress:
         store = run_search(

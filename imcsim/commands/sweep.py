@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imcsim.commands.common import print_report, progress_bars
+from imcsim.commands.options import set_option
 
 if TYPE_CHECKING:
     from imcsim.sweeps import Spec, Store, Summary
@@ -17,6 +18,7 @@ MOST_LISTED = 200
 
 @click.command()
 @click.argument("spec", metavar="SPEC")
+@set_option
 @click.option(
     "--out", "folder", metavar="DIR", help="Where the store and the table go; a sweep goes on there."
 )
@@ -31,6 +33,7 @@ MOST_LISTED = 200
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 def sweep(
     spec: str,
+    overrides: dict[str, Any],
     folder: str | None,
     workers: int | None,
     scheduler: str | None,
@@ -52,7 +55,7 @@ def sweep(
     from imcsim.sweeps import Summary, load_spec
     from imcsim.sweeps import sweep as run_sweep
 
-    loaded = load_spec(spec)
+    loaded = load_spec(spec, overrides)
     if dry_run:
         _show(loaded)
         return

@@ -202,9 +202,7 @@ def _weights(what: str, name: str, inputs: tuple[str, ...], entry: Entry) -> Wei
             "weight", f"the tensor has the shape {list(weight.shape)}; a {what} has {rank} axes", None
         )
     bias = entry.optional("bias", "bias")
-    scale = None
-    if entry.has("scale"):
-        scale = np.broadcast_to(entry.values("scale", 1.0).ravel(), (len(weight),)).copy()
+    scale = _scale(entry, len(weight))
     if what == "linear":
         return Weights(name, inputs, weight, bias, scale=scale)
     groups = entry.integer("groups") if entry.has("groups") else 1
@@ -216,6 +214,33 @@ def _weights(what: str, name: str, inputs: tuple[str, ...], entry: Entry) -> Wei
     if one:
         stride, dilation, padding = (1, stride[1]), (1, dilation[1]), (0, padding[1])
     return Weights(name, inputs, weight, bias, stride, padding, dilation, groups, scale)
+
+
+def _scale(entry: Entry, channels: int) -> NDArray[np.float64] | None:
+    """The scale of integers, one a channel: what `scale` says, or the tensor that usually holds it."""
+    if entry.has("scale"):
+        found = entry.values("scale", 1.0)
+    else:
+        prefix = entry.data.get("prefix")
+        weight = entry.data.get("weight", f"{prefix}.weight")
+        if entry.tensors[weight].dtype.kind not in "iu":
+            return None
+        usual = [
+            weight + "_scale",
+            weight + ".scale",
+            weight + "_scales",
+            f"{prefix}.scale",
+            f"{prefix}.scales",
+        ]
+        name = next((name for name in usual if name in entry.tensors), None)
+        if name is None:
+            return None
+        found = entry.tensor("weight", name).astype(np.float64).ravel()
+    if len(found) not in (1, channels):
+        raise entry.fail(
+            "scale", f"{len(found)} scales for {channels} channels", "give one, or one a channel"
+        )
+    return np.broadcast_to(found, (channels,)).copy()
 
 
 def _norm(what: str, name: str, inputs: tuple[str, ...], entry: Entry) -> Norm:

@@ -70,6 +70,10 @@ def _refuse_unused(path: Path, options: ReadOptions) -> None:
 
 def _dialect(path: Path, found: NirGraph, options: ReadOptions) -> Dialect:
     name = recognise(path, found) if options.framework == "auto" else options.framework
+    if name not in DEFAULTS:
+        raise ImcsimError(
+            f"must be auto, {', '.join(DEFAULTS)}, not {name!r:.40}", file=path, key="framework"
+        )
     dialect = DEFAULTS[name]
     stated = (options.neuron or {}).get("input")
     if stated is not None:

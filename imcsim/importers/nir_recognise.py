@@ -5,7 +5,7 @@
   ``tau / dt``; an IF has ``r = 1 / dt``.
 - Norse: float32; r = 1; ``tau = dt / tau_mem_inv``, far below a timestep of NIR's own equations; no pools, no
   flattening.
-- sinabs: float32; r = 1; tau in timesteps, so about 1 and more; no CubaLIF.
+- sinabs: float32; r = 1; tau in timesteps, so about 1 and more; one value a neuron in an IF; no CubaLIF.
 
 A file that fits none is read by NIR's own equations; one that fits several is refused.
 """
@@ -131,6 +131,8 @@ def _spikingjelly(node: NirNode) -> bool:
 def _norse(node: NirNode) -> bool:
     if not _all_of(node, "float32") or not _is(_field(node, "r"), 1.0):
         return False
+    if "v_reset" in node.fields and not _is(_field(node, "v_reset"), 0.0):  # never written
+        return False
     if node.kind == "CubaLIF":
         syn = _field(node, "tau_syn")
         if syn is None or not np.all(syn <= _LONGEST_TAU_NORSE) or not _is(_field(node, "w_in"), 1.0):
@@ -141,4 +143,6 @@ def _norse(node: NirNode) -> bool:
 def _sinabs(node: NirNode) -> bool:
     if not _all_of(node, "float32") or not _is(_field(node, "r"), 1.0):
         return False
-    return node.kind == "IF" or bool(np.all(_tau(node) >= _SHORTEST_TAU_SINABS))
+    if node.kind == "IF":  # its exporter writes one value a neuron, never a bare number
+        return all(v.ndim > 0 for v in node.fields.values() if isinstance(v, np.ndarray))
+    return bool(np.all(_tau(node) >= _SHORTEST_TAU_SINABS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,8 @@ def quantise_layers(
     """`quantise`, with what it did to each layer."""
     if not 2 <= weight_bits <= 16:
         raise ImcsimError(f"must be from 2 to 16, not {weight_bits}", key="weight_bits")
+    if scales not in get_args(Scales):
+        raise ImcsimError(f"must be {', '.join(get_args(Scales))}, not {scales!r:.40}", key="scales")
     if not 50 <= percentile <= 100:
         raise ImcsimError(f"must be from 50 to 100, not {percentile}", key="percentile")
     seen: dict[str, Values] = {}

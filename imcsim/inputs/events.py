@@ -140,7 +140,8 @@ def _stored(path: Path) -> dict[str, NDArray[Any]]:
             raise ImcsimError("event files hold no such array", file=path, key=key, fix=fix)
     for key in COLUMNS:
         if key not in stored:
-            raise ImcsimError(f"it holds no array {key!r}", file=path, fix="store t, x, y and p")
+            fix = "store t, x, y and p; or are these images? Then store `images` and `labels`"
+            raise ImcsimError(f"it holds no array {key!r}", file=path, fix=fix)
     return stored
 
 

@@ -227,7 +227,9 @@ def _read_header(path: Path, name: str, stream: IO[bytes]) -> tuple[tuple[int, .
             f"arrays of {_short(str(dtype))} are not read",
             file=path,
             key=name,
-            fix="store numbers, not objects",
+            fix="store numbers, not objects"
+            if dtype.names is None
+            else "store each of its fields as an array of its own",
         )
     if len(shape) > 8 or any(type(n) is not int or n < 0 for n in shape):
         raise ImcsimError(

@@ -31,8 +31,8 @@ from imcsim.searches.goals import COLUMNS, FIGURES, OBJECTIVES, Objective
 from imcsim.searches.ranges import Range, is_range, read_range
 from imcsim.sweeps.axes import BadAxis
 from imcsim.sweeps.constraints import BadConstraint, Constraint, parse_constraint
-from imcsim.sweeps.spec import SETTINGS, Spec, spec_of
-from imcsim.yamlfile import KeyPath, YamlDocument, read_yaml
+from imcsim.sweeps.spec import SETTINGS, Spec, overridden, spec_document, spec_of
+from imcsim.yamlfile import KeyPath, YamlDocument
 
 FIXED = ("inputs", "validation", "images", "encoding", "labels", "bin_us", "seed", "fidelity")
 """Settings that no axis may change: figures on other images are no better or worse, only other figures."""
@@ -83,15 +83,13 @@ class Search:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def load_search(given: str | Path | Mapping[str, Any]) -> Search:
+def load_search(given: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Search:
     """Read a spec from a YAML file, or from a mapping of the same form.
 
-    Raises ImcsimError, with file, line and key, for whatever is wrong with it.
+    `overrides` are further keys of its ``set``, and win over those that stand there. Raises ImcsimError, with
+    file, line and key, for whatever is wrong with it.
     """
-    if isinstance(given, Mapping):
-        document = YamlDocument(Path("spec"), json.loads(json.dumps(dict(given))), {})
-    else:
-        document = read_yaml(given)
+    document = overridden(spec_document(given), overrides)
     if not isinstance(document.data, dict):
         raise document.error((), "expected `key: value` lines", fix="is this the spec of a search?")
     data = dict(document.data)

@@ -10,6 +10,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait as wait_for
 from queue import Empty, SimpleQueue
 from threading import Thread
+from types import ModuleType
 from typing import Any, Protocol
 
 from imcsim.errors import ImcsimError
@@ -72,7 +74,7 @@ class Processes:
         return ProcessPoolExecutor(self.slots, mp_context=spawn, initializer=_begin)
 
     def submit(self, task: Task) -> None:
-        with _deaf_children():
+        with _deaf_children(), _without_main():
             try:
                 future = self._pool.submit(execute, task)
             except BrokenProcessPool:  # a worker died while none had work; this one has not begun
@@ -206,6 +208,19 @@ def _deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Processes that begin here do not run the caller's script again: no task needs it, and a script without
+    ``if __name__ == "__main__"`` would begin its sweep in each of them.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _begin() -> None:

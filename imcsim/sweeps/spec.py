@@ -24,7 +24,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -169,16 +169,45 @@ class Spec:
         return self._document.error(path, message, fix=fix)
 
 
-def load_spec(given: str | Path | Mapping[str, Any]) -> Spec:
+def load_spec(given: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Spec:
     """Read a spec from a YAML file, or from a mapping of the same form.
 
-    Raises ImcsimError, with file, line and key, for whatever is wrong with it.
+    `overrides` are further keys of its ``set``, and win over those that stand there. Raises ImcsimError, with
+    file, line and key, for whatever is wrong with it.
     """
+    return spec_of(overridden(spec_document(given), overrides))
+
+
+def spec_document(given: str | Path | Mapping[str, Any]) -> YamlDocument:
+    """A spec as plain data, from a file or a mapping. Raises ImcsimError."""
     if isinstance(given, Mapping):
-        document = YamlDocument(Path("spec"), _plain(given), {})
-    else:
-        document = read_yaml(given)
-    return spec_of(document)
+        return YamlDocument(Path("spec"), _plain(given), {})
+    if not isinstance(given, str | Path):
+        fix = "give a YAML file, or a mapping of the same form"
+        raise ImcsimError(f"cannot be {type(given).__name__}", key="spec", fix=fix)
+    return read_yaml(given)
+
+
+def check_settings(values: Mapping[str, Any]) -> None:
+    """Refuse settings, and numbers of workers, that the command line would refuse. Raises ImcsimError."""
+    for key, value in values.items():
+        try:
+            _plain({key: value})
+        except ImcsimError:
+            raise ImcsimError(f"{value!r:.60} is no value for it", key=key) from None
+    plain = _plain(values)
+    workers = plain.pop("workers", None)
+    if not (workers is None or (type(workers) is int and 1 <= workers <= 1024)):
+        raise ImcsimError(f"expected a whole number from 1 to 1024, got {workers!r}", key="workers")
+    _validated(YamlDocument(Path("options"), plain, {}), plain, (), plain)
+
+
+def overridden(document: YamlDocument, overrides: Mapping[str, Any] | None) -> YamlDocument:
+    """The document with these keys in its ``set``, too."""
+    data = document.data
+    if not overrides or not isinstance(data, dict) or not isinstance(data.get("set", {}), dict):
+        return document
+    return replace(document, data={**data, "set": {**data.get("set", {}), **overrides}})
 
 
 def _plain(given: Mapping[str, Any]) -> Any:

@@ -43,9 +43,9 @@ def read(path: Path) -> Answer:
         raise
     except Exception as error:  # torch raises pickle, runtime, value and attribute errors for hostile files
         text = " ".join(str(error).split())
-        at = text.find("Unsupported")
+        at = max(text.find("Unsupported"), text.find("Trying to load unsupported"))
         text = text[at : at + 120] if at >= 0 else text[:120]
-        text = text.split(". Please use")[0]  # torch's advice is to trust the file
+        text = text.split(". Please use")[0].split(". Check the")[0]  # torch's advice is to trust the file
         raise ImcsimError(
             f"torch.load(weights_only=True) refuses the file: {text}",
             fix=f"it must hold tensors only; {_AGAIN}",
@@ -72,6 +72,9 @@ def read(path: Path) -> Answer:
 def check(path: Path) -> None:
     """Refuse by the directory of the archive what is no state dict. Raises ImcsimError."""
     if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            if file.read(2) == b"PK":
+                raise ImcsimError("the zip file is cut short or damaged", fix=_AGAIN)
         raise ImcsimError("this is no zip file; old pickle files of PyTorch are not read", fix=_AGAIN)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()

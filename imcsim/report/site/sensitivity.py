@@ -46,7 +46,7 @@ def sensitivities(study: Study, base: Point) -> list[Exhibit]:
     alone = [axis for axis in axes if _compared(study, base, axis)]
     found = [_summary(study, base, alone)] if len(alone) > 1 else []
     for axis in axes[:MOST_AXES]:
-        found.append(_one(study, base, axis) if axis in alone else _all(study, axis))
+        found.append(_one(study, base, axis) if axis in alone else _all(study, base, axis))
     return found
 
 
@@ -225,14 +225,15 @@ def _two(width: float, height: float) -> tuple[Figure, tuple[Axes, Axes]]:
     return made, (left, right)
 
 
-def _all(study: Study, axis: Axis) -> Exhibit:
+def _all(study: Study, base: Point, axis: Axis) -> Exhibit:
     """Where points do not share their other values (a search): all of them."""
     points = study.done
     rows = [[*map(text, axis.of(point)), point.index, *cells] for point in points for cells in _cells(point)]
     return Exhibit(
         f"sensitivity_{axis.file_name}",
         f"All points by {axis.name}",
-        "Every point that ran; the other axes vary too, because no two points differ in this axis alone.",
+        f"Every point that ran; the other axes vary too, because no point that ran differs from the base, "
+        f"point {base.index}, in this axis alone.",
         lambda: _draw_all(axis, points),
         (*axis.keys, "point", *_COLUMNS),
         rows,
