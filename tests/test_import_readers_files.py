@@ -110,7 +110,7 @@ layers:
   - {name: n, kind: tdbn, prefix: n, eps: 1.0e-3, alpha: 0.5, threshold: 4.0}
   - {name: twice, kind: scale, factor: 2.0, offset: 1.0}
   - {name: more, kind: add, inputs: [n, twice]}
-  - {name: sn, kind: neuron, plif: sn.w, threshold: sn.v_threshold, input: undecayed}
+  - {name: sn, kind: lif, plif: sn.w, threshold: sn.v_threshold, input: undecayed}
   - {name: mean, kind: avgpool, size: [1, 2]}
   - {name: flat, kind: flatten}
   - {name: fc, kind: linear, weight: fc}

@@ -48,6 +48,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "tdbn": (*_NORM, "alpha", "threshold"),
     "scale": ("factor", "offset"),
     "neuron": NEURON_KEYS,
+    "lif": NEURON_KEYS,  # the same by the name that bundles use
     "li": ("leak", "tau", "input", "synapse"),
     "avgpool": ("size", "stride", "padding"),
     "maxpool": ("size", "stride", "padding"),
@@ -178,13 +179,13 @@ class _List:
             case "scale":
                 factor, offset = entry.values("factor", 1.0), entry.values("offset", 0.0)
                 return Norm(name, inputs, factor, offset)
-            case "neuron" | "li":
+            case "neuron" | "lif" | "li":
                 keys = {k: v for k, v in entry.data.items() if k not in _COMMON}
                 default = self.default
                 if what == "li":
                     default = {k: v for k, v in default.items() if k in KINDS["li"]}
                 return make_neuron(
-                    name, inputs, keys, default, self.options, entry.tensor, entry.fail, what == "neuron"
+                    name, inputs, keys, default, self.options, entry.tensor, entry.fail, what != "li"
                 )
             case "flatten":
                 return Flatten(name, inputs)
