@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from imcsim.cli import main
 from imcsim.sweeps import load_spec
 from imcsim.yamlfile import parse_yaml
 
@@ -99,3 +101,28 @@ def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> N
     ((_, script),) = (block for block in FENCE.findall(readme) if block[0] == "python")
     exec(compile(script, "README.md", "exec"), {})
     assert 0 < float(capsys.readouterr().out.split()[0]) < 100
+
+
+def test_the_examples_on_configs_and_timelines_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they stand, but for few images and a threshold given, which is quicker."""
+    monkeypatch.chdir(tmp_path)
+    text = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("configs.md", "timeline.md"))
+    quicker = {
+        "compare": ["--images", "4", "--threshold", "0.3", "--quiet"],
+        "timeline": ["--threshold", "0.3"],
+    }
+    ran = set()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        for line in block.splitlines():
+            program, *arguments = shlex.split(line.partition(">")[0])
+            if program == "imcsim":
+                ran.add(arguments[0])
+                assert main([*arguments, *quicker.get(arguments[0], [])]) == 0, capsys.readouterr().err
+    assert ran == {"compare", "hardware", "schema", "completion", "timeline"}
+    assert (tmp_path / "image3.json").stat().st_size > 0
+    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)):
+        if "extends:" in block:
+            Path(f"chip{number}.yaml").write_text(block, encoding="utf-8")
+            assert main(["hardware", "check", f"chip{number}.yaml"]) == 0, capsys.readouterr().err

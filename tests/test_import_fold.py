@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as nnf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +15,9 @@ from imcsim.importers.fold import fold
 from imcsim.importers.image import Image
 from imcsim.importers.layers import Flatten, Layer, Model, Neuron, Norm, Pool, Weights
 from imcsim.network.graph import LI, LIF, Add, Pool2d
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+nnf = torch.nn.functional
 
 T = 4
 BITS = Image(bits=1)
