@@ -195,7 +195,7 @@ def _loaded(
     if isinstance(validation, Inputs):
         held_out: Inputs | None = validation
     elif validation is not None:
-        held_out = shelf.validation(replace(setting, validation=validation))
+        held_out = shelf.validation(replace(setting, validation=validation), shown)
     else:
         held_out = None if isinstance(inputs, Inputs) else shelf.validation(setting)
     return shelf.network(setting), chip, shown, held_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -72,11 +73,17 @@ class Experiment:
         progress: Progress | None,
         *,
         dynamic: bool = True,
+        picked: Sequence[int] | None = None,
         values: Values = COMPUTED,
     ) -> Experiment:
+        """Make a chip for `inputs`; simulate them, and the validation images if they choose a threshold.
+
+        With `picked`, only the images with these indices are simulated, on a chip that is calibrated as for
+        all; they may lack labels. Raises ImcsimError for images that do not fit the network.
+        """
         timesteps = options.timesteps or network.timesteps
         choosing = dynamic and options.threshold is None and validation is not None
-        inputs = fitting(inputs, network, timesteps)
+        inputs = fitting(inputs, network, timesteps, labelled=picked is None)
         if validation is not None:
             validation = fitting(validation, network, timesteps)
         mean = options.accumulation == "mean"
@@ -94,6 +101,11 @@ class Experiment:
                 stage="validation images",
                 values=values,
             )
+        if picked is not None:
+            at = np.asarray(picked, np.int64)
+            # What is right is not asked for: images without labels are shown as well.
+            labels = inputs.labels[at] if len(inputs.labels) else np.zeros_like(at)
+            inputs = replace(inputs, images=inputs.images[at], labels=labels)
         images = simulate(
             chip, inputs, workers=options.workers, progress=progress, stage="images", values=values
         )

@@ -37,40 +37,47 @@ class Shelf:
     def hardware(self, setting: Setting) -> Hardware:
         """The chip with its overrides. Raises ImcsimError as `hardware.load` does."""
         key = (str(setting.hardware), repr(sorted(setting.overrides.items())))
-        return self._get(
-            "hardware", key, lambda: imcsim.hardware.load(setting.hardware, dict(setting.overrides) or None)
-        )
+        overrides = dict(setting.overrides)
+        return self._get("hardware", key, lambda: imcsim.hardware.load(setting.hardware, overrides))
 
-    def inputs(self, setting: Setting) -> Inputs:
+    def inputs(self, setting: Setting, *, labelled: bool = True) -> Inputs:
         """The images that are reported. Raises ImcsimError as `inputs.load` does."""
-        return self._inputs(setting, setting.inputs, limited=True, encoding=setting.encoding)
+        about = {"labels": setting.labels, "labelled": labelled}
+        return self._inputs(setting, setting.inputs, setting.encoding, setting.images, **about)
 
-    def validation(self, setting: Setting) -> Inputs | None:
-        """The images that calibrate, and on which a threshold is chosen, encoded like the inputs."""
+    def validation(self, setting: Setting, shown: Inputs | None = None) -> Inputs | None:
+        """The images that calibrate, and on which a threshold is chosen, encoded like the inputs.
+
+        `shown` are the inputs where they were loaded otherwise.
+        """
         name = validation_of(setting)
         if name is None:
             return None
         encoding = setting.encoding
         # A trace of random spikes brings its encoding with it.
-        if encoding is None and self.inputs(setting).coding == "rate":
+        if encoding is None and (shown or self.inputs(setting)).coding == "rate":
             encoding = "rate"
-        return self._inputs(setting, name, limited=False, encoding=encoding)
+        return self._inputs(setting, name, encoding)
 
     def _inputs(
-        self, setting: Setting, name: str | Path, *, limited: bool, encoding: InputEncoding | None
+        self,
+        setting: Setting,
+        name: str | Path,
+        encoding: InputEncoding | None,
+        *limit: int | None,
+        **more: Any,
     ) -> Inputs:
         network = self.network(setting)
         about: dict[str, Any] = {
             "encoding": encoding,
-            "timesteps": setting.options.timesteps or network.timesteps,
+            "timesteps": timesteps_of(setting, network),
             "seed": setting.options.seed,
             "shape": network.input_shape,
             "bin_us": setting.bin_us,
+            **more,
         }
-        if limited:
-            about |= {"limit": setting.images, "labels": setting.labels}
-        key = (str(name), repr(about))
-        return self._get("inputs", key, lambda: imcsim.inputs.load(name, **about))
+        key = (str(name), repr((limit, about)))
+        return self._get("inputs", key, lambda: imcsim.inputs.load(name, *limit, **about))
 
     def _get(self, kind: str, key: Hashable, read: Callable[[], Loaded]) -> Loaded:
         with self._lock:

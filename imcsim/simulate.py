@@ -295,6 +295,13 @@ def work_of(
         yield replace(activity, recorded={}), work
 
 
+def all_work(chip: Chip, inputs: Inputs, workers: int | None = None) -> list[ImageWork] | None:
+    """The work of all images where time depends on their values, else None: every image takes the same."""
+    if not depends_on_values(chip.config):
+        return None
+    return [one for _, some in work_of(chip, inputs, workers) for one in some]
+
+
 def _run(chip: Chip, played: Schedule, activity: Activity) -> Run:
     varied = lower(activity, chip)
     if chip.config.activity.toggling == "counted":

@@ -23,8 +23,8 @@ from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.options import CompareOptions
-from imcsim.simulate import Chip, Progress, depends_on_values, work_of
-from imcsim.timing import EVENT_INDEX, Arrivals, ImageWork, Timeline, play
+from imcsim.simulate import Chip, Progress, all_work
+from imcsim.timing import EVENT_INDEX, Arrivals, Timeline, play
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ def stream_of(
     _check(policy, bench.options, arriving)
     stay, about = bench.decide(policy)
     chip, options = bench.chip, bench.options
-    work: list[ImageWork] | None = None
-    if depends_on_values(chip.config):
-        work = [one for _, some in work_of(chip, bench.inputs, options.workers) for one in some]
+    work = all_work(chip, bench.inputs, options.workers)
     line = play(
         chip.placement,
         chip.config,

@@ -10,19 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from imcsim import result as doc
 from imcsim.errors import ImcsimError
-from imcsim.experiment import Experiment, fitting, refuse_dynamic_pipeline
+from imcsim.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.functional.checker import predictions
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.options import CompareOptions
-from imcsim.simulate import Progress, Timing, make_chip, simulate, with_timing, work_of
-from imcsim.simulate import depends_on_values as time_depends_on_values
-from imcsim.timing import Arrivals, Recorder, Slice, Timeline, parse, play
+from imcsim.simulate import Progress, all_work
+from imcsim.timing import Arrivals, Recorder, Slice, Timeline, play
 
 
 @dataclass(frozen=True)
@@ -95,9 +92,7 @@ def record(
     bench = _bench(network, hardware, inputs, validation, images, options, progress, policy)
     stay, about = bench.decide(policy)
     chip = bench.chip
-    work = None
-    if time_depends_on_values(chip.config):
-        work = [one for _, some in work_of(chip, bench.inputs, options.workers) for one in some]
+    work = all_work(chip, bench.inputs, options.workers)
     recorder = Recorder()
     line = play(
         chip.placement,
@@ -160,34 +155,8 @@ def _bench(
             raise ImcsimError(
                 f"there is no image {index}", key=inputs.name, fix=f"there are images 0 to {count - 1}"
             )
-    timesteps = options.timesteps or network.timesteps
-    inputs = fitting(inputs, network, timesteps, labelled=False)
-    if validation is not None:
-        validation = fitting(validation, network, timesteps)
-    mean = options.accumulation == "mean"
-    timing = Timing(timesteps, parse(options.issue), "burst", mean, inputs.timed)
-    calibration = inputs if validation is None else validation
-    chip = make_chip(network, hardware, calibration, timing, workers=options.workers)
-    held_out = None
-    if policy == "dynamic" and options.threshold is None and validation is not None:
-        same = validation.timed == inputs.timed
-        held_out = simulate(
-            chip if same else with_timing(chip, replace(timing, timed=validation.timed)),
-            validation,
-            workers=options.workers,
-            progress=progress,
-            stage="validation images",
-        )
-    picked = np.asarray(images, np.int64)
-    # What is right is not asked for: images without labels are shown as well.
-    labels = inputs.labels[picked] if len(inputs.labels) else np.zeros_like(picked)
-    shown = replace(inputs, images=inputs.images[picked], labels=labels)
-    return Experiment(
-        hardware,
-        shown,
-        validation,
-        replace(options, fidelity="reference"),
-        chip,
-        simulate(chip, shown, workers=options.workers, progress=progress, stage="images"),
-        held_out,
-    )
+    bench = Experiment.make(
+        network, hardware, inputs, validation, replace(options, fidelity="burst"), progress,
+        dynamic=policy == "dynamic", picked=images,
+    )  # fmt: skip
+    return replace(bench, options=replace(options, fidelity="reference"))

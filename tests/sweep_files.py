@@ -10,6 +10,7 @@ from networks import forward, random_images, random_network
 
 import imcsim.inputs
 import imcsim.network
+from imcsim.sweeps import load_spec, sweep
 
 CLASSES = 4
 
@@ -39,3 +40,16 @@ def write_spec(folder: Path, spec: dict[str, Any], name: str = "spec.yaml") -> P
     path = folder / name
     path.write_text(yaml.safe_dump(spec, sort_keys=False))
     return path
+
+
+def made(folder: Path, spec: dict[str, Any]) -> Path:
+    """`folder` with the files and the spec."""
+    write_files(folder)
+    write_spec(folder, spec)
+    return folder
+
+
+def whole_table(files: Path, out: Path) -> bytes:
+    """The table of a sweep in `out` that nothing stopped."""
+    sweep(load_spec(files / "spec.yaml"), out, workers=1).close()
+    return (out / "table.csv").read_bytes()

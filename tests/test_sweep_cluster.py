@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_files import base, write_files, write_spec
+from sweep_files import base, made, whole_table
 
 from imcsim.cli import main
 from imcsim.errors import ImcsimError
@@ -24,17 +24,12 @@ distributed = pytest.importorskip("distributed")
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("files")
-    write_files(folder)
-    write_spec(folder, SPEC)
-    return folder
+    return made(tmp_path_factory.mktemp("files"), SPEC)
 
 
 @pytest.fixture(scope="module")
 def table(files: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    out = tmp_path_factory.mktemp("whole")
-    sweep(load_spec(files / "spec.yaml"), out, workers=1).close()
-    return (out / "table.csv").read_bytes()
+    return whole_table(files, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from imcsim.commands.options import DEFAULT_INPUTS, DEFAULT_VALIDATION
 from imcsim.errors import ImcsimError
 
 if TYPE_CHECKING:
-    from imcsim.choices import InputEncoding
     from imcsim.hardware import Hardware
     from imcsim.inputs import Inputs
     from imcsim.network import Network
@@ -40,23 +39,17 @@ def check_targets(settings: dict[str, Any]) -> None:
 
 def choose_validation(settings: dict[str, Any], *, needed: bool) -> str | None:
     """Images that calibrate the ADCs and, where none is given, choose the threshold (`needed`)."""
-    if settings["validation"] is not None:
-        return str(settings["validation"])
-    if settings["inputs"] == DEFAULT_INPUTS:
-        return DEFAULT_VALIDATION
-    paired = _paired(settings["inputs"])
-    if paired is not None or not needed or settings["threshold"] is not None:
-        return paired
+    from imcsim.loading import validation_of
+    from imcsim.options import Setting
+
+    found = validation_of(Setting(inputs=settings["inputs"], validation=settings["validation"]))
+    if found is not None:
+        return str(found)
+    if not needed or settings["threshold"] is not None:
+        return None
     raise click.UsageError(
         "With --inputs of your own, give --threshold, or --validation: other images, on which to choose it."
     )
-
-
-def _paired(inputs: str) -> str | None:
-    """Built-in validation images that go with a recorded trace."""
-    import imcsim.inputs
-
-    return imcsim.inputs.paired(inputs)
 
 
 def load_all(
@@ -66,36 +59,31 @@ def load_all(
 
     Where no seed was given, `settings` get that of a trace of random spikes, else 0.
     """
-    import imcsim.hardware
-    import imcsim.inputs
-    import imcsim.network
+    from imcsim.loading import Shelf
+    from imcsim.options import CompareOptions, Setting
 
-    hardware = imcsim.hardware.load(settings["hardware"], settings["overrides"])
-    network = imcsim.network.load(settings["model"])
-    encoding: InputEncoding | None = settings["encoding"]
-    about = {
-        "timesteps": settings["timesteps"] or network.timesteps,
-        "seed": settings["seed"] or 0,
-        "shape": network.input_shape,
-        "bin_us": settings["bin_us"],
-    }
-    inputs = imcsim.inputs.load(
-        settings["inputs"],
-        settings["images"],
-        encoding=encoding,
+    setting = Setting(
+        hardware=settings["hardware"],
+        overrides=settings["overrides"],
+        model=settings["model"],
+        inputs=settings["inputs"],
+        validation=validation,
+        images=settings["images"],
+        encoding=settings["encoding"],
         labels=settings["labels"],
-        labelled=labelled,
-        **about,
+        bin_us=settings["bin_us"],
+        options=CompareOptions(timesteps=settings["timesteps"], seed=settings["seed"] or 0),
     )
+    shelf = Shelf()
+    hardware, network = shelf.hardware(setting), shelf.network(setting)
+    inputs = shelf.inputs(setting, labelled=labelled)
     if settings["seed"] is None:
         seed = inputs.about.get("seed", 0) if inputs.coding == "rate" else 0
-        settings["seed"] = about["seed"] = seed if isinstance(seed, int) and 0 <= seed < 2**63 else 0
+        settings["seed"] = seed if isinstance(seed, int) and 0 <= seed < 2**63 else 0
     if validation is None:
         return network, hardware, inputs, None
-    # A trace of random spikes brings its encoding with it.
-    if encoding is None and inputs.coding == "rate":
-        encoding = "rate"
-    return network, hardware, inputs, imcsim.inputs.load(validation, encoding=encoding, **about)
+    setting = replace(setting, options=replace(setting.options, seed=settings["seed"]))
+    return network, hardware, inputs, shelf.validation(setting, inputs)
 
 
 def compare_options(settings: dict[str, Any]) -> CompareOptions:

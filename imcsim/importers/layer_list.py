@@ -32,8 +32,6 @@ from imcsim.importers.neuron_keys import KEYS as NEURON_KEYS
 from imcsim.importers.neuron_keys import check_keys, make_neuron
 from imcsim.yamlfile import read_yaml
 
-Tensors = Mapping[str, NDArray[Any]]
-
 MAX_LAYERS = 5000
 _TOP = ("schema", "name", "input", "timesteps", "classes", "neuron", "layers")
 _COMMON = ("name", "kind", "inputs")
