@@ -16,7 +16,7 @@ from imcsim.choices import InputEncoding
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.options import DEFAULT_INPUTS, DEFAULT_VALIDATION, CompareOptions, Setting
+from imcsim.options import CompareOptions, Setting
 
 Loaded = TypeVar("Loaded")
 
@@ -98,8 +98,6 @@ def validation_of(setting: Setting) -> str | Path | None:
     """The validation images of a setting: those given, else those that go with its inputs, if any do."""
     if setting.validation is not None:
         return setting.validation
-    if str(setting.inputs) == DEFAULT_INPUTS:
-        return DEFAULT_VALIDATION
     return imcsim.inputs.paired(setting.inputs)
 
 

@@ -1,4 +1,4 @@
-"""What a network is shown: images with labels, spikes in frames, events, recorded traces."""
+"""What a network is shown: images with labels, packs of them, spikes in frames, events, recorded traces."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from imcsim.inputs.data import (
 )
 from imcsim.inputs.events import describe_events, is_events, read_events
 from imcsim.inputs.folder import read_folder
+from imcsim.inputs.packs import is_pack, other_pixels, read_pack
 from imcsim.inputs.rate import rate_encode
 from imcsim.inputs.trace import TRACE, load_trace, play_back, read_about
 from imcsim.inputs.writer import NpzWriter
@@ -34,7 +35,7 @@ from imcsim.resources import data_dirs
 
 __all__ = [
     "CALIBRATION_IMAGES", "CALIBRATION_TIMESTEPS", "SPLITS", "Inputs", "Split", "describe", "find", "load",
-    "names", "paired", "save",
+    "names", "other_pixels", "paired", "save",
 ]  # fmt: skip
 
 
@@ -60,6 +61,7 @@ def load(
     - ``.npz`` with ``images`` (uint8 or boolean, ``[N, C, H, W]``, or ``[N, T, C, H, W]`` with a frame a
       timestep) and ``labels`` (integers ``[N]``, from 0); it may hold ``split`` (``test``, ``validation`` or
       ``unknown``) and ``classes`` (their number);
+    - ``.npz`` with images as JPEG data (see inputs.packs);
     - ``.npy`` with such images; labels in ``<name>.labels.npy`` beside it, or in the file `labels`;
     - a folder of PNG or JPEG images (see inputs.folder), which needs pillow;
     - ``.npz`` with events (see inputs.events), binned into `timesteps` frames, or bins of `bin_us`
@@ -121,6 +123,8 @@ def _read(
     """What a file or folder holds, and how many of its images are wanted."""
     if kind == "folder":
         source = read_folder(path, labelled=labelled, limit=limit, labels_file=labels)
+    elif kind == "pack":
+        source = read_pack(path, labelled=labelled, limit=limit, labels_file=labels)
     elif kind == "events":
         if labels is not None:
             raise ImcsimError("labels of events stand in their own file", file=path, key="labels")
@@ -203,6 +207,8 @@ def describe(name_or_path: str | Path, *, labels: str | Path | None = None) -> l
         ),
         ("sha256", inputs.sha256),
     ]
+    if (problem := other_pixels(inputs)) is not None:
+        rows.append(("decoder", problem))
     if inputs.recorded is not None:
         rows.append(("trace of", f"{inputs.name} (imcsim trace info says more)"))
     if inputs.timed:
@@ -214,7 +220,10 @@ def describe(name_or_path: str | Path, *, labels: str | Path | None = None) -> l
 
 
 def paired(name_or_path: str | Path) -> str | None:
-    """The built-in validation images that go with a recorded trace; None for anything else."""
+    """The built-in validation images that go with built-in test images or with a trace of them, if any do."""
+    if isinstance(name_or_path, str) and name_or_path in names():
+        partner = name_or_path.replace("_test", "_validation")
+        return partner if partner != name_or_path and partner in names() else None
     try:
         path = find(name_or_path)
         if not path.is_file() or _kind(path) != "trace":
@@ -235,6 +244,8 @@ def _kind(path: Path) -> str:
     found = names_in_npz(path)
     if TRACE in found:
         return "trace"
+    if is_pack(found):
+        return "pack"
     return "events" if is_events(found) else "images"
 
 

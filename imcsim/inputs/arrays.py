@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,11 +22,7 @@ def read_images(path: Path, *, labelled: bool, labels_file: Path | None) -> Sour
     `labels_file`.
     """
     stored = read_npz(path)
-    for key in stored:
-        if key not in MEMBERS:
-            guess = nearest(key, MEMBERS)
-            fix = f"did you mean {guess!r}?" if guess else "remove it"
-            raise ImcsimError("inputs hold no such array", file=path, key=key, fix=fix)
+    check_names(path, stored, MEMBERS)
     if "images" not in stored or ("labels" not in stored and labelled and labels_file is None):
         missing = "labels" if "images" in stored else "images"
         raise ImcsimError(
@@ -35,11 +32,7 @@ def read_images(path: Path, *, labelled: bool, labels_file: Path | None) -> Sour
         )
     images, spikes = _images(path, stored["images"])
     classes = read_classes(path, stored.get("classes"))
-    labels = stored.get("labels")
-    if labels_file is not None:
-        found: NDArray[np.int64] | None = read_labels(labels_file, len(images), classes)
-    else:
-        found = None if labels is None else check_labels(path, labels, len(images), classes)
+    found = labels_in(path, stored, len(images), classes, labels_file)
     return _source(path, images, found, spikes, read_split(path, stored.get("split")), classes)
 
 
@@ -56,6 +49,28 @@ def read_array(path: Path, *, labelled: bool, labels_file: Path | None) -> Sourc
             )
         return _source(path, images, None, spikes)
     return _source(path, images, read_labels(beside, len(images), None), spikes)
+
+
+def check_names(path: Path, stored: Iterable[str], members: Sequence[str]) -> None:
+    """Raise ImcsimError for an array of a file that is none of `members`."""
+    for key in stored:
+        if key not in members:
+            guess = nearest(key, members)
+            fix = f"did you mean {guess!r}?" if guess else "remove it"
+            raise ImcsimError("inputs hold no such array", file=path, key=key, fix=fix)
+
+
+def labels_in(
+    path: Path,
+    stored: Mapping[str, NDArray[Any]],
+    images: int,
+    classes: int | None,
+    labels_file: Path | None,
+) -> NDArray[np.int64] | None:
+    """The labels of a file or of `labels_file`, one for each image; None where there are none."""
+    if labels_file is not None:
+        return read_labels(labels_file, images, classes)
+    return check_labels(path, stored["labels"], images, classes) if "labels" in stored else None
 
 
 def read_labels(path: Path, images: int, classes: int | None) -> NDArray[np.int64]:

@@ -160,7 +160,7 @@ def _from_table(
 
 
 def _read_all(folder: Path, files: list[Path]) -> NDArray[np.uint8]:
-    pillow = _pillow(folder)
+    pillow = need_pillow(folder)
     images: NDArray[np.uint8] | None = None
     mode = ""
     for k, file in enumerate(files):
@@ -191,12 +191,13 @@ def _called(mode: str) -> str:
     return "grey" if mode == "L" else mode
 
 
-def _pillow(folder: Path) -> ModuleType:
+def need_pillow(path: Path) -> ModuleType:
+    """PIL.Image. Raises ImcsimError, naming the images at `path`, where pillow is missing."""
     try:
         import PIL.Image
     except ImportError:
         raise ImcsimError(
-            "reading images needs pillow", file=folder, fix="pip install 'imcsim[images]'"
+            "reading images needs pillow", file=path, fix="pip install 'imcsim[images]'"
         ) from None
     return PIL.Image
 
