@@ -52,7 +52,7 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
     provenance.pop("reference_tables", None)  # every figure of a table says where it comes from
     unsourced = tuple(key for key, about in provenance.items() if about.mark == UNSOURCED)
     given = {key: plain_value(key, value) for key, value in (overrides or {}).items()}
-    sha256 = config_hash(config, config.reference.values())
+    sha256 = config_hash(config, config.reference.values(), config.left_out)
     return Hardware(config, provenance, unsourced, sha256, path, given)
 
 

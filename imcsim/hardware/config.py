@@ -22,7 +22,7 @@ from imcsim.hardware.component import (
 from imcsim.hardware.components.accumulator import Accumulator
 from imcsim.hardware.components.adc import Adc
 from imcsim.hardware.components.adder_tree import AdderTree
-from imcsim.hardware.components.cells import Cells
+from imcsim.hardware.components.cells import Cells, ConductanceCells
 from imcsim.hardware.components.checker import Checker
 from imcsim.hardware.components.clock import Clock
 from imcsim.hardware.components.column_mux import ColumnMux
@@ -42,6 +42,7 @@ from imcsim.hardware.components.tile_buffer import TileBuffer
 from imcsim.hardware.components.wordline_driver import WordlineDriver
 from imcsim.hardware.estimators import wires
 from imcsim.hardware.estimators.estimate import Estimate
+from imcsim.hardware.nonideal import NonIdeal
 from imcsim.hardware.quantity import Provenance
 from imcsim.hardware.reference_tables import ReferenceFigures
 
@@ -166,6 +167,7 @@ class HardwareConfig(BaseModel):
     accumulator: Accumulator
     checker: Checker
     offchip_link: OffchipLink
+    nonideal: NonIdeal = NonIdeal()
     _reference: ReferenceFigures = PrivateAttr(default_factory=ReferenceFigures)
 
     @model_validator(mode="after")
@@ -182,7 +184,29 @@ class HardwareConfig(BaseModel):
                 "cells.row_order kernel_position merges the currents of a PE's crossbars, so it goes with "
                 "tile.adcs pe; im2col goes with tile.adcs crossbar"
             )
+        self._has_cells_for(self.nonideal)
         return self
+
+    def _has_cells_for(self, nonideal: NonIdeal) -> None:
+        sigma, levels = nonideal.variation.sigma, 1 << self.cells.cell_bits
+        if isinstance(sigma, tuple) and len(sigma) != levels:
+            raise ValueError(
+                f"nonideal.variation.sigma lists {len(sigma)} numbers, but a cell of cells.cell_bits "
+                f"{self.cells.cell_bits} has {levels} levels: give one number, or {levels}"
+            )
+        key = nonideal.needs_ohms
+        if not key:
+            return
+        if not isinstance(self.cells, ConductanceCells):
+            raise ValueError(
+                f"{key} needs to know what cells conduct (cells.r_on_ohm, cells.r_off_ohm), but cells.kind "
+                f"{self.cells.kind} does not: use cells.kind conductance"
+            )
+        if self.cells.r_off_ohm <= self.cells.r_on_ohm:
+            raise ValueError(
+                f"{key} needs cells.r_off_ohm above cells.r_on_ohm, not {self.cells.r_off_ohm:g} and "
+                f"{self.cells.r_on_ohm:g}"
+            )
 
     def components(self) -> Iterator[tuple[str, Component]]:
         """Name and block of every component that costs energy or area, in the order of the file."""
@@ -195,6 +219,14 @@ class HardwareConfig(BaseModel):
     def reference(self) -> ReferenceFigures:
         """What the reference tables say; it takes the place of the blocks' own figures."""
         return self._reference
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Sections that hashes and records leave out: younger than the others, and all at their defaults.
+
+        So a chip has the hash that it had before there were such sections.
+        """
+        return frozenset({"nonideal"} if self.nonideal == NonIdeal() else ())
 
     def with_reference(self, reference: ReferenceFigures) -> HardwareConfig:
         """A copy whose components take the figures of `reference`."""

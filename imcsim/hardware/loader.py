@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -67,12 +67,15 @@ def _shape(model: type[BaseModel]) -> Shape:
     return Shape(model)
 
 
-def config_hash(config: BaseModel, tables: Mapping[str, float] | None = None) -> str:
+def config_hash(
+    config: BaseModel, tables: Mapping[str, float] | None = None, leave_out: Set[str] = frozenset()
+) -> str:
     """sha256, in hex, over the values of `config` in canonical JSON; where they come from does not count.
 
     tables: the figures of its reference tables, which count like values; their files' names do not.
+    leave_out: sections that do not count.
     """
-    values = config.model_dump(mode="json", exclude={"reference_tables"})
+    values = config.model_dump(mode="json", exclude={"reference_tables", *leave_out})
     if tables:
         values["reference_tables"] = dict(tables)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -38,6 +38,7 @@ LABELS = frozenset({"schema", "kind", "name", "description"})
 UNITS = {
     "ps": "ps",
     "ns": "ns",
+    "s": "s",
     "cycles": "cycle",
     "mhz": "MHz",
     "ghz": "GHz",
@@ -58,6 +59,7 @@ UNITS = {
     "ff": "fF",
     "bits": "bit",
     "bytes": "B",
+    "lsb": "LSB",
 }
 """The unit that the last word of a key's name demands."""
 

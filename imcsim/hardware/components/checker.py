@@ -4,6 +4,9 @@ For K classes a check takes two passes. The first finds the largest class output
 looks up the exponential, and adds it and its product with the difference. Then one logarithm, two products
 and the comparison. Estimates: a look-up is one word of `table_bits` from the node's SRAM (CACTI); multiplier
 of `table_bits` x `table_bits`, two adders and a comparator of twice as many (Aladdin).
+
+The threshold register is not priced: a word beside tables of thousands of bits. Nor are the T - 1 registers
+of a checker with a threshold for each timestep, nor choosing among them.
 """
 
 from __future__ import annotations

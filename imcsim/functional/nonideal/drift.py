@@ -1,0 +1,30 @@
+"""Retention drift: conductances fall as a power of the time since programming.
+
+``G(t) = G(t_0) (t / t_0)^-nu`` with ``nu = exponent + exponent_sigma z`` for each cell, z from a standard
+normal distribution. A cell whose nu is below 0 gains conductance, as relaxing cells do.
+
+Source: the power law and its spread over cells: Le Gallo et al., "Collective structural relaxation in
+phase-change memory devices", Advanced Electronic Materials 4(9), 2018, and Joshi et al., Nature
+Communications 11, 2020 (phase-change memory); filamentary RRAM drifts far less, about as much for all levels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def drifted(
+    conductance: NDArray[np.float64],
+    gaussian: NDArray[np.floating[Any]],
+    exponent: float,
+    exponent_sigma: float,
+    time_s: float,
+    reference_time_s: float,
+) -> NDArray[np.float64]:
+    """Conductances `time_s` after programming, if `conductance` was there after `reference_time_s`."""
+    nu = exponent + exponent_sigma * gaussian.astype(np.float64)
+    left: NDArray[np.float64] = conductance * np.exp(-np.log(time_s / reference_time_s) * nu)
+    return left

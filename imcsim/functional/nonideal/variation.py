@@ -1,0 +1,42 @@
+"""Programming variation: conductances spread around what was to be programmed, and stay as they are.
+
+With z from a standard normal distribution for each cell, and sigma the standard deviation over the mean:
+
+- ``normal``: ``G' = G max(1 + sigma z, 0)``;
+- ``lognormal``: ``G' = G exp(s z - s^2 / 2)`` with ``s^2 = ln(1 + sigma^2)``, so that the mean is G and the
+  standard deviation sigma G.
+
+Sources: a Gaussian with the spread measured for each level: Joshi et al., "Accurate deep neural network
+inference using computational phase-change memory", Nature Communications 11, 2020; log-normal cells: Lin et
+al., "DL-RSIM: a simulation framework to enable reliable ReRAM-based accelerators for deep learning", ICCAD
+2018; its moments: Johnson, Kotz, Balakrishnan, "Continuous univariate distributions", volume 1, 1994.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.choices import Distribution
+
+
+def varied(
+    conductance: NDArray[np.float64],
+    levels: NDArray[np.integer[Any]],
+    gaussian: NDArray[np.floating[Any]],
+    kind: Distribution,
+    sigma: Sequence[float],
+) -> NDArray[np.float64]:
+    """Conductances as programmed. levels say which sigma each cell has; all arrays have the same shape."""
+    each = np.asarray(sigma, np.float64)
+    spread = each[0] if np.all(each == each[0]) else each[levels]
+    factor: NDArray[np.float64]
+    if kind == "lognormal":
+        squared = np.log1p(spread**2)
+        factor = np.exp(np.sqrt(squared) * gaussian - squared / 2)
+    else:
+        factor = np.maximum(1 + spread * gaussian, 0)
+    return conductance * factor

@@ -1,0 +1,153 @@
+"""What is wrong with real cells, wires and converters: the section ``nonideal`` of a hardware file.
+
+All of it is off unless a file asks for it: every magnitude is 0 by default. Equations and sources stand with
+the models, in imcsim.functional.nonideal.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from imcsim.choices import Distribution, InactiveRows
+from imcsim.hardware.component import Block, NonNegative, Positive
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class Variation(Block):
+    """Spread of programmed conductances from cell to cell."""
+
+    kind: Distribution = "lognormal"
+    sigma: NonNegative | Annotated[tuple[NonNegative, ...], Field(min_length=2)] = 0.0
+    """Standard deviation over mean: one number, or one for each level of a cell, level 0 first."""
+
+    def sigmas(self, levels: int) -> tuple[float, ...]:
+        """Sigma of each of a cell's `levels`."""
+        return self.sigma if isinstance(self.sigma, tuple) else (float(self.sigma),) * levels
+
+
+class OnOff(Block):
+    """Whether cells at level 0 conduct."""
+
+    finite: bool = False
+    """They do, as ``cells.r_off_ohm`` says."""
+    reference_column: bool = True
+    """Each crossbar has a further column of cells at level 0, whose current is taken off the others'."""
+
+
+class Stuck(Block):
+    """Cells that cannot be programmed."""
+
+    on_rate: Rate = 0.0
+    """Fraction of cells that always conduct as much as they can."""
+    off_rate: Rate = 0.0
+    """Fraction of cells that always conduct as little as they can."""
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Stuck:
+        if self.on_rate + self.off_rate > 1:
+            raise ValueError(
+                f"on_rate {self.on_rate:g} and off_rate {self.off_rate:g} come to more than 1: a cell is "
+                "stuck at one of them"
+            )
+        return self
+
+
+class Drift(Block):
+    """Conductances fall with the time since programming: ``(time_s / reference_time_s) ** -exponent``."""
+
+    exponent: NonNegative = 0.0
+    exponent_sigma: NonNegative = 0.0
+    """Standard deviation of the exponent from cell to cell."""
+    time_s: Positive = 1.0
+    """When the chip is used, since it was programmed."""
+    reference_time_s: Positive = 1.0
+    """When conductances were as programmed."""
+
+    @model_validator(mode="after")
+    def _after_programming(self) -> Drift:
+        if self.time_s < self.reference_time_s:
+            raise ValueError(
+                f"time_s {self.time_s:g} is before reference_time_s {self.reference_time_s:g}, when "
+                "conductances are as programmed"
+            )
+        return self
+
+
+class ReadNoise(Block):
+    """Noise of the cells, drawn anew at each read."""
+
+    sigma: NonNegative = 0.0
+    """Standard deviation of a cell's conductance over its mean."""
+
+
+class Wires(Block):
+    """Resistance of the wires of a crossbar, which take a part of the voltage (IR drop)."""
+
+    wordline_ohm: NonNegative = 0.0
+    """From one cell to the next along a wordline."""
+    bitline_ohm: NonNegative = 0.0
+    """From one cell to the next along a bitline."""
+    driver_ohm: NonNegative = 0.0
+    """Of a wordline's driver."""
+    sense_ohm: NonNegative = 0.0
+    """Between a bitline's end and its virtual ground."""
+    inactive: InactiveRows = "grounded"
+    """Rows that are not driven: held at 0 V, or cut off by the access transistors of their cells."""
+
+
+class ConverterErrors(Block):
+    """Errors of the ADCs, in steps of the converter (LSB)."""
+
+    offset_lsb: NonNegative = 0.0
+    """Standard deviation of the offset from ADC to ADC."""
+    gain_sigma: NonNegative = 0.0
+    """Standard deviation of the gain, which is 1 on average, from ADC to ADC."""
+    noise_lsb: NonNegative = 0.0
+    """Standard deviation of the noise of a conversion."""
+
+
+class NonIdeal(Block):
+    """Errors of cells, wires and converters; all off by default."""
+
+    variation: Variation = Variation()
+    on_off: OnOff = OnOff()
+    stuck: Stuck = Stuck()
+    drift: Drift = Drift()
+    read_noise: ReadNoise = ReadNoise()
+    wires: Wires = Wires()
+    converter: ConverterErrors = ConverterErrors()
+
+    @property
+    def drifts(self) -> bool:
+        """Whether conductances are no longer as programmed."""
+        drift = self.drift
+        return drift.time_s > drift.reference_time_s and bool(drift.exponent or drift.exponent_sigma)
+
+    @property
+    def needs_ohms(self) -> str:
+        """The first key in use that asks what cells conduct in siemens, "" for none."""
+        if self.on_off.finite:
+            return "nonideal.on_off.finite"
+        for key in ("wordline_ohm", "bitline_ohm", "driver_ohm", "sense_ohm"):
+            if getattr(self.wires, key):
+                return f"nonideal.wires.{key}"
+        return ""
+
+    @property
+    def active(self) -> bool:
+        """Whether anything differs from an ideal chip."""
+        stuck, converter = self.stuck, self.converter
+        return bool(
+            any(self.variation.sigmas(1))
+            or self.needs_ohms
+            or stuck.on_rate
+            or stuck.off_rate
+            or self.drifts
+            or self.read_noise.sigma
+            or converter.offset_lsb
+            or converter.gain_sigma
+            or converter.noise_lsb
+        )
