@@ -48,7 +48,8 @@ def compare(
 
     `overrides` change keys of the hardware file (``{"adc.bits": 5}``); `images` is how many of the inputs
     are run; `encoding`, `labels` and `bin_us` are those of `inputs.load`; `options` are the fields of
-    `options.CompareOptions` (timesteps, threshold, rule, accumulation, seed, workers, issue, fidelity).
+    `options.CompareOptions` (timesteps, threshold, thresholds, rule, accumulation, seed, workers, issue,
+    fidelity); `threshold` is a number, or one for each timestep after which an image may leave early.
     Without `validation`, built-in inputs bring their own. Raises ImcsimError for whatever does not fit.
 
     >>> import imcsim
@@ -148,6 +149,11 @@ def _setting(
             fix = f"did you mean {close}?" if close else f"options are {', '.join(known)}"
             raise ImcsimError("there is no such option", key=name, fix=fix)
     check_settings({"images": images, "encoding": encoding, "bin_us": bin_us, **options})
+    if options.get("thresholds") == "each" and options.get("threshold") is not None:
+        fix = "leave one of them out"
+        raise ImcsimError(
+            "it says how thresholds are chosen, threshold gives them", key="thresholds", fix=fix
+        )
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ImcsimError("no mapping", key="overrides", fix='write {"adc.bits": 5}')
     return Setting(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imcsim import result as doc
 from imcsim.experiment import Choice, Experiment, right_after
-from imcsim.functional.checker import exit_timesteps, register
+from imcsim.functional.checker import exit_timesteps
 from imcsim.hardware.events import CHECKER_EVENTS, STANDING_EVENTS, Event
 from imcsim.hardware.ledger import Stay, charges, energy_pj
 from imcsim.simulate import Run
@@ -183,20 +183,24 @@ class Breakdown:
         )
 
     def curve(self, choice: Choice) -> tuple[doc.CurvePoint, ...]:
-        """The reported images at other thresholds; nothing is chosen here."""
+        """The reported images at other thresholds, the same for all timesteps; nothing is chosen here.
+
+        The threshold of `choice` is one of them, unless timesteps have thresholds of their own.
+        """
         needed = self.of.required(self.of.images)
-        largest = register(
-            1.0, self.of.options.rule, self.of.chip.network.classes, self.of.chip.program.numerics.checker
-        )
+        largest = self.of.word_of(1.0)
         spread = np.quantile(needed[:, 0], np.linspace(0, 1, CURVE_POINTS), method="inverted_cdf")
-        words = {0, choice.register, largest} | {int(w) for w in spread if w <= largest}
+        used = None if choice.threshold is None else self.of.word_of(choice.threshold)
+        words = {0, largest, *(() if used is None else (used,))} | {int(w) for w in spread if w <= largest}
         right = right_after(self.of.images, self.of.inputs)
         points = []
         for word in sorted(words):
             stay = exit_timesteps(needed, word)
             points.append(
                 doc.CurvePoint(
-                    threshold=choice.threshold if word == choice.register else self.of.threshold_of(word),
+                    threshold=self.of.threshold_of(word)
+                    if choice.threshold is None or word != used
+                    else choice.threshold,
                     accuracy=float(right[np.arange(len(stay)), stay - 1].mean()),
                     mean_timesteps=float(stay.mean()),
                     **self._sums(stay, self.of.images.leaving),

@@ -16,9 +16,18 @@ FullScale = Literal["ideal", "calibrated"]
 InputEncoding = Literal["direct", "rate"]
 """How images enter: the same pixels at every timestep, or as random spikes; see inputs."""
 
+Distribution = Literal["normal", "lognormal"]
+"""How conductances spread around what was to be programmed; see functional.nonideal.variation."""
+
+InactiveRows = Literal["grounded", "gated"]
+"""What rows that are not driven are to wires; see functional.nonideal.ir_drop."""
+
 Rule = Literal["entropy", "max_softmax", "margin"]
 Accumulation = Literal["mean", "sum"]
 """How the checker combines timesteps; see functional.checker."""
+
+Thresholds = Literal["one", "each"]
+"""Whether one threshold is chosen for all timesteps, or one for each; see thresholds."""
 
 Fidelity = Literal["reference", "burst"]
 """How finely time is played; both agree to the cycle. See timing."""

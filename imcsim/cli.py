@@ -24,6 +24,7 @@ from imcsim.commands.inputs import inputs_group
 from imcsim.commands.map import map_network
 from imcsim.commands.model import model
 from imcsim.commands.report import report
+from imcsim.commands.reproduce import reproduce
 from imcsim.commands.schema import schema
 from imcsim.commands.search import search
 from imcsim.commands.simulate import compare, run, stream
@@ -109,6 +110,7 @@ for command in (
     sweep,
     search,
     report,
+    reproduce,
     import_file,
     map_network,
     validate,

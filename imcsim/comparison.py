@@ -27,8 +27,10 @@ def compare(
     """Run static T = 1 .. T max and dynamic timesteps on the same images and chip.
 
     Without ``options.threshold`` the threshold is the cheapest with which the accuracy on `validation` is not
-    below that of static T max. `validation` also calibrates the ADCs; without it the first inputs do. Raises
-    ImcsimError when something does not fit, or when a threshold is to be chosen and `validation` is None.
+    below that of static T max; so are those of the timesteps with ``options.thresholds = "each"``, which has
+    more freedom to fit chance (see `thresholds`). `validation` also calibrates the ADCs; without it the first
+    inputs do. Raises ImcsimError when something does not fit, or when a threshold is to be chosen and
+    `validation` is None.
     """
     options = options or CompareOptions()
     refuse_dynamic_pipeline(options, fix=_PIPELINED)
@@ -40,7 +42,7 @@ def compare_of(bench: Experiment) -> doc.CompareResult:
     refuse_dynamic_pipeline(bench.options, fix=_PIPELINED)
     costs = Breakdown(bench)
     choice = bench.choose()
-    stay = bench.exits(bench.images, choice.register)
+    stay = bench.exits(bench.images, choice.registers)
     ran = bench.images.leaving
     dynamic = costs.measured(stay, ran)
     points = tuple(costs.static(t) for t in range(1, bench.timesteps + 1))

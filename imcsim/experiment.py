@@ -24,7 +24,7 @@ from imcsim.functional.checker import (
 )
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
-from imcsim.inputs import Inputs
+from imcsim.inputs import Inputs, other_pixels
 from imcsim.network.graph import Network
 from imcsim.options import CompareOptions
 from imcsim.simulate import (
@@ -37,16 +37,22 @@ from imcsim.simulate import (
     simulate,
     with_timing,
 )
+from imcsim.thresholds import one_for_all, one_for_each
 from imcsim.timing import parse
 from imcsim.values import COMPUTED, Values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
-    """The threshold register's word, the threshold it stands for, and how it was chosen."""
+    """The words of the threshold registers, the thresholds they stand for, and how they were chosen.
 
-    register: int
-    threshold: float
+    registers: int64 ``[T - 1]``; both have an entry for each timestep after which an image may leave early.
+    `threshold` is the one that all of them have, None where they differ.
+    """
+
+    registers: NDArray[np.int64]
+    thresholds: tuple[float, ...]
+    threshold: float | None
     validation: doc.Validation | None
 
 
@@ -79,9 +85,12 @@ class Experiment:
         """Make a chip for `inputs`; simulate them, and the validation images if they choose a threshold.
 
         With `picked`, only the images with these indices are simulated, on a chip that is calibrated as for
-        all; they may lack labels. Raises ImcsimError for images that do not fit the network.
+        all; they may lack labels. Raises ImcsimError for images that do not fit the network, and for another
+        number of thresholds than one or T - 1.
         """
         timesteps = options.timesteps or network.timesteps
+        if dynamic:
+            check_threshold(options, timesteps)
         choosing = dynamic and options.threshold is None and validation is not None
         inputs = fitting(inputs, network, timesteps, labelled=picked is None)
         if validation is not None:
@@ -137,50 +146,57 @@ class Experiment:
         accumulated = accumulate(simulation.activity.outputs, self.options.accumulation)
         return required_register(*uncertainty(accumulated, self.options.rule, tables(numerics)))
 
-    def exits(self, simulation: Simulation, word: int) -> Stay:
-        return exit_timesteps(self.required(simulation), word)
+    def exits(self, simulation: Simulation, registers: int | NDArray[np.int64]) -> Stay:
+        """How long each image of a simulation stays: one word for all timesteps, or T - 1 of them."""
+        return exit_timesteps(self.required(simulation), registers)
+
+    def word_of(self, threshold: float) -> int:
+        """The register word for a threshold in 0 to 1."""
+        return register(
+            threshold, self.options.rule, self.chip.network.classes, self.chip.program.numerics.checker
+        )
 
     def threshold_of(self, word: int) -> float:
         """What a register word stands for; the largest, which is rounded, for 1."""
         about = self.options.rule, self.chip.network.classes, self.chip.program.numerics.checker
-        return 1.0 if word >= register(1.0, *about) else word / float(scale(*about))
+        return 1.0 if word >= self.word_of(1.0) else word / float(scale(*about))
 
     def choose(self) -> Choice:
-        """The given threshold, or the cheapest that costs no accuracy on the validation images.
+        """The given thresholds, or the cheapest that cost no accuracy on the validation images.
 
-        Cost never grows with the threshold, so the cheapest is the latest change of who leaves when at which
-        the accuracy still holds; of thresholds with the same exits on the validation images the smallest is
-        taken.
+        Chosen is, as ``options.thresholds`` says, ``one`` for all timesteps: cost never grows with it, so the
+        largest word at which the accuracy still holds; or one for ``each``: those with the least mean of
+        energy x latency (see `thresholds`). Raises ImcsimError where there are no images to choose on, and
+        for another number of thresholds than one or T - 1.
         """
-        classes, numerics = self.chip.network.classes, self.chip.program.numerics.checker
-        if self.options.threshold is not None:
-            word = register(self.options.threshold, self.options.rule, classes, numerics)
-            return Choice(word, self.options.threshold, None)
+        given, early = self.options.threshold, self.timesteps - 1
+        check_threshold(self.options, self.timesteps)
+        if given is not None:
+            thresholds = given if isinstance(given, tuple) else (given,) * early
+            words = np.array([self.word_of(one) for one in thresholds], np.int64)
+            return Choice(words, thresholds, _common(given), None)
         if self.held_out is None or self.validation is None:
             raise ImcsimError(
                 "a threshold must be chosen, but there are no validation images",
                 fix="give a threshold or validation",
             )
         right = right_after(self.held_out, self.validation)
-        needed = self.required(self.held_out)
-        largest = register(1.0, self.options.rule, classes, numerics)
-        candidates = np.unique(needed[:, :-1])
-        candidates = candidates[candidates <= largest]
-        rows = np.arange(len(right))
-        word = 0
-        for candidate in candidates[::-1]:
-            stay = exit_timesteps(needed, int(candidate))
-            if right[rows, stay - 1].sum() >= right[:, -1].sum():
-                word = int(candidate)
-                break
-        stay = exit_timesteps(needed, word)
+        needed, largest = self.required(self.held_out), self.word_of(1.0)
+        if self.options.thresholds == "each":
+            cost = self.held_out.leaving.energy_pj * self.held_out.leaving.latency_ns
+            words = one_for_each(needed, right, cost, largest)
+        else:
+            words = np.full(early, one_for_all(needed, right, largest), np.int64)
+        stay = exit_timesteps(needed, words)
+        thresholds = tuple(self.threshold_of(int(word)) for word in words)
         return Choice(
-            word,
-            self.threshold_of(word),
+            words,
+            thresholds,
+            _common(thresholds),
             doc.Validation(
                 images=len(right),
                 accuracy_static=float(right[:, -1].mean()),
-                accuracy_dynamic=float(right[rows, stay - 1].mean()),
+                accuracy_dynamic=float(right[np.arange(len(right)), stay - 1].mean()),
                 mean_timesteps=float(stay.mean()),
             ),
         )
@@ -191,18 +207,19 @@ class Experiment:
             stay = np.full(len(self.inputs.labels), self.timesteps, np.int64)
             return stay, doc.Policy(kind="static", timesteps=self.timesteps)
         choice = self.choose()
-        return self.exits(self.images, choice.register), self.policy(choice)
+        return self.exits(self.images, choice.registers), self.policy(choice)
 
     def policy(self, choice: Choice) -> doc.Policy:
         """The dynamic policy with this choice, as a result names it."""
         return doc.Policy(kind="dynamic", timesteps=self.timesteps, **self.exit_rule(choice))
 
     def exit_rule(self, choice: Choice) -> dict[str, Any]:
-        """The rule and its threshold, as results name them."""
+        """The rule and its threshold, or thresholds where they differ, as results name them."""
         return {
             "rule": self.options.rule,
             "accumulation": self.options.accumulation,
             "threshold": choice.threshold,
+            "thresholds": choice.thresholds if choice.threshold is None else None,
             "threshold_source": "given" if choice.validation is None else "validation",
             "validation": choice.validation,
         }
@@ -262,6 +279,13 @@ class Experiment:
             found.append(
                 "the inputs change at every timestep, so the encoder recomputes: it cannot keep its currents"
             )
+        if "widened" in self.chip.network.provenance:
+            found.append(
+                f"{self.chip.network.name} is a narrower network with each channel several times: costs are "
+                "those of the wide chip, spike rates and accuracy those of the narrow network"
+            )
+        shown = [self.inputs] if self.validation is None else [self.inputs, self.validation]
+        found += [problem for images in shown if (problem := other_pixels(images)) is not None]
         if self.inputs.coding == "rate":
             found.append(f"images were turned into random spikes (rate encoding, {_seed(self.inputs)})")
         if self.validation is None and self.chip.config.adc.full_scale == "calibrated":
@@ -288,6 +312,25 @@ def fitting(inputs: Inputs, network: Network, timesteps: int, *, labelled: bool 
     shown = inputs.first(timesteps)
     shown.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
     return shown
+
+
+def check_threshold(options: CompareOptions, timesteps: int) -> None:
+    """Raise ImcsimError for another number of thresholds than one, or one for each of 1 to T max - 1."""
+    given, early = options.threshold, timesteps - 1
+    if isinstance(given, tuple) and len(given) != early:
+        several = f", or {early}: one for each timestep after which an image may leave early" if early else ""
+        raise ImcsimError(
+            f"{len(given)} thresholds do not go with T = {timesteps}",
+            key="threshold",
+            fix=f"give one{several}",
+        )
+
+
+def _common(thresholds: float | tuple[float, ...]) -> float | None:
+    """The threshold of all timesteps, None where they differ; 0 where there is none, and nobody leaves."""
+    if not isinstance(thresholds, tuple):
+        return thresholds
+    return None if len(set(thresholds)) > 1 else (*thresholds, 0.0)[0]
 
 
 def _seed(inputs: Inputs) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule
+from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
 
 DEFAULT_HARDWARE = "dtsnn_32nm"
 DEFAULT_MODEL = "vgg7_cifar10"
@@ -19,20 +19,28 @@ MAX_TIMESTEPS = 16
 class CompareOptions:
     """Settings of `compare` and `run`.
 
-    `timesteps` is T max (None: the network's own). `threshold` lies in [0, 1] (None: it is chosen on
-    validation images). `seed` feeds every random draw. `workers` is the number of processes (None: one for
-    each processor); it never changes a result. `issue` is an issue policy (``wait``, ``speculate``, ..., see
-    timing.issue), `fidelity` that of the timing; both fidelities agree to the cycle.
+    `timesteps` is T max (None: the network's own). `threshold` lies in [0, 1]; several are one for each of
+    the timesteps 1 to T max - 1, after which an image may leave early (None: chosen on validation images).
+    `thresholds` says how they are chosen, where none is given: one for all timesteps, or one for ``each``,
+    which costs less and fits the validation images more closely, their chance too (see `thresholds`). `seed`
+    feeds every random draw. `workers` is the number of processes (None: one for each processor); it never
+    changes a result. `issue` is an issue policy (``wait``, ``speculate``, ..., see timing.issue), `fidelity`
+    that of the timing; both fidelities agree to the cycle.
     """
 
     timesteps: int | None = None
-    threshold: float | None = None
+    threshold: float | tuple[float, ...] | None = None
+    thresholds: Thresholds = "one"
     rule: Rule = "entropy"
     accumulation: Accumulation = "mean"
     seed: int = 0
     workers: int | None = None
     issue: str = "wait"
     fidelity: Fidelity = "burst"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.threshold, Iterable):  # a list, as files have it, or an array
+            object.__setattr__(self, "threshold", tuple(map(float, self.threshold)))
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ def _require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def _without_nothing(written: dict[str, Any], key: str) -> dict[str, Any]:
+    """What is written of a part: `key` is left out where it has no value."""
+    return {name: value for name, value in written.items() if name != key or value is not None}
+
+
 class HardwareMeta(_Model):
     """The chip: its configuration and what it came to once the network was placed on it."""
 
@@ -71,11 +76,8 @@ class HardwareMeta(_Model):
     area_um2: Amount
 
     @model_serializer(mode="wrap")
-    def _without_nothing(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = whole(self)
-        if self.overrides is None:
-            written.pop("overrides", None)
-        return written
+    def _without_overrides(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_nothing(whole(self), "overrides")
 
 
 class NetworkMeta(_Model):
@@ -162,7 +164,7 @@ class StaticPoint(_Accuracy, _AtTimesteps):
 
 
 class Validation(_Model):
-    """How the threshold did on the images it was chosen on; none of them is among the inputs reported."""
+    """How what was chosen did on the images it was chosen on; none of them is among the inputs reported."""
 
     images: Positive
     accuracy_static: Fraction
@@ -174,18 +176,34 @@ class _ExitRule(_Model):
     rule: Rule
     accumulation: Accumulation
     """Whether the rule looks at the running mean of the outputs or at their sum."""
-    threshold: Fraction
+    threshold: Fraction | None
+    """None where timesteps have thresholds of their own."""
+    thresholds: tuple[Fraction, ...] | None = None
+    """Those after T = 1, ..., T max - 1, where they differ; left out where one serves all timesteps."""
     threshold_source: Literal["validation", "given"]
     validation: Validation | None
     """None when the threshold was given."""
 
+    @model_serializer(mode="wrap")
+    def _without_thresholds(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_nothing(whole(self), "thresholds")
+
     @model_validator(mode="after")
     def _check_source(self) -> Self:
+        _check_one(self.threshold, self.thresholds)
         _require(
             (self.validation is not None) == (self.threshold_source == "validation"),
             "validation figures belong to a threshold chosen on validation images, and only there",
         )
         return self
+
+
+def _check_one(threshold: float | None, thresholds: tuple[float, ...] | None) -> None:
+    _require((threshold is None) != (thresholds is None), "there must be either threshold or thresholds")
+
+
+def _check_thresholds(thresholds: tuple[float, ...] | None, timesteps: int) -> None:
+    _require(thresholds is None or len(thresholds) == timesteps - 1, "thresholds must have T max - 1 entries")
 
 
 def _check_exits(exit_fraction: Iterable[float], mean_timesteps: float) -> None:
@@ -302,7 +320,7 @@ class Checker(_Model):
 
 
 class CurvePoint(_Model):
-    """The dynamic run at another threshold."""
+    """The dynamic run at another threshold, the same for all timesteps."""
 
     threshold: Fraction
     accuracy: Fraction
@@ -370,6 +388,7 @@ class CompareResult(_Model, Framed):
         _require(
             len(self.dynamic.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries"
         )
+        _check_thresholds(self.dynamic.thresholds, self.meta.timesteps)
         last = self.static[-1]
         for name, key in (
             ("energy", "energy_pj"),
@@ -403,13 +422,20 @@ class Policy(_Model):
     rule: Rule | None = None
     accumulation: Accumulation | None = None
     threshold: Fraction | None = None
+    thresholds: tuple[Fraction, ...] | None = None
+    """Those after T = 1, ..., T max - 1, where they differ; left out where there is one, or none."""
     threshold_source: Literal["validation", "given"] | None = None
     validation: Validation | None = None
     """None unless the threshold was chosen on validation images."""
 
+    @model_serializer(mode="wrap")
+    def _without_thresholds(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_nothing(whole(self), "thresholds")
+
     @model_validator(mode="after")
     def _check_policy(self) -> Self:
-        parts = (self.rule, self.accumulation, self.threshold, self.threshold_source)
+        threshold = self.threshold if self.thresholds is None else self.thresholds
+        parts = (self.rule, self.accumulation, threshold, self.threshold_source)
         if self.kind == "static":
             _require(all(p is None for p in (*parts, self.validation)), "a static policy has no exit rule")
         else:
@@ -417,6 +443,8 @@ class Policy(_Model):
                 all(p is not None for p in parts),
                 "a dynamic policy needs rule, accumulation, threshold, source",
             )
+            _check_one(self.threshold, self.thresholds)
+            _check_thresholds(self.thresholds, self.timesteps)
             _require(
                 (self.validation is not None) == (self.threshold_source == "validation"),
                 "validation figures belong to a threshold chosen on validation images, and only there",

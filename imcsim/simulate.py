@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 
 from imcsim.choices import Fidelity
 from imcsim.errors import ImcsimError
+from imcsim.functional.nonideal import ConverterErrors, Drift, NonIdeal, Stuck, Variation
+from imcsim.functional.nonideal.ir_drop import Circuit
+from imcsim.functional.nonideal.on_off import level_siemens, off_level
 from imcsim.functional.numerics import CheckerNumerics, Numerics
 from imcsim.functional.program import Program, build
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.hardware.component import ChipSize
+from imcsim.hardware.components.cells import ConductanceCells
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import Charge, Ledger, charges, energy_pj
@@ -25,7 +29,7 @@ from imcsim.inputs import Inputs
 from imcsim.mapping import Placement, place
 from imcsim.network.graph import Network
 from imcsim.schedule import Schedule, join, schedule
-from imcsim.timing import ImageWork, Issue, layer_names
+from imcsim.timing import ImageWork, Issue, Layout, layer_names
 from imcsim.toggles import toggled, travelling
 from imcsim.values import COMPUTED, Values
 from imcsim.values import Progress as Progress
@@ -53,6 +57,45 @@ def numerics(config: HardwareConfig) -> Numerics:
             checker.exp_entries,
             checker.exp_range,
             checker.log_entries,
+        ),
+    )
+
+
+def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> NonIdeal | None:
+    """The errors of chip number `chip` of a `seed`; None where the config asks for none."""
+    said = config.nonideal
+    if not said.active:
+        return None
+    largest = (1 << config.cells.cell_bits) - 1
+    off, siemens = 0.0, 0.0
+    if isinstance(config.cells, ConductanceCells) and said.needs_ohms:
+        ohms = config.cells.r_on_ohm, config.cells.r_off_ohm
+        off = off_level(*ohms, largest) if said.on_off.finite else 0.0
+        siemens = level_siemens(*ohms, largest)
+    return NonIdeal(
+        seed=seed,
+        chip=chip,
+        largest_level=largest,
+        columns=config.cells.columns,
+        columns_per_adc=config.column_mux.columns_per_adc,
+        off_level=off,
+        level_siemens=siemens,
+        reference_column=said.on_off.reference_column,
+        variation=Variation(said.variation.kind, said.variation.sigmas(largest + 1)),
+        stuck=Stuck(said.stuck.on_rate, said.stuck.off_rate),
+        drift=Drift(
+            said.drift.exponent, said.drift.exponent_sigma, said.drift.time_s, said.drift.reference_time_s
+        ),
+        read_noise=said.read_noise.sigma,
+        wires=Circuit(
+            said.wires.wordline_ohm,
+            said.wires.bitline_ohm,
+            said.wires.driver_ohm,
+            said.wires.sense_ohm,
+            said.wires.inactive,
+        ),
+        converter=ConverterErrors(
+            said.converter.offset_lsb, said.converter.gain_sigma, said.converter.noise_lsb
         ),
     )
 
@@ -149,14 +192,21 @@ def _chip(
 
 
 def _schedules(
-    placement: Placement, config: HardwareConfig, timing: Timing, work: list[ImageWork] | None
+    placement: Placement,
+    config: HardwareConfig,
+    timing: Timing,
+    work: list[ImageWork] | None,
+    layout: Layout | None = None,
+    workers: int | None = None,
 ) -> tuple[Schedule, Schedule]:
     """Schedules of leaving early and of static runs; the same one where nothing runs ahead of the checker."""
+    if layout is None and timing.fidelity == "burst":
+        layout = Layout(placement, config)
 
     def played(leaving: bool) -> Schedule:
         return schedule(
             placement, config, timing.timesteps, issue=timing.issue, leaving=leaving, work=work,
-            mean=timing.mean, fidelity=timing.fidelity, timed=timing.timed,
+            mean=timing.mean, fidelity=timing.fidelity, timed=timing.timed, layout=layout, workers=workers,
         )  # fmt: skip
 
     leaving = played(True)
@@ -262,9 +312,10 @@ def _with_work(
     """Values and schedules of images whose time depends on their values, some images at a time."""
     activities, leaving, static = [], [], []
     done, total = 0, len(inputs.images)
+    layout = Layout(chip.placement, chip.config) if chip.timing.fidelity == "burst" else None
     for activity, work in work_of(chip, inputs, workers, values):
         activities.append(activity)
-        pair = _schedules(chip.placement, chip.config, chip.timing, work)
+        pair = _schedules(chip.placement, chip.config, chip.timing, work, layout, workers)
         leaving.append(pair[0])
         static.append(pair[1])
         done += len(work)

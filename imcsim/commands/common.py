@@ -42,6 +42,8 @@ def choose_validation(settings: dict[str, Any], *, needed: bool) -> str | None:
     from imcsim.loading import validation_of
     from imcsim.options import Setting
 
+    if settings.get("thresholds") == "each" and settings["threshold"] is not None:
+        raise click.UsageError("--thresholds says how thresholds are chosen; --threshold gives them.")
     found = validation_of(Setting(inputs=settings["inputs"], validation=settings["validation"]))
     if found is not None:
         return str(found)
@@ -92,6 +94,7 @@ def compare_options(settings: dict[str, Any]) -> CompareOptions:
     return CompareOptions(
         timesteps=settings["timesteps"],
         threshold=settings["threshold"],
+        thresholds=settings["thresholds"],
         rule=settings["rule"],
         accumulation=settings["accumulation"],
         seed=settings["seed"],

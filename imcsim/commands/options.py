@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_args
 
 import click
 
-from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule
+from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
 from imcsim.commands.completion import (
     complete_hardware,
     complete_inputs,
@@ -27,12 +26,21 @@ DEFAULT_ISSUE = "wait"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def number_in_unit_range(
-    context: click.Context, parameter: click.Parameter, value: float | None
-) -> float | None:
-    if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
-        raise click.BadParameter(f"{value} does not lie between 0 and 1", context, parameter)
-    return value
+def numbers_in_unit_range(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> float | tuple[float, ...] | None:
+    """``0.3`` as a number, ``0.3,0.25,0.2`` as several."""
+    if value is None:
+        return None
+    found = []
+    for part in value.split(","):
+        try:
+            found.append(float(part))
+        except ValueError:
+            raise click.BadParameter(f"{part!r} is not a number", context, parameter) from None
+        if not 0 <= found[-1] <= 1:  # nor is anything that is no number
+            raise click.BadParameter(f"{part.strip()} does not lie between 0 and 1", context, parameter)
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 def issue_policy(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -143,7 +151,7 @@ _SUBJECTS = (
         metavar="NAME|FILE|DIR",
         shell_complete=complete_inputs,
         help="Images on which the threshold is chosen.  "
-        f"[default: {DEFAULT_VALIDATION} if --inputs is left alone]",
+        f"[default: built-in ones that go with --inputs, such as {DEFAULT_VALIDATION}]",
     ),
     click.option(
         "--timesteps",
@@ -168,10 +176,18 @@ _PLAYING = (
 _LEAVING = (
     click.option(
         "--threshold",
-        type=float,
-        metavar="FLOAT",
-        callback=number_in_unit_range,
-        help="Exit threshold, 0 to 1.  [default: chosen on the validation images]",
+        metavar="FLOAT[,FLOAT...]",
+        callback=numbers_in_unit_range,
+        help="Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image may "
+        "leave early.  [default: chosen on the validation images]",
+    ),
+    click.option(
+        "--thresholds",
+        type=click.Choice(get_args(Thresholds)),
+        default="one",
+        show_default=True,
+        help="Choose one threshold for all timesteps, or one for each: cheaper, but it fits the validation "
+        "images more closely, their chance too.",
     ),
     click.option(
         "--rule",

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-KINDS = ("hardware", "sweep", "search", "result", "network")
+KINDS = ("hardware", "sweep", "search", "result", "network", "reproduction")
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS), default="hardware")
 def schema(kind: str) -> None:
-    """Print the JSON schema of a kind of file: hardware (default), sweep, search, result or
-    network.
+    """Print the JSON schema of a kind of file: hardware (default), sweep, search, result, network
+    or reproduction.
 
     An editor with a YAML language server completes and checks files by it; see docs/configs.md.
     """
@@ -34,6 +34,10 @@ def _schema(kind: str) -> dict[str, Any]:
         from imcsim.network.json_schema import json_schema as of_networks
 
         return of_networks()
+    if kind == "reproduction":
+        from imcsim.reproduction.document import json_schema as of_reproductions
+
+        return of_reproductions()
     if kind == "search":
         from imcsim.searches.json_schema import json_schema as of_searches
 

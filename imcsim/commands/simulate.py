@@ -23,7 +23,8 @@ from imcsim.commands.options import common_options, policy_option
 def compare(**settings: Any) -> None:
     """Static timesteps T = 1, ..., T max against leaving early, on one chip.
 
-    The threshold of the exit rule is chosen on validation images, never on the images reported.
+    The threshold of the exit rule is chosen on validation images, never on the images reported;
+    so are those of the timesteps with --thresholds each.
     """
     check_targets(settings)
     held_out = choose_validation(settings, needed=True)
@@ -113,7 +114,7 @@ def stream(
 def check_policy(context: click.Context, policy: str) -> None:
     """Refuse options of the exit rule in a run that has none."""
     if policy == "static":
-        for name in ("threshold", "validation", "rule", "accumulation"):
+        for name in ("threshold", "thresholds", "validation", "rule", "accumulation"):
             if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
                 raise click.UsageError(
                     f"--{name} belongs to --policy dynamic: a static run never leaves early."

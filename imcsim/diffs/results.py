@@ -127,8 +127,8 @@ def _asked(result: Result) -> dict[str, Any]:
     found = result.meta.model_dump(exclude={"hardware": {"area_um2"}, "network": {"layers", "weights"}})
     found["issue"] = found.pop("policy")
     if isinstance(result, doc.CompareResult):
-        keys = ("rule", "accumulation", "threshold", "threshold_source")
-        return found | {key: getattr(result.dynamic, key) for key in keys}
+        keys = {"rule", "accumulation", "threshold", "thresholds", "threshold_source"}
+        return found | result.dynamic.model_dump(include=keys)
     found |= result.policy.model_dump(exclude={"validation", "timesteps", "kind"}, exclude_none=True)
     found["policy"] = result.policy.kind
     if isinstance(result, doc.StreamResult):

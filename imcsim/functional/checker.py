@@ -106,9 +106,14 @@ def required_register(numerator: NDArray[np.int64], denominator: NDArray[np.int6
     return numerator // denominator + 1
 
 
-def exit_timesteps(required: NDArray[np.int64], threshold_register: int) -> NDArray[np.int64]:
-    """The timestep, 1 to T, after which each image leaves; T when the checker never says so."""
-    leaves = required <= threshold_register
-    leaves[:, -1] = True
+def exit_timesteps(
+    required: NDArray[np.int64], threshold_registers: int | NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The timestep, 1 to T, after which each image leaves; T when the checker never says so.
+
+    required: ``[N, T]``; threshold_registers: one word for all timesteps, or one for each of 1 to T - 1.
+    """
+    leaves = np.ones(required.shape, np.bool_)
+    leaves[:, :-1] = required[:, :-1] <= threshold_registers
     timesteps: NDArray[np.int64] = np.argmax(leaves, axis=1) + 1
     return timesteps

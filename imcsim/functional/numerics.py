@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from imcsim.choices import Encoding, FullScale, RowOrder
+from imcsim.functional.nonideal import NonIdeal
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Numerics:
     `membrane_bits` is the signed width of a membrane potential and of a synaptic current, `fraction_bits` the
     most fraction bits that they have. Leaks are words of `leak_fraction_bits` fraction bits: up to 15 (with
     48-bit membranes), or 43 to 48 (with 56-bit ones, and products are rounded, not cut).
+
+    `nonideal` is the chip's own draw of errors, None for cells, wires and converters without any.
     """
 
     rows: int
@@ -47,10 +50,11 @@ class Numerics:
     checker: CheckerNumerics = field(default_factory=CheckerNumerics)
     leak_fraction_bits: int = 15
     fraction_bits: int = 20
+    nonideal: NonIdeal | None = None
 
     def ideal(self) -> Numerics:
-        """The same crossbars with an ideal converter, and membranes and leaks as wide as 64-bit words allow:
-        leaks are right to 2e-15, thresholds usually to 2e-9 of a weight step.
+        """The same crossbars without errors and with an ideal converter, and membranes and leaks as wide as
+        64-bit words allow: leaks are right to 2e-15, thresholds usually to 2e-9 of a weight step.
         """
         return replace(
             self,
@@ -60,4 +64,5 @@ class Numerics:
             membrane_bits=56,
             leak_fraction_bits=48,
             fraction_bits=28,
+            nonideal=None,
         )

@@ -18,6 +18,11 @@ _MOST_STEPS = 4000
 _MOST_WORK = 50_000_000
 """Matrix entries that `annealed` may touch, which bounds it to about 0.2 s for any number of tiles."""
 
+_WORDS = 16
+"""Random words for a step, and 1,000 more: each of its two draws takes fewer than two in the mean, and the
+chance that a search needs more than all of them is below 10^-100.
+"""
+
 _MOST_SITES = 2048
 """Beyond, the matrices would not fit into a small machine's memory, and the few steps left would not pay."""
 
@@ -84,35 +89,12 @@ def _flits(placement: Placement, config: HardwareConfig, sites: int) -> tuple[_M
 
 def _exchange(between: _Matrix, corner: _Matrix, distance: _Matrix, reach: _Matrix) -> list[int]:
     """Which site each tile is best at. `reach` is the distance of the sites from the corner."""
+    from imcsim.mapping.kernels import exchange
+
     sites = len(corner)
-    at = np.arange(sites)
-    # moved[a, b]: cost of tile a if it stood where b is, all others staying.
-    moved = between @ distance + np.outer(corner, reach)
-    cost = lowest = 0.0
-    best = at.copy()
     steps = min(_MOST_STEPS, _MOST_WORK // sites**2)
+    moved = between @ distance + np.outer(corner, reach)
     start = _START * float(moved.trace()) / sites
-    draw = random.Random(_SEED)
-    for step in range(steps):
-        a = draw.randrange(sites)
-        own = moved.diagonal()
-        # Both counted the link between a and b as if the other stayed.
-        change = moved[a] - own[a] + moved[:, a] - own + 2 * between[a] * distance[at[a]][at]
-        change[a] = np.inf
-        threshold = start * (1 - step / (_COOL * steps))
-        if threshold > 0:
-            accepted = np.flatnonzero(change < threshold)
-            if len(accepted) == 0:
-                continue
-            b = int(accepted[draw.randrange(len(accepted))])
-        else:
-            b = int(change.argmin())
-            if change[b] >= 0:
-                continue
-        cost += float(change[b])
-        moved[:, [a, b]] = moved[:, [b, a]]
-        at[[a, b]] = at[[b, a]]
-        moved += np.outer(between[:, a] - between[:, b], distance[at[a]][at] - distance[at[b]][at])
-        if cost < lowest:
-            lowest, best = cost, at.copy()
-    return [int(site) for site in best]
+    count = _WORDS * steps + 1000
+    words = np.frombuffer(random.Random(_SEED).getrandbits(32 * count).to_bytes(4 * count, "little"), "<u4")
+    return [int(site) for site in exchange(between, distance, moved, words, steps, start, _COOL)]

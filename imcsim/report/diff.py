@@ -12,7 +12,7 @@ from rich.text import Text
 
 from imcsim.diffs import Change, ChipDiff, Diff, Piece, ResultDiff
 from imcsim.report.tables import plain, table
-from imcsim.report.units import AREA, ENERGY, TIME, Unit, fitting, number, percent, product
+from imcsim.report.units import AREA, ENERGY, TIME, Unit, fitting, number, percent, product, thresholds
 
 FORMAT = "imcsim diff 1"
 
@@ -239,6 +239,8 @@ def _relative(change: Change) -> str:
 def _setting(key: str, value: Any) -> str:
     if isinstance(value, float):
         return number(value)
+    if key == "thresholds":
+        return thresholds(value)
     return str(value)[:12] if key.endswith("sha256") and value is not None else _cell(value)
 
 

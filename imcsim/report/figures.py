@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from imcsim.report.units import ENERGY, TIME, Unit, fitting, number, percent, product
+from imcsim.report.units import ENERGY, TIME, Unit, fitting, number, percent, product, thresholds
 from imcsim.result import CompareResult, Component, Dynamic, RunResult, ScalingPoint, StaticPoint
 
 FORMATS = ("png", "svg")
@@ -121,6 +121,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
     def edp(value: float) -> float:
         return value / unit.per_base
 
+    used = result.dynamic.threshold
     curve = sorted(result.curve, key=lambda point: point.threshold)
     if curve:
         axes.plot(
@@ -170,7 +171,8 @@ def accuracy_edp(result: CompareResult) -> Figure:
         markeredgecolor="black",
         markeredgewidth=0.5,
         zorder=5,
-        label=f"threshold used, {result.dynamic.threshold:.4g}",
+        label=f"threshold{'s' if used is None else ''} used, "
+        + thresholds(result.dynamic.thresholds if used is None else used),
     )
     axes.set_xlabel(f"EDP, mean over images ({_name(unit)})")
     axes.set_ylabel("accuracy (%)")

@@ -178,7 +178,7 @@ def _cells(*models: BaseModel) -> dict[str, Any]:
     for model in models:
         for name in type(model).model_fields:
             value = getattr(model, name)
-            if name in _NOT_CELLS:
+            if name in _NOT_CELLS or (name == "thresholds" and value is None):
                 continue
             if isinstance(value, tuple):
                 cells |= {f"{name}_t{t}": part for t, part in enumerate(value, 1)}

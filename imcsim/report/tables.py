@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from imcsim.report.units import AREA, ENERGY, TIME, change, fitting, percent, product
+from imcsim.report.units import AREA, ENERGY, TIME, change, fitting, percent, product, thresholds
 from imcsim.result import (
     Checker,
     CompareResult,
@@ -243,9 +243,12 @@ def _outcome(outcome: Outcome, label: str) -> Table:
 
 
 def threshold_line(decided: Dynamic | Policy) -> str:
-    """The exit rule, its threshold, and where that comes from."""
-    threshold = "" if decided.threshold is None else f"{decided.threshold:.4g}"
-    text = f"Exit rule {decided.rule} on the {decided.accumulation} of the outputs, threshold {threshold}, "
+    """The exit rule, its threshold or thresholds, and where they come from."""
+    each = decided.thresholds
+    used = f"threshold {thresholds(decided.threshold)}"
+    if each is not None:
+        used = f"thresholds {thresholds(each)} after T = 1 to {len(each)}"
+    text = f"Exit rule {decided.rule} on the {decided.accumulation} of the outputs, {used}, "
     seen = decided.validation
     if seen is None:
         return text + "given by the user."

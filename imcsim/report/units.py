@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -51,6 +51,13 @@ def percent(fraction: float, decimals: int = 1) -> str:
     if value != 0 and abs(value) < 10**-decimals:
         return number(value, 2)
     return f"{value:.{decimals}f}"
+
+
+def thresholds(used: float | Sequence[float] | None) -> str:
+    """The threshold of all timesteps, or those of the timesteps in order; "" where there is none."""
+    if used is None:
+        return ""
+    return ", ".join(f"{one:.4g}" for one in used) if isinstance(used, Sequence) else f"{used:.4g}"
 
 
 def change(reduction: float) -> str:

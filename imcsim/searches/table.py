@@ -17,8 +17,8 @@ from imcsim.sweeps.store import Store
 TABLE = "front.csv"
 
 _SHOWN = (
-    "accuracy", "accuracy_low", "accuracy_high", "mean_timesteps", "threshold", "energy_pj", "latency_ns",
-    "latency_p50_ns", "latency_p99_ns", "edp_mean_of_products", "edp_product_of_means",
+    "accuracy", "accuracy_low", "accuracy_high", "mean_timesteps", "threshold", "thresholds", "energy_pj",
+    "latency_ns", "latency_p50_ns", "latency_p99_ns", "edp_mean_of_products", "edp_product_of_means",
 )  # fmt: skip
 _STATIC = ("accuracy", "energy_pj", "latency_ns", "edp_mean_of_products")
 
@@ -42,7 +42,7 @@ def write_front(
                 **{key: judged["axes"][key] for key in keys},
                 **({} if "area_um2" in keys else {"area_um2": judged["area_um2"]}),
                 **{f"validation_{name}": judged[name] for name in COLUMNS if name != "area_um2"},
-                **{f"test_{name}": row[f"dynamic_{name}"] for name in _SHOWN},
+                **{f"test_{name}": row[f"dynamic_{name}"] for name in _SHOWN if f"dynamic_{name}" in row},
                 **{f"test_static_{name}": row[f"static_{name}"] for name in _STATIC},
                 "config_sha256": row["config_sha256"],
                 "error": row["error"],

@@ -42,6 +42,8 @@ def value_numerics(numerics: Numerics) -> dict[str, Any]:
     """What of the numerics changes values; the checker's tables only change who leaves when."""
     said = asdict(numerics)
     said["checker"] = {"fraction_bits": numerics.checker.fraction_bits}
+    if numerics.nonideal is None:
+        del said["nonideal"]  # values of ideal chips keep the names that they had
     return said
 
 

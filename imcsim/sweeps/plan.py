@@ -23,7 +23,7 @@ from imcsim.sweeps.spec import Point
 from imcsim.timing import parse
 
 Role = Literal["scales", "images", "validation"]
-VALUE_BLOCKS = ("cells", "adc", "lif", "checker", "activity")
+VALUE_BLOCKS = ("cells", "column_mux", "adc", "lif", "checker", "activity", "nonideal")
 """Blocks of the config that numerics and the need of recorded values are read from."""
 
 

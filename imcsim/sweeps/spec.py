@@ -8,7 +8,7 @@ A spec is a YAML file::
     axes:                         # every combination is a point; the last axis turns fastest
       adc.bits: [4, 5, 6]
       noc.flit_bits: {log: [16, 64, 3]}
-      threshold: [null, 0.2]      # null: chosen on the validation images
+      threshold: [null, 0.2]      # null: chosen on the validation images; [0.3, 0.2]: one a timestep
     zip:                          # keys that change together are one axis
       - {cells.rows: [64, 128], cells.columns: [64, 128]}
     constraints:
@@ -30,7 +30,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule
+from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
 from imcsim.errors import ImcsimError
 from imcsim.hardware.explain import explain
 from imcsim.loading import Shelf, changed, validation_of
@@ -46,6 +46,9 @@ FILES = ("hardware", "model", "inputs", "validation", "labels")
 """Settings that may name files."""
 
 
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
 class SpecModel(BaseModel):
     """What a spec may hold. All but the last four are settings, which may be axes as well."""
 
@@ -59,7 +62,8 @@ class SpecModel(BaseModel):
     labels: str | None = None
     bin_us: Annotated[int, Field(ge=1)] | None = None
     timesteps: Annotated[int, Field(ge=1, le=MAX_TIMESTEPS)] | None = None
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    threshold: _Share | tuple[_Share, ...] | None = None
+    thresholds: Thresholds = "one"
     rule: Rule = "entropy"
     accumulation: Accumulation = "mean"
     issue: str = "wait"
@@ -75,7 +79,7 @@ class SpecModel(BaseModel):
 _CHOICE = {"inputs", "validation", "threshold"}
 """What decides whether a threshold must be chosen."""
 
-SETTINGS = tuple(SpecModel.model_fields)[:15]
+SETTINGS = tuple(SpecModel.model_fields)[:16]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ Tables:
   ``result_sha256`` (of the document that `imcsim compare` would write).
 - ``results``: one row a point and policy: ``policy`` static with ``timesteps`` 1 to T max, and dynamic.
   Energies are pJ and latencies ns, means per image; ``components`` and ``layers`` are energies by name
-  (JSON; components of static runs at T max only), ``exit_fraction`` the shares that leave at T = 1, 2, ...
+  (JSON; components of static runs at T max only), ``exit_fraction`` the shares that leave at T = 1, 2, ...;
+  where timesteps have thresholds of their own, ``threshold`` is null and ``thresholds`` has them (JSON).
 - ``sweep``: a view with one row a point: points, static T max and dynamic side by side.
 - ``front``, of a search only: the points of its Pareto front (see `imcsim.searches`).
 
@@ -49,7 +50,8 @@ _POINTS = {
 _RESULTS = {
     "point": "INTEGER NOT NULL REFERENCES points(point)",
     "policy": "TEXT NOT NULL CHECK (policy IN ('static', 'dynamic'))", "timesteps": "INTEGER NOT NULL",
-    "mean_timesteps": "REAL", "rule": "TEXT", "threshold": "REAL", "threshold_source": "TEXT",
+    "mean_timesteps": "REAL", "rule": "TEXT", "threshold": "REAL", "thresholds": "TEXT",
+    "threshold_source": "TEXT",
     "accuracy": "REAL", "accuracy_low": "REAL", "accuracy_high": "REAL", "energy_pj": "REAL",
     "latency_ns": "REAL", "latency_p50_ns": "REAL", "latency_p95_ns": "REAL", "latency_p99_ns": "REAL",
     "edp_mean_of_products": "REAL", "edp_product_of_means": "REAL", "cancelled_energy_pj": "REAL",
@@ -58,14 +60,17 @@ _RESULTS = {
 }  # fmt: skip
 _STATIC = ("accuracy", "accuracy_low", "accuracy_high", "energy_pj", "latency_ns", "edp_mean_of_products",
            "edp_product_of_means")  # fmt: skip
-_DYNAMIC = ("rule", "threshold", "threshold_source", "mean_timesteps", "accuracy", "accuracy_low",
-            "accuracy_high", "energy_pj", "latency_ns", "latency_p50_ns", "latency_p95_ns", "latency_p99_ns",
-            "edp_mean_of_products", "edp_product_of_means", "cancelled_energy_pj",
+_DYNAMIC = ("rule", "threshold", "thresholds", "threshold_source", "mean_timesteps", "accuracy",
+            "accuracy_low", "accuracy_high", "energy_pj", "latency_ns", "latency_p50_ns", "latency_p95_ns",
+            "latency_p99_ns", "edp_mean_of_products", "edp_product_of_means", "cancelled_energy_pj",
             "exit_fraction")  # fmt: skip
 _COMMON = ("status", "config_sha256", "seed", "version", "network", "network_sha256", "inputs",
            "inputs_sha256", "images", "timesteps", "tiles", "crossbars", "area_um2")  # fmt: skip
-_JSON = ("axes", "config", "setting", "areas_um2", "warnings", "components", "layers", "exit_fraction")
+_JSON = ("axes", "config", "setting", "areas_um2", "warnings", "components", "layers", "exit_fraction",
+         "thresholds")  # fmt: skip
 _ARE_JSON = frozenset(_JSON)
+_LISTS = ("thresholds", "exit_fraction")
+"""Columns that the table has as numbers with spaces between."""
 
 
 def _side_by_side() -> str:
@@ -127,19 +132,29 @@ class Store:
         return self._query(f"SELECT * FROM results{where}{order}", () if policy is None else (policy,))
 
     def table(self) -> Iterator[dict[str, Any]]:
-        """One row a point: its axes, then static T max and dynamic side by side; nothing about time."""
+        """One row a point: its axes, then static T max and dynamic side by side; nothing about time.
+
+        There are ``dynamic_thresholds`` where a point has a threshold for each timestep.
+        """
+        dynamic = [name for name in _DYNAMIC if name != "thresholds" or self._has_thresholds()]
         for row in self._query("SELECT * FROM sweep ORDER BY point"):
             axes = row["axes"]
-            exits = row.pop("dynamic_exit_fraction") or []
+            row |= {key: _listed(row.get(key)) for key in (f"dynamic_{name}" for name in _LISTS)}
             yield {
                 "point": row["point"],
                 **{key: axes.get(key) for key in self.keys},
                 **{_other(name, self.keys): row[name] for name in _COMMON},
                 **{f"static_{name}": row[f"static_{name}"] for name in _STATIC},
-                **{f"dynamic_{name}": row[f"dynamic_{name}"] for name in _DYNAMIC if name != "exit_fraction"},
-                "dynamic_exit_fraction": " ".join(map(repr, exits)) or None,
+                **{f"dynamic_{name}": row[f"dynamic_{name}"] for name in dynamic},
                 "error": row["error"],
             }
+
+    def _has_thresholds(self) -> bool:
+        """Whether a point has a threshold for each timestep; sweeps of before have no place for them."""
+        if not any(column[1] == "thresholds" for column in self._execute("PRAGMA table_info(results)")):
+            return False
+        found = self._execute("SELECT 1 FROM results WHERE thresholds IS NOT NULL LIMIT 1")
+        return found.fetchone() is not None
 
     def outcomes(self, first: int = 0) -> Iterator[dict[str, Any]]:
         """Of each point from number `first` on: its axes, status and error, area and dynamic figures."""
@@ -155,7 +170,7 @@ class Store:
         """The rows of ``front``, which a search has: its Pareto front. None for a sweep."""
         if not self._execute("SELECT name FROM sqlite_master WHERE name = 'front'").fetchone():
             return []
-        return list(self._query("SELECT * FROM front ORDER BY point"))
+        return list(self._query("SELECT * FROM front ORDER BY point", decode=False))
 
     def counts(self) -> dict[str, int]:
         """How many points are done, and how many failed."""
@@ -244,14 +259,21 @@ class Store:
         with _disk(self.folder):
             return self._connection.execute(query, given)
 
-    def _query(self, query: str, given: tuple[Any, ...] = ()) -> Iterator[dict[str, Any]]:
+    def _query(
+        self, query: str, given: tuple[Any, ...] = (), *, decode: bool = True
+    ) -> Iterator[dict[str, Any]]:
+        """Rows by column, JSON columns as data; columns named after axes may be called like one of those."""
         cursor = self._execute(query, given)
         names = [column[0] for column in cursor.description]
         for row in cursor:
             yield {
-                name: json.loads(value) if value is not None and _is_json(name) else value
+                name: json.loads(value) if decode and value is not None and _is_json(name) else value
                 for name, value in zip(names, row, strict=True)
             }
+
+
+def _listed(numbers: Sequence[float] | None) -> str | None:
+    return " ".join(map(repr, numbers or ())) or None
 
 
 def _is_json(name: str) -> bool:

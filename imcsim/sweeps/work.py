@@ -18,7 +18,7 @@ from imcsim.comparison import compare_of
 from imcsim.errors import ImcsimError
 from imcsim.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.functional.program import build
-from imcsim.hardware.config import Hardware
+from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.loading import Shelf, network_sha256, timesteps_of
 from imcsim.mapping import place
@@ -211,11 +211,15 @@ def _about(point: Point, hardware: Hardware | None) -> dict[str, Any]:
         "point": point.index,
         "axes": _json(point.values),
         "config_sha256": None if hardware is None else hardware.sha256,
-        "config": None if hardware is None else _json(hardware.config.model_dump(mode="json", by_alias=True)),
+        "config": None if hardware is None else _json(_recorded(hardware.config)),
         "setting": _json(said(point)),
         "seed": point.setting.options.seed,
         "version": imcsim.__version__,
     }
+
+
+def _recorded(config: HardwareConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", by_alias=True, exclude=set(config.left_out))
 
 
 def said(point: Point) -> dict[str, Any]:
@@ -232,6 +236,7 @@ def said(point: Point) -> dict[str, Any]:
         "bin_us": setting.bin_us,
         "timesteps": options.timesteps,
         "threshold": options.threshold,
+        "thresholds": options.thresholds,
         "rule": options.rule,
         "accumulation": options.accumulation,
         "issue": options.issue,
@@ -284,6 +289,7 @@ def _done(point: Point, hardware: Hardware, result: CompareResult) -> Record:
             "mean_timesteps": dynamic.mean_timesteps,
             "rule": dynamic.rule,
             "threshold": dynamic.threshold,
+            **({} if dynamic.thresholds is None else {"thresholds": _json(dynamic.thresholds)}),
             "threshold_source": dynamic.threshold_source,
             **{key: getattr(dynamic, key) for key in (*shared, *more, *products)},
             "components": _json({c.name: c.energy_pj for c in result.components}),

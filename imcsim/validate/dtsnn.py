@@ -19,9 +19,10 @@ from imcsim.inputs import Inputs
 from imcsim.simulate import Simulation
 from imcsim.validate.chips import Counts, simulated
 from imcsim.validate.networks import random_images, vgg16
+from imcsim.validate.published import PAPER, figure
 from imcsim.validate.row import Row
 
-SOURCE = "DT-SNN, DAC 2023"
+SOURCE = PAPER
 SPIKE_RATE = 0.15
 SEED = 0
 IMAGES = 2
@@ -41,7 +42,11 @@ CROSSBARS = frozenset({"cells", "column_mux", "adc"})
 Values = NDArray[np.float64]
 Shares = tuple[float, float, float]
 """Per cent in digital peripherals, in crossbars with their ADCs, in the rest."""
-PAPER_SHARES: Shares = (45.0, 25.0, 30.0)
+PAPER_SHARES: Shares = (
+    float(figure("share.peripherals").value),
+    float(figure("share.crossbars").value),
+    float(figure("share.rest").value),
+)
 GROUPS = ("digital peripherals", "crossbars and ADCs", "the rest")
 
 
@@ -86,8 +91,9 @@ def dtsnn_rows(run: Vgg16) -> Iterator[Row]:
     steps = np.arange(1, TIMESTEPS + 1)
     line = np.polyval(np.polyfit(steps, energy, 1), steps)
     once = intercept(energy)
+    slower = figure("latency_t8")
     yield Row(
-        "dtsnn", "latency at T = 8 over T = 1", 8, latency[-1] / latency[0], "x", 0.05, SOURCE, "paper",
+        "dtsnn", slower.name, slower.value, latency[-1] / latency[0], slower.unit, 0.05, SOURCE, "paper",
         note="loading the image and reading it bit by bit happens once",
     )  # fmt: skip
     yield Row(
@@ -95,21 +101,28 @@ def dtsnn_rows(run: Vgg16) -> Iterator[Row]:
         100 * float(np.abs(energy / line - 1).max()), "%", 1.0, "energy is affine in T", "derived",
         points=True, note="spikes differ from timestep to timestep",
     )  # fmt: skip
-    yield Row("dtsnn", "energy at T = 8 over T = 1", 4.9, energy[-1] / energy[0], "x", None, SOURCE, "paper")
-    derived = f"{SOURCE}: 4.9x at T = 8"
-    yield Row("dtsnn", "intercept of E(T) / E(1)", 0.443, once, "", None, derived, "derived")
-    yield Row("dtsnn", "slope of E(T) / E(1)", 0.557, 1 - once, "", None, derived, "derived")
+    yield _beside("energy_t8", energy[-1] / energy[0])
+    yield _beside("intercept", once)
+    yield _beside("slope", 1 - once)
+    needed = figure("intercept").value / figure("slope").value
     yield Row(
-        "dtsnn", "energy spent once an inference", 0.443 / 0.557 * (1 - once) * energy[0] * 1e-6,
+        "dtsnn", "energy spent once an inference", needed * (1 - once) * energy[0] * 1e-6,
         once * energy[0] * 1e-6, "uJ", None, "what 0.443 needs at our slope", "derived",
     )  # fmt: skip
     growth = energy[3] * latency[3] / (energy[0] * latency[0])
-    yield Row("dtsnn", "EDP at T = 4 over T = 1", 10.69, growth, "x", None, derived, "derived")
+    yield _beside("edp_t4", growth)
     counts = Counts(run.simulation, SHARES_AT)
     for name, paper, ours in zip(GROUPS, PAPER_SHARES, shares(counts.energy_pj()), strict=True):
         yield Row("dtsnn", f"share of {name}", paper, ours, "%", None, SOURCE, "paper", points=True)
     check = Counts(run.simulation, 1).energy_pj(events=CHECKER_EVENTS)["checker"]
     yield Row(
-        "dtsnn", "a check over one timestep", 2e-5, check / (energy[SHARES_AT - 1] / SHARES_AT), "", 1.0,
-        SOURCE, "est", note="an order of magnitude is all that an estimated figure can be held to",
+        "dtsnn", "a check over one timestep", figure("check").value,
+        check / (energy[SHARES_AT - 1] / SHARES_AT), "", 1.0, SOURCE, "est",
+        note="an order of magnitude is all that an estimated figure can be held to",
     )  # fmt: skip
+
+
+def _beside(key: str, got: float) -> Row:
+    """A published figure beside ours, without a verdict."""
+    paper = figure(key)
+    return Row("dtsnn", paper.name, paper.value, got, paper.unit, None, paper.source, paper.mark)

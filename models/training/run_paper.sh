@@ -44,7 +44,7 @@ bundle() { # NETWORK LOSS
 }
 
 both_losses vgg16 1:24 2:3,4:3 3
-both_losses resnet19 1:8 2:1,4:1 4
+both_losses resnet19 1:5 4:1 5
 for network in vgg16 resnet19; do
     for loss in running final; do
         bundle "$network" "$loss"

@@ -143,7 +143,7 @@ def _bars(bars: Bars, units: tuple[Unit, ...], what: str, parted: Callable[[Bars
             for value, total in zip(values, totals, strict=True)
         ]
         axes.bar_label(
-            drawn, shares, label_type="center", fontsize=6, color=ON_DARK if _dark(colour) else ON_LIGHT
+            drawn, shares, label_type="center", fontsize=6, color=ON_DARK if dark(colour) else ON_LIGHT
         )
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for place, total in enumerate(left):
@@ -165,6 +165,7 @@ def _bars(bars: Bars, units: tuple[Unit, ...], what: str, parted: Callable[[Bars
     return made
 
 
-def _dark(colour: str) -> bool:
+def dark(colour: str) -> bool:
+    """Whether text on this colour should be light."""
     red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
     return 0.3 * red + 0.59 * green + 0.11 * blue < 0.52

@@ -64,6 +64,8 @@ class Exhibit:
     rows: Sequence[Sequence[Any]]
     data: str = ""
     """Name of the data, where several figures show the same."""
+    photographs: bool = False
+    """Whether it shows photographs, which 256 colours would spoil."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,17 @@ def render(exhibit: Exhibit) -> Rendered:
     # Ids of clip paths and glyphs stand in one page with those of all other figures.
     with matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": exhibit.name}]):
         figure = exhibit.draw()
-        png = _bytes(figure, "png")
+        png = _bytes(figure, "png", exhibit.photographs)
         figure.set_layout_engine(None)  # that of the PNG holds for all
-        files = {"svg": _bytes(figure, "svg"), "pdf": _bytes(figure, "pdf"), "png": png}
+        files = {
+            "svg": _bytes(figure, "svg", exhibit.photographs),
+            "pdf": _bytes(figure, "pdf"),
+            "png": png,
+        }
     return Rendered(files, _inline(files["svg"].decode(), exhibit), figure.get_figwidth() > 5)
 
 
-def _bytes(figure: Figure, kind: str) -> bytes:
+def _bytes(figure: Figure, kind: str, photographs: bool = False) -> bytes:
     buffer = io.BytesIO()
     # Neither dates nor versions: the file is to depend on what it shows alone.
     about: dict[str, dict[str, Any]] = {
@@ -98,14 +104,18 @@ def _bytes(figure: Figure, kind: str) -> bytes:
     dpi = _DPI if kind == "png" else _LAYER_DPI
     figure.savefig(buffer, format=kind, dpi=dpi, metadata=about[kind])
     if kind == "svg":
-        return _slim(buffer.getvalue().decode()).encode()
-    return _few_colours(buffer) if kind == "png" else buffer.getvalue()
+        return _slim(buffer.getvalue().decode(), photographs).encode()
+    return _few_colours(buffer) if kind == "png" and not photographs else buffer.getvalue()
 
 
-def _slim(svg: str) -> str:
-    """Numbers without the millionths of a point that matplotlib writes; pictures with few colours."""
+def _slim(svg: str, photographs: bool) -> str:
+    """Numbers without the millionths of a point that matplotlib writes; pictures, but photographs, with few
+    colours.
+    """
     parts = re.split(r"(data:image/png;base64,[A-Za-z0-9+/=\s]+)", svg)
     for k, part in enumerate(parts):
+        if k % 2 and photographs:
+            continue
         if k % 2:
             head, data = part.split(",", 1)
             picture = _few_colours(io.BytesIO(base64.b64decode(data)), "RGBA")

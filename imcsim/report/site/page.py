@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +17,7 @@ from markupsafe import Markup
 
 from imcsim.report.files import csv_text
 from imcsim.report.site.exhibits import FORMATS, Exhibit, render, salt
+from imcsim.report.site.grids import Card, Grid, cells
 from imcsim.report.site.study import Study
 from imcsim.report.site.tables import FIRST, Table
 
@@ -37,13 +39,22 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence below it, and figures or a table."""
+    """A heading, paragraphs below it (an empty line between two), and what they are about: tables that stand
+    as they are, pictures, figures, a table that sorts.
+    """
 
     name: str
     title: str
     note: str = ""
     exhibits: Sequence[Exhibit] = ()
     table: Table | None = None
+    grids: Sequence[Grid] = ()
+    cards: Sequence[tuple[str, Sequence[Card]]] = ()
+    """Groups of pictures, each with its heading."""
+    sheets: Sequence[Exhibit] = ()
+    """Figures of what stands here in another form: the page has their files alone."""
+    last: str = ""
+    """Paragraphs at the end."""
 
 
 @dataclass(frozen=True)
@@ -59,37 +70,84 @@ class Download:
 
 def build(study: Study, title: str, sections: Sequence[Section], tell: Progress) -> dict[str, bytes]:
     """All files by name: ``index.html``, ``figures/*`` and ``data/*``. Same study, same bytes."""
+    many = len(study.points) > MANY
+    return compose(title, study.facts, study.warnings, sections, tell, many=many)
+
+
+def compose(
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    warnings: Sequence[str],
+    sections: Sequence[Section],
+    tell: Progress,
+    *,
+    many: bool = False,
+) -> dict[str, bytes]:
+    """A page of any sections, with its files by name as `build` gives them; with `many` its figures are so
+    large that it holds them compressed. The bytes depend on the arguments alone.
+    """
     contents: dict[str, bytes] = {}
     shown: list[dict[str, Any]] = []
-    total, done = sum(len(section.exhibits) for section in sections), 0
+    total, done = sum(len(section.exhibits) + len(section.sheets) for section in sections), 0
     for section in sections:
         drawn = []
-        for exhibit in section.exhibits:
+        for exhibit in (*section.exhibits, *section.sheets):
             tell("figures", done, total)
-            drawn.append(_figure(exhibit, contents, len(study.points) > MANY))
+            drawn.append(_figure(exhibit, contents, many))
             done += 1
+        inside = len(section.exhibits)
         table = section.table and _table(section.table)
         shown.append(
-            {"name": section.name, "title": section.title, "note": section.note, "figures": drawn,
-             "table": table}
+            {"name": section.name, "title": section.title, "note": _paragraphs(section.note),
+             "figures": drawn[:inside], "sheets": drawn[inside:], "table": table,
+             "last": _paragraphs(section.last),
+             "grids": [_grid(grid, contents) for grid in section.grids],
+             "cards": [{"title": name, "cards": [_card(card, contents) for card in cards]}
+                       for name, cards in section.cards]}
         )  # fmt: skip
     tell("figures", total, total)
     place = files("imcsim.report.site") / "static"
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["tight"] = _tight
     html = environment.from_string((place / "page.html").read_text("utf-8")).render(
         title=title,
-        kind=TITLES[study.kind],
-        facts=study.facts,
-        warnings=study.warnings,
-        sections=[s for s in shown if s["figures"] or s["table"] or s["note"]],
+        facts=facts,
+        warnings=warnings,
+        sections=[s for s in shown if any(s[part] for part in s if part not in ("name", "title"))],
         packed={name: data for name in _large(shown) if len(data := _packed(contents[name])) <= HELD},
         css=Markup((place / "page.css").read_text("utf-8")),
         js=Markup((place / "page.js").read_text("utf-8")),
     )
     contents["index.html"] = html.encode()
     return dict(sorted(contents.items()))
+
+
+def _tight(text: str) -> str:
+    """No line ends between a number and its per cent, or inside ``T = 4``."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text).replace("T = ", _T)
+
+
+_T = "T\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part for part in text.split("\n\n") if part]
+
+
+def _grid(grid: Grid, contents: dict[str, bytes]) -> dict[str, Any]:
+    path = f"data/{grid.name}.csv"
+    contents[path] = csv_text(grid.data_columns, grid.data).encode()
+    return {"name": grid.name, "title": grid.title, "caption": grid.caption, "columns": grid.columns,
+            "wide": grid.wide, "rows": cells(grid),
+            "links": [_download(path, contents[path], False)]}  # fmt: skip
+
+
+def _card(card: Card, contents: dict[str, bytes]) -> dict[str, Any]:
+    path = f"figures/{card.name}.png"
+    contents[path] = card.png
+    return {"card": card, "picture": _link(_TYPES["png"], card.png)}
 
 
 def _large(sections: Sequence[dict[str, Any]]) -> list[str]:

@@ -36,10 +36,15 @@ def _data(sets: Sets, best: dict[str, Sets]) -> tuple[list[str], list[list[Any]]
         both = non_dominated(everything, COSTS[name])
         marks.append((f"on_{name}_front_of_both", {id(one) for one in both}))
     rows = [
-        [*(getattr(one, name) for name in _COLUMNS), *(int(id(one) in which) for _, which in marks)]
+        [*(_cell(getattr(one, name)) for name in _COLUMNS), *(int(id(one) in which) for _, which in marks)]
         for one in everything
     ]
     return [*_COLUMNS, *(title for title, _ in marks)], rows
+
+
+def _cell(value: Any) -> Any:
+    """A value of the table; thresholds of several timesteps are one."""
+    return " ".join(map(repr, value)) if isinstance(value, tuple) else value
 
 
 def _exhibit(
@@ -91,7 +96,8 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
             used = study.points[0].dynamic
             axes.plot(
                 [scale(cost(used))], [100 * used.accuracy], linestyle="none", marker="*", color=BLUE,
-                markersize=11, markeredgecolor=INK, markeredgewidth=0.5, zorder=8, label="threshold used",
+                markersize=11, markeredgecolor=INK, markeredgewidth=0.5, zorder=8,
+                label=f"threshold{'s' if isinstance(used.threshold, tuple) else ''} used",
             )  # fmt: skip
     else:
         labels = [(one, str(one.point), BLUE) for one in _apart(best["dynamic"])]

@@ -145,8 +145,13 @@ def _outcome(row: Mapping[str, Any], area_um2: float) -> Outcome:
     return Outcome(
         row["point"], row["policy"], row["timesteps"], row["accuracy"], row["accuracy_low"],
         row["accuracy_high"], row["energy_pj"], row["latency_ns"], row["edp_mean_of_products"], area_um2,
-        row["mean_timesteps"], row["threshold"], row["latency_p99_ns"],
+        row["mean_timesteps"], _used(row["threshold"], row.get("thresholds")), row["latency_p99_ns"],
     )  # fmt: skip
+
+
+def _used(threshold: float | None, each: Sequence[float] | None) -> float | tuple[float, ...] | None:
+    """The threshold of all timesteps, else those of the timesteps."""
+    return threshold if each is None else tuple(each)
 
 
 def _axes(store: Store, points: Sequence[Point]) -> tuple[Axis, ...]:
@@ -158,11 +163,16 @@ def _axes(store: Store, points: Sequence[Point]) -> tuple[Axis, ...]:
     found = []
     for keys in axes:
         rows = {
-            tuple(text(point.values.get(k)) for k in keys): tuple(point.values.get(k) for k in keys)
+            tuple(text(point.values.get(k)) for k in keys): tuple(_fixed(point.values.get(k)) for k in keys)
             for point in points
         }
         found.append(Axis(keys, tuple(rows.values())))
     return tuple(found)
+
+
+def _fixed(value: Any) -> Any:
+    """A value of an axis as one that may be part of a key."""
+    return tuple(map(_fixed, value)) if isinstance(value, list) else value
 
 
 def _base(store: Store, setting: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +184,9 @@ def _base(store: Store, setting: Mapping[str, Any]) -> dict[str, Any]:
 
     import imcsim.hardware
 
-    known: dict[str, Any] = {"threshold": None, "timesteps": None, "rule": "entropy", "issue": "wait"}
+    known: dict[str, Any] = {
+        "threshold": None, "thresholds": "one", "timesteps": None, "rule": "entropy", "issue": "wait",
+    }  # fmt: skip
     if "hardware" in store.keys:
         return known
     try:
@@ -216,7 +228,7 @@ def _compared(result: CompareResult | RunResult) -> Study:
         one = Outcome(
             0, policy.kind, policy.timesteps, out.accuracy, out.accuracy_low, out.accuracy_high,
             out.energy_pj, out.latency_ns, out.edp_mean_of_products, area, out.mean_timesteps,
-            policy.threshold, out.latency_p99_ns,
+            _used(policy.threshold, policy.thresholds), out.latency_p99_ns,
         )  # fmt: skip
         static, dynamic = ((one,), None) if policy.kind == "static" else ((), one)
         energies = {c.name: c.energy_pj for c in out.components}
@@ -235,7 +247,8 @@ def _compared(result: CompareResult | RunResult) -> Study:
         d = result.dynamic
         dynamic = Outcome(
             0, "dynamic", meta.timesteps, d.accuracy, d.accuracy_low, d.accuracy_high, d.energy_pj,
-            d.latency_ns, d.edp_mean_of_products, area, d.mean_timesteps, d.threshold, d.latency_p99_ns,
+            d.latency_ns, d.edp_mean_of_products, area, d.mean_timesteps, _used(d.threshold, d.thresholds),
+            d.latency_p99_ns,
         )  # fmt: skip
         # The document has no interval for these.
         curve = tuple(

@@ -28,7 +28,8 @@ class Outcome:
     edp_pj_ns: float
     area_um2: float
     mean_timesteps: float
-    threshold: float | None = None
+    threshold: float | tuple[float, ...] | None = None
+    """The one of all timesteps, or one for each of T = 1, ..., T max - 1."""
     latency_p99_ns: float | None = None
 
 

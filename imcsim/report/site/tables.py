@@ -9,7 +9,7 @@ from typing import Any
 from imcsim.report.site.choosing import COSTS, non_dominated
 from imcsim.report.site.exhibits import Scale, pretty, scales
 from imcsim.report.site.study import Outcome, Point, Study, short
-from imcsim.report.units import number, percent
+from imcsim.report.units import number, percent, thresholds
 
 MOST_ROWS = 20_000
 """Rows that a page holds; of more points it shows the fronts and the first."""
@@ -101,7 +101,7 @@ def _figures(run: Outcome | None, scale: Mapping[str, Scale], *, dynamic: bool =
     if run is None:
         return [""] * (7 if dynamic else 5)
     p99 = run.latency_p99_ns
-    first = [number(run.mean_timesteps, 3), "" if run.threshold is None else f"{run.threshold:.4g}"]
+    first = [number(run.mean_timesteps, 3), thresholds(run.threshold)]
     return [
         *(first if dynamic else [str(run.timesteps)]),
         percent(run.accuracy, 2),
@@ -154,6 +154,7 @@ def failures_table(study: Study) -> Table | None:
 
 _FRONT_TITLES = {
     "accuracy": ("accuracy", "%"), "mean_timesteps": ("mean T", ""), "threshold": ("threshold", ""),
+    "thresholds": ("thresholds", ""),
     "energy_pj": ("energy", "energy"), "latency_ns": ("latency", "latency"),
     "edp_mean_of_products": ("EDP", "edp"), "area_um2": ("area", "area"),
 }  # fmt: skip
@@ -187,6 +188,8 @@ def front_table(study: Study) -> Table | None:
                 cells.append("")
             elif unit == "%":
                 cells.append(percent(value, 2))
+            elif name == "thresholds":
+                cells.append(thresholds([float(one) for one in value.split()]))
             else:
                 cells.append(_shown(value, scale[unit]) if unit in scale else f"{value:.4g}")
         if columns[-1].key == "error":

@@ -1,0 +1,169 @@
+"""Accuracy against EDP, and when images leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from imcsim.report.figures import BLUE, GREEN, ORANGE, VERMILION
+from imcsim.report.reproduction.words import (
+    chip_names,
+    compared,
+    file_name,
+    find,
+    last_name,
+    main_chip,
+    minus,
+    shown_change,
+)
+from imcsim.report.site.exhibits import HALO, INK, MUTED, PAPER, Exhibit, figure
+from imcsim.report.units import percent
+from imcsim.reproduction.document import NetworkPart, Reproduction
+
+WIDTH = 3.5
+"""Inches: a column of a paper, and what a telephone shows without making letters tiny."""
+COLOURS = (BLUE, ORANGE)
+"""Of the chips, the narrow one first."""
+BOX = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
+"""Behind text that a line may cross."""
+
+
+def curves(document: Reproduction) -> list[Exhibit]:
+    """For each network accuracy against EDP: all thresholds, the one used, static T = 1, 2, ...."""
+    return [_curve(document, part) for part in document.networks]
+
+
+def _curve(document: Reproduction, part: NetworkPart) -> Exhibit:
+    chip = main_chip(part)
+    result, last = chip.comparison, last_name(chip.comparison.static)
+    columns = ("chip", "policy", "timesteps", "threshold", "accuracy", "accuracy_low", "accuracy_high",
+               "energy_pj", "latency_ns", "edp_mean_of_products", "edp_percent_of_static")  # fmt: skip
+    rows: list[list[Any]] = []
+    for one in part.chips:
+        whole = one.comparison.static[-1].edp_mean_of_products
+        for s in one.comparison.static:
+            rows.append([one.width, "static", s.timesteps, None, s.accuracy, s.accuracy_low, s.accuracy_high,
+                         s.energy_pj, s.latency_ns, s.edp_mean_of_products,
+                         100 * s.edp_mean_of_products / whole])  # fmt: skip
+        for c in one.comparison.curve:
+            rows.append([one.width, "dynamic", c.mean_timesteps, c.threshold, c.accuracy, None, None,
+                         c.energy_pj, c.latency_ns, c.edp_mean_of_products,
+                         100 * c.edp_mean_of_products / whole])  # fmt: skip
+        d, best = one.comparison.dynamic, one.joint.best.test
+        rows.append([one.width, "threshold used", d.mean_timesteps, d.threshold, d.accuracy, d.accuracy_low,
+                     d.accuracy_high, d.energy_pj, d.latency_ns, d.edp_mean_of_products,
+                     100 * d.edp_mean_of_products / whole])  # fmt: skip
+        rows.append([one.width, "all choices joined", best.mean_timesteps, None, best.accuracy,
+                     best.accuracy_low, best.accuracy_high, best.energy_pj, best.latency_ns,
+                     best.edp_mean_of_products, 100 * best.edp_mean_of_products / whole])  # fmt: skip
+    less = shown_change(result.reduction.edp_mean_of_products)
+    others = " and ".join(
+        f"the {name} one ({shown_change(one.comparison.reduction.edp_mean_of_products)})"
+        for name, one in zip(chip_names(part), part.chips, strict=True)
+        if one is not chip
+    )
+    beside = f" The {chip_names(part)[-1]} chip is drawn; {others} differs in EDP alone." if others else ""
+    return Exhibit(
+        f"curve_{file_name(part.key)}",
+        f"{part.title}: EDP {less}, and {compared(chip.against_static, last)}",
+        f"{result.meta.images:,} test images. EDP is the mean of energy × latency. The line: all thresholds; "
+        "the star: the one that was chosen on validation images; bars and whiskers: 95 % intervals." + beside,
+        lambda: _draw_curve(document, part),
+        columns,
+        rows,
+    )
+
+
+def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
+    chip = main_chip(part)
+    result = chip.comparison
+    whole = result.static[-1].edp_mean_of_products or 1.0
+    made, (axes,) = figure(WIDTH, 3.0)
+
+    def x(edp: float) -> float:
+        return 100 * edp / whole
+
+    line = sorted(result.curve, key=lambda point: point.edp_mean_of_products)
+    axes.plot(
+        [x(p.edp_mean_of_products) for p in line], [100 * p.accuracy for p in line],
+        color=BLUE, marker=".", markersize=3, label="dynamic, all thresholds",
+    )  # fmt: skip
+    static = [(x(p.edp_mean_of_products), p) for p in result.static]
+    axes.errorbar(
+        [at for at, _ in static], [100 * p.accuracy for _, p in static],
+        yerr=[[100 * (p.accuracy - p.accuracy_low) for _, p in static],
+              [100 * (p.accuracy_high - p.accuracy) for _, p in static]],
+        fmt="s", markersize=4.5, color=VERMILION, elinewidth=0.8, capsize=2, label="static T",
+    )  # fmt: skip
+    for at, p in static:
+        axes.annotate(
+            f"T = {p.timesteps}", (at, 100 * p.accuracy),
+            xytext=(6, -10) if p.timesteps < len(static) else (-6, -10),
+            textcoords="offset points", fontsize=7, color=VERMILION, path_effects=HALO,
+            ha="left" if p.timesteps < len(static) else "right",
+        )  # fmt: skip
+    best = chip.joint.best.test
+    for edp, accuracy, mark, colour, size, name in (
+        (result.dynamic.edp_mean_of_products, result.dynamic.accuracy, "*", GREEN, 12, "threshold used"),
+        (best.edp_mean_of_products, best.accuracy, "D", ORANGE, 5.5, "all choices joined"),
+    ):
+        axes.plot([x(edp)], [100 * accuracy], linestyle="none", marker=mark, markersize=size, color=colour,
+                  markeredgecolor=INK, markeredgewidth=0.6, zorder=5, label=name)  # fmt: skip
+    paper = find(document, f"{part.key}.edp")
+    if paper is not None:
+        axes.axvline(100 - abs(paper.value), color=MUTED, linestyle=":", linewidth=1.2, zorder=0,
+                     label=f"paper’s EDP ({minus(f'{-abs(paper.value):g}')} %)")  # fmt: skip
+    axes.set_xlim(0, 108)
+    axes.set_xlabel(f"EDP (% of static T = {len(static)})")
+    axes.set_ylabel("accuracy (%)")
+    axes.margins(y=0.12)
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.grid()
+    made.legend(loc="outside upper center", ncols=2, columnspacing=1.2, handletextpad=0.5)
+    return made
+
+
+def exits(document: Reproduction) -> list[Exhibit]:
+    """For each network the share of the images that leave at each timestep."""
+    found = []
+    for part in document.networks:
+        dynamic = part.chips[0].comparison.dynamic
+        rows = [[t, share] for t, share in enumerate(dynamic.exit_fraction, 1)]
+        paper = find(document, f"{part.key}.mean_timesteps")
+        said = f", the paper’s network {paper.value:g}" if paper is not None else ""
+        both = " The same on both chips." if len(part.chips) > 1 else ""
+        found.append(
+            Exhibit(
+                f"exits_{file_name(part.key)}",
+                f"{part.title}: {percent(dynamic.exit_fraction[0])} % of the images leave after one timestep",
+                f"{part.chips[0].comparison.meta.images:,} test images; they stay "
+                f"{dynamic.mean_timesteps:.2f} timesteps on average{said}.{both}",
+                lambda part=part: _draw_exits(document, part),  # type: ignore[misc]
+                ("timestep", "share_of_images"),
+                rows,
+            )
+        )
+    return found
+
+
+def _draw_exits(document: Reproduction, part: NetworkPart) -> Figure:
+    dynamic = part.chips[0].comparison.dynamic
+    made, (axes,) = figure(WIDTH, 2.3)
+    steps = range(1, len(dynamic.exit_fraction) + 1)
+    drawn = axes.bar(steps, [100 * share for share in dynamic.exit_fraction], width=0.7, color=BLUE)
+    axes.bar_label(drawn, [percent(s) for s in dynamic.exit_fraction], padding=2, fontsize=7, bbox=BOX)
+    axes.axvline(dynamic.mean_timesteps, color=VERMILION, linestyle="--", zorder=0,
+                 label=f"mean here, {dynamic.mean_timesteps:.2f}")  # fmt: skip
+    paper = find(document, f"{part.key}.mean_timesteps")
+    if paper is not None:
+        axes.axvline(paper.value, color=MUTED, linestyle=":", linewidth=1.5, zorder=0,
+                     label=f"mean in the paper, {paper.value:g}")  # fmt: skip
+    axes.set_xticks(list(steps))
+    axes.set_ylim(0, 115)
+    axes.set_yticks(range(0, 101, 25))
+    axes.set_xlabel("leaves after timestep")
+    axes.set_ylabel("images (%)")
+    axes.legend(loc="upper right")
+    return made

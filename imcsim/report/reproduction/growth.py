@@ -1,0 +1,125 @@
+"""Energy and latency of static runs against the number of timesteps."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from imcsim.report.figures import BLUE, GREEN, ORANGE, VERMILION
+from imcsim.report.reproduction.curves import WIDTH
+from imcsim.report.reproduction.words import (
+    about,
+    chip_names,
+    file_name,
+    find,
+    main_chip,
+    published_cell,
+    times,
+    value_text,
+)
+from imcsim.report.site.exhibits import INK, Exhibit, figure
+from imcsim.report.site.grids import Cell, Grid
+from imcsim.report.site.tables import Column
+from imcsim.reproduction.document import NetworkPart, Published, Reproduction
+
+
+def growths(document: Reproduction) -> list[Exhibit]:
+    """For each network the ratios over T = 1, with the paper's points and its affine law."""
+    return [_growth(document, part) for part in document.networks if main_chip(part).growth.points]
+
+
+def _papers(document: Reproduction) -> tuple[Published | None, Published | None]:
+    return find(document, "energy_t8"), find(document, "latency_t8")
+
+
+def _growth(document: Reproduction, part: NetworkPart) -> Exhibit:
+    grown = main_chip(part).growth
+    last = grown.points[-1]
+    energy, latency = _papers(document)
+    beside = (
+        f" (paper: {value_text(energy.value, energy.unit)} and {value_text(latency.value, latency.unit)})"
+        if energy is not None and latency is not None and last.timesteps == 8
+        else ""
+    )
+    rows = [
+        [chip.width, p.timesteps, p.energy_pj, p.latency_ns, p.energy_ratio, p.latency_ratio,
+         p.published_energy_ratio]
+        for chip in part.chips
+        for p in chip.growth.points
+    ]  # fmt: skip
+    return Exhibit(
+        f"growth_{file_name(part.key)}",
+        f"{part.title}: T = {last.timesteps} costs {times(last.energy_ratio)} the energy and "
+        f"{times(last.latency_ratio)} the latency of T = 1{beside}",
+        f"Static runs of {grown.images:,} test images, all relative to T = 1. Dashed: the affine law that "
+        "follows from the paper’s energy at T = 8 (derived). The title is about the "
+        f"{chip_names(part)[-1]} chip.{about(part, 'energy_t8')}",
+        lambda: _draw(document, part),
+        ("chip", "timesteps", "energy_pj", "latency_ns", "energy_ratio", "latency_ratio",
+         "paper_affine_law"),
+        rows,
+    )  # fmt: skip
+
+
+def _draw(document: Reproduction, part: NetworkPart) -> Figure:
+    made, (axes,) = figure(WIDTH, 3.1)
+    for chip, name, energy, latency in zip(
+        part.chips, chip_names(part), ((BLUE, "o"), (GREEN, "D")), ((ORANGE, "^"), (VERMILION, "v")),
+        strict=False,
+    ):  # fmt: skip
+        steps = [p.timesteps for p in chip.growth.points]
+        axes.plot(steps, [p.latency_ratio for p in chip.growth.points], color=latency[0], marker=latency[1],
+                  label=f"latency, {name}")  # fmt: skip
+        axes.plot(steps, [p.energy_ratio for p in chip.growth.points], color=energy[0], marker=energy[1],
+                  label=f"energy, {name}")  # fmt: skip
+    points = main_chip(part).growth.points
+    axes.plot([p.timesteps for p in points], [p.published_energy_ratio for p in points], color=INK,
+              linestyle="--", linewidth=1, label="energy, paper’s affine law")  # fmt: skip
+    for one, mark, name in zip(_papers(document), "sP", ("energy", "latency"), strict=True):
+        if one is not None:
+            axes.plot([8], [one.value], linestyle="none", marker=mark, markersize=6.5, markerfacecolor="none",
+                      color=INK, label=f"{name}, paper: {value_text(one.value, one.unit)}")  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+    axes.set_xlabel("timesteps T")
+    axes.set_ylabel("relative to T = 1")
+    axes.set_ylim(bottom=0)
+    axes.grid()
+    made.legend(loc="outside upper center", ncols=2, columnspacing=1, handletextpad=0.4)
+    return made
+
+
+def growth_grids(document: Reproduction) -> list[Grid]:
+    """For each network the figures of the law, beside the paper's."""
+    found = []
+    energy, latency = _papers(document)
+    for part in document.networks:
+        names = chip_names(part)
+        last = main_chip(part).growth.points[-1:]
+        if not last:
+            continue
+        most = last[0].timesteps
+        ends = [chip.growth.points[-1] for chip in part.chips]
+        at_eight = most == 8
+        law = find(document, "intercept")
+        rows: list[list[Cell | str]] = [
+            [f"energy at T = {most} over T = 1", *(times(p.energy_ratio) for p in ends),
+             published_cell(energy if at_eight else None)],
+            [f"latency at T = {most} over T = 1", *(times(p.latency_ratio) for p in ends),
+             published_cell(latency if at_eight else None)],
+            [Cell("spent once an image", below="as a share of E(1)"),
+             *(f"{chip.growth.intercept:.3f}" for chip in part.chips), published_cell(law)],
+        ]  # fmt: skip
+        found.append(
+            Grid(
+                f"growth_law_{file_name(part.key)}",
+                f"{part.title}: the law behind it",
+                [Column("figure", "", "", False), *(Column(n, n) for n in names), Column("paper", "paper")],
+                rows,
+                ("chip", "timesteps", "energy_ratio", "latency_ratio", "intercept"),
+                [[c.width, p.timesteps, p.energy_ratio, p.latency_ratio, c.growth.intercept]
+                 for c, p in zip(part.chips, ends, strict=True)],
+                f"{main_chip(part).growth.images:,} images.{about(part, 'intercept')}",
+            )
+        )  # fmt: skip
+    return found

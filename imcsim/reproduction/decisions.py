@@ -1,0 +1,178 @@
+"""Who leaves when under a rule, how many are right then, and what that costs: from values that are there.
+
+No image is run here. A network's images were run once to T max; rules, accumulations and thresholds only
+decide anew who leaves when, issue policies and encoders only need another schedule.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.choices import Accumulation, Rule
+from imcsim.experiment import Experiment, right_after
+from imcsim.functional.checker import exit_timesteps
+from imcsim.hardware.ledger import Stay
+from imcsim.inputs import Inputs
+from imcsim.mapping import Placement
+from imcsim.reproduction import document as doc
+from imcsim.result import wilson_interval
+from imcsim.simulate import Chip, Run, Simulation, replay, with_timing
+from imcsim.thresholds import one_for_all, one_for_each
+from imcsim.timing import parse
+
+Split = Literal["validation", "test"]
+Registers = NDArray[np.int64]
+Right = NDArray[np.bool_]
+
+_Z = 1.959963984540054
+"""97.5 % point of the normal distribution."""
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """energy_pj, latency_ns: float64 ``[images, T]``, of images that leave after 1, 2, .. T timesteps."""
+
+    energy_pj: NDArray[np.float64]
+    latency_ns: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, run: Run) -> Costs:
+        return cls(run.energy_pj, run.latency_ns)
+
+    @property
+    def products(self) -> NDArray[np.float64]:
+        """Energy x latency, pJ ns."""
+        return self.energy_pj * self.latency_ns
+
+
+def simulated(bench: Experiment, split: Split) -> tuple[Simulation, Inputs]:
+    """The simulation of the test or of the validation images, and these images."""
+    if split == "test":
+        return bench.images, bench.inputs
+    assert bench.held_out is not None
+    assert bench.validation is not None
+    return bench.held_out, bench.validation
+
+
+def right_of(bench: Experiment, split: Split) -> Right:
+    """Whether each image is classified rightly after each timestep, ``[images, T]``."""
+    return right_after(*simulated(bench, split))
+
+
+def ruled(bench: Experiment, rule: Rule, accumulation: Accumulation) -> Experiment:
+    """The same experiment, asked for another rule; its costs stay those of its own accumulation."""
+    return replace(bench, options=replace(bench.options, rule=rule, accumulation=accumulation))
+
+
+def chip_with(
+    bench: Experiment, issue: str, encoder: Literal["keep", "recompute"], accumulation: Accumulation
+) -> Chip:
+    """The experiment's chip under another issue policy, with another encoder, or a checker that sums."""
+    stated, own = bench.chip.stated, bench.chip.timing
+    if (issue, encoder, accumulation == "mean") == (str(own.issue), stated.encoder.mode, own.mean):
+        return bench.chip
+    changed = stated.model_copy(update={"encoder": stated.encoder.model_copy(update={"mode": encoder})})
+    timing = replace(bench.chip.timing, issue=parse(issue), mean=accumulation == "mean")
+    return with_timing(replace(bench.chip, stated=changed), timing)
+
+
+def alike(one: Placement, other: Placement) -> bool:
+    """Whether two networks lie on the chip in the same way, so that both have the same schedules."""
+    return (one.graph, one.parts, one.positions, one.size) == (
+        other.graph,
+        other.parts,
+        other.positions,
+        other.size,
+    ) and [layer.copies for layer in one.layers] == [layer.copies for layer in other.layers]
+
+
+def costs_on(chip: Chip, bench: Experiment, split: Split, workers: int | None = None) -> Costs:
+    """What the images of an experiment cost on a chip that does the same with their values."""
+    simulation, inputs = simulated(bench, split)
+    if chip is bench.chip:
+        return Costs.of(simulation.leaving)
+    return Costs.of(replay(simulation, chip, inputs, workers=workers).leaving)
+
+
+def registers(
+    needed: NDArray[np.int64],
+    right: Right,
+    costs: Costs,
+    largest: int,
+    thresholds: Literal["one", "each"],
+    goal: int,
+) -> Registers | None:
+    """The registers, int64 ``[T - 1]``, that cost least with at least `goal` of the images right.
+
+    See `thresholds` for `needed` and `largest`. None where no registers do.
+    """
+    if thresholds == "each":
+        words = one_for_each(needed, right, costs.products, largest, goal=goal)
+    else:
+        words = np.full(needed.shape[1] - 1, one_for_all(needed, right, largest, goal=goal), np.int64)
+    stay = exit_timesteps(needed, words)
+    return words if int(right[np.arange(len(stay)), stay - 1].sum()) >= goal else None
+
+
+def figures(right: Right, stay: Stay, costs: Costs, reference: NDArray[np.bool_]) -> doc.Figures:
+    """What images did and cost. reference: whether each is right under static T max, ``[images]``."""
+    rows = np.arange(len(stay))
+    answers = right[rows, stay - 1]
+    energy, latency = costs.energy_pj[rows, stay - 1], costs.latency_ns[rows, stay - 1]
+    low, high = wilson_interval(int(answers.sum()), len(stay))
+    return doc.Figures(
+        images=len(stay),
+        accuracy=float(answers.mean()),
+        accuracy_low=low,
+        accuracy_high=high,
+        mean_timesteps=float(stay.mean()),
+        exit_fraction=tuple(float(np.mean(stay == t)) for t in range(1, right.shape[1] + 1)),
+        energy_pj=float(energy.mean()),
+        latency_ns=float(latency.mean()),
+        edp_mean_of_products=float((energy * latency).mean()),
+        edp_product_of_means=float(energy.mean()) * float(latency.mean()),
+        against_static=paired(answers, reference),
+    )
+
+
+def paired(answers: NDArray[np.bool_], reference: NDArray[np.bool_]) -> doc.Paired:
+    """The accuracy of `answers` minus that of `reference`, both right or wrong ``[images]``, with its 95 %
+    interval (see `document.Paired`): one image is added to each kind on which the two differ.
+    """
+    images = len(answers)
+    gained, lost = int((answers & ~reference).sum()), int((~answers & reference).sum())
+    up, down = (gained + 1) / (images + 2), (lost + 1) / (images + 2)
+    spread = _Z * math.sqrt((up + down - (up - down) ** 2) / (images + 2))
+    difference = (gained - lost) / images
+    return doc.Paired(
+        difference=difference,
+        low=max(-1.0, min(difference, up - down - spread)),
+        high=min(1.0, max(difference, up - down + spread)),
+        gained=gained,
+        lost=lost,
+    )
+
+
+def static_figures(right: Right, costs: Costs, timesteps: int) -> doc.Figures:
+    """All images for `timesteps` timesteps, against static T max."""
+    return figures(right, np.full(len(right), timesteps, np.int64), costs, right[:, -1])
+
+
+def change(before: doc.Figures, after: doc.Figures) -> doc.Change:
+    """1 - after / before."""
+
+    def saved(key: str) -> float:
+        old, new = float(getattr(before, key)), float(getattr(after, key))
+        return 1 - new / old if old else 0.0
+
+    return doc.Change(
+        energy=saved("energy_pj"),
+        latency=saved("latency_ns"),
+        edp_mean_of_products=saved("edp_mean_of_products"),
+        edp_product_of_means=saved("edp_product_of_means"),
+    )

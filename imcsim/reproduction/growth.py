@@ -1,0 +1,110 @@
+"""What static runs cost as T grows, how the energy splits as the paper splits it, and the most that can be
+saved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from imcsim.experiment import Experiment
+from imcsim.inputs import Inputs
+from imcsim.inputs.data import fingerprint
+from imcsim.reproduction import document as doc
+from imcsim.result import CompareResult
+from imcsim.simulate import Progress, Simulation, replay, simulate, with_timing
+from imcsim.validate.dtsnn import CROSSBARS, GROUPS, PERIPHERALS, curves, intercept
+from imcsim.validate.published import figure
+from imcsim.values import Values
+from imcsim.widened import widened_activity
+
+_SHARES = ("share.peripherals", "share.crossbars", "share.rest")
+
+
+def longer(
+    bench: Experiment, timesteps: int, images: int, values: Values, progress: Progress | None, stage: str
+) -> Simulation:
+    """The first `images` test images, run statically to `timesteps`."""
+    chip = with_timing(bench.chip, replace(bench.chip.timing, timesteps=timesteps))
+    return simulate(
+        chip,
+        _some(bench, images),
+        workers=bench.options.workers,
+        progress=progress,
+        stage=stage,
+        values=values,
+    )
+
+
+def on_wide_chip(simulation: Simulation, narrow: Experiment, wide: Experiment, factor: int) -> Simulation:
+    """The same images on the wide chip, from what they did on the narrow one."""
+    activity = simulation.activity
+    timing = replace(wide.chip.timing, timesteps=activity.timesteps)
+    grown = widened_activity(activity, narrow.chip.network, factor)
+    chip = with_timing(wide.chip, timing)
+    return replay(replace(simulation, activity=grown), chip, _some(narrow, activity.images))
+
+
+def _some(bench: Experiment, images: int) -> Inputs:
+    shown = bench.inputs.images[:images]
+    labels = bench.inputs.labels[:images]
+    return replace(bench.inputs, images=shown, labels=labels, sha256=fingerprint(shown, labels))
+
+
+def growth(simulation: Simulation) -> doc.Growth:
+    """Mean energy and latency of static runs of 1, 2, .. T timesteps, beside the paper's affine law."""
+    energy, latency = curves(simulation)
+    once, again = figure("intercept").value, figure("slope").value
+    return doc.Growth(
+        images=simulation.activity.images,
+        points=tuple(
+            doc.GrowthPoint(
+                timesteps=t,
+                energy_pj=float(energy[t - 1]),
+                latency_ns=float(latency[t - 1]),
+                energy_ratio=float(energy[t - 1] / energy[0]),
+                latency_ratio=float(latency[t - 1] / latency[0]),
+                published_energy_ratio=once + again * t,
+            )
+            for t in range(1, len(energy) + 1)
+        ),
+        intercept=intercept(energy),
+    )
+
+
+def groups(comparison: CompareResult) -> tuple[doc.EnergyGroup, ...]:
+    """Shares of the paper's three groups of components."""
+    names = [component.name for component in comparison.components]
+    rest = frozenset(names) - PERIPHERALS - CROSSBARS
+    dynamic = {c.name: c.energy_pj for c in comparison.components}
+    static = {c.name: c.static_energy_pj or 0.0 for c in comparison.components}
+    found = []
+    for name, members, key in zip(GROUPS, (PERIPHERALS, CROSSBARS, rest), _SHARES, strict=True):
+
+        def share(energy: dict[str, float], members: frozenset[str] = members) -> float:
+            return sum(energy[n] for n in names if n in members) / sum(energy.values())
+
+        found.append(
+            doc.EnergyGroup(
+                name=name,
+                components=tuple(n for n in names if n in members),
+                published_share=figure(key).value / 100,
+                static_share=share(static),
+                dynamic_share=share(dynamic),
+            )
+        )
+    return tuple(found)
+
+
+def cap(comparison: CompareResult) -> doc.Change:
+    """Static T = 1 against static T max: no image can leave earlier."""
+    first, last = comparison.static[0], comparison.static[-1]
+
+    def saved(key: str) -> float:
+        return 1 - float(getattr(first, key)) / float(getattr(last, key))
+
+    return doc.Change(
+        energy=saved("energy_pj"),
+        latency=saved("latency_ns"),
+        edp_mean_of_products=saved("edp_mean_of_products"),
+        edp_product_of_means=saved("edp_product_of_means"),
+    )

@@ -1,0 +1,120 @@
+"""What was computed is kept in the folder of the results, so that a run that was cut short goes on.
+
+Values of images (spikes, outputs) are kept some images at a time, and each network's part of the document
+when it is whole. Files are written whole or not at all; one that cannot be read is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from secrets import token_hex
+
+from pydantic import ValidationError
+
+from imcsim import __version__
+from imcsim.errors import ImcsimError
+from imcsim.functional.program import Program
+from imcsim.functional.run import Activity, Converters, concatenate
+from imcsim.inputs import Inputs
+from imcsim.reproduction.document import NetworkPart, to_json
+from imcsim.sweeps.cache import CachedValues, digest
+from imcsim.values import Nodes, Progress
+
+VALUES = "values"
+"""The folder of values inside that of the results."""
+PARTS = "parts"
+KEPT_IMAGES = 500
+"""Images whose values go into one file: the most that an interruption costs."""
+
+
+class ValuesInPieces:
+    """Values of one network (see `values.Values`), kept in `folder` some images at a time."""
+
+    def __init__(self, folder: Path, network_sha256: str) -> None:
+        self._kept = CachedValues(folder / __version__, network_sha256, {})
+
+    @property
+    def computed(self) -> int:
+        """Pieces that were computed, ADC scales included; the others were found."""
+        return self._kept.computed
+
+    def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
+        return self._kept.converters(program, calibration, workers)
+
+    def activity(
+        self,
+        program: Program,
+        converters: Converters,
+        inputs: Inputs,
+        timesteps: int,
+        *,
+        at: slice = slice(None),
+        record: Nodes = frozenset(),
+        toggles: Nodes = frozenset(),
+        workers: int | None = None,
+        progress: Progress | None = None,
+        stage: str = "images",
+    ) -> Activity:
+        """All images of `inputs`. `at` and `record` belong to chips whose time depends on values."""
+        if record or at != slice(None):
+            raise ImcsimError(
+                "values are kept in pieces for chips whose time does not depend on them",
+                key="activity",
+                fix="leave skip_zero_reads false and spike_coding bitmap",
+            )
+        images = len(inputs.images)
+        pieces = []
+        for piece, start in _pieces(inputs):
+
+            def heard(stage: str, done: int, of: int, start: int = start) -> None:
+                if progress is not None:
+                    progress(stage, start + done, images)
+
+            pieces.append(
+                self._kept.activity(
+                    program, converters, piece, timesteps,
+                    toggles=toggles, workers=workers, progress=heard, stage=stage,
+                )
+            )  # fmt: skip
+            heard(stage, len(piece.images), images)
+        return pieces[0] if len(pieces) == 1 else concatenate(pieces)
+
+
+def _pieces(inputs: Inputs) -> Iterator[tuple[Inputs, int]]:
+    """Some images at a time, and the number of the first."""
+    for start in range(0, len(inputs.images), KEPT_IMAGES):
+        at = slice(start, start + KEPT_IMAGES)
+        images = inputs.images[at]
+        # The hash says which images these are as well as their pixels would, and need not be computed again.
+        sha256 = digest("piece", inputs.sha256, start, len(images))
+        yield replace(inputs, images=images, labels=inputs.labels[at], sha256=sha256), start
+
+
+def read_part(folder: Path, key: str, fingerprint: str) -> NetworkPart | None:
+    """A network's part from an earlier run; None where there is none that follows from the same things."""
+    try:
+        part = NetworkPart.model_validate_json((folder / PARTS / f"{key}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return part if part.fingerprint == fingerprint else None
+
+
+def write_part(folder: Path, part: NetworkPart) -> None:
+    """Keep a network's part. Raises ImcsimError where it cannot be written."""
+    path = folder / PARTS / f"{part.key}.json"
+    passing = path.with_name(f".{path.name}.{token_hex(8)}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with passing.open("x", encoding="utf-8") as file:
+                file.write(to_json(part))
+                file.flush()
+                os.fsync(file.fileno())
+            passing.replace(path)
+        finally:
+            passing.unlink(missing_ok=True)
+    except OSError as error:
+        raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error

@@ -1,0 +1,294 @@
+"""A document of `imcsim reproduce` for the tests of its page: figures made up as in `sample_results`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sample_results import compare_result
+
+from imcsim.reproduction import document as doc
+from imcsim.reproduction.verdicts import aims, beside, published
+from imcsim.result import CompareResult
+
+IMAGES = 1000
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def _paired(gained: int, lost: int) -> doc.Paired:
+    difference = (gained - lost) / IMAGES
+    half = 1.96 * (gained + lost + 2) ** 0.5 / IMAGES
+    return doc.Paired(
+        difference=difference, low=difference - half, high=difference + half, gained=gained, lost=lost
+    )
+
+
+def _figures(result: CompareResult, gained: int, lost: int, factor: float = 1.0) -> doc.Figures:
+    d = result.dynamic
+    return doc.Figures(
+        images=result.meta.images,
+        accuracy=d.accuracy,
+        accuracy_low=d.accuracy_low,
+        accuracy_high=d.accuracy_high,
+        mean_timesteps=d.mean_timesteps,
+        exit_fraction=d.exit_fraction,
+        energy_pj=d.energy_pj * factor,
+        latency_ns=d.latency_ns,
+        edp_mean_of_products=d.edp_mean_of_products * factor,
+        edp_product_of_means=d.edp_product_of_means * factor,
+        against_static=_paired(gained, lost),
+    )
+
+
+def _change(result: CompareResult, factor: float = 1.0) -> doc.Change:
+    r = result.reduction
+    return doc.Change(
+        energy=1 - (1 - r.energy) * factor,
+        latency=r.latency,
+        edp_mean_of_products=1 - (1 - r.edp_mean_of_products) * factor,
+        edp_product_of_means=1 - (1 - r.edp_product_of_means) * factor,
+    )
+
+
+BASE = doc.Choices(
+    loss="running", accumulation="mean", rule="entropy", thresholds="one", issue="wait", encoder="keep"
+)
+
+
+def _way(label: str, result: CompareResult, factor: float, **changed: Any) -> doc.Way:
+    choices = BASE.model_copy(update=changed)
+    return doc.Way(
+        label=label,
+        choices=choices,
+        threshold=(0.25,) if choices.thresholds == "one" else (0.3, 0.25, 0.2),
+        validation=_figures(result, 4, 6, factor),
+        test=_figures(result, 5, 7, factor),
+        reduction=_change(result, factor),
+    )
+
+
+def _joint(result: CompareResult) -> doc.Joint:
+    best = {"rule": "margin", "thresholds": "each", "issue": "speculate"}
+    parts = {"rule": 0.97, "thresholds": 0.93, "issue": 0.9}
+    whole = float(np.prod(list(parts.values())))
+    judged = {"accuracy": 0.89, "mean_timesteps": 1.4}
+    ends = (("wait", "judged"), ("speculate", "loses_accuracy"), ("interleave:2", "dominated"))
+    candidates = [
+        doc.Candidate(
+            choices=BASE.model_copy(update={"rule": rule, "issue": issue}),
+            outcome=outcome,  # type: ignore[arg-type]
+            **judged if outcome == "judged" else {},  # type: ignore[arg-type]
+            edp_mean_of_products=result.dynamic.edp_mean_of_products if outcome == "judged" else None,
+        )
+        for rule in ("entropy", "margin")
+        for issue, outcome in ends
+    ]
+    steps = {
+        key: doc.Step(
+            choice=key,  # type: ignore[arg-type]
+            base=str(getattr(BASE, key)),
+            best=value,
+            way=_way(f"{key} alone", result, parts[key], **{key: value}) if key != "issue" else None,
+        )
+        for key, value in best.items()
+    }
+    without = {
+        key: step.model_copy(
+            update={
+                "way": _way(
+                    f"all without {key}",
+                    result,
+                    whole / parts[key],
+                    **{k: v for k, v in best.items() if k != key},
+                )
+            }
+        )
+        for key, step in steps.items()
+    }
+    return doc.Joint(
+        base=_way("base", result, 1.0),
+        best=_way("all", result, whole, **best),
+        alone=tuple(steps.values()),
+        without=tuple(without.values()),
+        candidates=tuple(candidates),
+    )
+
+
+def _chip(width: doc.Width, result: CompareResult) -> doc.OnChip:
+    own = width == "narrow"
+    first, last = result.static[0], result.static[-1]
+    shares = {"digital peripherals": 0.45, "crossbars and ADCs": 0.25, "the rest": 0.3}
+    names = [c.name for c in result.components]
+    return doc.OnChip(
+        width=width,
+        title="quarter width, as trained"
+        if own
+        else "full width, with the spike rates of the quarter-width network",
+        channels=0.25 if own else 1.0,
+        own_spikes=own,
+        comparison=result,
+        against_static=_paired(5, 9),
+        growth=doc.Growth(
+            images=256,
+            points=tuple(
+                doc.GrowthPoint(
+                    timesteps=p.timesteps,
+                    energy_pj=p.energy_ratio * first.energy_pj,
+                    latency_ns=p.latency_ratio * first.latency_ns,
+                    energy_ratio=p.energy_ratio,
+                    latency_ratio=p.latency_ratio,
+                    published_energy_ratio=0.443 + 0.557 * p.timesteps,
+                )
+                for p in result.scaling
+            ),
+            intercept=0.2,
+        ),
+        groups=tuple(
+            doc.EnergyGroup(
+                name=name,
+                components=tuple(names[k::3]),
+                published_share=share,
+                static_share=own_share,
+                dynamic_share=own_share,
+            )
+            for k, ((name, share), own_share) in enumerate(
+                zip(shares.items(), (0.52, 0.31, 0.17), strict=True)
+            )
+        ),
+        cap=doc.Change(
+            energy=1 - first.energy_pj / last.energy_pj,
+            latency=1 - first.latency_ns / last.latency_ns,
+            edp_mean_of_products=1 - first.edp_mean_of_products / last.edp_mean_of_products,
+            edp_product_of_means=1 - first.edp_product_of_means / last.edp_product_of_means,
+        ),
+        joint=_joint(result),
+    )
+
+
+def _trained(loss: doc.Loss, result: CompareResult, hostile: str) -> doc.TrainedNetwork:
+    return doc.TrainedNetwork(
+        loss=loss,
+        comparison=result,
+        against_static=_paired(3, 8),
+        provenance={
+            "data": {"name": "CIFAR-10", "pixels": f"JPEG copies{hostile}", "sha256": {"train": "ab" * 32}},
+            "training": {"command": "python models/training/train.py --seed 1", "epochs": 60, "seed": 1,
+                         "started_from": {"epochs": 30}},
+            "accuracy": {"float_per_timestep": [0.841, 0.878, 0.888, 0.892]},
+        },
+    )  # fmt: skip
+
+
+def _checker(result: CompareResult) -> doc.CheckerAgreement:
+    sizes = []
+    for varied, entries in [("tables", n) for n in (8, 16, 32, 64, 128, 256)] + [("table_bits", 256)]:
+        sizes.append(
+            doc.CheckerSize(
+                exp_entries=entries,
+                log_entries=entries,
+                table_bits=12,
+                fraction_bits=8,
+                table_bytes=entries * 3,
+                used=entries == 256,
+                varied=varied,  # type: ignore[arg-type]
+                decisions_differ=max(0, 400 // entries - 2),
+                exits_differ=max(0, 200 // entries - 1),
+                predictions_differ=max(0, 40 // entries - 1),
+                accuracy=0.89,
+                mean_timesteps=1.43,
+            )
+        )
+    return doc.CheckerAgreement(
+        images=IMAGES,
+        decisions=3 * IMAGES,
+        threshold=0.25,
+        exact_accuracy=0.891,
+        exact_mean_timesteps=1.431,
+        sizes=tuple(sizes),
+    )
+
+
+def _examples(seed: int) -> tuple[doc.Example, ...]:
+    rng = np.random.default_rng(seed)
+    made = []
+    for k in range(8):
+        leaves = 1 if k < 5 else 4
+        label = int(rng.integers(10))
+        wrong = k in (4, 6)
+        entropy = (0.02, 0.01, 0.01, 0.0) if leaves == 1 else (0.8, 0.6, 0.5, 0.31)
+        made.append(
+            doc.Example(
+                index=10 * k,
+                label=label,
+                predictions=((label + wrong) % 10,) * 4,
+                entropy=entropy,
+                leaves=leaves,
+            )
+        )
+    return tuple(made)
+
+
+def _rules(result: CompareResult) -> tuple[doc.RuleWay, ...]:
+    return tuple(
+        doc.RuleWay(
+            loss=loss,  # type: ignore[arg-type]
+            rule=rule,  # type: ignore[arg-type]
+            accumulation=accumulation,  # type: ignore[arg-type]
+            threshold=0.1 * (k + 1),
+            validation=_figures(result, 2, 3, 1 - 0.01 * k),
+            test=_figures(result, 4, 4 + k, 1 - 0.01 * k),
+            reduction=_change(result, 1 - 0.01 * k),
+        )
+        for loss in ("running", "final")
+        for k, (rule, accumulation) in enumerate(
+            (r, a) for r in ("entropy", "max_softmax", "margin") for a in ("mean", "sum")
+        )
+    )
+
+
+def _part(key: str, title: str, seed: int, hostile: str) -> doc.NetworkPart:
+    result = compare_result(seed=seed, threshold=0.25)
+    chips = (_chip("narrow", result), _chip("full", result))
+    final = compare_result(seed=seed + 1, threshold=0.1)
+    return doc.NetworkPart(
+        key=key,
+        title=title + hostile,
+        fingerprint="0f" * 32,
+        chips=chips,
+        losses=(_trained("running", result, hostile), _trained("final", final, hostile)),
+        rules=_rules(result),
+        examples=_examples(seed),
+        checker=_checker(result),
+        beside=beside(key, chips),
+        aims=aims(key, title + hostile, chips),
+        warnings=(f"a warning{hostile}",),
+    )
+
+
+def reproduction(networks: int = 2, hostile: str = "") -> doc.Reproduction:
+    """Made-up figures of one or two networks; `hostile` is added to every name that comes from outside."""
+    known = (("vgg16", "VGG-16"), ("resnet19", "ResNet-19"))[:networks]
+    return doc.Reproduction(
+        meta=doc.ReproductionMeta(
+            version="0.1.0",
+            command=f"imcsim reproduce --images {IMAGES} --out page{hostile}",
+            hardware=f"dtsnn_32nm{hostile}",
+            inputs="cifar10_test_all",
+            validation="cifar10_validation_all",
+            images=IMAGES,
+            validation_images=500,
+        ),
+        class_names=tuple(name + hostile for name in CLASSES),
+        networks=tuple(_part(key, title, k + 1, hostile) for k, (key, title) in enumerate(known)),
+        published=published(),
+    )
+
+
+def pictures() -> dict[int, NDArray[np.uint8]]:
+    """Noise for every example."""
+    rng = np.random.default_rng(0)
+    return {10 * k: rng.integers(0, 256, (3, 32, 32), dtype=np.uint8) for k in range(8)}
+
+
+__all__ = ["pictures", "reproduction"]
