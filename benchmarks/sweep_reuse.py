@@ -6,11 +6,12 @@ checked; one process, all its threads.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import tempfile
 import time
 from pathlib import Path
+
+import common
 
 import imcsim
 import imcsim.hardware
@@ -21,10 +22,9 @@ from imcsim.sweeps import Summary, load_spec, sweep
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--quick", action="store_true", help="8 points in place of 36")
-    about = parser.parse_args()
+    about = common.arguments(__doc__, images=200).parse_args()
+    if about.quick:
+        about.images = 4
     axes = {
         "noc.flit_bits": [16, 64],
         "adc.preset": [*imcsim.hardware.load("dtsnn_32nm").config.adc.presets][:2],
@@ -61,7 +61,14 @@ def main() -> None:
     print(f"seconds without reuse: {apart:.2f}")
     print(f"seconds of a point whose values are there, median: {seconds[len(seconds) // 2]:.4f}")
     print(f"seconds of a point by itself, mean: {apart / len(points):.3f}")
-    print(f"ratio: {apart / together:.1f}")
+    common.finish(
+        Path(__file__).name,
+        f"a sweep of {len(points)} points, {about.images} images, values computed once, or for each",
+        ours=f"{together:.1f} s",
+        theirs=f"{apart:.1f} s",
+        ratio=apart / together,
+        save=not about.quick,
+    )
 
 
 def warm(spec: imcsim.sweeps.Spec) -> None:

@@ -2,16 +2,16 @@
 
     python benchmarks/timing_fidelity.py [--runs 5] [--timesteps 4] [--hardware NAME] [--model NAME]
 
-Prints the median seconds of alternating runs of one image; the last line is ``ratio: X`` (reference over
-burst).
+Prints the median seconds of alternating runs of one image.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
+from pathlib import Path
 
+import common
 import numpy as np
 
 import imcsim.hardware
@@ -22,12 +22,12 @@ from imcsim.timing import Timeline, play
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--timesteps", type=int, default=4)
+    parser = common.arguments(__doc__, runs=5, timesteps=4)
     parser.add_argument("--hardware", default="dtsnn_32nm")
     parser.add_argument("--model", default="vgg7_cifar10")
     args = parser.parse_args()
+    if args.quick:
+        args.runs, args.timesteps = 1, 1
 
     config = imcsim.hardware.load(args.hardware).config
     placement = place(imcsim.network.load(args.model), config)
@@ -49,7 +49,15 @@ def main() -> None:
     for fidelity, times in seconds.items():
         print(f"{fidelity:10} {statistics.median(times) * 1e3:9.2f} ms (median of {args.runs})")
     print(f"cycles to the last verdict, both: {int(whole.verdict[-1])}")
-    print(f"ratio: {statistics.median(seconds['reference']) / statistics.median(seconds['burst']):.1f}")
+    slow, fast = (statistics.median(seconds[fidelity]) for fidelity in ("reference", "burst"))
+    common.finish(
+        Path(__file__).name,
+        f"`burst` against `reference` timing, {args.model}, one image, T = {args.timesteps}",
+        ours=f"{fast * 1e3:.3g} ms",
+        theirs=f"{slow * 1e3:,.0f} ms",
+        ratio=slow / fast,
+        save=not args.quick,
+    )
 
 
 if __name__ == "__main__":

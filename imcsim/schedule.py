@@ -6,7 +6,9 @@ earlier is its beginning. A chip that runs ahead is played once for each exit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +18,7 @@ from imcsim.choices import Fidelity
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement
-from imcsim.timing import EVENTS, ImageWork, Issue, Timeline, play
+from imcsim.timing import EVENTS, ImageWork, Issue, Layout, Timeline, play
 
 Counts = NDArray[np.int64]
 
@@ -60,32 +62,41 @@ def schedule(
     mean: bool = True,
     fidelity: Fidelity = "burst",
     timed: bool = False,
+    layout: Layout | None = None,
+    workers: int | None = None,
 ) -> Schedule:
     """Play one image for each exit from 1 to `timesteps`; with `work`, each of its images.
 
     `timed`: the images have a frame for each timestep. Without `leaving`, entry t is a run of t timesteps, of
-    which the chip knows beforehand (static).
+    which the chip knows beforehand (static). `layout` is that of the chip, made here where it is not given.
+    The images are played by `workers` threads; the result does not depend on how many they are.
     """
     ahead = issue.kind in ("pipeline", "speculate")
-    groups = []
-    longest: list[Timeline] = []
-    for image in work if work is not None else [None]:
+    if layout is None and fidelity == "burst":
+        layout = Layout(placement, config)
+
+    def one(image: ImageWork | None) -> tuple[list[_Exit], Timeline]:
         images = None if image is None else [image]
 
-        def alone(exit_after: int, until: int, images: list[ImageWork] | None = images) -> Timeline:
+        def alone(exit_after: int, until: int) -> Timeline:
             return play(
                 placement, config, [exit_after], until, issue=issue, work=images, mean=mean,
-                fidelity=fidelity, timed=timed,
+                fidelity=fidelity, timed=timed, layout=layout,
             )  # fmt: skip
 
         last = alone(timesteps, timesteps)
-        longest.append(last)
         if ahead:
             played = [alone(t, timesteps if leaving else t) for t in range(1, timesteps)]
-            groups.append([_exit(line, t, timesteps) for t, line in enumerate([*played, last], 1)])
-        else:
-            groups.append([_prefix(last, t) for t in range(1, timesteps + 1)])
-    return _stack(groups, longest)
+            return [_exit(line, t, timesteps) for t, line in enumerate([*played, last], 1)], last
+        return [_prefix(last, t) for t in range(1, timesteps + 1)], last
+
+    if work is None:
+        groups = [one(None)]
+    else:
+        # Compiled work lets other threads run.
+        with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+            groups = list(pool.map(one, work))
+    return _stack([exits for exits, _ in groups], [line for _, line in groups])
 
 
 def _exit(line: Timeline, leaves: int, timesteps: int) -> _Exit:
@@ -124,10 +135,25 @@ def _stack(groups: list[list[_Exit]], longest: list[Timeline]) -> Schedule:
         layers=longest[0].layers,
         departure=np.array([[e.departure for e in group] for group in groups], np.int64),
         check=np.array([[e.check for e in group] for group in groups], np.int64),
-        fixed={EVENTS[k]: np.ascontiguousarray(counts[:, :, :, k]) for k in used},
+        fixed={EVENTS[k]: _once(np.ascontiguousarray(counts[:, :, :, k])) for k in used},
         begun=(reads, np.broadcast_to(reads[:, -1:], reads.shape)),
         busy_cycles=sum((line.busy_cycles for line in longest), np.zeros_like(longest[0].busy_cycles)),
     )
+
+
+def _once(counts: Counts) -> Counts:
+    """The same counts; kept once where all images have them alike, as most events do."""
+    if (counts == counts[:1]).all():
+        return np.broadcast_to(counts[:1].copy(), counts.shape)
+    return counts
+
+
+def _together(tables: Sequence[Counts]) -> Counts:
+    """The tables of some images after each other; kept once where they are all alike."""
+    images, first = sum(len(table) for table in tables), tables[0][:1]
+    if all((len(t) == 1 or t.strides[0] == 0) and (t[:1] == first).all() for t in tables):
+        return np.broadcast_to(first, (images, *first.shape[1:]))
+    return np.concatenate(tables)
 
 
 def join(schedules: Sequence[Schedule]) -> Schedule:
@@ -135,16 +161,15 @@ def join(schedules: Sequence[Schedule]) -> Schedule:
     events = [event for event in Event if any(event in s.fixed for s in schedules)]
 
     def counts(s: Schedule, event: Event) -> Counts:
-        return s.fixed[event] if event in s.fixed else np.zeros_like(s.begun[0])
+        return s.fixed[event] if event in s.fixed else np.broadcast_to(np.int64(0), s.begun[0].shape)
 
+    reads = _together([s.begun[0] for s in schedules])
     return Schedule(
         layers=schedules[0].layers,
         departure=np.concatenate([s.departure for s in schedules]),
         check=np.concatenate([s.check for s in schedules]),
-        fixed={event: np.concatenate([counts(s, event) for s in schedules]) for event in events},
-        begun=(
-            np.concatenate([s.begun[0] for s in schedules]),
-            np.concatenate([s.begun[1] for s in schedules]),
-        ),
+        fixed={event: _together([counts(s, event) for s in schedules]) for event in events},
+        # Of a whole timestep, the longest run is full.
+        begun=(reads, np.broadcast_to(reads[:, -1:], reads.shape)),
         busy_cycles=sum((s.busy_cycles for s in schedules), np.zeros_like(schedules[0].busy_cycles)),
     )

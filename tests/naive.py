@@ -6,6 +6,7 @@ arrays, Python integers where words could overflow. None of it is fast.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -127,13 +128,13 @@ def bus_toggles(inputs: NDArray[np.uint8]) -> Int:
     return np.unpackbits(inputs ^ before, axis=3).sum(axis=(2, 3), dtype=np.int64)
 
 
-def histogram(reads: Reads, slices: int, bins: int) -> Int:
-    """How often each column sum occurred, ``[slices, bins]``."""
-    counts = np.zeros((slices, bins), np.int64)
-    for column in reads.columns:
-        for s in range(slices):
-            counts[s] += np.bincount(column[s], minlength=bins)
-    return counts
+def sums_beyond(reads: Reads, slices: int, channels: int, bounds: Int) -> tuple[int, list[list[int]]]:
+    """Column sums of one slice, and how many of them exceed each bound, slice by slice."""
+    beyond = [
+        [sum(int((column[s] > bound).sum()) for column in reads.columns) for bound in bounds]
+        for s in range(slices)
+    ]
+    return len(reads.columns) * channels, beyond
 
 
 def convolution(
@@ -243,3 +244,41 @@ def pool(
     windows = np.lib.stride_tricks.sliding_window_view(framed, size, axis=(1, 2))
     windows = windows[:, :: stride[0], :: stride[1]]
     return (windows.sum(axis=(-2, -1)) if sums else windows.max(axis=(-2, -1))).astype(np.uint8)
+
+
+def exchanged(
+    between: NDArray[np.float64],
+    distance: NDArray[np.float64],
+    moved: NDArray[np.float64],
+    draw: random.Random,
+    steps: int,
+    start: float,
+    cool: float,
+) -> list[int]:
+    """Threshold accepting: which site each tile is best at. ``moved[a, b]``: cost of tile a where b is."""
+    sites = len(between)
+    at = np.arange(sites)
+    cost = lowest = 0.0
+    best = at.copy()
+    for step in range(steps):
+        a = draw.randrange(sites)
+        own = moved.diagonal()
+        change = moved[a] - own[a] + moved[:, a] - own + 2 * between[a] * distance[at[a]][at]
+        change[a] = np.inf
+        threshold = start * (1 - step / (cool * steps))
+        if threshold > 0:
+            accepted = np.flatnonzero(change < threshold)
+            if len(accepted) == 0:
+                continue
+            b = int(accepted[draw.randrange(len(accepted))])
+        else:
+            b = int(change.argmin())
+            if change[b] >= 0:
+                continue
+        cost += float(change[b])
+        moved[:, [a, b]] = moved[:, [b, a]]
+        at[[a, b]] = at[[b, a]]
+        moved += np.outer(between[:, a] - between[:, b], distance[at[a]][at] - distance[at[b]][at])
+        if cost < lowest:
+            lowest, best = cost, at.copy()
+    return [int(site) for site in best]

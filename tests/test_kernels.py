@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from imcsim.choices import Encoding, RowOrder
-from imcsim.functional import kernels, membrane_kernels
+from imcsim.functional import crossbars, kernels, membrane_kernels, read_kernels
+from imcsim.functional.crossbars import Crossbars
 from imcsim.network.cells import CellColumns, to_cells
 from imcsim.network.rows import RowLayout, layout
 
@@ -83,21 +84,14 @@ class Case:
         return down, right
 
     @property
-    def segments(self) -> tuple[NDArray[np.int32], ...]:
-        at = self.at
-        return at.down, at.right, at.first, at.last, at.row, at.block
+    def crossbars(self) -> Crossbars:
+        return Crossbars(self.at, self.levels, self.factor, self.offset)
 
     def compiled(
-        self, shift: NDArray[np.int64], largest: int, cell: type, accumulator: type
+        self, shift: NDArray[np.int64], largest: int, accumulator: type
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        levels = self.levels.astype(cell)
         out = np.full((len(self.inputs), *self.out_size, len(self.weight)), -77, accumulator)
-        counts = np.full((len(self.inputs), 3), -77, np.int64)
-        kernels.crossbar_reads(
-            self.inputs, self.planes, *self.segments, levels, self.levels.sum(axis=1, dtype=np.int64),
-            self.factor, self.offset, shift, largest, self.stride, self.padding,
-            np.empty(levels.shape[1], cell), out, counts,
-        )  # fmt: skip
+        counts = self.crossbars.read(self.inputs, self.planes, shift, largest, self.stride, self.padding, out)
         return out, counts
 
     def plain(self, shift: NDArray[np.int64], largest: int) -> naive.Reads:
@@ -112,7 +106,7 @@ class Case:
 def test_ideal_reads_are_the_convolution(geometry: dict[str, Any]) -> None:
     """Law 3 for one layer: whatever the encoding, slices and blocks, the sums are the integer convolution."""
     case = Case(geometry)
-    out, _ = case.compiled(np.zeros(len(case.factor), np.int64), IDEAL, np.int32, np.int64)
+    out, _ = case.compiled(np.zeros(len(case.factor), np.int64), IDEAL, np.int64)
     assert np.array_equal(
         out, naive.convolution(case.inputs, case.weight, case.stride, case.padding, case.at.dilation)
     )
@@ -125,30 +119,83 @@ def test_reads_with_a_real_converter(geometry: dict[str, Any], shift: int, adc_b
     case = Case(geometry)
     shifts = np.maximum(case.rng.integers(shift - 2, shift + 1, len(case.factor)), 0)
     largest = 2**adc_bits - 1
-    narrow = case.largest_sum <= np.iinfo(np.int16).max
-    out, counts = case.compiled(shifts, largest, np.int16 if narrow else np.int32, np.int64)
+    out, counts = case.compiled(shifts, largest, np.int64)
     plain = case.plain(shifts, largest)
     assert np.array_equal(out, plain.sums)
     assert counts[:, 0].tolist() == plain.active_rows.tolist()
     assert counts[:, 1].tolist() == plain.active_levels.tolist()
     assert counts[:, 2].tolist() == plain.active_reads.tolist()
     if np.abs(plain.sums).max() * 2 < 2**30 and geometry["weight_bits"] <= 8:
-        short, _ = case.compiled(shifts, largest, np.int32, np.int32)
+        short, _ = case.compiled(shifts, largest, np.int32)
         assert np.array_equal(short, plain.sums), "a short accumulator gives the same"
 
 
 @QUICK
-@given(GEOMETRY)
-def test_histogram_of_column_sums(geometry: dict[str, Any]) -> None:
+@given(GEOMETRY, st.lists(st.integers(1, 400), min_size=1, max_size=4, unique=True))
+def test_column_sums_beyond_bounds(geometry: dict[str, Any], bounds: list[int]) -> None:
     case = Case(geometry)
-    shape = (len(case.factor), case.largest_sum + 1)
-    found = np.zeros(shape, np.int64)
-    kernels.column_sum_histogram(
-        case.inputs, case.planes, *case.segments, case.levels.astype(np.int32), shape[0],
-        case.stride, case.padding, case.out_size, found,
-    )  # fmt: skip
-    plain = case.plain(np.zeros(shape[0], np.int64), IDEAL)
-    assert np.array_equal(found, naive.histogram(plain, *shape))
+    ascending = np.array(sorted(bounds), np.int64)
+    sums, beyond = case.crossbars.sums_beyond(
+        case.inputs, case.planes, ascending, case.stride, case.padding, case.out_size
+    )
+    plain = case.plain(np.zeros(len(case.factor), np.int64), IDEAL)
+    assert (sums, beyond.tolist()) == naive.sums_beyond(plain, len(case.factor), len(case.weight), ascending)
+
+
+@QUICK
+@given(GEOMETRY)
+def test_events_are_the_bits_of_the_inputs(geometry: dict[str, Any]) -> None:
+    """All places of a map, in order; and edges cut each pixel's into pieces."""
+    case = Case(geometry)
+    wide = case.rng.random() < 0.5  # more channels than are looked at together
+    inputs = np.repeat(case.inputs, 70, axis=3) if wide else case.inputs
+    edges = np.unique([0, *case.rng.integers(0, inputs.shape[3], 2), inputs.shape[3]]).astype(np.int32)
+    pixels = inputs.reshape(2, -1, inputs.shape[3])
+    starts = np.full((2, case.planes, pixels.shape[1], len(edges)), -7, np.int32)
+    events = np.full(inputs.size * case.planes + read_kernels.COPIED, -7, np.int32)
+    read_kernels.find_events(pixels, edges, starts, events)
+    for n, plane, pixel in np.ndindex(starts.shape[:3]):
+        expected = np.flatnonzero(pixels[n, pixel] >> plane & 1)
+        at = starts[n, plane, pixel]
+        assert events[at[0] : at[-1]].tolist() == (pixel * inputs.shape[3] + expected).tolist()
+        assert (at - at[0]).tolist() == np.searchsorted(expected, edges).tolist()
+
+
+@pytest.mark.parametrize("rows", [16, 40, 300])
+@pytest.mark.parametrize("out", [30, 65, 200])
+@pytest.mark.parametrize("shift", [0, 1, 3])
+def test_rows_of_several_vectors(rows: int, out: int, shift: int) -> None:
+    """More columns than are added up together, more rows than fit their words, and several groups."""
+    geometry = {
+        "height": 2, "width": 2, "channels": 300, "out": out, "kernel": (2, 2), "stride": (1, 1),
+        "pad": (1, 0), "rows": rows, "order": "im2col", "encoding": "offset", "weight_bits": 8,
+        "cell_bits": 4, "planes": 1, "density": 0.5, "seed": rows + out + shift,
+    }  # fmt: skip
+    case = Case(geometry)
+    shifts = np.array([shift, max(shift - 1, 0)])
+    out_sums, counts = case.compiled(shifts, 255, np.int32)
+    plain = case.plain(shifts, 255)
+    assert np.array_equal(out_sums, plain.sums)
+    assert counts[:, 2].tolist() == plain.active_reads.tolist()
+
+
+def test_groups_of_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does listing the events of few images at a time."""
+    geometry = {
+        "height": 4, "width": 3, "channels": 7, "out": 3, "kernel": (3, 3), "stride": (1, 1),
+        "pad": (1, 1), "rows": 5, "order": "im2col", "encoding": "differential", "weight_bits": 8,
+        "cell_bits": 2, "planes": 3, "density": 0.5, "seed": 5,
+    }  # fmt: skip
+    case, shifts = Case(geometry), np.array([1, 0, 1, 0, 0, 0, 1, 0])
+    out, counts = case.compiled(shifts, 7, np.int64)
+    assert len(case.crossbars.groups) == 2
+    monkeypatch.setattr(crossbars, "CACHE_BYTES", 1500)
+    monkeypatch.setattr(crossbars, "EVENTS", 1)
+    assert len(case.crossbars.groups) > 3
+    again, same = case.compiled(shifts, 7, np.int64)
+    assert np.array_equal(out, again)
+    assert np.array_equal(counts, same)
+    assert np.array_equal(out, case.plain(shifts, 7).sums)
 
 
 @QUICK
@@ -165,7 +212,7 @@ def test_active_blocks(geometry: dict[str, Any]) -> None:
     )  # fmt: skip
     plain = naive.active_blocks(case.inputs, case.planes, at, case.stride, case.padding, case.out_size)
     assert np.array_equal(active, plain)
-    _, counts = case.compiled(np.zeros(len(case.factor), np.int64), IDEAL, np.int32, np.int64)
+    _, counts = case.compiled(np.zeros(len(case.factor), np.int64), IDEAL, np.int64)
     assert active.sum(axis=(1, 2, 3)).tolist() == counts[:, 2].tolist()
 
 
@@ -186,27 +233,12 @@ def test_bus_toggles_by_hand() -> None:
     assert toggles.tolist() == [[4]]
 
 
-def test_histogram_adds_to_what_is_there() -> None:
-    at = layout((1, 1), 2, 4, "im2col")
-    histogram = np.array([[5, 0, 0, 0]])
-    pixels = np.array([[[[1, 1]], [[0, 1]]]], np.uint8).reshape(1, 2, 1, 2)
-    kernels.column_sum_histogram(
-        pixels, 1, at.ky, at.kx, at.first, at.last, at.row, at.block, np.array([[1], [2]], np.int16), 1,
-        (1, 1), (0, 0), (2, 1), histogram,
-    )  # fmt: skip
-    assert histogram.tolist() == [[5, 0, 1, 1]]
-
-
 def test_converter_rounds_halves_up_and_clips() -> None:
     """One row of levels 0 to 15, one read each: step 4, codes up to 2."""
-    at = layout((1, 1), 1, 1, "im2col")
     levels = np.arange(16, dtype=np.int16)[None, :]
-    out, counts = np.empty((1, 1, 1, 16), np.int32), np.empty((1, 3), np.int64)
-    kernels.crossbar_reads(
-        np.ones((1, 1, 1, 1), np.uint8), 1, at.ky, at.kx, at.first, at.last, at.row, at.block, levels,
-        levels.sum(axis=1, dtype=np.int64), np.array([1]), 0, np.array([2]), 2, (1, 1), (0, 0),
-        np.empty(16, np.int16), out, counts,
-    )  # fmt: skip
+    cells = Crossbars(layout((1, 1), 1, 1, "im2col"), levels, np.array([1]), 0)
+    out = np.empty((1, 1, 1, 16), np.int32)
+    counts = cells.read(np.ones((1, 1, 1, 1), np.uint8), 1, np.array([2]), 2, (1, 1), (0, 0), out)
     assert out[0, 0, 0].tolist() == [0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8]
     assert counts.tolist() == [[1, 120, 1]]
 
@@ -227,7 +259,7 @@ def test_largest_sums_do_not_overflow() -> None:
             case.inputs[:] = 255
             for shift, largest in ((0, IDEAL), (8, 1)):
                 shifts = np.full(len(case.factor), shift)
-                out, _ = case.compiled(shifts, largest, np.int16, np.int64)
+                out, _ = case.compiled(shifts, largest, np.int64)
                 assert np.array_equal(out, case.plain(shifts, largest).sums)
                 if shift == 0:
                     assert out.ravel().tolist() == [sign * 32767 * 255 * 600] * 2

@@ -85,8 +85,9 @@ def weight_of(network: Network, layer: CrossbarLayer) -> NDArray[np.int64]:
 
 def play(layer: CrossbarLayer, values: NDArray[Any], converters: Converters) -> naive.Reads:
     """The plain twin on recorded values ``[n, H, W, C]``."""
+    cells = layer.crossbars
     return naive.crossbar_reads(
-        values, layer.planes, layer.layout, layer.levels, layer.factor, layer.offset,
+        values, layer.planes, cells.layout, cells.levels, cells.factor, cells.offset,
         converters.shift[layer.name], converters.largest_code, layer.stride, layer.padding,
     )  # fmt: skip
 
@@ -169,13 +170,14 @@ def test_calibrated_steps_cover_the_percentile(percentile: float, encoding: Any)
     found = calibrated_converters(program, images, 2, workers=2)
     assert found.largest_code == 7
     exact = build(network, chip)
-    free = Converters({la.name: np.zeros(len(la.factor), np.int64) for la in exact.crossbar_layers}, 2**30)
+    none = {la.name: np.zeros(len(la.crossbars.factor), np.int64) for la in exact.crossbar_layers}
+    free = Converters(none, 2**30)
     values = run(exact, images, 2, free, record=everything(exact)).recorded
     shifts = set()
     for layer in program.crossbar_layers:
         inputs = values[layer.source]
         columns = np.stack(play(layer, inputs.reshape(-1, *inputs.shape[2:]), free).columns)
-        for s in range(len(layer.factor)):
+        for s in range(len(layer.crossbars.factor)):
             scale = np.percentile(columns[:, s], percentile, method="inverted_cdf")
             wanted = next(k for k in range(40) if 7 * 2**k >= scale)
             assert found.shift[layer.name][s] == wanted

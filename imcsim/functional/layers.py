@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.functional.crossbars import Crossbars
 from imcsim.functional.numerics import Numerics
 from imcsim.network.rows import RowLayout
 
@@ -16,17 +17,13 @@ from imcsim.network.rows import RowLayout
 class CrossbarLayer:
     """A conv or linear layer as programmed.
 
-    levels ``[rows, slices * Cout]``; unit: real value of one count ``[Cout]``; largest_sum bounds the size of
-    every digital sum and of what is added up on the way to it.
+    unit: real value of one count ``[Cout]``; largest_sum bounds the size of every digital sum and of what is
+    added up on the way to it.
     """
 
     name: str
     source: str
-    layout: RowLayout
-    levels: NDArray[Any]
-    level_sum: NDArray[np.int64]
-    factor: NDArray[np.int64]
-    offset: int
+    crossbars: Crossbars
     planes: int
     stride: tuple[int, int]
     padding: tuple[int, int]
@@ -39,6 +36,10 @@ class CrossbarLayer:
     reach: NDArray[np.float64]
     """The largest size that the exact sum of each output can have, ``[Cout]``."""
     accumulator: np.dtype[Any]
+
+    @property
+    def layout(self) -> RowLayout:
+        return self.crossbars.layout
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,6 +37,75 @@ def _aligned(value: Any, left: Any, right: Any) -> Any:
 HARD, SOFT, NONE = 0, 1, 2
 """How a spike resets a membrane."""
 
+STRIP = 256
+"""Neurons that take all their timesteps together, or one position's where these are more: a loop over few
+channels is slow.
+"""
+
+
+@jit
+def _enter(
+    current: NDArray[Any],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    bias: NDArray[np.int64],
+    entering: NDArray[np.int64],
+) -> None:
+    """What enters some neurons in a timestep."""
+    for c in range(current.shape[0]):
+        entering[c] = _aligned(np.int64(current[c]), left[c], right[c]) + bias[c]
+
+
+@jit
+def _decay(
+    state: NDArray[np.int64], decay: NDArray[np.int64], decay_bits: int, entering: NDArray[np.int64]
+) -> None:
+    """Let membranes or synaptic currents decay for a timestep, and add what enters."""
+    for c in range(entering.shape[0]):
+        state[c] = _decayed(state[c], decay[c], decay_bits) + entering[c]
+
+
+@jit
+def _saturate(state: NDArray[np.int64], limit: int) -> None:
+    for c in range(state.shape[0]):
+        state[c] = min(max(state[c], -limit - 1), limit)
+
+
+@jit
+def _fire(
+    membrane: NDArray[np.int64], threshold: NDArray[np.int64], beyond: int, spikes: NDArray[np.uint8]
+) -> int:
+    """Spikes of membranes that are at least `beyond` above their threshold; returns how many."""
+    total = 0
+    for c in range(spikes.shape[0]):
+        spike = membrane[c] >= threshold[c] + beyond
+        spikes[c] = spike
+        total += spike
+    return total
+
+
+@jit
+def _reset(
+    membrane: NDArray[np.int64], threshold: NDArray[np.int64], spikes: NDArray[np.uint8], reset: int
+) -> None:
+    if reset == HARD:
+        for c in range(spikes.shape[0]):
+            membrane[c] = 0 if spikes[c] else membrane[c]
+    elif reset == SOFT:
+        for c in range(spikes.shape[0]):
+            membrane[c] -= threshold[c] if spikes[c] else 0
+
+
+@jit
+def _repeated(values: NDArray[np.int64], times: int) -> NDArray[np.int64]:
+    """One number a channel, for so many positions."""
+    channels = values.shape[0]
+    repeated = np.empty(times * channels, np.int64)
+    for k in range(times):
+        for c in range(channels):
+            repeated[k * channels + c] = values[c]
+    return repeated
+
 
 @jit
 def lif(
@@ -64,41 +133,43 @@ def lif(
     spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
     """
     images, timesteps, positions, channels = spikes.shape
-    constant = current.shape[1] == 1
+    neurons, given = positions * channels, current.shape[1]
+    entering_map = current.reshape((images, given, neurons))
+    fired_map = spikes.reshape((images, timesteps, neurons))
     filtered = synapse.shape[0] > 0
     beyond = 1 if above else 0
-    membrane = np.empty((positions, channels), np.int64)
-    flowing = np.zeros((positions, channels) if filtered else (0, channels), np.int64)
+    places = min(max(STRIP // channels, 1), positions)
+    left, right, bias, threshold, leak = (
+        _repeated(left, places), _repeated(right, places), _repeated(bias, places),
+        _repeated(threshold, places), _repeated(leak, places),
+    )  # fmt: skip
+    synapse = _repeated(synapse, places)
+    strip = places * channels
+    membrane, flowing = np.empty(strip, np.int64), np.empty(strip, np.int64)
+    entering = np.empty(strip, np.int64)
+    counts[:] = 0
     for n in range(images):
-        membrane[:, :] = 0
-        flowing[:, :] = 0
-        for t in range(timesteps):
-            source = current[n, 0 if constant else t]
-            total = 0
-            for p in range(positions):
-                for c in range(channels):
-                    add = _aligned(np.int64(source[p, c]), left[c], right[c]) + bias[c]
-                    if filtered:
-                        add += _decayed(flowing[p, c], synapse[c], decay_bits)
-                        add = min(max(add, -limit - 1), limit)
-                        flowing[p, c] = add
-                    u = _decayed(membrane[p, c], leak[c], decay_bits) + add
-                    if late and t > 0 and spikes[n, t - 1, p, c]:
-                        if reset == HARD:
-                            u = 0
-                        elif reset == SOFT:
-                            u -= threshold[c]
-                    u = min(max(u, -limit - 1), limit)
-                    spike = u >= threshold[c] + beyond
-                    spikes[n, t, p, c] = spike
-                    total += spike
-                    if spike and not late:
-                        if reset == HARD:
-                            u = 0
-                        elif reset == SOFT:
-                            u -= threshold[c]
-                    membrane[p, c] = u
-            counts[n, t] = total
+        for begin in range(0, neurons, strip):
+            end = min(begin + strip, neurons)
+            u, i, add = membrane[: end - begin], flowing[: end - begin], entering[: end - begin]
+            u[:] = 0
+            i[:] = 0
+            for t in range(timesteps):
+                if t < given:
+                    _enter(entering_map[n, t, begin:end], left, right, bias, add)
+                if filtered:
+                    _decay(i, synapse, decay_bits, add)
+                    _saturate(i, limit)
+                    _decay(u, leak, decay_bits, i)
+                else:
+                    _decay(u, leak, decay_bits, add)
+                if late and t > 0:
+                    _reset(u, threshold, fired_map[n, t - 1, begin:end], reset)
+                _saturate(u, limit)
+                fired = fired_map[n, t, begin:end]
+                counts[n, t] += _fire(u, threshold, beyond, fired)
+                if not late:
+                    _reset(u, threshold, fired, reset)
 
 
 @jit
@@ -115,19 +186,22 @@ def integrate(
 ) -> None:
     """Leaky integrators that never fire: `lif` without threshold; out ``[n, T, P, C]`` receives membranes."""
     images, timesteps, positions, channels = out.shape
-    constant = current.shape[1] == 1
     filtered = synapse.shape[0] > 0
+    u, i = np.empty(channels, np.int64), np.empty(channels, np.int64)
+    add = np.empty(channels, np.int64)
     for n in range(images):
         for p in range(positions):
-            for c in range(channels):
-                u = flowing = 0
-                for t in range(timesteps):
-                    value = np.int64(current[n, 0 if constant else t, p, c])
-                    add = _aligned(value, left[c], right[c]) + bias[c]
-                    if filtered:
-                        add += _decayed(flowing, synapse[c], decay_bits)
-                        add = min(max(add, -limit - 1), limit)
-                        flowing = add
-                    u = _decayed(u, leak[c], decay_bits) + add
-                    u = min(max(u, -limit - 1), limit)
-                    out[n, t, p, c] = u
+            u[:] = 0
+            i[:] = 0
+            for t in range(timesteps):
+                if t < current.shape[1]:
+                    _enter(current[n, t, p], left, right, bias, add)
+                if filtered:
+                    _decay(i, synapse, decay_bits, add)
+                    _saturate(i, limit)
+                    _decay(u, leak, decay_bits, i)
+                else:
+                    _decay(u, leak, decay_bits, add)
+                _saturate(u, limit)
+                for c in range(channels):
+                    out[n, t, p, c] = u[c]

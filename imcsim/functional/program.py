@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import ImcsimError
+from imcsim.functional.crossbars import Crossbars
 from imcsim.functional.layers import (
     Branch,
     CrossbarLayer,
@@ -126,8 +127,8 @@ def _crossbar(
     cells = to_cells(layout.order(weight), network.weight_bits, numerics.cell_bits, numerics.encoding)
     slices, out_channels, rows = cells.levels.shape
     levels = np.ascontiguousarray(cells.levels.reshape(slices * out_channels, rows).T)
-    largest_read = int(layout.block_rows.max()) * int(levels.max(initial=0))
-    levels = levels.astype(np.int16 if largest_read <= np.iinfo(np.int16).max else np.int32)
+    crossbars = Crossbars(layout, levels, cells.factor, cells.offset)
+    largest_read = int(layout.block_rows.max()) * crossbars.largest_level
     # All slices of all rows at full input bound every intermediate of the digital sums. A rounding ADC at
     # most doubles what it reads: it gives 0 below half a step.
     largest_sum = 2 * rows * (1 << network.weight_bits) * ((1 << value.bits) - 1)
@@ -136,11 +137,7 @@ def _crossbar(
     return CrossbarLayer(
         name=node.name,
         source=source,
-        layout=layout,
-        levels=levels,
-        level_sum=levels.astype(np.int64).sum(axis=1),
-        factor=cells.factor,
-        offset=cells.offset,
+        crossbars=crossbars,
         planes=value.bits,
         stride=node.stride if isinstance(node, Conv2d) else (1, 1),
         padding=node.padding if isinstance(node, Conv2d) else (0, 0),

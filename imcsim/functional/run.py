@@ -82,13 +82,13 @@ def ideal_converters(program: Program) -> Converters:
     shift = {}
     for layer in program.crossbar_layers:
         bound = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
-        shift[layer.name] = np.full(len(layer.factor), step_shift(bound, largest), np.int64)
+        shift[layer.name] = np.full(len(layer.crossbars.factor), step_shift(bound, largest), np.int64)
     return Converters(shift, largest)
 
 
 def _exact(program: Program) -> Converters:
     """Converters that neither round nor clip."""
-    steps = {layer.name: np.zeros(len(layer.factor), np.int64) for layer in program.crossbar_layers}
+    steps = {layer.name: np.zeros(len(layer.crossbars.factor), np.int64) for layer in program.crossbar_layers}
     return Converters(steps, IDEAL_ADC_MAX)
 
 
@@ -103,7 +103,8 @@ def step_shift(full_scale: int, largest_code: int) -> int:
 def calibrated_converters(
     program: Program, images: NDArray[np.uint8], timesteps: int, workers: int | None = None
 ) -> Converters:
-    """Steps that cover the program's percentile of column sums over `images`, with exact conversion before.
+    """The smallest steps with which ADCs cover the program's percentile of column sums over `images`, with
+    exact conversion before.
 
     `images` are uint8 ``[N, C, H, W]``, or ``[N, T', C, H, W]`` with a frame a timestep: these begin again
     where there are fewer than `timesteps`.
@@ -120,31 +121,22 @@ def calibrated_converters(
     largest = (1 << bits) - 1
 
     def steps(layer: CrossbarLayer) -> NDArray[np.int64]:
-        bound = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
-        histogram = np.zeros((len(layer.factor), bound + 1), np.int64)
+        largest_sum = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
+        scales = np.array([largest << k for k in range(step_shift(largest_sum, largest) + 1)], np.int64)
         # An image that is the same at every timestep: more of it would not change a percentile.
         constant = not timed and layer.source in (INPUT, FLAT_INPUT)
         inputs = recorded[layer.source][:, : 1 if constant else None]
         driven, padding = bordered(layer, inputs)
-        kernels.column_sum_histogram(
-            driven, layer.planes, *segments(layer), layer.levels, len(layer.factor), layer.stride, padding,
-            layer.out_shape[:2], histogram,
-        )  # fmt: skip
-        covered = (_percentile(row, program.numerics.percentile) for row in histogram)
-        return np.array([step_shift(scale, largest) for scale in covered], np.int64)
+        sums, beyond = layer.crossbars.sums_beyond(
+            driven, layer.planes, scales, layer.stride, padding, layer.out_shape[:2]
+        )
+        covered = sums - beyond >= np.ceil(sums * program.numerics.percentile / 100.0)
+        return np.array([row.tolist().index(True) for row in covered], np.int64)
 
     with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
         shifts = list(pool.map(steps, program.crossbar_layers))
     names_in_order = (layer.name for layer in program.crossbar_layers)
     return Converters(dict(zip(names_in_order, shifts, strict=True)), largest)
-
-
-def _percentile(histogram: NDArray[np.int64], percent: float) -> int:
-    """The smallest sum that is not exceeded by `percent` per cent of the reads."""
-    cumulative = np.cumsum(histogram)
-    if cumulative[-1] == 0:
-        return 0
-    return int(np.searchsorted(cumulative, np.ceil(cumulative[-1] * percent / 100.0)))
 
 
 def concatenate(activities: Sequence[Activity]) -> Activity:
@@ -223,11 +215,14 @@ def run(
     )
     pieces: dict[int, dict[str, NDArray[Any]]] = {}
     flips: dict[int, dict[str, NDArray[np.int64]]] = {}
+    threads = workers or os.cpu_count() or 1
+    chunk = max(min(CHUNK_IMAGES, -(-total // threads)), 1)  # few images: some for every thread
+    kept = frozenset(record) | frozenset(toggles) | {program.output}
 
     def play(start: int) -> int:
-        stop = min(start + CHUNK_IMAGES, total)
+        stop = min(start + chunk, total)
         at = slice(start, stop)
-        values = _chunk(program, images[at], timesteps, converters, activity, at)
+        values = _chunk(program, images[at], timesteps, converters, activity, at, kept)
         shape = (stop - start, timesteps)
         pieces[start] = {
             name: np.broadcast_to(values[name], shape + values[name].shape[2:]) for name in record
@@ -237,9 +232,9 @@ def run(
         }
         return stop - start
 
-    starts = range(0, total, CHUNK_IMAGES)
+    starts = range(0, total, chunk)
     done = 0
-    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=threads) as pool:
         jobs = [pool.submit(play, start) for start in starts]
         try:
             for job in as_completed(jobs):
@@ -263,13 +258,17 @@ def _chunk(
     converters: Converters,
     activity: Activity,
     at: slice,
+    kept: frozenset[str],
 ) -> dict[str, NDArray[Any]]:
-    """Run one chunk of images through every step; returns all values, ``[n, T or 1, H, W, C]``."""
+    """Run one chunk of images through every step; returns at least the `kept` values,
+    ``[n, T or 1, H, W, C]``.
+    """
     frames = images[:, :timesteps] if images.ndim == 5 else images[:, None]
     values: dict[str, NDArray[Any]] = {INPUT: np.ascontiguousarray(frames.transpose(0, 1, 3, 4, 2))}
     count = len(images)
     crossbar_index = neuron_index = 0
-    for step in program.steps:
+    needed = _last_readers(program)
+    for place, step in enumerate(program.steps):
         source = values.get(step.source)
         if isinstance(step, CrossbarLayer):
             assert source is not None
@@ -313,11 +312,23 @@ def _chunk(
             values[step.name] = np.ascontiguousarray(source.transpose(0, 1, 4, 2, 3)).reshape(
                 *source.shape[:2], 1, 1, -1
             )
+        for name in [name for name in values if needed.get(name, -1) <= place and name not in kept]:
+            del values[name]
     sums = values[program.output].reshape(count, -1, program.classes).astype(np.int64)
     activity.outputs[at] = (
         (sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right
     ) + program.out_bias
     return values
+
+
+def _last_readers(program: Program) -> dict[str, int]:
+    """The place of the last step that reads each value."""
+    last: dict[str, int] = {}
+    for place, step in enumerate(program.steps):
+        last[step.source] = place
+        if isinstance(step, NeuronLayer | IntegratorLayer):
+            last |= {branch.source: place for branch in step.branches}
+    return last
 
 
 def _toggles(values: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -337,11 +348,9 @@ def _crossbar(
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     inputs, padding = bordered(layer, source)
     out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)
-    counts = np.empty((len(inputs), 3), np.int64)
-    sums = np.empty(layer.levels.shape[1], layer.levels.dtype)
-    kernels.crossbar_reads(
-        inputs, layer.planes, *segments(layer), layer.levels, layer.level_sum, layer.factor, layer.offset,
-        converters.shift[layer.name], converters.largest_code, layer.stride, padding, sums, out, counts,
+    counts = layer.crossbars.read(
+        inputs, layer.planes, converters.shift[layer.name], converters.largest_code, layer.stride, padding,
+        out,
     )  # fmt: skip
     return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)
 

@@ -4,8 +4,10 @@
 ``reference`` plays every crossbar read, ``burst`` (the default) a row of reads at once.
 """
 
-from imcsim.timing.engine import layer_names, play
+from imcsim.timing.engine import layer_names
 from imcsim.timing.issue import Arrivals, Issue, parse
+from imcsim.timing.layout import Layout
+from imcsim.timing.playing import play
 from imcsim.timing.recorder import Recorder, Slice
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline
 from imcsim.timing.work import ImageWork
@@ -16,6 +18,7 @@ __all__ = [
     "Arrivals",
     "ImageWork",
     "Issue",
+    "Layout",
     "Recorder",
     "Slice",
     "Timeline",

@@ -22,7 +22,7 @@ from imcsim.timing.part import PartProcess, Row
 
 NEVER = 1 << 60
 
-_ALL = np.zeros((0, 0, 0, 0), np.bool_)
+_ALL = np.zeros(0, np.bool_)
 
 
 @dataclass
@@ -56,34 +56,34 @@ class _State:
 class BurstPart(PartProcess):
     """Plays a row with the compiled recurrence."""
 
-    def start(self) -> None:
+    def prepare(self) -> None:
         part, config = self.part, self.engine.config
         waves = [w for w in range(self.layer.waves_per_row) if self.copies(w) > 0]
         copies = [self.copies(w) for w in waves]
         self._waves = np.array(waves, np.int64)
-        self._copies = np.array(copies, np.int64)
-        self._fetch = np.array(
+        self.wave_copies = np.array(copies, np.int64)
+        self.wave_fetch = np.array(
             [self.fetch_cycles(w, n) for w, n in zip(waves, copies, strict=True)], np.int64
         )
         fetched = [self.fetch_bits(w, n) for w, n in zip(waves, copies, strict=True)]
         self._fetched_bits = sum(fetched)
         self._pe_bits = sum(self.pe_bits(bits) for bits in fetched)
-        self._lif = np.array([self.lif_cycles(n) for n in copies], np.int64)
-        self._write = np.array([self.write_cycles(n) for n in copies], np.int64)
+        self.wave_lif = np.array([self.lif_cycles(n) for n in copies], np.int64)
+        self.wave_write = np.array([self.write_cycles(n) for n in copies], np.int64)
         self._positions = int(sum(copies))
-        self._fires = self.is_head and self.stage.neurons
+        self.fires = self.is_head and self.stage.neurons
         blocks = part.blocks[1] - part.blocks[0]
         sets = config.tile.input_sets
         self._state = _State(
             np.zeros(STATE_SIZE, np.int64),
             np.zeros(sets, np.int64),
             np.zeros(sets, np.int64),
-            np.zeros((part.copy_count, blocks), np.int64),
-            np.zeros((part.copy_count, blocks), np.int64),
+            np.zeros(part.copy_count * blocks, np.int64),
+            np.zeros(part.copy_count * blocks, np.int64),
         )
         self._pending: deque[_Pending] = deque()
         self._channels = sum(self.column_channels(c) for c in range(*part.columns))
-        super().start()
+        super().prepare()
 
     def begin(self, job: Job, y: int, stored: bool) -> Row:
         now = int(self.env.now)
@@ -117,13 +117,12 @@ class BurstPart(PartProcess):
                 self._pending.popleft()
 
     def _advance(self, pending: _Pending, state: _State) -> tuple[int, int]:
-        config = self.engine.config
-        reads = np.zeros(state.arrays.shape[1], np.int64)
+        config, blocks = self.engine.config, self.part.blocks[1] - self.part.blocks[0]
         return advance_row(
-            pending.ready, pending.sides, NEVER, pending.stored, self._fires, self._copies, self._fetch,
-            self._lif, self._write, self.stage.planes, config.sense_cycles, config.convert_cycles,
-            self.tree_cycles, pending.active, state.times, state.windows, state.sums, state.arrays,
-            state.adcs, reads,
+            pending.ready, pending.sides, NEVER, pending.stored, self.fires, self.wave_copies,
+            self.wave_fetch, self.wave_lif, self.wave_write, self.stage.planes, blocks, config.sense_cycles,
+            config.convert_cycles, self.tree_cycles, pending.active, state.times, state.windows, state.sums,
+            state.arrays, state.adcs,
         )  # fmt: skip
 
     def _schedule(self, pending: _Pending, which: int, event: simpy.Event, time: int) -> None:
@@ -135,7 +134,7 @@ class BurstPart(PartProcess):
         self.env.schedule(event, delay=max(0, time - self.env.now))
 
     def _active(self, job: Job, y: int) -> NDArray[np.bool_]:
-        """Reads of a row that are not skipped, ``[waves, copies, planes, blocks]``; empty when none is."""
+        """Reads of a row that are not skipped, ``[waves * copies * planes * blocks]``; empty when none is."""
         active = self.engine.active(self.stage, job)
         if active is None:
             return _ALL
@@ -143,7 +142,8 @@ class BurstPart(PartProcess):
         x = self._waves[:, None] * self.layer.copies + part.copies[0] + np.arange(part.copy_count)
         row = active[y * width + np.minimum(x, width - 1)]
         row = row[..., part.blocks[0] : part.blocks[1]] & (x < width)[:, :, None, None]
-        return np.ascontiguousarray(row)
+        flat: NDArray[np.bool_] = row.reshape(-1)
+        return flat
 
     def driven_cycles(self) -> int:
         return int(self._state.times[BUSY])
@@ -151,25 +151,35 @@ class BurstPart(PartProcess):
     # --- counting, row by row
 
     def _count_row(self, job: Job, pending: _Pending) -> None:
-        positions, stored = self._positions, pending.stored
+        if not pending.stored:
+            active = pending.active
+            reads = self.reads_of_a_row if active.size == 0 else int(active.sum())
+            self.count_crossbars(job, reads, self.reads_of_a_row - reads)
+        self.count_row(job, pending.stored)
+
+    def count_row(self, job: Job, stored: bool) -> None:
+        """All that a row does but its reads."""
+        positions = self._positions
         if not stored:
             self.count_fetches(job, self._fetched_bits, self._pe_bits, positions)
-            self._count_crossbars(job, pending.active)
             self.count_sums(job, positions)
         if self.is_head:
             self.count_fire(job, positions, stored)
         self.count_write(job, positions)
 
-    def _count_crossbars(self, job: Job, active: NDArray[np.bool_]) -> None:
-        part = self.part
-        columns = part.columns[1] - part.columns[0]
-        everything = self._positions * self.stage.planes * (part.blocks[1] - part.blocks[0])
-        reads = everything if active.size == 0 else int(active.sum())
+    @property
+    def reads_of_a_row(self) -> int:
+        """Reads of a column of crossbars' blocks in a row, silent ones included."""
+        return self._positions * self.stage.planes * (self.part.blocks[1] - self.part.blocks[0])
+
+    def count_crossbars(self, job: Job, reads: int, skipped: int) -> None:
+        """Reads of row blocks that take place, and that are left out."""
+        columns = self.part.columns[1] - self.part.columns[0]
         if reads:
             self.count_reads(job, reads * columns, 0)
             conversions = reads * self._channels * self.layer.slices
             self.engine.count(Event.CONVERSIONS, job, self.stage, conversions)
             self.engine.count(Event.SHIFT_ADDS, job, self.stage, conversions)
-        if everything > reads:
-            skipped = (everything - reads) * columns * self.layer.unit_crossbars
-            self.engine.count(Event.SKIPPED_READS, job, self.stage, skipped)
+        if skipped:
+            crossbars = columns * self.layer.unit_crossbars
+            self.engine.count(Event.SKIPPED_READS, job, self.stage, skipped * crossbars)

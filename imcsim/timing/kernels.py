@@ -7,18 +7,24 @@ the wave before; see ``ReferencePart`` for the same thing as processes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from imcsim.compiled import compiled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def jit(function: F) -> F:
     """Compile without the interpreter lock, and keep the machine code between runs."""
-    return cast(F, numba.njit(nogil=True, cache=True)(function))
+    return compiled(function)
+
+
+def step(function: F) -> F:
+    """Compile a part of a kernel, which only kernels call."""
+    return compiled(function, inner=True)
 
 
 WINDOW, SUM, DRIVE, ADDED, COMPLETE, LIF, WRITE, BUSY = range(8)
@@ -39,6 +45,7 @@ def advance_row(
     lif: NDArray[np.int64],
     write: NDArray[np.int64],
     planes: int,
+    blocks: int,
     sense: int,
     convert: int,
     tree: int,
@@ -48,20 +55,19 @@ def advance_row(
     sums: NDArray[np.int64],
     array_free: NDArray[np.int64],
     adc_free: NDArray[np.int64],
-    reads: NDArray[np.int64],
 ) -> tuple[int, int]:
     """Play one row; returns the cycles at which its last window is fetched and its last value is written.
 
     ready: cycle at which the row starts. sides: cycle at which partial sums and residuals have come, `never`
     if that is not known yet; then results that hang on it are `never` or later. copies, fetch, lif, write:
-    int64 ``[waves]``, positions and cycles of each wave. active ``[waves, copies, planes, blocks]`` says
-    which reads are not skipped; empty means all. state, windows, sums, array_free, adc_free ``[copies,
-    blocks]`` are carried from row to row. reads ``[blocks]`` receives the reads of each block.
+    int64 ``[waves]``, positions and cycles of each wave. active ``[waves * copies * planes * blocks]``, in
+    this order, says which reads are not skipped; empty means all. state, windows, sums, array_free and
+    adc_free ``[copies * blocks]`` are carried from row to row.
     """
     loop = ready
     done = ready
-    blocks = array_free.shape[1]
-    everything = active.size == 0
+    units = array_free.shape[0]
+    everything = active.shape[0] == 0
     for w in range(copies.shape[0]):
         if not stored:
             slot = state[WINDOW]
@@ -76,13 +82,14 @@ def advance_row(
             for plane in range(planes):
                 latest = sample
                 for c in range(copies[w]):
+                    first = (w * units + c * blocks) * planes + plane * blocks
                     for b in range(blocks):
-                        if not everything and not active[w, c, plane, b]:
+                        if not everything and not active[first + b]:
                             continue
-                        reads[b] += 1
-                        taken = max(max(sample, array_free[c, b]) + sense, adc_free[c, b])
-                        array_free[c, b] = taken
-                        adc_free[c, b] = taken + convert
+                        unit = c * blocks + b
+                        taken = max(max(sample, array_free[unit]) + sense, adc_free[unit])
+                        array_free[unit] = taken
+                        adc_free[unit] = taken + convert
                         latest = max(latest, taken)
                         end = max(end, taken + convert)
                 sample = latest

@@ -40,7 +40,7 @@ class Link:
 
     def __init__(self, env: simpy.Environment, hop: Hop, recorder: Recorder | None = None) -> None:
         self._env = env
-        self._hop, self._recorder = hop, recorder
+        self.hop, self._recorder = hop, recorder
         self._free_at = 0.0
         self._asking: list[tuple[float, int, int, simpy.Event]] = []
         self._deciding = False
@@ -71,7 +71,7 @@ class Link:
         self._free_at = self._env.now + flits
         self.busy_cycles += flits
         if self._recorder is not None:
-            self._recorder.hop(self._hop, rank, self._env.now, flits)
+            self._recorder.hop(self.hop, rank, self._env.now, flits)
         granted.succeed()
         if self._asking:
             self._decide()

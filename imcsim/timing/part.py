@@ -20,7 +20,7 @@ from imcsim.timing.jobs import Job
 from imcsim.timing.recorder import Kind
 
 if TYPE_CHECKING:
-    from imcsim.timing.engine import Engine
+    from imcsim.timing.processes import ProcessEngine
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Output:
 class PartProcess:
     """Plays one part of one layer for every job."""
 
-    def __init__(self, engine: Engine, part: Part, layer: LayerPlacement) -> None:
+    def __init__(self, engine: ProcessEngine, part: Part, layer: LayerPlacement) -> None:
         self.engine, self.part, self.layer = engine, part, layer
         self.env = engine.env
         self.stage = layer.stage
@@ -117,9 +117,9 @@ class PartProcess:
             for x, column in enumerate(columns)
             for y, block in enumerate(blocks)
         }
+        block_rows = self.layer.rows.block_rows
         rows = sum(
-            int(self.layer.rows.block_rows[block]) * len({pe[column, block] for column in columns})
-            for block in blocks
+            int(block_rows[block]) * len({pe[column, block] for column in columns}) for block in blocks
         )
         sums = sum(
             self.column_channels(column) * len({pe[column, block] for block in blocks}) for column in columns
@@ -190,6 +190,16 @@ class PartProcess:
         """Output channels in one column of crossbars."""
         per = self.layer.channels_per_column
         return min((column + 1) * per, self.stage.out_channels) - column * per
+
+    def _pooled_values(self, edge: Edge, rows: int) -> int:
+        """Values that go into a number of pooled rows, for all copies of the layer."""
+        return rows * edge.width * edge.pool_area * self.part.channels * self.part.copy_count
+
+    def pool_cycles(self, edge: Edge | None, rows: int) -> int:
+        """Cycles to pool a number of rows; 0 where there is no pool or no row."""
+        if edge is None or edge.pool_area == 1:
+            return 0
+        return -(-self._pooled_values(edge, rows) // (self.layer.copies * self.engine.config.pooling.lanes))
 
     # --- counting
 
@@ -290,10 +300,13 @@ class PartProcess:
         """Start a row now; its inputs are there. Given by the fidelity."""
         raise NotImplementedError
 
-    def start(self) -> None:
-        """Make room for output rows and begin. Called when all channels are connected."""
+    def prepare(self) -> None:
+        """Make room for output rows. Called when all channels are connected."""
         pooling = max((out.size for out in self.outputs), default=1)
         self.out_room = Room(self.env, self.engine.config.tile.output_rows + pooling - 1)
+
+    def start(self) -> None:
+        """Begin."""
         for number, out in enumerate(self.outputs):
             for k in range(len(out.channels)):
                 self.env.process(self._sender(number, k))
@@ -358,11 +371,9 @@ class PartProcess:
         for out in self.outputs:
             ready = len(out.rows_after(y))
             if ready and out.edge is not None and out.edge.pool_area > 1:
-                pooled = ready * out.edge.width * out.edge.pool_area
-                values = pooled * self.part.channels * self.part.copy_count
                 pooling = self.env.now
-                yield self.env.timeout(-(-values // (self.layer.copies * self.engine.config.pooling.lanes)))
-                self.note("pool", job, y, pooling, values)
+                yield self.env.timeout(self.pool_cycles(out.edge, ready))
+                self.note("pool", job, y, pooling, self._pooled_values(out.edge, ready))
         if y == self.stage.out_height - 1 and self.pool_values:
             self.engine.count(Event.POOL_OPERATIONS, job, self.stage, self.pool_values)
         self._leave(job, y, stored)
@@ -409,14 +420,19 @@ class PartProcess:
 
     def _packet_bits(self, edge: Edge | None, job: Job, row: int) -> int:
         """This part's share of a delivered row: its channels, and the positions of its copies."""
+        if edge is not None:
+            coded = self.engine.coded_bits(edge, self.part, job, row % edge.height)
+            if coded is not None:
+                return coded
+        return self.plain_bits(edge)
+
+    def plain_bits(self, edge: Edge | None) -> int:
+        """This part's share of a row that travels as it is."""
         if edge is None:
             total = self.stage.out_width * self.stage.out_channels
             if not (self.is_head and self.stage.spikes):
                 total *= self.engine.config.lif.partial_sum_bits
         else:
-            coded = self.engine.coded_bits(edge, self.part, job, row % edge.height)
-            if coded is not None:
-                return coded
             total = edge.row_bits
         share = self.part.channels * self.part.copy_count
         return -(-total * share // (self.stage.out_channels * self.layer.copies))

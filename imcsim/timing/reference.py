@@ -39,7 +39,7 @@ class Turn:
 class ReferencePart(PartProcess):
     """Plays a row wave by wave and read by read."""
 
-    def start(self) -> None:
+    def prepare(self) -> None:
         env, tile = self.env, self.engine.config.tile
         self.windows = Room(env, tile.input_sets)
         self.sums = Room(env, tile.input_sets)
@@ -53,7 +53,7 @@ class ReferencePart(PartProcess):
             for column in range(*self.part.columns)
             for block in range(*self.part.blocks)
         }
-        super().start()
+        super().prepare()
 
     def begin(self, job: Job, y: int, stored: bool) -> Row:
         row = Row(self.env.event(), self.env.event())

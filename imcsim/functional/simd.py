@@ -1,0 +1,227 @@
+"""Rows of numbers that stay in the processor's vector registers, as values that kernels can use.
+
+A loop that adds up rows of an array stores its sums after each row. A `Vector` is a local value of fixed
+length, so the sums of a whole read stay in registers. LLVM cuts a vector to the registers that a processor
+has: there is nothing here for one kind of processor.
+
+Integers wrap around as numpy's do. `at` counts elements of a contiguous array of one dimension; that
+``at + count`` elements are there is not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numba.extending
+import numba.np.arrayobj
+from llvmlite import ir
+from numba import types
+
+
+def _intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What kernels call: without `typing`, the first argument of the function that says how it is made."""
+    return cast(Callable[..., Any], numba.extending.intrinsic(prefer_literal=True)(function))
+
+
+class Vector(types.Type):  # type: ignore[misc]
+    """The numba type of `count` numbers of one type."""
+
+    def __init__(self, dtype: Any, count: int) -> None:
+        self.dtype, self.count = dtype, count
+        super().__init__(name=f"Vector({dtype} x {count})")
+
+
+def _model(manager: Any, kind: Vector) -> Any:
+    element = manager.lookup(kind.dtype).get_value_type()
+    return numba.extending.models.PrimitiveModel(manager, kind, ir.VectorType(element, kind.count))
+
+
+numba.extending.register_model(Vector)(_model)
+
+
+def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, vector: Any) -> Any:
+    """The address of ``array[at:]`` as that of a vector."""
+    data = numba.np.arrayobj.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+
+
+@_intrinsic
+def load(typing: Any, array: Any, at: Any, count: Any) -> Any:
+    """``array[at : at + count]``; `count` is a constant."""
+    result = Vector(array.dtype, count.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = context.get_value_type(result)
+        value = builder.load(_place(context, builder, array, arguments[0], arguments[1], kind))
+        value.align = array.dtype.bitwidth // 8
+        return value
+
+    return result(array, types.intp, count), generate
+
+
+@_intrinsic
+def store(typing: Any, array: Any, at: Any, values: Any) -> Any:
+    """``array[at : at + count] = values``"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = arguments[2]
+        place = _place(context, builder, array, arguments[0], arguments[1], value.type)
+        builder.store(value, place).align = array.dtype.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, values), generate
+
+
+@_intrinsic
+def zeros(typing: Any, array: Any, count: Any) -> Any:
+    """`count` zeros, a constant number of them, of the type of `array`."""
+    result = Vector(array.dtype, count.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(context.get_value_type(result), None)
+
+    return result(array, count), generate
+
+
+@_intrinsic
+def full(typing: Any, array: Any, value: Any, count: Any) -> Any:
+    """`count` times `value`, a constant number of them, as the type of `array`."""
+    result = Vector(array.dtype, count.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = context.get_value_type(result)
+        one = context.cast(builder, arguments[1], value, array.dtype)
+        single = builder.insert_element(ir.Constant(kind, ir.Undefined), one, ir.Constant(ir.IntType(32), 0))
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), result.count), None)
+        return builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), lanes)
+
+    return result(array, value, count), generate
+
+
+@_intrinsic
+def add(typing: Any, one: Any, other: Any) -> Any:
+    """``one + other``"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        operation = builder.fadd if isinstance(one.dtype, types.Float) else builder.add
+        return operation(*arguments)
+
+    return one(one, other), generate
+
+
+@_intrinsic
+def shifted(typing: Any, values: Any, by: Any) -> Any:
+    """``values >> by`` of unsigned integers, each by its own number of bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.lshr(*arguments)
+
+    return values(values, by), generate
+
+
+@_intrinsic
+def smaller(typing: Any, one: Any, other: Any) -> Any:
+    """The smaller one of each two unsigned integers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.icmp_unsigned("<", *arguments), *arguments)
+
+    return one(one, other), generate
+
+
+@_intrinsic
+def widened(typing: Any, values: Any, array: Any) -> Any:
+    """Unsigned integers as the longer ones of `array`."""
+    result = Vector(array.dtype, values.count)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if array.dtype == values.dtype:
+            return arguments[0]
+        return builder.zext(arguments[0], context.get_value_type(result))
+
+    return result(values, array), generate
+
+
+@_intrinsic
+def set_bits(typing: Any, values: Any, bit: Any) -> Any:
+    """Which of 64 integers have a bit set, as the bits of one integer, the first one lowest."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        one = context.cast(builder, arguments[1], bit, values.dtype)
+        mask = builder.shl(ir.Constant(kind.element, 1), one)
+        single = builder.insert_element(ir.Constant(kind, ir.Undefined), mask, ir.Constant(ir.IntType(32), 0))
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), values.count), None)
+        masks = builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), lanes)
+        is_set = builder.icmp_unsigned("!=", builder.and_(arguments[0], masks), ir.Constant(kind, None))
+        return builder.bitcast(is_set, ir.IntType(64))
+
+    return types.int64(values, bit), generate
+
+
+@_intrinsic
+def lowest_bit(typing: Any, bits: Any) -> Any:
+    """The place of the lowest bit that is set, of an integer that is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), generate
+
+
+@_intrinsic
+def item(typing: Any, array: Any, at: Any) -> Any:
+    """``array[at]`` for `at` of at least 0, without numpy's test for places that count from the end."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = numba.np.arrayobj.make_array(array)(context, builder, arguments[0]).data
+        return builder.load(builder.gep(data, [arguments[1]]))
+
+    return array.dtype(array, types.intp), generate
+
+
+@_intrinsic
+def sum_of_rows(
+    typing: Any, table: Any, columns: Any, rows: Any, first: Any, last: Any, at: Any, count: Any
+) -> Any:
+    """``sum(table[rows[e] * columns + at :][:count] for e in range(first, last))``; `count` is a constant."""
+    result = Vector(table.dtype, count.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        columns, first, last, at = (arguments[k] for k in (1, 3, 4, 5))
+        kind = context.get_value_type(result)
+        plus = builder.fadd if isinstance(table.dtype, types.Float) else builder.add
+        begin = builder.block
+        loop, done = builder.append_basic_block("row"), builder.append_basic_block("summed")
+        nothing, one = ir.Constant(kind, None), ir.Constant(first.type, 1)
+        place = numba.np.arrayobj.make_array(rows)(context, builder, arguments[2]).data
+        builder.cbranch(builder.icmp_signed("<", first, last), loop, done)
+        with builder.goto_block(loop):
+            e, total = builder.phi(first.type), builder.phi(kind)
+            row = builder.sext(builder.load(builder.gep(place, [e])), first.type)
+            start = builder.add(builder.mul(row, columns), at)
+            value = builder.load(_place(context, builder, table, arguments[0], start, kind))
+            value.align = table.dtype.bitwidth // 8
+            following, more = builder.add(e, one), plus(total, value)
+            e.add_incoming(first, begin)
+            e.add_incoming(following, loop)
+            total.add_incoming(nothing, begin)
+            total.add_incoming(more, loop)
+            again = builder.cbranch(builder.icmp_signed("<", following, last), loop, done)
+            again.set_metadata("llvm.loop", _not_unrolled(builder.module))
+        builder.position_at_end(done)
+        final = builder.phi(kind)
+        final.add_incoming(nothing, begin)
+        final.add_incoming(more, loop)
+        return final
+
+    return result(table, types.intp, rows, types.intp, types.intp, types.intp, count), generate
+
+
+def _not_unrolled(module: Any) -> Any:
+    """Marks a loop that takes few turns, a number that changes each time: unrolled, it is slower."""
+    option = module.add_metadata(["llvm.loop.unroll.disable"])
+    mark = module.add_metadata([option])
+    mark.operands = (mark, option)  # a loop's mark begins with itself
+    return mark

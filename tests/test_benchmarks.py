@@ -1,0 +1,206 @@
+"""The benchmarks run, end with a ratio, and their tables are what the files say. No time is asserted."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from networks import forward
+
+import imcsim.inputs
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+RATIO = re.compile(r"ratio: \d+(\.\d+)?(e[+-]\d+)?")
+
+
+Load = Callable[[str], Any]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Imports a module of the benchmarks; names that tests have too stay theirs."""
+    names = {path.stem for path in BENCHMARKS.glob("*.py")}
+    others = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield importlib.import_module
+    for name in names:
+        sys.modules.pop(name, None)
+    sys.modules.update(others)
+
+
+@pytest.fixture
+def common(load: Load) -> Any:
+    return load("common")
+
+
+def quick(script: str, *more: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(BENCHMARKS / script), "--quick", *more],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("script", ["startup.py", "memory.py"])
+def test_scripts_without_peers_run(script: str) -> None:
+    before = (BENCHMARKS / "README.md").read_bytes()
+    assert RATIO.fullmatch(quick(script)[-1])
+    assert (BENCHMARKS / "README.md").read_bytes() == before, "a quick run writes nothing"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["scaling.py", "timing_fidelity.py", "sweep_reuse.py"])
+def test_more_scripts_without_peers_run(script: str) -> None:
+    assert RATIO.fullmatch(quick(script)[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "script", ["compare_vs_torch.py", "functional_vs_frameworks.py", "vgg9_image.py", "sanafe_events.py"]
+)
+def test_scripts_with_peers_run_or_say_which_is_missing(script: str) -> None:
+    last = quick(script)[-1]
+    assert RATIO.fullmatch(last) or re.fullmatch(r"skipped: .* is not installed.*", last)
+
+
+def test_a_peer_that_is_missing_is_named(tmp_path: Path) -> None:
+    lines = quick("sanafe_events.py", "--python", str(tmp_path / "python"))
+    assert lines == [
+        f"skipped: SANA-FE is not installed for {tmp_path / 'python'} (pip install sanafe; see --help)"
+    ]
+
+
+def test_all_runs_every_script_that_there_is() -> None:
+    text = (BENCHMARKS / "all.py").read_text()
+    shared = {"all.py", "common.py", "networks.py", "peers.py", "sanafe_peer.py"}
+    apart = {"issue_policies.py", "ir_drop.py"}  # studies, which have pages of their own
+    found = {path.name for path in BENCHMARKS.glob("*.py")} - shared - apart
+    assert {script for script in found if f'"{script}"' not in text} == set()
+
+
+# --- the tables
+
+
+def test_the_pages_table_is_that_of_the_results(common: Any) -> None:
+    page = common.PAGE.read_text(encoding="utf-8")
+    assert common.with_table(page, common.read()) == page
+
+
+def test_the_scaling_table_is_that_of_the_file(load: Load) -> None:
+    scaling = load("scaling")
+    page = (ROOT / "docs" / scaling.PAGE).read_text(encoding="utf-8")
+    assert scaling.with_table(page, scaling.read()) == page
+
+
+def test_a_row_replaces_that_of_the_same_measure_and_processor(common: Any, tmp_path: Path) -> None:
+    def row(**changes: str) -> dict[str, str]:
+        return {name: name for name in common.COLUMNS} | changes
+
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{common.BEGIN}\nold\n{common.END}\nafter\n")
+    rows: list[dict[str, str]] = []
+    for new in (row(ratio="1"), row(ratio="2", measures='with a comma, and "quotes"'), row(ratio="3")):
+        rows = common.merged(rows, new)
+    rows = common.merged(rows, row(ratio="4", processor="another"))
+    assert sorted(one["ratio"] for one in rows) == ["2", "3", "4"]
+    common.write(rows, tmp_path / "results.csv", page)
+    assert common.read(tmp_path / "results.csv") == rows
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert text.count("\n| `script` |") == len(rows)
+    assert "old" not in text
+
+
+def test_a_ratio_is_the_last_line(common: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    common.finish("x.py", "m", ours="1 s", theirs="12.34 s", ratio=12.34, peak=(1.0, 2.4), save=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "ratio: 12.3"
+    assert "peak memory, MB, ours / theirs: 1 / 2" in lines
+
+
+# --- taking turns
+
+
+def test_sides_take_turns_in_processes_of_their_own(common: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "REST_SECONDS", 0.0)
+    order: list[str] = []
+
+    def run(name: str) -> tuple[float, int]:
+        order.append(name)
+        return float(len(order)), len(order)
+
+    turns = common.by_turns({"a": lambda: run("a"), "b": lambda: run("b")}, 3)
+    assert order == ["a", "b"] * 3
+    assert (turns["a"].median, turns["b"].median, turns["b"].out) == (3.0, 4.0, 6)
+
+
+def test_memory_of_a_side_is_its_own(common: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that is large when it starts another does not count for it."""
+    lines = "def make(size):\n    held = bytearray(b'x') * size\n    return lambda: len(held)\n"
+    (tmp_path / "a_side_that_holds.py").write_text(lines)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    make = importlib.import_module("a_side_that_holds").make
+    ballast = np.ones(300_000_000 // 8)
+    with common.Side(make, 50_000_000) as side:
+        held = side.run()[1]
+        peak = side.peak_mb()
+    assert held == 50_000_000
+    assert 50 < peak < 290, "MB; this process has more"
+    assert common.peak_mb() > 300
+    assert ballast.size
+
+
+# --- peers run the same network
+
+
+@pytest.mark.parametrize("peer", ["PyTorch", "snnTorch", "SpikingJelly"])
+def test_peers_give_the_same_outputs_in_any_order(peer: str, load: Load) -> None:
+    """Against the plain equations in numpy."""
+    networks, peers = load("networks"), load("peers")
+    if not peers.there(peer):
+        pytest.skip(peers.missing(peer))
+    net = networks.spiking("small", (8, "P", 12, "P"))
+    images = imcsim.inputs.load("cifar10_test", 5).images
+    wanted = forward(net, images, net.timesteps)["fc"].transpose(1, 0, 2)
+    for together in (True, False):
+        for last, apart in ((True, False), (False, True)):
+            play = peers.runner(peer, net, peers.Way(2, together, last, apart))
+            for _ in range(2):  # nothing stays from run to run
+                np.testing.assert_allclose(play(images), wanted, atol=1e-3)
+
+
+def test_the_networks_of_the_benchmarks(load: Load) -> None:
+    networks = load("networks")
+    net = networks.vgg9()
+    assert [(n.weight.shape[1], n.weight.shape[0]) for n in net.weighted[:7]] == [
+        (3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256)
+    ]  # fmt: skip
+    wide = networks.vgg16()
+    assert [len(n.weight) for n in wide.weighted[:-1]] == [c for c in networks.VGG16 if c != "P"]
+    small = networks.spiking("small", (8, 8, "P", 12))
+    for rate in networks.rates(small).values():
+        assert 0.05 < rate < 0.25
+
+
+def test_sanafe_synapses_are_counted_one_by_one(load: Load) -> None:
+    sanafe = load("sanafe_events")
+    net, spikes = sanafe.network(3)
+    assert spikes.shape == (1, 4, 2, 28, 28)
+    found, side = 0, 28
+    for node in net.weighted[:-1]:
+        side -= 2
+        found += node.weight.size * side * side
+    assert sanafe.synapses(3) == found + net.weighted[-1].weight.size

@@ -1,0 +1,90 @@
+"""Vectors in kernels against numpy: whatever their length, words and places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from imcsim.functional.simd import (
+    add,
+    full,
+    item,
+    load,
+    lowest_bit,
+    set_bits,
+    shifted,
+    smaller,
+    store,
+    sum_of_rows,
+    widened,
+    zeros,
+)
+
+WORDS = (np.uint8, np.uint16, np.uint32, np.int32, np.float32)
+
+
+@numba.njit
+def _rows(table: Any, columns: int, rows: Any, first: int, last: int, at: int, out: Any) -> None:
+    store(out, 1, sum_of_rows(table, columns, rows, first, last, at, 40))
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (3, 3), (2, 1), (0, 1), (2, 9)])
+def test_sums_of_rows(word: Any, first: int, last: int) -> None:
+    """Whole numbers, which floats hold too; sums wrap around as the words do. Nothing beyond is written."""
+    rng = np.random.default_rng(last)
+    table = rng.integers(0, 200, (20, 50)).astype(word)
+    rows = rng.integers(0, 20, 9).astype(np.int32)
+    out = np.full(42, 7, word)
+    _rows(table.ravel(), 50, rows, first, last, 5, out)
+    assert out[1:41].tolist() == table[rows[first:last], 5:45].sum(axis=0, dtype=word).tolist()
+    assert out[[0, 41]].tolist() == [7, 7]
+
+
+@numba.njit
+def _codes(sums: Any, half: Any, shift: Any, top: int, out: Any) -> None:
+    total = add(widened(load(sums, 0, 24), out), load(half, 0, 24))
+    store(out, 0, add(smaller(shifted(total, load(shift, 0, 24)), full(out, top, 24)), zeros(out, 24)))
+
+
+@pytest.mark.parametrize("word", [np.uint16, np.uint32])
+@pytest.mark.parametrize("top", [3, 40, 255])
+def test_codes_of_converters(word: Any, top: int) -> None:
+    sums = np.arange(232, 256).astype(np.uint8)
+    shift = np.tile(np.arange(6), 4).astype(word)
+    half = ((1 << shift) >> 1).astype(word)
+    out = np.zeros(24, word)
+    _codes(sums, half, shift, top, out)
+    expected = [min((int(s) + (2**k) // 2) // 2**k, top) for s, k in zip(sums, shift.tolist(), strict=True)]
+    assert out.tolist() == expected
+
+
+@numba.njit
+def _bits(values: Any, bit: int) -> Any:
+    bits = set_bits(load(values, 0, 64), bit)
+    found = [0 for _ in range(0)]
+    while bits != 0:
+        found.append(lowest_bit(bits))
+        bits &= bits - 1
+    return found
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_set_bits(bit: int) -> None:
+    """The highest place is the sign of the word that holds the bits."""
+    values = np.random.default_rng(bit).integers(0, 256, 64).astype(np.uint8)
+    values[[0, 63]] = 255
+    assert list(_bits(values, bit)) == np.flatnonzero(values >> bit & 1).tolist()
+    assert list(_bits(np.zeros(64, np.uint8), bit)) == []
+
+
+@numba.njit
+def _item(values: Any, at: int) -> Any:
+    return item(values, at)
+
+
+def test_item() -> None:
+    assert _item(np.array([3, -4, 5], np.int32), 1) == -4
