@@ -160,6 +160,12 @@ def make_chip(
     A chip that interleaves images holds the membranes of all of them.
     """
     config = hardware.config
+    if config.nonideal.active:
+        raise ImcsimError(
+            "images cannot be played on cells, wires and converters with errors yet",
+            key="nonideal",
+            fix="use the chip without them",
+        )
     program = build(network, numerics(config))
     converters = values.converters(program, calibration, workers)
     return _chip(network, config, program, converters, timing)
