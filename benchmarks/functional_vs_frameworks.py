@@ -56,6 +56,19 @@ def theirs(peer: str, factor: int, count: int, quick: bool) -> Callable[[], Any]
     return turn
 
 
+def measured(about: Any, found: list[str]) -> tuple[dict[str, common.Turns], dict[str, float]]:
+    """Turns and peak memory, MB, of imcsim and of peers that there are."""
+    sides = {"imcsim": common.Side(ours, about.factor, about.images)}
+    try:
+        for peer in found:
+            sides[peer] = common.Side(theirs, peer, about.factor, about.images, about.quick)
+        turns = common.by_turns({name: side.run for name, side in sides.items()}, about.runs)
+        return turns, {name: side.peak_mb() for name, side in sides.items()}
+    finally:
+        for side in sides.values():
+            side.close()
+
+
 def main() -> None:
     parser = common.arguments(__doc__, images=64, runs=5, factor=FACTOR)
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
@@ -68,15 +81,7 @@ def main() -> None:
             print(f"left out: {missing(peer)}")
     if not found:
         common.skip("there is no peer")
-    sides = {"imcsim": common.Side(ours, about.factor, about.images)}
-    try:
-        for peer in found:
-            sides[peer] = common.Side(theirs, peer, about.factor, about.images, about.quick)
-        turns = common.by_turns({name: side.run for name, side in sides.items()}, about.runs)
-        peaks = {name: side.peak_mb() for name, side in sides.items()}
-    finally:
-        for side in sides.values():
-            side.close()
+    turns, peaks = measured(about, found)
     report(about, found, turns, peaks)
 
 

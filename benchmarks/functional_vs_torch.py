@@ -18,7 +18,7 @@ from typing import Any
 import common
 import numba
 import numpy as np
-from functional_vs_frameworks import ours, theirs
+from functional_vs_frameworks import measured
 from networks import FACTOR, rates, vgg16
 from numpy.typing import NDArray
 from peers import missing, there
@@ -133,12 +133,7 @@ def main() -> None:
         layers(about.factor, min(about.images, 16))
     if not there(PEER):
         common.skip(missing(PEER))
-    with (
-        common.Side(ours, about.factor, about.images) as us,
-        common.Side(theirs, PEER, about.factor, about.images, about.quick) as them,
-    ):
-        turns = common.by_turns({"imcsim": us.run, PEER: them.run}, about.runs)
-        peaks = us.peak_mb(), them.peak_mb()
+    turns, peaks = measured(about, [PEER])
     net = vgg16(about.factor)
     print(f"{net.name}, {about.images} images, T = {net.timesteps}; {PEER}: {turns[PEER].out[0]}")
     print("spike rates: " + ", ".join(f"{name} {100 * rate:.1f} %" for name, rate in rates(net).items()))
@@ -150,7 +145,7 @@ def main() -> None:
         ours=f"{each['imcsim']:.1f} images/s",
         theirs=f"{each[PEER]:.1f} images/s",
         ratio=each["imcsim"] / each[PEER],
-        peak=peaks,
+        peak=(peaks["imcsim"], peaks[PEER]),
         save=not about.quick and about.factor == FACTOR,
     )
 

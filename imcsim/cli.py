@@ -7,6 +7,7 @@ answers at once.
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import sys
@@ -34,6 +35,9 @@ from imcsim.commands.trace import trace
 from imcsim.commands.validate import validate
 from imcsim.errors import ImcsimError
 
+COLLECTED_AFTER = 20_000
+"""New objects after which the garbage collector looks for more than Python's own counts find."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on `arguments` (default: the process's own) and return its exit status.
@@ -42,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     of our output went away, a figure of `validate` is outside, or an error of imcsim itself. Errors go to
     stderr without a traceback; setting IMCSIM_DEBUG lets that of an internal error through.
     """
+    # What is imported stays: to look through it for garbage at each step would take a tenth of the start.
+    gc.set_threshold(COLLECTED_AFTER)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"

@@ -11,9 +11,13 @@ same bytes. Sequences are tuples: a document is immutable all through.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import math
+import sys
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -43,7 +47,8 @@ Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    # Built when first used, and described only in the schema: a run begins sooner.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 def _same(a: float, b: float) -> bool:
@@ -603,8 +608,30 @@ def to_json(result: CompareResult | RunResult | StreamResult) -> str:
     return json.dumps(result.model_dump(), indent=2, allow_nan=False) + "\n"
 
 
+def describe(base: type[BaseModel]) -> None:
+    """Let the text below each field of this module's models be its description.
+
+    As pydantic's ``use_attribute_docstrings``, which parses the module once for every model, at import.
+    """
+    module = sys.modules[base.__module__]
+    texts: dict[tuple[str, str], str] = {}
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.ClassDef):
+            for field, below in pairwise(node.body):
+                match field, below:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
+                        texts[node.name, name] = inspect.cleandoc(text)
+    # In the order of the module: parts before the wholes that hold them.
+    for model in [each for each in vars(module).values() if inspect.isclass(each) and issubclass(each, base)]:
+        for name, about in model.model_fields.items():
+            found = (texts.get((each.__name__, name)) for each in model.__mro__)
+            about.description = about.description or next(filter(None, found), None)
+        model.model_rebuild(force=True)
+
+
 def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of the three documents."""
+    describe(_Model)
     schema = TypeAdapter(CompareResult | RunResult | StreamResult).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

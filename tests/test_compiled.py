@@ -41,7 +41,7 @@ ASK = """
 import numpy as np
 import numbers_of.outer as outer
 value = {ask}
-stats = getattr(outer.run, "stats", None)
+stats = getattr(outer.run.code, "stats", None)
 print(value, sum(stats.cache_hits.values()) if stats else -1)
 """
 
@@ -93,7 +93,7 @@ def test_code_for_several_types_is_kept(tmp_path: Path) -> None:
 def test_two_processes_that_compile_at_once_do_not_mix_up_their_code(tmp_path: Path) -> None:
     """Each writes its code and its index as if the other were not there, in the worst order."""
     pytest.importorskip("numba")
-    from imcsim.compiled import _Files
+    from imcsim.compiled.kept import _Files
 
     one, other = (_Files(str(tmp_path), "outer.run-1.py3", "stamp") for _ in range(2))
     seen = one._load_index, other._load_index
@@ -124,7 +124,7 @@ def test_a_cache_that_breaks_later_breaks_nothing(tmp_path: Path) -> None:
     package(tmp_path)
     cache = tmp_path / "cache"
     gone = f"__import__('shutil').rmtree(r'{cache}') or open(r'{cache}', 'w').close()"
-    what = f"{gone} or outer.run(10)"
+    what = f"(outer.run.code and {gone}) or outer.run(10)"
     assert ask(tmp_path, what, NUMBA_CACHE_DIR=str(cache)) == ["21", "0"]
     cache.unlink()
     assert ask(tmp_path, NUMBA_CACHE_DIR=str(cache)) == ["21", "0"]
@@ -140,7 +140,7 @@ def test_kernels_run_without_a_compiler(tmp_path: Path) -> None:
 
 def test_the_sources_of_our_kernels_are_found() -> None:
     importlib.import_module("imcsim.functional.membrane_kernels")
-    from imcsim.compiled import _imported, _source
+    from imcsim.compiled.kept import _imported, _source
 
     source = _source("imcsim.functional.membrane_kernels")
     assert source is not None

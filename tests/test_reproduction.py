@@ -309,6 +309,7 @@ def test_a_paired_interval_by_hand() -> None:
         (1.47, 0.80, 0.001, (False, True)),
         (1.46, 0.79, 0.001, (True, False)),
         (1.0, 0.92, -0.001, (False, False)),
+        (1.0, 0.92, 0.02, (False, False)),  # so few images that a loss of two points could hide
     ],
 )
 def test_aims_are_met_at_no_loss_of_accuracy_only(
@@ -316,7 +317,7 @@ def test_aims_are_met_at_no_loss_of_accuracy_only(
 ) -> None:
     chip = only(reproduced.document).chips[0]
     comparison = chip.comparison
-    pair = doc.Paired(difference=-0.002, low=-0.003, high=high, gained=1, lost=3)
+    pair = doc.Paired(difference=-0.002, low=min(-0.003, -high), high=high, gained=1, lost=3)
     dynamic = comparison.dynamic.model_copy(update={"mean_timesteps": timesteps})
     reduction = comparison.reduction.model_copy(update={"edp_mean_of_products": saved})
     comparison = comparison.model_copy(update={"dynamic": dynamic, "reduction": reduction})

@@ -1,4 +1,7 @@
-"""The crossbars of one layer: their cells and rows as arrays that the kernels read, and their reads."""
+"""The crossbars of one layer: their cells and rows as arrays that the kernels read, and their reads.
+
+Methods import `read_kernels`, which imports numba, so that a run begins before that.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional import read_kernels
 from imcsim.network.rows import RowLayout
 
 CACHE_BYTES = 1 << 19
@@ -50,6 +52,8 @@ class Crossbars:
     @property
     def columns(self) -> int:
         """Columns of a row, filled up to whole vectors."""
+        from imcsim.functional import read_kernels
+
         used = int(self.levels.shape[1])
         return -(-used // read_kernels.NARROW) * read_kernels.NARROW
 
@@ -124,6 +128,8 @@ class Crossbars:
         ``[slices]``. out ``[n, Ho, Wo, Cout]`` of wide enough words receives the digital sums. Returns counts
         int64 ``[n, 3]``: active rows, the levels of all cells on them, and block reads with a row active.
         """
+        from imcsim.functional import read_kernels
+
         size, out_size = (inputs.shape[1], inputs.shape[2]), (out.shape[1], out.shape[2])
         shifts = self._spread(shift)
         weight = (self.factor << shift) << np.arange(planes)[:, None]
@@ -155,6 +161,8 @@ class Crossbars:
         """How many column sums one slice has in all reads with a row active, and how many of them exceed each
         of the ascending `bounds`, int64 ``[slices, bounds]``. Inputs as for `read`.
         """
+        from imcsim.functional import read_kernels
+
         channels = self.levels.shape[1] // len(self.factor)
         size = (inputs.shape[1], inputs.shape[2])
         none = self._spread(np.zeros_like(self.factor))
@@ -173,6 +181,8 @@ class Crossbars:
         self, inputs: NDArray[np.uint8], planes: int
     ) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.int32]]]:
         """Events of the inputs (see `read_kernels`), so many at a time as keeps memory small."""
+        from imcsim.functional import read_kernels
+
         images, height, width, channels = inputs.shape
         pixels = inputs.reshape(images, height * width, channels)
         bits = height * width * channels * planes
@@ -192,6 +202,8 @@ class Crossbars:
         return spread
 
     def _driven_levels(self, size: Pair, stride: Pair, padding: Pair, out_size: Pair) -> NDArray[np.int64]:
+        from imcsim.functional import read_kernels
+
         at = self.layout
         driven = np.empty((size[0] * size[1], at.channels), np.int64)
         read_kernels.driven_levels(

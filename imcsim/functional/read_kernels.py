@@ -85,7 +85,7 @@ def find_events(
                         c += 64
                     while c < end:
                         events[k] = place + c
-                        k += (source[c] >> plane) & 1
+                        k += 1 if (source[c] >> plane) & 1 else 0
                         c += 1
                 starts[n, plane, pixel, count - 1] = k
 

@@ -15,13 +15,25 @@ from typing import Any, cast
 
 import numba.extending
 import numba.np.arrayobj
+import numpy as np
 from llvmlite import ir
 from numba import types
 
+Function = Callable[..., Any]
 
-def _intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What kernels call: without `typing`, the first argument of the function that says how it is made."""
-    return cast(Callable[..., Any], numba.extending.intrinsic(prefer_literal=True)(function))
+
+def _as(plain: Function) -> Callable[[Function], Function]:
+    """What kernels call: without `typing`, the first argument of the function that says how it is made.
+
+    `plain` says the same in numpy; it is called where numba is told not to compile.
+    """
+
+    def made(function: Function) -> Function:
+        if numba.config.DISABLE_JIT:
+            return plain
+        return cast(Function, numba.extending.intrinsic(prefer_literal=True)(function))
+
+    return made
 
 
 class Vector(types.Type):  # type: ignore[misc]
@@ -46,7 +58,7 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, vec
     return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
 
 
-@_intrinsic
+@_as(lambda array, at, count: array[at : at + count].copy())
 def load(typing: Any, array: Any, at: Any, count: Any) -> Any:
     """``array[at : at + count]``; `count` is a constant."""
     result = Vector(array.dtype, count.literal_value)
@@ -60,7 +72,7 @@ def load(typing: Any, array: Any, at: Any, count: Any) -> Any:
     return result(array, types.intp, count), generate
 
 
-@_intrinsic
+@_as(lambda array, at, values: array.__setitem__(slice(at, at + len(values)), values))
 def store(typing: Any, array: Any, at: Any, values: Any) -> Any:
     """``array[at : at + count] = values``"""
 
@@ -73,7 +85,7 @@ def store(typing: Any, array: Any, at: Any, values: Any) -> Any:
     return types.void(array, types.intp, values), generate
 
 
-@_intrinsic
+@_as(lambda array, count: np.zeros(count, array.dtype))
 def zeros(typing: Any, array: Any, count: Any) -> Any:
     """`count` zeros, a constant number of them, of the type of `array`."""
     result = Vector(array.dtype, count.literal_value)
@@ -84,7 +96,7 @@ def zeros(typing: Any, array: Any, count: Any) -> Any:
     return result(array, count), generate
 
 
-@_intrinsic
+@_as(lambda array, value, count: np.full(count, value).astype(array.dtype))
 def full(typing: Any, array: Any, value: Any, count: Any) -> Any:
     """`count` times `value`, a constant number of them, as the type of `array`."""
     result = Vector(array.dtype, count.literal_value)
@@ -99,7 +111,7 @@ def full(typing: Any, array: Any, value: Any, count: Any) -> Any:
     return result(array, value, count), generate
 
 
-@_intrinsic
+@_as(lambda one, other: one + other)
 def add(typing: Any, one: Any, other: Any) -> Any:
     """``one + other``"""
 
@@ -110,7 +122,7 @@ def add(typing: Any, one: Any, other: Any) -> Any:
     return one(one, other), generate
 
 
-@_intrinsic
+@_as(lambda values, by: values >> by)
 def shifted(typing: Any, values: Any, by: Any) -> Any:
     """``values >> by`` of unsigned integers, each by its own number of bits."""
 
@@ -120,7 +132,7 @@ def shifted(typing: Any, values: Any, by: Any) -> Any:
     return values(values, by), generate
 
 
-@_intrinsic
+@_as(lambda one, other: np.minimum(one, other))
 def smaller(typing: Any, one: Any, other: Any) -> Any:
     """The smaller one of each two unsigned integers."""
 
@@ -130,7 +142,7 @@ def smaller(typing: Any, one: Any, other: Any) -> Any:
     return one(one, other), generate
 
 
-@_intrinsic
+@_as(lambda values, array: values.astype(array.dtype))
 def widened(typing: Any, values: Any, array: Any) -> Any:
     """Unsigned integers as the longer ones of `array`."""
     result = Vector(array.dtype, values.count)
@@ -143,7 +155,7 @@ def widened(typing: Any, values: Any, array: Any) -> Any:
     return result(values, array), generate
 
 
-@_intrinsic
+@_as(lambda values, bit: sum(1 << k for k, value in enumerate(values) if int(value) >> bit & 1))
 def set_bits(typing: Any, values: Any, bit: Any) -> Any:
     """Which of 64 integers have a bit set, as the bits of one integer, the first one lowest."""
 
@@ -160,7 +172,7 @@ def set_bits(typing: Any, values: Any, bit: Any) -> Any:
     return types.int64(values, bit), generate
 
 
-@_intrinsic
+@_as(lambda bits: (bits & -bits).bit_length() - 1)
 def lowest_bit(typing: Any, bits: Any) -> Any:
     """The place of the lowest bit that is set, of an integer that is not 0."""
 
@@ -170,7 +182,7 @@ def lowest_bit(typing: Any, bits: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@_intrinsic
+@_as(lambda array, at: array[at])
 def item(typing: Any, array: Any, at: Any) -> Any:
     """``array[at]`` for `at` of at least 0, without numpy's test for places that count from the end."""
 
@@ -181,7 +193,14 @@ def item(typing: Any, array: Any, at: Any) -> Any:
     return array.dtype(array, types.intp), generate
 
 
-@_intrinsic
+def _sum_of_rows(table: Any, columns: int, rows: Any, first: int, last: int, at: int, count: int) -> Any:
+    total = np.zeros(count, table.dtype)
+    for row in rows[first:last]:
+        total += table[row * columns + at :][:count]
+    return total
+
+
+@_as(_sum_of_rows)
 def sum_of_rows(
     typing: Any, table: Any, columns: Any, rows: Any, first: Any, last: Any, at: Any, count: Any
 ) -> Any:

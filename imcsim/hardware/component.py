@@ -31,7 +31,7 @@ Scope = Literal["crossbar", "pe", "tile", "chip"]
 class Block(BaseModel):
     """A section of a hardware file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
         """The computed figure of every key that may say ``estimate``, by key.

@@ -87,4 +87,4 @@ def _verdict(aim: Aim) -> str:
     text = f"mean timesteps at most {aim.aim:g}"
     if aim.key == "edp":
         text = f"EDP {100 * aim.aim:g} % lower"
-    return f"{text}: {'met' if aim.met else 'not met'}" + ("" if aim.no_loss else " (accuracy is lower)")
+    return f"{text}: {'met' if aim.met else 'not met'}" + ("" if aim.no_loss else " (accuracy is not held)")

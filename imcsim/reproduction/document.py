@@ -18,9 +18,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imcsim.choices import Accumulation, Rule
-from imcsim.result import CompareResult
+from imcsim.result import CompareResult, describe
 
 SCHEMA_VERSION = 1
+
+MARGIN = 0.01
+"""The loss of accuracy that must be ruled out where "no loss" is claimed: with few images the interval of a
+difference reaches 0 whatever the loss.
+"""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Signed = Annotated[float, Field(ge=-1, le=1)]
@@ -90,6 +95,20 @@ class Paired(_Model):
     """Images that only this run classifies rightly."""
     lost: Count
     """Images that only the reference classifies rightly."""
+
+    @property
+    def verdict(self) -> Literal["lower", "unclear", "equal", "higher"]:
+        """What the interval says: ``unclear`` where it reaches 0 and a loss above `MARGIN` too."""
+        if self.high < 0:
+            return "lower"
+        if self.low > 0:
+            return "higher"
+        return "equal" if self.low >= -MARGIN else "unclear"
+
+    @property
+    def no_loss(self) -> bool:
+        """Whether accuracy is held: not below the reference's, and a loss above `MARGIN` is ruled out."""
+        return self.verdict in ("equal", "higher")
 
     @model_validator(mode="after")
     def _check_interval(self) -> Self:
@@ -349,8 +368,8 @@ class Aim(_Model):
     """Mean timesteps at most this, or EDP (mean of products) lower by at least this fraction."""
     got: float
     no_loss: bool
-    """Whether accuracy is not told apart from static T max, or above it: the interval of the paired
-    difference reaches 0.
+    """Whether the 95 % interval of the paired difference to static T max reaches 0 or lies above, and rules
+    out a loss of more than one point.
     """
     met: bool
 
@@ -422,6 +441,9 @@ def to_json(document: Reproduction | NetworkPart) -> str:
 
 def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of the document."""
+    # The models of results are described when a schema is asked for; those that hold them are built again.
+    describe(CompareResult.__base__ or CompareResult)
+    describe(_Model)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Reproduction.model_json_schema(),

@@ -73,6 +73,12 @@ def aims(network: str, title: str, chips: Sequence[doc.OnChip]) -> tuple[doc.Aim
     return tuple(found)
 
 
+VERDICTS = {
+    "lower": "lower",
+    "unclear": "too few images to rule out a loss",
+    "equal": "not told apart",
+    "higher": "higher",
+}
 _WAYS = {"base": "the paper's rule", "best": "the best joint choice"}
 _WIDTHS = {"narrow": "narrow chip", "full": "full-width chip"}
 
@@ -86,7 +92,7 @@ def _aims(
     saved: float,
     pair: doc.Paired,
 ) -> Iterator[doc.Aim]:
-    no_loss = pair.high >= 0
+    no_loss = pair.no_loss
     about = f"{title}, {_WIDTHS[chip.width]}, {_WAYS[way]}"
     most = figure(f"{network}.mean_timesteps").value
     least = figure(f"{network}.edp").value / 100
@@ -121,5 +127,5 @@ def accuracy_words(pair: doc.Paired) -> str:
     how = (
         "equal" if not pair.difference else f"{abs(points):.2f} points {'higher' if points > 0 else 'lower'}"
     )
-    verdict = "lower" if pair.high < 0 else "higher" if pair.low > 0 else "not told apart"
+    verdict = VERDICTS[pair.verdict]
     return f"{how} (95 % interval {100 * pair.low:+.2f} to {100 * pair.high:+.2f}; {verdict})"

@@ -14,11 +14,13 @@ import simpy
 from numpy.typing import NDArray
 
 from imcsim.errors import ImcsimError
-from imcsim.timing import fabric_kernels as k
 from imcsim.timing.engine import Engine
+from imcsim.timing.fabric_kernels import cycles
+from imcsim.timing.fabric_kernels import records as k
 from imcsim.timing.flow import Wait, late
 from imcsim.timing.issue import Arrivals, Issue
 from imcsim.timing.jobs import Job
+from imcsim.timing.kernels import BUSY
 from imcsim.timing.layout import Layout
 from imcsim.timing.timeline import EVENTS
 from imcsim.timing.work import ImageWork
@@ -75,13 +77,13 @@ class FabricEngine(Engine):
             yield late(env)
             now, until = int(env.now), env.peek()
             values = self._values
-            status, cycle = k.advance(
+            status, cycle = cycles.advance(
                 self._memory.m, self._table.reshape(-1), values.active, values.events, self._taken,
                 now, k.NEVER if until == float("inf") else int(until),
             )  # fmt: skip
-            if status == k.FAILED:
+            if status == cycles.FAILED:
                 raise Stuck
-            if status == k.TOLD:
+            if status == cycles.TOLD:
                 if cycle > now:
                     yield env.timeout(cycle - now)
                 self._tell()
@@ -151,7 +153,7 @@ class FabricEngine(Engine):
     def _busy(self) -> tuple[Table, int]:
         m, parts = self._memory.m, self._memory.parts
         busy = np.zeros(self.placement.tiles, np.int64)
-        np.add.at(busy, parts[:, k.P_TILE], m[parts[:, k.P_TIMES] + k.BUSY])
+        np.add.at(busy, parts[:, k.P_TILE], m[parts[:, k.P_TIMES] + BUSY])
         return busy, int(m[k.G_LINK_CYCLES])
 
     def _counts(self) -> Table:

@@ -9,11 +9,12 @@ import numpy as np
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import IMAGE, Edge, Placement
-from imcsim.timing import fabric_kernels as k
 from imcsim.timing.burst import BurstPart
+from imcsim.timing.fabric_kernels import records as k
 from imcsim.timing.flow import Channel
 from imcsim.timing.issue import Arrivals, Issue
 from imcsim.timing.jobs import Job
+from imcsim.timing.kernels import STATE_SIZE
 from imcsim.timing.mesh import Hop, Node
 from imcsim.timing.part import Output
 from imcsim.timing.processes import ORIGIN, ProcessEngine
@@ -33,10 +34,10 @@ _Sender = tuple[BurstPart | None, int, Channel]
 class Layout:
     """A chip on which nothing has happened yet.
 
-    memory: int64, see `fabric_kernels`; what grows with the jobs under way is not in it. parts, streams,
-    outputs: the slices of it that hold their records, which are `P_SIZE`, `S_SIZE` and `O_SIZE` long.
-    by_map: whether a part takes up image maps only and not every job, bool ``[parts]``. most_reads: of a
-    row. edges: those that may travel as addresses, in the order of `O_EDGE`.
+    memory: int64, see `fabric_kernels.records`; what grows with the jobs under way is not in it. parts,
+    streams, outputs: the slices of it that hold their records, which are `P_SIZE`, `S_SIZE` and `O_SIZE`
+    long. by_map: whether a part takes up image maps only and not every job, bool ``[parts]``. most_reads: of
+    a row. edges: those that may travel as addresses, in the order of `O_EDGE`.
 
     Raises ImcsimError as `play` does, where a layer's rows do not fit its buffer.
     """
@@ -84,7 +85,7 @@ class Layout:
         answers = self._list([self._stream_of[id(channel)] for channel in chip.class_channels])
 
         units = max(record[k.P_COPIES] * record[k.P_BLOCKS] for record in records)
-        scratch = self._room(k.STATE_SIZE + 2 * config.tile.input_sets + 2 * units)
+        scratch = self._room(STATE_SIZE + 2 * config.tile.input_sets + 2 * units)
         tables = (records, streams, self._output_records, self._slot_records, links)
         self.memory = np.zeros(self._flat0 + len(self._flat), np.int64)
         at = self.parts.start
@@ -177,7 +178,7 @@ class Layout:
         r[k.P_COUNTS], _ = self._list(lists[:4])
         r[k.P_READ_COUNTS], r[k.P_SKIP_COUNTS] = lists[4:]
         units = r[k.P_COPIES] * r[k.P_BLOCKS]
-        r[k.P_TIMES] = self._room(k.STATE_SIZE + 2 * self.config.tile.input_sets + 2 * units)
+        r[k.P_TIMES] = self._room(STATE_SIZE + 2 * self.config.tile.input_sets + 2 * units)
         r[k.P_ROOM] = part.out_room.capacity
         return r
 

@@ -67,8 +67,10 @@ def difference_cell(paired: Paired) -> Cell:
 
 def compared(paired: Paired, reference: str) -> str:
     """What the paired difference says, in words."""
-    if paired.low <= 0 <= paired.high:
+    if paired.verdict == "equal":
         return f"accuracy not distinguishable from {reference}"
+    if paired.verdict == "unclear":
+        return f"too few images to rule out a loss of accuracy against {reference}"
     how = "higher" if paired.difference > 0 else "lower"
     size = percent(abs(paired.difference), 2)
     return f"accuracy {size} points {how} than {reference}"

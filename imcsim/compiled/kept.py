@@ -1,4 +1,4 @@
-"""Kernels as machine code that is kept between runs, and never runs for other sources than its own.
+"""numba's machine code, which never runs for other sources than its own.
 
 numba keeps machine code beside a module (or in ``NUMBA_CACHE_DIR``, or in the user's own cache) and throws
 it away when the module's file changes. But constants and functions of other modules are compiled in as well.
@@ -16,27 +16,30 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, cast
 
 import numba
+import numba.extending
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-F = TypeVar("F", bound=Callable[..., Any])
+from imcsim.compiled import Compiled, ErrorModel
 
 
-def compiled(function: F, *, error_model: Literal["python", "numpy"] = "python", inner: bool = False) -> F:
-    """Compile `function` when it is first called, without the interpreter lock, and keep the machine code.
-
-    With `error_model` ``numpy`` a division by zero raises nothing. An `inner` one is called by compiled
-    functions only.
-    """
+def dispatcher(function: Callable[..., Any], error_model: ErrorModel, inner: bool) -> Any:
+    """What compiles `function` at a call, for the types of its arguments; see `compiled`."""
     made = numba.njit(nogil=True, error_model=error_model, no_cpython_wrapper=inner, no_cfunc_wrapper=inner)(
         function
     )
     if not numba.config.DISABLE_JIT:
         with suppress(RuntimeError):  # there is no place for it
             made._cache = _Kept(function)
-    return cast(F, made)
+    return made
+
+
+@numba.extending.typeof_impl.register(Compiled)  # type: ignore[untyped-decorator]
+def _type_of(function: Compiled, context: Any) -> Any:
+    """To the compiler, a function that a kernel calls is its dispatcher."""
+    return numba.typeof(function.code)
 
 
 _BROKEN = (EOFError, pickle.UnpicklingError)
