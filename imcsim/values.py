@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from imcsim.functional import real_chip
 from imcsim.functional.program import Program
 from imcsim.functional.run import Activity, Converters, calibrated_converters
 from imcsim.functional.run import run as run_program
@@ -19,6 +20,10 @@ class Values(Protocol):
 
     def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
         """The ADC scales that the first images of `calibration` call for."""
+        ...
+
+    def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
+        """The share of its rows that a read of each layer drives, over the first images of `calibration`."""
         ...
 
     def activity(
@@ -44,6 +49,9 @@ class Computed:
 
     def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
         return calibrated_converters(program, calibration.calibration, CALIBRATION_TIMESTEPS, workers)
+
+    def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
+        return real_chip.densities(program, calibration.calibration, CALIBRATION_TIMESTEPS, workers)
 
     def activity(
         self,

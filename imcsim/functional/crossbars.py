@@ -36,6 +36,11 @@ class Crossbars:
     factor: NDArray[np.int64]
     offset: int
 
+    @property
+    def fraction_bits(self) -> int:
+        """Of the numbers in `cells`."""
+        return 0
+
     @cached_property
     def largest_level(self) -> int:
         """The largest level of all cells, at least 1."""
@@ -58,7 +63,7 @@ class Crossbars:
         """All rows one after the other, `columns` numbers each, in words as short as the levels allow."""
         word = np.dtype(np.uint8 if self.largest_level < 1 << 8 else np.uint16)
         rows, used = self.levels.shape
-        cells = _aligned(rows * self.columns, word)
+        cells = aligned(rows * self.columns, word)
         cells.reshape(rows, self.columns)[:, :used] = self.levels
         return cells
 
@@ -125,10 +130,10 @@ class Crossbars:
         int64 ``[n, 3]``: active rows, the levels of all cells on them, and block reads with a row active.
         """
         size, out_size = (inputs.shape[1], inputs.shape[2]), (out.shape[1], out.shape[2])
-        shifts = self._spread(shift)
+        shifts = self._spread(shift + self.fraction_bits)
         weight = (self.factor << shift) << np.arange(planes)[:, None]
         offset = self.offset << np.arange(planes)
-        lossless = 0 if shift.any() else largest_code // self.largest_level
+        lossless = self._lossless(shift, largest_code)
         top = min(largest_code, int(np.iinfo(self.word).max))
         driven = self._driven_levels(size, stride, padding, out_size).ravel()
         counts = np.empty((len(inputs), 3), np.int64)
@@ -158,6 +163,7 @@ class Crossbars:
         channels = self.levels.shape[1] // len(self.factor)
         size = (inputs.shape[1], inputs.shape[2])
         none = self._spread(np.zeros_like(self.factor))
+        bounds = bounds << self.fraction_bits
         reads, beyond = 0, np.zeros((len(self.factor), len(bounds)), np.int64)
         for _, starts, events in self._events(inputs, planes):
             some = np.empty_like(beyond)
@@ -168,6 +174,10 @@ class Crossbars:
             )  # fmt: skip
             beyond += some
         return reads * channels, beyond
+
+    def _lossless(self, shift: NDArray[np.int64], largest_code: int) -> int:
+        """Rows whose sums are converted exactly, whatever they are."""
+        return 0 if shift.any() else largest_code // self.largest_level
 
     def _events(
         self, inputs: NDArray[np.uint8], planes: int
@@ -187,7 +197,7 @@ class Crossbars:
     def _spread(self, steps: NDArray[np.int64]) -> NDArray[Any]:
         """One number a slice, for each column."""
         each = np.repeat(steps, self.levels.shape[1] // len(steps))
-        spread = _aligned(self.columns, self.word)
+        spread = aligned(self.columns, self.word)
         spread[: len(each)] = each
         return spread
 
@@ -201,7 +211,7 @@ class Crossbars:
         return driven
 
 
-def _aligned(length: int, word: np.dtype[Any]) -> NDArray[Any]:
+def aligned(length: int, word: np.dtype[Any]) -> NDArray[Any]:
     """Zeros that begin at a line of the cache."""
     spare = np.zeros(length * word.itemsize + ALIGNMENT_BYTES, np.uint8)
     begin = -spare.ctypes.data % ALIGNMENT_BYTES

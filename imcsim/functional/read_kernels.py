@@ -9,7 +9,8 @@ As in `imcsim.functional.kernels`, raw arrays go in and out, with channels last.
   ``[blocks + 1]``: the first run of each block, and the end. groups: the first block of each group, and the
   end; a group is read for all windows before the next one, so that its cells stay in cache.
 - cells: rows of `columns` numbers, one slice after the other, filled up to whole vectors. Levels are small:
-  the sums of up to `piece` rows fit the cells' own words, and go to wider ones after that.
+  the sums of up to `piece` rows fit the cells' own words, and go to wider ones after that. Where they are
+  signed, sums have the same words, and codes of sums below 0 are 0.
 - lossless: reads of so many rows or fewer are converted to their very sums; neighbours are added up as one.
 """
 
@@ -29,6 +30,7 @@ from imcsim.functional.simd import (
     item,
     load,
     lowest_bit,
+    not_negative,
     set_bits,
     shifted,
     smaller,
@@ -212,7 +214,8 @@ def _read(
             for first in range(begin, end, piece):
                 part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
                 sums = add(sums, widened(part, codes))
-            total = add(total, smaller(shifted(sums, load(shift, at, width)), largest))
+            steps = not_negative(shifted(sums, load(shift, at, width)))
+            total = add(total, smaller(steps, largest))
         begin = end
     store(codes, at, total)
 

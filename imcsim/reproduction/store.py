@@ -44,6 +44,9 @@ class ValuesInPieces:
     def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
         return self._kept.converters(program, calibration, workers)
 
+    def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
+        return self._kept.densities(program, calibration, workers)
+
     def activity(
         self,
         program: Program,
