@@ -119,7 +119,7 @@ class Experiment:
             at = np.asarray(picked, np.int64)
             # What is right is not asked for: images without labels are shown as well.
             labels = inputs.labels[at] if len(inputs.labels) else np.zeros_like(at)
-            inputs = replace(inputs, images=inputs.images[at], labels=labels)
+            inputs = replace(inputs, images=inputs.images[at], labels=labels, picked=inputs.numbers[at])
         images = simulate(
             chip, inputs, workers=options.workers, progress=progress, stage="images", values=values
         )

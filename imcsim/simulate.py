@@ -99,6 +99,7 @@ def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> NonIdeal |
             said.converter.offset_lsb, said.converter.gain_sigma, said.converter.noise_lsb
         ),
         calibrated_itself=said.converter.calibrated_on == "chip",
+        encoder_kept=config.encoder.mode == "keep",
     )
 
 
@@ -186,12 +187,6 @@ def program_chip(
     errors = nonideal(config, seed, number)
     if errors is None:
         return program, values.converters(program, calibration, workers)
-    if errors.noisy or errors.converter != ConverterErrors():
-        raise ImcsimError(
-            "images cannot be played on converters with errors, or with noise, yet",
-            key="nonideal",
-            fix="use the chip without them",
-        )
     density = {} if errors.wires.ideal else values.densities(program, calibration, workers)
     real = on_real_chip(program, errors, density, workers)
     if errors.calibrated_itself:

@@ -72,6 +72,7 @@ class Computed:
             inputs.images[at],
             timesteps,
             converters,
+            numbers=inputs.numbers[at],
             workers=workers,
             record=record,
             toggles=toggles,

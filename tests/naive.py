@@ -56,8 +56,10 @@ def real_adc(total: float, shift: int, largest: int) -> int:
     return min(max(math.floor(total / step + 0.5), 0), largest) * step
 
 
-Convert = Callable[[NDArray[Any], int, int, int, int], Int]
-"""Codes of the sums ``[slices, Cout]`` of a block, for an image, an output position and an input bit."""
+Convert = Callable[[NDArray[Any], int, int, int, int, NDArray[np.bool_]], Int]
+"""Codes of the sums ``[slices, Cout]`` of a block, for an image, an output position, an input bit, and rows
+that are driven.
+"""
 
 
 def crossbar_reads(
@@ -107,7 +109,7 @@ def crossbar_reads(
             column = cells[active].sum(axis=0)
             columns.append(column)
             reads[n] += 1
-            codes = None if convert is None else convert(column, block, n, oy * out[1] + ox, plane)
+            codes = None if convert is None else convert(column, block, n, oy * out[1] + ox, plane, active)
             for s, k in product(range(len(factor)), range(cells.shape[2])):
                 if codes is not None:
                     code = int(codes[s, k]) * 2 ** int(adc_shift[s])

@@ -1,4 +1,4 @@
-"""Chips with errors, played: reads against their plain statement, energy, calibration, one chip and another."""
+"""Chips with errors, played: reads against their plain statement, energy, calibration, and draws."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from imcsim.choices import LEVEL_FRACTION_BITS
 from imcsim.comparison import compare
 from imcsim.errors import ImcsimError
 from imcsim.experiment import Experiment
-from imcsim.functional.nonideal import NonIdeal, Stuck, Variation
+from imcsim.functional.erring_crossbars import ErringCrossbars, erring_crossbars
+from imcsim.functional.nonideal import ConverterErrors, NonIdeal, Stuck, Variation
+from imcsim.functional.nonideal import read_noise as reads
+from imcsim.functional.nonideal.converter import adc_errors, codes, noise_steps
 from imcsim.functional.nonideal.programming import programmed
 from imcsim.functional.program import build
 from imcsim.functional.real_chip import densities, on_real_chip
@@ -32,6 +35,7 @@ from imcsim.options import CompareOptions
 from imcsim.result import to_json
 from imcsim.simulate import Simulation, Timing, make_chip, nonideal, numerics, program_chip, simulate
 from imcsim.timing import Issue
+from imcsim.values import COMPUTED
 from imcsim.widened import widened_experiment
 
 PARTS = 1 << LEVEL_FRACTION_BITS
@@ -302,3 +306,117 @@ def test_results_do_not_depend_on_workers() -> None:
         for workers in (1, 2)
     )
     assert to_json(one) == to_json(two)
+
+
+# Converters that err, and noise
+
+
+def erring(case: Case, levels: NDArray[np.float64], errors: NonIdeal, step: int) -> ErringCrossbars:
+    return erring_crossbars(real(case, levels, step), np.square(levels).astype(np.float32), errors, 3)
+
+
+def statement(case: Case, cells: ErringCrossbars, shifts: NDArray[np.int64], largest: int) -> naive.Convert:
+    """The codes of a read as `converter.codes` states them, each read with draws of its own."""
+    errors, used = cells.chip, case.levels.shape[1]
+    gain, offset = adc_errors(case.at.blocks, len(case.factor), len(case.weight), errors, 3)
+    step = np.repeat(np.float32(2.0) ** -shifts.astype(np.float32), len(case.weight))
+    squares = np.zeros(case.levels.shape)
+    if errors.read_noise:
+        held = cells.squares_held.reshape(len(case.levels), cells.columns)[:, :used]
+        squares = held * 2.0**-cells.squares_fraction
+    key = reads.layer_key(errors.seed, errors.chip, 3)
+
+    def convert(
+        column: NDArray[Any], block: int, image: int, position: int, plane: int, driven: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        scale = gain[block] * step
+        variance = squares[driven].sum(axis=0).astype(np.float32)
+        noise = noise_steps(variance, scale, errors.read_noise, errors.converter.noise_lsb)
+        moment = reads.moment_key(key, 40 + image, 2, plane)
+        read = reads.read_key(moment, position, block, case.at.blocks)
+        draw = reads.gaussian(reads.words(read, np.arange(used)))
+        sums = column.reshape(-1).astype(np.float32)
+        return codes(sums, scale, offset[block], noise * draw, largest).reshape(column.shape)
+
+    return convert
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    GEOMETRY, st.integers(0, 4), st.integers(1, 10), st.sampled_from([0.0, 0.05]),
+    st.sampled_from([0.0, 0.7]), st.sampled_from([0.0, 0.1]),
+)  # fmt: skip
+def test_reads_that_err_are_their_plain_statement(
+    geometry: dict[str, Any], shift: int, adc_bits: int, read_noise: float, lsb: float, gain: float
+) -> None:
+    """To the bit: ADCs with offset and gain of their own, noise of cells and of converters, or neither."""
+    case = Case(geometry)
+    shifts = np.maximum(case.rng.integers(shift - 2, shift + 1, len(case.factor)), 0)
+    levels = np.maximum(case.levels + 0.3 * case.rng.standard_normal(case.levels.shape), 0)
+    errors = NonIdeal(
+        5, 1, 15, 64, 8, read_noise=read_noise, converter=ConverterErrors(gain and 0.6, gain, lsb)
+    )
+    cells, largest = erring(case, levels, errors, 1 << int(shifts.max())), 2**adc_bits - 1
+    out = np.full((len(case.inputs), *case.out_size, len(case.weight)), -77, np.int64)
+    moments = np.arange(40, 40 + len(case.inputs)), np.full(len(case.inputs), 2)
+    counts = cells.read(
+        case.inputs, case.planes, shifts, largest, case.stride, case.padding, out, moments
+    )  # fmt: skip
+    plain = naive.crossbar_reads(
+        case.inputs, case.planes, case.at, cells.real_levels, case.factor, case.offset, shifts, largest,
+        case.stride, case.padding, statement(case, cells, shifts, largest),
+    )  # fmt: skip
+    assert np.array_equal(out, plain.sums)
+    assert counts[:, 0].tolist() == plain.active_rows.tolist()
+    assert counts[:, 2].tolist() == plain.active_reads.tolist()
+
+
+@settings(max_examples=20, deadline=None)
+@given(GEOMETRY, st.integers(0, 4), st.integers(1, 10))
+def test_converters_that_do_not_err_are_ideal_to_the_bit(
+    geometry: dict[str, Any], shift: int, adc_bits: int
+) -> None:
+    case = Case(geometry)
+    shifts = np.full(len(case.factor), shift)
+    out, _ = case.compiled(shifts, 2**adc_bits - 1, np.int64)
+    cells = erring(case, case.levels.astype(np.float64), NonIdeal(5, 1, 15, 64, 8), 1 << shift)
+    same = np.full_like(out, -77)
+    cells.read(case.inputs, case.planes, shifts, 2**adc_bits - 1, case.stride, case.padding, same)
+    assert np.array_equal(same, out)
+
+
+NOISES = {"read_noise__sigma": 0.05, "converter__noise_lsb": 0.5, "converter__gain_sigma": 0.01}
+
+
+def test_noise_is_that_of_an_image_and_a_timestep() -> None:
+    """It does not depend on which images are run together, in how many threads, or as which piece."""
+    done = simulated(chip(**NOISES))
+    program, converters = done.chip.program, done.chip.converters
+    few = run(program, TEST.images[5:9], T, converters, workers=2, numbers=np.arange(5, 9))
+    assert np.array_equal(few.outputs, done.activity.outputs[5:9])
+    other = run(program, TEST.images[5:9], T, converters, workers=2)
+    assert not np.array_equal(other.outputs, few.outputs)
+    at = COMPUTED.activity(program, converters, TEST, T, at=slice(5, 9))
+    assert np.array_equal(at.outputs, few.outputs)
+
+
+def test_an_encoder_that_is_kept_is_read_once() -> None:
+    """Else the image is read at each timestep, with other noise."""
+    found = {}
+    for mode in ("keep", "recompute"):
+        keys = {"nonideal.read_noise.sigma": 0.1, "encoder.mode": mode}
+        hardware = imcsim.hardware.load("dtsnn_32nm", keys)
+        program, converters = program_chip(NET, hardware.config, HELD_OUT)
+        first = program.crossbar_layers[0].name
+        found[mode] = run(program, TEST.images, T, converters, record={first}).recorded[first]
+    kept, again = found["keep"], found["recompute"]
+    assert all(np.array_equal(kept[:, 0], kept[:, t]) for t in range(T))
+    assert np.array_equal(again[:, 0], kept[:, 0])
+    assert not np.array_equal(again[:, 0], again[:, 1])
+
+
+def test_a_picked_image_has_its_own_noise() -> None:
+    options, hardware = CompareOptions(threshold=0.3, workers=1), chip(**NOISES)
+    whole = Experiment.make(NET, hardware, TEST, HELD_OUT, options, None)
+    picked = Experiment.make(NET, hardware, TEST, HELD_OUT, options, None, picked=[7])
+    assert np.array_equal(picked.images.activity.outputs[0], whole.images.activity.outputs[7])

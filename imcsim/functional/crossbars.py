@@ -122,12 +122,14 @@ class Crossbars:
         stride: Pair,
         padding: Pair,
         out: NDArray[Any],
+        moments: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     ) -> NDArray[np.int64]:
         """Drive inputs uint8 ``[n, H, W, C]`` bit by bit, `planes` bits, least significant first.
 
         An ADC turns the sum of a column into ``min((sum + half) >> shift, largest_code)`` steps; shift
         ``[slices]``. out ``[n, Ho, Wo, Cout]`` of wide enough words receives the digital sums. Returns counts
         int64 ``[n, 3]``: active rows, the levels of all cells on them, and block reads with a row active.
+        moments, int64 ``[n]`` each: the number of the image and the timestep, for reads that are noisy.
         """
         size, out_size = (inputs.shape[1], inputs.shape[2]), (out.shape[1], out.shape[2])
         shifts = self._spread(shift + self.fraction_bits)

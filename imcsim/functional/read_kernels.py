@@ -51,7 +51,7 @@ COPIED = 16
 """Events that are copied at once; arrays of events and rows have so much room after the last one."""
 
 
-def _inlined(function: F) -> F:
+def inlined(function: F) -> F:
     """Compile into the kernels that call it: passing so many arrays takes longer than a short read."""
     return cast(F, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
@@ -133,8 +133,8 @@ def active_levels(
         total[n] = levels
 
 
-@_inlined
-def _window(
+@inlined
+def window(
     starts: NDArray[np.int32],
     first: int,
     edges: int,
@@ -182,7 +182,7 @@ def _window(
     return active, listed
 
 
-@_inlined
+@inlined
 def _read(
     cells: NDArray[Any],
     columns: int,
@@ -220,7 +220,7 @@ def _read(
     store(codes, at, total)
 
 
-@_inlined
+@inlined
 def _read_all(
     cells: NDArray[Any],
     columns: int,
@@ -290,7 +290,7 @@ def crossbar_reads(
                 for oy in range(out_height):
                     for ox in range(out_width):
                         corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
-                        active, reads = _window(
+                        active, reads = window(
                             flat, first, edges, events, size, channels, corner, wires, begins, blocks,
                             lossless, rows, ends, exact,
                         )  # fmt: skip
@@ -298,15 +298,13 @@ def crossbar_reads(
                             continue
                         _read_all(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes)
                         driven = ends[reads - 1]
-                        _add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
+                        add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
                         counts[n, 0] += driven
                         counts[n, 1] += active
 
 
-@_inlined
-def _add_up(
-    codes: NDArray[Any], weight: NDArray[Any], offset: Any, driven: int, target: NDArray[Any]
-) -> None:
+@inlined
+def add_up(codes: NDArray[Any], weight: NDArray[Any], offset: Any, driven: int, target: NDArray[Any]) -> None:
     """Add the codes of all slices, and the offset of the rows that were driven, to the digital sums."""
     channels = target.shape[0]
     for i in range(weight.shape[0]):
@@ -359,7 +357,7 @@ def sums_beyond(
             for oy in range(out_size[0]):
                 for ox in range(out_size[1]):
                     corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
-                    active, reads = _window(
+                    active, reads = window(
                         flat, first, edges, events, size, channels, corner, wires, begins, blocks, within,
                         rows, ends, exact,
                     )  # fmt: skip

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import ImcsimError
+from imcsim.functional.erring_crossbars import erring_crossbars
 from imcsim.functional.layers import CrossbarLayer, Program, Step
-from imcsim.functional.nonideal import NonIdeal
+from imcsim.functional.nonideal import ConverterErrors, NonIdeal
 from imcsim.functional.nonideal.on_off import digital_offset
 from imcsim.functional.nonideal.programming import programmed
 from imcsim.functional.nonideal.wired import crossbar_rows, through_wires
@@ -71,6 +72,9 @@ def _programmed(
             fix="use a smaller nonideal.variation.sigma, or a larger cells.r_off_ohm",
         )
     accumulator = np.dtype(np.int32 if largest < 1 << 30 else np.int64)
+    if chip.noisy or chip.converter != ConverterErrors():
+        squares = seen.squares() if chip.read_noise > 0 else None
+        real = erring_crossbars(real, squares, chip, number)
     return replace(layer, crossbars=real, largest_sum=largest, accumulator=accumulator)
 
 

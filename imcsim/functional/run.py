@@ -218,13 +218,16 @@ def run(
     toggles: set[str] | frozenset[str] = frozenset(),
     progress: Progress | None = None,
     stage: str = "spikes",
+    numbers: NDArray[np.int64] | None = None,
 ) -> Activity:
     """Play images uint8 ``[N, C, H, W]``, or ``[N, T, C, H, W]`` with a frame a timestep, for `timesteps`
     timesteps; there are at least as many frames.
 
     `record` names nodes whose values are kept (``[N, T, H, W, C]``; ``input`` included); memory grows with
-    them. `toggles` names nodes whose toggled bits are counted. The result does not depend on `workers`.
+    them. `toggles` names nodes whose toggled bits are counted. numbers ``[N]`` of the images (from 0 on where
+    not given) tell their noise from that of others. The result does not depend on `workers`.
     """
+    numbers = np.arange(len(images)) if numbers is None else numbers
     layers = program.crossbar_layers
     neurons = program.neuron_layers
     total = len(images)
@@ -248,7 +251,7 @@ def run(
     def play(start: int) -> int:
         stop = min(start + chunk, total)
         at = slice(start, stop)
-        values = _chunk(program, images[at], timesteps, converters, activity, at, kept)
+        values = _chunk(program, images[at], timesteps, converters, activity, at, kept, numbers[at])
         shape = (stop - start, timesteps)
         pieces[start] = {
             name: np.broadcast_to(values[name], shape + values[name].shape[2:]) for name in record
@@ -285,6 +288,7 @@ def _chunk(
     activity: Activity,
     at: slice,
     kept: frozenset[str],
+    numbers: NDArray[np.int64],
 ) -> dict[str, NDArray[Any]]:
     """Run one chunk of images through every step; returns at least the `kept` values,
     ``[n, T or 1, H, W, C]``.
@@ -294,11 +298,16 @@ def _chunk(
     count = len(images)
     crossbar_index = neuron_index = 0
     needed = _last_readers(program)
+    # The same image at every timestep is read with other noise each time.
+    chip = program.numerics.nonideal
+    again = chip is not None and chip.noisy and not chip.encoder_kept
     for place, step in enumerate(program.steps):
         source = values.get(step.source)
         if isinstance(step, CrossbarLayer):
             assert source is not None
-            out, counts = _crossbar(step, source, converters)
+            if again and source.shape[1] < timesteps:
+                source = np.repeat(source, timesteps, axis=1)
+            out, counts = _crossbar(step, source, converters, numbers)
             values[step.name] = out
             for k, target in enumerate((activity.active_rows, activity.active_levels, activity.active_reads)):
                 target[at, :, crossbar_index] = counts[:, :, k]
@@ -370,13 +379,14 @@ def _flat(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _crossbar(
-    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters
+    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters, numbers: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     inputs, padding = bordered(layer, source)
     out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)
+    images, timesteps = source.shape[:2]
     counts = layer.crossbars.read(
         inputs, layer.planes, converters.shift[layer.name], converters.largest_code, layer.stride, padding,
-        out,
+        out, (np.repeat(numbers, timesteps), np.tile(np.arange(timesteps), images)),
     )  # fmt: skip
     return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)
 
