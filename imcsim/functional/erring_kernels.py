@@ -30,8 +30,10 @@ _MIX_64 = np.uint64(MIX_64[0]), np.uint64(MIX_64[1])
 _SHIFT_64 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
 _GOLDEN_32 = np.uint32(GOLDEN_32)
 _MIX_32 = np.uint32(MIX_32[0]), np.uint32(MIX_32[1])
-_FIELD, _CENTRE, _SCALE = np.uint32(FIELD), np.int32(CENTRE), np.float32(SCALE)
-_FIRST, _THIRD, _FIFTH, _SEVENTH = (np.float32(c) for c in ODD)
+_FIELD, _CENTRE = np.uint32(FIELD), np.float32(CENTRE / 2)
+_FIRST, _THIRD, _FIFTH, _SEVENTH = (
+    np.float32(np.float32(c) * (2 * SCALE) ** power) for c, power in zip(ODD, (1, 3, 5, 7), strict=True)
+)
 _HALF_WORD, _15, _11, _22 = np.uint32(16), np.uint32(15), np.uint32(11), np.uint32(22)
 _NOTHING = np.float32(0)
 
@@ -83,6 +85,7 @@ def erring_reads(
     ends = np.empty(begins.shape[0], np.int32)
     exact = np.empty(begins.shape[0], np.bool_)
     sums, variance = np.empty(columns, cells.dtype), np.empty(columns, squares.dtype)
+    weyl = (np.arange(columns) * np.int64(GOLDEN_32)).astype(np.uint32)
     codes = np.empty(-(-used // WHOLE) * WHOLE, np.int32)
     out[:] = 0
     counts[:] = 0
@@ -114,9 +117,11 @@ def erring_reads(
                                 if squares.shape[0] > 0:
                                     _add_rows(squares, columns, rows, begin, end, variance)
                                     wide = spread[at : at + columns]
-                                    _convert_noisy(sums, steps, middle, variance, wide, own, key, top, codes)
+                                    _convert_noisy(
+                                        sums, steps, middle, variance, wide, own, key, weyl, top, codes
+                                    )
                                 else:
-                                    _convert_noisy_converter(sums, steps, middle, own, key, top, codes)
+                                    _convert_noisy_converter(sums, steps, middle, own, key, weyl, top, codes)
                             else:
                                 _convert(sums, steps, middle, top, codes)
                             begin = end
@@ -149,15 +154,18 @@ def _key(moment: np.uint64, place: np.uint64) -> np.uint64:
 
 
 @inlined
-def _normal(low: np.uint32, high: np.uint32, j: int) -> np.float32:
-    """`read_noise.gaussian` of `read_noise.words`, for column j."""
-    word = np.uint32(low + np.uint32(np.uint32(j) * _GOLDEN_32))
+def _normal(weyl: NDArray[np.uint32], low: np.uint32, high: np.uint32, j: int) -> np.float32:
+    """`read_noise.gaussian` of `read_noise.words`, for column j.
+
+    What is scaled there by a power of two is not here, and the polynomial is: to the bit the same.
+    """
+    word = np.uint32(low + weyl[j])
     word = np.uint32(np.uint32(word ^ (word >> _HALF_WORD)) * _MIX_32[0])
     word = np.uint32(word ^ high)
     word = np.uint32(np.uint32(word ^ (word >> _15)) * _MIX_32[1])
     word = np.uint32(word ^ (word >> _15))
     total = np.uint32((word & _FIELD) + ((word >> _11) & _FIELD) + (word >> _22))
-    x = np.float32(np.int32(np.int32(total) + np.int32(total) - _CENTRE)) * _SCALE
+    x = np.float32(np.int32(total)) - _CENTRE
     square = x * x
     return x * (_FIRST + square * (_THIRD + square * (_FIFTH + square * _SEVENTH)))
 
@@ -167,7 +175,7 @@ def _code(found: np.float32, top: np.float32) -> np.int32:
     return np.int32(min(max(found, _NOTHING), top))
 
 
-@jit
+@inlined
 def _convert(
     sums: NDArray[Any],
     scale: NDArray[np.float32],
@@ -180,24 +188,25 @@ def _convert(
         codes[j] += _code(np.float32(sums[j]) * scale[j] + half[j], top)
 
 
-@jit
+@inlined
 def _convert_noisy_converter(
     sums: NDArray[Any],
     scale: NDArray[np.float32],
     half: NDArray[np.float32],
     own: np.float32,
     key: np.uint64,
+    weyl: NDArray[np.uint32],
     top: np.float32,
     codes: NDArray[np.int32],
 ) -> None:
     low, high = np.uint32(key), np.uint32(key >> _SHIFT_64[3])
     sigma = np.sqrt(own)
     for j in range(codes.shape[0]):
-        noise = sigma * _normal(low, high, j)
+        noise = sigma * _normal(weyl, low, high, j)
         codes[j] += _code(np.float32(sums[j]) * scale[j] + half[j] + noise, top)
 
 
-@jit
+@inlined
 def _convert_noisy(
     sums: NDArray[Any],
     scale: NDArray[np.float32],
@@ -206,10 +215,11 @@ def _convert_noisy(
     spread: NDArray[np.float32],
     own: np.float32,
     key: np.uint64,
+    weyl: NDArray[np.uint32],
     top: np.float32,
     codes: NDArray[np.int32],
 ) -> None:
     low, high = np.uint32(key), np.uint32(key >> _SHIFT_64[3])
     for j in range(codes.shape[0]):
-        noise = np.sqrt(np.float32(variance[j]) * spread[j] + own) * _normal(low, high, j)
+        noise = np.sqrt(np.float32(variance[j]) * spread[j] + own) * _normal(weyl, low, high, j)
         codes[j] += _code(np.float32(sums[j]) * scale[j] + half[j] + noise, top)
