@@ -315,15 +315,17 @@ def erring(case: Case, levels: NDArray[np.float64], errors: NonIdeal, step: int)
     return erring_crossbars(real(case, levels, step), np.square(levels).astype(np.float32), errors, 3)
 
 
-def statement(case: Case, cells: ErringCrossbars, shifts: NDArray[np.int64], largest: int) -> naive.Convert:
+def statement(
+    case: Case, levels: NDArray[np.float64], cells: ErringCrossbars, shifts: NDArray[np.int64], largest: int
+) -> naive.Convert:
     """The codes of a read as `converter.codes` states them, each read with draws of its own."""
     errors, used = cells.chip, case.levels.shape[1]
     gain, offset = adc_errors(case.at.blocks, len(case.factor), len(case.weight), errors, 3)
     step = np.repeat(np.float32(2.0) ** -shifts.astype(np.float32), len(case.weight))
     squares = np.zeros(case.levels.shape)
     if errors.read_noise:
-        held = cells.squares_held.reshape(len(case.levels), cells.columns)[:, :used]
-        squares = held * 2.0**-cells.squares_fraction
+        squares = cells.squares
+        assert np.allclose(squares, levels**2, atol=2.0 ** -(cells.squares_fraction + 1) + 1e-3)
     key = reads.layer_key(errors.seed, errors.chip, 3)
 
     def convert(
@@ -364,7 +366,7 @@ def test_reads_that_err_are_their_plain_statement(
     )  # fmt: skip
     plain = naive.crossbar_reads(
         case.inputs, case.planes, case.at, cells.real_levels, case.factor, case.offset, shifts, largest,
-        case.stride, case.padding, statement(case, cells, shifts, largest),
+        case.stride, case.padding, statement(case, levels, cells, shifts, largest),
     )  # fmt: skip
     assert np.array_equal(out, plain.sums)
     assert counts[:, 0].tolist() == plain.active_rows.tolist()

@@ -16,22 +16,35 @@ from imcsim.functional.nonideal.converter import adc_errors
 from imcsim.functional.nonideal.read_noise import layer_key, moment_key
 from imcsim.functional.real_crossbars import RealCrossbars, block_sums
 
-MOST, FEWEST = 6, 1
-"""Fraction bits of squared levels, and the fewest with which 16-bit words are used."""
+MOST = 6
+"""Fraction bits of squared levels; there are fewer, or less than none, where their sums need the room."""
 
 
 @dataclass(frozen=True, eq=False)
 class ErringCrossbars(RealCrossbars):
     """Cells of one layer, number `layer`, of one chip.
 
-    squares_held: uint16 or uint32 ``[rows * columns]``, empty without read noise: what a driven cell adds to
-    the variance of its column's current, for a read noise of 1, in ``2**-squares_fraction`` squared levels.
+    table ``[rows * width]``: the cells of each row and then, with read noise, what they add to the variances
+    of their columns' currents, for a read noise of 1, in ``2**-squares_fraction`` squared levels; unsigned, in
+    words as long as those of the cells. Side by side they are read faster.
     """
 
     chip: NonIdeal
     layer: int
-    squares_held: NDArray[Any]
+    table: NDArray[Any]
     squares_fraction: int
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row of the table."""
+        return len(self.table) // self.layout.rows
+
+    @property
+    def squares(self) -> NDArray[np.float64]:
+        """Squared levels as they are held, ``[rows, slices * Cout]``. There must be read noise."""
+        unsigned = self.table.view(f"u{self.table.itemsize}").reshape(-1, self.width)
+        squares: NDArray[np.float64] = unsigned[:, self.columns :] * 2.0**-self.squares_fraction
+        return squares[:, : self.levels.shape[1]]
 
     @cached_property
     def _adcs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -76,10 +89,11 @@ class ErringCrossbars(RealCrossbars):
         found, levels = np.empty((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
         for at, starts, events in self._events(inputs, planes):
             erring_kernels.erring_reads(
-                starts, events, size, self.layout.channels, *self.wiring, self.groups, self.cells,
+                starts, events, size, self.layout.channels, *self.wiring, self.groups,
                 self.columns, self.levels.shape[1], self._block_of_row, self.columns if len(gain) > 1 else 0,
                 (scale * np.float32(2.0**-self.fraction_bits)).ravel(),
-                (offset_steps + np.float32(0.5)).ravel(), self.squares_held, spread.ravel(),
+                (offset_steps + np.float32(0.5)).ravel(), self.table, self.width,
+                np.zeros(0, f"u{self.table.itemsize}"), spread.ravel(),
                 np.float32(errors.noise_lsb) ** 2, self.chip.noisy, keys[at], np.float32(largest_code),
                 weight.astype(out.dtype), offset.astype(out.dtype), stride, padding, out[at], found[at],
             )  # fmt: skip
@@ -95,18 +109,16 @@ def erring_crossbars(
     """`real` with the converters of `chip` and, where it has read noise, its noise: squares float32 ``[rows,
     slices * Cout]`` are `nonideal.programming.Cells.squares`.
     """
-    held, fraction = np.zeros(0, np.uint16), 0
+    table, fraction = real.cells_held, 0
     if squares is not None and chip.read_noise > 0:
-        largest = max(float(block_sums(real.layout, squares).max()), 1.0)
+        rows, used = squares.shape
         most_rows = int(real.layout.block_rows.max())
-
-        def bits(word: Any) -> int:
-            return min(int(np.floor(np.log2((np.iinfo(word).max - most_rows) / largest))), MOST)
-
-        word = np.dtype(np.uint16 if bits(np.uint16) >= FEWEST else np.uint32)
-        fraction = bits(word)
-        held = aligned(len(squares) * real.columns, word)
-        table = held.reshape(len(squares), real.columns)
-        table[:, : squares.shape[1]] = np.rint(squares * np.float32(2.0**fraction))
+        largest = max(float(block_sums(real.layout, squares).max()), 1.0)
+        word = np.dtype(f"u{table.itemsize}")
+        fraction = min(int(np.floor(np.log2((np.iinfo(word).max - most_rows) / largest))), MOST)
+        table = aligned(rows * 2 * real.columns, real.cells_held.dtype)
+        by_row = table.reshape(rows, 2, real.columns)
+        by_row[:, 0] = real.cells_held.reshape(rows, -1)
+        by_row.view(word)[:, 1, :used] = np.rint(squares * np.float32(2.0**fraction))
     about = {field.name: getattr(real, field.name) for field in fields(real)}
-    return ErringCrossbars(**about, chip=chip, layer=layer, squares_held=held, squares_fraction=fraction)
+    return ErringCrossbars(**about, chip=chip, layer=layer, table=table, squares_fraction=fraction)

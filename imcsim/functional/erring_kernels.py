@@ -50,14 +50,15 @@ def erring_reads(
     wiring: NDArray[np.int32],
     begins: NDArray[np.int32],
     groups: NDArray[np.int32],
-    cells: NDArray[Any],
     columns: int,
     used: int,
     block_of_row: NDArray[np.int32],
     apart: int,
     scale: NDArray[np.float32],
     half: NDArray[np.float32],
-    squares: NDArray[Any],
+    table: NDArray[Any],
+    width: int,
+    variances: NDArray[Any],
     spread: NDArray[np.float32],
     own: np.float32,
     noisy: bool,
@@ -74,17 +75,19 @@ def erring_reads(
 
     The sum s of column j in block b becomes ``min(max(floor(s scale + half + noise), 0), top)`` with entry
     ``b apart + j`` of scale and half, for the `used` columns. With `noisy`, noise is a standard normal number
-    times ``sqrt(q spread + own)``; q is the sum of `squares`, which may be empty, over the driven rows.
-    moments ``[n, planes]``: keys of `read_noise.moment_key`.
+    times ``sqrt(q spread + own)``; q is the sum of squares over the driven rows. table: rows of `width`
+    numbers: the cells of all columns and then, if there are any, their squares, as unsigned words of the type
+    of `variances`. moments ``[n, planes]``: keys of `read_noise.moment_key`.
     """
     images, planes, pixels, edges = starts.shape
     flat, wires = starts.reshape(-1), wiring.reshape(-1)
     out_height, out_width = out.shape[1:3]
     blocks_in_all = np.uint64(begins.shape[0] - 1)
-    rows = np.empty(cells.shape[0] // columns + NARROW, np.int32)
+    rows = np.empty(table.shape[0] // width + NARROW, np.int32)
     ends = np.empty(begins.shape[0], np.int32)
     exact = np.empty(begins.shape[0], np.bool_)
-    sums, variance = np.empty(columns, cells.dtype), np.empty(columns, squares.dtype)
+    sums = np.empty(width, table.dtype)
+    variance = sums.view(variances.dtype)[columns:]
     weyl = (np.arange(columns) * np.int64(GOLDEN_32)).astype(np.uint32)
     codes = np.empty(-(-used // WHOLE) * WHOLE, np.int32)
     out[:] = 0
@@ -109,13 +112,12 @@ def erring_reads(
                             end = ends[r]
                             block = block_of_row[rows[begin]]
                             at = block * apart
-                            _add_rows(cells, columns, rows, begin, end, sums)
+                            _add_rows(table, width, rows, begin, end, sums)
                             steps, middle = scale[at : at + columns], half[at : at + columns]
                             if noisy:
                                 place = np.uint64(oy * out_width + ox) * blocks_in_all + np.uint64(block)
                                 key = _key(moments[n, plane], place)
-                                if squares.shape[0] > 0:
-                                    _add_rows(squares, columns, rows, begin, end, variance)
+                                if width > columns:
                                     wide = spread[at : at + columns]
                                     _convert_noisy(
                                         sums, steps, middle, variance, wide, own, key, weyl, top, codes
@@ -133,15 +135,15 @@ def erring_reads(
 
 @inlined
 def _add_rows(
-    cells: NDArray[Any], columns: int, rows: NDArray[np.int32], begin: int, end: int, sums: NDArray[Any]
+    table: NDArray[Any], width: int, rows: NDArray[np.int32], begin: int, end: int, sums: NDArray[Any]
 ) -> None:
-    """Sum rows of cells over all columns."""
+    """Sum rows of the table."""
     at = 0
-    while at + WIDE <= columns:
-        store(sums, at, sum_of_rows(cells, columns, rows, begin, end, at, WIDE))
+    while at + WIDE <= width:
+        store(sums, at, sum_of_rows(table, width, rows, begin, end, at, WIDE))
         at += WIDE
-    if at < columns:
-        store(sums, at, sum_of_rows(cells, columns, rows, begin, end, at, NARROW))
+    if at < width:
+        store(sums, at, sum_of_rows(table, width, rows, begin, end, at, NARROW))
 
 
 @jit
