@@ -25,8 +25,8 @@ class ErringCrossbars(RealCrossbars):
     """Cells of one layer, number `layer`, of one chip.
 
     table ``[rows * width]``: the cells of each row and then, with read noise, what they add to the variances
-    of their columns' currents, for a read noise of 1, in ``2**-squares_fraction`` squared levels; unsigned, in
-    words as long as those of the cells. Side by side they are read faster.
+    of their columns' currents, for a read noise of 1, in ``2**-squares_fraction`` squared levels; unsigned,
+    in words as long as those of the cells. Side by side they are read faster.
     """
 
     chip: NonIdeal
