@@ -3,9 +3,9 @@
     python benchmarks/nonideal.py [--images 256] [--runs 7]
 
 Each kind of error alone, then the chip with all of them, and last programming variation, whose ratio is the
-last line. A chip that fires less has less to do: shares of the ideal chip's spikes stand beside. Times are the
-least that one thread computes; all sides take turns in one process. Programming a chip comes once and is shown
-by itself.
+last line. A chip that fires less has less to do: shares of the ideal chip's spikes stand beside. Times are
+the least that one thread computes; all sides take turns in one process. Programming a chip comes once and is
+shown by itself.
 """
 
 from __future__ import annotations
