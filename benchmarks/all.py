@@ -25,6 +25,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "sweep_reuse.py": (),
     "scaling.py": ("--docs", "docs"),
     "memory.py": (),
+    "nonideal.py": (),
 }
 """Scripts and what a whole run gives them."""
 

@@ -1,4 +1,4 @@
-"""Names of alternatives that several floors share."""
+"""Names of alternatives, and a unit, that several floors share."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ Distribution = Literal["normal", "lognormal"]
 InactiveRows = Literal["grounded", "gated"]
 """What rows that are not driven are to wires; see functional.nonideal.ir_drop."""
 
+CalibratedOn = Literal["ideal", "chip"]
+"""Which chip calibration images are run on, to set ADC scales: as it was to be, or with its errors."""
+
 Rule = Literal["entropy", "max_softmax", "margin"]
 Accumulation = Literal["mean", "sum"]
 """How the checker combines timesteps; see functional.checker."""
@@ -31,3 +34,6 @@ Thresholds = Literal["one", "each"]
 
 Fidelity = Literal["reference", "burst"]
 """How finely time is played; both agree to the cycle. See timing."""
+
+LEVEL_FRACTION_BITS = 12
+"""Fraction bits of the levels that the energy of cells with errors is counted in."""

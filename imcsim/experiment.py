@@ -81,11 +81,13 @@ class Experiment:
         dynamic: bool = True,
         picked: Sequence[int] | None = None,
         values: Values = COMPUTED,
+        number: int = 0,
     ) -> Experiment:
         """Make a chip for `inputs`; simulate them, and the validation images if they choose a threshold.
 
         With `picked`, only the images with these indices are simulated, on a chip that is calibrated as for
-        all; they may lack labels. Raises ImcsimError for images that do not fit the network, and for another
+        all; they may lack labels. Where cells, wires or converters have errors, the chip is `number` of those
+        that the seed draws. Raises ImcsimError for images that do not fit the network, and for another
         number of thresholds than one or T - 1.
         """
         timesteps = options.timesteps or network.timesteps
@@ -98,7 +100,10 @@ class Experiment:
         mean = options.accumulation == "mean"
         timing = Timing(timesteps, parse(options.issue), options.fidelity, mean, inputs.timed)
         calibration = inputs if validation is None else validation
-        chip = make_chip(network, hardware, calibration, timing, workers=options.workers, values=values)
+        chip = make_chip(
+            network, hardware, calibration, timing, workers=options.workers, values=values,
+            seed=options.seed, number=number,
+        )  # fmt: skip
         held_out = None
         if choosing and validation is not None:
             same = validation.timed == inputs.timed
@@ -114,7 +119,7 @@ class Experiment:
             at = np.asarray(picked, np.int64)
             # What is right is not asked for: images without labels are shown as well.
             labels = inputs.labels[at] if len(inputs.labels) else np.zeros_like(at)
-            inputs = replace(inputs, images=inputs.images[at], labels=labels)
+            inputs = replace(inputs, images=inputs.images[at], labels=labels, picked=inputs.numbers[at])
         images = simulate(
             chip, inputs, workers=options.workers, progress=progress, stage="images", values=values
         )
@@ -278,6 +283,12 @@ class Experiment:
         if self.chip.config.encoder.mode != self.chip.stated.encoder.mode:
             found.append(
                 "the inputs change at every timestep, so the encoder recomputes: it cannot keep its currents"
+            )
+        errors = self.chip.program.numerics.nonideal
+        if errors is not None:
+            found.append(
+                "cells, wires or converters have errors (nonideal): these are the results of one chip, "
+                f"number {errors.chip} of seed {errors.seed}; others differ"
             )
         if "widened" in self.chip.network.provenance:
             found.append(

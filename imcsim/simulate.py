@@ -19,6 +19,7 @@ from imcsim.functional.nonideal.ir_drop import Circuit
 from imcsim.functional.nonideal.on_off import level_siemens, off_level
 from imcsim.functional.numerics import CheckerNumerics, Numerics
 from imcsim.functional.program import Program, build
+from imcsim.functional.real_chip import on_real_chip
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.components.cells import ConductanceCells
@@ -97,6 +98,8 @@ def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> NonIdeal |
         converter=ConverterErrors(
             said.converter.offset_lsb, said.converter.gain_sigma, said.converter.noise_lsb
         ),
+        calibrated_itself=said.converter.calibrated_on == "chip",
+        encoder_kept=config.encoder.mode == "keep",
     )
 
 
@@ -154,21 +157,43 @@ def make_chip(
     *,
     workers: int | None = None,
     values: Values = COMPUTED,
+    seed: int = 0,
+    number: int = 0,
 ) -> Chip:
     """Place `network`, set the ADC scales on the first images of `calibration`, and play the schedules.
 
-    A chip that interleaves images holds the membranes of all of them.
+    A chip that interleaves images holds the membranes of all of them. Where the config asks for errors, the
+    chip is `number` of those that `seed` draws.
     """
     config = hardware.config
-    if config.nonideal.active:
-        raise ImcsimError(
-            "images cannot be played on cells, wires and converters with errors yet",
-            key="nonideal",
-            fix="use the chip without them",
-        )
-    program = build(network, numerics(config))
-    converters = values.converters(program, calibration, workers)
+    program, converters = program_chip(network, config, calibration, seed, number, workers, values)
     return _chip(network, config, program, converters, timing)
+
+
+def program_chip(
+    network: Network,
+    config: HardwareConfig,
+    calibration: Inputs,
+    seed: int = 0,
+    number: int = 0,
+    workers: int | None = None,
+    values: Values = COMPUTED,
+) -> tuple[Program, Converters]:
+    """What a chip computes with, its errors included, and ADC scales from the first images of `calibration`.
+
+    These images also tell how many rows are active in a read, where wires have resistance. See `make_chip`.
+    """
+    program = build(network, numerics(config))
+    errors = nonideal(config, seed, number)
+    if errors is None:
+        return program, values.converters(program, calibration, workers)
+    density = {} if errors.wires.ideal else values.densities(program, calibration, workers)
+    real = on_real_chip(program, errors, density, workers)
+    if errors.calibrated_itself:
+        return real, values.converters(real, calibration, workers)
+    designed = errors.designed()
+    plain = program if designed is None else on_real_chip(program, designed, {}, workers)
+    return real, values.converters(plain, calibration, workers)
 
 
 def calibrate(program: Program, calibration: Inputs, workers: int | None = None) -> Converters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from imcsim.functional import real_chip
 from imcsim.functional.program import Program
 from imcsim.functional.run import Activity, Converters, calibrated_converters
 from imcsim.functional.run import run as run_program
@@ -19,6 +20,10 @@ class Values(Protocol):
 
     def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
         """The ADC scales that the first images of `calibration` call for."""
+        ...
+
+    def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
+        """The share of its rows that a read of each layer drives, over the first images of `calibration`."""
         ...
 
     def activity(
@@ -45,6 +50,9 @@ class Computed:
     def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
         return calibrated_converters(program, calibration.calibration, CALIBRATION_TIMESTEPS, workers)
 
+    def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
+        return real_chip.densities(program, calibration.calibration, CALIBRATION_TIMESTEPS, workers)
+
     def activity(
         self,
         program: Program,
@@ -64,6 +72,7 @@ class Computed:
             inputs.images[at],
             timesteps,
             converters,
+            numbers=inputs.numbers[at],
             workers=workers,
             record=record,
             toggles=toggles,

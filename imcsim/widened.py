@@ -36,8 +36,9 @@ def widened_experiment(bench: Experiment, factor: int) -> Experiment:
     images, stays the same. Thresholds for each timestep are chosen by what images cost, here on the wide
     chip. The chip's `program` and `converters` stay the narrow network's, which computed the values.
     `Experiment.with_issue`, `compare_of`, `run_of` and `stream_of` take the result as any other. Raises
-    ImcsimError where the wide network does not fit the chip, where `widen` refuses, and where time depends on
-    values (address events, skipped reads): those of single rows are not kept.
+    ImcsimError where the wide network does not fit the chip, where `widen` refuses, where time depends on
+    values (address events, skipped reads), as those of single rows are not kept, and for cells, wires or
+    converters with errors.
     """
     config = bench.chip.config
     if depends_on_values(config):
@@ -47,6 +48,12 @@ def widened_experiment(bench: Experiment, factor: int) -> Experiment:
             "network",
             key="activity.skip_zero_reads" if skips else "activity.spike_coding",
             fix="set it to false" if skips else "set it to bitmap",
+        )
+    if config.nonideal.active:
+        raise ImcsimError(
+            "copies of a channel would have errors of their own, which no narrow network tells",
+            key="nonideal",
+            fix="use the chip without errors, or run the wide network (imcsim.network.widen)",
         )
     narrow = bench.chip.network
     wide = widen(narrow, factor)

@@ -6,7 +6,9 @@ arrays, Python integers where words could overflow. None of it is fast.
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -48,6 +50,18 @@ def adc(total: int, shift: int, largest: int) -> int:
     return min((2 * total + step) // (2 * step), largest) * step if shift else min(total, largest)
 
 
+def real_adc(total: float, shift: int, largest: int) -> int:
+    """The same for sums that are no whole numbers; there are no codes below 0."""
+    step = 2**shift
+    return min(max(math.floor(total / step + 0.5), 0), largest) * step
+
+
+Convert = Callable[[NDArray[Any], int, int, int, int, NDArray[np.bool_]], Int]
+"""Codes of the sums ``[slices, Cout]`` of a block, for an image, an output position, an input bit, and rows
+that are driven.
+"""
+
+
 def crossbar_reads(
     inputs: NDArray[np.uint8],
     planes: int,
@@ -59,8 +73,12 @@ def crossbar_reads(
     adc_max: int,
     stride: tuple[int, int],
     padding: tuple[int, int],
+    convert: Convert | None = None,
 ) -> Reads:
-    """Every read, one at a time: levels ``[rows, slices * Cout]``, inputs ``[n, H, W, Cin]``."""
+    """Every read, one at a time: levels ``[rows, slices * Cout]``, inputs ``[n, H, W, Cin]``.
+
+    Levels are integers, or real. `convert` takes the place of an ADC without errors.
+    """
     images, height, width, channels = inputs.shape
     down, right = layout.dilation
     kernel = ((layout.kernel[0] - 1) * down + 1, (layout.kernel[1] - 1) * right + 1)
@@ -68,7 +86,8 @@ def crossbar_reads(
         (size + 2 * pad - k) // step + 1
         for size, pad, k, step in zip((height, width), padding, kernel, stride, strict=True)
     )
-    cells = levels.astype(np.int64).reshape(len(levels), len(factor), -1)
+    whole = np.issubdtype(levels.dtype, np.integer)
+    cells = levels.astype(np.int64 if whole else np.float64).reshape(len(levels), len(factor), -1)
     padded = np.zeros((images, height + 2 * padding[0], width + 2 * padding[1], channels), np.int64)
     padded[:, padding[0] : padding[0] + height, padding[1] : padding[1] + width] = inputs
     places = row_of_input(layout)
@@ -90,11 +109,15 @@ def crossbar_reads(
             column = cells[active].sum(axis=0)
             columns.append(column)
             reads[n] += 1
+            codes = None if convert is None else convert(column, block, n, oy * out[1] + ox, plane, active)
             for s, k in product(range(len(factor)), range(cells.shape[2])):
-                code = adc(int(column[s, k]), int(adc_shift[s]), adc_max)
+                if codes is not None:
+                    code = int(codes[s, k]) * 2 ** int(adc_shift[s])
+                else:
+                    code = (adc if whole else real_adc)(column[s, k].item(), int(adc_shift[s]), adc_max)
                 sums[n, oy, ox, k] += 2**plane * int(factor[s]) * code
         rows[n] += driven.sum()
-        level_sum[n] += cells[driven].sum()
+        level_sum[n] += round(cells[driven].sum().item())
         sums[n, oy, ox] += 2**plane * offset * int(driven.sum())
     return Reads(sums, rows, level_sum, reads, columns)
 

@@ -60,6 +60,7 @@ def record(output: str, layers: str | None, ideal: bool, quiet: bool, **settings
             paired=paired,
             workers=settings["workers"],
             progress=progress,
+            seed=settings["seed"],
         )
     if not quiet:
         click.echo(f"{output}: {len(found.packed)} images, {_frames(found)}, {len(found.spikes)} layers")

@@ -38,6 +38,11 @@ class Crossbars:
     factor: NDArray[np.int64]
     offset: int
 
+    @property
+    def fraction_bits(self) -> int:
+        """Of the numbers in `cells`."""
+        return 0
+
     @cached_property
     def largest_level(self) -> int:
         """The largest level of all cells, at least 1."""
@@ -62,7 +67,7 @@ class Crossbars:
         """All rows one after the other, `columns` numbers each, in words as short as the levels allow."""
         word = np.dtype(np.uint8 if self.largest_level < 1 << 8 else np.uint16)
         rows, used = self.levels.shape
-        cells = _aligned(rows * self.columns, word)
+        cells = aligned(rows * self.columns, word)
         cells.reshape(rows, self.columns)[:, :used] = self.levels
         return cells
 
@@ -121,20 +126,22 @@ class Crossbars:
         stride: Pair,
         padding: Pair,
         out: NDArray[Any],
+        moments: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     ) -> NDArray[np.int64]:
         """Drive inputs uint8 ``[n, H, W, C]`` bit by bit, `planes` bits, least significant first.
 
         An ADC turns the sum of a column into ``min((sum + half) >> shift, largest_code)`` steps; shift
         ``[slices]``. out ``[n, Ho, Wo, Cout]`` of wide enough words receives the digital sums. Returns counts
         int64 ``[n, 3]``: active rows, the levels of all cells on them, and block reads with a row active.
+        moments, int64 ``[n]`` each: the number of the image and the timestep, for reads that are noisy.
         """
         from imcsim.functional import read_kernels
 
         size, out_size = (inputs.shape[1], inputs.shape[2]), (out.shape[1], out.shape[2])
-        shifts = self._spread(shift)
+        shifts = self._spread(shift + self.fraction_bits)
         weight = (self.factor << shift) << np.arange(planes)[:, None]
         offset = self.offset << np.arange(planes)
-        lossless = 0 if shift.any() else largest_code // self.largest_level
+        lossless = self._lossless(shift, largest_code)
         top = min(largest_code, int(np.iinfo(self.word).max))
         driven = self._driven_levels(size, stride, padding, out_size).ravel()
         counts = np.empty((len(inputs), 3), np.int64)
@@ -166,6 +173,7 @@ class Crossbars:
         channels = self.levels.shape[1] // len(self.factor)
         size = (inputs.shape[1], inputs.shape[2])
         none = self._spread(np.zeros_like(self.factor))
+        bounds = bounds << self.fraction_bits
         reads, beyond = 0, np.zeros((len(self.factor), len(bounds)), np.int64)
         for _, starts, events in self._events(inputs, planes):
             some = np.empty_like(beyond)
@@ -176,6 +184,10 @@ class Crossbars:
             )  # fmt: skip
             beyond += some
         return reads * channels, beyond
+
+    def _lossless(self, shift: NDArray[np.int64], largest_code: int) -> int:
+        """Rows whose sums are converted exactly, whatever they are."""
+        return 0 if shift.any() else largest_code // self.largest_level
 
     def _events(
         self, inputs: NDArray[np.uint8], planes: int
@@ -197,7 +209,7 @@ class Crossbars:
     def _spread(self, steps: NDArray[np.int64]) -> NDArray[Any]:
         """One number a slice, for each column."""
         each = np.repeat(steps, self.levels.shape[1] // len(steps))
-        spread = _aligned(self.columns, self.word)
+        spread = aligned(self.columns, self.word)
         spread[: len(each)] = each
         return spread
 
@@ -213,7 +225,7 @@ class Crossbars:
         return driven
 
 
-def _aligned(length: int, word: np.dtype[Any]) -> NDArray[Any]:
+def aligned(length: int, word: np.dtype[Any]) -> NDArray[Any]:
     """Zeros that begin at a line of the cache."""
     spare = np.zeros(length * word.itemsize + ALIGNMENT_BYTES, np.uint8)
     begin = -spare.ctypes.data % ALIGNMENT_BYTES

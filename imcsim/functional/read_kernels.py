@@ -9,7 +9,8 @@ As in `imcsim.functional.kernels`, raw arrays go in and out, with channels last.
   ``[blocks + 1]``: the first run of each block, and the end. groups: the first block of each group, and the
   end; a group is read for all windows before the next one, so that its cells stay in cache.
 - cells: rows of `columns` numbers, one slice after the other, filled up to whole vectors. Levels are small:
-  the sums of up to `piece` rows fit the cells' own words, and go to wider ones after that.
+  the sums of up to `piece` rows fit the cells' own words, and go to wider ones after that. Where they are
+  signed, sums have the same words, and codes of sums below 0 are 0.
 - lossless: reads of so many rows or fewer are converted to their very sums; neighbours are added up as one.
 """
 
@@ -29,6 +30,7 @@ from imcsim.functional.simd import (
     item,
     load,
     lowest_bit,
+    not_negative,
     set_bits,
     shifted,
     smaller,
@@ -49,7 +51,7 @@ COPIED = 16
 """Events that are copied at once; arrays of events and rows have so much room after the last one."""
 
 
-def _inlined(function: F) -> F:
+def inlined(function: F) -> F:
     """Compile into the kernels that call it: passing so many arrays takes longer than a short read."""
     return cast(F, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
@@ -131,8 +133,8 @@ def active_levels(
         total[n] = levels
 
 
-@_inlined
-def _window(
+@inlined
+def window(
     starts: NDArray[np.int32],
     first: int,
     edges: int,
@@ -180,7 +182,7 @@ def _window(
     return active, listed
 
 
-@_inlined
+@inlined
 def _read(
     cells: NDArray[Any],
     columns: int,
@@ -212,12 +214,13 @@ def _read(
             for first in range(begin, end, piece):
                 part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
                 sums = add(sums, widened(part, codes))
-            total = add(total, smaller(shifted(sums, load(shift, at, width)), largest))
+            steps = not_negative(shifted(sums, load(shift, at, width)))
+            total = add(total, smaller(steps, largest))
         begin = end
     store(codes, at, total)
 
 
-@_inlined
+@inlined
 def _read_all(
     cells: NDArray[Any],
     columns: int,
@@ -287,7 +290,7 @@ def crossbar_reads(
                 for oy in range(out_height):
                     for ox in range(out_width):
                         corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
-                        active, reads = _window(
+                        active, reads = window(
                             flat, first, edges, events, size, channels, corner, wires, begins, blocks,
                             lossless, rows, ends, exact,
                         )  # fmt: skip
@@ -295,15 +298,13 @@ def crossbar_reads(
                             continue
                         _read_all(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes)
                         driven = ends[reads - 1]
-                        _add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
+                        add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
                         counts[n, 0] += driven
                         counts[n, 1] += active
 
 
-@_inlined
-def _add_up(
-    codes: NDArray[Any], weight: NDArray[Any], offset: Any, driven: int, target: NDArray[Any]
-) -> None:
+@inlined
+def add_up(codes: NDArray[Any], weight: NDArray[Any], offset: Any, driven: int, target: NDArray[Any]) -> None:
     """Add the codes of all slices, and the offset of the rows that were driven, to the digital sums."""
     channels = target.shape[0]
     for i in range(weight.shape[0]):
@@ -356,7 +357,7 @@ def sums_beyond(
             for oy in range(out_size[0]):
                 for ox in range(out_size[1]):
                     corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
-                    active, reads = _window(
+                    active, reads = window(
                         flat, first, edges, events, size, channels, corner, wires, begins, blocks, within,
                         rows, ends, exact,
                     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.functional import kernels, membrane_kernels
+from imcsim.functional.numerics import Numerics
 from imcsim.functional.program import (
     FLAT_INPUT,
     IDEAL_ADC_MAX,
@@ -37,7 +39,8 @@ class Activity:
     """What the inputs did. Counts are int64 ``[images, timesteps, layers]``.
 
     active_rows: wordlines driven, over all windows and input bits, once for each block that is read.
-    active_levels: the levels of all cells on those rows, summed. active_reads: block reads with a row active.
+    active_levels: the levels of all cells on those rows, summed, in 2**-`choices.LEVEL_FRACTION_BITS` where
+    cells have errors. active_reads: block reads with a row active.
     spikes: spikes that left each LIF layer. outputs: class outputs int64 ``[images, timesteps, classes]`` of
     each timestep alone, in 2**-fraction_bits. A layer that reads an image does the same at every timestep,
     unless there are frames.
@@ -75,18 +78,35 @@ class Converters:
 
 def ideal_converters(program: Program) -> Converters:
     """Converters that cover the largest possible sum, at the program's ADC bits or exactly."""
-    bits = program.numerics.adc_bits
-    if bits is None:
-        return _exact(program)
-    largest = (1 << bits) - 1
+    if program.numerics.adc_bits is None:
+        return exact(program)
+    largest = largest_code(program.numerics)
     shift = {}
     for layer in program.crossbar_layers:
-        bound = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
-        shift[layer.name] = np.full(len(layer.crossbars.factor), step_shift(bound, largest), np.int64)
+        steps = step_shift(full_scale(layer, program.numerics), largest)
+        shift[layer.name] = np.full(len(layer.crossbars.factor), steps, np.int64)
     return Converters(shift, largest)
 
 
-def _exact(program: Program) -> Converters:
+def largest_code(numerics: Numerics) -> int:
+    """Of the ADCs; so large that it plays no part where they are ideal."""
+    return IDEAL_ADC_MAX if numerics.adc_bits is None else (1 << numerics.adc_bits) - 1
+
+
+def full_scale(layer: CrossbarLayer, numerics: Numerics) -> int:
+    """The largest sum that a read can give, in levels, of cells that are as they should be."""
+    level, chip = float((1 << numerics.cell_bits) - 1), numerics.nonideal
+    if chip is not None and not chip.referenced:
+        level += chip.off_level  # the current of cells at level 0 comes on top
+    return math.ceil(int(layer.layout.block_rows.max()) * level)
+
+
+def largest_step(layer: CrossbarLayer, numerics: Numerics, largest: int) -> int:
+    """The largest step of an ADC of this layer, in levels."""
+    return 1 << step_shift(full_scale(layer, numerics), largest)
+
+
+def exact(program: Program) -> Converters:
     """Converters that neither round nor clip."""
     steps = {layer.name: np.zeros(len(layer.crossbars.factor), np.int64) for layer in program.crossbar_layers}
     return Converters(steps, IDEAL_ADC_MAX)
@@ -110,19 +130,17 @@ def calibrated_converters(
     where there are fewer than `timesteps`.
     The scale of a layer is set for each slice, from all reads with a row active.
     """
-    bits = program.numerics.adc_bits
-    if bits is None or program.numerics.full_scale == "ideal":
+    if program.numerics.adc_bits is None or program.numerics.full_scale == "ideal":
         return ideal_converters(program)
     names = {layer.source for layer in program.crossbar_layers}
     timed = images.ndim == 5
-    if timed:
-        images = images[:, np.arange(timesteps) % images.shape[1]]
-    recorded = run(program, images, timesteps, _exact(program), workers=workers, record=names).recorded
-    largest = (1 << bits) - 1
+    images = begun_again(images, timesteps)
+    recorded = run(program, images, timesteps, exact(program), workers=workers, record=names).recorded
+    largest = largest_code(program.numerics)
 
     def steps(layer: CrossbarLayer) -> NDArray[np.int64]:
-        largest_sum = int(layer.layout.block_rows.max()) * ((1 << program.numerics.cell_bits) - 1)
-        scales = np.array([largest << k for k in range(step_shift(largest_sum, largest) + 1)], np.int64)
+        most = step_shift(full_scale(layer, program.numerics), largest)
+        scales = np.array([largest << k for k in range(most + 1)], np.int64)
         # An image that is the same at every timestep: more of it would not change a percentile.
         constant = not timed and layer.source in (INPUT, FLAT_INPUT)
         inputs = recorded[layer.source][:, : 1 if constant else None]
@@ -131,12 +149,20 @@ def calibrated_converters(
             driven, layer.planes, scales, layer.stride, padding, layer.out_shape[:2]
         )
         covered = sums - beyond >= np.ceil(sums * program.numerics.percentile / 100.0)
-        return np.array([row.tolist().index(True) for row in covered], np.int64)
+        # Cells that conduct more than they should may exceed all scales: then the largest one is taken.
+        return np.array([(*row.tolist(), True).index(True) for row in covered], np.int64).clip(0, most)
 
     with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
         shifts = list(pool.map(steps, program.crossbar_layers))
     names_in_order = (layer.name for layer in program.crossbar_layers)
     return Converters(dict(zip(names_in_order, shifts, strict=True)), largest)
+
+
+def begun_again(images: NDArray[np.uint8], timesteps: int) -> NDArray[np.uint8]:
+    """Images as they are; of those with a frame a timestep as many frames as are needed, from the first again
+    where there are fewer.
+    """
+    return images if images.ndim == 4 else images[:, np.arange(timesteps) % images.shape[1]]
 
 
 def concatenate(activities: Sequence[Activity]) -> Activity:
@@ -192,13 +218,16 @@ def run(
     toggles: set[str] | frozenset[str] = frozenset(),
     progress: Progress | None = None,
     stage: str = "spikes",
+    numbers: NDArray[np.int64] | None = None,
 ) -> Activity:
     """Play images uint8 ``[N, C, H, W]``, or ``[N, T, C, H, W]`` with a frame a timestep, for `timesteps`
     timesteps; there are at least as many frames.
 
     `record` names nodes whose values are kept (``[N, T, H, W, C]``; ``input`` included); memory grows with
-    them. `toggles` names nodes whose toggled bits are counted. The result does not depend on `workers`.
+    them. `toggles` names nodes whose toggled bits are counted. numbers ``[N]`` of the images (from 0 on where
+    not given) tell their noise from that of others. The result does not depend on `workers`.
     """
+    numbers = np.arange(len(images)) if numbers is None else numbers
     layers = program.crossbar_layers
     neurons = program.neuron_layers
     total = len(images)
@@ -222,7 +251,7 @@ def run(
     def play(start: int) -> int:
         stop = min(start + chunk, total)
         at = slice(start, stop)
-        values = _chunk(program, images[at], timesteps, converters, activity, at, kept)
+        values = _chunk(program, images[at], timesteps, converters, activity, at, kept, numbers[at])
         shape = (stop - start, timesteps)
         pieces[start] = {
             name: np.broadcast_to(values[name], shape + values[name].shape[2:]) for name in record
@@ -259,6 +288,7 @@ def _chunk(
     activity: Activity,
     at: slice,
     kept: frozenset[str],
+    numbers: NDArray[np.int64],
 ) -> dict[str, NDArray[Any]]:
     """Run one chunk of images through every step; returns at least the `kept` values,
     ``[n, T or 1, H, W, C]``.
@@ -268,11 +298,16 @@ def _chunk(
     count = len(images)
     crossbar_index = neuron_index = 0
     needed = _last_readers(program)
+    # The same image at every timestep is read with other noise each time.
+    chip = program.numerics.nonideal
+    again = chip is not None and chip.noisy and not chip.encoder_kept
     for place, step in enumerate(program.steps):
         source = values.get(step.source)
         if isinstance(step, CrossbarLayer):
             assert source is not None
-            out, counts = _crossbar(step, source, converters)
+            if again and source.shape[1] < timesteps:
+                source = np.repeat(source, timesteps, axis=1)
+            out, counts = _crossbar(step, source, converters, numbers)
             values[step.name] = out
             for k, target in enumerate((activity.active_rows, activity.active_levels, activity.active_reads)):
                 target[at, :, crossbar_index] = counts[:, :, k]
@@ -344,13 +379,14 @@ def _flat(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _crossbar(
-    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters
+    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters, numbers: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     inputs, padding = bordered(layer, source)
     out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)
+    images, timesteps = source.shape[:2]
     counts = layer.crossbars.read(
         inputs, layer.planes, converters.shift[layer.name], converters.largest_code, layer.stride, padding,
-        out,
+        out, (np.repeat(numbers, timesteps), np.tile(np.arange(timesteps), images)),
     )  # fmt: skip
     return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)
 

@@ -124,22 +124,36 @@ def add(typing: Any, one: Any, other: Any) -> Any:
 
 @_as(lambda values, by: values >> by)
 def shifted(typing: Any, values: Any, by: Any) -> Any:
-    """``values >> by`` of unsigned integers, each by its own number of bits."""
+    """``values >> by`` of integers, each by its own number of bits."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.lshr(*arguments)
+        return (builder.ashr if values.dtype.signed else builder.lshr)(*arguments)
 
     return values(values, by), generate
 
 
 @_as(lambda one, other: np.minimum(one, other))
 def smaller(typing: Any, one: Any, other: Any) -> Any:
-    """The smaller one of each two unsigned integers."""
+    """The smaller one of each two integers."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.select(builder.icmp_unsigned("<", *arguments), *arguments)
+        compared = builder.icmp_signed if one.dtype.signed else builder.icmp_unsigned
+        return builder.select(compared("<", *arguments), *arguments)
 
     return one(one, other), generate
+
+
+@_as(lambda values: np.maximum(values, 0))
+def not_negative(typing: Any, values: Any) -> Any:
+    """Integers, with 0 in place of those below 0; unsigned ones as they are."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if not values.dtype.signed:
+            return arguments[0]
+        nothing = ir.Constant(arguments[0].type, None)
+        return builder.select(builder.icmp_signed(">", arguments[0], nothing), arguments[0], nothing)
+
+    return values(values), generate
 
 
 @_as(lambda values, array: values.astype(array.dtype))

@@ -51,7 +51,9 @@ class Event(StrEnum):
     ACTIVE_CELLS = "active_cells"
     """Programmed cells on driven wordlines."""
     ACTIVE_LEVELS = "active_levels"
-    """The levels of those cells, summed."""
+    """The levels of those cells, summed; of cells with errors in ``2**-LEVEL_FRACTION_BITS`` levels (see
+    choices).
+    """
     CONVERSIONS = "conversions"
     SHIFT_ADDS = "shift_adds"
     PARTIAL_SUM_ADDS = "partial_sum_adds"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from imcsim.choices import Distribution, InactiveRows
+from imcsim.choices import CalibratedOn, Distribution, InactiveRows
 from imcsim.hardware.component import Block, NonNegative, Positive
 
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -107,6 +107,10 @@ class ConverterErrors(Block):
     """Standard deviation of the gain, which is 1 on average, from ADC to ADC."""
     noise_lsb: NonNegative = 0.0
     """Standard deviation of the noise of a conversion."""
+    calibrated_on: CalibratedOn = "ideal"
+    """Where ADC scales are set, with ``adc.full_scale: calibrated``: once on the ideal chip, or on each chip
+    itself.
+    """
 
 
 class NonIdeal(Block):

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from imcsim.choices import LEVEL_FRACTION_BITS
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 
@@ -70,6 +71,7 @@ def full_rate(config: HardwareConfig, *, cells_per_weight: int, input_bits: int)
     inputs = size.crossbars * cells.rows
     outputs = results * input_bits
     phases = config.column_mux.columns_per_adc
+    parts = 1 << LEVEL_FRACTION_BITS if config.nonideal.active else 1
     each_read = {
         Event.CROSSBAR_READS: size.crossbars,
         Event.CROSSBAR_PHASES: size.crossbars * phases,
@@ -77,7 +79,7 @@ def full_rate(config: HardwareConfig, *, cells_per_weight: int, input_bits: int)
         Event.PE_PHASES: size.pes * phases,
         Event.ACTIVE_WORDLINES: inputs,
         Event.ACTIVE_CELLS: inputs * cells.columns,
-        Event.ACTIVE_LEVELS: inputs * cells.columns * ((1 << cells.cell_bits) - 1) / 2,
+        Event.ACTIVE_LEVELS: inputs * cells.columns * ((1 << cells.cell_bits) - 1) / 2 * parts,
         Event.CONVERSIONS: conversions,
         Event.SHIFT_ADDS: conversions,
         Event.FLIT_HOPS: (inputs + outputs) / config.noc.flit_bits,

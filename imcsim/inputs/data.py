@@ -48,6 +48,13 @@ class Inputs:
     """More timesteps of the first images than are shown, where ADC scales need them (see `calibration`)."""
     recorded: Mapping[str, Any] | None = None
     """Of a trace: its description."""
+    picked: NDArray[np.int64] | None = None
+    """Which of the inputs these are, where they are not all or the first ones."""
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The number of each image, int64 ``[N]``: noise depends on it."""
+        return np.arange(len(self.images)) if self.picked is None else self.picked
 
     @property
     def timed(self) -> bool:

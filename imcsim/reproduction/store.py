@@ -44,6 +44,9 @@ class ValuesInPieces:
     def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
         return self._kept.converters(program, calibration, workers)
 
+    def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
+        return self._kept.densities(program, calibration, workers)
+
     def activity(
         self,
         program: Program,
@@ -90,7 +93,8 @@ def _pieces(inputs: Inputs) -> Iterator[tuple[Inputs, int]]:
         images = inputs.images[at]
         # The hash says which images these are as well as their pixels would, and need not be computed again.
         sha256 = digest("piece", inputs.sha256, start, len(images))
-        yield replace(inputs, images=images, labels=inputs.labels[at], sha256=sha256), start
+        numbers = inputs.numbers[at]
+        yield replace(inputs, images=images, labels=inputs.labels[at], sha256=sha256, picked=numbers), start
 
 
 def read_part(folder: Path, key: str, fingerprint: str) -> NetworkPart | None:

@@ -2,8 +2,8 @@
 
 ADC scales depend on the network, the keys of the config that change values, and the calibration images.
 What images do depends on the network, those keys, the ADC scales and the images; a run to T max holds all
-shorter ones. Each file's name is a hash over these. Files are written whole or not at all; one that cannot
-be read or written is as if it were not there.
+shorter ones. Keys of a chip with errors have its seed and number among them. Each file's name is a hash over
+these. Files are written whole or not at all; one that cannot be read or written is as if it were not there.
 """
 
 from __future__ import annotations
@@ -108,6 +108,17 @@ class CachedValues:
         made = COMPUTED.converters(program, calibration, workers)
         self.computed += 1
         self._write(path, {str(k): made.shift[name] for k, name in enumerate(names)})
+        return made
+
+    def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
+        about = self.network_sha256, value_numerics(program.numerics), calibration_sha256(calibration)
+        path = self.folder / f"active-{digest('active', *about)}.npz"
+        names = [layer.name for layer in program.crossbar_layers]
+        found = self._read(path)
+        if found is not None and set(found) == {"active"} and found["active"].shape == (len(names),):
+            return dict(zip(names, found["active"].tolist(), strict=True))
+        made = COMPUTED.densities(program, calibration, workers)
+        self._write(path, {"active": np.array([made[name] for name in names], np.float64)})
         return made
 
     def activity(

@@ -17,7 +17,7 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.loading import Shelf, calibration_sha256, network_sha256, timesteps_of
 from imcsim.options import Setting
-from imcsim.simulate import depends_on_values, numerics
+from imcsim.simulate import depends_on_values, nonideal, numerics
 from imcsim.sweeps.cache import Longest, digest, value_numerics
 from imcsim.sweeps.spec import Point
 from imcsim.timing import parse
@@ -127,7 +127,8 @@ class _Planner:
             return
         held_out = self._see(point.setting, "validation")
         network = network_sha256(self._shelf.network(point.setting))
-        values = value_numerics(numerics(config))
+        facts = replace(numerics(config), nonideal=nonideal(config, point.setting.options.seed))
+        values = value_numerics(facts)
         after = self._scale(point.setting, config, network, values)
         used = [("images", shown)]
         if held_out is not None and point.setting.options.threshold is None:

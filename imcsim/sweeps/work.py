@@ -17,14 +17,13 @@ import imcsim
 from imcsim.comparison import compare_of
 from imcsim.errors import ImcsimError
 from imcsim.experiment import Experiment, refuse_dynamic_pipeline
-from imcsim.functional.program import build
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.loading import Shelf, network_sha256, timesteps_of
 from imcsim.mapping import place
 from imcsim.network.graph import Network
 from imcsim.result import CompareResult, to_json
-from imcsim.simulate import numerics
+from imcsim.simulate import program_chip
 from imcsim.sweeps.cache import CachedValues, Memory
 from imcsim.sweeps.plan import Needs, Run
 from imcsim.sweeps.spec import Point
@@ -120,8 +119,10 @@ def _values(run: Run, task: Task) -> Outcome:
         held_out = shelf.validation(run.setting)
         held_out = held_out if held_out is None else held_out.first(timesteps)
         cache = CachedValues(Path(task.folder) / ACTIVITY, network_sha256(network), {}, _PROCESS.memory)
-        program = build(network, numerics(hardware.config))
-        converters = cache.converters(program, images if held_out is None else held_out, task.threads)
+        program, converters = program_chip(
+            network, hardware.config, images if held_out is None else held_out,
+            run.setting.options.seed, workers=task.threads, values=cache,
+        )  # fmt: skip
         if run.longest is None:
             return Outcome((), cache.computed, cache.reused)
         inputs = held_out if run.role == "validation" else images
@@ -195,6 +196,7 @@ def _bench(
         hardware.sha256, str(hardware.path), network_sha256(network), inputs.sha256, inputs.name,
         None if validation is None else (validation.sha256, validation.name),
         options.timesteps, options.accumulation, options.issue, options.fidelity, options.threshold is None,
+        options.seed if hardware.config.nonideal.active else None,
     )  # fmt: skip
     last = _PROCESS.bench
     if last is not None and last[0] == alike:

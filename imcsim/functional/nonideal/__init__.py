@@ -76,6 +76,22 @@ class NonIdeal:
     read_noise: float = 0.0
     wires: Circuit = field(default_factory=Circuit)
     converter: ConverterErrors = field(default_factory=ConverterErrors)
+    calibrated_itself: bool = False
+    """Whether ADC scales are set on this very chip, not on the one that it was to be."""
+    encoder_kept: bool = False
+    """Whether a layer that reads the image does so once, and not at each timestep with other noise."""
+
+    def designed(self) -> NonIdeal | None:
+        """The chip that this one was to be; None where that is an ideal one.
+
+        The current of cells at level 0 is no error where nothing takes it off: ADCs must be made for it.
+        """
+        if self.referenced or not self.off_level:
+            return None
+        return NonIdeal(
+            self.seed, self.chip, self.largest_level, self.columns, self.columns_per_adc, self.off_level,
+            reference_column=False,
+        )  # fmt: skip
 
     @property
     def referenced(self) -> bool:

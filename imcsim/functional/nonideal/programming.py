@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.choices import LEVEL_FRACTION_BITS
 from imcsim.functional.nonideal import NonIdeal
 from imcsim.functional.nonideal.columns import Columns, lay_columns
 from imcsim.functional.nonideal.draws import Purpose, generator
 from imcsim.functional.nonideal.drift import drifted
 from imcsim.functional.nonideal.stuck import with_stuck
 from imcsim.functional.nonideal.variation import varied
-
-LEVEL_FRACTION_BITS = 12
-"""Fraction bits of the levels that energy is counted in."""
 
 CELLS_AT_A_TIME = 1 << 15
 """Cells that are worked on together: their arrays stay in the cache. Draws do not depend on it."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from imcsim.choices import Encoding, RowOrder
+from imcsim.choices import LEVEL_FRACTION_BITS, Encoding, RowOrder
 from imcsim.hardware.component import ChipSize, Component, Figure, NonNegative, Positive
 from imcsim.hardware.estimators import memory
 from imcsim.hardware.estimators.estimate import Estimate
@@ -59,9 +59,11 @@ class ConductanceCells(_Cells):
         """``V^2 t G``: V^2 / Ohm is W, times ns is nJ, hence 1e3 to pJ."""
         pulse = self.v_read_v**2 * self.read_pulse_ns * 1e3
         g_on, g_off = 1 / self.r_on_ohm, 1 / self.r_off_ohm
+        level = pulse * (g_on - g_off) / ((1 << self.cell_bits) - 1)
         return {
             Event.ACTIVE_CELLS: pulse * g_off,
-            Event.ACTIVE_LEVELS: pulse * (g_on - g_off) / ((1 << self.cell_bits) - 1),
+            # Levels of cells with errors are no whole numbers, and are counted in smaller units.
+            Event.ACTIVE_LEVELS: level / (1 << LEVEL_FRACTION_BITS) if chip.nonideal.active else level,
         }
 
 
