@@ -134,6 +134,13 @@ def _read_text(path: Path, max_bytes: int) -> str:
 def _syntax_error(path: Path, error: yaml.YAMLError) -> ImcsimError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+    if (
+        "maximum nesting depth" in problem
+    ):  # the parser's own limit, which it may reach before it hands out events
+        line = None if mark is None else mark.line + 1
+        return ImcsimError(
+            f"more than {DEEPEST} levels of nesting", file=path, line=line, fix="make the file flatter"
+        )
     where = "" if mark is None else f" at column {mark.column + 1}"
     return ImcsimError(
         f"not valid YAML{where}: {problem}",
