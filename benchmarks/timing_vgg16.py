@@ -7,7 +7,7 @@ chip of `burst` timing, all images, each to T = 4. Theirs: the same chip as SimP
 packet and link (as `burst` was played before, and still is where somebody records it), `--others` images.
 Both say the same, to the cycle and in every count. Processor time, one thread each. Making the work of each
 image from its spikes is counted for both; computing the spikes is not. Dynamic: each image only until it
-leaves, by the entropy rule at the threshold that `imcsim reproduce` chose for this network on validation images.
+leaves, by the entropy rule at the threshold that `imcsim reproduce` chose for it on validation images.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional import erring_kernels, read_kernels
 from imcsim.functional.crossbars import Pair, aligned
 from imcsim.functional.nonideal import NonIdeal
 from imcsim.functional.nonideal.converter import adc_errors
@@ -72,6 +71,8 @@ class ErringCrossbars(RealCrossbars):
         moments: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     ) -> NDArray[np.int64]:
         """As `Crossbars.read`. moments: number of the image, and timestep, of each of the inputs."""
+        from imcsim.functional import erring_kernels, read_kernels  # these import numba
+
         size, out_size = (inputs.shape[1], inputs.shape[2]), (out.shape[1], out.shape[2])
         (gain, offset_steps), errors = self._adcs, self.chip.converter
         step = np.ones(self.columns, np.float32)
