@@ -31,13 +31,7 @@ class Breakdown:
         """Means over the images; `energies` (pJ ``[images, T]`` by exit) replaces the run's own."""
         rows = np.arange(len(stay))
         energy = (ran.energy_pj if energies is None else energies)[rows, stay - 1]
-        latency = ran.latency_ns[rows, stay - 1]
-        return {
-            "energy_pj": float(energy.mean()),
-            "latency_ns": float(latency.mean()),
-            "edp_mean_of_products": float((energy * latency).mean()),
-            "edp_product_of_means": float(energy.mean()) * float(latency.mean()),
-        }
+        return means(energy, ran.latency_ns[rows, stay - 1])
 
     def measured(self, stay: Stay, ran: Run) -> dict[str, Any]:
         """The figures of a run, as the result document names them."""
@@ -236,9 +230,19 @@ def _standing(component: str) -> str:
     return "clock" if component == "clock" else "leakage"
 
 
-def reduction(static: doc.StaticPoint | dict[str, float], dynamic: dict[str, Any]) -> doc.Reduction:
-    """1 - dynamic / static."""
-    before = static if isinstance(static, dict) else static.model_dump()
+def means(energy_pj: NDArray[np.float64], latency_ns: NDArray[np.float64]) -> dict[str, Any]:
+    """Means over images, float64 ``[images]`` each, as results name them."""
+    return {
+        "energy_pj": float(energy_pj.mean()),
+        "latency_ns": float(latency_ns.mean()),
+        "edp_mean_of_products": float((energy_pj * latency_ns).mean()),
+        "edp_product_of_means": float(energy_pj.mean()) * float(latency_ns.mean()),
+    }
+
+
+def reduction(static: doc.Model | Mapping[str, Any], dynamic: doc.Model | Mapping[str, Any]) -> doc.Reduction:
+    """1 - dynamic / static, of what `means` names."""
+    before, after = dict(static), dict(dynamic)
     keys = {
         "energy": "energy_pj",
         "latency": "latency_ns",
@@ -246,5 +250,5 @@ def reduction(static: doc.StaticPoint | dict[str, float], dynamic: dict[str, Any
         "edp_product_of_means": "edp_product_of_means",
     }
     return doc.Reduction(
-        **{name: 1 - float(dynamic[key]) / before[key] if before[key] else 0.0 for name, key in keys.items()}
+        **{name: 1 - float(after[key]) / before[key] if before[key] else 0.0 for name, key in keys.items()}
     )

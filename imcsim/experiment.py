@@ -231,15 +231,11 @@ class Experiment:
 
     def accuracy(self, stay: Stay) -> dict[str, Any]:
         """Accuracy of the reported images and its 95 % interval, as results name them."""
-        images = len(stay)
-        correct = int(right_after(self.images, self.inputs)[np.arange(images), stay - 1].sum())
-        low, high = doc.wilson_interval(correct, images)
-        return {"accuracy": correct / images, "accuracy_low": low, "accuracy_high": high}
+        return accuracy(right_after(self.images, self.inputs)[np.arange(len(stay)), stay - 1])
 
     def leaving(self, stay: Stay) -> dict[str, Any]:
         """How long the images stay, as results name it."""
-        shares = tuple(float(np.mean(stay == t)) for t in range(1, self.timesteps + 1))
-        return {"mean_timesteps": float(stay.mean()), "exit_fraction": shares}
+        return leaving(stay, self.timesteps)
 
     # --- about the run
 
@@ -357,6 +353,19 @@ def refuse_dynamic_pipeline(options: CompareOptions, fix: str = "use speculate, 
     """Raise ImcsimError for the issue policy under which nothing leaves early."""
     if parse(options.issue).kind == "pipeline":
         raise ImcsimError("nothing leaves early from a pipeline", key="issue", fix=fix)
+
+
+def accuracy(answers: NDArray[np.bool_]) -> dict[str, Any]:
+    """The share of right answers and its 95 % interval, as results name them."""
+    images, correct = len(answers), int(answers.sum())
+    low, high = doc.wilson_interval(correct, images)
+    return {"accuracy": correct / images, "accuracy_low": low, "accuracy_high": high}
+
+
+def leaving(stay: Stay, timesteps: int) -> dict[str, Any]:
+    """How long images stay, of at most `timesteps`, as results name it."""
+    shares = tuple(float(np.mean(stay == t)) for t in range(1, timesteps + 1))
+    return {"mean_timesteps": float(stay.mean()), "exit_fraction": shares}
 
 
 def right_after(simulation: Simulation, inputs: Inputs) -> NDArray[np.bool_]:

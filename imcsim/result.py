@@ -46,7 +46,13 @@ Positive = Annotated[int, Field(ge=1)]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
-class _Model(BaseModel):
+NORMAL_975 = 1.959963984540054
+"""The 97.5 % point of the normal distribution: 95 % intervals reach so many standard deviations."""
+
+
+class Model(BaseModel):
+    """A part of a document."""
+
     # Built when first used, and described only in the schema: a run begins sooner.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
@@ -55,7 +61,8 @@ def _same(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=RELATIVE_TOLERANCE)
 
 
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
+    """Refuse a document that contradicts itself."""
     if not condition:
         raise ValueError(message)
 
@@ -65,7 +72,7 @@ def _without_nothing(written: dict[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in written.items() if name != key or value is not None}
 
 
-class HardwareMeta(_Model):
+class HardwareMeta(Model):
     """The chip: its configuration and what it came to once the network was placed on it."""
 
     name: str
@@ -85,7 +92,7 @@ class HardwareMeta(_Model):
         return _without_nothing(whole(self), "overrides")
 
 
-class NetworkMeta(_Model):
+class NetworkMeta(Model):
     """The trained network. Accuracies are those its own bundle states, None where it states none."""
 
     name: str
@@ -98,7 +105,7 @@ class NetworkMeta(_Model):
     accuracy_quantised_per_timestep: tuple[Fraction, ...] | None = None
 
 
-class InputsMeta(_Model):
+class InputsMeta(Model):
     """The images that were run."""
 
     name: str
@@ -106,7 +113,7 @@ class InputsMeta(_Model):
     split: Literal["test", "validation", "unknown"]
 
 
-class Meta(_Model):
+class Meta(Model):
     """What was run on what. There is no date in it."""
 
     version: str
@@ -123,7 +130,7 @@ class Meta(_Model):
     inputs: InputsMeta
 
 
-class _Accuracy(_Model):
+class _Accuracy(Model):
     accuracy: Fraction
     accuracy_low: Fraction
     """Lower end of the 95 % Wilson interval."""
@@ -132,14 +139,14 @@ class _Accuracy(_Model):
 
     @model_validator(mode="after")
     def _check_interval(self) -> Self:
-        _require(
+        require(
             self.accuracy_low <= self.accuracy <= self.accuracy_high,
             "the accuracy lies outside its own interval",
         )
         return self
 
 
-class _AtTimesteps(_Model):
+class _AtTimesteps(Model):
     timesteps: Positive
 
 
@@ -160,15 +167,15 @@ class StaticPoint(_Accuracy, _AtTimesteps):
 
     @model_validator(mode="after")
     def _check_point(self) -> Self:
-        _require(self.edp_pj_ns == self.edp_mean_of_products, "edp_pj_ns differs from edp_mean_of_products")
-        _require(
+        require(self.edp_pj_ns == self.edp_mean_of_products, "edp_pj_ns differs from edp_mean_of_products")
+        require(
             _same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
             "edp_product_of_means is not energy_pj x latency_ns",
         )
         return self
 
 
-class Validation(_Model):
+class Validation(Model):
     """How what was chosen did on the images it was chosen on; none of them is among the inputs reported."""
 
     images: Positive
@@ -177,7 +184,7 @@ class Validation(_Model):
     mean_timesteps: Amount
 
 
-class _ExitRule(_Model):
+class _ExitRule(Model):
     rule: Rule
     accumulation: Accumulation
     """Whether the rule looks at the running mean of the outputs or at their sum."""
@@ -196,7 +203,7 @@ class _ExitRule(_Model):
     @model_validator(mode="after")
     def _check_source(self) -> Self:
         _check_one(self.threshold, self.thresholds)
-        _require(
+        require(
             (self.validation is not None) == (self.threshold_source == "validation"),
             "validation figures belong to a threshold chosen on validation images, and only there",
         )
@@ -204,18 +211,18 @@ class _ExitRule(_Model):
 
 
 def _check_one(threshold: float | None, thresholds: tuple[float, ...] | None) -> None:
-    _require((threshold is None) != (thresholds is None), "there must be either threshold or thresholds")
+    require((threshold is None) != (thresholds is None), "there must be either threshold or thresholds")
 
 
 def _check_thresholds(thresholds: tuple[float, ...] | None, timesteps: int) -> None:
-    _require(thresholds is None or len(thresholds) == timesteps - 1, "thresholds must have T max - 1 entries")
+    require(thresholds is None or len(thresholds) == timesteps - 1, "thresholds must have T max - 1 entries")
 
 
 def _check_exits(exit_fraction: Iterable[float], mean_timesteps: float) -> None:
     exit_fraction = tuple(exit_fraction)
-    _require(_same(math.fsum(exit_fraction), 1.0), "exit_fraction does not sum to 1")
+    require(_same(math.fsum(exit_fraction), 1.0), "exit_fraction does not sum to 1")
     mean = math.fsum(t * share for t, share in enumerate(exit_fraction, 1))
-    _require(_same(mean, mean_timesteps), "mean_timesteps does not follow from exit_fraction")
+    require(_same(mean, mean_timesteps), "mean_timesteps does not follow from exit_fraction")
 
 
 class _Measured(_Accuracy):
@@ -237,11 +244,11 @@ class _Measured(_Accuracy):
     @model_validator(mode="after")
     def _check_measured(self) -> Self:
         _check_exits(self.exit_fraction, self.mean_timesteps)
-        _require(
+        require(
             self.latency_p50_ns <= self.latency_p95_ns <= self.latency_p99_ns,
             "latency percentiles out of order",
         )
-        _require(
+        require(
             _same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
             "edp_product_of_means is not energy_pj x latency_ns",
         )
@@ -252,7 +259,7 @@ class Dynamic(_Measured, _ExitRule):
     """Every image leaves at the first timestep that satisfies the rule, else at T max."""
 
 
-class Reduction(_Model):
+class Reduction(Model):
     """1 - dynamic / static T max: 0.6 is 60 % less."""
 
     energy: float
@@ -261,7 +268,7 @@ class Reduction(_Model):
     edp_product_of_means: float
 
 
-class Action(_Model):
+class Action(Model):
     """One kind of event of a component."""
 
     name: str
@@ -273,7 +280,7 @@ class Action(_Model):
     """Mean per image."""
 
 
-class Component(_Model):
+class Component(Model):
     """One kind of component, all its instances together."""
 
     name: str
@@ -292,11 +299,11 @@ class Component(_Model):
     @model_validator(mode="after")
     def _check_actions(self) -> Self:
         total = math.fsum(action.energy_pj for action in self.actions)
-        _require(_same(total, self.energy_pj), f"{self.name}: its actions do not sum to its energy")
+        require(_same(total, self.energy_pj), f"{self.name}: its actions do not sum to its energy")
         return self
 
 
-class Layer(_Model):
+class Layer(Model):
     """One layer on the chip. Energy is the mean per image, of the dynamic run where there are both."""
 
     name: str
@@ -315,7 +322,7 @@ class Layer(_Model):
     """Spikes per neuron and timestep of its output; None for the classifier, which has no neurons."""
 
 
-class Checker(_Model):
+class Checker(Model):
     """The unit that decides whether an image may leave."""
 
     energy_share_of_one_timestep: Share
@@ -324,7 +331,7 @@ class Checker(_Model):
     area_um2: Amount
 
 
-class CurvePoint(_Model):
+class CurvePoint(Model):
     """The dynamic run at another threshold, the same for all timesteps."""
 
     threshold: Fraction
@@ -343,7 +350,7 @@ class ScalingPoint(_AtTimesteps):
     latency_ratio: Amount
 
 
-class SensitivityPoint(_Model):
+class SensitivityPoint(Model):
     """The same counts, priced with another ADC: published converters differ by more than ten times."""
 
     name: str
@@ -358,16 +365,16 @@ class SensitivityPoint(_Model):
 
 def _check_components(components: Iterable[Component], energy_pj: float) -> None:
     components = tuple(components)
-    _require(
+    require(
         _same(math.fsum(c.energy_pj for c in components), energy_pj),
         "the components do not sum to the energy",
     )
     for component in components:
         share = component.energy_pj / energy_pj if energy_pj else 0.0
-        _require(_same(component.share, share), f"{component.name}: share is not its energy over the total")
+        require(_same(component.share, share), f"{component.name}: share is not its energy over the total")
 
 
-class CompareResult(_Model, Framed):
+class CompareResult(Model, Framed):
     """Static against dynamic timesteps: one network, one chip, one set of inputs."""
 
     schema_version: Literal[1] = 1
@@ -389,8 +396,8 @@ class CompareResult(_Model, Framed):
     @model_validator(mode="after")
     def _check_document(self) -> Self:
         expected = list(range(1, self.meta.timesteps + 1))
-        _require([p.timesteps for p in self.static] == expected, "static must hold T = 1, ..., T max")
-        _require(
+        require([p.timesteps for p in self.static] == expected, "static must hold T = 1, ..., T max")
+        require(
             len(self.dynamic.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries"
         )
         _check_thresholds(self.dynamic.thresholds, self.meta.timesteps)
@@ -404,21 +411,21 @@ class CompareResult(_Model, Framed):
             before, after = getattr(last, key), getattr(self.dynamic, key)
             expected_reduction = 1 - after / before if before else 0.0
             stated = getattr(self.reduction, name)
-            _require(_same(stated, expected_reduction), f"reduction.{name} is not 1 - dynamic / static")
+            require(_same(stated, expected_reduction), f"reduction.{name} is not 1 - dynamic / static")
         _check_components(self.components, self.dynamic.energy_pj)
-        _require(
+        require(
             all(c.static_energy_pj is not None for c in self.components)
             and _same(math.fsum(c.static_energy_pj or 0.0 for c in self.components), last.energy_pj),
             "the components' static energies do not sum to that of static T max",
         )
-        _require(
+        require(
             [p.timesteps for p in self.scaling] == list(range(1, len(self.scaling) + 1)),
             "scaling must hold T = 1, 2, ... in order",
         )
         return self
 
 
-class Policy(_Model):
+class Policy(Model):
     """What decided how long an image stayed. The rule, its threshold and its source are None for `static`."""
 
     kind: Literal["static", "dynamic"]
@@ -442,15 +449,15 @@ class Policy(_Model):
         threshold = self.threshold if self.thresholds is None else self.thresholds
         parts = (self.rule, self.accumulation, threshold, self.threshold_source)
         if self.kind == "static":
-            _require(all(p is None for p in (*parts, self.validation)), "a static policy has no exit rule")
+            require(all(p is None for p in (*parts, self.validation)), "a static policy has no exit rule")
         else:
-            _require(
+            require(
                 all(p is not None for p in parts),
                 "a dynamic policy needs rule, accumulation, threshold, source",
             )
             _check_one(self.threshold, self.thresholds)
             _check_thresholds(self.thresholds, self.timesteps)
-            _require(
+            require(
                 (self.validation is not None) == (self.threshold_source == "validation"),
                 "validation figures belong to a threshold chosen on validation images, and only there",
             )
@@ -471,7 +478,7 @@ class Outcome(_Measured):
         return self
 
 
-class RunResult(_Model, Framed):
+class RunResult(Model, Framed):
     """One policy: one network, one chip, one set of inputs."""
 
     schema_version: Literal[1] = 1
@@ -482,14 +489,14 @@ class RunResult(_Model, Framed):
 
     @model_validator(mode="after")
     def _check_document(self) -> Self:
-        _require(
+        require(
             len(self.outcome.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries"
         )
-        _require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
+        require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
         return self
 
 
-class Arrivals(_Model):
+class Arrivals(Model):
     """How the images of a stream came."""
 
     kind: Literal["closed", "periodic", "poisson"]
@@ -498,13 +505,11 @@ class Arrivals(_Model):
 
     @model_validator(mode="after")
     def _check_rate(self) -> Self:
-        _require(
-            (self.images_per_s is None) == (self.kind == "closed"), "all arrivals but closed have a rate"
-        )
+        require((self.images_per_s is None) == (self.kind == "closed"), "all arrivals but closed have a rate")
         return self
 
 
-class TileUse(_Model):
+class TileUse(Model):
     """One tile of a stream's chip."""
 
     tile: Count
@@ -548,36 +553,36 @@ class StreamResult(_Accuracy, Framed):
 
     @model_validator(mode="after")
     def _check_document(self) -> Self:
-        _require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
-        _require(len(self.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries")
+        require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
+        require(len(self.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries")
         _check_exits(self.exit_fraction, self.mean_timesteps)
-        _require(
+        require(
             _same(self.throughput_images_per_s * self.makespan_ns, 1e9 * self.meta.images),
             "throughput_images_per_s is not images / makespan_ns",
         )
         at = self.latency_percentiles_ns
-        _require(list(at) == sorted(at), "latency percentiles out of order")
-        _require(
+        require(list(at) == sorted(at), "latency percentiles out of order")
+        require(
             (self.latency_p50_ns, self.latency_p95_ns, self.latency_p99_ns) == (at[50], at[95], at[99]),
             "latency_p50_ns, latency_p95_ns or latency_p99_ns is not that of latency_percentiles_ns",
         )
-        _require(
+        require(
             at[0] * (1 - RELATIVE_TOLERANCE) <= self.latency_ns <= at[-1] * (1 + RELATIVE_TOLERANCE),
             "latency_ns lies outside the latencies",
         )
-        _require(
+        require(
             _same(self.edp_of_latency, self.energy_pj * self.latency_ns),
             "edp_of_latency is not energy_pj x latency_ns",
         )
-        _require(
+        require(
             _same(self.edp_of_interval * self.meta.images, self.energy_pj * self.makespan_ns),
             "edp_of_interval is not energy_pj x makespan_ns / images",
         )
-        _require(
+        require(
             self.cancelled_energy_pj + self.leakage_energy_pj <= self.energy_pj * (1 + RELATIVE_TOLERANCE),
             "cancelled work and leakage exceed the energy",
         )
-        _require(
+        require(
             [t.tile for t in self.tiles] == list(range(self.meta.hardware.tiles)),
             "tiles must hold every tile of the chip in order",
         )
@@ -594,7 +599,7 @@ def wilson_interval(right: int, images: int) -> tuple[float, float]:
     """
     if images < 1 or not 0 <= right <= images:
         raise ImcsimError(f"no accuracy can be {right} right out of {images} images")
-    z = 1.959963984540054
+    z = NORMAL_975
     p = right / images
     centre = p + z * z / (2 * images)
     spread = z * math.sqrt(p * (1 - p) / images + z * z / (4 * images * images))
@@ -608,12 +613,12 @@ def to_json(result: CompareResult | RunResult | StreamResult) -> str:
     return json.dumps(result.model_dump(), indent=2, allow_nan=False) + "\n"
 
 
-def describe(base: type[BaseModel]) -> None:
-    """Let the text below each field of this module's models be its description.
+def describe(module_name: str) -> None:
+    """Let the text below each field of a module's models be its description.
 
     As pydantic's ``use_attribute_docstrings``, which parses the module once for every model, at import.
     """
-    module = sys.modules[base.__module__]
+    module = sys.modules[module_name]
     texts: dict[tuple[str, str], str] = {}
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ClassDef):
@@ -622,7 +627,9 @@ def describe(base: type[BaseModel]) -> None:
                     case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
                         texts[node.name, name] = inspect.cleandoc(text)
     # In the order of the module: parts before the wholes that hold them.
-    for model in [each for each in vars(module).values() if inspect.isclass(each) and issubclass(each, base)]:
+    for model in [
+        each for each in vars(module).values() if inspect.isclass(each) and issubclass(each, Model)
+    ]:
         for name, about in model.model_fields.items():
             found = (texts.get((each.__name__, name)) for each in model.__mro__)
             about.description = about.description or next(filter(None, found), None)
@@ -631,7 +638,7 @@ def describe(base: type[BaseModel]) -> None:
 
 def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of the three documents."""
-    describe(_Model)
+    describe(__name__)
     schema = TypeAdapter(CompareResult | RunResult | StreamResult).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

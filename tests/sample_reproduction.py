@@ -41,9 +41,9 @@ def _figures(result: CompareResult, gained: int, lost: int, factor: float = 1.0)
     )
 
 
-def _change(result: CompareResult, factor: float = 1.0) -> doc.Change:
+def _change(result: CompareResult, factor: float = 1.0) -> doc.Reduction:
     r = result.reduction
-    return doc.Change(
+    return doc.Reduction(
         energy=1 - (1 - r.energy) * factor,
         latency=r.latency,
         edp_mean_of_products=1 - (1 - r.edp_mean_of_products) * factor,
@@ -156,7 +156,7 @@ def _chip(width: doc.Width, result: CompareResult) -> doc.OnChip:
                 zip(shares.items(), (0.52, 0.31, 0.17), strict=True)
             )
         ),
-        cap=doc.Change(
+        cap=doc.Reduction(
             energy=1 - first.energy_pj / last.energy_pj,
             latency=1 - first.latency_ns / last.latency_ns,
             edp_mean_of_products=1 - first.edp_mean_of_products / last.edp_mean_of_products,

@@ -5,7 +5,7 @@ Methods import `read_kernels`, which imports numba, so that a run begins before 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,12 @@ EVENTS = 1 << 22
 ALIGNMENT_BYTES = 64
 
 Pair = tuple[int, int]
+Moments = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""The number of the image, and the timestep, of each of some inputs."""
+Player = Callable[[slice, tuple[Any, ...], tuple[Any, ...]], None]
+"""Plays the reads of some inputs, from what they drive, into what they add up to: the first and the last
+arguments of all kernels that read.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +132,7 @@ class Crossbars:
         stride: Pair,
         padding: Pair,
         out: NDArray[Any],
-        moments: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+        moments: Moments | None = None,
     ) -> NDArray[np.int64]:
         """Drive inputs uint8 ``[n, H, W, C]`` bit by bit, `planes` bits, least significant first.
 
@@ -138,23 +144,34 @@ class Crossbars:
         from imcsim.functional import read_kernels
 
         size, out_size = (inputs.shape[1], inputs.shape[2]), (out.shape[1], out.shape[2])
-        shifts = self._spread(shift + self.fraction_bits)
-        weight = (self.factor << shift) << np.arange(planes)[:, None]
-        offset = self.offset << np.arange(planes)
-        lossless = self._lossless(shift, largest_code)
-        top = min(largest_code, int(np.iinfo(self.word).max))
-        driven = self._driven_levels(size, stride, padding, out_size).ravel()
+        weight = ((self.factor << shift) << np.arange(planes)[:, None]).astype(out.dtype)
+        offset = (self.offset << np.arange(planes)).astype(out.dtype)
+        play = self._player(shift, largest_code, planes, moments or _first_moments(len(inputs)))
         counts = np.empty((len(inputs), 3), np.int64)
         found, levels = np.empty((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
         for at, starts, events in self._events(inputs, planes):
-            read_kernels.crossbar_reads(
-                starts, events, size, self.layout.channels, *self.wiring, self.groups, self.cells,
-                self.columns, self.piece, lossless, (1 << shifts) >> 1, shifts, top,
-                weight.astype(out.dtype), offset.astype(out.dtype), stride, padding, out[at], found[at],
-            )  # fmt: skip
+            wires = starts, events, size, self.layout.channels, *self.wiring, self.groups
+            play(at, wires, (weight, offset, stride, padding, out[at], found[at]))
+        driven = self._driven_levels(size, stride, padding, out_size).ravel()
         read_kernels.active_levels(inputs.reshape(len(inputs), -1), planes, driven, levels)
         counts[:, 0], counts[:, 1], counts[:, 2] = found[:, 0], levels, found[:, 1]
         return counts
+
+    def _player(self, shift: NDArray[np.int64], largest_code: int, planes: int, moments: Moments) -> Player:
+        """What plays the reads of some inputs, with these ADCs."""
+        from imcsim.functional import read_kernels
+
+        shifts = self._spread(shift + self.fraction_bits)
+        lossless = self._lossless(shift, largest_code)
+        top = min(largest_code, int(np.iinfo(self.word).max))
+        adc = lossless, (1 << shifts) >> 1, shifts, top
+
+        reads: Callable[..., None] = read_kernels.crossbar_reads
+
+        def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
+            reads(*wires, self.cells, self.columns, self.piece, *adc, *sums)
+
+        return play
 
     def sums_beyond(
         self,
@@ -223,6 +240,11 @@ class Crossbars:
             driven,
         )  # fmt: skip
         return driven
+
+
+def _first_moments(images: int) -> Moments:
+    """Images numbered in their order, in their first timestep."""
+    return np.arange(images), np.zeros(images, np.int64)
 
 
 def aligned(length: int, word: np.dtype[Any]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.crossbars import Pair, aligned
+from imcsim.functional.crossbars import Moments, Player, aligned
 from imcsim.functional.nonideal import NonIdeal
 from imcsim.functional.nonideal.converter import adc_errors
 from imcsim.functional.nonideal.read_noise import layer_key, moment_key
@@ -59,21 +60,9 @@ class ErringCrossbars(RealCrossbars):
     def _block_of_row(self) -> NDArray[np.int32]:
         return np.repeat(np.arange(self.layout.blocks, dtype=np.int32), self.layout.block_rows)
 
-    def read(
-        self,
-        inputs: NDArray[np.uint8],
-        planes: int,
-        shift: NDArray[np.int64],
-        largest_code: int,
-        stride: Pair,
-        padding: Pair,
-        out: NDArray[Any],
-        moments: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
-    ) -> NDArray[np.int64]:
-        """As `Crossbars.read`. moments: number of the image, and timestep, of each of the inputs."""
-        from imcsim.functional import erring_kernels, read_kernels  # these import numba
+    def _player(self, shift: NDArray[np.int64], largest_code: int, planes: int, moments: Moments) -> Player:
+        from imcsim.functional import erring_kernels  # imports numba
 
-        size, out_size = (inputs.shape[1], inputs.shape[2]), (out.shape[1], out.shape[2])
         (gain, offset_steps), errors = self._adcs, self.chip.converter
         step = np.ones(self.columns, np.float32)
         each = np.repeat(2.0 ** -shift.astype(np.float64), self.levels.shape[1] // len(shift))
@@ -81,27 +70,23 @@ class ErringCrossbars(RealCrossbars):
         scale = gain * step
         spread = np.float32(self.chip.read_noise) * scale
         spread = spread * spread * np.float32(2.0**-self.squares_fraction)
-        weight = (self.factor << shift) << np.arange(planes)[:, None]
-        offset = self.offset << np.arange(planes)
-        image, timestep = moments or (np.arange(len(inputs)), np.zeros(len(inputs), np.int64))
+        image, timestep = moments
         key = layer_key(self.chip.seed, self.chip.chip, self.layer)
         keys = moment_key(key, image[:, None], timestep[:, None], np.arange(planes)[None, :])
-        counts = np.empty((len(inputs), 3), np.int64)
-        found, levels = np.empty((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
-        for at, starts, events in self._events(inputs, planes):
-            erring_kernels.erring_reads(
-                starts, events, size, self.layout.channels, *self.wiring, self.groups,
-                self.columns, self.levels.shape[1], self._block_of_row, self.columns if len(gain) > 1 else 0,
-                (scale * np.float32(2.0**-self.fraction_bits)).ravel(),
-                (offset_steps + np.float32(0.5)).ravel(), self.table, self.width,
-                np.zeros(0, f"u{self.table.itemsize}"), spread.ravel(),
-                np.float32(errors.noise_lsb) ** 2, self.chip.noisy, keys[at], np.float32(largest_code),
-                weight.astype(out.dtype), offset.astype(out.dtype), stride, padding, out[at], found[at],
-            )  # fmt: skip
-        driven = self._driven_levels(size, stride, padding, out_size).ravel()
-        read_kernels.active_levels(inputs.reshape(len(inputs), -1), planes, driven, levels)
-        counts[:, 0], counts[:, 1], counts[:, 2] = found[:, 0], levels, found[:, 1]
-        return counts
+        adcs = (
+            self.columns, self.levels.shape[1], self._block_of_row, self.columns if len(gain) > 1 else 0,
+            (scale * np.float32(2.0**-self.fraction_bits)).ravel(), (offset_steps + np.float32(0.5)).ravel(),
+            self.table, self.width, np.zeros(0, f"u{self.table.itemsize}"), spread.ravel(),
+            np.float32(errors.noise_lsb) ** 2, self.chip.noisy,
+        )  # fmt: skip
+        top = np.float32(largest_code)
+
+        reads: Callable[..., None] = erring_kernels.erring_reads
+
+        def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
+            reads(*wires, *adcs, keys[at], top, *sums)
+
+        return play
 
 
 def erring_crossbars(

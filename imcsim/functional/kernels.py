@@ -1,8 +1,8 @@
 """What the hardware does with numbers, compiled: pools, silent reads, toggled bits.
 
-Kernels take and return raw arrays and import nothing of ours. Maps are ``[..., H, W, C]`` with
-channels last, as a tile receives them. Each kernel has a plain numpy statement of the same thing in
-``tests/naive.py``.
+Kernels take and return raw arrays, and import nothing of ours but what compiles them. Maps are
+``[..., H, W, C]`` with channels last, as a tile receives them. Each kernel has a plain numpy statement of the
+same thing in ``tests/naive.py``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from imcsim.report.tables import plain, table
 from imcsim.report.units import percent
-from imcsim.reproduction.document import Aim, Change, NetworkPart, Paired, Reproduction
+from imcsim.reproduction.document import Aim, NetworkPart, Paired, Reproduction
+from imcsim.result import Reduction
 
 LABELS = {"narrow": "as trained", "full": "full width*"}
 WAYS = {"base": "the paper's rule", "best": "best"}
@@ -46,11 +47,10 @@ def _rows(document: Reproduction, part: NetworkPart) -> Iterator[Sequence[str]]:
     last, dynamic = chips[0].comparison.static[-1], chips[0].comparison.dynamic
     accuracy = _accuracy(last.accuracy, last.accuracy_low, last.accuracy_high)
     yield f"static T = {last.timesteps}", f"{last.timesteps}", *accuracy, "", "", *none
-    changes = [chip.comparison.reduction.model_dump() for chip in chips]
     yield (
         WAYS["base"], f"{dynamic.mean_timesteps:.3f}",
         *_accuracy(dynamic.accuracy, dynamic.accuracy_low, dynamic.accuracy_high),
-        *_pair(chips[0].against_static), *(_saved(Change(**change)) for change in changes),
+        *_pair(chips[0].against_static), *(_saved(chip.comparison.reduction) for chip in chips),
     )  # fmt: skip
     for at, chip in enumerate(chips):
         test = chip.joint.best.test
@@ -62,7 +62,7 @@ def _rows(document: Reproduction, part: NetworkPart) -> Iterator[Sequence[str]]:
     yield "cap (T = 1)", "1", "", "", "", "", *(_saved(chip.cap) for chip in chips)
 
 
-def _saved(change: Change) -> str:
+def _saved(change: Reduction) -> str:
     return f"{percent(change.edp_mean_of_products)} / {percent(change.edp_product_of_means)}"
 
 

@@ -13,14 +13,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.breakdown import means
 from imcsim.choices import Accumulation, Rule
-from imcsim.experiment import Experiment, right_after
+from imcsim.experiment import Experiment, accuracy, leaving, right_after
 from imcsim.functional.checker import exit_timesteps
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement
 from imcsim.reproduction import document as doc
-from imcsim.result import wilson_interval
+from imcsim.result import NORMAL_975
 from imcsim.simulate import Chip, Run, Simulation, replay, with_timing
 from imcsim.thresholds import one_for_all, one_for_each
 from imcsim.timing import parse
@@ -28,9 +29,6 @@ from imcsim.timing import parse
 Split = Literal["validation", "test"]
 Registers = NDArray[np.int64]
 Right = NDArray[np.bool_]
-
-_Z = 1.959963984540054
-"""97.5 % point of the normal distribution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,19 +121,11 @@ def figures(right: Right, stay: Stay, costs: Costs, reference: NDArray[np.bool_]
     """What images did and cost. reference: whether each is right under static T max, ``[images]``."""
     rows = np.arange(len(stay))
     answers = right[rows, stay - 1]
-    energy, latency = costs.energy_pj[rows, stay - 1], costs.latency_ns[rows, stay - 1]
-    low, high = wilson_interval(int(answers.sum()), len(stay))
     return doc.Figures(
         images=len(stay),
-        accuracy=float(answers.mean()),
-        accuracy_low=low,
-        accuracy_high=high,
-        mean_timesteps=float(stay.mean()),
-        exit_fraction=tuple(float(np.mean(stay == t)) for t in range(1, right.shape[1] + 1)),
-        energy_pj=float(energy.mean()),
-        latency_ns=float(latency.mean()),
-        edp_mean_of_products=float((energy * latency).mean()),
-        edp_product_of_means=float(energy.mean()) * float(latency.mean()),
+        **accuracy(answers),
+        **leaving(stay, right.shape[1]),
+        **means(costs.energy_pj[rows, stay - 1], costs.latency_ns[rows, stay - 1]),
         against_static=paired(answers, reference),
     )
 
@@ -147,7 +137,7 @@ def paired(answers: NDArray[np.bool_], reference: NDArray[np.bool_]) -> doc.Pair
     images = len(answers)
     gained, lost = int((answers & ~reference).sum()), int((~answers & reference).sum())
     up, down = (gained + 1) / (images + 2), (lost + 1) / (images + 2)
-    spread = _Z * math.sqrt((up + down - (up - down) ** 2) / (images + 2))
+    spread = NORMAL_975 * math.sqrt((up + down - (up - down) ** 2) / (images + 2))
     difference = (gained - lost) / images
     return doc.Paired(
         difference=difference,
@@ -161,18 +151,3 @@ def paired(answers: NDArray[np.bool_], reference: NDArray[np.bool_]) -> doc.Pair
 def static_figures(right: Right, costs: Costs, timesteps: int) -> doc.Figures:
     """All images for `timesteps` timesteps, against static T max."""
     return figures(right, np.full(len(right), timesteps, np.int64), costs, right[:, -1])
-
-
-def change(before: doc.Figures, after: doc.Figures) -> doc.Change:
-    """1 - after / before."""
-
-    def saved(key: str) -> float:
-        old, new = float(getattr(before, key)), float(getattr(after, key))
-        return 1 - new / old if old else 0.0
-
-    return doc.Change(
-        energy=saved("energy_pj"),
-        latency=saved("latency_ns"),
-        edp_mean_of_products=saved("edp_mean_of_products"),
-        edp_product_of_means=saved("edp_product_of_means"),
-    )

@@ -15,10 +15,20 @@ import json
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from imcsim.choices import Accumulation, Rule
-from imcsim.result import CompareResult, describe
+from imcsim.result import (
+    Amount,
+    CompareResult,
+    Count,
+    Fraction,
+    Model,
+    Positive,
+    Reduction,
+    describe,
+    require,
+)
 
 SCHEMA_VERSION = 1
 
@@ -27,11 +37,7 @@ MARGIN = 0.01
 difference reaches 0 whatever the loss.
 """
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Signed = Annotated[float, Field(ge=-1, le=1)]
-Amount = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
 Loss = Literal["running", "final"]
 """The training loss: on the running mean at every timestep, or on the final output alone."""
 Width = Literal["narrow", "full"]
@@ -43,16 +49,7 @@ Judged = Literal["base", "best"]
 """What an aim is judged on: the paper's own way to leave early, or the best joint choice."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-class Published(_Model):
+class Published(Model):
     """A figure of the paper, or one that is derived from it."""
 
     key: str
@@ -66,7 +63,7 @@ class Published(_Model):
     source: str
 
 
-class Beside(_Model):
+class Beside(Model):
     """One of the published figures beside ours, in the published figure's unit."""
 
     published: Published
@@ -78,7 +75,7 @@ class Beside(_Model):
     """How ours was taken, or why it differs."""
 
 
-class Paired(_Model):
+class Paired(Model):
     """Accuracy of a way to run against that of another, on the same images.
 
     The interval is the adjusted Wald interval for a difference of paired proportions (Bonett and Price, J.
@@ -112,11 +109,11 @@ class Paired(_Model):
 
     @model_validator(mode="after")
     def _check_interval(self) -> Self:
-        _require(self.low <= self.difference <= self.high, "the difference lies outside its own interval")
+        require(self.low <= self.difference <= self.high, "the difference lies outside its own interval")
         return self
 
 
-class Figures(_Model):
+class Figures(Model):
     """What a set of images did and cost under one way to run them."""
 
     images: Positive
@@ -135,16 +132,7 @@ class Figures(_Model):
     """Against static T max on the same images: of the same network, or of the base in a joint choice."""
 
 
-class Change(_Model):
-    """1 - this / the reference: 0.8 is 80 % less."""
-
-    energy: float
-    latency: float
-    edp_mean_of_products: float
-    edp_product_of_means: float
-
-
-class Choices(_Model):
+class Choices(Model):
     """One way to run: what was chosen for each of the things that may be chosen."""
 
     loss: Loss
@@ -157,7 +145,7 @@ class Choices(_Model):
     encoder: Literal["keep", "recompute"]
 
 
-class Way(_Model):
+class Way(Model):
     """A way to run with its thresholds, chosen on the validation images, and its figures."""
 
     label: str
@@ -167,11 +155,11 @@ class Way(_Model):
     """One, or one for each of the timesteps 1 to T max - 1."""
     validation: Figures
     test: Figures
-    reduction: Change
+    reduction: Reduction
     """Of the test images, against static T max of the base on the same images."""
 
 
-class Candidate(_Model):
+class Candidate(Model):
     """A combination as it was judged: on validation images alone."""
 
     choices: Choices
@@ -186,7 +174,7 @@ class Candidate(_Model):
     edp_mean_of_products: Amount | None = None
 
 
-class Step(_Model):
+class Step(Model):
     """One choice changed, the others left alone."""
 
     choice: Literal["loss", "accumulation", "rule", "thresholds", "issue", "encoder"]
@@ -198,7 +186,7 @@ class Step(_Model):
     """None where no threshold keeps the base's static accuracy on the validation images."""
 
 
-class Joint(_Model):
+class Joint(Model):
     """All combinations of choices on one chip: the best one, and what each choice adds."""
 
     base: Way
@@ -214,11 +202,11 @@ class Joint(_Model):
     @model_validator(mode="after")
     def _check_best(self) -> Self:
         before, after = (w.validation.edp_mean_of_products for w in (self.base, self.best))
-        _require(after <= before * (1 + 1e-9), "the best is worse than the base on the validation images")
+        require(after <= before * (1 + 1e-9), "the best is worse than the base on the validation images")
         return self
 
 
-class GrowthPoint(_Model):
+class GrowthPoint(Model):
     """Static runs of `timesteps` timesteps; ratios are over T = 1."""
 
     timesteps: Positive
@@ -230,7 +218,7 @@ class GrowthPoint(_Model):
     """The paper's affine law, 0.443 + 0.557 T."""
 
 
-class Growth(_Model):
+class Growth(Model):
     """Energy and latency of static runs against T."""
 
     images: Positive
@@ -240,7 +228,7 @@ class Growth(_Model):
     """The part of E(1) that is not spent again at every further timestep; the paper's is 0.443."""
 
 
-class EnergyGroup(_Model):
+class EnergyGroup(Model):
     """One of the groups into which the paper splits the energy."""
 
     name: str
@@ -251,7 +239,7 @@ class EnergyGroup(_Model):
     dynamic_share: Amount
 
 
-class OnChip(_Model):
+class OnChip(Model):
     """The network with the running-mean loss on one chip."""
 
     width: Width
@@ -268,12 +256,12 @@ class OnChip(_Model):
     """Dynamic against static T max, test images."""
     growth: Growth
     groups: tuple[EnergyGroup, ...]
-    cap: Change
+    cap: Reduction
     """Of static T = 1 against static T max: no rule that leaves early on this chip can save more."""
     joint: Joint
 
 
-class TrainedNetwork(_Model):
+class TrainedNetwork(Model):
     """One bundle: what it was trained with, and how it does on the narrow chip."""
 
     loss: Loss
@@ -284,7 +272,7 @@ class TrainedNetwork(_Model):
     """What the bundle says of its data and training; there is one seed."""
 
 
-class RuleWay(_Model):
+class RuleWay(Model):
     """An exit rule and an accumulation with its own threshold; only who leaves when differs."""
 
     loss: Loss
@@ -293,11 +281,11 @@ class RuleWay(_Model):
     threshold: Fraction
     validation: Figures
     test: Figures
-    reduction: Change
+    reduction: Reduction
     """Of the test images, against static T max of the same network."""
 
 
-class Example(_Model):
+class Example(Model):
     """A test image and what the network says of it after each timestep."""
 
     index: Count
@@ -320,7 +308,7 @@ class Example(_Model):
         return self.prediction == self.label
 
 
-class CheckerSize(_Model):
+class CheckerSize(Model):
     """A fixed-point checker against an exact one, with the same threshold on the same class outputs."""
 
     exp_entries: Positive
@@ -343,7 +331,7 @@ class CheckerSize(_Model):
     mean_timesteps: Amount
 
 
-class CheckerAgreement(_Model):
+class CheckerAgreement(Model):
     """Softmax and entropy in fixed point against float64, on the test images (running loss)."""
 
     images: Positive
@@ -355,7 +343,7 @@ class CheckerAgreement(_Model):
     sizes: tuple[CheckerSize, ...]
 
 
-class Aim(_Model):
+class Aim(Model):
     """Something that was aimed at, and whether it was reached."""
 
     network: str
@@ -374,7 +362,7 @@ class Aim(_Model):
     met: bool
 
 
-class NetworkPart(_Model):
+class NetworkPart(Model):
     """All about one of the paper's networks."""
 
     key: Literal["vgg16", "resnet19"] | str
@@ -394,7 +382,7 @@ class NetworkPart(_Model):
     warnings: tuple[str, ...] = ()
 
 
-class ReproductionMeta(_Model):
+class ReproductionMeta(Model):
     """What was run. There is no date in it."""
 
     version: str
@@ -408,7 +396,7 @@ class ReproductionMeta(_Model):
     """Training runs of each network."""
 
 
-class Reproduction(_Model):
+class Reproduction(Model):
     """The whole document."""
 
     schema_version: Literal[1] = 1
@@ -426,11 +414,11 @@ class Reproduction(_Model):
     @model_validator(mode="after")
     def _check_document(self) -> Self:
         keys = [one.key for one in self.networks]
-        _require(len(set(keys)) == len(keys), "a network stands twice")
+        require(len(set(keys)) == len(keys), "a network stands twice")
         for part in self.networks:
             for chip in part.chips:
                 stated = chip.comparison.reduction.edp_mean_of_products
-                _require(math.isfinite(stated), f"{part.key}: the reduction is no number")
+                require(math.isfinite(stated), f"{part.key}: the reduction is no number")
         return self
 
 
@@ -441,9 +429,8 @@ def to_json(document: Reproduction | NetworkPart) -> str:
 
 def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of the document."""
-    # The models of results are described when a schema is asked for; those that hold them are built again.
-    describe(CompareResult.__base__ or CompareResult)
-    describe(_Model)
+    describe(CompareResult.__module__)
+    describe(__name__)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Reproduction.model_json_schema(),

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from imcsim.breakdown import reduction
 from imcsim.experiment import Experiment
 from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
 from imcsim.reproduction import document as doc
-from imcsim.result import CompareResult
+from imcsim.result import CompareResult, Reduction
 from imcsim.simulate import Progress, Simulation, replay, simulate, with_timing
 from imcsim.validate.dtsnn import CROSSBARS, GROUPS, PERIPHERALS, curves, intercept
 from imcsim.validate.published import figure
@@ -95,16 +96,6 @@ def groups(comparison: CompareResult) -> tuple[doc.EnergyGroup, ...]:
     return tuple(found)
 
 
-def cap(comparison: CompareResult) -> doc.Change:
+def cap(comparison: CompareResult) -> Reduction:
     """Static T = 1 against static T max: no image can leave earlier."""
-    first, last = comparison.static[0], comparison.static[-1]
-
-    def saved(key: str) -> float:
-        return 1 - float(getattr(first, key)) / float(getattr(last, key))
-
-    return doc.Change(
-        energy=saved("energy_pj"),
-        latency=saved("latency_ns"),
-        edp_mean_of_products=saved("edp_mean_of_products"),
-        edp_product_of_means=saved("edp_product_of_means"),
-    )
+    return reduction(comparison.static[-1], comparison.static[0])

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.breakdown import reduction
 from imcsim.choices import Accumulation, Rule
 from imcsim.experiment import Experiment
 from imcsim.functional.checker import exit_timesteps
@@ -28,7 +29,6 @@ from imcsim.reproduction.decisions import (
     Right,
     Split,
     alike,
-    change,
     chip_with,
     costs_on,
     figures,
@@ -180,7 +180,7 @@ class Judge:
             threshold=tuple(self.outputs.threshold_of(chosen.loss, chosen.rule, int(w)) for w in shown),
             validation=self.figures(chosen, words, "validation"),
             test=test,
-            reduction=change(self.static("test", last), test),
+            reduction=reduction(self.static("test", last), test),
         )
 
 
@@ -315,7 +315,7 @@ def rule_ways(
                 threshold=outputs.threshold_of(loss, rule, int(words[0])) if len(words) else 0.0,
                 validation=sides["validation"],
                 test=sides["test"],
-                reduction=change(full, sides["test"]),
+                reduction=reduction(full, sides["test"]),
             )
         )
     return tuple(found)

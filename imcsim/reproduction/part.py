@@ -30,6 +30,7 @@ from imcsim.reproduction.setting import (
 )
 from imcsim.reproduction.store import VALUES, ValuesInPieces
 from imcsim.reproduction.verdicts import aims, beside
+from imcsim.result import CompareResult
 from imcsim.simulate import Progress, Simulation
 from imcsim.widened import widened_experiment
 
@@ -66,20 +67,23 @@ def network_part(
         f"{about.title}, T = {GROWTH_TIMESTEPS}",
     )  # fmt: skip
     outputs, prices = Outputs(benches), Prices(benches, workers)
-    chips = [_on_chip(subject, "narrow", benches, outputs, prices, long, progress)]
+    trained = {loss: _trained(loss, bench) for loss, bench in benches.items()}
+    own = trained["running"].comparison
+    chips = [_on_chip(subject, "narrow", benches, own, outputs, prices, long, progress)]
     if subject.factor > 1:
         wide = {loss: widened_experiment(bench, subject.factor) for loss, bench in benches.items()}
         grown = on_wide_chip(long, base, wide["running"], subject.factor)
-        chips.append(_on_chip(subject, "full", wide, outputs, Prices(wide, workers), grown, progress))
+        costs = compare_of(wide["running"])
+        chips.append(_on_chip(subject, "full", wide, costs, outputs, Prices(wide, workers), grown, progress))
     words = base.choose().registers
-    threshold = chips[0].comparison.dynamic.threshold
+    threshold = own.dynamic.threshold
     assert threshold is not None
     return doc.NetworkPart(
         key=about.key,
         title=about.title,
         fingerprint=fingerprint,
         chips=tuple(chips),
-        losses=tuple(_trained(loss, bench) for loss, bench in benches.items()),
+        losses=tuple(trained.values()),
         rules=rule_ways(outputs, prices, base_choices(base), tuple(benches)),
         examples=examples(base, base.exits(base.images, words)),
         checker=checker_agreement(
@@ -99,13 +103,13 @@ def _on_chip(
     subject: Subject,
     width: doc.Width,
     benches: Benches,
+    comparison: CompareResult,
     outputs: Outputs,
     prices: Prices,
     long: Simulation,
     progress: Progress | None,
 ) -> doc.OnChip:
     bench = benches["running"]
-    comparison = compare_of(bench)
     stay = bench.exits(bench.images, bench.choose().registers)
     base = base_choices(bench)
     own = width == "narrow"

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from secrets import token_hex
 
 from pydantic import ValidationError
 
@@ -20,7 +19,7 @@ from imcsim.functional.program import Program
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
 from imcsim.reproduction.document import NetworkPart, to_json
-from imcsim.sweeps.cache import CachedValues, digest
+from imcsim.sweeps.cache import CachedValues, digest, written_whole
 from imcsim.values import Nodes, Progress
 
 VALUES = "values"
@@ -109,16 +108,10 @@ def read_part(folder: Path, key: str, fingerprint: str) -> NetworkPart | None:
 def write_part(folder: Path, part: NetworkPart) -> None:
     """Keep a network's part. Raises ImcsimError where it cannot be written."""
     path = folder / PARTS / f"{part.key}.json"
-    passing = path.with_name(f".{path.name}.{token_hex(8)}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with passing.open("x", encoding="utf-8") as file:
-                file.write(to_json(part))
-                file.flush()
-                os.fsync(file.fileno())
-            passing.replace(path)
-        finally:
-            passing.unlink(missing_ok=True)
+        with written_whole(path) as passing, passing.open("x", encoding="utf-8") as file:
+            file.write(to_json(part))
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error
