@@ -48,9 +48,11 @@ def _cap(document: Reproduction, chip: OnChip) -> str:
     said = f"If every image left after one timestep, the EDP would be {here}"
     if cap is None or once is None:
         return f"{said}."
+    # Where later timesteps spike more than the first, the line through the energies begins below zero.
+    share = f"{percent(chip.growth.intercept)} %" if chip.growth.intercept > 0 else "nothing"
     return (
         f"{said}, {shown_change(cap.value / 100)} by the paper’s law: here "
-        f"{percent(chip.growth.intercept)} % of the energy of one timestep is spent once an image, there "
+        f"{share} of the energy of one timestep is spent once an image, there "
         f"{percent(once.value)} %."
     )
 
