@@ -250,7 +250,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, data: Path, out: Path, *options: st
 def test_a_run_that_is_cut_off_within_an_epoch_ends_with_the_same_weights(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stages = ("--stages", "1:1,2:1", "--loss", "final")
+    stages = ("--stages", "1:1,2:1", "--loss", "final", "--variation", "0.1")
     whole = trained(monkeypatch, tiny_data, tmp_path / "whole", *stages)
     save = train.save
 

@@ -13,8 +13,9 @@ from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
-from snn import FakeQuant, lif
+from snn import FakeQuant, lif, weight_scale
 from torch import Tensor, nn
+from variation import CellVariation
 
 NETWORKS = ("vgg7", "vgg16", "resnet19")
 MAX, AVERAGE = "M", "A"  # the marks of a 2x2 pool in a plan, as is usual for VGG
@@ -39,13 +40,23 @@ RESNET19_BLOCKS = [(128, 1)] * 3 + [(256, 2)] + [(256, 1)] * 2 + [(512, 2), (512
 
 
 class Spiking(nn.Module):
-    """What both networks share: weights that are rounded to `weight_bits` bits (0: not at all)."""
+    """What both networks share: weights that are rounded to `weight_bits` bits (0: not at all), and that vary
+    as the cells of `variation` do while the network is trained.
+    """
 
     weight_bits: int
     classifier: nn.Linear
+    variation: CellVariation | None = None
 
     def quantised(self, weight: Tensor) -> Tensor:
-        return FakeQuant.apply(weight, self.weight_bits) if self.weight_bits else weight
+        if not self.weight_bits:
+            return weight
+        rounded = FakeQuant.apply(weight, self.weight_bits)
+        if self.variation is None or not self.training:
+            return rounded
+        return self.variation.varied(
+            rounded, weight_scale(weight.detach(), self.weight_bits), self.weight_bits
+        )
 
     def convolve(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         weight = self.quantised(conv.weight)

@@ -7,9 +7,10 @@ The loss is the mean over timesteps of the cross-entropy of the running-mean out
 DT-SNN, DAC 2023), or that of the running mean after the last timestep alone (``--loss final``). Training goes
 through stages of growing T (``--stages 1:12,2:18,4:5``: timesteps:epochs) under one one-cycle learning rate.
 ``--init CHECKPOINT`` starts from the weights of another run: at T = 1 the losses are equal, so one run at
-T = 1 serves both. 5,000 images are held out of the training set for validation; the last epoch is taken, so
-nothing is selected on validation or test images. A checkpoint is written after every epoch and every
-``--save-minutes`` within one, and the same command resumes from it.
+T = 1 serves both. ``--variation SIGMA`` trains for cells that vary (see variation.py); with ``--init`` a
+trained network is made ready for such chips. 5,000 images are held out of the training set for validation;
+the last epoch is taken, so nothing is selected on validation or test images. A checkpoint is written after
+every epoch and every ``--save-minutes`` within one, and the same command resumes from it.
 
 A GPU is used when torch sees one: the training images (138 MB) lie on the card and are cropped and flipped
 there, and all but the last ``--float-epochs`` epochs compute in bfloat16.
@@ -31,6 +32,7 @@ import torch.nn.functional as F
 from architectures import NETWORKS, POOLS, Spiking, build
 from snn import LOSSES, loss_of, running_mean
 from torch import Tensor
+from variation import ENCODINGS, CellVariation
 
 VALIDATION_IMAGES = 5000
 
@@ -103,6 +105,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--weight-decay", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--weight-bits", type=int, default=8)
+    parser.add_argument("--variation", type=float, default=0.0, help="sigma over mu of the cells (0: none)")
+    parser.add_argument("--encoding", choices=ENCODINGS, default="differential", help="of weights in cells")
+    parser.add_argument("--cell-bits", type=int, default=4)
+    parser.add_argument("--on-off-ratio", type=float, default=10.0, help="conductance of cells on over off")
     parser.add_argument("--float-epochs", type=int, default=2, help="last epochs without bfloat16")
     parser.add_argument("--evaluate-every", type=int, default=3, help="epochs between validations")
     parser.add_argument("--save-minutes", type=float, default=4, help="between checkpoints within an epoch")
@@ -123,6 +129,15 @@ def main() -> None:
         network = build(args.network, width=args.width, pool=args.pool, weight_bits=args.weight_bits)
     except ValueError as error:
         raise SystemExit(f"error: --width: {error}") from None
+    if args.variation:
+        if not args.weight_bits:
+            raise SystemExit("error: --variation: weights in cells are whole numbers; give --weight-bits")
+        try:
+            network.variation = CellVariation(
+                args.variation, args.encoding, args.cell_bits, args.on_off_ratio
+            )
+        except ValueError as error:
+            raise SystemExit(f"error: {error}") from None
     init = start_from(network, args.init) if args.init else "null"
     network = network.to(device).to(memory_format=torch.channels_last)
     decay = [p for p in network.parameters() if p.dim() > 1]
@@ -135,7 +150,7 @@ def main() -> None:
     )
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint, log = args.out / "checkpoint.pt", []
-    start, first_step, total, generator_state = 0, 0, 0.0, None
+    start, first_step, total, generator_state, noise_state = 0, 0, 0.0, None, None
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True, map_location=device)
         network.load_state_dict(state["network"])
@@ -144,6 +159,7 @@ def main() -> None:
         if state.get("step"):
             first_step, total = state["step"], state["total"]
             generator_state = state["generator"].cpu()
+            noise_state = state["noise"].cpu() if "noise" in state else None
         print(f"resuming after epoch {start}, step {first_step}", flush=True)
     if start >= len(schedule):
         return
@@ -163,17 +179,21 @@ def main() -> None:
         }
         if generator is not None:
             state |= {"step": step, "total": total, "generator": generator.get_state()}
+            state["noise"] = torch.get_rng_state()
         save(checkpoint, state)
 
     images, labels = torch.from_numpy(train.images).to(device), torch.from_numpy(train.labels).to(device)
     steps = len(labels) // args.batch
     for epoch in range(start, len(schedule)):
         began, timesteps = time.time(), schedule[epoch]
-        # Order and augmentation depend on (seed, epoch) alone, so a resumed run sees the same batches.
+        # Order, augmentation and (on a CPU) noise depend on (seed, epoch) alone: a resumed run sees the same.
         generator = torch.Generator().manual_seed(args.seed * 100_003 + epoch)
+        torch.manual_seed(args.seed * 100_003 + epoch)  # of the cells' variation
         order = torch.randperm(len(labels), generator=generator)
         if generator_state is not None:
             generator.set_state(generator_state)
+        if noise_state is not None:
+            torch.set_rng_state(noise_state)
         half = epoch < len(schedule) - args.float_epochs
         saved, losses = began, list[Tensor]()
         network.train()
@@ -213,7 +233,7 @@ def main() -> None:
         row["seconds"] = round(time.time() - began, 1)
         log.append(row)
         print(json.dumps(row), flush=True)
-        first_step, total, generator_state = 0, 0.0, None
+        first_step, total, generator_state, noise_state = 0, 0.0, None, None
         keep(epoch + 1)
 
 
