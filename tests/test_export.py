@@ -285,6 +285,8 @@ def test_a_run_that_starts_from_another_keeps_its_weights_and_says_so(
     then = trained(monkeypatch, tiny_data, tmp_path / "then", *start)
     for name, value in first["network"].items():
         assert ("running_" in name or "num_batches" in name) or torch.equal(value, then["network"][name])
+    frozen = trained(monkeypatch, tiny_data, tmp_path / "frozen", *start, "--frozen-norms")
+    assert all(torch.equal(value, frozen["network"][name]) for name, value in first["network"].items())
     _, facts = export.read_checkpoint(tmp_path / "then" / "checkpoint.pt")
     provenance = export.training_provenance(facts)
     assert str(tmp_path) not in json.dumps(provenance)

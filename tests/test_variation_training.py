@@ -17,6 +17,7 @@ torch: Any = pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "training"))
 variation: Any = pytest.importorskip("variation")
 architectures: Any = pytest.importorskip("architectures")
+export: Any = pytest.importorskip("export")
 train: Any = pytest.importorskip("train")
 
 BITS = 8
@@ -82,3 +83,16 @@ def test_a_variation_that_no_cell_has_is_refused(
     with pytest.raises(SystemExit, match=message):
         train.main()
     assert not out.exists()
+
+
+def test_a_bundle_says_how_its_weights_were_trained_for_variation() -> None:
+    said = {"stages": "1:2", "seed": "7", "weight_bits": "8", "encoding": "offset", "cell_bits": "4"}
+
+    def command(**more: str) -> str:
+        facts = {"arguments": said | more, "epoch": 2, "log": []}
+        return str(export.training_provenance(facts)["command"])
+
+    assert command(variation="0.2", frozen_norms="True").endswith(
+        "--weight-bits 8 --encoding offset --cell-bits 4 --variation 0.2 --frozen-norms"
+    )
+    assert command(variation="0.0", frozen_norms="False").endswith("--weight-bits 8")

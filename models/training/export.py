@@ -30,6 +30,8 @@ from imcsim.network import Network, bundle, validate
 SHIPPED_PER_CLASS = 100
 NOT_OF_THE_RUN = ("data", "out", "init", "threads", "compile", "save_minutes")
 """Arguments of train.py that are paths or do not change the weights, or are written another way."""
+OF_VARIATION = ("variation", "encoding", "cell_bits", "on_off_ratio")
+"""Arguments that change nothing without a variation."""
 CHUNK = 250
 
 
@@ -73,9 +75,11 @@ def read_checkpoint(path: Path) -> tuple[Spiking, dict[str, Any]]:
 def training_provenance(facts: dict[str, Any]) -> dict[str, Any]:
     """How the network was trained, without the paths of the machine that did it."""
     arguments = facts["arguments"]
-    flags = {k: v for k, v in arguments.items() if k not in NOT_OF_THE_RUN}
+    left_out = NOT_OF_THE_RUN + (() if float(arguments.get("variation", 0)) else OF_VARIATION)
+    flags = {k: v for k, v in arguments.items() if k not in left_out and v != "False"}
     command = "python models/training/train.py --data PATH --out FOLDER " + " ".join(
-        f"--{key.replace('_', '-')} {value}" for key, value in flags.items()
+        f"--{key.replace('_', '-')}" + ("" if value == "True" else f" {value}")
+        for key, value in flags.items()
     )
     command += " --init CHECKPOINT" if facts.get("init") else ""
     command += " --compile" if arguments.get("compile") == "True" else ""

@@ -8,9 +8,11 @@ DT-SNN, DAC 2023), or that of the running mean after the last timestep alone (``
 through stages of growing T (``--stages 1:12,2:18,4:5``: timesteps:epochs) under one one-cycle learning rate.
 ``--init CHECKPOINT`` starts from the weights of another run: at T = 1 the losses are equal, so one run at
 T = 1 serves both. ``--variation SIGMA`` trains for cells that vary (see variation.py); with ``--init`` a
-trained network is made ready for such chips. 5,000 images are held out of the training set for validation;
-the last epoch is taken, so nothing is selected on validation or test images. A checkpoint is written after
-every epoch and every ``--save-minutes`` within one, and the same command resumes from it.
+trained network is made ready for such chips. Batch norm then takes the statistics of each batch, and so of
+each draw of the cells, which suits chips whose neurons are calibrated one by one; with ``--frozen-norms`` it
+keeps those it has. 5,000 images are held out of the training set for validation; the last epoch is taken, so
+nothing is selected on validation or test images. A checkpoint is written after every epoch and every
+``--save-minutes`` within one, and the same command resumes from it.
 
 A GPU is used when torch sees one: the training images (138 MB) lie on the card and are cropped and flipped
 there, and all but the last ``--float-epochs`` epochs compute in bfloat16.
@@ -109,6 +111,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--encoding", choices=ENCODINGS, default="differential", help="of weights in cells")
     parser.add_argument("--cell-bits", type=int, default=4)
     parser.add_argument("--on-off-ratio", type=float, default=10.0, help="conductance of cells on over off")
+    parser.add_argument("--frozen-norms", action="store_true", help="batch norm keeps its statistics")
     parser.add_argument("--float-epochs", type=int, default=2, help="last epochs without bfloat16")
     parser.add_argument("--evaluate-every", type=int, default=3, help="epochs between validations")
     parser.add_argument("--save-minutes", type=float, default=4, help="between checkpoints within an epoch")
@@ -197,6 +200,10 @@ def main() -> None:
         half = epoch < len(schedule) - args.float_epochs
         saved, losses = began, list[Tensor]()
         network.train()
+        if args.frozen_norms:
+            for norm in network.modules():
+                if isinstance(norm, torch.nn.BatchNorm2d):
+                    norm.eval()
         for step in range(first_step, steps):
             lr = one_cycle((epoch + step / steps) / len(schedule), args.lr)
             for group in optimiser.param_groups:
