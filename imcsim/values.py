@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from imcsim.functional import real_chip
+from imcsim.functional import real_chip, recalibration
 from imcsim.functional.program import Program
+from imcsim.functional.recalibration import Channels
 from imcsim.functional.run import Activity, Converters, calibrated_converters
 from imcsim.functional.run import run as run_program
 from imcsim.inputs import CALIBRATION_TIMESTEPS, Inputs
@@ -24,6 +25,19 @@ class Values(Protocol):
 
     def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
         """The share of its rows that a read of each layer drives, over the first images of `calibration`."""
+        ...
+
+    def channels(
+        self,
+        real: Program,
+        designed: Program,
+        converters: Converters,
+        calibration: Inputs,
+        workers: int | None,
+    ) -> dict[str, Channels]:
+        """What the currents of hidden neurons are over the first images of `calibration`, and what they were
+        to be (see `functional.recalibration.channels`).
+        """
         ...
 
     def activity(
@@ -52,6 +66,17 @@ class Computed:
 
     def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
         return real_chip.densities(program, calibration.calibration, CALIBRATION_TIMESTEPS, workers)
+
+    def channels(
+        self,
+        real: Program,
+        designed: Program,
+        converters: Converters,
+        calibration: Inputs,
+        workers: int | None,
+    ) -> dict[str, Channels]:
+        images = calibration.calibration
+        return recalibration.channels(real, designed, converters, images, CALIBRATION_TIMESTEPS, workers)
 
     def activity(
         self,

@@ -14,7 +14,7 @@ from imcsim.importers.float_network import FloatNetwork, FloatWeights, run
 from imcsim.importers.quantise import quantise
 from imcsim.inputs import Inputs
 from imcsim.network.graph import LI, LIF, Add, Flatten, Pool2d
-from imcsim.simulate import calibrate, numerics
+from imcsim.simulate import numerics, program_chip
 
 CHIP = chips.load("dtsnn_32nm")
 NUMERICS = numerics(CHIP.config)
@@ -126,11 +126,35 @@ def test_a_chip_is_played_beside_the_ideal_one() -> None:
     rng = np.random.default_rng(4)
     real = network(rng, grid=True)
     images = inputs(rng, real, 8)
-    chip = Chip(CHIP.name, NUMERICS, calibrate)
+    chip = Chip(CHIP.name, lambda network, shown: program_chip(network, CHIP.config, shown))
     found = agree(real, quantise(real, 4), images, NUMERICS, chip)
     assert found.chip is not None
     assert found.chip.hardware == "dtsnn_32nm"
     assert all(layer.equal > 0.8 for layer in found.chip.layers)
+
+
+def test_a_chip_with_errors_is_played_with_them() -> None:
+    """Its cells and the noise of each image are those of a run on the same chip."""
+    from imcsim.functional.checker import predictions
+    from imcsim.functional.run import run as run_program
+
+    rng = np.random.default_rng(6)
+    real = network(rng, grid=True)
+    coarse, images = quantise(real, 4), inputs(rng, real, 40)
+    keys = {"nonideal.variation.sigma": 0.4, "nonideal.read_noise.sigma": 0.1}
+    erring = chips.load("dtsnn_32nm", keys).config
+
+    def agreed(config: Any, seed: int) -> Any:
+        chip = Chip("c", lambda network, shown: program_chip(network, config, shown, seed), seed)
+        return agree(real, coarse, images, NUMERICS, chip).chip
+
+    found, plain = agreed(erring, 3), agreed(CHIP.config, 3)
+    assert found.seed == 3
+    assert all(a.equal < b.equal for a, b in zip(found.layers, plain.layers, strict=True))
+    assert found == agreed(erring, 3) != agreed(erring, 4)
+    program, converters = program_chip(coarse, erring, images, 3)
+    named = predictions(run_program(program, images.images, 4, converters).outputs)
+    assert found.accuracy.per_timestep == tuple((named == images.labels[:, None]).mean(0))
 
 
 def test_words_of_the_chip() -> None:

@@ -196,6 +196,17 @@ def test_a_chip_beside_the_ideal_one(folder: Path, capsys: Any) -> None:
     assert "membranes of 16 bits" in text
 
 
+def test_a_chip_with_errors_is_said_to_have_them(folder: Path, capsys: Any) -> None:
+    options = ("--inputs", "images.npz", "--hardware", "dtsnn_32nm", "--json", "j.json", "--seed", "3")
+    found = {}
+    for sigma in ("0", "0.5"):
+        text = run(capsys, *SAFETENSORS, *options, "--set", f"nonideal.variation.sigma={sigma}")
+        assert ("chip 0 of those that seed 3 draws" in " ".join(text.split())) == (sigma == "0.5")
+        found[sigma] = json.loads(Path("j.json").read_text())["agreement"]["chip"]
+    assert (found["0"]["seed"], found["0.5"]["seed"]) == (None, 3)
+    assert found["0"]["layers"] != found["0.5"]["layers"]
+
+
 def test_spikes_as_inputs_make_a_network_of_one_bit(folder: Path, capsys: Any) -> None:
     args = (*SAFETENSORS, "--inputs", "images.npz", "--encoding", "rate", "--seed", "3")
     assert "the file's scale of pixels is not used" in run(capsys, *args)

@@ -70,7 +70,11 @@ def _neuron(
 @click.option("--inputs", metavar="NAME|FILE|DIR", help="Compare before and after rounding on these images.")
 @encoding_options
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, metavar="INTEGER", help="Of --encoding rate."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    metavar="INTEGER",
+    help="Of --encoding rate, and of the errors of --hardware.",
 )
 @click.option(
     "--images",
@@ -185,6 +189,7 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
             percentile=settings["percentile"],
             options=options,
             image=Image(bits, scale, settings["mean"], settings["std"]),
+            seed=settings["seed"],
             workers=settings["workers"],
             progress=progress,
         )

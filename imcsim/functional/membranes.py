@@ -236,14 +236,22 @@ def _branch(
     side = crossbars.get(name)
     worth = side.unit if side is not None else values[name].worth * add.scale
     largest = side.largest_sum if side is not None else (1 << values[name].bits) - 1
-    with np.errstate(over="ignore", divide="ignore"):
-        ratio = worth * counts
+    with np.errstate(over="ignore"):
+        return side_branch(name, worth * counts, largest, add.name)
+
+
+def side_branch(name: str, ratio: NDArray[np.float64], largest: int, key: str) -> Branch:
+    """The branch of `name` with membrane counts `ratio` to one of its own, ``[C]``; none is above `largest`.
+
+    Raises ImcsimError, about `key`, where that needs more than 60 bits.
+    """
+    with np.errstate(divide="ignore"):
         position = np.clip(np.floor(np.log2(ratio)), -1000, 1000).astype(np.int64)
     room = MAX_BRANCH_BITS - 1 - largest.bit_length() - position
     if room.min() < 0:
         raise ImcsimError(
             "a residual branch needs more than 60 bits",
-            key=add.name,
+            key=key,
             fix="give both branches scales of like size",
         )
     wanted = np.clip(RATIO_BITS - 1 - position, RATIO_FRACTION_BITS, MAX_SHIFT)

@@ -16,7 +16,7 @@ from imcsim.functional.erring_crossbars import erring_crossbars
 from imcsim.functional.layers import CrossbarLayer, Program, Step
 from imcsim.functional.nonideal import ConverterErrors, NonIdeal
 from imcsim.functional.nonideal.on_off import digital_offset
-from imcsim.functional.nonideal.programming import programmed
+from imcsim.functional.nonideal.programming import Cells, programmed
 from imcsim.functional.nonideal.wired import crossbar_rows, through_wires
 from imcsim.functional.numerics import Numerics
 from imcsim.functional.real_crossbars import RealCrossbars, real_crossbars
@@ -26,6 +26,9 @@ HEADROOM = 4
 """How often the largest digital sum of ideal cells fits the words that neurons were made for: see
 `membranes.MAX_BRANCH_BITS`.
 """
+
+MOST_LEVELS = 1e9
+"""More than any sum has room for."""
 
 
 def on_real_chip(
@@ -54,7 +57,15 @@ def _programmed(
     layer: CrossbarLayer, numerics: Numerics, chip: NonIdeal, number: int, density: float
 ) -> CrossbarLayer:
     designed = layer.crossbars
-    cells = programmed(designed.levels, len(designed.factor), chip, number)
+    too_much = ImcsimError(
+        "cells conduct so much more than they were to that digital sums may overflow",
+        key=layer.name,
+        fix="use a smaller nonideal.variation.sigma or drift.exponent_sigma, or a larger cells.r_off_ohm",
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        cells = programmed(designed.levels, len(designed.factor), chip, number)
+    if not _largest_level(cells) < MOST_LEVELS:
+        raise too_much
     seen, driven = through_wires(cells, crossbar_rows(designed.layout, numerics.row_order), chip, density)
     offset = designed.offset
     if chip.off_level > 0 and not chip.referenced:
@@ -66,16 +77,18 @@ def _programmed(
         raise ImcsimError(error.message, key=layer.name, fix=error.fix) from None
     largest = max(_largest_sum(layer, real), layer.largest_sum)
     if largest > HEADROOM * layer.largest_sum:
-        raise ImcsimError(
-            "cells conduct so much more than they were to that digital sums may overflow",
-            key=layer.name,
-            fix="use a smaller nonideal.variation.sigma, or a larger cells.r_off_ohm",
-        )
+        raise too_much
     accumulator = np.dtype(np.int32 if largest < 1 << 30 else np.int64)
     if chip.noisy or chip.converter != ConverterErrors():
         squares = seen.squares() if chip.read_noise > 0 else None
         real = erring_crossbars(real, squares, chip, number)
     return replace(layer, crossbars=real, largest_sum=largest, accumulator=accumulator)
+
+
+def _largest_level(cells: Cells) -> float:
+    """What the cell that conducts most does; not a number where one of them is not."""
+    reference = 0.0 if cells.reference is None else cells.reference.max(initial=0)
+    return float(np.maximum(cells.conductance.max(initial=0), reference))
 
 
 def _largest_sum(layer: CrossbarLayer, real: RealCrossbars) -> int:

@@ -3,7 +3,8 @@
 A driven cell adds a multiple of ``2**-fraction_bits`` levels to its column's sum, so that sums are exact,
 whatever order they are added up in. There are as many fraction bits as sums of 16 bits leave room for, 5 for
 64 rows of 4-bit cells: what is cut off is less than a hundredth of a level, root of the mean square. Where
-fewer than `FEWEST` were left, words have 32 bits.
+fewer than `FEWEST` were left, or cells differ from their levels by less than one unit (root of the mean
+square), words have 32 bits.
 """
 
 from __future__ import annotations
@@ -110,6 +111,9 @@ def real_crossbars(
         return min(int(np.floor(np.log2(room / max(levels, 2.0**-20)))), MOST) if room > 0 else -1
 
     word = np.dtype(np.int16 if bits(np.int16) >= FEWEST else np.int32)
+    moved = float(np.sqrt(np.square(real - designed.levels).mean(dtype=np.float64)))
+    if 0 < moved < 2.0 ** -bits(np.int16):
+        word = np.dtype(np.int32)
     fraction = bits(word)
     if fraction < 0:
         raise ImcsimError("sums of real cells need more than 31 bits", fix="use fewer rows or cell bits")

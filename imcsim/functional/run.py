@@ -12,26 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional import kernels, membrane_kernels
+from imcsim.functional import kernels
 from imcsim.functional.numerics import Numerics
 from imcsim.functional.program import (
     FLAT_INPUT,
     IDEAL_ADC_MAX,
     CrossbarLayer,
-    FlattenLayer,
     IntegratorLayer,
     NeuronLayer,
-    PoolLayer,
     Program,
 )
+from imcsim.functional.steps import Converters as Converters
+from imcsim.functional.steps import Values, flat, last_readers, play, reads_again, shown
+from imcsim.functional.steps import bordered as bordered
 from imcsim.network.graph import INPUT
 
 CHUNK_IMAGES = 16
 """Images that go through a layer together: its cells stay in cache; progress and Ctrl-C come in between."""
 
 Progress = Callable[[str, int, int], None]
-
-_RESETS = {"hard": membrane_kernels.HARD, "soft": membrane_kernels.SOFT, "none": membrane_kernels.NONE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +65,6 @@ class Activity:
     @property
     def timesteps(self) -> int:
         return int(self.outputs.shape[1])
-
-
-@dataclass(frozen=True, eq=False)
-class Converters:
-    """ADC steps: `shift` int64 ``[slices]`` for each crossbar layer, and the largest code."""
-
-    shift: dict[str, NDArray[np.int64]]
-    largest_code: int
 
 
 def ideal_converters(program: Program) -> Converters:
@@ -192,21 +183,6 @@ def segments(layer: CrossbarLayer) -> tuple[_Places, _Places, _Places, _Places, 
     return at.down, at.right, at.first, at.last, at.row, at.block
 
 
-def bordered(layer: CrossbarLayer, source: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Values ``[n, T, H, W, C]`` as a layer reads them, ``[n * T, H, W, C]``, and the zeros around them.
-
-    Where the image's border is not zero it is put around the image, and no padding is left.
-    """
-    inputs = _flat(source)
-    if not layer.border or layer.padding == (0, 0):
-        return np.ascontiguousarray(inputs), layer.padding
-    (down, right), (images, height, width, channels) = layer.padding, inputs.shape
-    framed = np.empty((images, height + 2 * down, width + 2 * right, channels), np.uint8)
-    framed[:] = np.array(layer.border, np.uint8)
-    framed[:, down : down + height, right : right + width] = inputs
-    return framed, (0, 0)
-
-
 def run(
     program: Program,
     images: NDArray[np.uint8],
@@ -248,7 +224,7 @@ def run(
     chunk = max(min(CHUNK_IMAGES, -(-total // threads)), 1)  # few images: some for every thread
     kept = frozenset(record) | frozenset(toggles) | {program.output}
 
-    def play(start: int) -> int:
+    def chunk_from(start: int) -> int:
         stop = min(start + chunk, total)
         at = slice(start, stop)
         values = _chunk(program, images[at], timesteps, converters, activity, at, kept, numbers[at])
@@ -264,7 +240,7 @@ def run(
     starts = range(0, total, chunk)
     done = 0
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        jobs = [pool.submit(play, start) for start in starts]
+        jobs = [pool.submit(chunk_from, start) for start in starts]
         try:
             for job in as_completed(jobs):
                 done += job.result()
@@ -289,116 +265,37 @@ def _chunk(
     at: slice,
     kept: frozenset[str],
     numbers: NDArray[np.int64],
-) -> dict[str, NDArray[Any]]:
+) -> Values:
     """Run one chunk of images through every step; returns at least the `kept` values,
     ``[n, T or 1, H, W, C]``.
     """
-    frames = images[:, :timesteps] if images.ndim == 5 else images[:, None]
-    values: dict[str, NDArray[Any]] = {INPUT: np.ascontiguousarray(frames.transpose(0, 1, 3, 4, 2))}
-    count = len(images)
+    values = shown(images, timesteps)
     crossbar_index = neuron_index = 0
-    needed = _last_readers(program)
-    # The same image at every timestep is read with other noise each time.
-    chip = program.numerics.nonideal
-    again = chip is not None and chip.noisy and not chip.encoder_kept
+    needed, again = last_readers(program), reads_again(program)
     for place, step in enumerate(program.steps):
-        source = values.get(step.source)
+        values[step.name], counts = play(step, values, timesteps, converters, numbers, again)
         if isinstance(step, CrossbarLayer):
-            assert source is not None
-            if again and source.shape[1] < timesteps:
-                source = np.repeat(source, timesteps, axis=1)
-            out, counts = _crossbar(step, source, converters, numbers)
-            values[step.name] = out
+            assert counts is not None
             for k, target in enumerate((activity.active_rows, activity.active_levels, activity.active_reads)):
                 target[at, :, crossbar_index] = counts[:, :, k]
             crossbar_index += 1
         elif isinstance(step, NeuronLayer):
-            current = _current(step, values)
-            shape = (count, timesteps, *current.shape[2:])
-            spikes = np.empty(shape, np.uint8)
-            counts = np.empty((count, timesteps), np.int64)
-            membrane_kernels.lif(
-                current.reshape(*current.shape[:2], -1, shape[-1]), step.left, step.right, step.bias,
-                step.threshold, step.above, step.leak, step.synapse, step.decay_bits, _RESETS[step.reset],
-                step.late, step.limit, spikes.reshape(count, timesteps, -1, shape[-1]), counts,
-            )  # fmt: skip
-            values[step.name] = spikes
+            assert counts is not None
             activity.spikes[at, :, neuron_index] = counts
             neuron_index += 1
         elif isinstance(step, IntegratorLayer):
-            current = _current(step, values)
-            membranes = np.empty((count, timesteps, *current.shape[2:]), np.int64)
-            membrane_kernels.integrate(
-                current.reshape(*current.shape[:2], -1, current.shape[-1]), step.left, step.right, step.bias,
-                step.leak, step.synapse, step.decay_bits, step.limit,
-                membranes.reshape(count, timesteps, -1, current.shape[-1]),
-            )  # fmt: skip
-            values[step.name] = membranes
             neuron_index += 1
-        elif isinstance(step, PoolLayer):
-            assert source is not None
-            out = np.empty((*source.shape[:2], *step.out_shape), np.uint8)
-            kernels.pool(_flat(source), step.size, step.stride, step.padding, step.sums, _flat(out))
-            values[step.name] = out
-        else:
-            assert isinstance(step, FlattenLayer)
-            assert source is not None
-            # Flatten runs over channels first, as in the frameworks that train.
-            values[step.name] = np.ascontiguousarray(source.transpose(0, 1, 4, 2, 3)).reshape(
-                *source.shape[:2], 1, 1, -1
-            )
         for name in [name for name in values if needed.get(name, -1) <= place and name not in kept]:
             del values[name]
-    sums = values[program.output].reshape(count, -1, program.classes).astype(np.int64)
+    sums = values[program.output].reshape(len(images), -1, program.classes).astype(np.int64)
     activity.outputs[at] = (
         (sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right
     ) + program.out_bias
     return values
 
 
-def _last_readers(program: Program) -> dict[str, int]:
-    """The place of the last step that reads each value."""
-    last: dict[str, int] = {}
-    for place, step in enumerate(program.steps):
-        last[step.source] = place
-        if isinstance(step, NeuronLayer | IntegratorLayer):
-            last |= {branch.source: place for branch in step.branches}
-    return last
-
-
 def _toggles(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Bits that change between neighbouring pixels of each row, ``[n, T or 1, H]``."""
     toggles = np.empty(values.shape[:3], np.int64)
-    kernels.bus_toggles(_flat(values), _flat(toggles))
+    kernels.bus_toggles(flat(values), flat(toggles))
     return toggles
-
-
-def _flat(values: NDArray[Any]) -> NDArray[Any]:
-    """Images and timesteps as one axis."""
-    return values.reshape(-1, *values.shape[2:])
-
-
-def _crossbar(
-    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters, numbers: NDArray[np.int64]
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    inputs, padding = bordered(layer, source)
-    out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)
-    images, timesteps = source.shape[:2]
-    counts = layer.crossbars.read(
-        inputs, layer.planes, converters.shift[layer.name], converters.largest_code, layer.stride, padding,
-        out, (np.repeat(numbers, timesteps), np.tile(np.arange(timesteps), images)),
-    )  # fmt: skip
-    return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)
-
-
-def _current(step: NeuronLayer | IntegratorLayer, values: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    """The neuron's current: a layer's sums, or aligned branches of a residual addition."""
-    if not step.branches:
-        return values[step.source]
-    total: Any = 0
-    for branch in step.branches:
-        aligned = values[branch.source].astype(np.int64) * branch.multiplier + (
-            (np.int64(1) << branch.right) >> 1
-        )
-        total = total + (aligned >> branch.right)
-    return np.ascontiguousarray(total)

@@ -11,16 +11,22 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from imcsim.choices import CalibratedOn, Distribution, InactiveRows
-from imcsim.hardware.component import Block, NonNegative, Positive
+from imcsim.hardware.component import Block, Positive
 
 Rate = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(ge=0, le=100)]
+"""A standard deviation over a mean."""
+Exponent = Annotated[float, Field(ge=0, le=10)]
+Ohms = Annotated[float, Field(ge=0, le=10**9)]
+Steps = Annotated[float, Field(ge=0, le=10**6)]
+"""Bounds are far beyond what a chip works with: they keep numbers from overflowing."""
 
 
 class Variation(Block):
     """Spread of programmed conductances from cell to cell."""
 
     kind: Distribution = "lognormal"
-    sigma: NonNegative | Annotated[tuple[NonNegative, ...], Field(min_length=2)] = 0.0
+    sigma: Spread | Annotated[tuple[Spread, ...], Field(min_length=2)] = 0.0
     """Standard deviation over mean: one number, or one for each level of a cell, level 0 first."""
 
     def sigmas(self, levels: int) -> tuple[float, ...]:
@@ -58,8 +64,8 @@ class Stuck(Block):
 class Drift(Block):
     """Conductances fall with the time since programming: ``(time_s / reference_time_s) ** -exponent``."""
 
-    exponent: NonNegative = 0.0
-    exponent_sigma: NonNegative = 0.0
+    exponent: Exponent = 0.0
+    exponent_sigma: Exponent = 0.0
     """Standard deviation of the exponent from cell to cell."""
     time_s: Positive = 1.0
     """When the chip is used, since it was programmed."""
@@ -79,20 +85,20 @@ class Drift(Block):
 class ReadNoise(Block):
     """Noise of the cells, drawn anew at each read."""
 
-    sigma: NonNegative = 0.0
+    sigma: Spread = 0.0
     """Standard deviation of a cell's conductance over its mean."""
 
 
 class Wires(Block):
     """Resistance of the wires of a crossbar, which take a part of the voltage (IR drop)."""
 
-    wordline_ohm: NonNegative = 0.0
+    wordline_ohm: Ohms = 0.0
     """From one cell to the next along a wordline."""
-    bitline_ohm: NonNegative = 0.0
+    bitline_ohm: Ohms = 0.0
     """From one cell to the next along a bitline."""
-    driver_ohm: NonNegative = 0.0
+    driver_ohm: Ohms = 0.0
     """Of a wordline's driver."""
-    sense_ohm: NonNegative = 0.0
+    sense_ohm: Ohms = 0.0
     """Between a bitline's end and its virtual ground."""
     inactive: InactiveRows = "grounded"
     """Rows that are not driven: held at 0 V, or cut off by the access transistors of their cells."""
@@ -101,15 +107,24 @@ class Wires(Block):
 class ConverterErrors(Block):
     """Errors of the ADCs, in steps of the converter (LSB)."""
 
-    offset_lsb: NonNegative = 0.0
+    offset_lsb: Steps = 0.0
     """Standard deviation of the offset from ADC to ADC."""
-    gain_sigma: NonNegative = 0.0
+    gain_sigma: Spread = 0.0
     """Standard deviation of the gain, which is 1 on average, from ADC to ADC."""
-    noise_lsb: NonNegative = 0.0
+    noise_lsb: Steps = 0.0
     """Standard deviation of the noise of a conversion."""
     calibrated_on: CalibratedOn = "ideal"
     """Where ADC scales are set, with ``adc.full_scale: calibrated``: once on the ideal chip, or on each chip
     itself.
+    """
+
+
+class Neurons(Block):
+    """What is done about errors in the neurons."""
+
+    calibrated_on: CalibratedOn = "ideal"
+    """Where thresholds and biases (batch norm) of hidden neurons are set: once on the ideal chip, or anew on
+    each chip, for the currents that it has.
     """
 
 
@@ -123,6 +138,7 @@ class NonIdeal(Block):
     read_noise: ReadNoise = ReadNoise()
     wires: Wires = Wires()
     converter: ConverterErrors = ConverterErrors()
+    neurons: Neurons = Neurons()
 
     @property
     def drifts(self) -> bool:

@@ -46,19 +46,20 @@ class Accuracy:
 class Side:
     """One integer network against the real one. `same_prediction` is the share of images on which both name
     one class, after each timestep; `accuracy` is None without labels. `hardware` None: ideal converters and
-    wide membranes.
+    wide membranes. `seed` is that which the errors of the chip were drawn from, None where it has none.
     """
 
     hardware: str | None
     layers: tuple[LayerAgreement, ...]
     same_prediction: tuple[float, ...]
     accuracy: Accuracy | None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What comparing on some images gave. `ideal` has the quantisation alone, `chip` also a chip's ADCs and
-    word widths, where one was named.
+    """What comparing on some images gave. `ideal` has the quantisation alone, `chip` also a chip's ADCs, word
+    widths and errors, where one was named.
     """
 
     inputs: str
@@ -86,11 +87,11 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False)
 class Chip:
-    """Whose words and converters the integers are also run with."""
+    """Whose words, converters and errors the integers are also run with; seed as in `Side`."""
 
     name: str
-    numerics: Numerics
-    calibrate: Callable[[Program, Inputs], Converters]
+    program: Callable[[Network, Inputs], tuple[Program, Converters]]
+    seed: int | None = None
 
 
 def agree(
@@ -114,8 +115,7 @@ def agree(
     program = build(network, numerics.ideal())
     sides = [_Side(None, network, program, ideal_converters(program))]
     if chip is not None:
-        played = build(network, chip.numerics)
-        sides.append(_Side(chip.name, network, played, chip.calibrate(played, inputs)))
+        sides.append(_Side(chip.name, network, *chip.program(network, inputs), chip.seed))
     count = len(inputs.images)
     real_named = np.empty((count, timesteps), np.int64)
     done = 0
@@ -126,7 +126,7 @@ def agree(
         sums = outputs.reshape(len(images), timesteps, -1).cumsum(axis=1)
         real_named[done : done + len(images)] = sums.argmax(axis=2)
         for side in sides:
-            side.play(images, values, timesteps, workers)
+            side.play(images, inputs.numbers[done : done + len(images)], values, timesteps, workers)
         done += len(images)
         if progress is not None:
             progress("float against quantised", done, count)
@@ -148,19 +148,30 @@ class _Side:
     """Counts what one program does beside the real network."""
 
     def __init__(
-        self, hardware: str | None, network: Network, program: Program, converters: Converters
+        self,
+        hardware: str | None,
+        network: Network,
+        program: Program,
+        converters: Converters,
+        seed: int | None = None,
     ) -> None:
-        self.hardware, self.program, self.converters = hardware, program, converters
+        self.hardware, self.program, self.converters, self.seed = hardware, program, converters, seed
         self.layers = [node.name for node in network.nodes if isinstance(node, LIF)]
         self.counts = {name: np.zeros(4, np.int64) for name in self.layers}
         self.named: list[NDArray[np.int64]] = []
 
     def play(
-        self, images: NDArray[np.uint8], real: dict[str, Any], timesteps: int, workers: int | None
+        self,
+        images: NDArray[np.uint8],
+        numbers: NDArray[np.int64],
+        real: dict[str, Any],
+        timesteps: int,
+        workers: int | None,
     ) -> None:
         activity = run_program(
-            self.program, images, timesteps, self.converters, workers=workers, record=set(self.layers)
-        )
+            self.program, images, timesteps, self.converters, workers=workers, record=set(self.layers),
+            numbers=numbers,
+        )  # fmt: skip
         for name in self.layers:
             wanted = real[name]
             if wanted.ndim == 5:
@@ -179,7 +190,7 @@ class _Side:
         )
         same = tuple(float(share) for share in (named == real_named).mean(axis=0))
         accuracy = None if labels is None else _accuracy(named == labels[:, None])
-        return Side(self.hardware, layers, same, accuracy)
+        return Side(self.hardware, layers, same, accuracy, self.seed)
 
 
 def _accuracy(right: Bits) -> Accuracy:

@@ -24,7 +24,7 @@ from imcsim.importers.read import read
 from imcsim.importers.scales import Scales
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.simulate import calibrate, numerics
+from imcsim.simulate import numerics, program_chip
 
 DEFAULT_HARDWARE = "dtsnn_32nm"
 """The chip whose word widths are stated where none is named."""
@@ -73,14 +73,16 @@ def import_model(
     percentile: float = 99.9,
     options: ReadOptions | None = None,
     image: Image | None = None,
+    seed: int = 0,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Imported:
     """Read a NIR, safetensors, PyTorch or ONNX file as a network of integers.
 
     `inputs` are images on which the network is compared before and after rounding, and on which ``mse``
-    scales are chosen; they may lack labels. `hardware` is a chip to compare on too. `options` say what the
-    file leaves open, `image` what its pixels are worth. Nothing is written: see `imcsim.network.save`.
+    scales are chosen; they may lack labels. `hardware` is a chip to compare on too; where its cells, wires or
+    converters have errors it is the first one that `seed` draws. `options` say what the file leaves open,
+    `image` what its pixels are worth. Nothing is written: see `imcsim.network.save`.
     Raises ImcsimError, with file and layer, for whatever cannot be read, represented or run.
 
     >>> import tempfile
@@ -115,6 +117,7 @@ def import_model(
         percentile=percentile,
         options=options,
         image=image,
+        seed=seed,
         workers=workers,
         progress=progress,
     )
@@ -131,6 +134,7 @@ def convert(
     percentile: float = 99.9,
     options: ReadOptions | None = None,
     image: Image | None = None,
+    seed: int = 0,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Imported:
@@ -161,7 +165,12 @@ def convert(
     if inputs is not None:
         played = None
         if hardware is not None:
-            played = Chip(hardware.name, numerics(hardware.config), lambda p, i: calibrate(p, i, workers))
+            config, erring = hardware.config, hardware.config.nonideal.active
+            played = Chip(
+                hardware.name,
+                lambda network, shown: program_chip(network, config, shown, seed, workers=workers),
+                seed if erring else None,
+            )
         agreement = agree(
             real, network, inputs, numerics(chip.config), played, workers=workers, progress=progress
         )

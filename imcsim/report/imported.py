@@ -139,6 +139,10 @@ def _agreement(found: Agreement) -> Iterator[RenderableType]:
         yield from _titled(f"Spikes, {images}", table("", columns, rows))
         text = "Equal: the share of neurons and timesteps in which it did what the float network did."
         yield from (plain(text), Text())
+    chip = found.chip
+    if chip is not None and chip.seed is not None:
+        text = f"{chip.hardware} has errors (nonideal): it is chip 0 of those that seed {chip.seed} draws."
+        yield from (plain(text), Text())
     accuracies = [("float", found.float_accuracy), *((_name(s), s.accuracy) for s in sides)]
     known = [(name, accuracy) for name, accuracy in accuracies if accuracy is not None]
     columns = ["T"] + [f"class as float, %\n{_name(side)}" for side in sides]

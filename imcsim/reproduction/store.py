@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from imcsim import __version__
 from imcsim.errors import ImcsimError
 from imcsim.functional.program import Program
+from imcsim.functional.recalibration import Channels
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
 from imcsim.reproduction.document import NetworkPart, to_json
@@ -45,6 +46,16 @@ class ValuesInPieces:
 
     def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
         return self._kept.densities(program, calibration, workers)
+
+    def channels(
+        self,
+        real: Program,
+        designed: Program,
+        converters: Converters,
+        calibration: Inputs,
+        workers: int | None,
+    ) -> dict[str, Channels]:
+        return self._kept.channels(real, designed, converters, calibration, workers)
 
     def activity(
         self,

@@ -78,6 +78,8 @@ class NonIdeal:
     converter: ConverterErrors = field(default_factory=ConverterErrors)
     calibrated_itself: bool = False
     """Whether ADC scales are set on this very chip, not on the one that it was to be."""
+    neurons_recalibrated: bool = False
+    """Whether neurons are set anew for the currents of this very chip; see functional.recalibration."""
     encoder_kept: bool = False
     """Whether a layer that reads the image does so once, and not at each timestep with other noise."""
 

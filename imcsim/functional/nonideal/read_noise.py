@@ -1,10 +1,11 @@
 """Noise that is drawn anew at each read: the cells' and the converter's.
 
-Each cell's conductance differs from read to read by ``sigma G z`` (short-term noise of about 1 % in IBM's
-aihwkit for the RRAM of Wan et al., "A compute-in-memory chip based on resistive random-access memory", Nature
-608, 2022), independently of the other cells. A column's current, of driven cells with conductances G_i, then
-has the standard deviation ``sigma sqrt(sum_i G_i^2)``, so one draw for each conversion does for all of its
-cells. The converter's own noise is independent of it, and both are one draw (converter.noise_steps).
+Each cell's conductance differs from read to read by ``sigma G z``, independently of the other cells. IBM's
+aihwkit (released code) calls for short-term noise of about 1 % of the largest weight, the same for all cells,
+with the RRAM of Wan et al., "A compute-in-memory chip based on resistive random-access memory", Nature 608,
+2022. A column's current, of driven cells with conductances G_i, then has the standard deviation ``sigma
+sqrt(sum_i G_i^2)``, so one draw for each conversion does for all of its cells. The converter's own noise is
+independent of it, and both are one draw (converter.noise_steps).
 
 A draw belongs to a conversion, not to an order: it is computed from seed, chip, layer, image, timestep, input
 bit, output position, block and column. So it does not depend on how images are spread over processes.

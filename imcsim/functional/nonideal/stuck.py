@@ -2,7 +2,8 @@
 
 ``l' = L`` with probability `on_rate`, ``l' = 0`` with probability `off_rate`, else ``l' = l``; each cell for
 itself. Fault model: Chen et al., "RRAM defect modeling and failure analysis based on march test and a novel
-squeeze-search scheme", IEEE Transactions on Computers 64(1), 2015.
+squeeze-search scheme", IEEE Transactions on Computers 64(1), 2015, whose HfO2 test chip had about 10 % of
+faulty cells (as Electronics 10(19), 2427, 2021, quotes it).
 """
 
 from __future__ import annotations

@@ -7,9 +7,13 @@ With z from a standard normal distribution for each cell, and sigma the standard
   standard deviation sigma G.
 
 Sources: a Gaussian with the spread measured for each level: Joshi et al., "Accurate deep neural network
-inference using computational phase-change memory", Nature Communications 11, 2020; log-normal cells: Lin et
-al., "DL-RSIM: a simulation framework to enable reliable ReRAM-based accelerators for deep learning", ICCAD
-2018; its moments: Johnson, Kotz, Balakrishnan, "Continuous univariate distributions", volume 1, 1994.
+inference using computational phase-change memory", Nature Communications 11, 2020. With ``sigma`` one number
+a level it follows measured cells: IBM's aihwkit (released code) has polynomials of the conductance, that of
+phase-change memory (0.263 + 1.965 x - 1.173 x^2) uS with x = G / 25 uS, and for RRAM of Wan et al., Nature
+608, 2022, 1.1 uS at the largest conductance of 40 uS after a second and 2.7 uS after a day. Log-normal RRAM
+cells: "Design framework for ReRAM-based DNN accelerators with accuracy and hardware evaluation", Electronics
+11(13), 2107, 2022; its moments: Johnson, Kotz, Balakrishnan, "Continuous univariate distributions", volume 1,
+1994.
 """
 
 from __future__ import annotations

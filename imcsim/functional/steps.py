@@ -1,0 +1,151 @@
+"""One step of a program, played for some images: what it makes of values that are there already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional import kernels, membrane_kernels
+from imcsim.functional.layers import (
+    CrossbarLayer,
+    FlattenLayer,
+    IntegratorLayer,
+    NeuronLayer,
+    PoolLayer,
+    Program,
+    Step,
+)
+from imcsim.network.graph import INPUT
+
+Values = dict[str, NDArray[Any]]
+"""Values of nodes, ``[n, T or 1, H, W, C]``; one timestep where all are the same."""
+
+_RESETS = {"hard": membrane_kernels.HARD, "soft": membrane_kernels.SOFT, "none": membrane_kernels.NONE}
+
+
+@dataclass(frozen=True, eq=False)
+class Converters:
+    """ADC steps: `shift` int64 ``[slices]`` for each crossbar layer, and the largest code."""
+
+    shift: dict[str, NDArray[np.int64]]
+    largest_code: int
+
+
+def shown(images: NDArray[np.uint8], timesteps: int) -> Values:
+    """The values with which a program begins: images ``[n, C, H, W]``, or ``[n, T, C, H, W]`` with a frame a
+    timestep.
+    """
+    frames = images[:, :timesteps] if images.ndim == 5 else images[:, None]
+    return {INPUT: np.ascontiguousarray(frames.transpose(0, 1, 3, 4, 2))}
+
+
+def reads_again(program: Program) -> bool:
+    """Whether the same image is read anew at every timestep, with other noise each time."""
+    chip = program.numerics.nonideal
+    return chip is not None and chip.noisy and not chip.encoder_kept
+
+
+def play(
+    step: Step,
+    values: Values,
+    timesteps: int,
+    converters: Converters,
+    numbers: NDArray[np.int64],
+    again: bool,
+) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    """What `step` makes of `values`, and counts: int64 ``[n, T or 1, 3]`` of crossbars (see `Activity`),
+    spikes ``[n, T]`` of neurons, else None.
+
+    numbers ``[n]`` of the images tell their noise; again: see `reads_again`.
+    """
+    if isinstance(step, NeuronLayer):
+        current = _current(step, values)
+        spikes = np.empty((len(numbers), timesteps, *current.shape[2:]), np.uint8)
+        counts, channels = np.empty(spikes.shape[:2], np.int64), spikes.shape[-1]
+        membrane_kernels.lif(
+            current.reshape(*current.shape[:2], -1, channels), step.left, step.right, step.bias,
+            step.threshold, step.above, step.leak, step.synapse, step.decay_bits, _RESETS[step.reset],
+            step.late, step.limit, spikes.reshape(*spikes.shape[:2], -1, channels), counts,
+        )  # fmt: skip
+        return spikes, counts
+    if isinstance(step, IntegratorLayer):
+        current = _current(step, values)
+        membranes = np.empty((len(numbers), timesteps, *current.shape[2:]), np.int64)
+        membrane_kernels.integrate(
+            current.reshape(*current.shape[:2], -1, current.shape[-1]), step.left, step.right, step.bias,
+            step.leak, step.synapse, step.decay_bits, step.limit,
+            membranes.reshape(*membranes.shape[:2], -1, current.shape[-1]),
+        )  # fmt: skip
+        return membranes, None
+    source = values[step.source]
+    if isinstance(step, CrossbarLayer):
+        if again and source.shape[1] < timesteps:
+            source = np.repeat(source, timesteps, axis=1)
+        return _crossbar(step, source, converters, numbers)
+    if isinstance(step, PoolLayer):
+        out = np.empty((*source.shape[:2], *step.out_shape), np.uint8)
+        kernels.pool(flat(source), step.size, step.stride, step.padding, step.sums, flat(out))
+        return out, None
+    assert isinstance(step, FlattenLayer)
+    # Flatten runs over channels first, as in the frameworks that train.
+    rows = np.ascontiguousarray(source.transpose(0, 1, 4, 2, 3))
+    return rows.reshape(*source.shape[:2], 1, 1, -1), None
+
+
+def last_readers(program: Program) -> dict[str, int]:
+    """The place of the last step that reads each value."""
+    last: dict[str, int] = {}
+    for place, step in enumerate(program.steps):
+        last[step.source] = place
+        if isinstance(step, NeuronLayer | IntegratorLayer):
+            last |= {branch.source: place for branch in step.branches}
+    return last
+
+
+def bordered(layer: CrossbarLayer, source: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Values ``[n, T, H, W, C]`` as a layer reads them, ``[n * T, H, W, C]``, and the zeros around them.
+
+    Where the image's border is not zero it is put around the image, and no padding is left.
+    """
+    inputs = flat(source)
+    if not layer.border or layer.padding == (0, 0):
+        return np.ascontiguousarray(inputs), layer.padding
+    (down, right), (images, height, width, channels) = layer.padding, inputs.shape
+    framed = np.empty((images, height + 2 * down, width + 2 * right, channels), np.uint8)
+    framed[:] = np.array(layer.border, np.uint8)
+    framed[:, down : down + height, right : right + width] = inputs
+    return framed, (0, 0)
+
+
+def flat(values: NDArray[Any]) -> NDArray[Any]:
+    """Images and timesteps as one axis."""
+    return values.reshape(-1, *values.shape[2:])
+
+
+def _crossbar(
+    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters, numbers: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    inputs, padding = bordered(layer, source)
+    out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)
+    images, timesteps = source.shape[:2]
+    counts = layer.crossbars.read(
+        inputs, layer.planes, converters.shift[layer.name], converters.largest_code, layer.stride, padding,
+        out, (np.repeat(numbers, timesteps), np.tile(np.arange(timesteps), images)),
+    )  # fmt: skip
+    return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)
+
+
+def _current(step: NeuronLayer | IntegratorLayer, values: Values) -> NDArray[Any]:
+    """The neuron's current: a layer's sums, or aligned branches of a residual addition."""
+    if not step.branches:
+        return values[step.source]
+    total: Any = 0
+    for branch in step.branches:
+        aligned = values[branch.source].astype(np.int64) * branch.multiplier + (
+            (np.int64(1) << branch.right) >> 1
+        )
+        total = total + (aligned >> branch.right)
+    return np.ascontiguousarray(total)
