@@ -35,7 +35,7 @@ from imcsim.mapping import place
 from imcsim.network.cells import to_cells
 from imcsim.simulate import nonideal, numerics
 from imcsim.sweeps.cache import value_numerics
-from imcsim.sweeps.work import _recorded
+from imcsim.sweeps.rows import _recorded
 
 CHIP = NonIdeal(seed=7, chip=0, largest_level=15, columns=64, columns_per_adc=8)
 OFF = 15 / 9
@@ -570,7 +570,7 @@ def test_the_shipped_chip_with_errors() -> None:
     same = load(keys)
     assert same.config.nonideal == chip.config.nonideal
     assert {value.key.split(".")[0] for value in diff_chips(load({}), chip).values} <= {
-        "name", "description", "nonideal",
+        "name", "description", "cells", "nonideal",
     }  # fmt: skip
 
 
@@ -593,10 +593,10 @@ def test_each_magnitude_alone_makes_a_chip_nonideal() -> None:
 
 
 WRONG: list[tuple[dict[str, object], str]] = [
-    ({"variation.sigma": -0.1}, "nonideal.variation.sigma: expected a number at least 0"),
-    ({"variation.sigma": "much"}, "nonideal.variation.sigma: expected a number at least 0"),
+    ({"variation.sigma": -0.1}, "nonideal.variation.sigma: expected a number from 0 to 100"),
+    ({"variation.sigma": "much"}, "nonideal.variation.sigma: expected a number from 0 to 100"),
     ({"variation.sigma": [0.1, 0.2]}, "lists 2 numbers, but a cell of cells.cell_bits 4 has 16 levels"),
-    ({"variation.sigma": [0.1] * 15 + [-1]}, "expected a number at least 0, got -1"),
+    ({"variation.sigma": [0.1] * 15 + [-1]}, "expected a number from 0 to 100, got -1"),
     ({"variation.kind": "gauss"}, "'normal' or 'lognormal'"),
     ({"variation.sgima": 0.1}, "did you mean nonideal.variation.sigma?"),
     ({"stuck.on_rate": 1.5}, "nonideal.stuck.on_rate: expected a number from 0"),
@@ -604,10 +604,10 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"stuck.on_rate": 0.7, "stuck.off_rate": 0.6}, "on_rate 0.7 and off_rate 0.6 come to more than 1"),
     ({"drift.time_s": 0.5}, "time_s 0.5 is before reference_time_s 1"),
     ({"drift.reference_time_s": 0}, "expected a number above 0"),
-    ({"drift.exponent": -0.1}, "expected a number at least 0"),
+    ({"drift.exponent": -0.1}, "expected a number from 0 to 10,"),
     ({"on_off.finite": 1}, "expected true or false"),
     ({"wires.inactive": "floating"}, "'grounded' or 'gated'"),
-    ({"converter.offset_lsb": [1]}, "expected a number at least 0"),
+    ({"converter.offset_lsb": [1]}, "expected a number from 0 to 1000000"),
 ]
 
 
