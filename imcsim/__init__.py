@@ -1,6 +1,7 @@
 """imcsim: cycle-level simulation of in-memory-computing hardware for spiking neural networks.
 
-``imcsim.compare``, ``run``, ``stream`` and ``sweep`` do what the commands of that name do (see imcsim.api);
+``imcsim.compare``, ``run``, ``stream`` and ``sweep`` do what the commands of that name do, ``compare_chips``
+what ``imcsim compare --chips`` does (see imcsim.api);
 they are loaded when they are first asked for, so that the package imports nothing heavy by itself.
 """
 
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imcsim.api import compare as compare
+    from imcsim.api import compare_chips as compare_chips
     from imcsim.api import run as run
     from imcsim.api import stream as stream
     from imcsim.api import sweep as sweep
 
 __version__ = "0.1.0"
 
-_FUNCTIONS = ("compare", "run", "stream", "sweep")
+_FUNCTIONS = ("compare", "compare_chips", "run", "stream", "sweep")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,5 @@
-"""The Python interface: ``imcsim.compare``, ``run``, ``stream`` and ``sweep``, as the commands of that name.
+"""The Python interface: ``imcsim.compare``, ``run``, ``stream`` and ``sweep``, as the commands of that name;
+``compare_chips`` is ``imcsim compare --chips``.
 
 Networks, chips and inputs are given by name, by file, or as objects that were loaded before. Results have
 ``to_frame()``, which needs the extra ``frames``.
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imcsim import comparison, streaming
+from imcsim.chips import comparing
+from imcsim.chips.document import ChipsResult
 from imcsim.choices import InputEncoding
 from imcsim.errors import ImcsimError
 from imcsim.hardware.config import Hardware
@@ -60,6 +63,39 @@ def compare(
     return comparison.compare(
         *_loaded(setting, model, hardware, inputs, validation), setting.options, progress
     )
+
+
+def compare_chips(
+    model: str | Path | Network = DEFAULT_MODEL,
+    hardware: str | Path | Hardware = DEFAULT_HARDWARE,
+    inputs: str | Path | Inputs = DEFAULT_INPUTS,
+    validation: str | Path | Inputs | None = None,
+    *,
+    chips: int = 20,
+    overrides: Mapping[str, object] | None = None,
+    images: int | None = None,
+    encoding: InputEncoding | None = None,
+    labels: str | Path | None = None,
+    bin_us: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> ChipsResult:
+    """`compare` on so many programmed `chips` of one design, and on the ideal one, for all of them the same
+    images: mean, spread and worst of every figure, and which images leave earlier or later.
+
+    The chips are those with the numbers `chip` (an option; 0) and on that the seed draws. Other arguments and
+    errors are those of `compare`. Interrupted by Ctrl-C after some chips, it raises `chips.Stopped`, a
+    KeyboardInterrupt that has their result.
+
+    >>> import imcsim
+    >>> varied = {"nonideal.variation.sigma": 0.02}
+    >>> found = imcsim.compare_chips(chips=2, images=10, threshold=0.3, overrides=varied)
+    >>> [one.chip for one in found.instances], found.dynamic.moved.images
+    ([0, 1], 20)
+    """
+    setting = _setting(overrides, images, encoding, labels, bin_us, options)
+    about = _loaded(setting, model, hardware, inputs, validation)
+    return comparing.compare_chips(*about, setting.options, chips, progress)
 
 
 def run(

@@ -35,6 +35,7 @@ from imcsim.simulate import (
     make_chip,
     replay,
     simulate,
+    with_cells,
     with_timing,
 )
 from imcsim.thresholds import one_for_all, one_for_each
@@ -81,13 +82,11 @@ class Experiment:
         dynamic: bool = True,
         picked: Sequence[int] | None = None,
         values: Values = COMPUTED,
-        number: int = 0,
     ) -> Experiment:
         """Make a chip for `inputs`; simulate them, and the validation images if they choose a threshold.
 
         With `picked`, only the images with these indices are simulated, on a chip that is calibrated as for
-        all; they may lack labels. Where cells, wires or converters have errors, the chip is `number` of those
-        that the seed draws. Raises ImcsimError for images that do not fit the network, and for another
+        all; they may lack labels. Raises ImcsimError for images that do not fit the network, and for another
         number of thresholds than one or T - 1.
         """
         timesteps = options.timesteps or network.timesteps
@@ -102,28 +101,64 @@ class Experiment:
         calibration = inputs if validation is None else validation
         chip = make_chip(
             network, hardware, calibration, timing, workers=options.workers, values=values,
-            seed=options.seed, number=number,
+            seed=options.seed, number=options.chip,
         )  # fmt: skip
+        if picked is not None:
+            at = np.asarray(picked, np.int64)
+            # What is right is not asked for: images without labels are shown as well.
+            labels = inputs.labels[at] if len(inputs.labels) else np.zeros_like(at)
+            inputs = replace(inputs, images=inputs.images[at], labels=labels, picked=inputs.numbers[at])
+        return cls._played(hardware, inputs, validation, options, chip, choosing, progress, values)
+
+    @classmethod
+    def _played(
+        cls,
+        hardware: Hardware,
+        inputs: Inputs,
+        validation: Inputs | None,
+        options: CompareOptions,
+        chip: Chip,
+        choosing: bool,
+        progress: Progress | None,
+        values: Values = COMPUTED,
+    ) -> Experiment:
         held_out = None
         if choosing and validation is not None:
             same = validation.timed == inputs.timed
             held_out = simulate(
-                chip if same else with_timing(chip, replace(timing, timed=validation.timed)),
+                chip if same else with_timing(chip, replace(chip.timing, timed=validation.timed)),
                 validation,
                 workers=options.workers,
                 progress=progress,
                 stage="validation images",
                 values=values,
             )
-        if picked is not None:
-            at = np.asarray(picked, np.int64)
-            # What is right is not asked for: images without labels are shown as well.
-            labels = inputs.labels[at] if len(inputs.labels) else np.zeros_like(at)
-            inputs = replace(inputs, images=inputs.images[at], labels=labels, picked=inputs.numbers[at])
         images = simulate(
             chip, inputs, workers=options.workers, progress=progress, stage="images", values=values
         )
         return cls(hardware, inputs, validation, options, chip, images, held_out)
+
+    def on_chip(
+        self,
+        number: int | None,
+        *,
+        workers: int | None = None,
+        progress: Progress | None = None,
+        values: Values = COMPUTED,
+    ) -> Experiment:
+        """The same images on chip `number` of those that the seed draws; on an ideal one where it is None.
+
+        The chip is calibrated, and where a threshold is chosen, on the same validation images.
+        """
+        options = replace(self.options, workers=workers)
+        if number is not None:
+            options = replace(options, chip=number)
+        calibration = self.inputs if self.validation is None else self.validation
+        chip = with_cells(self.chip, calibration, options.seed, number, workers=workers, values=values)
+        choosing = self.held_out is not None
+        return self._played(
+            self.hardware, self.inputs, self.validation, options, chip, choosing, progress, values
+        )
 
     def with_issue(self, issue: str, progress: Progress | None = None) -> Experiment:
         """The same network, images and exit rule under another issue policy (see `timing.parse`).
@@ -271,8 +306,8 @@ class Experiment:
             inputs=doc.InputsMeta(name=self.inputs.name, sha256=self.inputs.sha256, split=self.inputs.split),
         )
 
-    def warnings(self) -> tuple[str, ...]:
-        """What a reader should know before quoting a figure."""
+    def warnings(self, *, many: bool = False) -> tuple[str, ...]:
+        """What a reader should know before quoting a figure, of this chip alone or of `many` like it."""
         found = []
         if self.inputs.split == "validation":
             found.append("the images are marked as validation images; report figures on test images")
@@ -281,7 +316,7 @@ class Experiment:
                 "the inputs change at every timestep, so the encoder recomputes: it cannot keep its currents"
             )
         errors = self.chip.program.numerics.nonideal
-        if errors is not None:
+        if errors is not None and not many:
             found.append(
                 "cells, wires or converters have errors (nonideal): these are the results of one chip, "
                 f"number {errors.chip} of seed {errors.seed}; others differ"

@@ -13,6 +13,10 @@ DEFAULT_MODEL = "vgg7_cifar10"
 DEFAULT_INPUTS = "cifar10_test"
 DEFAULT_VALIDATION = "cifar10_validation"
 MAX_TIMESTEPS = 16
+MOST_CHIPS = 2**31
+"""Chips that a seed draws."""
+MOST_AT_ONCE = 10_000
+"""Chips of one comparison."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,9 @@ class CompareOptions:
     `thresholds` says how they are chosen, where none is given: one for all timesteps, or one for ``each``,
     which costs less and fits the validation images more closely, their chance too (see `thresholds`). `seed`
     feeds every random draw. `workers` is the number of processes (None: one for each processor); it never
-    changes a result. `issue` is an issue policy (``wait``, ``speculate``, ..., see timing.issue), `fidelity`
-    that of the timing; both fidelities agree to the cycle.
+    changes a result. `chip` says which of the chips that the seed draws is run, where cells, wires or
+    converters have errors. `issue` is an issue policy (``wait``, ``speculate``, ..., see timing.issue),
+    `fidelity` that of the timing; both fidelities agree to the cycle.
     """
 
     timesteps: int | None = None
@@ -34,6 +39,7 @@ class CompareOptions:
     rule: Rule = "entropy"
     accumulation: Accumulation = "mean"
     seed: int = 0
+    chip: int = 0
     workers: int | None = None
     issue: str = "wait"
     fidelity: Fidelity = "burst"
@@ -49,7 +55,8 @@ class Setting:
 
     `overrides` are laid over the hardware file (dotted key to value). Without `validation`, the built-in
     inputs bring their own. `images` is how many of the inputs are run (None: all); `encoding`, `labels` and
-    `bin_us` are those of `inputs.load`.
+    `bin_us` are those of `inputs.load`. `chips` is how many programmed chips are compared, from
+    ``options.chip`` on (None: that one by itself).
     """
 
     hardware: str | Path = DEFAULT_HARDWARE
@@ -61,4 +68,5 @@ class Setting:
     encoding: InputEncoding | None = None
     labels: str | Path | None = None
     bin_us: int | None = None
+    chips: int | None = None
     options: CompareOptions = CompareOptions()

@@ -57,7 +57,8 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
-def _same(a: float, b: float) -> bool:
+def same(a: float, b: float) -> bool:
+    """Whether two figures are one but for the order of summation."""
     return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=RELATIVE_TOLERANCE)
 
 
@@ -169,7 +170,7 @@ class StaticPoint(_Accuracy, _AtTimesteps):
     def _check_point(self) -> Self:
         require(self.edp_pj_ns == self.edp_mean_of_products, "edp_pj_ns differs from edp_mean_of_products")
         require(
-            _same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
+            same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
             "edp_product_of_means is not energy_pj x latency_ns",
         )
         return self
@@ -218,11 +219,12 @@ def _check_thresholds(thresholds: tuple[float, ...] | None, timesteps: int) -> N
     require(thresholds is None or len(thresholds) == timesteps - 1, "thresholds must have T max - 1 entries")
 
 
-def _check_exits(exit_fraction: Iterable[float], mean_timesteps: float) -> None:
+def check_exits(exit_fraction: Iterable[float], mean_timesteps: float) -> None:
+    """Refuse shares of the images at T = 1, 2, ... that are not whole, or another mean than theirs."""
     exit_fraction = tuple(exit_fraction)
-    require(_same(math.fsum(exit_fraction), 1.0), "exit_fraction does not sum to 1")
+    require(same(math.fsum(exit_fraction), 1.0), "exit_fraction does not sum to 1")
     mean = math.fsum(t * share for t, share in enumerate(exit_fraction, 1))
-    require(_same(mean, mean_timesteps), "mean_timesteps does not follow from exit_fraction")
+    require(same(mean, mean_timesteps), "mean_timesteps does not follow from exit_fraction")
 
 
 class _Measured(_Accuracy):
@@ -243,13 +245,13 @@ class _Measured(_Accuracy):
 
     @model_validator(mode="after")
     def _check_measured(self) -> Self:
-        _check_exits(self.exit_fraction, self.mean_timesteps)
+        check_exits(self.exit_fraction, self.mean_timesteps)
         require(
             self.latency_p50_ns <= self.latency_p95_ns <= self.latency_p99_ns,
             "latency percentiles out of order",
         )
         require(
-            _same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
+            same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
             "edp_product_of_means is not energy_pj x latency_ns",
         )
         return self
@@ -299,7 +301,7 @@ class Component(Model):
     @model_validator(mode="after")
     def _check_actions(self) -> Self:
         total = math.fsum(action.energy_pj for action in self.actions)
-        require(_same(total, self.energy_pj), f"{self.name}: its actions do not sum to its energy")
+        require(same(total, self.energy_pj), f"{self.name}: its actions do not sum to its energy")
         return self
 
 
@@ -366,12 +368,12 @@ class SensitivityPoint(Model):
 def _check_components(components: Iterable[Component], energy_pj: float) -> None:
     components = tuple(components)
     require(
-        _same(math.fsum(c.energy_pj for c in components), energy_pj),
+        same(math.fsum(c.energy_pj for c in components), energy_pj),
         "the components do not sum to the energy",
     )
     for component in components:
         share = component.energy_pj / energy_pj if energy_pj else 0.0
-        require(_same(component.share, share), f"{component.name}: share is not its energy over the total")
+        require(same(component.share, share), f"{component.name}: share is not its energy over the total")
 
 
 class CompareResult(Model, Framed):
@@ -411,11 +413,11 @@ class CompareResult(Model, Framed):
             before, after = getattr(last, key), getattr(self.dynamic, key)
             expected_reduction = 1 - after / before if before else 0.0
             stated = getattr(self.reduction, name)
-            require(_same(stated, expected_reduction), f"reduction.{name} is not 1 - dynamic / static")
+            require(same(stated, expected_reduction), f"reduction.{name} is not 1 - dynamic / static")
         _check_components(self.components, self.dynamic.energy_pj)
         require(
             all(c.static_energy_pj is not None for c in self.components)
-            and _same(math.fsum(c.static_energy_pj or 0.0 for c in self.components), last.energy_pj),
+            and same(math.fsum(c.static_energy_pj or 0.0 for c in self.components), last.energy_pj),
             "the components' static energies do not sum to that of static T max",
         )
         require(
@@ -555,9 +557,9 @@ class StreamResult(_Accuracy, Framed):
     def _check_document(self) -> Self:
         require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
         require(len(self.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries")
-        _check_exits(self.exit_fraction, self.mean_timesteps)
+        check_exits(self.exit_fraction, self.mean_timesteps)
         require(
-            _same(self.throughput_images_per_s * self.makespan_ns, 1e9 * self.meta.images),
+            same(self.throughput_images_per_s * self.makespan_ns, 1e9 * self.meta.images),
             "throughput_images_per_s is not images / makespan_ns",
         )
         at = self.latency_percentiles_ns
@@ -571,11 +573,11 @@ class StreamResult(_Accuracy, Framed):
             "latency_ns lies outside the latencies",
         )
         require(
-            _same(self.edp_of_latency, self.energy_pj * self.latency_ns),
+            same(self.edp_of_latency, self.energy_pj * self.latency_ns),
             "edp_of_latency is not energy_pj x latency_ns",
         )
         require(
-            _same(self.edp_of_interval * self.meta.images, self.energy_pj * self.makespan_ns),
+            same(self.edp_of_interval * self.meta.images, self.energy_pj * self.makespan_ns),
             "edp_of_interval is not energy_pj x makespan_ns / images",
         )
         require(
@@ -608,7 +610,7 @@ def wilson_interval(right: int, images: int) -> tuple[float, float]:
     return max(0.0, min(p, (centre - spread) / scale)), min(1.0, max(p, (centre + spread) / scale))
 
 
-def to_json(result: CompareResult | RunResult | StreamResult) -> str:
+def to_json(result: Model) -> str:
     """The document as JSON text: fields as declared, floats by repr, indented by two, one final newline."""
     return json.dumps(result.model_dump(), indent=2, allow_nan=False) + "\n"
 

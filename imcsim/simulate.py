@@ -20,7 +20,9 @@ from imcsim.functional.nonideal.on_off import level_siemens, off_level
 from imcsim.functional.numerics import CheckerNumerics, Numerics
 from imcsim.functional.program import Program, build
 from imcsim.functional.real_chip import on_real_chip
+from imcsim.functional.recalibration import recalibrated
 from imcsim.functional.run import Activity, Converters, concatenate
+from imcsim.hardware import nonideal as nonideal_keys
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.components.cells import ConductanceCells
 from imcsim.hardware.config import Hardware, HardwareConfig
@@ -35,6 +37,9 @@ from imcsim.toggles import toggled, travelling
 from imcsim.values import COMPUTED, Values
 from imcsim.values import Progress as Progress
 from imcsim.work import image_work, recorded_nodes
+
+NO_ERRORS = nonideal_keys.NonIdeal()
+"""What a config says of an ideal chip's cells, wires and converters."""
 
 WORK_IMAGES = 32
 """Images whose values are kept at a time where timing depends on them."""
@@ -99,6 +104,7 @@ def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> NonIdeal |
             said.converter.offset_lsb, said.converter.gain_sigma, said.converter.noise_lsb
         ),
         calibrated_itself=said.converter.calibrated_on == "chip",
+        neurons_recalibrated=said.neurons.calibrated_on == "chip",
         encoder_kept=config.encoder.mode == "keep",
     )
 
@@ -144,6 +150,11 @@ class Chip:
         return charges(self.config, self.size)
 
 
+def without_errors(config: HardwareConfig) -> HardwareConfig:
+    """The config with ideal cells, wires and converters."""
+    return config.model_copy(update={"nonideal": NO_ERRORS})
+
+
 def depends_on_values(config: HardwareConfig) -> bool:
     """Whether the time an image takes depends on its values."""
     return config.activity.skip_zero_reads or config.activity.spike_coding == "aer"
@@ -170,6 +181,25 @@ def make_chip(
     return _chip(network, config, program, converters, timing)
 
 
+def with_cells(
+    chip: Chip,
+    calibration: Inputs,
+    seed: int,
+    number: int | None,
+    *,
+    workers: int | None = None,
+    values: Values = COMPUTED,
+) -> Chip:
+    """The same chip with the cells, wires and converters of another one, as `make_chip` programs it; with
+    ideal ones where `number` is None.
+    """
+    config, stated = chip.config, chip.stated
+    if number is None:
+        config, stated = without_errors(config), without_errors(stated)
+    program, converters = program_chip(chip.network, stated, calibration, seed, number or 0, workers, values)
+    return replace(chip, config=config, stated=stated, program=program, converters=converters)
+
+
 def program_chip(
     network: Network,
     config: HardwareConfig,
@@ -181,7 +211,8 @@ def program_chip(
 ) -> tuple[Program, Converters]:
     """What a chip computes with, its errors included, and ADC scales from the first images of `calibration`.
 
-    These images also tell how many rows are active in a read, where wires have resistance. See `make_chip`.
+    These images also tell how many rows are active in a read, where wires have resistance, and what currents
+    neurons have, where they are calibrated on the chip. See `make_chip`.
     """
     program = build(network, numerics(config))
     errors = nonideal(config, seed, number)
@@ -189,11 +220,12 @@ def program_chip(
         return program, values.converters(program, calibration, workers)
     density = {} if errors.wires.ideal else values.densities(program, calibration, workers)
     real = on_real_chip(program, errors, density, workers)
-    if errors.calibrated_itself:
-        return real, values.converters(real, calibration, workers)
     designed = errors.designed()
     plain = program if designed is None else on_real_chip(program, designed, {}, workers)
-    return real, values.converters(plain, calibration, workers)
+    converters = values.converters(real if errors.calibrated_itself else plain, calibration, workers)
+    if errors.neurons_recalibrated:
+        real = recalibrated(real, values.channels(real, plain, converters, calibration, workers))
+    return real, converters
 
 
 def calibrate(program: Program, calibration: Inputs, workers: int | None = None) -> Converters:

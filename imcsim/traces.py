@@ -68,15 +68,16 @@ def record(
     workers: int | None = None,
     progress: Progress | None = None,
     seed: int = 0,
+    chip: int = 0,
 ) -> Trace:
     """Play `inputs` and write what entered at each timestep, and the spikes of the LIF `layers`, to `path`.
 
     ADC scales are set on `validation`, or on the inputs, as in a run. With `ideal` the ADCs neither round nor
     clip and membranes are as wide as the words of the simulator, so that spikes show the network without the
-    chip; else a chip with errors is the first one that `seed` draws. `timesteps` is the network's own by
-    default. `paired` names built-in validation images that go with the inputs. Memory holds some images'
-    spikes at a time. The file is written whole or not at all. Raises ImcsimError where inputs do not fit, a
-    layer is unknown, or the file would be too large to be read.
+    chip; else a chip with errors is number `chip` of those that `seed` draws. `timesteps` is the network's
+    own by default. `paired` names built-in validation images that go with the inputs. Memory holds some
+    images' spikes at a time. The file is written whole or not at all. Raises ImcsimError where inputs do not
+    fit, a layer is unknown, or the file would be too large to be read.
     """
     steps = timesteps or network.timesteps
     shown = fitting(inputs, network, steps, labelled=False)
@@ -112,7 +113,7 @@ def record(
     }
     calibration = shown if validation is None else fitting(validation, network, steps, labelled=False)
     # Without layers nothing depends on what the chip computes.
-    player = _player(network, hardware, calibration, ideal, workers, seed) if names else None
+    player = _player(network, hardware, calibration, ideal, workers, (seed, chip)) if names else None
     with NpzWriter(path) as writer:
         writer.put(TRACE, np.array(VERSION, "<i8"))
         writer.put("about", np.array(json.dumps(about)))
@@ -137,13 +138,18 @@ def record(
 
 
 def _player(
-    network: Network, hardware: Hardware, calibration: Inputs, ideal: bool, workers: int | None, seed: int
+    network: Network,
+    hardware: Hardware,
+    calibration: Inputs,
+    ideal: bool,
+    workers: int | None,
+    drawn: tuple[int, int],
 ) -> tuple[Any, Any]:
     """The program that is played, and its converters."""
     if ideal:
         program = build(network, numerics(hardware.config).ideal())
         return program, ideal_converters(program)
-    return program_chip(network, hardware.config, calibration, seed, workers=workers)
+    return program_chip(network, hardware.config, calibration, *drawn, workers=workers)
 
 
 def _layers(network: Network, layers: Sequence[str] | Literal["all"]) -> list[str]:

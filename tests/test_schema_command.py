@@ -35,7 +35,7 @@ def errors(data: Any) -> list[str]:
     return [error.message for error in VALIDATOR.iter_errors(data)]
 
 
-@pytest.mark.parametrize("kind", ["hardware", "sweep", "search", "result", "network"])
+@pytest.mark.parametrize("kind", ["hardware", "sweep", "search", "result", "chips", "network"])
 def test_every_kind_prints_a_sound_schema(kind: str) -> None:
     result = CliRunner().invoke(cli, ["schema", kind])
     assert result.exit_code == 0, result.output

@@ -13,11 +13,14 @@ import click
 from imcsim.errors import ImcsimError
 
 if TYPE_CHECKING:
+    from imcsim.chips.document import ChipsResult
     from imcsim.hardware import Hardware
     from imcsim.inputs import Inputs
     from imcsim.network import Network
     from imcsim.options import CompareOptions
     from imcsim.result import CompareResult, RunResult, StreamResult
+
+    Result = CompareResult | RunResult | StreamResult | ChipsResult
 
 Progress = Callable[[str, int, int], None]
 
@@ -98,6 +101,7 @@ def compare_options(settings: dict[str, Any]) -> CompareOptions:
         rule=settings["rule"],
         accumulation=settings["accumulation"],
         seed=settings["seed"],
+        chip=settings["chip"],
         workers=settings["workers"],
         issue=settings["issue"],
         fidelity=settings["fidelity"],
@@ -116,7 +120,7 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
             yield bars
 
 
-def deliver(result: CompareResult | RunResult | StreamResult, settings: dict[str, Any]) -> None:
+def deliver(result: Result, settings: dict[str, Any]) -> None:
     """Write what was asked for, then print the tables: on stderr if the JSON goes to stdout."""
     from imcsim.report.files import write_folder, write_result
     from imcsim.result import to_json
@@ -135,13 +139,17 @@ def deliver(result: CompareResult | RunResult | StreamResult, settings: dict[str
     print_report(_report(result), sys.stderr if to_stdout else sys.stdout)
 
 
-def _report(result: CompareResult | RunResult | StreamResult) -> Any:
+def _report(result: Result) -> Any:
+    from imcsim.chips.document import ChipsResult
+    from imcsim.report.chips import chips_report
     from imcsim.report.stream import stream_report
     from imcsim.report.tables import compare_report, run_report
     from imcsim.result import CompareResult, RunResult
 
     if isinstance(result, CompareResult):
         return compare_report(result)
+    if isinstance(result, ChipsResult):
+        return chips_report(result)
     return run_report(result) if isinstance(result, RunResult) else stream_report(result)
 
 

@@ -20,6 +20,7 @@ from imcsim.options import DEFAULT_INPUTS as DEFAULT_INPUTS
 from imcsim.options import DEFAULT_MODEL as DEFAULT_MODEL
 from imcsim.options import DEFAULT_VALIDATION as DEFAULT_VALIDATION
 from imcsim.options import MAX_TIMESTEPS as MAX_TIMESTEPS
+from imcsim.options import MOST_CHIPS
 
 DEFAULT_ISSUE = "wait"
 
@@ -69,7 +70,7 @@ def read_settings(
         try:
             found[key] = parse_yaml(text, "--set").data
         except ImcsimError as error:
-            raise click.BadParameter(f"{key}: {error.message}", context, parameter) from error
+            raise ImcsimError(error.message, key=f"override {key}", fix=error.fix) from error
     return found
 
 
@@ -166,6 +167,14 @@ _PLAYING = (
         type=click.IntRange(0, 2**63 - 1),
         metavar="INTEGER",
         help="Seed of every random draw.  [default: that of a trace of random spikes, else 0]",
+    ),
+    click.option(
+        "--chip",
+        type=click.IntRange(0, MOST_CHIPS - 1),
+        default=0,
+        show_default=True,
+        metavar="NUMBER",
+        help="Which of the chips that the seed draws, where cells, wires or ADCs have errors.",
     ),
     click.option(
         "--workers",

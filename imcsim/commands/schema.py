@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-KINDS = ("hardware", "sweep", "search", "result", "network", "reproduction")
+KINDS = ("hardware", "sweep", "search", "result", "chips", "network", "reproduction")
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS), default="hardware")
 def schema(kind: str) -> None:
-    """Print the JSON schema of a kind of file: hardware (default), sweep, search, result, network
-    or reproduction.
+    """Print the JSON schema of a kind of file: hardware (default), sweep, search, result, chips
+    (a result of compare --chips), network or reproduction.
 
     An editor with a YAML language server completes and checks files by it; see docs/configs.md.
     """
@@ -30,6 +30,10 @@ def _schema(kind: str) -> dict[str, Any]:
         from imcsim.result import json_schema as of_results
 
         return of_results()
+    if kind == "chips":
+        from imcsim.chips.document import json_schema as of_chips
+
+        return of_chips()
     if kind == "network":
         from imcsim.network.json_schema import json_schema as of_networks
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,12 +16,24 @@ from imcsim.commands.common import (
     progress_bars,
 )
 from imcsim.commands.options import common_options, policy_option
+from imcsim.options import MOST_AT_ONCE
+
+if TYPE_CHECKING:
+    from imcsim.hardware import Hardware
+    from imcsim.inputs import Inputs
+    from imcsim.network import Network
 
 
 @click.command()
+@click.option(
+    "--chips",
+    type=click.IntRange(1, MOST_AT_ONCE),
+    metavar="INTEGER",
+    help="Run so many programmed chips, from --chip on, and the ideal one: what errors do to early exit.",
+)
 @common_options
-def compare(**settings: Any) -> None:
-    """Static timesteps T = 1, ..., T max against leaving early, on one chip.
+def compare(chips: int | None, **settings: Any) -> None:
+    """Static timesteps T = 1, ..., T max against leaving early, on one chip or many of one design.
 
     The threshold of the exit rule is chosen on validation images, never on the images reported;
     so are those of the timesteps with --thresholds each.
@@ -29,10 +41,35 @@ def compare(**settings: Any) -> None:
     check_targets(settings)
     held_out = choose_validation(settings, needed=True)
     network, hardware, inputs, validation = load_all(settings, held_out)
+    if chips is not None:
+        compare_many(chips, network, hardware, inputs, validation, settings)
+        return
     with progress_bars(settings["quiet"]) as progress:
         from imcsim.comparison import compare as run_comparison
 
         result = run_comparison(network, hardware, inputs, validation, compare_options(settings), progress)
+    deliver(result, settings)
+
+
+def compare_many(
+    chips: int,
+    network: Network,
+    hardware: Hardware,
+    inputs: Inputs,
+    validation: Inputs | None,
+    settings: dict[str, Any],
+) -> None:
+    """``--chips``: interrupted, it delivers the chips that are ready before it ends as interrupted."""
+    from imcsim.chips import Stopped, compare_chips
+
+    try:
+        with progress_bars(settings["quiet"]) as progress:
+            result = compare_chips(
+                network, hardware, inputs, validation, compare_options(settings), chips, progress
+            )
+    except Stopped as stopped:
+        deliver(stopped.result, settings)
+        raise
     deliver(result, settings)
 
 

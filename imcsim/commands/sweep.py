@@ -82,9 +82,8 @@ def _show(spec: Spec) -> None:
     if len(points) > MOST_LISTED:
         click.echo(f"... and {len(points) - MOST_LISTED} more")
     plan = make_plan(points)
-    scales = len(plan.runs) - plan.functional_runs
     click.echo(
-        f"{len(points)} points need {plan.functional_runs} functional runs and {scales} ADC calibrations"
+        f"{len(points)} points need {plan.functional_runs} functional runs and {plan.scales} ADC calibrations"
     )
 
 

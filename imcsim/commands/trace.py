@@ -61,6 +61,7 @@ def record(output: str, layers: str | None, ideal: bool, quiet: bool, **settings
             workers=settings["workers"],
             progress=progress,
             seed=settings["seed"],
+            chip=settings["chip"],
         )
     if not quiet:
         click.echo(f"{output}: {len(found.packed)} images, {_frames(found)}, {len(found.spikes)} layers")

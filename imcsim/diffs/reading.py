@@ -88,6 +88,12 @@ def _document(file: Path) -> Any:
 
 def _kind(file: Path, data: Any) -> Kind:
     keys = set(data) if isinstance(data, dict) else set()
+    if {"meta", "instances"} <= keys:
+        raise ImcsimError(
+            "this is a result of compare --chips: many chips, which diff and report do not take",
+            file=file,
+            fix="its tables and figures are in the folder of --out; diff takes one chip, compare --chip N",
+        )
     if "meta" in keys:
         signs: tuple[tuple[str, Kind], ...] = (
             ("static", "compare"),

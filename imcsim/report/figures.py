@@ -94,7 +94,7 @@ def _bytes(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _axes(width: float = 3.5, height: float = 2.6) -> tuple[Figure, Axes]:
+def figure_axes(width: float = 3.5, height: float = 2.6) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
@@ -112,7 +112,7 @@ def literal(text: str) -> str:
 
 def accuracy_edp(result: CompareResult) -> Figure:
     """Accuracy against EDP (mean of products): the thresholds, the one used, and static T = 1, 2, ...."""
-    figure, axes = _axes(height=2.9)
+    figure, axes = figure_axes(height=2.9)
     rows: list[StaticPoint | Dynamic] = [*result.static, result.dynamic]
     unit = product(
         fitting(ENERGY, (row.energy_pj for row in rows)), fitting(TIME, (row.latency_ns for row in rows))
@@ -187,7 +187,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
 
 def exit_histogram(exit_fraction: Sequence[float], mean_timesteps: float) -> Figure:
     """Share of the images that leave at each timestep, and the mean."""
-    figure, axes = _axes(height=2.2)
+    figure, axes = figure_axes(height=2.2)
     timesteps = range(1, len(exit_fraction) + 1)
     bars = axes.bar(timesteps, [100 * share for share in exit_fraction], width=0.7, color=BLUE)
     size = 7 if len(exit_fraction) <= 8 else 5
@@ -219,7 +219,7 @@ def energy_breakdown(components: Sequence[Component], bars: Mapping[str, Sequenc
         parts.append((f"{len(rest)} others", [sum(values[i] for i in rest) for values in bars.values()]))
     totals = [sum(values) for values in bars.values()]
     unit = fitting(ENERGY, totals)
-    figure, axes = _axes(width=4.6 if len(bars) > 1 else 3.8, height=2.8)
+    figure, axes = figure_axes(width=4.6 if len(bars) > 1 else 3.8, height=2.8)
     bottom = [0.0] * len(bars)
     for (name, values), colour in zip(parts, (*STACK, GREY), strict=False):
         heights = [value / unit.per_base for value in values]
@@ -259,7 +259,7 @@ def energy_breakdown(components: Sequence[Component], bars: Mapping[str, Sequenc
 
 def scaling(points: Sequence[ScalingPoint]) -> Figure:
     """Static energy and latency against T, relative to T = 1, beside the energy line of DT-SNN."""
-    figure, axes = _axes()
+    figure, axes = figure_axes()
     timesteps = [point.timesteps for point in points]
     constant, slope = DTSNN_ENERGY
     axes.plot(

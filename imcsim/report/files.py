@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from imcsim.chips.document import ChipsResult
 from imcsim.errors import ImcsimError
 from imcsim.result import (
     Action,
@@ -32,7 +33,7 @@ from imcsim.result import (
     to_json,
 )
 
-Result = CompareResult | RunResult | StreamResult
+Result = CompareResult | RunResult | StreamResult | ChipsResult
 
 
 def write_result(result: Result, path: str | Path) -> None:
@@ -57,6 +58,10 @@ def _figures(result: Result) -> dict[str, bytes]:
         from imcsim.report.stream_figures import render_stream
 
         return render_stream(result)
+    if isinstance(result, ChipsResult):
+        from imcsim.report.chips_figures import render_chips
+
+        return render_chips(result)
     from imcsim.report.figures import render
 
     return render(result)
@@ -114,6 +119,8 @@ def csv_tables(result: Result) -> dict[str, str]:
     """The tables of `result`: file name to CSV text (comma, header line, floats by repr, empty for None)."""
     if isinstance(result, StreamResult):
         return _stream_tables(result)
+    if isinstance(result, ChipsResult):
+        return _chips_tables(result)
     if isinstance(result, CompareResult):
         tables = {
             "static.csv": _csv(type(result.static[0]), result.static),
@@ -144,6 +151,18 @@ def _stream_tables(result: StreamResult) -> dict[str, str]:
         "latency.csv": csv_text(
             ["percentile", "latency_ns"], [[p, ns] for p, ns in enumerate(result.latency_percentiles_ns)]
         ),
+    }
+
+
+def _chips_tables(result: ChipsResult) -> dict[str, str]:
+    tables = {
+        "instances.csv": result.rows(),
+        "summary.csv": result.summary_rows(),
+        "exits.csv": result.exit_rows(),
+        "moved.csv": result.moved_rows(),
+    }
+    return {
+        name: csv_text(list(rows[0]), [list(row.values()) for row in rows]) for name, rows in tables.items()
     }
 
 

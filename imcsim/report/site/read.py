@@ -43,11 +43,11 @@ def with_parts(study: Study, folder: str | Path, points: Sequence[int]) -> Mappi
         static: dict[int, Mapping[str, float]] = {}
         dynamic: dict[int, Mapping[str, Any]] = {}
         for row in store.rows():
-            if row["point"] not in wanted or row["components"] is None:
+            if row["point"] not in wanted:
                 continue
-            if row["policy"] == "static":
+            if row["policy"] == "static" and row["components"] is not None:
                 static[row["point"]] = row["components"]
-            else:
+            elif row["policy"] == "dynamic":
                 dynamic[row["point"]] = row
     return {
         index: Parts(
@@ -67,6 +67,7 @@ def _sweep(store: Store) -> Study:
     about: dict[int, dict[str, Any]] = {}
     seen: dict[str, dict[str, None]] = {}
     warnings: dict[str, int] = {}
+    chips: dict[int, int] = {}
     setting: Mapping[str, Any] = {}
     kept = ("point", "axes", "config_sha256", "error", "area_um2", "timesteps")
     for row in store.points():
@@ -76,6 +77,8 @@ def _sweep(store: Store) -> Study:
                 seen.setdefault(name, {})[text(row[name])] = None
         if row["setting"].get("hardware"):
             seen.setdefault("hardware", {})[Path(text(row["setting"]["hardware"])).name] = None
+        if row.get("chips") is not None:
+            chips[row["chips"]] = chips.get(row["chips"], 0) + 1
         for warning in row["warnings"] or ():
             warnings[warning] = warnings.get(warning, 0) + 1
         setting = setting or row["setting"]
@@ -87,7 +90,7 @@ def _sweep(store: Store) -> Study:
         outcome = _outcome(row, about[row["point"]]["area_um2"] or 0.0)
         if outcome.policy == "static":
             static.setdefault(outcome.point, []).append(outcome)
-        else:
+        elif outcome.policy == "dynamic":
             dynamic[outcome.point] = outcome
     points = tuple(
         Point(
@@ -105,16 +108,29 @@ def _sweep(store: Store) -> Study:
             ("Judged on" if kind == "search" and name == "inputs" else label, _few(seen.get(name, {})))
             for label, name in _FACTS
         ),
+        *((("Chips", ", ".join(map(str, sorted(chips)))),) if chips else ()),
         ("Spec", f"sha256 {store.meta['spec_sha256'][:16]}"),
     )
     total = len(points)
     if kind == "search":  # those of validation images are as they must be; what counts is said of the front
         warnings, total = _front_warnings(store)
+    else:
+        warnings = _over_chips(chips) | warnings
     counts = tuple(f"{w} ({n} of {total} points)" for w, n in warnings.items())
     return Study(
         kind, store.meta.get("name", ""), facts, _axes(store, points), points, store.planned, {},
         _base(store, setting), front=tuple(store.front()), warnings=counts,
     )  # fmt: skip
+
+
+def _over_chips(chips: Mapping[int, int]) -> dict[str, int]:
+    """What figures are where points ran on many chips, and of how many points that is so."""
+    counts = " or ".join(map(str, sorted(chips)))
+    said = (
+        f"figures are means over {counts} programmed chips, with the threshold that was given or chosen on "
+        "each chip; intervals of accuracy are those of the mean"
+    )
+    return {said: sum(chips.values())} if chips else {}
 
 
 def _front_warnings(store: Store) -> tuple[dict[str, int], int]:
@@ -124,10 +140,14 @@ def _front_warnings(store: Store) -> tuple[dict[str, int], int]:
     if not (folder / STORE).is_file():
         return found, 0
     with open_store(folder) as front:
-        rows = [row["warnings"] or () for row in front.points()]
-    for warning in (one for row in rows for one in row):
-        found[warning] = found.get(warning, 0) + 1
-    return found, len(rows)
+        rows = list(front.points())
+    chips: dict[int, int] = {}
+    for row in rows:
+        if row.get("chips") is not None:
+            chips[row["chips"]] = chips.get(row["chips"], 0) + 1
+        for warning in row["warnings"] or ():
+            found[warning] = found.get(warning, 0) + 1
+    return _over_chips(chips) | found, len(rows)
 
 
 _FACTS = (
@@ -141,11 +161,17 @@ def _few(found: Mapping[str, None]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
+_ENDS = ("accuracy_low", "accuracy_high")
+
+
 def _outcome(row: Mapping[str, Any], area_um2: float) -> Outcome:
+    # One chip alone among many has no interval.
+    low, high = (row["accuracy"] if row[key] is None else row[key] for key in _ENDS)
     return Outcome(
-        row["point"], row["policy"], row["timesteps"], row["accuracy"], row["accuracy_low"],
-        row["accuracy_high"], row["energy_pj"], row["latency_ns"], row["edp_mean_of_products"], area_um2,
-        row["mean_timesteps"], _used(row["threshold"], row.get("thresholds")), row["latency_p99_ns"],
+        row["point"], row["policy"], row["timesteps"], row["accuracy"], low, high, row["energy_pj"],
+        row["latency_ns"], row["edp_mean_of_products"], area_um2, row["mean_timesteps"],
+        _used(row["threshold"], row.get("thresholds")), row["latency_p99_ns"], row.get("accuracy_std"),
+        row.get("accuracy_worst"),
     )  # fmt: skip
 
 
@@ -186,6 +212,7 @@ def _base(store: Store, setting: Mapping[str, Any]) -> dict[str, Any]:
 
     known: dict[str, Any] = {
         "threshold": None, "thresholds": "one", "timesteps": None, "rule": "entropy", "issue": "wait",
+        "chip": 0, "chips": None,
     }  # fmt: skip
     if "hardware" in store.keys:
         return known

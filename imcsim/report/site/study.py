@@ -15,7 +15,9 @@ Policy = Literal["static", "dynamic"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One point under one policy: pJ, ns, um2, pJ ns (mean of the images' products), fractions of one."""
+    """One point under one policy: pJ, ns, um2, pJ ns (mean of the images' products), fractions of one. Of a
+    point on many chips, means over them.
+    """
 
     point: int
     policy: Policy
@@ -31,6 +33,10 @@ class Outcome:
     threshold: float | tuple[float, ...] | None = None
     """The one of all timesteps, or one for each of T = 1, ..., T max - 1."""
     latency_p99_ns: float | None = None
+    accuracy_std: float | None = None
+    """Standard deviation over chips, where there are several."""
+    accuracy_worst: float | None = None
+    """The lowest of all chips."""
 
 
 @dataclass(frozen=True, slots=True)

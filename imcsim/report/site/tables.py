@@ -43,13 +43,14 @@ def points_table(study: Study, chosen: Sequence[tuple[Point, str]] | None = None
     runs = [one for point in study.points for one in (*point.static[-1:], point.dynamic) if one]
     scale = scales(runs)
     dynamic = any(point.dynamic for point in study.points)
+    many = any(run.accuracy_worst is not None for run in runs)
     fronts = _fronts(study)
     units = {name: pretty(scale[name].unit) for name in scale}
     columns = [
         Column("point", "point"),
         *(Column(key, key, "", _numeric(study, key)) for axis in study.axes for key in axis.keys),
-        *(_group("", "dynamic", units) if dynamic else []),
-        *(_group("static_", "static", units) if any(p.static for p in study.points) else []),
+        *(_group("", "dynamic", units, many) if dynamic else []),
+        *(_group("static_", "static", units, many) if any(p.static for p in study.points) else []),
         Column("area", "area", units["area"]),
         Column("front", "on front of", "", False),
     ]
@@ -70,9 +71,9 @@ def points_table(study: Study, chosen: Sequence[tuple[Point, str]] | None = None
         cells += [_value(point.values.get(key)) for axis in study.axes for key in axis.keys]
         cells += ["done" if point.ended else "failed"] if status else []
         if dynamic:
-            cells += _figures(point.dynamic, scale, dynamic=True)
+            cells += _figures(point.dynamic, scale, many, dynamic=True)
         if any(p.static for p in study.points):
-            cells += _figures(point.static[-1] if point.static else None, scale)
+            cells += _figures(point.static[-1] if point.static else None, scale, many)
         cells += [_shown(point.shown().area_um2, scale["area"]) if point.ended else ""]
         cells += [", ".join(fronts.get(point.index, ()))]
         rows.append(cells)
@@ -85,11 +86,16 @@ def _numeric(study: Study, key: str) -> bool:
     return all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values)
 
 
-def _group(prefix: str, title: str, units: Mapping[str, str]) -> list[Column]:
+def _group(prefix: str, title: str, units: Mapping[str, str], many: bool) -> list[Column]:
+    spread = [
+        Column(f"{prefix}accuracy_std", "std over chips", "%"),
+        Column(f"{prefix}accuracy_worst", "worst chip", "%"),
+    ]
     own = [Column("mean_timesteps", "mean T"), Column("used_threshold", "threshold used")]
     return [
         *(own if not prefix else [Column("t_max", "T max")]),
         Column(f"{prefix}accuracy", f"{title} accuracy", "%"),
+        *(spread if many else []),
         Column(f"{prefix}energy", f"{title} energy", units["energy"]),
         Column(f"{prefix}latency", f"{title} latency", units["latency"]),
         *([Column("p99", "p99 latency", units["latency"])] if not prefix else []),
@@ -97,14 +103,18 @@ def _group(prefix: str, title: str, units: Mapping[str, str]) -> list[Column]:
     ]
 
 
-def _figures(run: Outcome | None, scale: Mapping[str, Scale], *, dynamic: bool = False) -> list[str]:
+def _figures(
+    run: Outcome | None, scale: Mapping[str, Scale], many: bool, *, dynamic: bool = False
+) -> list[str]:
     if run is None:
-        return [""] * (7 if dynamic else 5)
+        return [""] * ((7 if dynamic else 5) + (2 if many else 0))
+    spread = ["" if one is None else percent(one, 2) for one in (run.accuracy_std, run.accuracy_worst)]
     p99 = run.latency_p99_ns
     first = [number(run.mean_timesteps, 3), thresholds(run.threshold)]
     return [
         *(first if dynamic else [str(run.timesteps)]),
         percent(run.accuracy, 2),
+        *(spread if many else []),
         _shown(run.energy_pj, scale["energy"]),
         _shown(run.latency_ns, scale["latency"]),
         *(["" if p99 is None else _shown(p99, scale["latency"])] if dynamic else []),
