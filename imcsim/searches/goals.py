@@ -36,9 +36,10 @@ COLUMNS = tuple(FIGURES.values())
 
 
 def figures(outcome: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of a point, by every name that a constraint may use."""
-    by_name = {name: float(outcome[column]) for name, column in FIGURES.items()}
-    return by_name | {column: by_name[name] for name, column in FIGURES.items()}
+    """The figures that a point has, by every name that a constraint may use."""
+    had = {name: column for name, column in FIGURES.items() if outcome[column] is not None}
+    by_name = {name: float(outcome[column]) for name, column in had.items()}
+    return by_name | {column: by_name[name] for name, column in had.items()}
 
 
 def front(rows: Sequence[Sequence[float]], objectives: Sequence[Objective]) -> list[int]:

@@ -225,7 +225,8 @@ def _corners(spec: Search, shelf: Shelf) -> Iterator[Point]:
     for point in _over(spec, {"model", "timesteps"}):
         for setting in (point.setting, on_validation(point.setting, shelf)):
             index -= 1
-            yield Point(index, point.values, setting)
+            # Which chips run them says nothing about how long they are run.
+            yield Point(index, point.values, replace(setting, chips=None))
 
 
 def _over(spec: Search, keys: set[str]) -> Iterator[Point]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,8 +34,12 @@ from imcsim.sweeps.constraints import BadConstraint, Constraint, parse_constrain
 from imcsim.sweeps.spec import SETTINGS, Spec, overridden, spec_document, spec_of
 from imcsim.yamlfile import KeyPath, YamlDocument
 
-FIXED = ("inputs", "validation", "images", "encoding", "labels", "bin_us", "seed", "fidelity")
-"""Settings that no axis may change: figures on other images are no better or worse, only other figures."""
+FIXED = (
+    "inputs", "validation", "images", "encoding", "labels", "bin_us", "seed", "chip", "chips", "fidelity",
+)  # fmt: skip
+"""Settings that no axis may change: figures of other images, or of other chips with errors, are no better or
+worse, only other figures.
+"""
 
 SamplerName = Literal["nsga2", "tpe", "random"]
 
@@ -101,6 +105,8 @@ def load_search(given: str | Path | Mapping[str, Any], overrides: Mapping[str, A
     _check_axes(sweep, data)
     _check_limits(document, sweep, limits)
     objectives = _objectives(document, model)
+    if sweep.base.chips is not None:
+        _check_means(document, objectives, limits)
     return Search(
         sweep, document.data, ranges, objectives, tuple(limits.values()),
         model.sampler, model.trials, model.population, model.batch,
@@ -186,7 +192,21 @@ def _check_axes(sweep: Spec, data: Mapping[str, Any]) -> None:
     for key in sweep.keys:
         if key in FIXED:
             place: KeyPath = ("axes", key) if key in (data.get("axes") or {}) else (key,)
-            raise sweep.error(place, "a search compares points on the same images", fix="give one value")
+            same = "chips" if key in ("chip", "chips") else "images"
+            raise sweep.error(place, f"a search compares points on the same {same}", fix="give one value")
+
+
+def _check_means(
+    document: YamlDocument, objectives: Sequence[Objective], limits: Mapping[int, Constraint]
+) -> None:
+    """Refuse figures that points on many chips do not have: there are means, but no percentiles."""
+    missing = OBJECTIVES["latency_p99"]
+    places: list[KeyPath] = [("objectives", k) for k, one in enumerate(objectives) if one == missing]
+    for position, constraint in limits.items():
+        if {missing.name, missing.column} & set(constraint.keys):
+            places.append(("constraints", position))
+    if places:
+        raise document.error(places[0], f"many chips have no {missing.name}", fix="use latency, their mean")
 
 
 def _check_limits(document: YamlDocument, sweep: Spec, limits: Mapping[int, Constraint]) -> None:

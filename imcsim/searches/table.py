@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from imcsim.errors import ImcsimError
 from imcsim.searches.goals import COLUMNS
 from imcsim.searches.spec import Search
+from imcsim.sweeps.rows import SPREADS
 from imcsim.sweeps.store import Store
 
 TABLE = "front.csv"
@@ -19,6 +21,7 @@ TABLE = "front.csv"
 _SHOWN = (
     "accuracy", "accuracy_low", "accuracy_high", "mean_timesteps", "threshold", "thresholds", "energy_pj",
     "latency_ns", "latency_p50_ns", "latency_p99_ns", "edp_mean_of_products", "edp_product_of_means",
+    *chain(*SPREADS.values()),
 )  # fmt: skip
 _STATIC = ("accuracy", "energy_pj", "latency_ns", "edp_mean_of_products")
 

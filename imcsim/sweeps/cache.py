@@ -2,8 +2,9 @@
 
 ADC scales depend on the network, the keys of the config that change values, and the calibration images.
 What images do depends on the network, those keys, the ADC scales and the images; a run to T max holds all
-shorter ones. Keys of a chip with errors have its seed and number among them. Each file's name is a hash over
-these. Files are written whole or not at all; one that cannot be read or written is as if it were not there.
+shorter ones. Keys of a chip with errors have its seed and number among them; what else calibration images set
+on such a chip (wires, neurons) counts too. Each file's name is a hash over these. Files are written whole or
+not at all; one that cannot be read or written is as if it were not there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 from threading import Lock
@@ -23,13 +24,15 @@ from numpy.typing import NDArray
 
 from imcsim.errors import ImcsimError
 from imcsim.functional.numerics import Numerics
-from imcsim.functional.program import Program
+from imcsim.functional.program import CrossbarLayer, NeuronLayer, Program
+from imcsim.functional.recalibration import Channels, measured_layers
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
 from imcsim.inputs.writer import NpzWriter
 from imcsim.loading import calibration_sha256
 from imcsim.network.arrays import read_npz
 from imcsim.simulate import WORK_IMAGES
+from imcsim.sweeps.alike import telling
 from imcsim.values import COMPUTED, Nodes, Progress
 
 _COUNTS = ("active_rows", "active_levels", "active_reads", "spikes", "outputs")
@@ -44,7 +47,28 @@ def value_numerics(numerics: Numerics) -> dict[str, Any]:
     said["checker"] = {"fraction_bits": numerics.checker.fraction_bits}
     if numerics.nonideal is None:
         del said["nonideal"]  # values of ideal chips keep the names that they had
+    else:
+        said["nonideal"] = asdict(telling(numerics.nonideal))
     return said
+
+
+def _calibrated(program: Program) -> str | None:
+    """A hash over what calibration images have set besides ADC scales: cells behind wires, for which the
+    current of whole rows stands here, and words of neurons. None where they have set nothing else.
+    """
+    chip, hashed = program.numerics.nonideal, hashlib.sha256()
+    if chip is None or (chip.wires.ideal and not chip.neurons_recalibrated):
+        return None
+    for step in program.steps:
+        words: list[NDArray[Any]] = []
+        if isinstance(step, CrossbarLayer):
+            words = [step.crossbars.row_levels]
+        elif isinstance(step, NeuronLayer):
+            words = [step.threshold, step.bias, step.left, step.right]
+            words += [word for branch in step.branches for word in (branch.multiplier, branch.right)]
+        for word in words:
+            hashed.update(np.ascontiguousarray(word).tobytes())
+    return hashed.hexdigest()
 
 
 def digest(*parts: Any) -> str:
@@ -121,6 +145,33 @@ class CachedValues:
         self._write(path, {"active": np.array([made[name] for name in names], np.float64)})
         return made
 
+    def channels(
+        self,
+        real: Program,
+        designed: Program,
+        converters: Converters,
+        calibration: Inputs,
+        workers: int | None,
+    ) -> dict[str, Channels]:
+        about = self._about(real, converters), calibration_sha256(calibration)
+        path = self.folder / f"channels-{digest('channels', *about)}.npz"
+        widths = {layer.name: len(layer.unit) for layer in real.crossbar_layers}
+        names = measured_layers(real)
+        shapes = {str(k): (4, widths[name]) for k, name in enumerate(names)}
+        found = self._read(path)
+        if found is not None and {k: kept.shape for k, kept in found.items()} == shapes:
+            return {name: Channels(*found[str(k)]) for k, name in enumerate(names)}
+        made = COMPUTED.channels(real, designed, converters, calibration, workers)
+        self._write(path, {str(k): np.stack(astuple(made[name])) for k, name in enumerate(names)})
+        return made
+
+    def _about(self, program: Program, converters: Converters) -> tuple[Any, ...]:
+        """What values depend on besides inputs and timesteps."""
+        shift = {name: steps.tolist() for name, steps in converters.shift.items()}
+        about = self.network_sha256, value_numerics(program.numerics), shift, converters.largest_code
+        calibrated = _calibrated(program)
+        return about if calibrated is None else (*about, calibrated)
+
     def activity(
         self,
         program: Program,
@@ -138,8 +189,7 @@ class CachedValues:
         run = self.longest.get(inputs.sha256, Longest(inputs.sha256, timesteps))
         if run.timesteps < timesteps:
             run = Longest(inputs.sha256, timesteps)
-        shift = {name: steps.tolist() for name, steps in converters.shift.items()}
-        about = (self.network_sha256, value_numerics(program.numerics), shift, converters.largest_code)
+        about = self._about(program, converters)
         path = self.folder / f"run-{digest(*about, run.inputs_sha256, run.timesteps)}.npz"
         parts = _parts(path, len(inputs.images)) if record else [path]
         first = path.with_name(_part(path, at.start or 0)) if record else None

@@ -7,23 +7,28 @@ point's own row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from imcsim.errors import ImcsimError
 from imcsim.experiment import fitting
+from imcsim.functional.numerics import Numerics
 from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.loading import Shelf, calibration_sha256, network_sha256, timesteps_of
-from imcsim.options import Setting
-from imcsim.simulate import depends_on_values, nonideal, numerics
+from imcsim.options import MOST_CHIPS, Setting
+from imcsim.simulate import depends_on_values, nonideal, numerics, without_errors
 from imcsim.sweeps.cache import Longest, digest, value_numerics
 from imcsim.sweeps.spec import Point
 from imcsim.timing import parse
 
-Role = Literal["scales", "images", "validation"]
-VALUE_BLOCKS = ("cells", "column_mux", "adc", "lif", "checker", "activity", "nonideal")
+Role = Literal["scales", "chip", "images", "validation"]
+"""What is run: calibration images for ADC scales, those for what else they set on a chip with errors, or the
+images themselves.
+"""
+
+VALUE_BLOCKS = ("cells", "column_mux", "adc", "lif", "checker", "activity", "encoder", "nonideal")
 """Blocks of the config that numerics and the need of recorded values are read from."""
 
 
@@ -36,7 +41,9 @@ class Run:
     setting: Setting
     longest: Longest | None
     after: str | None
-    """The run that sets the ADC scales, if there is one."""
+    """The run that comes before it, as it sets ADC scales or neurons; if there is one."""
+    ideal: bool = False
+    """On the chip as it would be without errors."""
     record: bool = False
     toggles: bool = False
 
@@ -58,8 +65,13 @@ class Plan:
 
     @property
     def functional_runs(self) -> int:
-        """Runs over reported or validation images; those that set ADC scales come on top."""
-        return sum(run.role != "scales" for run in self.runs.values())
+        """Runs over reported or validation images; those that calibrate a chip come on top."""
+        return sum(run.role in ("images", "validation") for run in self.runs.values())
+
+    @property
+    def scales(self) -> int:
+        """How often ADC scales are set."""
+        return sum(run.role == "scales" for run in self.runs.values())
 
 
 def make_plan(points: Iterable[Point], shelf: Shelf | None = None) -> Plan:
@@ -107,7 +119,8 @@ class _Planner:
         setting = point.setting
         blocks = {k: v for k, v in setting.overrides.items() if k.split(".")[0] in VALUE_BLOCKS}
         about = self._exact_key(setting), str(setting.hardware), repr(blocks)
-        key = (*about, setting.options.threshold is None, setting.options.issue)
+        options = setting.options
+        key = (*about, options.threshold is None, options.issue, options.chip, setting.chips)
         if key in self._alike:
             self.plan.needs[point.index] = self._alike[key]
             return
@@ -125,39 +138,77 @@ class _Planner:
         if config is None or shown is None:
             self.plan.needs[point.index] = Needs()
             return
-        held_out = self._see(point.setting, "validation")
-        network = network_sha256(self._shelf.network(point.setting))
-        facts = replace(numerics(config), nonideal=nonideal(config, point.setting.options.seed))
-        values = value_numerics(facts)
-        after = self._scale(point.setting, config, network, values)
-        used = [("images", shown)]
-        if held_out is not None and point.setting.options.threshold is None:
+        setting = point.setting
+        held_out = self._see(setting, "validation")
+        used: list[tuple[Role, _Shown]] = [("images", shown)]
+        if held_out is not None and setting.options.threshold is None:
             used.append(("validation", held_out))
-        keys = [] if after is None else [after]
-        for role, one in used:
-            key = digest("run", network, values, self._scales_of(point.setting), one.longest.inputs_sha256)
-            if key not in self.plan.runs:
-                setting = replace(
-                    one.source, hardware=point.setting.hardware, overrides=point.setting.overrides
-                )
-                self.plan.runs[key] = Run(key, _role(role), setting, one.longest, after)
-            run = self.plan.runs[key]
-            run.record |= depends_on_values(config)
-            run.toggles |= config.activity.toggling == "counted"
-            keys.append(key)
+        network = network_sha256(self._shelf.network(setting))
+        keys: dict[str, None] = {}
+        for chip in _chips(setting, config):
+            keys |= dict.fromkeys(self._runs(setting, chip, network, used))
         needs = Needs(tuple(keys), tuple((one.sha256, one.longest) for _, one in used))
         # A million points share a few of these.
         self.plan.needs[point.index] = self._needs.setdefault(needs, needs)
 
-    def _scale(
-        self, setting: Setting, config: HardwareConfig, network: str, values: Mapping[str, Any]
-    ) -> str | None:
-        calibration = self._scales_of(setting)
-        if config.adc.full_scale == "ideal" or config.adc.bits is None or calibration is None:
-            return None
-        key = digest("scales", network, values, calibration)
-        self.plan.runs.setdefault(key, Run(key, "scales", setting, None, None))
-        return key
+    def _runs(
+        self, setting: Setting, chip: _Chip, network: str, used: Sequence[tuple[Role, _Shown]]
+    ) -> list[str]:
+        """The runs of one chip, in the order in which they can be done."""
+        config, seed = chip.config, setting.options.seed
+        facts = replace(numerics(config), nonideal=nonideal(config, seed, chip.number))
+        values = value_numerics(facts)
+        about = replace(setting, options=replace(setting.options, chip=chip.number), chips=None)
+        keys = self._calibrations(about, chip, network, facts)
+        after = keys[-1] if keys else None
+        for role, one in used:
+            shown = self._scales_of(setting), one.longest.inputs_sha256
+            key = digest("run", network, values, *_own_scales(facts), *shown)
+            if key not in self.plan.runs:
+                source = replace(
+                    one.source,
+                    hardware=setting.hardware,
+                    overrides=setting.overrides,
+                    chips=None,
+                    options=replace(one.source.options, chip=chip.number),
+                )
+                self.plan.runs[key] = Run(key, role, source, one.longest, after, chip.ideal)
+            run = self.plan.runs[key]
+            run.record |= depends_on_values(config)
+            run.toggles |= config.activity.toggling == "counted"
+            keys.append(key)
+        return keys
+
+    def _calibrations(self, setting: Setting, chip: _Chip, network: str, facts: Numerics) -> list[str]:
+        """The runs of calibration images, each after the one before: of the chip as it was to be, which many
+        chips share, and then of this very one.
+        """
+        calibration, errors = self._scales_of(setting), facts.nonideal
+        if calibration is None:
+            return []
+        keys: list[str] = []
+
+        def add(key: str, role: Role) -> None:
+            after = keys[-1] if keys else None
+            self.plan.runs.setdefault(key, Run(key, role, setting, None, after, chip.ideal))
+            keys.append(key)
+
+        wired = errors is not None and not errors.wires.ideal
+        density = digest("active", network, value_numerics(replace(facts, nonideal=None)), calibration)
+        own = _own_scales(facts)
+        if own and wired:
+            add(density, "chip")
+        if _scaled(facts):
+            designed = None if errors is None else errors.designed()
+            if own and errors is not None:
+                designed = replace(errors, neurons_recalibrated=False)
+            shared = value_numerics(replace(facts, nonideal=designed))
+            add(digest("scales", network, shared, *own, calibration), "scales")
+        if wired and not own:
+            add(density, "chip")
+        if errors is not None and errors.neurons_recalibrated:
+            add(digest("channels", network, value_numerics(facts), *own, calibration), "chip")
+        return keys
 
     def _scales_of(self, setting: Setting) -> str | None:
         """The hash of the images that set a point's ADC scales."""
@@ -230,5 +281,33 @@ def _at(setting: Setting, timesteps: int) -> Setting:
     return replace(setting, options=replace(setting.options, timesteps=timesteps))
 
 
-def _role(name: str) -> Role:
-    return "validation" if name == "validation" else "images"
+def _scaled(facts: Numerics) -> bool:
+    """Whether ADC scales are set on calibration images."""
+    return facts.full_scale != "ideal" and facts.adc_bits is not None
+
+
+def _own_scales(facts: Numerics) -> list[str]:
+    """A mark for keys of chips whose ADC scales are set on themselves; nothing for others."""
+    errors = facts.nonideal
+    return ["own"] if errors is not None and errors.calibrated_itself and _scaled(facts) else []
+
+
+@dataclass(frozen=True)
+class _Chip:
+    """A chip that a point runs: its config, and its number among those that the seed draws."""
+
+    config: HardwareConfig
+    number: int
+    ideal: bool = False
+
+
+def _chips(setting: Setting, config: HardwareConfig) -> Iterator[_Chip]:
+    """The chips of a point: one, or many and the ideal one before them."""
+    first, chips = setting.options.chip, setting.chips
+    if chips is None:
+        yield _Chip(config, first)
+    elif first + chips <= MOST_CHIPS:  # else its row says so
+        yield _Chip(without_errors(config), first, ideal=True)
+        if config.nonideal.active:
+            for number in range(first, first + chips):
+                yield _Chip(config, number)

@@ -35,7 +35,15 @@ from imcsim.errors import ImcsimError
 from imcsim.hardware.explain import explain
 from imcsim.loading import Shelf, changed, validation_of
 from imcsim.names import nearest
-from imcsim.options import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL, MAX_TIMESTEPS, Setting
+from imcsim.options import (
+    DEFAULT_HARDWARE,
+    DEFAULT_INPUTS,
+    DEFAULT_MODEL,
+    MAX_TIMESTEPS,
+    MOST_AT_ONCE,
+    MOST_CHIPS,
+    Setting,
+)
 from imcsim.sweeps.axes import BadAxis, axis_values
 from imcsim.sweeps.constraints import BadConstraint, Constraint, parse_constraint
 from imcsim.timing import parse as parse_issue
@@ -50,7 +58,7 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SpecModel(BaseModel):
-    """What a spec may hold. All but the last four are settings, which may be axes as well."""
+    """What a spec may hold. All but the last five are settings, which may be axes as well."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     hardware: str = DEFAULT_HARDWARE
@@ -69,6 +77,8 @@ class SpecModel(BaseModel):
     issue: str = "wait"
     fidelity: Fidelity = "burst"
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    chip: Annotated[int, Field(ge=0, lt=MOST_CHIPS)] = 0
+    chips: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] | None = None
     name: Annotated[str, Field(max_length=200)] = ""
     set: dict[str, Any] = {}
     axes: dict[str, Any] = {}
@@ -79,7 +89,7 @@ class SpecModel(BaseModel):
 _CHOICE = {"inputs", "validation", "threshold"}
 """What decides whether a threshold must be chosen."""
 
-SETTINGS = tuple(SpecModel.model_fields)[:16]
+SETTINGS = tuple(SpecModel.model_fields)[:-5]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,11 @@ Tables:
   policy: network, inputs, images, tiles, crossbars, ``area_um2`` and ``areas_um2`` by component (JSON),
   ``result_sha256`` (of the document that `imcsim compare` would write).
 - ``results``: one row a point and policy: ``policy`` static with ``timesteps`` 1 to T max, and dynamic.
-  Energies are pJ and latencies ns, means per image; ``components`` and ``layers`` are energies by name
+  Of a point on many chips (``chips`` in ``points`` says how many) figures are means over the chips, accuracy
+  has the 95 % interval of this mean; ``..._std...`` are sample standard deviations over the chips (null for
+  one) and ``..._worst...`` those of the worst chip; dynamic is with the threshold chosen on each chip, a
+  further row ``dynamic_once`` with the one chosen once for all on the ideal chip; components and layers are
+  null. Energies are pJ and latencies ns, means per image; ``components`` and ``layers`` are energies by name
   (JSON; components of static runs at T max only), ``exit_fraction`` the shares that leave at T = 1, 2, ...;
   where timesteps have thresholds of their own, ``threshold`` is null and ``thresholds`` has them (JSON).
 - ``sweep``: a view with one row a point: points, static T max and dynamic side by side.
@@ -29,12 +33,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from imcsim.errors import ImcsimError
 from imcsim.frames import frame
-from imcsim.sweeps.work import Record
+from imcsim.sweeps.rows import SPREADS, Record
 
 STORE, TABLE = "sweep.sqlite", "table.csv"
 
@@ -45,18 +50,19 @@ _POINTS = {
     "network": "TEXT", "network_sha256": "TEXT", "inputs": "TEXT", "inputs_sha256": "TEXT",
     "images": "INTEGER", "timesteps": "INTEGER", "tiles": "INTEGER", "crossbars": "INTEGER",
     "area_um2": "REAL", "areas_um2": "TEXT", "checker_energy_share": "REAL", "warnings": "TEXT",
-    "result_sha256": "TEXT",
+    "result_sha256": "TEXT", "chips": "INTEGER",
 }  # fmt: skip
 _RESULTS = {
     "point": "INTEGER NOT NULL REFERENCES points(point)",
-    "policy": "TEXT NOT NULL CHECK (policy IN ('static', 'dynamic'))", "timesteps": "INTEGER NOT NULL",
+    "policy": "TEXT NOT NULL CHECK (policy IN ('static', 'dynamic', 'dynamic_once'))",
+    "timesteps": "INTEGER NOT NULL",
     "mean_timesteps": "REAL", "rule": "TEXT", "threshold": "REAL", "thresholds": "TEXT",
     "threshold_source": "TEXT",
     "accuracy": "REAL", "accuracy_low": "REAL", "accuracy_high": "REAL", "energy_pj": "REAL",
     "latency_ns": "REAL", "latency_p50_ns": "REAL", "latency_p95_ns": "REAL", "latency_p99_ns": "REAL",
     "edp_mean_of_products": "REAL", "edp_product_of_means": "REAL", "cancelled_energy_pj": "REAL",
     "energy_without_checker_pj": "REAL", "latency_without_checker_ns": "REAL", "components": "TEXT",
-    "layers": "TEXT", "exit_fraction": "TEXT",
+    "layers": "TEXT", "exit_fraction": "TEXT", **dict.fromkeys(chain(*SPREADS.values()), "REAL"),
 }  # fmt: skip
 _STATIC = ("accuracy", "accuracy_low", "accuracy_high", "energy_pj", "latency_ns", "edp_mean_of_products",
            "edp_product_of_means")  # fmt: skip
@@ -64,6 +70,8 @@ _DYNAMIC = ("rule", "threshold", "thresholds", "threshold_source", "mean_timeste
             "accuracy_low", "accuracy_high", "energy_pj", "latency_ns", "latency_p50_ns", "latency_p95_ns",
             "latency_p99_ns", "edp_mean_of_products", "edp_product_of_means", "cancelled_energy_pj",
             "exit_fraction")  # fmt: skip
+_SPREAD = tuple(chain(*SPREADS.values()))
+_STATIC_SPREAD = tuple(name for name in _SPREAD if name not in SPREADS["mean_timesteps"])
 _COMMON = ("status", "config_sha256", "seed", "version", "network", "network_sha256", "inputs",
            "inputs_sha256", "images", "timesteps", "tiles", "crossbars", "area_um2")  # fmt: skip
 _JSON = ("axes", "config", "setting", "areas_um2", "warnings", "components", "layers", "exit_fraction",
@@ -75,12 +83,14 @@ _LISTS = ("thresholds", "exit_fraction")
 
 def _side_by_side() -> str:
     columns = [f"p.{name}" for name in _POINTS if name not in ("error", "seconds")]
-    columns += [f"s.{name} AS static_{name}" for name in _STATIC]
-    columns += [f"d.{name} AS dynamic_{name}" for name in _DYNAMIC]
+    columns += [f"s.{name} AS static_{name}" for name in _STATIC + _STATIC_SPREAD]
+    columns += [f"d.{name} AS dynamic_{name}" for name in _DYNAMIC + _SPREAD]
+    columns += [f"o.{name} AS dynamic_once_{name}" for name in _DYNAMIC + _SPREAD]
     return (
         f"SELECT {', '.join(columns)}, p.error, p.seconds FROM points p "
         "LEFT JOIN results s ON s.point = p.point AND s.policy = 'static' AND s.timesteps = p.timesteps "
-        "LEFT JOIN results d ON d.point = p.point AND d.policy = 'dynamic'"
+        "LEFT JOIN results d ON d.point = p.point AND d.policy = 'dynamic' "
+        "LEFT JOIN results o ON o.point = p.point AND o.policy = 'dynamic_once'"
     )
 
 
@@ -128,32 +138,38 @@ class Store:
     def rows(self, policy: str | None = None) -> Iterator[dict[str, Any]]:
         """The rows of ``results`` in order, all or those of one policy, JSON columns as data."""
         where = "" if policy is None else " WHERE policy = ?"
-        order = " ORDER BY point, policy DESC, timesteps"
+        order = " ORDER BY point, policy != 'static', policy, timesteps"
         return self._query(f"SELECT * FROM results{where}{order}", () if policy is None else (policy,))
 
     def table(self) -> Iterator[dict[str, Any]]:
         """One row a point: its axes, then static T max and dynamic side by side; nothing about time.
 
-        There are ``dynamic_thresholds`` where a point has a threshold for each timestep.
+        There are ``dynamic_thresholds`` where a point has a threshold for each timestep, and ``chips``,
+        spreads and ``dynamic_once_...`` where a point ran on many chips.
         """
-        dynamic = [name for name in _DYNAMIC if name != "thresholds" or self._has_thresholds()]
+        each = self._has("results", "thresholds")
+        many = self._has("points", "chips")
+        spread, common = (_SPREAD if many else ()), (("chips",) if many else ())
+        dynamic = [name for name in _DYNAMIC if name != "thresholds" or each]
+        columns = [f"static_{name}" for name in (*_STATIC, *(_STATIC_SPREAD if many else ()))]
+        for policy in ("dynamic", "dynamic_once") if many else ("dynamic",):
+            columns += [f"{policy}_{name}" for name in (*dynamic, *spread)]
         for row in self._query("SELECT * FROM sweep ORDER BY point"):
             axes = row["axes"]
-            row |= {key: _listed(row.get(key)) for key in (f"dynamic_{name}" for name in _LISTS)}
+            row |= {key: _listed(row[key]) for key in columns if _plain_name(key) in _LISTS}
             yield {
                 "point": row["point"],
                 **{key: axes.get(key) for key in self.keys},
-                **{_other(name, self.keys): row[name] for name in _COMMON},
-                **{f"static_{name}": row[f"static_{name}"] for name in _STATIC},
-                **{f"dynamic_{name}": row[f"dynamic_{name}"] for name in dynamic},
+                **{_other(name, self.keys): row[name] for name in (*_COMMON, *common)},
+                **{name: row[name] for name in columns},
                 "error": row["error"],
             }
 
-    def _has_thresholds(self) -> bool:
-        """Whether a point has a threshold for each timestep; sweeps of before have no place for them."""
-        if not any(column[1] == "thresholds" for column in self._execute("PRAGMA table_info(results)")):
+    def _has(self, table: str, column: str) -> bool:
+        """Whether a row has something in this column, which stores of before may not have."""
+        if not any(found[1] == column for found in self._execute(f"PRAGMA table_info({table})")):
             return False
-        found = self._execute("SELECT 1 FROM results WHERE thresholds IS NOT NULL LIMIT 1")
+        found = self._execute(f"SELECT 1 FROM {table} WHERE {column} IS NOT NULL LIMIT 1")
         return found.fetchone() is not None
 
     def outcomes(self, first: int = 0) -> Iterator[dict[str, Any]]:
@@ -276,8 +292,13 @@ def _listed(numbers: Sequence[float] | None) -> str | None:
     return " ".join(map(repr, numbers or ())) or None
 
 
+def _plain_name(column: str) -> str:
+    """A column of the view as ``results`` calls it."""
+    return column.removeprefix("dynamic_").removeprefix("once_").removeprefix("static_")
+
+
 def _is_json(name: str) -> bool:
-    return name.removeprefix("dynamic_").removeprefix("static_") in _ARE_JSON
+    return _plain_name(name) in _ARE_JSON
 
 
 def _other(name: str, keys: tuple[str, ...]) -> str:

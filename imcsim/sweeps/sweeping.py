@@ -20,9 +20,10 @@ from imcsim.loading import Shelf, network_sha256, validation_of
 from imcsim.options import Setting
 from imcsim.sweeps.plan import Plan, make_plan
 from imcsim.sweeps.pools import Pool, pool
+from imcsim.sweeps.rows import failed
 from imcsim.sweeps.spec import Point, Spec
 from imcsim.sweeps.store import STORE, Store, alone, create_store, open_store
-from imcsim.sweeps.work import ACTIVITY, Task, WorkerFault, failed
+from imcsim.sweeps.work import ACTIVITY, Task, WorkerFault
 
 MOST_ATTEMPTS = 3
 """A task at which so many workers died, each time with nothing else running, is given up."""

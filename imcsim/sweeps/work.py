@@ -6,26 +6,25 @@ depend on the process, on what it did before, or on the number of threads.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import imcsim
+from imcsim.chips import compare_chips_of
 from imcsim.comparison import compare_of
 from imcsim.errors import ImcsimError
 from imcsim.experiment import Experiment, refuse_dynamic_pipeline
-from imcsim.hardware.config import Hardware, HardwareConfig
+from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.loading import Shelf, network_sha256, timesteps_of
 from imcsim.mapping import place
 from imcsim.network.graph import Network
-from imcsim.result import CompareResult, to_json
-from imcsim.simulate import program_chip
+from imcsim.simulate import program_chip, without_errors
 from imcsim.sweeps.cache import CachedValues, Memory
 from imcsim.sweeps.plan import Needs, Run
+from imcsim.sweeps.rows import Record, done, done_on_many, failed
 from imcsim.sweeps.spec import Point
 from imcsim.toggles import travelling
 from imcsim.values import COMPUTED
@@ -58,14 +57,6 @@ class Outcome:
     records: tuple[Record, ...] = ()
     computed: int = 0
     reused: int = 0
-
-
-@dataclass(frozen=True)
-class Record:
-    """A point and its results as the store keeps them, by column."""
-
-    point: dict[str, Any]
-    results: tuple[dict[str, Any], ...] = ()
 
 
 class WorkerFault(Exception):
@@ -104,11 +95,6 @@ def execute(task: Task) -> Outcome:
     return Outcome(tuple(records), computed, reused)
 
 
-def failed(point: Point, error: str, hardware: Hardware | None = None) -> Record:
-    """The record of a point that has no result."""
-    return Record(_about(point, hardware) | {"status": "failed", "error": error})
-
-
 def _values(run: Run, task: Task) -> Outcome:
     """Compute a run, or find that it is there. A point that cannot be run says so in its own row."""
     shelf = _PROCESS.shelf
@@ -119,9 +105,10 @@ def _values(run: Run, task: Task) -> Outcome:
         held_out = shelf.validation(run.setting)
         held_out = held_out if held_out is None else held_out.first(timesteps)
         cache = CachedValues(Path(task.folder) / ACTIVITY, network_sha256(network), {}, _PROCESS.memory)
+        config = without_errors(hardware.config) if run.ideal else hardware.config
         program, converters = program_chip(
-            network, hardware.config, images if held_out is None else held_out,
-            run.setting.options.seed, workers=task.threads, values=cache,
+            network, config, images if held_out is None else held_out,
+            run.setting.options.seed, run.setting.options.chip, workers=task.threads, values=cache,
         )  # fmt: skip
         if run.longest is None:
             return Outcome((), cache.computed, cache.reused)
@@ -132,7 +119,7 @@ def _values(run: Run, task: Task) -> Outcome:
         cache.computed = cache.reused = 0
         toggles = record = frozenset[str]()
         if run.toggles or run.record:
-            placement = place(network, hardware.config)
+            placement = place(network, config)
             toggles = travelling(placement) if run.toggles else toggles
             record = recorded_nodes(program, placement) if run.record else record
         first = slice(0, 1) if record else slice(None)
@@ -168,7 +155,10 @@ def _record(point: Point, needs: Needs, values: CachedValues | None, threads: in
         network = shelf.network(point.setting)
         inputs, validation = shelf.inputs(point.setting), shelf.validation(point.setting)
         bench = _bench(point, network, hardware, inputs, validation, values, threads)
-        return _done(point, hardware, compare_of(bench))
+        if point.setting.chips is None:
+            return done(point, hardware, compare_of(bench))
+        kept = COMPUTED if values is None else values
+        return done_on_many(point, bench, compare_chips_of(bench, point.setting.chips, values=kept))
     except ImcsimError as error:
         return failed(point, str(error), hardware)
     except MemoryError:
@@ -196,7 +186,7 @@ def _bench(
         hardware.sha256, str(hardware.path), network_sha256(network), inputs.sha256, inputs.name,
         None if validation is None else (validation.sha256, validation.name),
         options.timesteps, options.accumulation, options.issue, options.fidelity, options.threshold is None,
-        options.seed if hardware.config.nonideal.active else None,
+        (options.seed, options.chip) if hardware.config.nonideal.active else None,
     )  # fmt: skip
     last = _PROCESS.bench
     if last is not None and last[0] == alike:
@@ -206,101 +196,3 @@ def _bench(
     )
     _PROCESS.bench = (alike, made)
     return made
-
-
-def _about(point: Point, hardware: Hardware | None) -> dict[str, Any]:
-    return {
-        "point": point.index,
-        "axes": _json(point.values),
-        "config_sha256": None if hardware is None else hardware.sha256,
-        "config": None if hardware is None else _json(_recorded(hardware.config)),
-        "setting": _json(said(point)),
-        "seed": point.setting.options.seed,
-        "version": imcsim.__version__,
-    }
-
-
-def _recorded(config: HardwareConfig) -> dict[str, Any]:
-    return config.model_dump(mode="json", by_alias=True, exclude=set(config.left_out))
-
-
-def said(point: Point) -> dict[str, Any]:
-    """All settings of a point but the config's values, as plain data."""
-    setting, options = point.setting, point.setting.options
-    files = {
-        key: None if (value := getattr(setting, key)) is None else str(value)
-        for key in ("hardware", "model", "inputs", "validation", "labels")
-    }
-    return {
-        **files,
-        "images": setting.images,
-        "encoding": setting.encoding,
-        "bin_us": setting.bin_us,
-        "timesteps": options.timesteps,
-        "threshold": options.threshold,
-        "thresholds": options.thresholds,
-        "rule": options.rule,
-        "accumulation": options.accumulation,
-        "issue": options.issue,
-        "fidelity": options.fidelity,
-        "overrides": dict(setting.overrides),
-    }
-
-
-def _done(point: Point, hardware: Hardware, result: CompareResult) -> Record:
-    meta, dynamic = result.meta, result.dynamic
-    document = hashlib.sha256(to_json(result).encode()).hexdigest()
-    about = _about(point, hardware) | {
-        "status": "done",
-        "network": meta.network.name,
-        "network_sha256": meta.network.sha256,
-        "inputs": meta.inputs.name,
-        "inputs_sha256": meta.inputs.sha256,
-        "images": meta.images,
-        "timesteps": meta.timesteps,
-        "tiles": meta.hardware.tiles,
-        "crossbars": meta.hardware.crossbars,
-        "area_um2": meta.hardware.area_um2,
-        "areas_um2": _json({c.name: c.area_um2 for c in result.components}),
-        "checker_energy_share": result.checker.energy_share_of_one_timestep,
-        "warnings": _json(result.warnings),
-        "result_sha256": document,
-    }
-    shared = ("accuracy", "accuracy_low", "accuracy_high", "energy_pj", "latency_ns")
-    products = ("edp_mean_of_products", "edp_product_of_means")
-    rows: list[dict[str, Any]] = []
-    for one in result.static:
-        last = one is result.static[-1]
-        parts = _json({c.name: c.static_energy_pj for c in result.components}) if last else None
-        rows.append(
-            {
-                "policy": "static",
-                "timesteps": one.timesteps,
-                "mean_timesteps": float(one.timesteps),
-                **{key: getattr(one, key) for key in (*shared, *products)},
-                "energy_without_checker_pj": one.energy_without_checker_pj,
-                "latency_without_checker_ns": one.latency_without_checker_ns,
-                "components": parts,
-            }
-        )
-    more = ("latency_p50_ns", "latency_p95_ns", "latency_p99_ns", "cancelled_energy_pj")
-    rows.append(
-        {
-            "policy": "dynamic",
-            "timesteps": meta.timesteps,
-            "mean_timesteps": dynamic.mean_timesteps,
-            "rule": dynamic.rule,
-            "threshold": dynamic.threshold,
-            **({} if dynamic.thresholds is None else {"thresholds": _json(dynamic.thresholds)}),
-            "threshold_source": dynamic.threshold_source,
-            **{key: getattr(dynamic, key) for key in (*shared, *more, *products)},
-            "components": _json({c.name: c.energy_pj for c in result.components}),
-            "layers": _json({la.name: la.energy_pj for la in result.layers}),
-            "exit_fraction": _json(dynamic.exit_fraction),
-        }
-    )
-    return Record(about, tuple({"point": point.index, **row} for row in rows))
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,197 @@
+"""Points and their results as rows of the store, by column."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import imcsim
+from imcsim.chips.document import ChipsResult
+from imcsim.chips.document import to_json as chips_to_json
+from imcsim.chips.spread import Spread
+from imcsim.chips.summary import DynamicSpread, StaticSpread
+from imcsim.experiment import Experiment
+from imcsim.hardware.config import Hardware, HardwareConfig
+from imcsim.result import CompareResult, Meta, to_json
+from imcsim.sweeps.spec import Point
+
+SPREADS = {
+    "accuracy": ("accuracy_std", "accuracy_worst"),
+    "mean_timesteps": ("mean_timesteps_std", "mean_timesteps_worst"),
+    "energy_pj": ("energy_std_pj", "energy_worst_pj"),
+    "latency_ns": ("latency_std_ns", "latency_worst_ns"),
+    "edp_mean_of_products": ("edp_mean_of_products_std", "edp_mean_of_products_worst"),
+}
+"""Columns of figures that differ from chip to chip: of their means, and of the standard deviation over chips
+and the worst chip.
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A point and its results as the store keeps them, by column."""
+
+    point: dict[str, Any]
+    results: tuple[dict[str, Any], ...] = ()
+
+
+def failed(point: Point, error: str, hardware: Hardware | None = None) -> Record:
+    """The record of a point that has no result."""
+    return Record(_about(point, hardware) | {"status": "failed", "error": error})
+
+
+def _about(point: Point, hardware: Hardware | None) -> dict[str, Any]:
+    return {
+        "point": point.index,
+        "axes": _json(point.values),
+        "config_sha256": None if hardware is None else hardware.sha256,
+        "config": None if hardware is None else _json(_recorded(hardware.config)),
+        "setting": _json(said(point)),
+        "seed": point.setting.options.seed,
+        "version": imcsim.__version__,
+    }
+
+
+def _recorded(config: HardwareConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", by_alias=True, exclude=set(config.left_out))
+
+
+def said(point: Point) -> dict[str, Any]:
+    """All settings of a point but the config's values, as plain data."""
+    setting, options = point.setting, point.setting.options
+    files = {
+        key: None if (value := getattr(setting, key)) is None else str(value)
+        for key in ("hardware", "model", "inputs", "validation", "labels")
+    }
+    return {
+        **files,
+        "images": setting.images,
+        "encoding": setting.encoding,
+        "bin_us": setting.bin_us,
+        "timesteps": options.timesteps,
+        "threshold": options.threshold,
+        "thresholds": options.thresholds,
+        "rule": options.rule,
+        "accumulation": options.accumulation,
+        "chip": options.chip,
+        "chips": setting.chips,
+        "issue": options.issue,
+        "fidelity": options.fidelity,
+        "overrides": dict(setting.overrides),
+    }
+
+
+def done(point: Point, hardware: Hardware, result: CompareResult) -> Record:
+    """The record of a point that ran on one chip."""
+    dynamic = result.dynamic
+    about = _about(point, hardware) | _ran(result.meta, result.warnings, to_json(result))
+    about |= {
+        "areas_um2": _json({c.name: c.area_um2 for c in result.components}),
+        "checker_energy_share": result.checker.energy_share_of_one_timestep,
+    }
+    shared = ("accuracy", "accuracy_low", "accuracy_high", "energy_pj", "latency_ns")
+    products = ("edp_mean_of_products", "edp_product_of_means")
+    rows: list[dict[str, Any]] = []
+    for one in result.static:
+        last = one is result.static[-1]
+        parts = _json({c.name: c.static_energy_pj for c in result.components}) if last else None
+        rows.append(
+            {
+                "policy": "static",
+                "timesteps": one.timesteps,
+                "mean_timesteps": float(one.timesteps),
+                **{key: getattr(one, key) for key in (*shared, *products)},
+                "energy_without_checker_pj": one.energy_without_checker_pj,
+                "latency_without_checker_ns": one.latency_without_checker_ns,
+                "components": parts,
+            }
+        )
+    more = ("latency_p50_ns", "latency_p95_ns", "latency_p99_ns", "cancelled_energy_pj")
+    rows.append(
+        {
+            "policy": "dynamic",
+            "timesteps": result.meta.timesteps,
+            "mean_timesteps": dynamic.mean_timesteps,
+            "rule": dynamic.rule,
+            "threshold": dynamic.threshold,
+            **({} if dynamic.thresholds is None else {"thresholds": _json(dynamic.thresholds)}),
+            "threshold_source": dynamic.threshold_source,
+            **{key: getattr(dynamic, key) for key in (*shared, *more, *products)},
+            "components": _json({c.name: c.energy_pj for c in result.components}),
+            "layers": _json({la.name: la.energy_pj for la in result.layers}),
+            "exit_fraction": _json(dynamic.exit_fraction),
+        }
+    )
+    return Record(about, tuple({"point": point.index, **row} for row in rows))
+
+
+def done_on_many(point: Point, bench: Experiment, result: ChipsResult) -> Record:
+    """The record of a point that ran on many chips, of which `bench` is the first: means over them, and how
+    far they spread. Figures of single components and layers are not known.
+    """
+    config, size = bench.chip.config, bench.chip.size
+    areas = {name: part.area_um2(config) * part.instances(config, size) for name, part in config.components()}
+    about = _about(point, bench.hardware) | _ran(result.meta, result.warnings, chips_to_json(result))
+    about |= {"areas_um2": _json(areas), "chips": result.chips}
+    rows: list[dict[str, Any]] = []
+    for one in result.static:
+        rows.append(
+            {
+                "policy": "static",
+                "timesteps": one.timesteps,
+                "mean_timesteps": float(one.timesteps),
+                **_over_chips(one),
+                "edp_product_of_means": one.edp_product_of_means.mean,
+            }
+        )
+    for policy, left in result.policies():
+        # Where each timestep has a threshold, and those of the chips differ, there is none to name.
+        each = {getattr(chip, policy).thresholds for chip in result.instances} - {None}
+        rows.append(
+            {
+                "policy": policy,
+                "timesteps": result.meta.timesteps,
+                "rule": result.rule,
+                "threshold": None if left.threshold is None else left.threshold.mean,
+                "thresholds": _json(each.pop()) if len(each) == 1 else None,
+                "threshold_source": result.threshold_source,
+                **_over_chips(left),
+                "edp_product_of_means": left.edp_product_of_means.mean,
+                "exit_fraction": _json([leaves.fraction.mean for leaves in left.exits]),
+            }
+        )
+    return Record(about, tuple({"point": point.index, **row} for row in rows))
+
+
+def _over_chips(run: StaticSpread | DynamicSpread) -> dict[str, Any]:
+    """Means over the chips by column, the interval of the mean accuracy, and the spreads."""
+    found: dict[str, Any] = {"accuracy_low": run.accuracy.mean_low, "accuracy_high": run.accuracy.mean_high}
+    for figure, (std, worst) in SPREADS.items():
+        over: Spread | None = getattr(run, figure, None)
+        if over is not None:
+            found |= {figure: over.mean, std: over.std, worst: over.worst}
+    return found
+
+
+def _ran(meta: Meta, warnings: Sequence[str], document: str) -> dict[str, Any]:
+    return {
+        "status": "done",
+        "network": meta.network.name,
+        "network_sha256": meta.network.sha256,
+        "inputs": meta.inputs.name,
+        "inputs_sha256": meta.inputs.sha256,
+        "images": meta.images,
+        "timesteps": meta.timesteps,
+        "tiles": meta.hardware.tiles,
+        "crossbars": meta.hardware.crossbars,
+        "area_um2": meta.hardware.area_um2,
+        "warnings": _json(warnings),
+        "result_sha256": hashlib.sha256(document.encode()).hexdigest(),
+    }
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, separators=(",", ":"), allow_nan=False)
