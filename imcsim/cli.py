@@ -78,6 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail("not enough memory (try fewer --images or --workers)", 2)
     except Exception as error:
+        if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+            return _fail(
+                "no more threads can be started: memory or their number is limited (try fewer --workers)", 2
+            )
         if os.environ.get("IMCSIM_DEBUG"):
             raise
         kind = type(error).__name__

@@ -274,6 +274,14 @@ class Experiment:
 
     # --- about the run
 
+    def _calibrated(self) -> str:
+        """What of the chip follows from calibration images, with its verb; nothing where nothing does."""
+        errors = self.chip.program.numerics.nonideal
+        scaled = self.chip.config.adc.full_scale == "calibrated"
+        anew = errors is not None and errors.neurons_recalibrated
+        parts = ["the ADC scales"] * scaled + ["the neurons"] * anew
+        return f"{' and '.join(parts)} were" if parts else ""
+
     def meta(self) -> doc.Meta:
         network, config = self.chip.network, self.chip.config
         accuracy = network.provenance.get("accuracy", {})
@@ -330,10 +338,8 @@ class Experiment:
         found += [problem for images in shown if (problem := other_pixels(images)) is not None]
         if self.inputs.coding == "rate":
             found.append(f"images were turned into random spikes (rate encoding, {_seed(self.inputs)})")
-        if self.validation is None and self.chip.config.adc.full_scale == "calibrated":
-            found.append(
-                "without validation images the ADC scales were calibrated on the first reported images"
-            )
+        if self.validation is None and (calibrated := self._calibrated()):
+            found.append(f"without validation images {calibrated} calibrated on the first reported images")
         if self.validation is not None:
             known = {image.tobytes() for image in self.validation.images}
             shared = sum(image.tobytes() in known for image in self.inputs.images)

@@ -262,6 +262,11 @@ def test_impossible_targets_fail_before_the_work(
         (PermissionError(errno.EACCES, "Permission denied", "x"), 2, "error: x: Permission denied"),
         (MemoryError(), 2, "error: not enough memory (try fewer --images or --workers)"),
         (
+            RuntimeError("can't start new thread"),
+            2,
+            "error: no more threads can be started: memory or their number is limited (try fewer --workers)",
+        ),
+        (
             ZeroDivisionError("division\nby zero"),
             1,
             "error: internal error, please report it: ZeroDivisionError: division by zero "

@@ -302,6 +302,26 @@ def test_noise_does_not_depend_on_how_images_are_spread(monkeypatch: pytest.Monk
     assert not np.array_equal(whole[:12], whole[-12:][::-1]), "each image has noise of its own"
 
 
+def test_converters_that_are_off_by_thousands_of_steps_overflow_no_sum() -> None:
+    rng = np.random.default_rng(1)
+    weight = rng.integers(-128, 128, (4, 1500))
+    net = Network(
+        "wide", (1500, 1, 1), 8, 1 / 255, 4, 1, 8,
+        (Linear("fc", ("input",), weight, np.full(4, 1e-6), np.zeros(4)),),
+    )  # fmt: skip
+    config = imcsim.hardware.load("dtsnn_32nm", {"cells.rows": 4, "adc.bits": 14}).config
+    errors = replace(IDEAL, converter=ConverterErrors(offset_lsb=16_000.0))
+    real = on_real_chip(build(net, numerics(config)), errors, {})
+    images = rng.integers(0, 256, (2, 1500, 1, 1)).astype(np.uint8)
+    found = run(real, images, 1, ideal_converters(real), workers=1, record={"fc"}).recorded["fc"]
+    steps = tuple(
+        replace(s, accumulator=np.dtype(np.int64)) if isinstance(s, CrossbarLayer) else s for s in real.steps
+    )
+    wide = run(replace(real, steps=steps), images, 1, ideal_converters(real), workers=1, record={"fc"})
+    assert np.abs(wide.recorded["fc"]).max() > 1 << 31
+    assert np.array_equal(found, wide.recorded["fc"])
+
+
 # Energy
 
 
@@ -342,6 +362,26 @@ def test_energy_of_an_array_is_that_of_its_real_cells_behind_their_wires(inactiv
     assert bare_w > 1.1 * power_w
     was = (layer.crossbars.levels.sum(axis=1) + siemens.shape[1] * OFF) * errors.level_siemens
     assert abs(volt**2 * (active @ was).sum() / bare_w - 1) > 0.05
+
+
+def test_energy_stays_that_of_the_cells_when_most_of_their_current_is_gone() -> None:
+    """Cells at level 0 that conduct most of the current, and lose it: ``(l + r) (t / t_0)^-nu``."""
+    keys: dict[str, object] = {
+        "cells.encoding": "differential", "cells.r_off_ohm": 40_000.0, "nonideal.on_off.finite": True,
+        "nonideal.on_off.reference_column": False,
+    }  # fmt: skip
+    drift: dict[str, object] = {"nonideal.drift.exponent": 0.5, "nonideal.drift.time_s": 1e4}
+    array_pj = {}
+    for name, more in {"plain": {}, "finite": keys, "drifted": keys | drift}.items():
+        said = keys | {"nonideal.on_off.finite": False} if name == "plain" else more
+        hardware = imcsim.hardware.load("dtsnn_32nm", said)
+        done = simulate(make_chip(NET, hardware, HELD_OUT, Timing(1, Issue()), seed=4), TEST, workers=1)
+        price, counted = hardware.config.cells.charges(hardware.config), done.leaving.ledger.varied
+        assert all((counts >= 0).all() for counts in counted.values()), name
+        # Of the first layer, whose inputs are the same on all of them.
+        array_pj[name] = sum(counted[event][:, :, 1].sum() * one for event, one in price.items())
+    assert array_pj["finite"] == pytest.approx(array_pj["plain"], rel=1e-9)
+    assert array_pj["drifted"] == pytest.approx(array_pj["finite"] / 100, rel=1e-4)
 
 
 def driven_rows(layer: CrossbarLayer, image: NDArray[np.uint8]) -> NDArray[np.float64]:

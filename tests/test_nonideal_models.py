@@ -84,9 +84,9 @@ def test_without_errors_cells_are_their_levels_to_the_bit(chip: NonIdeal) -> Non
     cells = programmed(levels, 2, chip, 3)
     assert cells.levels().dtype == np.float32
     assert np.array_equal(cells.levels(), levels)
-    above = cells.row_levels(chip.off_level) / 2**LEVEL_FRACTION_BITS - levels.sum(axis=1)
-    reference = chip.off_level * cells.columns.crossbars if chip.referenced else 0
-    assert np.allclose(above, reference, atol=2**-LEVEL_FRACTION_BITS)
+    above = cells.row_levels() / 2**LEVEL_FRACTION_BITS - levels.sum(axis=1)
+    columns = levels.shape[1] + (cells.columns.crossbars if chip.referenced else 0)
+    assert np.allclose(above, chip.off_level * columns, atol=2**-LEVEL_FRACTION_BITS)
 
 
 @pytest.mark.parametrize("kind", ["normal", "lognormal"])
@@ -193,8 +193,8 @@ def test_programming_follows_the_order_of_effects() -> None:
     cells = programmed(levels, 1, chip, 9)
     assert cells.reference is None
     assert np.allclose(cells.conductance, expected, rtol=1e-12)
-    counted = (expected - OFF).sum(axis=1) * 2**LEVEL_FRACTION_BITS
-    assert np.abs(cells.row_levels(OFF) - counted).max() <= 0.51
+    counted = expected.sum(axis=1) * 2**LEVEL_FRACTION_BITS
+    assert np.abs(cells.row_levels() - counted).max() <= 0.51
 
 
 def test_cells_do_not_depend_on_how_many_are_programmed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +214,8 @@ def test_energy_and_noise_count_the_reference_column() -> None:
     cells = programmed(levels, 2, chip, 0)
     assert cells.reference is not None
     assert cells.reference.shape == (20, 4)
-    total = (cells.conductance - OFF).sum(axis=1) + cells.reference.sum(axis=1)
-    assert np.abs(cells.row_levels(OFF) - total * 4096).max() <= 0.51
+    total = cells.conductance.sum(axis=1) + cells.reference.sum(axis=1)
+    assert np.abs(cells.row_levels() - total * 4096).max() <= 0.51
     column = 17  # slice 1 of channel 1, on crossbar 0
     assert cells.columns.crossbar[column] == 0
     expected = cells.conductance[:, column] ** 2 + cells.reference[:, 0] ** 2

@@ -72,16 +72,18 @@ def _programmed(
         offset = digital_offset(offset, designed.factor, chip.off_level)
     step = largest_step(layer, numerics, largest_code(numerics))
     try:
-        real = real_crossbars(designed, seen.levels(), driven.row_levels(chip.off_level), offset, step)
+        real = real_crossbars(designed, seen.levels(), driven.row_levels(), offset, step)
     except ImcsimError as error:
         raise ImcsimError(error.message, key=layer.name, fix=error.fix) from None
     largest = max(_largest_sum(layer, real), layer.largest_sum)
     if largest > HEADROOM * layer.largest_sum:
         raise too_much
-    accumulator = np.dtype(np.int32 if largest < 1 << 30 else np.int64)
+    reach = largest
     if chip.noisy or chip.converter != ConverterErrors():
         squares = seen.squares() if chip.read_noise > 0 else None
         real = erring_crossbars(real, squares, chip, number)
+        reach = max(largest, _largest_codes(layer, real, largest_code(numerics) * step))
+    accumulator = np.dtype(np.int32 if reach < 1 << 30 else np.int64)
     return replace(layer, crossbars=real, largest_sum=largest, accumulator=accumulator)
 
 
@@ -98,6 +100,14 @@ def _largest_sum(layer: CrossbarLayer, real: RealCrossbars) -> int:
     each: NDArray[np.float64] = (2 * np.abs(real.factor)[:, None] * columns).sum(axis=0)
     counted = abs(real.offset) * real.layout.rows
     return math.ceil(max(float(each.max(initial=0)), counted)) * ((1 << layer.planes) - 1)
+
+
+def _largest_codes(layer: CrossbarLayer, real: RealCrossbars, levels: int) -> int:
+    """What digital sums can reach where each code is worth `levels` at most: a converter's offset and noise
+    add to any sum, and may exceed what cells carry by far.
+    """
+    codes = real.layout.blocks * int(np.abs(real.factor).sum()) * levels
+    return (codes + abs(real.offset) * real.layout.rows) * ((1 << layer.planes) - 1)
 
 
 def densities(

@@ -14,6 +14,10 @@ gives g; side branches have one already, which takes up the rest. With c_b membr
     multiplier_b' = (g s0_b / s1_b) multiplier_b, and g multiplier_b for branches that are no crossbar layers
     bias' = g bias + sum_b c_b (g m0_b - (g s0_b / s1_b) m1_b)
 
+Class outputs that are the sums of a crossbar layer have a multiplier and a bias for each class, which take up
+the same: ``multiplier' = multiplier s0 / s1``, and the mean moves to m0. They have no batch norm, but exits
+ask how sure they look, and they would look less sure with every current that is lost.
+
 So the remedy costs no hardware: words that each channel has anyway get other values. Statistics are taken
 layer by layer, each with the earlier layers set anew already, over all calibration images and timesteps, with
 the ADC scales that the chip has. Source: errors of memory cells made good through batch norm's parameters:
@@ -42,6 +46,8 @@ SMALLEST_SPREAD = 0.125
 
 LARGEST_STRETCH = 16.0
 """A channel that spreads so many times wider or narrower than it was to is taken for broken, not scaled."""
+
+LARGEST_PRODUCT_BITS = 62
 
 LARGEST_VALUE = 255
 """Of values that are neither sums of crossbars nor spikes."""
@@ -80,9 +86,9 @@ def channels(
     timesteps: int,
     workers: int | None = None,
 ) -> dict[str, Channels]:
-    """Statistics of each crossbar layer that enters hidden neurons, over `images` (as for
-    `run.calibrated_converters`).
+    """Statistics of each crossbar layer that enters hidden neurons or is the class output, over `images`.
 
+    These are as for `run.calibrated_converters`.
     real: the chip with its errors, whose neurons are set anew as its layers are played. designed: the one
     that it was to be. Both have the ADC scales `converters`. The result does not depend on `workers`.
     Raises ImcsimError as `recalibrated` does.
@@ -100,23 +106,25 @@ def channels(
 
 
 def recalibrated(program: Program, found: Mapping[str, Channels]) -> Program:
-    """`program` with its hidden neurons set anew. Class outputs, and neurons that are class outputs, stay.
+    """`program` with its hidden neurons, and the scale and bias of class outputs, set anew.
 
     The mean of every channel is set right, which is safe also where all sums are the same; its scale only
-    where it has one on both chips (see `Channels.stretch`). Integrators stay as well: they are class outputs,
-    and what goes into them has no batch norm. A channel whose threshold grows beyond what leaves its membrane
-    room for four of them gets fewer fraction bits. Raises ImcsimError where a bias or a branch needs more
-    than 60 bits.
+    where it has one on both chips (see `Channels.stretch`). Class outputs are those of a crossbar layer;
+    neurons and integrators that are class outputs stay: they keep a state, and what goes into them has no
+    batch norm. A channel whose threshold grows beyond what leaves its membrane room for four of them gets
+    fewer fraction bits. Raises ImcsimError where a bias or a branch needs more than 60 bits.
     """
     steps = tuple(
         _set_anew(step, program, found) if _hidden(step, program) else step for step in program.steps
     )
-    return replace(program, steps=steps)
+    program = replace(program, steps=steps)
+    return _outputs_anew(program, found[program.output]) if program.output in found else program
 
 
 def measured_layers(program: Program) -> tuple[str, ...]:
-    """The crossbar layers that enter hidden neurons, in order."""
+    """The crossbar layers that enter hidden neurons, or are the class output, in order."""
     entering = {name for step in program.steps if _hidden(step, program) for name in _sources(step)}
+    entering.add(program.output)
     return tuple(layer.name for layer in program.crossbar_layers if layer.name in entering)
 
 
@@ -214,6 +222,23 @@ def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> St
     bias = np.where(fewer == 0, exactly, np.rint((step.bias + moved) * coarser).astype(np.int64))
     threshold = np.maximum(np.rint(threshold * coarser), 1).astype(np.int64)
     return replace(step, threshold=threshold, bias=bias, **shifts)
+
+
+def _outputs_anew(program: Program, one: Channels) -> Program:
+    """The multiplier and bias of class outputs for the sums that the chip has."""
+    multiplier = np.rint(program.out_multiplier / one.stretch).astype(np.int64)
+    largest = {layer.name: layer.largest_sum for layer in program.crossbar_layers}[program.output]
+    if largest * int(multiplier.max()) >= 1 << LARGEST_PRODUCT_BITS:
+        raise ImcsimError(
+            f"class outputs that are calibrated on the chip need more than {LARGEST_PRODUCT_BITS} bits",
+            key=program.output,
+            fix="use nonideal.neurons.calibrated_on: ideal, or smaller errors",
+        )
+    worth = np.exp2(-float(program.out_right))
+    moved = worth * (program.out_multiplier * one.designed_mean - multiplier * one.mean)
+    return replace(
+        program, out_multiplier=multiplier, out_bias=program.out_bias + np.rint(moved).astype(np.int64)
+    )
 
 
 def _scaled(branch: Branch, factor: NDArray[np.float64], largest: int, neurons: str) -> Branch:

@@ -52,7 +52,7 @@ class Event(StrEnum):
     """Programmed cells on driven wordlines."""
     ACTIVE_LEVELS = "active_levels"
     """The levels of those cells, summed; of cells with errors in ``2**-LEVEL_FRACTION_BITS`` levels (see
-    choices).
+    choices), and with what cells at level 0 conduct where ``nonideal.on_off.finite``.
     """
     CONVERSIONS = "conversions"
     SHIFT_ADDS = "shift_adds"

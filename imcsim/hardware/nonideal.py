@@ -123,8 +123,8 @@ class Neurons(Block):
     """What is done about errors in the neurons."""
 
     calibrated_on: CalibratedOn = "ideal"
-    """Where thresholds and biases (batch norm) of hidden neurons are set: once on the ideal chip, or anew on
-    each chip, for the currents that it has.
+    """Where thresholds and biases (batch norm) of hidden neurons, and the scale of class outputs, are set:
+    once on the ideal chip, or anew on each chip, for the currents that it has.
     """
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from imcsim.choices import LEVEL_FRACTION_BITS
+from imcsim.hardware.components.cells import ConductanceCells
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 
@@ -72,6 +73,10 @@ def full_rate(config: HardwareConfig, *, cells_per_weight: int, input_bits: int)
     outputs = results * input_bits
     phases = config.column_mux.columns_per_adc
     parts = 1 << LEVEL_FRACTION_BITS if config.nonideal.active else 1
+    largest = (1 << cells.cell_bits) - 1
+    level = largest / 2
+    if config.nonideal.on_off.finite and isinstance(cells, ConductanceCells):
+        level += largest / (cells.r_off_ohm / cells.r_on_ohm - 1)
     each_read = {
         Event.CROSSBAR_READS: size.crossbars,
         Event.CROSSBAR_PHASES: size.crossbars * phases,
@@ -79,7 +84,7 @@ def full_rate(config: HardwareConfig, *, cells_per_weight: int, input_bits: int)
         Event.PE_PHASES: size.pes * phases,
         Event.ACTIVE_WORDLINES: inputs,
         Event.ACTIVE_CELLS: inputs * cells.columns,
-        Event.ACTIVE_LEVELS: inputs * cells.columns * ((1 << cells.cell_bits) - 1) / 2 * parts,
+        Event.ACTIVE_LEVELS: inputs * cells.columns * level * parts,
         Event.CONVERSIONS: conversions,
         Event.SHIFT_ADDS: conversions,
         Event.FLIT_HOPS: (inputs + outputs) / config.noc.flit_bits,

@@ -54,7 +54,8 @@ def value_numerics(numerics: Numerics) -> dict[str, Any]:
 
 def _calibrated(program: Program) -> str | None:
     """A hash over what calibration images have set besides ADC scales: cells behind wires, for which the
-    current of whole rows stands here, and words of neurons. None where they have set nothing else.
+    current of whole rows stands here, and words of neurons and class outputs. None where they have set
+    nothing else.
     """
     chip, hashed = program.numerics.nonideal, hashlib.sha256()
     if chip is None or (chip.wires.ideal and not chip.neurons_recalibrated):
@@ -68,6 +69,8 @@ def _calibrated(program: Program) -> str | None:
             words += [word for branch in step.branches for word in (branch.multiplier, branch.right)]
         for word in words:
             hashed.update(np.ascontiguousarray(word).tobytes())
+    for word in (program.out_multiplier, program.out_bias):
+        hashed.update(np.ascontiguousarray(word).tobytes())
     return hashed.hexdigest()
 
 

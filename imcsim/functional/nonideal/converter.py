@@ -6,8 +6,10 @@ A column's sum s (in levels) becomes the code
 
 with ``gain = 1 + gain_sigma z`` and ``offset = offset_lsb z`` for each ADC, and ``noise = noise_lsb z`` for
 each conversion, offset and noise in steps of the converter. Columns that share an ADC share its offset and
-gain. Source of the static errors: IEEE Std 1241-2010, terminology and test methods for ADCs. Without errors
-the code is that of an ideal converter, to the bit, for sums below 2^23.
+gain. A converter knows no negative numbers: a sum below 0, as a reference column can leave, gives code 0. A
+read that drives no row gives code 0 as well, offset and noise or not: its codes are not taken. Source of the
+static errors: IEEE Std 1241-2010, terminology and test methods for ADCs. Without errors the code is that of
+an ideal converter, to the bit, for sums below 2^23.
 """
 
 from __future__ import annotations

@@ -51,13 +51,12 @@ class Cells:
         narrow: NDArray[np.float32] = squares.astype(np.float32)
         return narrow
 
-    def row_levels(self, off_level: float) -> NDArray[np.int64]:
+    def row_levels(self) -> NDArray[np.int64]:
         """The conductance of all cells of each row in units of ``2**-12`` levels, int64 ``[rows]``.
 
-        `off_level` of each cell is left out, as energy counts it with the driven cells; a reference cell
-        counts in full.
+        What a cell at level 0 conducts is part of it, and so is the reference's cell.
         """
-        total = (self.conductance - off_level).sum(axis=1)
+        total = self.conductance.sum(axis=1)
         if self.reference is not None:
             total += self.reference.sum(axis=1)
         counted: NDArray[np.int64] = np.rint(total * (1 << LEVEL_FRACTION_BITS)).astype(np.int64)

@@ -2,7 +2,8 @@
 
 With z from a standard normal distribution for each cell, and sigma the standard deviation over the mean:
 
-- ``normal``: ``G' = G max(1 + sigma z, 0)``;
+- ``normal``: ``G' = G max(1 + sigma z, 0)``; cutting at 0 raises the mean to ``G (Phi(1 / sigma) + sigma
+  phi(1 / sigma))``, by 0.4 % at a sigma of 0.5 and by 8 % at 1;
 - ``lognormal``: ``G' = G exp(s z - s^2 / 2)`` with ``s^2 = ln(1 + sigma^2)``, so that the mean is G and the
   standard deviation sigma G.
 

@@ -60,11 +60,10 @@ class ConductanceCells(_Cells):
         pulse = self.v_read_v**2 * self.read_pulse_ns * 1e3
         g_on, g_off = 1 / self.r_on_ohm, 1 / self.r_off_ohm
         level = pulse * (g_on - g_off) / ((1 << self.cell_bits) - 1)
-        return {
-            Event.ACTIVE_CELLS: pulse * g_off,
-            # Levels of cells with errors are no whole numbers, and are counted in smaller units.
-            Event.ACTIVE_LEVELS: level / (1 << LEVEL_FRACTION_BITS) if chip.nonideal.active else level,
-        }
+        # Levels of cells with errors are no whole numbers, and are counted in smaller units.
+        levels = {Event.ACTIVE_LEVELS: level / (1 << LEVEL_FRACTION_BITS) if chip.nonideal.active else level}
+        # Where cells at level 0 conduct too, that has errors as well and is counted with the levels.
+        return levels if chip.nonideal.on_off.finite else {Event.ACTIVE_CELLS: pulse * g_off, **levels}
 
 
 class DrivenCells(_Cells):
