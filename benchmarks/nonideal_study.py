@@ -1,12 +1,12 @@
 """What errors of cells and wires do to early exit: many programmed chips over sigma, crossbar size and time.
 
-    python benchmarks/nonideal_study.py [--docs docs] [--only sigma crossbar ...] [--chips 10] [--images 500]
+    python benchmarks/nonideal_study.py [--docs docs] [--only sigma crossbar ...] [--chips 8] [--images 500]
 
 Each point runs static T = 1 .. 4 and dynamic timesteps on that many chips, and on the ideal one, with
 thresholds chosen on validation images: for each chip on itself, and once for all on the ideal chip. Rows go
 into nonideal_study.csv when their point is ready; points that it holds already, with the same version,
-network, chip and images, are not run again, so a study that was stopped goes on. With ``--docs`` the tables
-of nonideal.md and its figures follow. ``--redraw`` makes them from the file alone.
+revision, network, chip and images, are not run again, so a study that was stopped goes on. With ``--docs``
+the tables of nonideal.md and its figures follow. ``--redraw`` makes them from the file alone.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ PAGE = "nonideal.md"
 CHIP, REAL_CHIP = "dtsnn_32nm", "dtsnn_32nm_nonideal"
 NETWORK, FINE_TUNED = "vgg7_cifar10", "vgg7_variation_cifar10"
 INPUTS, VALIDATION = "cifar10_test", "cifar10_validation"
+
+REVISION = 1
+"""Goes up when a change of the models changes results: rows of before are then run again."""
 
 SIGMAS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 CROSSBARS = (32, 64, 128, 256)
@@ -212,7 +215,7 @@ class Bench:
         held_out = imcsim.inputs.load(VALIDATION, limit=self.validation_images)
         chips = self.chips if chance(hardware.config.nonideal) else 1
         about = (
-            imcsim.__version__, network.sha256, hardware.sha256, shown.sha256, held_out.sha256,
+            imcsim.__version__, REVISION, network.sha256, hardware.sha256, shown.sha256, held_out.sha256,
             len(shown.labels), len(held_out.labels), chips, self.seed,
         )  # fmt: skip
         settings = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
@@ -315,8 +318,8 @@ def merged(rows: Sequence[Row], new: Sequence[Row]) -> list[Row]:
 
 
 def main() -> None:
-    parser = common.arguments(__doc__, chips=10, images=500, seed=0)
-    parser.add_argument("--validation-images", type=int, metavar="N", help="all unless given")
+    parser = common.arguments(__doc__, chips=8, images=500, seed=0)
+    parser.add_argument("--validation-images", type=int, default=500, metavar="N")
     parser.add_argument("--workers", type=int, metavar="N")
     parser.add_argument("--only", nargs="+", choices=STUDIES, default=list(STUDIES))
     parser.add_argument("--fine-tuned", default=FINE_TUNED, metavar="NAME", help="the fine-tuned network")

@@ -73,6 +73,7 @@ def test_a_network_varies_only_while_it_is_trained() -> None:
         (("--variation", "0.1", "--cell-bits", "0"), "use 1 to 8"),
         (("--variation", "0.1", "--on-off-ratio", "1"), "use more than 1"),
         (("--variation", "0.1", "--weight-bits", "0"), "give --weight-bits"),
+        (("--frozen-norms",), "give --init"),
     ],
 )
 def test_a_variation_that_no_cell_has_is_refused(

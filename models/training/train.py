@@ -141,6 +141,8 @@ def main() -> None:
             )
         except ValueError as error:
             raise SystemExit(f"error: {error}") from None
+    if args.frozen_norms and not args.init:
+        raise SystemExit("error: --frozen-norms: batch norm has no statistics to keep; give --init")
     init = start_from(network, args.init) if args.init else "null"
     network = network.to(device).to(memory_format=torch.channels_last)
     decay = [p for p in network.parameters() if p.dim() > 1]
