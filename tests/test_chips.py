@@ -573,6 +573,7 @@ def test_an_error_of_a_later_chip_names_it(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 STOPPABLE = """
+import signal
 import sys
 from contextlib import contextmanager
 import imcsim.commands.simulate as simulate
@@ -582,6 +583,7 @@ def bars(quiet):
     yield lambda stage, done, total: stage == "chips" and print(stage, done, file=sys.stderr, flush=True)
 
 simulate.progress_bars = bars
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has it ignored
 from imcsim.cli import main
 sys.exit(main(sys.argv[1:]))
 """

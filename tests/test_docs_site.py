@@ -79,10 +79,10 @@ def test_the_examples_on_sweeps_and_reports_run(
     pytest.importorskip("pandas")
     monkeypatch.chdir(tmp_path)
     blocks = FENCE.findall((DOCS / "sweeps.md").read_text(encoding="utf-8"))
-    (spec,) = (block for kind, block in blocks if kind == "yaml")
+    specs = [load_spec(parse_yaml(block, "spec").data) for kind, block in blocks if kind == "yaml"]
     (query,) = (block for kind, block in blocks if kind == "sql")
     example, *clusters = (block for kind, block in blocks if kind == "python")
-    assert len(list(load_spec(parse_yaml(spec, "spec").data).points())) == 30
+    assert [len(list(spec.points())) for spec in specs] == [30, 10, 100]
     for cluster in clusters:  # what they name is not here; they are sound Python
         compile(cluster, "sweeps.md", "exec")
     kept = example.replace("imcsim.sweep(spec)", 'imcsim.sweep(spec, "DIR")')

@@ -211,7 +211,7 @@ def test_bash_completes(tmp_path: Path) -> None:
     assert in_bash(tmp_path, "imcsim", "compare", "--hardware", "isa") == both
     assert in_bash(tmp_path, "imcsim", "compare", "--hardware", "=", "isa") == both
     assert in_bash(tmp_path, "imcsim", "compare", "--set", "adc.b") == (["adc.bits="], {"nospace"})
-    assert in_bash(tmp_path, "imcsim", "map", "--set", "adc.bits", "=", "5", "--model", "vgg7") == (
+    assert in_bash(tmp_path, "imcsim", "map", "--set", "adc.bits", "=", "5", "--model", "vgg7_c") == (
         ["vgg7_cifar10"],
         {"filenames"},
     )

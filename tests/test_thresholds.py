@@ -504,7 +504,9 @@ def test_a_sweep_without_a_place_for_several_is_still_read(files: Path, tmp_path
         (view,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'sweep'").fetchone()
         connection.execute("DROP VIEW sweep")
         connection.execute("ALTER TABLE results DROP COLUMN thresholds")
-        connection.execute(view.replace("d.thresholds AS dynamic_thresholds, ", ""))
+        for column in ("d.thresholds AS dynamic_thresholds, ", "o.thresholds AS dynamic_once_thresholds, "):
+            view = view.replace(column, "")
+        connection.execute(view)
     with open_store(tmp_path) as store:
         assert [row["dynamic_threshold"] for row in store.table()] == [0.2]
     assert [one.threshold for one in read(tmp_path).outcomes("dynamic")] == [0.2]
