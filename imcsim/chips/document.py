@@ -200,8 +200,8 @@ def json_schema() -> dict[str, Any]:
         describe(name)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"imcsim chips, schema version {SCHEMA_VERSION}",
         **ChipsResult.model_json_schema(),
+        "title": f"imcsim chips, schema version {SCHEMA_VERSION}",
     }
 
 
