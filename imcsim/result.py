@@ -68,7 +68,7 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def _without_nothing(written: dict[str, Any], key: str) -> dict[str, Any]:
+def without_nothing(written: dict[str, Any], key: str) -> dict[str, Any]:
     """What is written of a part: `key` is left out where it has no value."""
     return {name: value for name, value in written.items() if name != key or value is not None}
 
@@ -90,7 +90,7 @@ class HardwareMeta(Model):
 
     @model_serializer(mode="wrap")
     def _without_overrides(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_nothing(whole(self), "overrides")
+        return without_nothing(whole(self), "overrides")
 
 
 class NetworkMeta(Model):
@@ -131,7 +131,9 @@ class Meta(Model):
     inputs: InputsMeta
 
 
-class _Accuracy(Model):
+class Accuracy(Model):
+    """The share of right answers. A part of other models."""
+
     accuracy: Fraction
     accuracy_low: Fraction
     """Lower end of the 95 % Wilson interval."""
@@ -151,7 +153,7 @@ class _AtTimesteps(Model):
     timesteps: Positive
 
 
-class StaticPoint(_Accuracy, _AtTimesteps):
+class StaticPoint(Accuracy, _AtTimesteps):
     """Every image runs `timesteps` timesteps, with the exit checker working as in the dynamic run."""
 
     energy_pj: Amount
@@ -199,11 +201,11 @@ class _ExitRule(Model):
 
     @model_serializer(mode="wrap")
     def _without_thresholds(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_nothing(whole(self), "thresholds")
+        return without_nothing(whole(self), "thresholds")
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
-        _check_one(self.threshold, self.thresholds)
+        check_one_threshold(self.threshold, self.thresholds)
         require(
             (self.validation is not None) == (self.threshold_source == "validation"),
             "validation figures belong to a threshold chosen on validation images, and only there",
@@ -211,11 +213,11 @@ class _ExitRule(Model):
         return self
 
 
-def _check_one(threshold: float | None, thresholds: tuple[float, ...] | None) -> None:
+def check_one_threshold(threshold: float | None, thresholds: tuple[float, ...] | None) -> None:
     require((threshold is None) != (thresholds is None), "there must be either threshold or thresholds")
 
 
-def _check_thresholds(thresholds: tuple[float, ...] | None, timesteps: int) -> None:
+def check_thresholds(thresholds: tuple[float, ...] | None, timesteps: int) -> None:
     require(thresholds is None or len(thresholds) == timesteps - 1, "thresholds must have T max - 1 entries")
 
 
@@ -227,7 +229,7 @@ def check_exits(exit_fraction: Iterable[float], mean_timesteps: float) -> None:
     require(same(mean, mean_timesteps), "mean_timesteps does not follow from exit_fraction")
 
 
-class _Measured(_Accuracy):
+class _Measured(Accuracy):
     mean_timesteps: Amount
     exit_fraction: tuple[Fraction, ...]
     """Share of the images that leave at T = 1, 2, ..., T max."""
@@ -402,7 +404,7 @@ class CompareResult(Model, Framed):
         require(
             len(self.dynamic.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries"
         )
-        _check_thresholds(self.dynamic.thresholds, self.meta.timesteps)
+        check_thresholds(self.dynamic.thresholds, self.meta.timesteps)
         last = self.static[-1]
         for name, key in (
             ("energy", "energy_pj"),
@@ -444,7 +446,7 @@ class Policy(Model):
 
     @model_serializer(mode="wrap")
     def _without_thresholds(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_nothing(whole(self), "thresholds")
+        return without_nothing(whole(self), "thresholds")
 
     @model_validator(mode="after")
     def _check_policy(self) -> Self:
@@ -457,8 +459,8 @@ class Policy(Model):
                 all(p is not None for p in parts),
                 "a dynamic policy needs rule, accumulation, threshold, source",
             )
-            _check_one(self.threshold, self.thresholds)
-            _check_thresholds(self.thresholds, self.timesteps)
+            check_one_threshold(self.threshold, self.thresholds)
+            check_thresholds(self.thresholds, self.timesteps)
             require(
                 (self.validation is not None) == (self.threshold_source == "validation"),
                 "validation figures belong to a threshold chosen on validation images, and only there",
@@ -522,7 +524,7 @@ class TileUse(Model):
     """
 
 
-class StreamResult(_Accuracy, Framed):
+class StreamResult(Accuracy, Framed):
     """A stream of images on one chip. Energies are means per image, with leakage over the whole time."""
 
     schema_version: Literal[1] = 1
@@ -633,7 +635,10 @@ def describe(module_name: str) -> None:
         each for each in vars(module).values() if inspect.isclass(each) and issubclass(each, Model)
     ]:
         for name, about in model.model_fields.items():
-            found = (texts.get((each.__name__, name)) for each in model.__mro__)
+            found = [texts.get((each.__name__, name)) for each in model.__mro__]
+            # A part of another module has been described before.
+            bases = (each for each in model.__mro__ if issubclass(each, Model) and name in each.model_fields)
+            found += [each.model_fields[name].description for each in bases]
             about.description = about.description or next(filter(None, found), None)
         model.model_rebuild(force=True)
 

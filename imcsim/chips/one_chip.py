@@ -9,20 +9,28 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from imcsim.result import Amount, Count, Fraction, Model, Positive, check_exits, require, same
+from imcsim.result import (
+    Accuracy,
+    Amount,
+    Count,
+    Fraction,
+    Model,
+    Positive,
+    check_exits,
+    check_one_threshold,
+    check_thresholds,
+    require,
+    same,
+    without_nothing,
+)
 
 PolicyName = Literal["dynamic", "dynamic_once"]
 """Ways to leave early, by where the threshold comes from: each chip itself, or the ideal chip."""
 
 
-class Costs(Model):
-    """What the images of one chip came to."""
+class Costs(Accuracy):
+    """What the images of one chip came to. The accuracy's interval is that of the images alone."""
 
-    accuracy: Fraction
-    accuracy_low: Fraction
-    """Lower end of the 95 % Wilson interval, of the images alone."""
-    accuracy_high: Fraction
-    """Upper end of the 95 % Wilson interval, of the images alone."""
     energy_pj: Amount
     latency_ns: Amount
     edp_mean_of_products: Amount
@@ -32,10 +40,6 @@ class Costs(Model):
 
     @model_validator(mode="after")
     def _check_costs(self) -> Self:
-        require(
-            self.accuracy_low <= self.accuracy <= self.accuracy_high,
-            "the accuracy lies outside its own interval",
-        )
         require(
             same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
             "edp_product_of_means is not energy_pj x latency_ns",
@@ -66,14 +70,11 @@ class DynamicRun(Costs):
 
     @model_serializer(mode="wrap")
     def _without_thresholds(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {k: v for k, v in whole(self).items() if k != "thresholds" or v is not None}
+        return without_nothing(whole(self), "thresholds")
 
     @model_validator(mode="after")
     def _check_run(self) -> Self:
-        require(
-            (self.threshold is None) != (self.thresholds is None),
-            "there must be either threshold or thresholds",
-        )
+        check_one_threshold(self.threshold, self.thresholds)
         check_exits(self.exit_fraction, self.mean_timesteps)
         require(
             [share > 0 for share in self.exit_fraction] == [one is not None for one in self.exit_accuracy],
@@ -139,10 +140,7 @@ class OneChip(Model):
         before = self.static[-1].edp_mean_of_products
         for name, run, moved in self.policies():
             require(len(run.exit_fraction) == len(steps), "exit_fraction must have T max entries")
-            require(
-                run.thresholds is None or len(run.thresholds) == len(steps) - 1,
-                "thresholds must have T max - 1 entries",
-            )
+            check_thresholds(run.thresholds, len(steps))
             less = 1 - run.edp_mean_of_products / before if before else 0.0
             require(same(run.edp_reduction, less), f"{name}.edp_reduction is not 1 - dynamic / static")
             require(
