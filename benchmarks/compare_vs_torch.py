@@ -22,8 +22,8 @@ from peers import PEERS, Way, missing, runner, there, tuned
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.comparison import compare
-from imcsim.options import CompareOptions
+from imcsim.studies.comparison import compare
+from imcsim.studies.options import CompareOptions
 
 THRESHOLD = 0.3
 TUNING_IMAGES = 64

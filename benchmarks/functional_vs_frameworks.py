@@ -21,9 +21,9 @@ from peers import PEERS, Way, missing, runner, there, tuned
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.functional.program import build
+from imcsim.functional.program.program import build
 from imcsim.functional.run import run
-from imcsim.simulate import calibrate, numerics
+from imcsim.simulation.simulate import calibrate, numerics
 
 TUNING_IMAGES = 64
 

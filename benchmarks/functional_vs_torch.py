@@ -25,12 +25,12 @@ from peers import missing, there
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.functional import read_kernels
-from imcsim.functional.layers import CrossbarLayer
-from imcsim.functional.program import build
+from imcsim.functional.crossbars import read_kernels
+from imcsim.functional.crossbars.simd import add, load, store, sum_of_rows
+from imcsim.functional.program.layers import CrossbarLayer
+from imcsim.functional.program.program import build
 from imcsim.functional.run import bordered, run
-from imcsim.functional.simd import add, load, store, sum_of_rows
-from imcsim.simulate import calibrate, numerics
+from imcsim.simulation.simulate import calibrate, numerics
 
 PEER = "PyTorch"
 CONVERSION = 4

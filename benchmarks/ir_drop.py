@@ -26,14 +26,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import imcsim.network
-from imcsim.choices import InactiveRows
-from imcsim.errors import ImcsimError
+from imcsim.base.choices import InactiveRows
+from imcsim.base.errors import ImcsimError
 from imcsim.functional.nonideal.exact import Crossbar
 from imcsim.functional.nonideal.ir_drop import Circuit, seen
 from imcsim.network.cells import to_cells
 from imcsim.network.graph import Conv2d, Linear
 from imcsim.network.rows import dense, row_layout
-from imcsim.report.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, draw
+from imcsim.report.figures.comparison import BLUE, GREEN, GREY, ORANGE, VERMILION, draw
 from imcsim.report.files import write_contents, write_text
 
 SIZES, OHMS, DENSITIES = (32, 64, 128, 256), (0.5, 1.0, 2.5, 5.0, 10.0), (0.05, 0.15, 0.5)

@@ -21,14 +21,14 @@ from matplotlib.ticker import MaxNLocator
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.comparison import run_of
-from imcsim.experiment import Experiment
-from imcsim.options import CompareOptions
-from imcsim.report.figures import BLUE, GREY, ORANGE, SKY, VERMILION, draw
+from imcsim.report.figures.comparison import BLUE, GREY, ORANGE, SKY, VERMILION, draw
 from imcsim.report.files import write_contents, write_text
 from imcsim.report.units import number, percent
-from imcsim.result import RunResult, StreamResult
-from imcsim.streaming import StreamOptions, stream_of
+from imcsim.results.document import RunResult, StreamResult
+from imcsim.studies.comparison import run_of
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.options import CompareOptions
+from imcsim.studies.streaming import StreamOptions, stream_of
 
 Policy = Literal["static", "dynamic"]
 POLICIES: tuple[tuple[Policy, str], ...] = (

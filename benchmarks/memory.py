@@ -18,8 +18,8 @@ from networks import spiking, vgg16
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.comparison import compare
-from imcsim.options import CompareOptions
+from imcsim.studies.comparison import compare
+from imcsim.studies.options import CompareOptions
 
 ALLOWED_MB = 2**31 / 1e6
 

@@ -126,10 +126,10 @@ def lif(current: NDArray[np.float32]) -> NDArray[np.float32]:
 def rates(network: Network, images: int = 10) -> dict[str, float]:
     """Spikes a neuron and timestep of every layer, on test images, with exact converters."""
     import imcsim.hardware
-    from imcsim.functional.program import build
+    from imcsim.functional.program.program import build
     from imcsim.functional.run import ideal_converters, run
     from imcsim.network.sizes import shapes
-    from imcsim.simulate import numerics
+    from imcsim.simulation.simulate import numerics
 
     program = build(network, numerics(imcsim.hardware.load("dtsnn_32nm").config).ideal())
     shown = imcsim.inputs.load("cifar10_test", images).images

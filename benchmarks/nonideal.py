@@ -27,10 +27,10 @@ import numpy as np
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.functional.layers import CrossbarLayer, IntegratorLayer
+from imcsim.functional.program.layers import CrossbarLayer, IntegratorLayer
 from imcsim.functional.run import CHUNK_IMAGES, run
 from imcsim.functional.steps import play, reads_again, shown
-from imcsim.simulate import program_chip
+from imcsim.simulation.simulate import program_chip
 
 NETWORK, CHIP, REAL_CHIP = "vgg7_cifar10", "dtsnn_32nm", "dtsnn_32nm_nonideal"
 TIMESTEPS = 4

@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
-from imcsim.report.figures import BLUE, ORANGE, draw
+from imcsim.report.figures.comparison import BLUE, ORANGE, draw
 
 Row = dict[str, str]
 

@@ -28,12 +28,12 @@ import imcsim
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.chips import compare_chips
-from imcsim.chips.document import ChipsResult, DynamicSpread, Spread
-from imcsim.chips.spread import spread
 from imcsim.hardware.nonideal import NonIdeal
-from imcsim.options import CompareOptions
 from imcsim.report.files import write_contents, write_text
+from imcsim.studies.chips import compare_chips
+from imcsim.studies.chips.document import ChipsResult, DynamicSpread, Spread
+from imcsim.studies.chips.spread import spread
+from imcsim.studies.options import CompareOptions
 
 CSV = common.FOLDER / "nonideal_study.csv"
 PAGE = "nonideal.md"

@@ -29,7 +29,7 @@ import imcsim.hardware
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network, Node
-from imcsim.simulate import Timing, make_chip, simulate
+from imcsim.simulation.simulate import Timing, make_chip, simulate
 from imcsim.timing import Issue, play
 
 CLASSES, TIMESTEPS, LEAK = 10, 4, 0.5

@@ -24,12 +24,12 @@ from networks import vgg16
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.comparison import compare_of
-from imcsim.experiment import Experiment
-from imcsim.options import CompareOptions
-from imcsim.report.figures import BLUE, GREY, ORANGE, SKY, draw
+from imcsim.report.figures.comparison import BLUE, GREY, ORANGE, SKY, draw
 from imcsim.report.files import write_contents, write_text
-from imcsim.simulate import Timing, make_chip, simulate
+from imcsim.simulation.simulate import Timing, make_chip, simulate
+from imcsim.studies.comparison import compare_of
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.options import CompareOptions
 from imcsim.timing import Issue
 
 FILE = common.FOLDER / "scaling.csv"

@@ -20,15 +20,15 @@ import common
 ALLOWED_SECONDS = 0.3
 COMPARE = """
 import sys
-import imcsim.cli
+import imcsim.commands.cli
 from imcsim.commands import simulate
 
 def begin(settings, validation):
-    import imcsim.comparison, imcsim.report.progress
+    import imcsim.studies.comparison, imcsim.report.terminal.progress
     sys.exit()
 
 simulate.load_all = begin
-imcsim.cli.main(["compare"])
+imcsim.commands.cli.main(["compare"])
 """
 """The command until it has imported all with which it reads a network and builds a chip."""
 
@@ -36,7 +36,7 @@ STARTS = {
     "nothing": "pass",
     "numpy": "import numpy",
     "numpy and numba": "import numpy, numba",
-    "imcsim --help": "import sys; sys.argv = ['imcsim', '--help']; import imcsim.cli; imcsim.cli.main()",
+    "imcsim --help": "from imcsim.commands.cli import main; main(['--help'])",
     "imcsim compare": COMPARE,
 }
 

@@ -15,9 +15,9 @@ import common
 
 import imcsim
 import imcsim.hardware
-from imcsim.comparison import compare
-from imcsim.loading import Shelf
-from imcsim.result import to_json
+from imcsim.results.document import to_json
+from imcsim.studies.comparison import compare
+from imcsim.studies.loading import Shelf
 from imcsim.sweeps import Summary, load_spec, sweep
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import imcsim.hardware
 import imcsim.network
-from imcsim.choices import Fidelity
+from imcsim.base.choices import Fidelity
 from imcsim.mapping import place
 from imcsim.timing import Timeline, play
 

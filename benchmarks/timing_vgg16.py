@@ -30,13 +30,13 @@ from imcsim.functional.checker import (
     tables,
     uncertainty,
 )
-from imcsim.functional.program import build
+from imcsim.functional.program.program import build
 from imcsim.functional.run import run
 from imcsim.mapping import place
-from imcsim.simulate import calibrate, numerics
+from imcsim.simulation.counts import image_work, recorded_nodes
+from imcsim.simulation.simulate import calibrate, numerics
 from imcsim.timing import Arrivals, ImageWork, Issue, Layout, Timeline, play
-from imcsim.timing.processes import ProcessEngine
-from imcsim.work import image_work, recorded_nodes
+from imcsim.timing.processes.chip import ProcessEngine
 
 TEST_IMAGES = 10_000
 THRESHOLD = 0.30017

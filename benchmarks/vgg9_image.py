@@ -21,7 +21,7 @@ from peers import Way, missing, runner, there, tuned
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.simulate import Timing, make_chip, simulate
+from imcsim.simulation.simulate import Timing, make_chip, simulate
 from imcsim.timing import Issue, play
 
 TARGET_SECONDS = 0.2

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from imcsim._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from imcsim.api import compare as compare
     from imcsim.api import compare_chips as compare_chips
     from imcsim.api import run as run
     from imcsim.api import stream as stream
     from imcsim.api import sweep as sweep
-
-__version__ = "0.1.0"
 
 _FUNCTIONS = ("compare", "compare_chips", "run", "stream", "sweep")
 

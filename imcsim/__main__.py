@@ -2,7 +2,7 @@
 
 import sys
 
-from imcsim.cli import main
+from imcsim.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,19 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from imcsim import comparison, streaming
-from imcsim.chips import comparing
-from imcsim.chips.document import ChipsResult
-from imcsim.choices import InputEncoding
-from imcsim.errors import ImcsimError
+from imcsim.base.choices import InputEncoding
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
-from imcsim.loading import Shelf
-from imcsim.names import nearest
 from imcsim.network.graph import Network
-from imcsim.options import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL, CompareOptions, Setting
-from imcsim.result import CompareResult, RunResult, StreamResult
-from imcsim.simulate import Progress
+from imcsim.results.document import CompareResult, RunResult, StreamResult
+from imcsim.simulation.simulate import Progress
+from imcsim.studies import comparison, streaming
+from imcsim.studies.chips import comparing
+from imcsim.studies.chips.document import ChipsResult
+from imcsim.studies.loading import Shelf
+from imcsim.studies.options import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL, CompareOptions, Setting
 from imcsim.sweeps import Store, load_spec
 from imcsim.sweeps import sweep as run_sweep
 from imcsim.sweeps.spec import check_settings

@@ -2,7 +2,7 @@
 
 `prove` plays a module in its own framework, exports it with that framework's exporter, imports the file, and
 compares its spikes with those of the network before rounding and with those of the network of integers, as
-`imcsim.traces.record` gives them with ideal converters.
+`imcsim.studies.traces.record` gives them with ideal converters.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-import imcsim.traces
+import imcsim.studies.traces
 from imcsim.importers import Image, Imported, ReadOptions, import_model
-from imcsim.importers.float_network import run
-from imcsim.importers.layers import Neuron
+from imcsim.importers.importing.float_network import run
+from imcsim.importers.importing.layers import Neuron
 
 CHIP = "dtsnn_32nm"
 
@@ -92,7 +92,7 @@ def compare(
     network = imcsim.network.load(str(file.parent / "model"))
     imcsim.inputs.save(file.parent / "seen.npz", shown)
     given = imcsim.inputs.load(str(file.parent / "seen.npz"), labelled=False)
-    trace = imcsim.traces.record(
+    trace = imcsim.studies.traces.record(
         network,
         imcsim.hardware.load(CHIP),
         given,
@@ -236,7 +236,7 @@ def agreement_as_in_framework(
         "--ideal",
     ]
     assert main([*recorded, "--inputs", inputs, "--hardware", CHIP, "--quiet"]) == 0
-    trace = imcsim.traces.load(folder / "t.npz")
+    trace = imcsim.studies.traces.load(folder / "t.npz")
     stated = {layer["name"]: layer for layer in found["agreement"]["ideal"]["layers"]}
     assert len(stated) == len(theirs)
     for (module_name, wanted), (name, layer) in zip(theirs.items(), stated.items(), strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import imcsim.hardware
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.mapping import Placement
 from imcsim.network import validate

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sample_results import compare_result
 
-from imcsim.reproduction import document as doc
 from imcsim.reproduction.verdicts import aims, beside, published
-from imcsim.result import CompareResult
+from imcsim.results import reproduction as doc
+from imcsim.results.document import CompareResult
 
 IMAGES = 1000
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

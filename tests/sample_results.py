@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.result import (
+from imcsim.results.document import (
     Action,
     Arrivals,
     Checker,

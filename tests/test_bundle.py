@@ -18,7 +18,7 @@ from networks import forward, random_images, random_network, vgg_like
 from numpy.typing import NDArray
 
 from imcsim import network as nw
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.network import LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.network.arrays import read_npz, write_npz
 

@@ -16,7 +16,7 @@ from imcsim.mapping import place
 from imcsim.network import problems
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network
 from imcsim.timing import play
-from imcsim.timing.mesh import Mesh
+from imcsim.timing.processes.mesh import Mesh
 from imcsim.validate import by_hand, by_hand_rows
 from imcsim.validate.chips import Counts, simulated
 

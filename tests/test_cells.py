@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imcsim.choices import Encoding
+from imcsim.base.choices import Encoding
 from imcsim.network.cells import slice_count, to_cells
 
 ENCODINGS: tuple[Encoding, ...] = ("offset", "differential", "twos_complement")

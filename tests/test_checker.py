@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from imcsim.choices import Rule
+from imcsim.base.choices import Rule
 from imcsim.functional import checker
-from imcsim.functional.numerics import CheckerNumerics
+from imcsim.functional.program.numerics import CheckerNumerics
 
 RULES: tuple[Rule, ...] = ("entropy", "max_softmax", "margin")
 FORMATS = st.builds(

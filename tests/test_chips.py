@@ -28,21 +28,21 @@ from sweep_files import write_files
 
 import imcsim
 import imcsim.hardware
-from imcsim.chips import Stopped, compare_chips
-from imcsim.chips.comparing import _shares
-from imcsim.chips.document import ChipsResult, json_schema
-from imcsim.chips.one_chip import DynamicRun, OneChip
-from imcsim.chips.spread import spread, student_975
-from imcsim.cli import main
-from imcsim.comparison import compare
-from imcsim.errors import ImcsimError
-from imcsim.experiment import Experiment, right_after
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
-from imcsim.options import CompareOptions
-from imcsim.report.chips import chips_report
 from imcsim.report.files import csv_tables
-from imcsim.result import CompareResult, to_json
+from imcsim.report.terminal.chips import chips_report
+from imcsim.results.document import CompareResult, to_json
+from imcsim.studies.chips import Stopped, compare_chips
+from imcsim.studies.chips.comparing import _shares
+from imcsim.studies.chips.document import ChipsResult, json_schema
+from imcsim.studies.chips.one_chip import DynamicRun, OneChip
+from imcsim.studies.chips.spread import spread, student_975
+from imcsim.studies.comparison import compare
+from imcsim.studies.experiment import Experiment, right_after
+from imcsim.studies.options import CompareOptions
 
 CLASSES, T = 4, 3
 NET = random_network(np.random.default_rng(5), depth=2, classes=CLASSES, timesteps=T)
@@ -584,7 +584,7 @@ def bars(quiet):
 
 simulate.progress_bars = bars
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has it ignored
-from imcsim.cli import main
+from imcsim.commands.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -21,10 +21,10 @@ import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
 from imcsim import __version__
-from imcsim.cli import cli, main
-from imcsim.errors import ImcsimError
-from imcsim.options import CompareOptions
-from imcsim.result import CompareResult, RunResult, to_json
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import cli, main
+from imcsim.results.document import CompareResult, RunResult, to_json
+from imcsim.studies.options import CompareOptions
 
 COMPARED = compare_result(images=20)
 RAN = run_result(images=20)
@@ -69,9 +69,9 @@ class Simulator:
 @pytest.fixture
 def simulator(monkeypatch: pytest.MonkeyPatch) -> Simulator:
     fake = Simulator()
-    module = ModuleType("imcsim.comparison")
+    module = ModuleType("imcsim.studies.comparison")
     module.__dict__.update(compare=fake.result("compare", COMPARED), run=fake.result("run", RAN))
-    monkeypatch.setitem(sys.modules, "imcsim.comparison", module)
+    monkeypatch.setitem(sys.modules, "imcsim.studies.comparison", module)
     monkeypatch.setattr(imcsim.hardware, "load", fake.load("hardware"), raising=False)
     monkeypatch.setattr(imcsim.network, "load", fake.load("network"))
     monkeypatch.setattr(imcsim.inputs, "load", fake.load("inputs"))
@@ -90,7 +90,7 @@ def _run(
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from imcsim.cli import main; status = main(['--help'])\n"
+        "import sys; from imcsim.commands.cli import main; status = main(['--help'])\n"
         "heavy = {'numpy', 'numba', 'simpy', 'pydantic', 'rich', 'matplotlib', 'yaml'} & set(sys.modules)\n"
         "print(sorted(heavy), status)"
     )
@@ -326,7 +326,8 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
 
 def test_names_beyond_the_encoding_are_no_error() -> None:
     code = (
-        "import imcsim.network; from imcsim.cli import main; imcsim.network.names = lambda: [chr(0x3B1)]\n"
+        "import imcsim.network; from imcsim.commands.cli import main\n"
+        "imcsim.network.names = lambda: [chr(0x3B1)]\n"
         "raise SystemExit(main(['model', 'list']))"
     )
     done = _run(code=code, capture_output=True, encoding_name="latin-1")

@@ -9,7 +9,7 @@ import pytest
 from wide_networks import vgg
 
 import imcsim.network
-from imcsim.cli import main
+from imcsim.commands.cli import main
 
 SMALL = (32, "M", 64, 64, "M", 128, 128, "M", 128)
 
@@ -23,7 +23,7 @@ def model(tmp_path: Path) -> str:
 
 def chip_with(tmp_path: Path, *changes: tuple[str, str]) -> str:
     """A file with the default chip and other values, in the lines that begin with the given text."""
-    from imcsim.resources import data_dirs
+    from imcsim.base.resources import data_dirs
 
     text = (data_dirs("hw_configs")[0] / "dtsnn_32nm.yaml").read_text()
     for old, new in changes:

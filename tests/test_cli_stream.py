@@ -15,9 +15,9 @@ from networks import forward, random_images, random_network
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.cli import main
+from imcsim.commands.cli import main
 from imcsim.network.graph import Network
-from imcsim.result import CompareResult, RunResult, StreamResult
+from imcsim.results.document import CompareResult, RunResult, StreamResult
 
 CLASSES, IMAGES = 4, 24
 Captured = pytest.CaptureFixture[str]
@@ -172,8 +172,8 @@ def test_wrong_usage(capsys: Captured, monkeypatch: pytest.MonkeyPatch, options:
 
 
 def test_progress_of_a_long_stream(stored: Path) -> None:
-    from imcsim.options import CompareOptions
-    from imcsim.streaming import stream
+    from imcsim.studies.options import CompareOptions
+    from imcsim.studies.streaming import stream
 
     seen: list[tuple[str, int, int]] = []
     inputs = imcsim.inputs.load(str(stored / "inputs.npz"))

@@ -15,17 +15,17 @@ from networks import forward, random_images, random_network
 from numpy.typing import NDArray
 
 import imcsim.hardware
-from imcsim.comparison import compare, run
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.functional.checker import accumulate, register, tables, uncertainty
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import CHECKER_EVENTS, Event
 from imcsim.hardware.ledger import charges, energy_pj
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Linear, Network
-from imcsim.options import CompareOptions
-from imcsim.result import CompareResult, RunResult, to_json
-from imcsim.simulate import Simulation, Timing, make_chip, simulate
+from imcsim.results.document import CompareResult, RunResult, to_json
+from imcsim.simulation.simulate import Simulation, Timing, make_chip, simulate
+from imcsim.studies.comparison import compare, run
+from imcsim.studies.options import CompareOptions
 from imcsim.timing import Issue, Timeline, play
 
 ONE = CompareOptions(workers=1)

@@ -15,7 +15,7 @@ import imcsim
 CONSTANTS = "SCALE = {scale}\n"
 INNER = """
 from numbers_of import constants
-from imcsim.compiled import compiled
+from imcsim.base.compiled import compiled
 
 def twice(x):
     return x + x * (constants.SCALE - 1)
@@ -27,7 +27,7 @@ import sys
 from numbers_of.inner import (
     twice,
 )
-from imcsim.compiled import compiled
+from imcsim.base.compiled import compiled
 
 def run(x):
     return twice(x) + 1
@@ -93,7 +93,7 @@ def test_code_for_several_types_is_kept(tmp_path: Path) -> None:
 def test_two_processes_that_compile_at_once_do_not_mix_up_their_code(tmp_path: Path) -> None:
     """Each writes its code and its index as if the other were not there, in the worst order."""
     pytest.importorskip("numba")
-    from imcsim.compiled.kept import _Files
+    from imcsim.base.compiled.kept import _Files
 
     one, other = (_Files(str(tmp_path), "outer.run-1.py3", "stamp") for _ in range(2))
     seen = one._load_index, other._load_index
@@ -140,11 +140,11 @@ def test_kernels_run_without_a_compiler(tmp_path: Path) -> None:
 
 def test_the_sources_of_our_kernels_are_found() -> None:
     importlib.import_module("imcsim.functional.membrane_kernels")
-    from imcsim.compiled.kept import _imported, _source
+    from imcsim.base.compiled.kept import _imported, _source
 
     source = _source("imcsim.functional.membrane_kernels")
     assert source is not None
     assert "imcsim.functional.kernels" in set(_imported(source, "imcsim"))
     kernels = _source("imcsim.functional.kernels")
     assert kernels is not None
-    assert "imcsim.compiled" in set(_imported(kernels, "imcsim"))
+    assert "imcsim.base.compiled" in set(_imported(kernels, "imcsim"))

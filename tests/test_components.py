@@ -16,7 +16,7 @@ import pytest
 
 import imcsim.hardware
 import imcsim.hardware.components
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.component import Block, ChipSize, Component
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.estimators import adc as adc_estimator

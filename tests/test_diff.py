@@ -16,10 +16,10 @@ from networks import random_images, random_network
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.cli import cli, main
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import cli, main
 from imcsim.diffs import Change, Diff, diff_chips, diff_results, kind_of, read_result
-from imcsim.errors import ImcsimError
-from imcsim.report.diff import diff_json
+from imcsim.report.terminal.diff import diff_json
 
 BASE = "dtsnn_32nm"
 RUN = ["--images", "12", "--threshold", "0.9", "--quiet", "--workers", "1"]

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from imcsim.cli import main
+from imcsim.commands.cli import main
 
 DOCS = Path(__file__).parents[1] / "docs"
 IMPORT = DOCS / "import"

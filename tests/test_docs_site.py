@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from imcsim.cli import main
+from imcsim.base.yamlfile import parse_yaml
+from imcsim.commands.cli import main
 from imcsim.sweeps import load_spec
-from imcsim.yamlfile import parse_yaml
 
 DOCS = Path(__file__).parents[1] / "docs"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -15,9 +15,9 @@ from networks import forward, random_images, random_network
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.cli import main
+from imcsim.commands.cli import main
 from imcsim.network.graph import Network
-from imcsim.result import CompareResult, RunResult
+from imcsim.results.document import CompareResult, RunResult
 
 CLASSES = 4
 
@@ -311,9 +311,9 @@ def test_ctrl_c_leaves_nothing_behind(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     command: str, call: int,
 ) -> None:  # fmt: skip
-    import imcsim.experiment
+    import imcsim.studies.experiment
 
-    simulate, calls = imcsim.experiment.simulate, []
+    simulate, calls = imcsim.studies.experiment.simulate, []
 
     def interrupted(*positional: Any, **named: Any) -> Any:
         calls.append(1)
@@ -321,7 +321,7 @@ def test_ctrl_c_leaves_nothing_behind(
             raise KeyboardInterrupt
         return simulate(*positional, **named)
 
-    monkeypatch.setattr(imcsim.experiment, "simulate", interrupted)
+    monkeypatch.setattr(imcsim.studies.experiment, "simulate", interrupted)
     targets = ["--json", str(tmp_path / "result.json"), "--out", str(tmp_path / "out")]
     assert failed(capsys, arguments(command, stored, *targets), status=130).strip() == "interrupted"
     assert len(calls) == call
@@ -343,7 +343,7 @@ def test_ctrl_c_between_two_images_stops_the_workers(
 def test_ctrl_c_keeps_an_older_result(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import imcsim.experiment
+    import imcsim.studies.experiment
 
     target = tmp_path / "result.json"
     assert main(arguments("run", stored, "--json", str(target), "--quiet")) == 0
@@ -352,7 +352,7 @@ def test_ctrl_c_keeps_an_older_result(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(imcsim.experiment, "simulate", interrupt)
+    monkeypatch.setattr(imcsim.studies.experiment, "simulate", interrupt)
     failed(capsys, arguments("run", stored, "--json", str(target), "--quiet"), status=130)
     assert target.read_bytes() == before
     assert files_in(tmp_path) == ["result.json"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.estimators import adc, analog, logic, memory, nodes, wires
 
 NODES = st.floats(min_value=7, max_value=180)

@@ -154,8 +154,8 @@ def max_resnet() -> Any:
 
 @pytest.mark.parametrize("make", [resnet, max_resnet, averaging_vgg])
 def test_averages_and_shortcuts_are_exported_as_trained(make: Any) -> None:
-    from imcsim.functional.numerics import Numerics
-    from imcsim.functional.program import build
+    from imcsim.functional.program.numerics import Numerics
+    from imcsim.functional.program.program import build
     from imcsim.functional.run import ideal_converters, run
     from imcsim.network import validate
 

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 import imcsim.hardware
-from imcsim.cli import cli, main
-from imcsim.errors import ImcsimError
-from imcsim.resources import data_dirs
+from imcsim.base.errors import ImcsimError
+from imcsim.base.resources import data_dirs
+from imcsim.commands.cli import cli, main
 
 BASE = "dtsnn_32nm"
 

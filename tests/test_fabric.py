@@ -20,8 +20,9 @@ from imcsim.hardware.events import Event
 from imcsim.mapping import Placement, place
 from imcsim.mapping.kernels import exchange
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network, Pool2d
-from imcsim.schedule import Schedule, join, schedule
-from imcsim.timing import Issue, Layout, Recorder, fabric, parse, play
+from imcsim.simulation.schedule import Schedule, join, schedule
+from imcsim.timing import Issue, Layout, Recorder, parse, play
+from imcsim.timing.fabric import chip as fabric
 
 SKIP = {"activity.skip_zero_reads": True, "activity.spike_coding": "aer", "cells.rows": 8}
 

@@ -26,15 +26,15 @@ from random_chips import (
     random_work,
 )
 
-from imcsim.functional.program import build
+from imcsim.functional.program.program import build
 from imcsim.functional.run import calibrated_converters, run
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement, place
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node
-from imcsim.simulate import numerics
+from imcsim.simulation.counts import image_work, recorded_nodes
+from imcsim.simulation.simulate import numerics
 from imcsim.timing import Arrivals, ImageWork, Timeline, parse
-from imcsim.work import image_work, recorded_nodes
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 

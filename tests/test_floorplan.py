@@ -17,8 +17,8 @@ from wide_networks import VGG16, resnet19, vgg
 import imcsim.hardware
 from imcsim.mapping import Floorplan, floorplan, place
 from imcsim.network import Network
-from imcsim.report import floorplan_figure
-from imcsim.report.floorplan import (
+from imcsim.report.figures import floorplan as floorplan_figure
+from imcsim.report.terminal.floorplan import (
     MOST_TILES,
     floorplan_csv,
     floorplan_json,

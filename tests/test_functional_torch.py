@@ -17,9 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from imcsim import inputs as images_in
-from imcsim.choices import Encoding, RowOrder
-from imcsim.functional.numerics import Numerics
-from imcsim.functional.program import IntegratorLayer, NeuronLayer, Program, build
+from imcsim.base.choices import Encoding, RowOrder
+from imcsim.functional.program.numerics import Numerics
+from imcsim.functional.program.program import IntegratorLayer, NeuronLayer, Program, build
 from imcsim.functional.run import Activity, ideal_converters, run
 from imcsim.network import load, validate
 from imcsim.network import names as network_names

@@ -11,7 +11,7 @@ import pytest
 from networks import vgg_like
 
 import imcsim.hardware
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.events import CHECKER_EVENTS, Event

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from imcsim import hardware as chips
-from imcsim.importers.agreement import Chip, agree
-from imcsim.importers.fixed_point import fixed_point
-from imcsim.importers.float_network import FloatNetwork, FloatWeights, run
-from imcsim.importers.quantise import quantise
+from imcsim.importers.importing.agreement import Chip, agree
+from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
+from imcsim.importers.quantising.fixed_point import fixed_point
+from imcsim.importers.quantising.quantise import quantise
 from imcsim.inputs import Inputs
 from imcsim.network.graph import LI, LIF, Add, Flatten, Pool2d
-from imcsim.simulate import numerics, program_chip
+from imcsim.simulation.simulate import numerics, program_chip
 
 CHIP = chips.load("dtsnn_32nm")
 NUMERICS = numerics(CHIP.config)
@@ -90,7 +90,7 @@ def test_timed_inputs() -> None:
 
 def test_rates_shares_and_intervals_are_those_of_the_runs() -> None:
     """Ordinary weights at 3 bits: some spikes differ; the figures follow from the spikes of both runs."""
-    from imcsim.functional.program import build
+    from imcsim.functional.program.program import build
     from imcsim.functional.run import ideal_converters
     from imcsim.functional.run import run as run_program
 

@@ -14,8 +14,8 @@ import pytest
 
 import imcsim.inputs
 import imcsim.network
-from imcsim.cli import main
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
 from imcsim.importers import Image, ReadOptions, import_model
 
 MLP = """\

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imcsim.errors import ImcsimError
-from imcsim.importers.float_network import FloatNetwork, FloatWeights, run
-from imcsim.importers.fold import fold
-from imcsim.importers.image import Image
-from imcsim.importers.layers import Flatten, Layer, Model, Neuron, Norm, Pool, Weights
+from imcsim.base.errors import ImcsimError
+from imcsim.importers.folding.fold import fold
+from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
+from imcsim.importers.importing.image import Image
+from imcsim.importers.importing.layers import Flatten, Layer, Model, Neuron, Norm, Pool, Weights
 from imcsim.network.graph import LI, LIF, Add, Pool2d
 
 torch = pytest.importorskip("torch", reason="torch is not installed")

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from imcsim.errors import ImcsimError
-from imcsim.importers.float_network import FloatNetwork, FloatWeights, walk
-from imcsim.importers.quantise import quantise, quantise_layers, sample_windows
-from imcsim.importers.scales import choose, error, largest_integer, on_grid, rounded
+from imcsim.base.errors import ImcsimError
+from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, walk
+from imcsim.importers.quantising.quantise import quantise, quantise_layers, sample_windows
+from imcsim.importers.quantising.scales import choose, error, largest_integer, on_grid, rounded
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear
 
 BITS = st.integers(2, 16)

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from safetensors_bytes import write_safetensors
 
-from imcsim.errors import ImcsimError
-from imcsim.importers.float_network import run
-from imcsim.importers.fold import Image, fold
-from imcsim.importers.layers import Flatten, Model, Neuron, Norm, Pool, ReadOptions, Weights
-from imcsim.importers.read import read
-from imcsim.importers.templates import TEMPLATES, template
+from imcsim.base.errors import ImcsimError
+from imcsim.importers.folding.fold import Image, fold
+from imcsim.importers.importing.float_network import run
+from imcsim.importers.importing.layers import Flatten, Model, Neuron, Norm, Pool, ReadOptions, Weights
+from imcsim.importers.importing.read import read
+from imcsim.importers.listed.templates import TEMPLATES, template
 
 RANDOM = np.random.default_rng(0)
 

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors_bytes import write_safetensors
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.importers import apart
-from imcsim.importers.layers import ReadOptions
-from imcsim.importers.read import read
+from imcsim.importers.importing.layers import ReadOptions
+from imcsim.importers.importing.read import read
 
 SETTINGS = settings(
     deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

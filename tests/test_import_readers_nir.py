@@ -10,11 +10,11 @@ import frameworks
 import numpy as np
 import pytest
 
-from imcsim.errors import ImcsimError
-from imcsim.importers.float_network import run
-from imcsim.importers.fold import Image, fold
-from imcsim.importers.layers import Neuron, ReadOptions
-from imcsim.importers.read import read
+from imcsim.base.errors import ImcsimError
+from imcsim.importers.folding.fold import Image, fold
+from imcsim.importers.importing.float_network import run
+from imcsim.importers.importing.layers import Neuron, ReadOptions
+from imcsim.importers.importing.read import read
 
 T = 12
 MAPS = (1, 8, 8)

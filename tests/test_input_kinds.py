@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from imcsim import inputs
-from imcsim.cli import main
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
 from imcsim.inputs.events import bin_events
 from imcsim.inputs.rate import rate_encode
 from imcsim.network.arrays import write_npz

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 import imcsim
 from imcsim import inputs
-from imcsim.cli import main
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
 from imcsim.inputs.packs import save_pack
-from imcsim.loading import validation_of
 from imcsim.network.arrays import read_npz, write_npz
-from imcsim.options import Setting
+from imcsim.studies.loading import validation_of
+from imcsim.studies.options import Setting
 
 Image: Any = pytest.importorskip("PIL.Image")
 sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "training"))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imcsim import inputs
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.network.arrays import write_npz
 
 IMAGES = np.arange(5 * 3 * 2 * 2, dtype=np.uint8).reshape(5, 3, 2, 2)
@@ -133,7 +133,7 @@ def test_inputs_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_built_in_data_is_looked_for_in_the_package_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imcsim.resources import data_dirs
+    from imcsim.base.resources import data_dirs
 
     (tmp_path / "imcsim").mkdir()
     (tmp_path / "models").mkdir()

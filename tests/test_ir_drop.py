@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.functional.nonideal import NonIdeal, ladders
 from imcsim.functional.nonideal.columns import lay_columns
 from imcsim.functional.nonideal.exact import Crossbar

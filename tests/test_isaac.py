@@ -12,12 +12,12 @@ import pytest
 from networks import random_images, random_network
 
 import imcsim.hardware
-from imcsim.comparison import compare
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.tile_budget import full_rate, tile_area_mm2, tile_budget, tile_power_mw
 from imcsim.inputs import Inputs
-from imcsim.options import CompareOptions
+from imcsim.studies.comparison import compare
+from imcsim.studies.options import CompareOptions
 
 DOCS = Path(__file__).parents[1] / "docs" / "components.md"
 PAPER = {"cells_per_weight": 8, "input_bits": 16}

@@ -22,21 +22,21 @@ from random_chips import (
     plays,
 )
 
-from imcsim.choices import Fidelity
-from imcsim.comparison import compare
-from imcsim.errors import ImcsimError
+from imcsim.base.choices import Fidelity
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement, place
 from imcsim.network.graph import INPUT, Linear, Network
-from imcsim.options import CompareOptions
-from imcsim.simulate import Timing, make_chip, simulate
+from imcsim.simulation.simulate import Timing, make_chip, simulate
+from imcsim.studies.comparison import compare
+from imcsim.studies.options import CompareOptions
 from imcsim.timing import Arrivals, Issue, Recorder, Timeline, parse, play
-from imcsim.timing.burst import BurstPart
 from imcsim.timing.jobs import Job
-from imcsim.timing.processes import ProcessEngine
-from imcsim.timing.reference import ReferencePart
+from imcsim.timing.processes.burst import BurstPart
+from imcsim.timing.processes.chip import ProcessEngine
+from imcsim.timing.processes.reference import ReferencePart
 
 EARLY = ("wait", "speculate", "interleave:2", "interleave:3")
 """Policies under which images may leave early."""

@@ -11,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from imcsim.choices import Encoding, RowOrder
-from imcsim.functional import crossbars, kernels, membrane_kernels, read_kernels
-from imcsim.functional.crossbars import Crossbars
+from imcsim.base.choices import Encoding, RowOrder
+from imcsim.functional import kernels, membrane_kernels
+from imcsim.functional.crossbars import crossbars, read_kernels
+from imcsim.functional.crossbars.crossbars import Crossbars
 from imcsim.network.cells import CellColumns, to_cells
 from imcsim.network.rows import RowLayout, layout
 

@@ -13,16 +13,16 @@ from networks import forward, mixed_network, random_images, random_network
 from numpy.typing import NDArray
 
 import imcsim.hardware
-from imcsim.comparison import compare
 from imcsim.functional.run import run as play_values
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
-from imcsim.options import CompareOptions
-from imcsim.result import to_json
-from imcsim.simulate import Run, Simulation, Timing, make_chip, simulate
+from imcsim.results.document import to_json
+from imcsim.simulation.simulate import Run, Simulation, Timing, make_chip, simulate
+from imcsim.studies.comparison import compare
+from imcsim.studies.options import CompareOptions
 from imcsim.timing import Issue
 
 IMAGES = 24

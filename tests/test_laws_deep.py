@@ -19,7 +19,6 @@ from networks import random_images, random_network
 from random_chips import any_network, assert_same, built_in, changed, chips, outcome
 from test_laws import planes, window_sums
 
-from imcsim.comparison import compare
 from imcsim.functional.run import run as play_values
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.events import Event
@@ -27,11 +26,12 @@ from imcsim.inputs import Inputs
 from imcsim.mapping import IMAGE, Placement, place
 from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LIF, Conv2d, Network
-from imcsim.options import CompareOptions
-from imcsim.result import CompareResult, to_json
-from imcsim.simulate import Simulation, Timing, make_chip, simulate
+from imcsim.results.document import CompareResult, to_json
+from imcsim.simulation.simulate import Simulation, Timing, make_chip, simulate
+from imcsim.studies.comparison import compare
+from imcsim.studies.options import CompareOptions
 from imcsim.timing import Timeline, parse
-from imcsim.timing.mesh import Hop, route
+from imcsim.timing.processes.mesh import Hop, route
 
 BOTH = ("dtsnn_32nm", "spikesim_65nm")
 LEAVING = ("wait", "speculate", "interleave:2")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.loader import config_hash, load_config
 from imcsim.hardware.quantity import Provenance, unit_of
 
@@ -398,5 +398,5 @@ def test_the_name_says_the_unit(name: str, unit: str) -> None:
 
 
 def test_importing_the_package_does_not_import_pydantic() -> None:
-    code = "import sys, imcsim, imcsim.errors, imcsim.yamlfile; sys.exit('pydantic' in sys.modules)"
+    code = "import sys, imcsim, imcsim.base.errors, imcsim.base.yamlfile; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from networks import random_network, vgg_like
 
 import imcsim.hardware
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import IMAGE, Part, Placement, place, stage_graph
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d

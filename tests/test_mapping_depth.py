@@ -14,7 +14,7 @@ from networks import random_network
 from wide_networks import VGG16, conv, lif, resnet19, vgg
 
 import imcsim.hardware
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement, floorplan, place, traffic, weighted_hops

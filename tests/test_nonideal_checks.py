@@ -15,23 +15,23 @@ from test_nonideal_models import kolmogorov, near
 from test_nonideal_run import HELD_OUT, NET, TEST, T
 
 import imcsim.hardware
-from imcsim.choices import LEVEL_FRACTION_BITS, Distribution, Encoding
-from imcsim.cli import main
-from imcsim.errors import ImcsimError
-from imcsim.functional.erring_crossbars import ErringCrossbars, erring_crossbars
-from imcsim.functional.layers import CrossbarLayer, Program
+from imcsim.base.choices import LEVEL_FRACTION_BITS, Distribution, Encoding
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
+from imcsim.functional.crossbars.erring import ErringCrossbars, erring_crossbars
+from imcsim.functional.crossbars.programmed import RealCrossbars
 from imcsim.functional.nonideal import ConverterErrors, Drift, NonIdeal, Stuck, Variation
 from imcsim.functional.nonideal.exact import Crossbar
 from imcsim.functional.nonideal.ir_drop import Circuit
 from imcsim.functional.nonideal.programming import programmed
-from imcsim.functional.program import build
-from imcsim.functional.real_chip import on_real_chip
-from imcsim.functional.real_crossbars import RealCrossbars
+from imcsim.functional.nonideal_chip import on_real_chip
+from imcsim.functional.program.layers import CrossbarLayer, Program
+from imcsim.functional.program.program import build
 from imcsim.functional.run import Activity, exact, ideal_converters, run
 from imcsim.hardware.events import Event
 from imcsim.network.cells import to_cells
 from imcsim.network.graph import Linear, Network
-from imcsim.simulate import Timing, make_chip, nonideal, numerics, simulate
+from imcsim.simulation.simulate import Timing, make_chip, nonideal, numerics, simulate
 from imcsim.timing import Issue
 
 ENCODINGS: tuple[Encoding, ...] = ("offset", "differential", "twos_complement")

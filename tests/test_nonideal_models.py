@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from networks import vgg_like
 
 import imcsim.hardware
-from imcsim.choices import Distribution, Encoding
+from imcsim.base.choices import Distribution, Encoding
+from imcsim.base.errors import ImcsimError
 from imcsim.diffs.chips import diff_chips
-from imcsim.errors import ImcsimError
 from imcsim.functional.nonideal import ConverterErrors, Drift, NonIdeal, Stuck, Variation, programming
 from imcsim.functional.nonideal import read_noise as reads
 from imcsim.functional.nonideal.columns import lay_columns
@@ -33,7 +33,7 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.schema import json_schema
 from imcsim.mapping import place
 from imcsim.network.cells import to_cells
-from imcsim.simulate import nonideal, numerics
+from imcsim.simulation.simulate import nonideal, numerics
 from imcsim.sweeps.cache import value_numerics
 from imcsim.sweeps.rows import _recorded
 

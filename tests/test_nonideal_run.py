@@ -15,28 +15,36 @@ from numpy.typing import NDArray
 from test_kernels import GEOMETRY, Case
 
 import imcsim.hardware
-from imcsim.choices import LEVEL_FRACTION_BITS
-from imcsim.comparison import compare
-from imcsim.errors import ImcsimError
-from imcsim.experiment import Experiment
-from imcsim.functional.erring_crossbars import ErringCrossbars, erring_crossbars
+from imcsim.base.choices import LEVEL_FRACTION_BITS
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.crossbars.erring import ErringCrossbars, erring_crossbars
+from imcsim.functional.crossbars.programmed import RealCrossbars, real_crossbars
 from imcsim.functional.nonideal import ConverterErrors, NonIdeal, Stuck, Variation
 from imcsim.functional.nonideal import read_noise as reads
 from imcsim.functional.nonideal.converter import adc_errors, codes, noise_steps
 from imcsim.functional.nonideal.programming import programmed
-from imcsim.functional.program import build
-from imcsim.functional.real_chip import densities, on_real_chip
-from imcsim.functional.real_crossbars import RealCrossbars, real_crossbars
+from imcsim.functional.nonideal_chip import densities, on_real_chip
+from imcsim.functional.program.program import build
 from imcsim.functional.run import calibrated_converters, exact, ideal_converters, run
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
-from imcsim.options import CompareOptions
-from imcsim.result import to_json
-from imcsim.simulate import Simulation, Timing, make_chip, nonideal, numerics, program_chip, simulate
+from imcsim.results.document import to_json
+from imcsim.simulation.simulate import (
+    Simulation,
+    Timing,
+    make_chip,
+    nonideal,
+    numerics,
+    program_chip,
+    simulate,
+)
+from imcsim.simulation.values import COMPUTED
+from imcsim.studies.comparison import compare
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.options import CompareOptions
+from imcsim.studies.widened import widened_experiment
 from imcsim.timing import Issue
-from imcsim.values import COMPUTED
-from imcsim.widened import widened_experiment
 
 PARTS = 1 << LEVEL_FRACTION_BITS
 COUNTS = ("active_rows", "active_reads", "spikes", "outputs")

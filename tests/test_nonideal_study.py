@@ -16,9 +16,9 @@ import pytest
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.chips import compare_chips
-from imcsim.errors import ImcsimError
-from imcsim.options import CompareOptions
+from imcsim.base.errors import ImcsimError
+from imcsim.studies.chips import compare_chips
+from imcsim.studies.options import CompareOptions
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"

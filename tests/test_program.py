@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
-from imcsim.functional.numerics import CheckerNumerics, Numerics
-from imcsim.functional.program import build
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.program.numerics import CheckerNumerics, Numerics
+from imcsim.functional.program.program import build
 from imcsim.functional.run import ideal_converters, run
 from imcsim.network import validate
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 import imcsim.hardware
 from imcsim.functional.membrane_kernels import _decayed
-from imcsim.functional.program import build
+from imcsim.functional.program.program import build
 from imcsim.functional.run import ideal_converters
 from imcsim.functional.run import run as play
-from imcsim.importers.float_network import FloatNetwork, FloatWeights, run
-from imcsim.importers.per_neuron import as_written
-from imcsim.importers.quantise import quantise
+from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
+from imcsim.importers.importing.per_neuron import as_written
+from imcsim.importers.quantising.quantise import quantise
 from imcsim.network.graph import LIF
-from imcsim.simulate import numerics
+from imcsim.simulation.simulate import numerics
 
 
 @settings(deadline=None)

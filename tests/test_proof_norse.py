@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imcsim.cli import main
+from imcsim.commands.cli import main
 from imcsim.importers import ReadOptions
 
 frameworks.need("norse")

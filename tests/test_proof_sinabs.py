@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imcsim.cli import main
+from imcsim.commands.cli import main
 from imcsim.importers import ReadOptions
 
 frameworks.need("sinabs")

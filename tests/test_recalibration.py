@@ -19,20 +19,20 @@ import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
 from imcsim.functional.checker import predictions
-from imcsim.functional.layers import Branch, CrossbarLayer, NeuronLayer, Program
-from imcsim.functional.membranes import side_branch
 from imcsim.functional.nonideal import Drift, NonIdeal, Stuck, Variation
-from imcsim.functional.program import build
-from imcsim.functional.real_chip import on_real_chip
+from imcsim.functional.nonideal_chip import on_real_chip
+from imcsim.functional.program.layers import Branch, CrossbarLayer, NeuronLayer, Program
+from imcsim.functional.program.membranes import side_branch
+from imcsim.functional.program.program import build
 from imcsim.functional.recalibration import Channels, channels, measured_layers, recalibrated
 from imcsim.functional.run import Activity, calibrated_converters, exact, run
 from imcsim.functional.steps import Converters, play
 from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Conv2d, Linear, Network
-from imcsim.simulate import numerics, program_chip
+from imcsim.simulation.simulate import numerics, program_chip
+from imcsim.simulation.values import COMPUTED
 from imcsim.sweeps.cache import CachedValues, Longest
-from imcsim.values import COMPUTED
 
 T = 3
 ERRORLESS = NonIdeal(0, 0, 15, 64, 8)

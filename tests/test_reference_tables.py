@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import imcsim.hardware
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import charges

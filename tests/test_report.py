@@ -22,9 +22,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 from sample_results import compare_result, run_result, stream_result
 
-from imcsim.errors import ImcsimError
-from imcsim.report import figures, files, stream, stream_figures, tables, units
-from imcsim.result import RunResult, StreamResult, to_json
+from imcsim.base.errors import ImcsimError
+from imcsim.report import files, units
+from imcsim.report.figures import comparison as figures
+from imcsim.report.figures import stream as stream_figures
+from imcsim.report.terminal import stream, tables
+from imcsim.results.document import RunResult, StreamResult, to_json
 
 COMPARED = compare_result(images=200)
 RAN = run_result(images=200)
@@ -254,7 +257,8 @@ def test_figure_bytes_depend_on_the_result_alone(drawn: dict[str, bytes]) -> Non
 
 def test_figures_never_touch_pyplot() -> None:
     code = (
-        "import sys; from sample_results import run_result; from imcsim.report.figures import render;"
+        "import sys; from sample_results import run_result;"
+        "from imcsim.report.figures.comparison import render;"
         "render(run_result(images=20)); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     here = Path(__file__).parent

@@ -23,8 +23,8 @@ from PIL import Image
 from sample_results import compare_result, run_result
 from sweep_files import base, write_files, write_spec
 
-from imcsim.cli import main
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
 from imcsim.report.files import write_folder
 from imcsim.report.site import page as page_module
 from imcsim.report.site import write_report

@@ -21,29 +21,30 @@ from networks import forward, random_images, vgg_like
 
 import imcsim.hardware
 import imcsim.report.reproduction
-from imcsim import cli
-from imcsim.comparison import compare_of
-from imcsim.errors import ImcsimError
-from imcsim.experiment import Experiment
+from imcsim.base.errors import ImcsimError
+from imcsim.base.resources import data_dirs
+from imcsim.commands import cli
 from imcsim.functional.checker import accumulate, tables, uncertainty
-from imcsim.functional.numerics import CheckerNumerics
+from imcsim.functional.program.numerics import CheckerNumerics
 from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint as images_sha256
-from imcsim.loading import network_sha256
 from imcsim.network.graph import Conv2d, Network
-from imcsim.options import CompareOptions
-from imcsim.reproduction import document as doc
-from imcsim.reproduction import part, reproducing
+from imcsim.reproduction import network as part
+from imcsim.reproduction import reproduce as reproducing
+from imcsim.reproduction.combinations import Judge, Outputs, Prices, base_choices, combinations, joint
 from imcsim.reproduction.decisions import paired
-from imcsim.reproduction.document import Loss
 from imcsim.reproduction.exact import checker_agreement, exact_entropy
 from imcsim.reproduction.examples import examples
-from imcsim.reproduction.joint import Judge, Outputs, Prices, base_choices, combinations, joint
-from imcsim.reproduction.reproducing import Reproduced, reproduce_subjects
-from imcsim.reproduction.setting import PaperNetwork, Subject, chosen, fingerprint, subject
+from imcsim.reproduction.plan import PaperNetwork, Subject, chosen, fingerprint, subject
+from imcsim.reproduction.reproduce import Reproduced, reproduce_subjects
 from imcsim.reproduction.store import VALUES, ValuesInPieces, write_part
 from imcsim.reproduction.verdicts import aims
-from imcsim.resources import data_dirs
+from imcsim.results import reproduction as doc
+from imcsim.results.reproduction import Loss
+from imcsim.studies.comparison import compare_of
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.loading import network_sha256
+from imcsim.studies.options import CompareOptions
 
 CLASSES, TIMESTEPS, TEST, VALIDATION = 4, 4, 40, 48
 ABOUT = PaperNetwork("vgg16", "VGG-16", {"running": "a", "final": "b"}, stem=8)

@@ -15,17 +15,17 @@ import pytest
 from PIL import Image
 from sample_reproduction import pictures, reproduction
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.report.reproduction import page_contents, write_page
+from imcsim.report.reproduction.combinations import joint_grids
 from imcsim.report.reproduction.decisions import rules
 from imcsim.report.reproduction.headline import headlines, verdicts
-from imcsim.report.reproduction.joined import joint_grids
-from imcsim.report.reproduction.made import differences
-from imcsim.report.reproduction.words import compared, shown_change, value_text
+from imcsim.report.reproduction.provenance import differences
+from imcsim.report.reproduction.wording import compared, shown_change, value_text
 from imcsim.report.site import page as page_module
 from imcsim.report.site.exhibits import Exhibit, Rendered, render
 from imcsim.report.site.grids import ENLARGED, Cell, cells, enlarged
-from imcsim.reproduction.document import NetworkPart, Paired, Reproduction
+from imcsim.results.reproduction import NetworkPart, Paired, Reproduction
 
 HOSTILE = "</script><b>&\"'$\\frac{"
 SECTIONS = ("headline", "runs", "curve", "exits", "examples", "growth", "energy", "checker", "losses",

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sample_results import compare_result, run_result, stream_result
 
-from imcsim.errors import ImcsimError
-from imcsim.result import (
+from imcsim.base.errors import ImcsimError
+from imcsim.results.document import (
     CompareResult,
     Layer,
     RunResult,

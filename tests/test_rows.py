@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imcsim.choices import RowOrder
+from imcsim.base.choices import RowOrder
 from imcsim.network.graph import Conv2d, Linear
 from imcsim.network.rows import layout, row_layout
 

@@ -11,8 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from imcsim.functional.numerics import Numerics
-from imcsim.functional.program import CrossbarLayer, FlattenLayer, NeuronLayer, PoolLayer, Program, build
+from imcsim.functional.program.numerics import Numerics
+from imcsim.functional.program.program import (
+    CrossbarLayer,
+    FlattenLayer,
+    NeuronLayer,
+    PoolLayer,
+    Program,
+    build,
+)
 from imcsim.functional.run import (
     CHUNK_IMAGES,
     Activity,

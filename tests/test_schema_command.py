@@ -19,13 +19,13 @@ from click.testing import CliRunner
 
 import imcsim.hardware
 import imcsim.network
-from imcsim.cli import cli
+from imcsim.base.errors import ImcsimError
+from imcsim.base.resources import data_dirs
+from imcsim.base.yamlfile import parse_yaml, read_yaml
+from imcsim.commands.cli import cli
 from imcsim.commands.completion import COMPLETE_VARIABLE
-from imcsim.errors import ImcsimError
 from imcsim.hardware.schema import json_schema
 from imcsim.network.json_schema import json_schema as network_schema
-from imcsim.resources import data_dirs
-from imcsim.yamlfile import parse_yaml, read_yaml
 
 CONFIGS = sorted(data_dirs("hw_configs")[0].glob("*.yaml"))
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())

@@ -20,14 +20,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sweep_files import base, write_files, write_spec
 
-from imcsim.cli import cli, main
-from imcsim.errors import ImcsimError
-from imcsim.loading import Shelf
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import cli, main
 from imcsim.searches import load_search, search
 from imcsim.searches.goals import OBJECTIVES, front
 from imcsim.searches.json_schema import json_schema
 from imcsim.searches.proposals import Proposals, Verdict
 from imcsim.searches.ranges import is_ordered, read_range
+from imcsim.studies.loading import Shelf
 from imcsim.sweeps import Summary, load_spec, open_store, sweep
 from imcsim.sweeps.axes import BadAxis
 from imcsim.sweeps.constraints import parse_constraint

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from imcsim.functional.numerics import Numerics
-from imcsim.functional.program import build
+from imcsim.functional.program.numerics import Numerics
+from imcsim.functional.program.program import build
 from imcsim.functional.run import Activity, ideal_converters, run
 from imcsim.network import fingerprint, load, save, validate
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from random_chips import changed
 
 import imcsim.hardware
-from imcsim.comparison import compare
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.mapping import Edge, Stage, place, stage_graph, traffic
 from imcsim.network import validate
 from imcsim.network.graph import INPUT, LI, LIF, Conv2d, Flatten, Linear, Network, Node, Pool2d
-from imcsim.options import CompareOptions
+from imcsim.studies.comparison import compare
+from imcsim.studies.options import CompareOptions
 from imcsim.timing import EVENTS, Timeline, play
-from imcsim.timing.part import Output
+from imcsim.timing.processes.part import Output
 
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from imcsim.functional.simd import (
+from imcsim.functional.crossbars.simd import (
     add,
     full,
     item,

@@ -11,19 +11,19 @@ import pytest
 from networks import random_images, random_network
 from random_chips import alone, built_in, changed
 
-import imcsim.streaming
-from imcsim.choices import Fidelity
-from imcsim.comparison import run
-from imcsim.errors import ImcsimError
+import imcsim.studies.streaming
+from imcsim.base.choices import Fidelity
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import charges
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.network.graph import INPUT, Linear, Network
-from imcsim.options import CompareOptions
-from imcsim.result import StreamResult
-from imcsim.streaming import StreamOptions, stream
+from imcsim.results.document import StreamResult
+from imcsim.studies.comparison import run
+from imcsim.studies.options import CompareOptions
+from imcsim.studies.streaming import StreamOptions, stream
 from imcsim.timing import Arrivals, parse, play
 
 IMAGES = 20
@@ -216,7 +216,7 @@ def test_figures_follow_from_the_timeline(issue: str, monkeypatch: pytest.Monkey
         lines.append(play(*positional, **named))
         return lines[-1]
 
-    monkeypatch.setattr(imcsim.streaming, "play", caught)
+    monkeypatch.setattr(imcsim.studies.streaming, "play", caught)
     result = streamed(network, chip, StreamOptions("poisson", 3e5), issue=issue, seed=4)
     (line,) = lines
     latency = np.sort(line.departure - line.arrival) * chip.config.technology.clock_ns
@@ -243,7 +243,7 @@ def arrivals(monkeypatch: pytest.MonkeyPatch, arriving: StreamOptions, **options
         seen.append(named["arrivals"])
         return play(*positional, **named)
 
-    monkeypatch.setattr(imcsim.streaming, "play", caught)
+    monkeypatch.setattr(imcsim.studies.streaming, "play", caught)
     network = one_layer()
     about = CompareOptions(threshold=0.0, workers=1, **options)
     stream(network, hardware(HAND), inputs(network, 600), None, about, arriving, policy="static")

@@ -16,13 +16,13 @@ from sweep_files import base, write_files, write_spec
 
 import imcsim
 import imcsim.hardware
-from imcsim.cli import main
-from imcsim.comparison import compare
-from imcsim.errors import ImcsimError
-from imcsim.loading import Shelf
-from imcsim.result import CompareResult, to_json
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
+from imcsim.results.document import CompareResult, to_json
+from imcsim.simulation.values import Computed
+from imcsim.studies.comparison import compare
+from imcsim.studies.loading import Shelf
 from imcsim.sweeps import Point, Store, Summary, load_spec, make_plan, open_store, sweep
-from imcsim.values import Computed
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +302,7 @@ def test_damaged_kept_values_are_computed_anew(files: Path, tmp_path: Path) -> N
     for path in (tmp_path / "activity").iterdir():
         path.write_bytes(path.read_bytes()[:100])
     (tmp_path / "sweep.sqlite").unlink()
-    from imcsim.sweeps import work
+    from imcsim.sweeps import tasks as work
 
     work._PROCESS = work._Process()
     run(files, base(axes=axes), tmp_path)[0].close()
@@ -352,7 +352,7 @@ def test_python_interface(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.to_frame()["energy_pj"][0] == one.outcome.energy_pj
     several = imcsim.stream(**about, threshold=0.3)
     assert several.to_frame()["makespan_ns"][0] == several.makespan_ns
-    from imcsim.options import Setting
+    from imcsim.studies.options import Setting
 
     setting = Setting(model="net", inputs="test.npz", validation="held.npz")
     loaded = imcsim.compare(

@@ -15,16 +15,16 @@ from pydantic import BaseModel
 from sweep_files import base, write_files, write_spec
 
 import imcsim.hardware
-from imcsim.chips import compare_chips
-from imcsim.chips.document import ChipsResult
-from imcsim.chips.document import to_json as chips_to_json
-from imcsim.comparison import compare
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.nonideal import NonIdeal
-from imcsim.loading import Shelf
-from imcsim.result import CompareResult, to_json
+from imcsim.results.document import CompareResult, to_json
+from imcsim.simulation.values import Computed
+from imcsim.studies.chips import compare_chips
+from imcsim.studies.chips.document import ChipsResult
+from imcsim.studies.chips.document import to_json as chips_to_json
+from imcsim.studies.comparison import compare
+from imcsim.studies.loading import Shelf
 from imcsim.sweeps import Point, Store, Summary, load_spec, make_plan, open_store, sweep
-from imcsim.values import Computed
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from sweep_files import base, made, whole_table
 
-from imcsim.cli import main
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
 from imcsim.sweeps import Summary, load_spec, open_store, sweep
 
 SPEC: dict[str, Any] = base(axes={"adc.bits": [4, 5, 99], "noc.flit_bits": [16, 32, 64], "threshold": [0.2]})

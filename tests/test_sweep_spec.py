@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sweep_files import base, write_files, write_spec
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.sweeps import load_spec
 from imcsim.sweeps.axes import BadAxis, axis_values
 from imcsim.sweeps.constraints import BadConstraint, parse_constraint

@@ -23,15 +23,12 @@ from sweep_files import base, write_files, write_spec
 
 import imcsim
 import imcsim.hardware
-from imcsim.cli import main
-from imcsim.comparison import compare, compare_of, run, run_of
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
 from imcsim.diffs.results import results_diff
-from imcsim.errors import ImcsimError
-from imcsim.experiment import Experiment
 from imcsim.functional.checker import exit_timesteps
 from imcsim.inputs import Inputs
-from imcsim.options import CompareOptions
-from imcsim.report.figures import accuracy_edp
+from imcsim.report.figures.comparison import accuracy_edp
 from imcsim.report.files import csv_tables
 from imcsim.report.site.choosing import base_point
 from imcsim.report.site.heat import heat_map
@@ -39,11 +36,14 @@ from imcsim.report.site.pareto import pareto
 from imcsim.report.site.read import read
 from imcsim.report.site.sensitivity import sensitivities
 from imcsim.report.site.tables import front_table, points_table
-from imcsim.report.tables import compare_report
-from imcsim.result import CompareResult, Policy, to_json
-from imcsim.streaming import stream_of
+from imcsim.report.terminal.tables import compare_report
+from imcsim.results.document import CompareResult, Policy, to_json
+from imcsim.studies.comparison import compare, compare_of, run, run_of
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.options import CompareOptions
+from imcsim.studies.streaming import stream_of
+from imcsim.studies.thresholds import one_for_all, one_for_each
 from imcsim.sweeps import load_spec, open_store, sweep
-from imcsim.thresholds import one_for_all, one_for_each
 
 Case = tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]
 

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from random_chips import any_network, assert_same, chips, outcome, plays
 
 import imcsim.hardware
-from imcsim.comparison import compare, run
-from imcsim.errors import ImcsimError
-from imcsim.functional.program import build
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.program.program import build
 from imcsim.functional.run import calibrated_converters, ideal_converters
 from imcsim.functional.run import run as play_values
 from imcsim.hardware.config import Hardware
@@ -26,10 +25,11 @@ from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
 from imcsim.mapping import place
 from imcsim.network.graph import INPUT, Network
-from imcsim.options import CompareOptions
-from imcsim.result import to_json
-from imcsim.simulate import Timing, make_chip, numerics, simulate
-from imcsim.streaming import stream
+from imcsim.results.document import to_json
+from imcsim.simulation.simulate import Timing, make_chip, numerics, simulate
+from imcsim.studies.comparison import compare, run
+from imcsim.studies.options import CompareOptions
+from imcsim.studies.streaming import stream
 from imcsim.timing import parse, play
 
 T = 4

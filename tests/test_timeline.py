@@ -17,18 +17,18 @@ from networks import random_images, random_network
 from random_chips import any_network, assert_same, built_in, changed, chips, outcome, plays
 from random_chips import random_work as work_of
 
-from imcsim.cli import main
-from imcsim.comparison import run
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.network.graph import Network
-from imcsim.options import CompareOptions
-from imcsim.report.timeline import CHECKER, IMAGES, MESH, TILE, trace_events, trace_json
-from imcsim.report.timeline_figure import timeline_figure
-from imcsim.timelines import Recorded, record
+from imcsim.report.figures.timeline import timeline_figure
+from imcsim.report.perfetto import CHECKER, IMAGES, MESH, TILE, trace_events, trace_json
+from imcsim.studies.comparison import run
+from imcsim.studies.options import CompareOptions
+from imcsim.studies.timelines import Recorded, record
 from imcsim.timing import Recorder, Timeline
 
 POLICIES = ("wait", "speculate", "interleave:2")

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from networks import random_network, vgg_like
 
 import imcsim.hardware
-from imcsim.choices import Fidelity
-from imcsim.errors import ImcsimError
+from imcsim.base.choices import Fidelity
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import place
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.timing import Timeline, play
-from imcsim.timing.flow import Channel, Room, Rows, missing
-from imcsim.timing.mesh import Mesh, route
+from imcsim.timing.processes.flow import Channel, Room, Rows, missing
+from imcsim.timing.processes.mesh import Mesh, route
 
 
 def chip(name: str = "dtsnn_32nm", **overrides: object) -> HardwareConfig:

@@ -17,15 +17,15 @@ from networks import forward, random_images, random_network
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-import imcsim.traces
-from imcsim.cli import main
-from imcsim.errors import ImcsimError
-from imcsim.functional.program import build
+import imcsim.studies.traces
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
+from imcsim.functional.program.program import build
 from imcsim.functional.run import calibrated_converters, run
 from imcsim.inputs.trace import pack_values, unpack_values
 from imcsim.network.arrays import read_npz, write_npz
 from imcsim.network.graph import INPUT, LIF
-from imcsim.simulate import numerics
+from imcsim.simulation.simulate import numerics
 
 T = 3
 
@@ -111,7 +111,7 @@ def test_adc_scales_set_on_the_trace_itself(place: Path, tmp_path: Path, kind: s
     about = ["--model", str(place / KINDS[kind][0]), "--timesteps", steps, "--images", "9", *encoding]
     trace = str(tmp_path / "trace.npz")
     assert main(["trace", "record", "-o", trace, "--inputs", source, *about, "--quiet"]) == 0
-    assert imcsim.traces.load(trace).frames.shape[1] == int(steps)
+    assert imcsim.studies.traces.load(trace).frames.shape[1] == int(steps)
     static = ["run", "--policy", "static", *about]
     wanted = report(*static, "--inputs", source)
     assert report(*static, "--inputs", trace) == wanted
@@ -175,7 +175,9 @@ def test_frames_and_spikes_are_those_of_the_run(place: Path, tmp_path: Path, kin
     )
     chip = imcsim.hardware.load("dtsnn_32nm", {"adc.bits": 4})
     path = tmp_path / "trace.npz"
-    found = imcsim.traces.record(net, chip, inputs, path, validation=others, layers="all", ideal=ideal)
+    found = imcsim.studies.traces.record(
+        net, chip, inputs, path, validation=others, layers="all", ideal=ideal
+    )
     program = build(net, numerics(chip.config).ideal() if ideal else numerics(chip.config))
     # ADC scales are set on four timesteps, though three are run.
     calibration = others.images[:32] if kind == "direct" else others.images[:32, :4]
@@ -205,7 +207,7 @@ def test_some_layers_and_unknown_ones(
     trace, model = str(tmp_path / "trace.npz"), ["--model", str(place / "net")]
     record = ["trace", "record", "-o", trace, "--inputs", source, *model]
     assert main([*record, "--layers", "lif2"]) == 0
-    assert list(imcsim.traces.load(trace).spikes) == ["lif2"]
+    assert list(imcsim.studies.traces.load(trace).spikes) == ["lif2"]
     before = Path(trace).read_bytes()
     assert main([*record, "--layers", "lif22"]) == 2
     assert "there is no LIF layer 'lif22' (did you mean 'lif2'?)" in capsys.readouterr().err
@@ -234,7 +236,7 @@ def test_info_says_what_is_in_it(place: Path, tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert main(["trace", "info", trace]) == 0
     text = capsys.readouterr().out
-    found = imcsim.traces.load(trace)
+    found = imcsim.studies.traces.load(trace)
     for name, spikes in found.spikes.items():
         assert f"{spikes.mean():.4f}" in text, name
     each = found.frames.reshape(36, T, -1).sum(axis=(0, 2)) / 36
@@ -259,12 +261,12 @@ def test_writing_stops_whole(place: Path, tmp_path: Path, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        imcsim.traces.record(net, chip, inputs, path, layers="all", progress=interrupt)
+        imcsim.studies.traces.record(net, chip, inputs, path, layers="all", progress=interrupt)
     assert path.read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["trace.npz"]
-    monkeypatch.setattr("imcsim.traces.MAX_BYTES", 100)
+    monkeypatch.setattr("imcsim.studies.traces.MAX_BYTES", 100)
     with pytest.raises(ImcsimError, match="record fewer images"):
-        imcsim.traces.record(net, chip, inputs, path)
+        imcsim.studies.traces.record(net, chip, inputs, path)
 
 
 # Without trust
@@ -274,13 +276,13 @@ def test_writing_stops_whole(place: Path, tmp_path: Path, monkeypatch: pytest.Mo
 def sound(place: Path) -> Path:
     net, chip = imcsim.network.load(place / "spiking"), imcsim.hardware.load("dtsnn_32nm")
     inputs = imcsim.inputs.load(place / "test_frames.npz", 4)
-    imcsim.traces.record(net, chip, inputs, place / "sound.npz", layers=["lif1"])
+    imcsim.studies.traces.record(net, chip, inputs, place / "sound.npz", layers=["lif1"])
     return place / "sound.npz"
 
 
 def _read_all(path: Path) -> None:
     """Everything that is read of a trace."""
-    trace = imcsim.traces.load(path)
+    trace = imcsim.studies.traces.load(path)
     imcsim.inputs.load(path)
     trace.spikes["lif1"].sum()
 
@@ -355,7 +357,7 @@ def test_silent_layers_can_be_read_again(place: Path, tmp_path: Path) -> None:
     shape = (200, T, *net.input_shape)
     imcsim.inputs.save(tmp_path / "dark.npz", np.zeros(shape, bool), np.zeros(200, int))
     dark = imcsim.inputs.load(tmp_path / "dark.npz")
-    found = imcsim.traces.record(
+    found = imcsim.studies.traces.record(
         net, imcsim.hardware.load("dtsnn_32nm"), dark, tmp_path / "t.npz", layers="all"
     )
     assert not found.frames.any()

@@ -14,16 +14,16 @@ from rich.console import Console
 
 import imcsim.hardware
 import imcsim.validate
-from imcsim.cli import main
-from imcsim.functional.program import build
+from imcsim.commands.cli import main
+from imcsim.functional.program.program import build
 from imcsim.functional.run import ideal_converters, run
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.mapping import floorplan, place
 from imcsim.network import problems, shapes
 from imcsim.network.graph import Conv2d, Network
-from imcsim.report import validation as report
-from imcsim.simulate import numerics
+from imcsim.report.terminal import validation as report
+from imcsim.simulation.simulate import numerics
 from imcsim.validate import FITTED, Fit, Outcome, Row, Validation, isaac_rows, spikesim_rows, validate
 from imcsim.validate.assumptions import CHANGES
 from imcsim.validate.by_hand import by_hand_rows, one_row, ones

@@ -20,11 +20,9 @@ from wide_networks import resnet19
 
 import imcsim.hardware
 import imcsim.network
-import imcsim.values
-from imcsim.comparison import compare_of, run_of
-from imcsim.errors import ImcsimError
-from imcsim.experiment import Experiment
-from imcsim.functional.program import build
+import imcsim.simulation.values
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.program.program import build
 from imcsim.functional.run import Activity, ideal_converters
 from imcsim.functional.run import run as play_values
 from imcsim.hardware.config import Hardware
@@ -34,12 +32,14 @@ from imcsim.mapping import place
 from imcsim.network import problems, shapes
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network
 from imcsim.network.widen import copies, widen
-from imcsim.options import CompareOptions
-from imcsim.result import to_json
-from imcsim.simulate import numerics
-from imcsim.streaming import stream_of
-from imcsim.toggles import travelling
-from imcsim.widened import widened_activity, widened_experiment
+from imcsim.results.document import to_json
+from imcsim.simulation.simulate import numerics
+from imcsim.simulation.toggles import travelling
+from imcsim.studies.comparison import compare_of, run_of
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.options import CompareOptions
+from imcsim.studies.streaming import stream_of
+from imcsim.studies.widened import widened_activity, widened_experiment
 
 IMAGES = 6
 
@@ -292,7 +292,9 @@ def test_no_image_is_run_and_values_stay_the_narrow_networks(
 ) -> None:
     """Accuracy, exits, threshold and spike rates too where ADCs round and clip."""
     small = bench(narrow("vgg"), hardware(**changed), "vgg")
-    monkeypatch.setattr(imcsim.values, "run_program", lambda *a, **k: pytest.fail("ran the images"))
+    monkeypatch.setattr(
+        imcsim.simulation.values, "run_program", lambda *a, **k: pytest.fail("ran the images")
+    )
     wide = widened_experiment(small, 4)
     one, other = compare_of(small), compare_of(wide)
     for result in ("accuracy", "mean_timesteps", "exit_fraction", "threshold", "validation"):

@@ -10,15 +10,15 @@ import pytest
 from networks import forward, random_images, random_network
 
 import imcsim.hardware
-import imcsim.values
-from imcsim.comparison import run, run_of
-from imcsim.errors import ImcsimError
-from imcsim.experiment import Experiment
+import imcsim.simulation.values
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.options import CompareOptions
-from imcsim.streaming import StreamOptions, stream, stream_of
+from imcsim.studies.comparison import run, run_of
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.options import CompareOptions
+from imcsim.studies.streaming import StreamOptions, stream, stream_of
 
 CLASSES = 4
 
@@ -66,7 +66,9 @@ def test_another_policy_changes_time_as_a_new_experiment_would(
 
 def test_images_are_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = _bench(False)
-    monkeypatch.setattr(imcsim.values, "run_program", lambda *a, **k: pytest.fail("ran the images"))
+    monkeypatch.setattr(
+        imcsim.simulation.values, "run_program", lambda *a, **k: pytest.fail("ran the images")
+    )
     other = bench.with_issue("speculate")
     assert other.images.activity is bench.images.activity
     assert other.with_issue("interleave:3").meta() == bench.meta()

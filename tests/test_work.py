@@ -13,15 +13,15 @@ from networks import random_images, random_network
 from numpy.typing import NDArray
 from random_chips import changed, random_work
 
-from imcsim.functional.program import Program, build
+from imcsim.functional.program.program import Program, build
 from imcsim.functional.run import Activity, calibrated_converters, run
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import IMAGE, Edge, Placement, place
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network
-from imcsim.simulate import numerics
+from imcsim.simulation.counts import image_work, recorded_nodes
+from imcsim.simulation.simulate import numerics
 from imcsim.timing import ImageWork, Timeline, parse, play
-from imcsim.work import image_work, recorded_nodes
 
 IMAGES, TIMESTEPS = 2, 3
 

@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imcsim import yamlfile
-from imcsim.errors import ImcsimError
-from imcsim.names import nearest
-from imcsim.yamlfile import DEEPEST, dotted, read_yaml
+from imcsim.base import yamlfile
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+from imcsim.base.yamlfile import DEEPEST, dotted, read_yaml
 
 
 @pytest.fixture(params=["C parser", "Python parser"])

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from imcsim.cli import main
+from imcsim.commands.cli import main
 
 HERE = Path(__file__).parent
 SWEEP = HERE / "sweep.yaml"

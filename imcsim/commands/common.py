@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 
 if TYPE_CHECKING:
-    from imcsim.chips.document import ChipsResult
     from imcsim.hardware import Hardware
     from imcsim.inputs import Inputs
     from imcsim.network import Network
-    from imcsim.options import CompareOptions
-    from imcsim.result import CompareResult, RunResult, StreamResult
+    from imcsim.results.document import CompareResult, RunResult, StreamResult
+    from imcsim.studies.chips.document import ChipsResult
+    from imcsim.studies.options import CompareOptions
 
     Result = CompareResult | RunResult | StreamResult | ChipsResult
 
@@ -42,8 +42,8 @@ def check_targets(settings: dict[str, Any]) -> None:
 
 def choose_validation(settings: dict[str, Any], *, needed: bool) -> str | None:
     """Images that calibrate the ADCs and, where none is given, choose the threshold (`needed`)."""
-    from imcsim.loading import validation_of
-    from imcsim.options import Setting
+    from imcsim.studies.loading import validation_of
+    from imcsim.studies.options import Setting
 
     if settings.get("thresholds") == "each" and settings["threshold"] is not None:
         raise click.UsageError("--thresholds says how thresholds are chosen; --threshold gives them.")
@@ -64,8 +64,8 @@ def load_all(
 
     Where no seed was given, `settings` get that of a trace of random spikes, else 0.
     """
-    from imcsim.loading import Shelf
-    from imcsim.options import CompareOptions, Setting
+    from imcsim.studies.loading import Shelf
+    from imcsim.studies.options import CompareOptions, Setting
 
     setting = Setting(
         hardware=settings["hardware"],
@@ -92,7 +92,7 @@ def load_all(
 
 
 def compare_options(settings: dict[str, Any]) -> CompareOptions:
-    from imcsim.options import CompareOptions
+    from imcsim.studies.options import CompareOptions
 
     return CompareOptions(
         timesteps=settings["timesteps"],
@@ -114,7 +114,7 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda stage, done, total: None
     else:
-        from imcsim.report.progress import ProgressBars
+        from imcsim.report.terminal.progress import ProgressBars
 
         with ProgressBars(sys.stderr) as bars:
             yield bars
@@ -123,7 +123,7 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
 def deliver(result: Result, settings: dict[str, Any]) -> None:
     """Write what was asked for, then print the tables: on stderr if the JSON goes to stdout."""
     from imcsim.report.files import write_folder, write_result
-    from imcsim.result import to_json
+    from imcsim.results.document import to_json
 
     json_path, out_folder, quiet = settings["json_path"], settings["out_folder"], settings["quiet"]
     to_stdout = json_path == "-"
@@ -140,11 +140,11 @@ def deliver(result: Result, settings: dict[str, Any]) -> None:
 
 
 def _report(result: Result) -> Any:
-    from imcsim.chips.document import ChipsResult
-    from imcsim.report.chips import chips_report
-    from imcsim.report.stream import stream_report
-    from imcsim.report.tables import compare_report, run_report
-    from imcsim.result import CompareResult, RunResult
+    from imcsim.report.terminal.chips import chips_report
+    from imcsim.report.terminal.stream import stream_report
+    from imcsim.report.terminal.tables import compare_report, run_report
+    from imcsim.results.document import CompareResult, RunResult
+    from imcsim.studies.chips.document import ChipsResult
 
     if isinstance(result, CompareResult):
         return compare_report(result)
@@ -154,7 +154,7 @@ def _report(result: Result) -> Any:
 
 
 def print_report(report: Any, stream: TextIO | None = None) -> None:
-    from imcsim.report.tables import console
+    from imcsim.report.terminal.tables import console
 
     stream = sys.stdout if stream is None else stream
     if stream is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

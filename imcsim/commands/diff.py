@@ -54,8 +54,8 @@ def diff(context: click.Context, /, a: str, b: str | None, **settings: Any) -> N
     A and B are chips (names or files), or results: JSON files of compare, run or stream, or folders of --out.
     """
     from imcsim import diffs
-    from imcsim.report.diff import diff_json, diff_report
     from imcsim.report.files import check_writable, write_text
+    from imcsim.report.terminal.diff import diff_json, diff_report
 
     to_stdout = settings["json_path"] == "-"
     if not to_stdout and settings["json_path"] is not None:
@@ -110,7 +110,7 @@ def _simulated(name: str, chip: Hardware, settings: dict[str, Any]) -> Any:
     held_out = choose_validation(settings, needed=True)
     network, hardware, inputs, validation = load_all(settings, held_out)
     with progress_bars(settings["quiet"]) as progress:
-        from imcsim.comparison import compare
+        from imcsim.studies.comparison import compare
 
         return compare(network, hardware, inputs, validation, compare_options(settings), progress)
 

@@ -30,7 +30,7 @@ def hardware_list() -> None:
 def hardware_show(name: str, overrides: dict[str, Any]) -> None:
     """Every figure of a chip, with unit, mark and source."""
     import imcsim.hardware
-    from imcsim.report.tables import table
+    from imcsim.report.terminal.tables import table
 
     loaded = imcsim.hardware.load(name, overrides)
     rows = imcsim.hardware.describe(loaded, short=True)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import print_report, progress_bars
 from imcsim.commands.completion import complete_hardware
 from imcsim.commands.options import MAX_TIMESTEPS, encoding_options, set_option
-from imcsim.errors import ImcsimError
 
 if TYPE_CHECKING:
-    from imcsim.importers.layers import Model, ReadOptions
+    from imcsim.importers.importing.layers import Model, ReadOptions
     from imcsim.inputs import Inputs
 
 DEFAULT_IMAGES = 128
@@ -155,7 +155,7 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
     Prints which equations were taken, what rounding did and, with --inputs, how well both networks agree.
     """
     if settings["template"] is not None:
-        from imcsim.importers.templates import template
+        from imcsim.importers.listed.templates import template
 
         click.echo(template(settings["template"]), nl=False)
         return
@@ -166,9 +166,9 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
     _check_numbers(settings)
     _check_targets(file, output, settings["json_path"])
     from imcsim import hardware, network
-    from imcsim.importers.image import Image
-    from imcsim.importers.importing import convert
-    from imcsim.importers.read import read
+    from imcsim.importers.importing.image import Image
+    from imcsim.importers.importing.importing import convert
+    from imcsim.importers.importing.read import read
 
     options = _options(settings)
     name, overrides = settings["hardware"], settings["overrides"]
@@ -196,7 +196,7 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
     network.save(imported.network, output)
     to_stdout = settings["json_path"] == "-"
     if settings["json_path"] is not None:
-        from imcsim.importers.document import to_document
+        from imcsim.importers.importing.document import to_document
         from imcsim.report.files import write_text
 
         document = to_document(imported, output, network.fingerprint(imported.network))
@@ -206,7 +206,7 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
         else:
             write_text(text, settings["json_path"])
     if not settings["quiet"]:
-        from imcsim.report.imported import import_report
+        from imcsim.report.terminal.imported import import_report
 
         print_report(import_report(imported, output), sys.stderr if to_stdout else sys.stdout)
 
@@ -236,7 +236,7 @@ def _check_targets(file: str, output: str, json_path: str | None) -> None:
 
 
 def _options(settings: dict[str, Any]) -> ReadOptions:
-    from imcsim.importers.layers import ReadOptions
+    from imcsim.importers.importing.layers import ReadOptions
 
     layers = settings["layers"]
     return ReadOptions(
@@ -256,7 +256,7 @@ def _options(settings: dict[str, Any]) -> ReadOptions:
 def _inputs(model: Model, settings: dict[str, Any]) -> Inputs:
     """The images to compare on: as many as were asked for, else the first DEFAULT_IMAGES, or all."""
     import imcsim.inputs
-    from imcsim.importers.image import image_shape, timesteps_of
+    from imcsim.importers.importing.image import image_shape, timesteps_of
 
     about: dict[str, Any] = {
         "encoding": settings["encoding"],

@@ -30,7 +30,7 @@ def inputs_list() -> None:
 def inputs_show(name: str, labels: str | None) -> None:
     """What inputs of any kind are: size, split and classes; of events, what the file holds."""
     import imcsim.inputs
-    from imcsim.report.tables import table
+    from imcsim.report.terminal.tables import table
 
     rows = imcsim.inputs.describe(name, labels=labels)
     print_report(table(f"Inputs {imcsim.inputs.find(name).stem}", ["", ""], rows, left=2))
@@ -55,7 +55,7 @@ def inputs_show(name: str, labels: str | None) -> None:
 def inputs_convert(source: str, output: str, images: int | None, split: str | None, **settings: Any) -> None:
     """Write inputs of any kind as one .npz file of images or frames, and labels where there are any."""
     import imcsim.inputs
-    from imcsim.errors import ImcsimError
+    from imcsim.base.errors import ImcsimError
     from imcsim.report.files import check_writable
 
     if not output.lower().endswith(".npz"):

@@ -22,8 +22,8 @@ def map_network(**settings: Any) -> None:
     import imcsim.hardware
     import imcsim.mapping
     import imcsim.network
-    from imcsim.report import floorplan as report
     from imcsim.report.files import write_text
+    from imcsim.report.terminal import floorplan as report
 
     chip = imcsim.hardware.load(settings["hardware"], settings["overrides"])
     network = imcsim.network.load(settings["model"])

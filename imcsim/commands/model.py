@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import flat, print_names, print_report, texts
 from imcsim.commands.completion import complete_model
-from imcsim.errors import ImcsimError
 
 
 @click.group()
@@ -27,7 +27,7 @@ def model_list() -> None:
 def model_show(name: str) -> None:
     """Layers of a network and where its weights come from."""
     import imcsim.network
-    from imcsim.report.tables import table
+    from imcsim.report.terminal.tables import table
 
     network = imcsim.network.load(name)
     columns = ["layer", "kind", "shape", "weights", "detail"]

@@ -7,20 +7,20 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
+from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
+from imcsim.base.errors import ImcsimError
 from imcsim.commands.completion import (
     complete_hardware,
     complete_inputs,
     complete_model,
     complete_setting,
 )
-from imcsim.errors import ImcsimError
-from imcsim.options import DEFAULT_HARDWARE as DEFAULT_HARDWARE
-from imcsim.options import DEFAULT_INPUTS as DEFAULT_INPUTS
-from imcsim.options import DEFAULT_MODEL as DEFAULT_MODEL
-from imcsim.options import DEFAULT_VALIDATION as DEFAULT_VALIDATION
-from imcsim.options import MAX_TIMESTEPS as MAX_TIMESTEPS
-from imcsim.options import MOST_CHIPS
+from imcsim.studies.options import DEFAULT_HARDWARE as DEFAULT_HARDWARE
+from imcsim.studies.options import DEFAULT_INPUTS as DEFAULT_INPUTS
+from imcsim.studies.options import DEFAULT_MODEL as DEFAULT_MODEL
+from imcsim.studies.options import DEFAULT_VALIDATION as DEFAULT_VALIDATION
+from imcsim.studies.options import MAX_TIMESTEPS as MAX_TIMESTEPS
+from imcsim.studies.options import MOST_CHIPS
 
 DEFAULT_ISSUE = "wait"
 
@@ -65,7 +65,7 @@ def read_settings(
         key = key.strip()
         if not equals or not key:
             raise click.BadParameter("write KEY=VALUE, as adc.bits=5", context, parameter)
-        from imcsim.yamlfile import parse_yaml
+        from imcsim.base.yamlfile import parse_yaml
 
         try:
             found[key] = parse_yaml(text, "--set").data

@@ -47,8 +47,8 @@ def reproduce(
     check_writable(folder, folder=True)
     with progress_bars(quiet) as progress:
         from imcsim.report.reproduction import write_page
-        from imcsim.reproduction.document import to_json
-        from imcsim.reproduction.reproducing import reproduce as run
+        from imcsim.reproduction.reproduce import reproduce as run
+        from imcsim.results.reproduction import to_json
 
         made = run(
             folder, images=images, validation_images=validation_images, networks=_names(networks),
@@ -57,7 +57,7 @@ def reproduce(
         write_contents(folder, {DOCUMENT: to_json(made.document).encode()})
         page = write_page(made.document, made.pictures, folder, progress)
     if not quiet:
-        from imcsim.report.reproduced import reproduction_report
+        from imcsim.report.terminal.reproduction import reproduction_report
 
         print_report(reproduction_report(made.document))
         click.echo(f"wrote {page}")

@@ -27,11 +27,11 @@ def _schema(kind: str) -> dict[str, Any]:
 
         return json_schema()
     if kind == "result":
-        from imcsim.result import json_schema as of_results
+        from imcsim.results.document import json_schema as of_results
 
         return of_results()
     if kind == "chips":
-        from imcsim.chips.document import json_schema as of_chips
+        from imcsim.studies.chips.document import json_schema as of_chips
 
         return of_chips()
     if kind == "network":
@@ -39,7 +39,7 @@ def _schema(kind: str) -> dict[str, Any]:
 
         return of_networks()
     if kind == "reproduction":
-        from imcsim.reproduction.document import json_schema as of_reproductions
+        from imcsim.results.reproduction import json_schema as of_reproductions
 
         return of_reproductions()
     if kind == "search":

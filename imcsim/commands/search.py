@@ -89,7 +89,7 @@ def _tell(search: Search, store: Store, summary: Summary, wanted: int) -> None:
 
 def _front(search: Search, rows: list[dict[str, Any]]) -> Any:
     """The front: judged on validation images, with the figures of the reported images."""
-    from imcsim.report.tables import table
+    from imcsim.report.terminal.tables import table
 
     axes, shown = search.sweep.keys, rows[:MOST_LISTED]
     columns = [_column(objective.column, rows) for objective in search.objectives]

@@ -16,7 +16,7 @@ from imcsim.commands.common import (
     progress_bars,
 )
 from imcsim.commands.options import common_options, policy_option
-from imcsim.options import MOST_AT_ONCE
+from imcsim.studies.options import MOST_AT_ONCE
 
 if TYPE_CHECKING:
     from imcsim.hardware import Hardware
@@ -45,7 +45,7 @@ def compare(chips: int | None, **settings: Any) -> None:
         compare_many(chips, network, hardware, inputs, validation, settings)
         return
     with progress_bars(settings["quiet"]) as progress:
-        from imcsim.comparison import compare as run_comparison
+        from imcsim.studies.comparison import compare as run_comparison
 
         result = run_comparison(network, hardware, inputs, validation, compare_options(settings), progress)
     deliver(result, settings)
@@ -60,7 +60,7 @@ def compare_many(
     settings: dict[str, Any],
 ) -> None:
     """``--chips``: interrupted, it delivers the chips that are ready before it ends as interrupted."""
-    from imcsim.chips import Stopped, compare_chips
+    from imcsim.studies.chips import Stopped, compare_chips
 
     try:
         with progress_bars(settings["quiet"]) as progress:
@@ -84,7 +84,7 @@ def run(context: click.Context, /, policy: Literal["static", "dynamic"], **setti
     held_out = choose_validation(settings, needed=policy == "dynamic")
     network, hardware, inputs, validation = load_all(settings, held_out)
     with progress_bars(settings["quiet"]) as progress:
-        from imcsim.comparison import run as run_policy
+        from imcsim.studies.comparison import run as run_policy
 
         result = run_policy(
             network, hardware, inputs, validation, compare_options(settings), progress, policy=policy
@@ -131,8 +131,8 @@ def stream(
     held_out = choose_validation(settings, needed=policy == "dynamic")
     network, hardware, inputs, validation = load_all(settings, held_out)
     with progress_bars(settings["quiet"]) as progress:
-        from imcsim.streaming import StreamOptions
-        from imcsim.streaming import stream as run_stream
+        from imcsim.studies.streaming import StreamOptions
+        from imcsim.studies.streaming import stream as run_stream
 
         arriving = StreamOptions(arrivals, rate)
         result = run_stream(

@@ -73,7 +73,7 @@ def sweep(
 
 def _show(spec: Spec) -> None:
     """The points, and how many runs of values they need."""
-    from imcsim.report.tables import table
+    from imcsim.report.terminal.tables import table
     from imcsim.sweeps import make_plan
 
     points = list(spec.points())

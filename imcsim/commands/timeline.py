@@ -55,7 +55,7 @@ def timeline(
     check_policy(context, policy)
     check_writable(output)
     if picture is not None:
-        from imcsim.report.timeline_figure import check_format, timeline_picture
+        from imcsim.report.figures.timeline import check_format, timeline_picture
 
         kind = check_format(picture)
         check_writable(picture)
@@ -65,12 +65,12 @@ def timeline(
     held_out = choose_validation(settings, needed=policy == "dynamic")
     network, hardware, inputs, validation = load_all(settings, held_out, labelled=False)
     with progress_bars(quiet) as progress:
-        from imcsim.timelines import record
+        from imcsim.studies.timelines import record
 
         recorded = record(
             network, hardware, inputs, validation, images, compare_options(settings), progress, policy=policy
         )
-    from imcsim.report.timeline import trace_json
+    from imcsim.report.perfetto import trace_json
 
     files: dict[str | Path, bytes] = {output: trace_json(recorded, detail).encode()}
     if picture is not None:

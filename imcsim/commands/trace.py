@@ -46,9 +46,9 @@ def record(output: str, layers: str | None, ideal: bool, quiet: bool, **settings
     network, hardware, inputs, validation = load_all(settings, held_out, labelled=False)
     names: Any = () if layers is None else [name.strip() for name in layers.split(",")]
     with progress_bars(quiet) as progress:
-        import imcsim.traces
+        import imcsim.studies.traces
 
-        found = imcsim.traces.record(
+        found = imcsim.studies.traces.record(
             network,
             hardware,
             inputs,
@@ -73,10 +73,10 @@ def info(file: str) -> None:
     """Shape, spikes a timestep, spike rate of each layer, and where a trace comes from."""
     import numpy as np
 
-    import imcsim.traces
-    from imcsim.report.tables import table
+    import imcsim.studies.traces
+    from imcsim.report.terminal.tables import table
 
-    found = imcsim.traces.load(file)
+    found = imcsim.studies.traces.load(file)
     about, size = found.about, int(np.prod(found.shape))
     rows = [
         ("images", str(len(found.packed))),

@@ -23,8 +23,8 @@ def validate(**settings: Any) -> int:
         from imcsim.validate import validate as run_validation
 
         result = run_validation(progress)
-    from imcsim.report import validation as report
     from imcsim.report.files import write_contents, write_text
+    from imcsim.report.terminal import validation as report
 
     if settings["out_folder"] is not None:
         write_contents(settings["out_folder"], report.validation_files(result))

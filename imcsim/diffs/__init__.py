@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imcsim import hardware
-from imcsim import result as doc
+from imcsim.base.errors import ImcsimError
 from imcsim.diffs.changes import Change, ValueChange
 from imcsim.diffs.chips import ChipDiff, diff_chips
 from imcsim.diffs.reading import Kind, kind_of, read_result
 from imcsim.diffs.results import Piece, ResultDiff, results_diff
-from imcsim.errors import ImcsimError
 from imcsim.hardware.config import Hardware
+from imcsim.results import document as doc
 
 __all__ = [
     "Change", "ChipDiff", "Diff", "Kind", "Piece", "ResultDiff", "Side", "ValueChange", "diff_chips",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imcsim import hardware as chips
-from imcsim import result as doc
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.results import document as doc
 
 Result = doc.CompareResult | doc.RunResult | doc.StreamResult
 Kind = Literal["hardware", "compare", "run", "stream"]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from imcsim import result as doc
+from imcsim.base.errors import ImcsimError
 from imcsim.diffs.changes import Change, ValueChange, leaves, paired
 from imcsim.diffs.reading import Kind, Result
-from imcsim.errors import ImcsimError
+from imcsim.results import document as doc
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.choices import Accumulation, Rule
-from imcsim.functional.numerics import CheckerNumerics
+from imcsim.base.choices import Accumulation, Rule
+from imcsim.functional.program.numerics import CheckerNumerics
 
 RECIPROCAL_FRACTION_BITS = 16
 

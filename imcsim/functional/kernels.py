@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.compiled import compiled
+from imcsim.base.compiled import compiled
 
 F = TypeVar("F", bound=Callable[..., Any])
 

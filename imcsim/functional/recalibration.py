@@ -35,9 +35,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
-from imcsim.functional.layers import Branch, NeuronLayer, Program, Step
-from imcsim.functional.membranes import MAX_BRANCH_BITS, MAX_SHIFT, side_branch
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.program.layers import Branch, NeuronLayer, Program, Step
+from imcsim.functional.program.membranes import MAX_BRANCH_BITS, MAX_SHIFT, side_branch
 from imcsim.functional.run import CHUNK_IMAGES, begun_again
 from imcsim.functional.steps import Converters, last_readers, play, reads_again, shown
 

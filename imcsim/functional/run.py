@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.functional import kernels
-from imcsim.functional.numerics import Numerics
-from imcsim.functional.program import (
+from imcsim.functional.program.numerics import Numerics
+from imcsim.functional.program.program import (
     FLAT_INPUT,
     IDEAL_ADC_MAX,
     CrossbarLayer,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.functional import kernels, membrane_kernels
-from imcsim.functional.layers import (
+from imcsim.functional.program.layers import (
     CrossbarLayer,
     FlattenLayer,
     IntegratorLayer,

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from imcsim.names import nearest, shown
-from imcsim.yamlfile import KeyPath, dotted
+from imcsim.base.names import nearest, shown
+from imcsim.base.yamlfile import KeyPath, dotted
 
 KIND = "kind"
 """The key that chooses among the variants of a component."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from imcsim.errors import ImcsimError
-from imcsim.names import nearest, shown
-from imcsim.resources import data_dirs
-from imcsim.yamlfile import YamlDocument, read_yaml
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest, shown
+from imcsim.base.resources import data_dirs
+from imcsim.base.yamlfile import YamlDocument, read_yaml
 
 EXTENDS = "extends"
 """The top-level key that names the file whose values a file starts from."""

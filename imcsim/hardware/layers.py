@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import shown
+from imcsim.base.yamlfile import DEEPEST, KeyPath, YamlDocument, dotted
 from imcsim.hardware.explain import KIND, Problem, Shape, value_at
 from imcsim.hardware.files import EXTENDS
 from imcsim.hardware.quantity import (
@@ -23,8 +25,6 @@ from imcsim.hardware.quantity import (
     read_quantity,
     read_sources,
 )
-from imcsim.names import shown
-from imcsim.yamlfile import DEEPEST, KeyPath, YamlDocument, dotted
 
 T = TypeVar("T")
 

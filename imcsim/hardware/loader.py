@@ -16,12 +16,12 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.base.yamlfile import dotted
 from imcsim.hardware.explain import MOST_EXPLAINED, Problem, Shape, explain
 from imcsim.hardware.files import read_chain
 from imcsim.hardware.layers import Layer, separate_all
 from imcsim.hardware.quantity import UNSOURCED, Provenance, check_unit
-from imcsim.yamlfile import dotted
 
 Model = TypeVar("Model", bound=BaseModel)
 

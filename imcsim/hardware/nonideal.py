@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from imcsim.choices import CalibratedOn, Distribution, InactiveRows
+from imcsim.base.choices import CalibratedOn, Distribution, InactiveRows
 from imcsim.hardware.component import Block, Positive
 
 Rate = Annotated[float, Field(ge=0, le=1)]

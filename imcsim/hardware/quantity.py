@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imcsim.names import nearest, shown
-from imcsim.yamlfile import KeyPath, YamlDocument
+from imcsim.base.names import nearest, shown
+from imcsim.base.yamlfile import KeyPath, YamlDocument
 
 MARKS = {
     "paper": "read in the paper's own text",

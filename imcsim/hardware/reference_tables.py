@@ -28,10 +28,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest, shown
+from imcsim.base.yamlfile import KeyPath, YamlDocument, read_yaml
 from imcsim.hardware.events import Event
-from imcsim.names import nearest, shown
-from imcsim.yamlfile import KeyPath, YamlDocument, read_yaml
 
 LEAKAGE = "leakage"
 """The action that stands for static power."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imcsim.choices import LEVEL_FRACTION_BITS
+from imcsim.base.choices import LEVEL_FRACTION_BITS
 from imcsim.hardware.components.cells import ConductanceCells
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imcsim.importers.image import Image
-    from imcsim.importers.importing import Imported, import_model
-    from imcsim.importers.layers import ReadOptions
+    from imcsim.importers.importing.image import Image
+    from imcsim.importers.importing.importing import Imported, import_model
+    from imcsim.importers.importing.layers import ReadOptions
 
 __all__ = ["Image", "Imported", "ReadOptions", "import_model"]
 

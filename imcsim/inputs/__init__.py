@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.choices import InputEncoding
-from imcsim.errors import ImcsimError
+from imcsim.base.choices import InputEncoding
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+from imcsim.base.resources import data_dirs
 from imcsim.inputs.arrays import read_array, read_images
 from imcsim.inputs.data import (
     CALIBRATION_IMAGES,
@@ -29,9 +31,7 @@ from imcsim.inputs.packs import is_pack, other_pixels, read_pack
 from imcsim.inputs.rate import rate_encode
 from imcsim.inputs.trace import TRACE, load_trace, play_back, read_about
 from imcsim.inputs.writer import NpzWriter
-from imcsim.names import nearest
 from imcsim.network.arrays import names_in_npz, write_npz
-from imcsim.resources import data_dirs
 
 __all__ = [
     "CALIBRATION_IMAGES", "CALIBRATION_TIMESTEPS", "SPLITS", "Inputs", "Split", "describe", "find", "load",
@@ -66,7 +66,7 @@ def load(
     - a folder of PNG or JPEG images (see inputs.folder), which needs pillow;
     - ``.npz`` with events (see inputs.events), binned into `timesteps` frames, or bins of `bin_us`
       microseconds; `shape` (C, H, W) gives the sensor's size where the file does not;
-    - a recorded trace (see imcsim.traces), played as it was recorded.
+    - a recorded trace (see imcsim.studies.traces), played as it was recorded.
 
     `encoding` ``rate`` turns images into random spikes by `seed` over `timesteps` (see inputs.rate); None is
     ``direct``: the image enters at every timestep. Timed inputs are cut to `timesteps` where given. Without

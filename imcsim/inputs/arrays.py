@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
 from imcsim.inputs.data import MAX_CLASSES, SPLITS, Source, Split, check_labels
-from imcsim.names import nearest
 from imcsim.network.arrays import read_npy, read_npz
 
 MEMBERS = ("images", "labels", "split", "classes")

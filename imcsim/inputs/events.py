@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
 from imcsim.inputs.arrays import read_classes, read_split
 from imcsim.inputs.data import Source, check_count, check_labels, check_room
-from imcsim.names import nearest
 from imcsim.network.arrays import read_npz
 
 COLUMNS = ("t", "x", "y", "p")

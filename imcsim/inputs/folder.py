@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.inputs.arrays import read_labels
 from imcsim.inputs.data import Source, check_count, check_labels, check_room
 

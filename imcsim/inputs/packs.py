@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.inputs.arrays import check_names, labels_in, read_classes, read_split
 from imcsim.inputs.data import Inputs, Source, Split, check_count, check_labels, check_room
 from imcsim.inputs.folder import CHANNELS, MAX_PIXELS, need_pillow

@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.network.arrays import MAX_EXPANSION
 
 _LATE_FAILURE = "choose a folder with room to write in"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.cut import cut
 from imcsim.mapping.pack import pack

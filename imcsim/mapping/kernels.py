@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.compiled import compiled
+from imcsim.base.compiled import compiled
 
 _Matrix = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 
 MAX_BYTES = 4 << 30
 MAX_MEMBERS = 4096

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imcsim.errors import ImcsimError
-from imcsim.names import nearest
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+from imcsim.base.resources import data_dirs
+from imcsim.base.yamlfile import YamlDocument, read_yaml
 from imcsim.network import schema
 from imcsim.network.arrays import read_npz, write_npz
 from imcsim.network.graph import Network
 from imcsim.network.validate import Problem, problems, validate
-from imcsim.resources import data_dirs
-from imcsim.yamlfile import YamlDocument, read_yaml
 
 DESCRIPTION = "network.yaml"
 WEIGHTS = "weights.npz"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.choices import Encoding
+from imcsim.base.choices import Encoding
 
 
 @dataclass(frozen=True, eq=False)

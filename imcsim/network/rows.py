@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.choices import RowOrder
+from imcsim.base.choices import RowOrder
 from imcsim.network.graph import Conv2d, Linear
 
 

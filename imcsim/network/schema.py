@@ -8,8 +8,9 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
-from imcsim.names import nearest
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+from imcsim.base.yamlfile import KeyPath, YamlDocument
 from imcsim.network.graph import (
     KINDS,
     LI,
@@ -25,7 +26,6 @@ from imcsim.network.graph import (
     kind,
 )
 from imcsim.network.section import Section
-from imcsim.yamlfile import KeyPath, YamlDocument
 
 SCHEMA = 1
 Arrays = Mapping[str, NDArray[Any]]

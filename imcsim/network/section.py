@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from imcsim.errors import ImcsimError
-from imcsim.names import nearest
-from imcsim.yamlfile import KeyPath, YamlDocument
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+from imcsim.base.yamlfile import KeyPath, YamlDocument
 
 
 class Section:

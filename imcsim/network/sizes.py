@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 
 Shape = tuple[int, ...]

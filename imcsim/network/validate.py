@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from imcsim.errors import ImcsimError
-from imcsim.names import nearest
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
 from imcsim.network.graph import (
     INPUT,
     LI,

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.network.bundle import fingerprint
 from imcsim.network.graph import (
     INPUT,

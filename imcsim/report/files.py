@@ -18,9 +18,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from imcsim.chips.document import ChipsResult
-from imcsim.errors import ImcsimError
-from imcsim.result import (
+from imcsim.base.errors import ImcsimError
+from imcsim.results.document import (
     Action,
     CompareResult,
     Component,
@@ -32,6 +31,7 @@ from imcsim.result import (
     TileUse,
     to_json,
 )
+from imcsim.studies.chips.document import ChipsResult
 
 Result = CompareResult | RunResult | StreamResult | ChipsResult
 
@@ -55,14 +55,14 @@ def write_folder(result: Result, folder: str | Path) -> list[Path]:
 def _figures(result: Result) -> dict[str, bytes]:
     # matplotlib takes a second to import: only where figures are wanted.
     if isinstance(result, StreamResult):
-        from imcsim.report.stream_figures import render_stream
+        from imcsim.report.figures.stream import render_stream
 
         return render_stream(result)
     if isinstance(result, ChipsResult):
-        from imcsim.report.chips_figures import render_chips
+        from imcsim.report.figures.chips import render_chips
 
         return render_chips(result)
-    from imcsim.report.figures import render
+    from imcsim.report.figures.comparison import render
 
     return render(result)
 

@@ -13,17 +13,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.breakdown import means
-from imcsim.choices import Accumulation, Rule
-from imcsim.experiment import Experiment, accuracy, leaving, right_after
+from imcsim.base.choices import Accumulation, Rule
 from imcsim.functional.checker import exit_timesteps
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement
-from imcsim.reproduction import document as doc
-from imcsim.result import NORMAL_975
-from imcsim.simulate import Chip, Run, Simulation, replay, with_timing
-from imcsim.thresholds import one_for_all, one_for_each
+from imcsim.results import reproduction as doc
+from imcsim.results.document import NORMAL_975
+from imcsim.simulation.simulate import Chip, Run, Simulation, replay, with_timing
+from imcsim.studies.breakdown import means
+from imcsim.studies.experiment import Experiment, accuracy, leaving, right_after
+from imcsim.studies.thresholds import one_for_all, one_for_each
 from imcsim.timing import parse
 
 Split = Literal["validation", "test"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.choices import Accumulation
+from imcsim.base.choices import Accumulation
 from imcsim.functional.checker import (
     accumulate,
     exit_timesteps,
@@ -18,9 +18,9 @@ from imcsim.functional.checker import (
     tables,
     uncertainty,
 )
-from imcsim.functional.numerics import CheckerNumerics
-from imcsim.reproduction import document as doc
-from imcsim.reproduction.document import Varied
+from imcsim.functional.program.numerics import CheckerNumerics
+from imcsim.results import reproduction as doc
+from imcsim.results.reproduction import Varied
 
 ENTRIES = (8, 16, 32, 64, 128, 256, 512, 1024)
 TABLE_BITS = (4, 6, 8, 10, 12, 14, 16)

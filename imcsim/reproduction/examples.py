@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.experiment import Experiment
 from imcsim.functional.checker import accumulate, predictions, scale, tables, uncertainty
 from imcsim.hardware.ledger import Stay
-from imcsim.reproduction import document as doc
+from imcsim.results import reproduction as doc
+from imcsim.studies.experiment import Experiment
 
 RIGHT_AT_ONCE, WRONG_AT_ONCE, TO_THE_END = 10, 5, 10
 

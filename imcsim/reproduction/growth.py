@@ -6,17 +6,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from imcsim.breakdown import reduction
-from imcsim.experiment import Experiment
 from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
-from imcsim.reproduction import document as doc
-from imcsim.result import CompareResult, Reduction
-from imcsim.simulate import Progress, Simulation, replay, simulate, with_timing
+from imcsim.results import reproduction as doc
+from imcsim.results.document import CompareResult, Reduction
+from imcsim.simulation.simulate import Progress, Simulation, replay, simulate, with_timing
+from imcsim.simulation.values import Values
+from imcsim.studies.breakdown import reduction
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.widened import widened_activity
 from imcsim.validate.dtsnn import CROSSBARS, GROUPS, PERIPHERALS, curves, intercept
 from imcsim.validate.published import figure
-from imcsim.values import Values
-from imcsim.widened import widened_activity
 
 _SHARES = ("share.peripherals", "share.crossbars", "share.rest")
 

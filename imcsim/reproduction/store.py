@@ -13,15 +13,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from imcsim import __version__
-from imcsim.errors import ImcsimError
-from imcsim.functional.program import Program
+from imcsim._version import __version__
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.program.program import Program
 from imcsim.functional.recalibration import Channels
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
-from imcsim.reproduction.document import NetworkPart, to_json
+from imcsim.results.reproduction import NetworkPart, to_json
+from imcsim.simulation.values import Nodes, Progress
 from imcsim.sweeps.cache import CachedValues, digest, written_whole
-from imcsim.values import Nodes, Progress
 
 VALUES = "values"
 """The folder of values inside that of the results."""

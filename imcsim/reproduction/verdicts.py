@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from imcsim.reproduction import document as doc
+from imcsim.results import reproduction as doc
 from imcsim.validate.published import FIGURES, figure
 
 GROWTH_IS_VGG16 = "the paper's figure is VGG-16's"

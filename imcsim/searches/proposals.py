@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imcsim.errors import ImcsimError
-from imcsim.loading import Shelf
+from imcsim.base.errors import ImcsimError
 from imcsim.searches.ranges import is_ordered
 from imcsim.searches.spec import Search
+from imcsim.studies.loading import Shelf
 from imcsim.sweeps.spec import Axis, Point
 
 PATIENCE = 10

@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import imcsim
-from imcsim.errors import ImcsimError
-from imcsim.loading import Shelf, validation_of
-from imcsim.options import Setting
+from imcsim._version import __version__
+from imcsim.base.errors import ImcsimError
 from imcsim.searches.goals import figures, front
 from imcsim.searches.proposals import Proposals, Verdict, import_optuna
 from imcsim.searches.spec import Search
 from imcsim.searches.table import write_front
+from imcsim.studies.loading import Shelf, validation_of
+from imcsim.studies.options import Setting
 from imcsim.sweeps.constraints import BadConstraint
 from imcsim.sweeps.plan import make_plan
 from imcsim.sweeps.pools import Pool, pool
@@ -40,7 +40,7 @@ from imcsim.sweeps.sweeping import (
     make_folder,
     sweep_up,
 )
-from imcsim.sweeps.work import ACTIVITY, WorkerFault
+from imcsim.sweeps.tasks import ACTIVITY, WorkerFault
 
 FRONT = "front"
 """The folder of the front's own sweep, inside that of the search."""
@@ -261,7 +261,7 @@ def _meta(spec: Search, wanted: int, shelf: Shelf) -> dict[str, str]:
         "spec": json.dumps(dict(spec.data)),
         "spec_sha256": spec.sha256,
         "contents": json.dumps(contents(spec.sweep, named, shelf), sort_keys=True),
-        "version": imcsim.__version__,
+        "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": spec.sweep.name,
         "keys": json.dumps(spec.sweep.keys),

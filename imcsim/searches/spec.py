@@ -25,14 +25,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from imcsim.base.names import nearest
+from imcsim.base.yamlfile import KeyPath, YamlDocument
 from imcsim.hardware.explain import explain
-from imcsim.names import nearest
 from imcsim.searches.goals import COLUMNS, FIGURES, OBJECTIVES, Objective
 from imcsim.searches.ranges import Range, is_range, read_range
 from imcsim.sweeps.axes import BadAxis
 from imcsim.sweeps.constraints import BadConstraint, Constraint, parse_constraint
 from imcsim.sweeps.spec import SETTINGS, Spec, overridden, spec_document, spec_of
-from imcsim.yamlfile import KeyPath, YamlDocument
 
 FIXED = (
     "inputs", "validation", "images", "encoding", "labels", "bin_us", "seed", "chip", "chips", "fidelity",

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.searches.goals import COLUMNS
 from imcsim.searches.spec import Search
 from imcsim.sweeps.rows import SPREADS

@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
-from imcsim.functional.numerics import Numerics
-from imcsim.functional.program import CrossbarLayer, NeuronLayer, Program
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.program.numerics import Numerics
+from imcsim.functional.program.program import CrossbarLayer, NeuronLayer, Program
 from imcsim.functional.recalibration import Channels, measured_layers
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
 from imcsim.inputs.writer import NpzWriter
-from imcsim.loading import calibration_sha256
 from imcsim.network.arrays import read_npz
-from imcsim.simulate import WORK_IMAGES
-from imcsim.sweeps.alike import telling
-from imcsim.values import COMPUTED, Nodes, Progress
+from imcsim.simulation.simulate import WORK_IMAGES
+from imcsim.simulation.values import COMPUTED, Nodes, Progress
+from imcsim.studies.loading import calibration_sha256
+from imcsim.sweeps.value_keys import telling
 
 _COUNTS = ("active_rows", "active_levels", "active_reads", "spikes", "outputs")
 _MOST_KEPT = 4

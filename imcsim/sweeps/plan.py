@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from imcsim.errors import ImcsimError
-from imcsim.experiment import fitting
-from imcsim.functional.numerics import Numerics
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.program.numerics import Numerics
 from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
-from imcsim.loading import Shelf, calibration_sha256, network_sha256, timesteps_of
-from imcsim.options import MOST_CHIPS, Setting
-from imcsim.simulate import depends_on_values, nonideal, numerics, without_errors
+from imcsim.simulation.simulate import depends_on_values, nonideal, numerics, without_errors
+from imcsim.studies.experiment import fitting
+from imcsim.studies.loading import Shelf, calibration_sha256, network_sha256, timesteps_of
+from imcsim.studies.options import MOST_CHIPS, Setting
 from imcsim.sweeps.cache import Longest, digest, value_numerics
 from imcsim.sweeps.spec import Point
 from imcsim.timing import parse

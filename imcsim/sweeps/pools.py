@@ -23,8 +23,8 @@ from threading import Thread
 from types import ModuleType
 from typing import Any, Protocol
 
-from imcsim.errors import ImcsimError
-from imcsim.sweeps.work import Outcome, Task, execute
+from imcsim.base.errors import ImcsimError
+from imcsim.sweeps.tasks import Outcome, Task, execute
 
 Done = tuple[Task, Outcome | None]
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import imcsim
-from imcsim.chips.document import ChipsResult
-from imcsim.chips.document import to_json as chips_to_json
-from imcsim.chips.spread import Spread
-from imcsim.chips.summary import DynamicSpread, StaticSpread
-from imcsim.experiment import Experiment
+from imcsim._version import __version__
 from imcsim.hardware.config import Hardware, HardwareConfig
-from imcsim.result import CompareResult, Meta, to_json
+from imcsim.results.document import CompareResult, Meta, to_json
+from imcsim.studies.chips.document import ChipsResult
+from imcsim.studies.chips.document import to_json as chips_to_json
+from imcsim.studies.chips.spread import Spread
+from imcsim.studies.chips.summary import DynamicSpread, StaticSpread
+from imcsim.studies.experiment import Experiment
 from imcsim.sweeps.spec import Point
 
 SPREADS = {
@@ -51,7 +51,7 @@ def _about(point: Point, hardware: Hardware | None) -> dict[str, Any]:
         "config": None if hardware is None else _json(_recorded(hardware.config)),
         "setting": _json(said(point)),
         "seed": point.setting.options.seed,
-        "version": imcsim.__version__,
+        "version": __version__,
     }
 
 

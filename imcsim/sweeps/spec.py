@@ -30,12 +30,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imcsim.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
-from imcsim.errors import ImcsimError
+from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+from imcsim.base.yamlfile import KeyPath, YamlDocument, read_yaml
 from imcsim.hardware.explain import explain
-from imcsim.loading import Shelf, changed, validation_of
-from imcsim.names import nearest
-from imcsim.options import (
+from imcsim.studies.loading import Shelf, changed, validation_of
+from imcsim.studies.options import (
     DEFAULT_HARDWARE,
     DEFAULT_INPUTS,
     DEFAULT_MODEL,
@@ -47,7 +48,6 @@ from imcsim.options import (
 from imcsim.sweeps.axes import BadAxis, axis_values
 from imcsim.sweeps.constraints import BadConstraint, Constraint, parse_constraint
 from imcsim.timing import parse as parse_issue
-from imcsim.yamlfile import KeyPath, YamlDocument, read_yaml
 
 MOST_POINTS = 10_000_000
 FILES = ("hardware", "model", "inputs", "validation", "labels")

@@ -37,8 +37,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from imcsim.errors import ImcsimError
-from imcsim.frames import frame
+from imcsim.base.errors import ImcsimError
+from imcsim.base.frames import frame
 from imcsim.sweeps.rows import SPREADS, Record
 
 STORE, TABLE = "sweep.sqlite", "table.csv"

@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import imcsim
-from imcsim.errors import ImcsimError
+from imcsim._version import __version__
+from imcsim.base.errors import ImcsimError
 from imcsim.inputs import find as find_inputs
-from imcsim.loading import Shelf, network_sha256, validation_of
-from imcsim.options import Setting
+from imcsim.studies.loading import Shelf, network_sha256, validation_of
+from imcsim.studies.options import Setting
 from imcsim.sweeps.plan import Plan, make_plan
 from imcsim.sweeps.pools import Pool, pool
 from imcsim.sweeps.rows import failed
 from imcsim.sweeps.spec import Point, Spec
 from imcsim.sweeps.store import STORE, Store, alone, create_store, open_store
-from imcsim.sweeps.work import ACTIVITY, Task, WorkerFault
+from imcsim.sweeps.tasks import ACTIVITY, Task, WorkerFault
 
 MOST_ATTEMPTS = 3
 """A task at which so many workers died, each time with nothing else running, is given up."""
@@ -147,7 +147,7 @@ def _meta(spec: Spec, points: list[Point], shelf: Shelf) -> dict[str, str]:
         "spec": json.dumps(dict(spec.data)),
         "spec_sha256": spec.sha256,
         "contents": json.dumps(contents(spec, points, shelf), sort_keys=True),
-        "version": imcsim.__version__,
+        "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": spec.name,
         "keys": json.dumps(spec.keys),
@@ -166,8 +166,8 @@ def check_made_for(folder: Path, sha256: str) -> None:
         about = store.meta
     if about.get("spec_sha256", sha256) != sha256:
         raise ImcsimError("this folder holds the sweep of another spec", file=folder, fix=_ANOTHER)
-    if about.get("version", imcsim.__version__) != imcsim.__version__:
-        message = f"this folder was begun by imcsim {about['version']}, this is {imcsim.__version__}"
+    if about.get("version", __version__) != __version__:
+        message = f"this folder was begun by imcsim {about['version']}, this is {__version__}"
         raise ImcsimError(message, file=folder, fix=_ANOTHER)
 
 
@@ -291,7 +291,7 @@ class Drive:
             yield self._task(points=tuple((point, self.plan.needs[point.index]) for point in some))
 
     def _task(self, **what: Any) -> Task:
-        return Task(str((self.home or self.store.folder).resolve()), self.threads, imcsim.__version__, **what)
+        return Task(str((self.home or self.store.folder).resolve()), self.threads, __version__, **what)
 
     def _tell(self, done: int) -> None:
         if self.progress is not None:

@@ -5,12 +5,12 @@
 """
 
 from imcsim.timing.engine import layer_names
+from imcsim.timing.fabric.layout import Layout
+from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Arrivals, Issue, parse
-from imcsim.timing.layout import Layout
-from imcsim.timing.playing import play
+from imcsim.timing.player import play
 from imcsim.timing.recorder import Recorder, Slice
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline
-from imcsim.timing.work import ImageWork
 
 __all__ = [
     "EVENTS",

@@ -12,16 +12,16 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement
-from imcsim.timing.flow import Wait
+from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Arrivals, Issue, issuers
 from imcsim.timing.jobs import Job, JobQueue
+from imcsim.timing.processes.flow import Wait
 from imcsim.timing.recorder import Recorder
 from imcsim.timing.timeline import Counter, Timeline
-from imcsim.timing.work import ImageWork
 
 INPUT_LAYER = "input"
 OUTPUT_LAYER = "output"

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from imcsim.errors import ImcsimError
-from imcsim.timing.flow import Wait, late
+from imcsim.base.errors import ImcsimError
+from imcsim.timing.processes.flow import Wait, late
 
 if TYPE_CHECKING:
     from imcsim.timing.engine import Engine

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from imcsim.timing.jobs import Job
 
 if TYPE_CHECKING:
-    from imcsim.timing.mesh import Hop
+    from imcsim.timing.processes.mesh import Hop
 
 Kind = Literal[
     "load", "fetch", "drive", "read", "convert", "fire", "write", "pool", "send", "hop", "accumulate", "check"

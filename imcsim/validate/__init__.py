@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from imcsim import __version__
+from imcsim._version import __version__
 from imcsim.validate.assumptions import CHANGES, FITTED, Fit, Outcome, fit, outcomes
 from imcsim.validate.by_hand import by_hand_rows
 from imcsim.validate.dtsnn import dtsnn_rows, vgg16_run

@@ -13,7 +13,7 @@ from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import charges
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.simulate import Simulation, Timing, make_chip, replay, simulate, with_timing
+from imcsim.simulation.simulate import Simulation, Timing, make_chip, replay, simulate, with_timing
 from imcsim.timing import Issue
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import imcsim.hardware
 from imcsim.hardware.events import CHECKER_EVENTS
 from imcsim.inputs import Inputs
-from imcsim.simulate import Simulation
+from imcsim.simulation.simulate import Simulation
 from imcsim.validate.chips import Counts, simulated
 from imcsim.validate.networks import random_images, vgg16
 from imcsim.validate.published import PAPER, figure

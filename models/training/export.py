@@ -24,7 +24,7 @@ from to_graph import TIMESTEPS, forward, to_network
 from train import VALIDATION_IMAGES, evaluate
 
 from imcsim import inputs
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.network import Network, bundle, validate
 
 SHIPPED_PER_CLASS = 100

@@ -15,7 +15,7 @@ from pathlib import Path
 import cifar10
 import numpy as np
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.inputs.packs import save_pack
 
 HELD_OUT, SEED = 5000, 1

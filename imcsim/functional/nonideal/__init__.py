@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from imcsim.choices import Distribution
+from imcsim.base.choices import Distribution
 from imcsim.functional.nonideal.ir_drop import Circuit
 
 

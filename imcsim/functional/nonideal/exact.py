@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.functional.nonideal.ir_drop import Circuit, checked
 from imcsim.functional.nonideal.ladders import Array
 

@@ -37,8 +37,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.choices import InactiveRows
-from imcsim.errors import ImcsimError
+from imcsim.base.choices import InactiveRows
+from imcsim.base.errors import ImcsimError
 from imcsim.functional.nonideal import ladders
 from imcsim.functional.nonideal.ladders import Array
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.choices import LEVEL_FRACTION_BITS
+from imcsim.base.choices import LEVEL_FRACTION_BITS
 from imcsim.functional.nonideal import NonIdeal
 from imcsim.functional.nonideal.columns import Columns, lay_columns
 from imcsim.functional.nonideal.draws import Purpose, generator

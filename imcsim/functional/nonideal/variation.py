@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.choices import Distribution
+from imcsim.base.choices import Distribution
 
 
 def varied(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.choices import RowOrder
+from imcsim.base.choices import RowOrder
 from imcsim.functional.nonideal import NonIdeal
 from imcsim.functional.nonideal.ir_drop import seen
 from imcsim.functional.nonideal.programming import Cells

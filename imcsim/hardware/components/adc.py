@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imcsim.choices import FullScale
+from imcsim.base.choices import FullScale
 from imcsim.hardware.component import ESTIMATE, Block, ChipSize, Component, Count, Figure
 from imcsim.hardware.estimators import adc
 from imcsim.hardware.estimators.estimate import Cost, Estimate

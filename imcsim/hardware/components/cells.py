@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from imcsim.choices import LEVEL_FRACTION_BITS, Encoding, RowOrder
+from imcsim.base.choices import LEVEL_FRACTION_BITS, Encoding, RowOrder
 from imcsim.hardware.component import ChipSize, Component, Figure, NonNegative, Positive
 from imcsim.hardware.estimators import memory
 from imcsim.hardware.estimators.estimate import Estimate

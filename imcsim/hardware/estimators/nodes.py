@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 
 RULE = "Stillmaker and Baas 2017"
 

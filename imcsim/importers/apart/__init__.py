@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
-from imcsim.importers.files import file_size
+from imcsim.base.errors import ImcsimError
+from imcsim.importers.importing.files import file_size
 from imcsim.network.arrays import read_npz
 
 Arrays = dict[str, NDArray[Any]]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.importers.apart import encode
 
 _KINDS = {

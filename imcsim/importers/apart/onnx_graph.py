@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto, numpy_helper
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.importers.apart import Answer
 
 MAX_NODES = 20_000

@@ -11,22 +11,22 @@ from pathlib import Path
 
 from imcsim.report.files import write_contents
 from imcsim.report.reproduction.agreement import agreement_grids, agreements
+from imcsim.report.reproduction.combinations import candidates, joint_grids, joints
 from imcsim.report.reproduction.curves import curves, exits
 from imcsim.report.reproduction.decisions import loss_grids, losses, rule_grids, rules
 from imcsim.report.reproduction.energy import energies, overheads
 from imcsim.report.reproduction.growth import growth_grids, growths
 from imcsim.report.reproduction.headline import headlines, runs, verdicts
-from imcsim.report.reproduction.joined import candidates, joint_grids, joints
-from imcsim.report.reproduction.made import (
+from imcsim.report.reproduction.pictures import Pictures, section
+from imcsim.report.reproduction.provenance import (
     beside_grids,
     chip_grids,
     differences,
     marks_grid,
     training_grids,
 )
-from imcsim.report.reproduction.pictures import Pictures, section
 from imcsim.report.site.page import Section, compose
-from imcsim.reproduction.document import Reproduction
+from imcsim.results.reproduction import Reproduction
 
 Progress = Callable[[str, int, int], None]
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from imcsim.report.figures import BLUE, GREEN, ORANGE
+from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE
 from imcsim.report.reproduction.curves import WIDTH
-from imcsim.report.reproduction.words import file_name
+from imcsim.report.reproduction.wording import file_name
 from imcsim.report.site.exhibits import MUTED, Exhibit, figure
 from imcsim.report.site.grids import Cell, Grid
 from imcsim.report.site.tables import Column
 from imcsim.report.units import percent
-from imcsim.reproduction.document import CheckerSize, NetworkPart, Reproduction
+from imcsim.results.reproduction import CheckerSize, NetworkPart, Reproduction
 
 
 def agreements(document: Reproduction) -> list[Exhibit]:

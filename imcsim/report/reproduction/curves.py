@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from imcsim.report.figures import BLUE, GREEN, ORANGE, VERMILION
-from imcsim.report.reproduction.words import (
+from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE, VERMILION
+from imcsim.report.reproduction.wording import (
     chip_names,
     compared,
     file_name,
@@ -20,7 +20,7 @@ from imcsim.report.reproduction.words import (
 )
 from imcsim.report.site.exhibits import HALO, INK, MUTED, PAPER, Exhibit, figure
 from imcsim.report.units import percent
-from imcsim.reproduction.document import NetworkPart, Reproduction
+from imcsim.results.reproduction import NetworkPart, Reproduction
 
 WIDTH = 3.5
 """Inches: a column of a paper, and what a telephone shows without making letters tiny."""

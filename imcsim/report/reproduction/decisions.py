@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures import BLUE, ORANGE
+from imcsim.report.figures.comparison import BLUE, ORANGE
 from imcsim.report.reproduction.curves import WIDTH
-from imcsim.report.reproduction.words import (
+from imcsim.report.reproduction.wording import (
     accuracy_cell,
     difference_cell,
     file_name,
@@ -21,7 +21,7 @@ from imcsim.report.site.exhibits import HALO, INK, Exhibit, figure
 from imcsim.report.site.grids import Cell, Grid
 from imcsim.report.site.tables import Column
 from imcsim.report.units import percent
-from imcsim.reproduction.document import NetworkPart, Reproduction, RuleWay
+from imcsim.results.reproduction import NetworkPart, Reproduction, RuleWay
 
 LOSSES = {"running": "loss on every timestep", "final": "loss on the last output alone"}
 RULES = {"entropy": "entropy", "max_softmax": "max-softmax", "margin": "margin"}

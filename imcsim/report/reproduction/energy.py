@@ -7,9 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures import BLUE, GREY, ORANGE, SKY, STACK
+from imcsim.report.figures.comparison import BLUE, GREY, ORANGE, SKY, STACK
 from imcsim.report.reproduction.curves import WIDTH
-from imcsim.report.reproduction.words import (
+from imcsim.report.reproduction.wording import (
     chip_names,
     file_name,
     find,
@@ -23,7 +23,7 @@ from imcsim.report.site.exhibits import ON_DARK, ON_LIGHT, PAPER, Exhibit, figur
 from imcsim.report.site.grids import Cell, Grid
 from imcsim.report.site.tables import Column
 from imcsim.report.units import AREA, ENERGY, fitting, percent
-from imcsim.reproduction.document import NetworkPart, OnChip, Reproduction
+from imcsim.results.reproduction import NetworkPart, OnChip, Reproduction
 
 Segments = Sequence[tuple[str, str, Sequence[float]]]
 """Name, colour and per cent in each bar, one after the other."""

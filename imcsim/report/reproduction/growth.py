@@ -5,9 +5,9 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from imcsim.report.figures import BLUE, GREEN, ORANGE, VERMILION
+from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE, VERMILION
 from imcsim.report.reproduction.curves import WIDTH
-from imcsim.report.reproduction.words import (
+from imcsim.report.reproduction.wording import (
     about,
     chip_names,
     file_name,
@@ -20,7 +20,7 @@ from imcsim.report.reproduction.words import (
 from imcsim.report.site.exhibits import INK, Exhibit, figure
 from imcsim.report.site.grids import Cell, Grid
 from imcsim.report.site.tables import Column
-from imcsim.reproduction.document import NetworkPart, Published, Reproduction
+from imcsim.results.reproduction import NetworkPart, Published, Reproduction
 
 
 def growths(document: Reproduction) -> list[Exhibit]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from imcsim.report.reproduction.words import (
+from imcsim.report.reproduction.wording import (
     about,
     accuracy_cell,
     chip_names,
@@ -25,8 +25,8 @@ from imcsim.report.site.exhibits import pretty
 from imcsim.report.site.grids import Cell, Grid, Tone
 from imcsim.report.site.tables import Column
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, product
-from imcsim.reproduction.document import Aim, NetworkPart, OnChip, Paired, Reproduction
-from imcsim.result import Dynamic, StaticPoint
+from imcsim.results.document import Dynamic, StaticPoint
+from imcsim.results.reproduction import Aim, NetworkPart, OnChip, Paired, Reproduction
 
 Rows = list[list[Cell | str]]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 from imcsim.report.files import write_contents
 from imcsim.report.site.breakdowns import breakdowns
 from imcsim.report.site.choosing import base_point, chosen, varied

@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from imcsim.report.figures import GREY, STACK
+from imcsim.report.figures.comparison import GREY, STACK
 from imcsim.report.site.exhibits import (
     ON_DARK,
     ON_LIGHT,

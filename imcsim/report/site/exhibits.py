@@ -20,7 +20,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from PIL import Image
 
-from imcsim.report.figures import BLUE, VERMILION
+from imcsim.report.figures.comparison import BLUE, VERMILION
 from imcsim.report.units import AREA, ENERGY, TIME, Unit, fitting, product
 
 FORMATS = ("svg", "pdf", "png")

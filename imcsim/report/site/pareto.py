@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures import BLUE, VERMILION
+from imcsim.report.figures.comparison import BLUE, VERMILION
 from imcsim.report.site.choosing import COSTS, non_dominated
 from imcsim.report.site.exhibits import HALO, INK, MOST_VECTORS, Exhibit, figure, logarithmic, scales
 from imcsim.report.site.study import Outcome, Policy, Study

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from imcsim.base.errors import ImcsimError
 from imcsim.diffs.reading import read_result
-from imcsim.errors import ImcsimError
 from imcsim.report.site.study import Axis, Kind, Outcome, Parts, Point, Study, text
-from imcsim.result import CompareResult, Component, Layer, RunResult, StreamResult
+from imcsim.results.document import CompareResult, Component, Layer, RunResult, StreamResult
 from imcsim.searches.searching import FRONT
 from imcsim.sweeps import Store, open_store
 from imcsim.sweeps.store import STORE

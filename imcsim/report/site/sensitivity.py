@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from imcsim.report.figures import BLUE, GREEN, ORANGE, PURPLE, VERMILION
+from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE, PURPLE, VERMILION
 from imcsim.report.site.choosing import along, swing, varied
 from imcsim.report.site.exhibits import (
     GRID,

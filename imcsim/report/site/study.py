@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from imcsim.errors import ImcsimError
+from imcsim.base.errors import ImcsimError
 
 Kind = Literal["sweep", "search", "comparison", "run"]
 Policy = Literal["static", "dynamic"]

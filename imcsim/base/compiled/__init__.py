@@ -1,0 +1,42 @@
+"""Kernels as machine code: made when they are first called, and kept between runs (see `kept`).
+
+To import numba takes longer than all else that a run needs before it begins. So a kernel's module does not
+import it: what `compiled` returns does, at its first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, update_wrapper
+from typing import Any, Literal, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ErrorModel = Literal["python", "numpy"]
+
+
+def compiled(function: F, *, error_model: ErrorModel = "python", inner: bool = False) -> F:
+    """Compile `function` when it is first called, without the interpreter lock, and keep the machine code.
+
+    With `error_model` ``numpy`` a division by zero raises nothing. An `inner` one is called by compiled
+    functions only.
+    """
+    return cast(F, Compiled(function, error_model, inner))
+
+
+class Compiled:
+    """A function that is called as machine code, from Python or from another one."""
+
+    def __init__(self, function: Callable[..., Any], error_model: ErrorModel, inner: bool) -> None:
+        self._how = function, error_model, inner
+        update_wrapper(self, function)
+
+    @cached_property
+    def code(self) -> Any:
+        """numba's dispatcher; the function itself where numba is told not to compile."""
+        from imcsim.base.compiled.kept import dispatcher
+
+        return dispatcher(*self._how)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.code(*arguments)

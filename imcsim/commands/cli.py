@@ -1,0 +1,136 @@
+"""The command line: parses, calls, prints; no modelling.
+
+The commands are in `imcsim.commands`. Everything but click is imported inside them, so that ``imcsim --help``
+answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from imcsim._version import __version__
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.completion import completion
+from imcsim.commands.diff import diff
+from imcsim.commands.hardware import hardware
+from imcsim.commands.import_ import import_file
+from imcsim.commands.inputs import inputs_group
+from imcsim.commands.map import map_network
+from imcsim.commands.model import model
+from imcsim.commands.report import report
+from imcsim.commands.reproduce import reproduce
+from imcsim.commands.schema import schema
+from imcsim.commands.search import search
+from imcsim.commands.simulate import compare, run, stream
+from imcsim.commands.sweep import sweep
+from imcsim.commands.timeline import timeline
+from imcsim.commands.trace import trace
+from imcsim.commands.validate import validate
+
+COLLECTED_AFTER = 20_000
+"""New objects after which the garbage collector looks for more than Python's own counts find."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line on `arguments` (default: the process's own) and return its exit status.
+
+    0: done. 2: something the user gave is wrong, or a file cannot be written. 130: interrupted. 1: the reader
+    of our output went away, a figure of `validate` is outside, or an error of imcsim itself. Errors go to
+    stderr without a traceback; setting IMCSIM_DEBUG lets that of an internal error through.
+    """
+    # What is imported stays: to look through it for garbage at each step would take a tenth of the start.
+    gc.set_threshold(COLLECTED_AFTER)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a name that the terminal's encoding lacks is no error
+    try:
+        status = cli.main(
+            args=None if arguments is None else list(arguments), prog_name="imcsim", standalone_mode=False
+        )
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        return status if isinstance(status, int) else 0
+    except ImcsimError as error:
+        return _fail(str(error), 2)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", 130, prefix="")
+    except BrokenPipeError:
+        _abandon_output()
+        return 1
+    except OSError as error:
+        _abandon_output()
+        what = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        place = error.filename if error.filename is not None else "output"
+        return _fail(f"{place}: {what}", 2)
+    except MemoryError:
+        return _fail("not enough memory (try fewer --images or --workers)", 2)
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+            return _fail(
+                "no more threads can be started: memory or their number is limited (try fewer --workers)", 2
+            )
+        if os.environ.get("IMCSIM_DEBUG"):
+            raise
+        kind = type(error).__name__
+        text = " ".join(str(error).split())
+        return _fail(f"internal error, please report it: {kind}: {text} (IMCSIM_DEBUG=1 shows where)", 1)
+
+
+def _fail(message: str, status: int, *, prefix: str = "error: ") -> int:
+    # A file name may hold anything; a terminal should not obey it.
+    text = "".join(c if c.isprintable() or c == "\n" else "?" for c in message)
+    with suppress(OSError):
+        click.echo(prefix + text, err=True)
+    return status
+
+
+def _abandon_output() -> None:
+    """If stdout is broken, let the interpreter not flush into it at its end: that would print a traceback."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="imcsim", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Simulate in-memory-computing hardware running spiking neural networks, with and without early exit."""
+
+
+for command in (
+    compare,
+    run,
+    stream,
+    sweep,
+    search,
+    report,
+    reproduce,
+    import_file,
+    map_network,
+    validate,
+    hardware,
+    model,
+    inputs_group,
+    trace,
+    diff,
+    timeline,
+    schema,
+    completion,
+):
+    cli.add_command(command)

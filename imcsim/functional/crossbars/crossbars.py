@@ -1,0 +1,254 @@
+"""The crossbars of one layer: their cells and rows as arrays that the kernels read, and their reads.
+
+Methods import `read_kernels`, which imports numba, so that a run begins before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.network.rows import RowLayout
+
+CACHE_BYTES = 1 << 19
+"""Cells that are read for all windows before the next ones: they stay in a core's own cache."""
+
+EVENTS = 1 << 22
+"""Most input bits whose events are listed at a time."""
+
+ALIGNMENT_BYTES = 64
+
+Pair = tuple[int, int]
+Moments = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""The number of the image, and the timestep, of each of some inputs."""
+Player = Callable[[slice, tuple[Any, ...], tuple[Any, ...]], None]
+"""Plays the reads of some inputs, from what they drive, into what they add up to: the first and the last
+arguments of all kernels that read.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Crossbars:
+    """Cells of one layer. levels: integers ``[rows, slices * Cout]``, `layout` says what drives the rows.
+
+    factor, int64 ``[slices]``, is what a level of each slice counts; `offset` is added for each active row.
+    """
+
+    layout: RowLayout
+    levels: NDArray[Any]
+    factor: NDArray[np.int64]
+    offset: int
+
+    @property
+    def fraction_bits(self) -> int:
+        """Of the numbers in `cells`."""
+        return 0
+
+    @cached_property
+    def largest_level(self) -> int:
+        """The largest level of all cells, at least 1."""
+        return max(int(self.levels.max(initial=0)), 1)
+
+    @cached_property
+    def row_levels(self) -> NDArray[np.int64]:
+        """The levels of all cells of each row, summed, int64 ``[rows]``."""
+        sums: NDArray[np.int64] = self.levels.sum(axis=1, dtype=np.int64)
+        return sums
+
+    @property
+    def columns(self) -> int:
+        """Columns of a row, filled up to whole vectors."""
+        from imcsim.functional.crossbars import read_kernels
+
+        used = int(self.levels.shape[1])
+        return -(-used // read_kernels.NARROW) * read_kernels.NARROW
+
+    @cached_property
+    def cells(self) -> NDArray[Any]:
+        """All rows one after the other, `columns` numbers each, in words as short as the levels allow."""
+        word = np.dtype(np.uint8 if self.largest_level < 1 << 8 else np.uint16)
+        rows, used = self.levels.shape
+        cells = aligned(rows * self.columns, word)
+        cells.reshape(rows, self.columns)[:, :used] = self.levels
+        return cells
+
+    @cached_property
+    def word(self) -> np.dtype[Any]:
+        """The word in which codes are added up: no sum of one block, rounded, overflows it."""
+        largest = int(self.layout.block_rows.max()) * self.largest_level
+        return np.dtype(np.uint16 if self.cells.itemsize == 1 and 2 * largest < 1 << 16 else np.uint32)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int32]:
+        """Blocks that are read for all windows together: the first one of each group, and the end."""
+        bytes_of_row = self.columns * self.cells.itemsize
+        most = min(CACHE_BYTES // bytes_of_row, (1 << 8 * self.word.itemsize) // 2 // self.largest_level)
+        groups, rows = [0], 0
+        for block, more in enumerate(self.layout.block_rows):
+            if rows and rows + more > most:
+                groups.append(block)
+                rows = 0
+            rows += int(more)
+        return np.array([*groups, self.layout.blocks], np.int32)
+
+    @cached_property
+    def edges(self) -> NDArray[np.int32]:
+        """The channels at which a segment begins or ends, and 0 and the last channel + 1."""
+        at = self.layout
+        return np.unique(np.concatenate([[0, at.channels], at.first, at.last])).astype(np.int32)
+
+    @cached_property
+    def wiring(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """``wiring`` and ``begins`` as the kernels want them (see `read_kernels`)."""
+        at = self.layout
+        low, high = (np.searchsorted(self.edges, ends) for ends in (at.first, at.last))
+        # A segment goes on with the run before it where it begins at the next pixel and wordline.
+        on = (np.diff(at.block) == 0) & (np.diff(at.down) == 0) & (np.diff(at.right) == 1)
+        on &= (at.last[:-1] == at.channels) & (at.first[1:] == 0)
+        on &= np.diff(at.row) == (at.last - at.first)[:-1]
+        first, last = ~np.append(False, on), ~np.append(on, False)
+        begin = at.down[first], at.right[first], low[first]
+        end = at.right[last], high[last]
+        wiring = np.stack([*begin, *end, (at.row - at.first)[first]], axis=1)
+        begins = np.searchsorted(at.block[first], np.arange(at.blocks + 1))
+        return np.ascontiguousarray(wiring, np.int32), begins.astype(np.int32)
+
+    @property
+    def piece(self) -> int:
+        """Rows whose sums fit the words of the cells."""
+        return int(np.iinfo(self.cells.dtype).max) // self.largest_level
+
+    def read(
+        self,
+        inputs: NDArray[np.uint8],
+        planes: int,
+        shift: NDArray[np.int64],
+        largest_code: int,
+        stride: Pair,
+        padding: Pair,
+        out: NDArray[Any],
+        moments: Moments | None = None,
+    ) -> NDArray[np.int64]:
+        """Drive inputs uint8 ``[n, H, W, C]`` bit by bit, `planes` bits, least significant first.
+
+        An ADC turns the sum of a column into ``min((sum + half) >> shift, largest_code)`` steps; shift
+        ``[slices]``. out ``[n, Ho, Wo, Cout]`` of wide enough words receives the digital sums. Returns counts
+        int64 ``[n, 3]``: active rows, the levels of all cells on them, and block reads with a row active.
+        moments, int64 ``[n]`` each: the number of the image and the timestep, for reads that are noisy.
+        """
+        from imcsim.functional.crossbars import read_kernels
+
+        size, out_size = (inputs.shape[1], inputs.shape[2]), (out.shape[1], out.shape[2])
+        weight = ((self.factor << shift) << np.arange(planes)[:, None]).astype(out.dtype)
+        offset = (self.offset << np.arange(planes)).astype(out.dtype)
+        play = self._player(shift, largest_code, planes, moments or _first_moments(len(inputs)))
+        counts = np.empty((len(inputs), 3), np.int64)
+        found, levels = np.empty((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
+        for at, starts, events in self._events(inputs, planes):
+            wires = starts, events, size, self.layout.channels, *self.wiring, self.groups
+            play(at, wires, (weight, offset, stride, padding, out[at], found[at]))
+        driven = self._driven_levels(size, stride, padding, out_size).ravel()
+        read_kernels.active_levels(inputs.reshape(len(inputs), -1), planes, driven, levels)
+        counts[:, 0], counts[:, 1], counts[:, 2] = found[:, 0], levels, found[:, 1]
+        return counts
+
+    def _player(self, shift: NDArray[np.int64], largest_code: int, planes: int, moments: Moments) -> Player:
+        """What plays the reads of some inputs, with these ADCs."""
+        from imcsim.functional.crossbars import read_kernels
+
+        shifts = self._spread(shift + self.fraction_bits)
+        lossless = self._lossless(shift, largest_code)
+        top = min(largest_code, int(np.iinfo(self.word).max))
+        adc = lossless, (1 << shifts) >> 1, shifts, top
+
+        reads: Callable[..., None] = read_kernels.crossbar_reads
+
+        def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
+            reads(*wires, self.cells, self.columns, self.piece, *adc, *sums)
+
+        return play
+
+    def sums_beyond(
+        self,
+        inputs: NDArray[np.uint8],
+        planes: int,
+        bounds: NDArray[np.int64],
+        stride: Pair,
+        padding: Pair,
+        out_size: Pair,
+    ) -> tuple[int, NDArray[np.int64]]:
+        """How many column sums one slice has in all reads with a row active, and how many of them exceed each
+        of the ascending `bounds`, int64 ``[slices, bounds]``. Inputs as for `read`.
+        """
+        from imcsim.functional.crossbars import read_kernels
+
+        channels = self.levels.shape[1] // len(self.factor)
+        size = (inputs.shape[1], inputs.shape[2])
+        none = self._spread(np.zeros_like(self.factor))
+        bounds = bounds << self.fraction_bits
+        reads, beyond = 0, np.zeros((len(self.factor), len(bounds)), np.int64)
+        for _, starts, events in self._events(inputs, planes):
+            some = np.empty_like(beyond)
+            reads += read_kernels.sums_beyond(
+                starts, events, size, self.layout.channels, *self.wiring, self.cells, self.columns,
+                self.piece, int(bounds[0]) // self.largest_level, none, bounds, stride, padding, out_size,
+                channels, some,
+            )  # fmt: skip
+            beyond += some
+        return reads * channels, beyond
+
+    def _lossless(self, shift: NDArray[np.int64], largest_code: int) -> int:
+        """Rows whose sums are converted exactly, whatever they are."""
+        return 0 if shift.any() else largest_code // self.largest_level
+
+    def _events(
+        self, inputs: NDArray[np.uint8], planes: int
+    ) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.int32]]]:
+        """Events of the inputs (see `read_kernels`), so many at a time as keeps memory small."""
+        from imcsim.functional.crossbars import read_kernels
+
+        images, height, width, channels = inputs.shape
+        pixels = inputs.reshape(images, height * width, channels)
+        bits = height * width * channels * planes
+        some = max(EVENTS // bits, 1)
+        for begin in range(0, images, some):
+            at = slice(begin, min(begin + some, images))
+            starts = np.empty((at.stop - begin, planes, height * width, len(self.edges)), np.int32)
+            events = np.empty(bits * (at.stop - begin) + read_kernels.COPIED, np.int32)
+            read_kernels.find_events(pixels[at], self.edges, starts, events)
+            yield at, starts, events
+
+    def _spread(self, steps: NDArray[np.int64]) -> NDArray[Any]:
+        """One number a slice, for each column."""
+        each = np.repeat(steps, self.levels.shape[1] // len(steps))
+        spread = aligned(self.columns, self.word)
+        spread[: len(each)] = each
+        return spread
+
+    def _driven_levels(self, size: Pair, stride: Pair, padding: Pair, out_size: Pair) -> NDArray[np.int64]:
+        from imcsim.functional.crossbars import read_kernels
+
+        at = self.layout
+        driven = np.empty((size[0] * size[1], at.channels), np.int64)
+        read_kernels.driven_levels(
+            size, at.down, at.right, at.first, at.last, at.row, self.row_levels, stride, padding, out_size,
+            driven,
+        )  # fmt: skip
+        return driven
+
+
+def _first_moments(images: int) -> Moments:
+    """Images numbered in their order, in their first timestep."""
+    return np.arange(images), np.zeros(images, np.int64)
+
+
+def aligned(length: int, word: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros that begin at a line of the cache."""
+    spare = np.zeros(length * word.itemsize + ALIGNMENT_BYTES, np.uint8)
+    begin = -spare.ctypes.data % ALIGNMENT_BYTES
+    return spare[begin : begin + length * word.itemsize].view(word)

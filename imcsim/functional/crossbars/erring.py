@@ -1,0 +1,110 @@
+"""The crossbars of one layer whose ADCs err, or whose reads are noisy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional.crossbars.crossbars import Moments, Player, aligned
+from imcsim.functional.crossbars.programmed import RealCrossbars, block_sums
+from imcsim.functional.nonideal import NonIdeal
+from imcsim.functional.nonideal.converter import adc_errors
+from imcsim.functional.nonideal.read_noise import layer_key, moment_key
+
+MOST = 6
+"""Fraction bits of squared levels; there are fewer, or less than none, where their sums need the room."""
+
+
+@dataclass(frozen=True, eq=False)
+class ErringCrossbars(RealCrossbars):
+    """Cells of one layer, number `layer`, of one chip.
+
+    table ``[rows * width]``: the cells of each row and then, with read noise, what they add to the variances
+    of their columns' currents, for a read noise of 1, in ``2**-squares_fraction`` squared levels; unsigned,
+    in words as long as those of the cells. Side by side they are read faster.
+    """
+
+    chip: NonIdeal
+    layer: int
+    table: NDArray[Any]
+    squares_fraction: int
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row of the table."""
+        return len(self.table) // self.layout.rows
+
+    @property
+    def squares(self) -> NDArray[np.float64]:
+        """Squared levels as they are held, ``[rows, slices * Cout]``. There must be read noise."""
+        unsigned = self.table.view(f"u{self.table.itemsize}").reshape(-1, self.width)
+        squares: NDArray[np.float64] = unsigned[:, self.columns :] * 2.0**-self.squares_fraction
+        return squares[:, : self.levels.shape[1]]
+
+    @cached_property
+    def _adcs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Gain and offset, float32 ``[blocks, columns]``, or ``[1, columns]`` where all are the same."""
+        slices, used = len(self.factor), self.levels.shape[1]
+        errors = self.chip.converter
+        blocks = self.layout.blocks if errors.offset_lsb or errors.gain_sigma else 1
+        gain, offset = np.zeros((2, blocks, self.columns), np.float32)
+        gain[:, :used], offset[:, :used] = adc_errors(blocks, slices, used // slices, self.chip, self.layer)
+        return gain, offset
+
+    @cached_property
+    def _block_of_row(self) -> NDArray[np.int32]:
+        return np.repeat(np.arange(self.layout.blocks, dtype=np.int32), self.layout.block_rows)
+
+    def _player(self, shift: NDArray[np.int64], largest_code: int, planes: int, moments: Moments) -> Player:
+        from imcsim.functional.crossbars import erring_kernels  # imports numba
+
+        (gain, offset_steps), errors = self._adcs, self.chip.converter
+        step = np.ones(self.columns, np.float32)
+        each = np.repeat(2.0 ** -shift.astype(np.float64), self.levels.shape[1] // len(shift))
+        step[: len(each)] = each
+        scale = gain * step
+        spread = np.float32(self.chip.read_noise) * scale
+        spread = spread * spread * np.float32(2.0**-self.squares_fraction)
+        image, timestep = moments
+        key = layer_key(self.chip.seed, self.chip.chip, self.layer)
+        keys = moment_key(key, image[:, None], timestep[:, None], np.arange(planes)[None, :])
+        adcs = (
+            self.columns, self.levels.shape[1], self._block_of_row, self.columns if len(gain) > 1 else 0,
+            (scale * np.float32(2.0**-self.fraction_bits)).ravel(), (offset_steps + np.float32(0.5)).ravel(),
+            self.table, self.width, np.zeros(0, f"u{self.table.itemsize}"), spread.ravel(),
+            np.float32(errors.noise_lsb) ** 2, self.chip.noisy,
+        )  # fmt: skip
+        top = np.float32(largest_code)
+
+        reads: Callable[..., None] = erring_kernels.erring_reads
+
+        def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
+            reads(*wires, *adcs, keys[at], top, *sums)
+
+        return play
+
+
+def erring_crossbars(
+    real: RealCrossbars, squares: NDArray[np.float32] | None, chip: NonIdeal, layer: int
+) -> ErringCrossbars:
+    """`real` with the converters of `chip` and, where it has read noise, its noise: squares float32 ``[rows,
+    slices * Cout]`` are `nonideal.programming.Cells.squares`.
+    """
+    table, fraction = real.cells_held, 0
+    if squares is not None and chip.read_noise > 0:
+        rows, used = squares.shape
+        most_rows = int(real.layout.block_rows.max())
+        largest = max(float(block_sums(real.layout, squares).max()), 1.0)
+        word = np.dtype(f"u{table.itemsize}")
+        fraction = min(int(np.floor(np.log2((np.iinfo(word).max - most_rows) / largest))), MOST)
+        table = aligned(rows * 2 * real.columns, real.cells_held.dtype)
+        by_row = table.reshape(rows, 2, real.columns)
+        by_row[:, 0] = real.cells_held.reshape(rows, -1)
+        by_row.view(word)[:, 1, :used] = np.rint(squares * np.float32(2.0**fraction))
+    about = {field.name: getattr(real, field.name) for field in fields(real)}
+    return ErringCrossbars(**about, chip=chip, layer=layer, table=table, squares_fraction=fraction)

@@ -1,0 +1,378 @@
+"""Crossbar reads, compiled: the wordlines that inputs drive, the sums of the columns, what ADCs make of them.
+
+As in `imcsim.functional.kernels`, raw arrays go in and out, with channels last. `Crossbars` prepares them:
+
+- starts ``[n, planes, pixels, edges]`` and events: see `find_events`.
+- wiring int32 ``[runs, 6]``: inputs that stand side by side in a row of the map and drive wordlines side by
+  side. Rows down from a window's corner; columns right of it and edge at which the run begins; columns right
+  and edge at which it ends; and the wordline that channel 0 of its first pixel would drive. begins
+  ``[blocks + 1]``: the first run of each block, and the end. groups: the first block of each group, and the
+  end; a group is read for all windows before the next one, so that its cells stay in cache.
+- cells: rows of `columns` numbers, one slice after the other, filled up to whole vectors. Levels are small:
+  the sums of up to `piece` rows fit the cells' own words, and go to wider ones after that. Where they are
+  signed, sums have the same words, and codes of sums below 0 are 0.
+- lossless: reads of so many rows or fewer are converted to their very sums; neighbours are added up as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional.crossbars.simd import (
+    add,
+    full,
+    item,
+    load,
+    lowest_bit,
+    not_negative,
+    set_bits,
+    shifted,
+    smaller,
+    store,
+    sum_of_rows,
+    widened,
+    zeros,
+)
+from imcsim.functional.kernels import jit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NARROW, WIDE = 128, 256
+"""Columns whose sums are in registers together. More at a time read long rows faster; rows are filled up to
+NARROW.
+"""
+
+COPIED = 16
+"""Events that are copied at once; arrays of events and rows have so much room after the last one."""
+
+
+def inlined(function: F) -> F:
+    """Compile into the kernels that call it: passing so many arrays takes longer than a short read."""
+    return cast(F, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
+
+
+@jit
+def find_events(
+    inputs: NDArray[np.uint8],
+    edges: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    events: NDArray[np.int32],
+) -> None:
+    """List which of the inputs uint8 ``[n, pixels, C]`` have a bit set, map by map, for each bit.
+
+    events receives their places in the map, ``pixel * C + channel``; starts int32 ``[n, planes, pixels,
+    edges]`` where in `events` the channels from each edge on begin; the first edge is 0, the last one C.
+    """
+    images, planes, pixels, count = starts.shape
+    channels = inputs.shape[2]
+    k = 0
+    for n in range(images):
+        for plane in range(planes):
+            for pixel in range(pixels):
+                source, place = inputs[n, pixel], pixel * channels
+                for i in range(count - 1):
+                    starts[n, plane, pixel, i] = k
+                    c, end = edges[i], edges[i + 1]
+                    while c + 64 <= end:
+                        bits = set_bits(load(source, c, 64), plane)
+                        while bits != 0:
+                            events[k] = place + c + lowest_bit(bits)
+                            bits &= bits - 1
+                            k += 1
+                        c += 64
+                    while c < end:
+                        events[k] = place + c
+                        k += 1 if (source[c] >> plane) & 1 else 0
+                        c += 1
+                starts[n, plane, pixel, count - 1] = k
+
+
+@jit
+def driven_levels(
+    size: tuple[int, int],
+    down: NDArray[np.int32],
+    right: NDArray[np.int32],
+    first: NDArray[np.int32],
+    last: NDArray[np.int32],
+    row: NDArray[np.int32],
+    row_levels: NDArray[np.int64],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out_size: tuple[int, int],
+    driven: NDArray[np.int64],
+) -> None:
+    """Sum the levels on all rows that a bit of each input drives in any window; driven ``[pixels, C]``."""
+    driven[:, :] = 0
+    for oy in range(out_size[0]):
+        for ox in range(out_size[1]):
+            for s in range(row.shape[0]):
+                iy = oy * stride[0] - padding[0] + down[s]
+                ix = ox * stride[1] - padding[1] + right[s]
+                if 0 <= iy < size[0] and 0 <= ix < size[1]:
+                    target = driven[iy * size[1] + ix]
+                    for c in range(first[s], last[s]):
+                        target[c] += row_levels[row[s] + c - first[s]]
+
+
+@jit
+def active_levels(
+    inputs: NDArray[np.uint8], planes: int, driven: NDArray[np.int64], total: NDArray[np.int64]
+) -> None:
+    """The sum of `driven` (see `driven_levels`), flat, over all set bits of inputs ``[n, pixels * C]``."""
+    for n in range(inputs.shape[0]):
+        source = inputs[n]
+        levels = 0
+        for plane in range(planes):
+            for i in range(driven.shape[0]):
+                levels += driven[i] if (source[i] >> plane) & 1 else 0
+        total[n] = levels
+
+
+@inlined
+def window(
+    starts: NDArray[np.int32],
+    first: int,
+    edges: int,
+    events: NDArray[np.int32],
+    size: tuple[int, int],
+    channels: int,
+    corner: tuple[int, int],
+    wiring: NDArray[np.int32],
+    begins: NDArray[np.int32],
+    blocks: tuple[int, int],
+    lossless: int,
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    exact: NDArray[np.bool_],
+) -> tuple[int, int]:
+    """List what one window drives in some blocks, for one input bit; returns active reads and listed ones.
+
+    `rows` receives the rows, `ends` where each read ends there, `exact` whether it is lossless: such reads
+    that follow each other are listed as one. `first` is where this bit's map begins in `starts`.
+    """
+    active, listed, count = 0, 0, 0
+    for b in range(blocks[0], blocks[1]):
+        begun = count
+        for s in range(6 * item(begins, b), 6 * item(begins, b + 1), 6):
+            y = corner[0] + item(wiring, s)
+            x, end = corner[1] + item(wiring, s + 1), corner[1] + item(wiring, s + 3)
+            if 0 <= y < size[0] and x < size[1] and end >= 0:
+                here = y * size[1]
+                low = x * edges + item(wiring, s + 2) if x >= 0 else 0
+                high = end * edges + item(wiring, s + 4) if end < size[1] else size[1] * edges - 1
+                event = item(starts, first + here * edges + low)
+                length = item(starts, first + here * edges + high) - event
+                base = full(rows, item(wiring, s + 5) - (here + x) * channels, COPIED)
+                for e in range(0, length, COPIED):
+                    store(rows, count + e, add(load(events, event + e, COPIED), base))
+                count += length
+        if count == begun:
+            continue
+        active += 1
+        free = count - begun <= lossless
+        if not (free and listed > 0 and exact[listed - 1]):
+            exact[listed] = free
+            listed += 1
+        ends[listed - 1] = count
+    return active, listed
+
+
+@inlined
+def _read(
+    cells: NDArray[Any],
+    columns: int,
+    piece: int,
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    exact: NDArray[np.bool_],
+    reads: int,
+    half: NDArray[Any],
+    shift: NDArray[Any],
+    top: int,
+    codes: NDArray[Any],
+    at: int,
+    width: int,
+) -> None:
+    """Play the listed reads on the `width` columns from `at` on; `codes` receives the sum of their codes."""
+    width = numba.literally(width)
+    largest = full(codes, top, width)
+    total = zeros(codes, width)
+    begin = 0
+    for r in range(reads):
+        end = ends[r]
+        if exact[r]:
+            for first in range(begin, end, piece):
+                part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
+                total = add(total, widened(part, codes))
+        else:
+            sums = load(half, at, width)
+            for first in range(begin, end, piece):
+                part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
+                sums = add(sums, widened(part, codes))
+            steps = not_negative(shifted(sums, load(shift, at, width)))
+            total = add(total, smaller(steps, largest))
+        begin = end
+    store(codes, at, total)
+
+
+@inlined
+def _read_all(
+    cells: NDArray[Any],
+    columns: int,
+    piece: int,
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    exact: NDArray[np.bool_],
+    reads: int,
+    half: NDArray[Any],
+    shift: NDArray[Any],
+    top: int,
+    codes: NDArray[Any],
+) -> None:
+    """Play the listed reads on all columns."""
+    at = 0
+    while at + WIDE <= columns:
+        _read(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes, at, WIDE)
+        at += WIDE
+    if at < columns:
+        _read(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes, at, NARROW)
+
+
+@jit
+def crossbar_reads(
+    starts: NDArray[np.int32],
+    events: NDArray[np.int32],
+    size: tuple[int, int],
+    channels: int,
+    wiring: NDArray[np.int32],
+    begins: NDArray[np.int32],
+    groups: NDArray[np.int32],
+    cells: NDArray[Any],
+    columns: int,
+    piece: int,
+    lossless: int,
+    half: NDArray[Any],
+    shift: NDArray[Any],
+    top: int,
+    weight: NDArray[Any],
+    offset: NDArray[Any],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out: NDArray[Any],
+    counts: NDArray[np.int64],
+) -> None:
+    """Play every crossbar read of one layer.
+
+    The ADC turns the sum of a block's active rows into ``min((sum + half) >> shift, top)``; half and shift
+    ``[columns]``. A code counts with the weight ``[planes, slices]`` of its bit and slice, an active row with
+    the offset ``[planes]``. out ``[n, Ho, Wo, Cout]`` receives the digital sums, counts ``[n, 2]`` active
+    rows and reads with a row active.
+    """
+    images, planes, pixels, edges = starts.shape
+    flat, wires = starts.reshape(-1), wiring.reshape(-1)
+    out_height, out_width = out.shape[1:3]
+    rows = np.empty(cells.shape[0] // columns + COPIED, np.int32)
+    ends = np.empty(begins.shape[0], np.int32)
+    exact = np.empty(begins.shape[0], np.bool_)
+    codes = np.empty(columns, half.dtype)
+    out[:] = 0
+    counts[:] = 0
+    for g in range(groups.shape[0] - 1):
+        blocks = (groups[g], groups[g + 1])
+        for n in range(images):
+            for plane in range(planes):
+                first = (n * planes + plane) * pixels * edges
+                for oy in range(out_height):
+                    for ox in range(out_width):
+                        corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
+                        active, reads = window(
+                            flat, first, edges, events, size, channels, corner, wires, begins, blocks,
+                            lossless, rows, ends, exact,
+                        )  # fmt: skip
+                        if active == 0:
+                            continue
+                        _read_all(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes)
+                        driven = ends[reads - 1]
+                        add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
+                        counts[n, 0] += driven
+                        counts[n, 1] += active
+
+
+@inlined
+def add_up(codes: NDArray[Any], weight: NDArray[Any], offset: Any, driven: int, target: NDArray[Any]) -> None:
+    """Add the codes of all slices, and the offset of the rows that were driven, to the digital sums."""
+    channels = target.shape[0]
+    for i in range(weight.shape[0]):
+        worth = weight[i]
+        for j in range(channels):
+            target[j] += worth * codes[i * channels + j]
+    if offset != 0:
+        for j in range(channels):
+            target[j] += offset * driven
+
+
+@jit
+def sums_beyond(
+    starts: NDArray[np.int32],
+    events: NDArray[np.int32],
+    size: tuple[int, int],
+    channels: int,
+    wiring: NDArray[np.int32],
+    begins: NDArray[np.int32],
+    cells: NDArray[Any],
+    columns: int,
+    piece: int,
+    within: int,
+    none: NDArray[Any],
+    bounds: NDArray[np.int64],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out_size: tuple[int, int],
+    out_channels: int,
+    beyond: NDArray[np.int64],
+) -> int:
+    """Count the column sums beyond each bound, over all reads; returns the number of reads with a row active.
+
+    The sums of up to `within` rows are within all bounds. beyond ``[slices, bounds]``; none: ``[columns]``
+    zeros.
+    """
+    images, planes, pixels, edges = starts.shape
+    flat, wires = starts.reshape(-1), wiring.reshape(-1)
+    rows = np.empty(cells.shape[0] // columns + COPIED, np.int32)
+    ends = np.empty(begins.shape[0], np.int32)
+    exact = np.empty(begins.shape[0], np.bool_)
+    sums = np.empty(columns, none.dtype)
+    only = np.empty(1, np.int32)
+    blocks = (0, begins.shape[0] - 1)
+    total = 0
+    beyond[:, :] = 0
+    for n in range(images):
+        for plane in range(planes):
+            first = (n * planes + plane) * pixels * edges
+            for oy in range(out_size[0]):
+                for ox in range(out_size[1]):
+                    corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
+                    active, reads = window(
+                        flat, first, edges, events, size, channels, corner, wires, begins, blocks, within,
+                        rows, ends, exact,
+                    )  # fmt: skip
+                    total += active
+                    begin = 0
+                    for r in range(reads):
+                        only[0] = ends[r] - begin
+                        if not exact[r]:
+                            exact[r] = True
+                            _read_all(
+                                cells, columns, piece, rows[begin:], only, exact[r:], 1, none, none, 0, sums
+                            )
+                            for i in range(beyond.shape[0]):
+                                for k in range(bounds.shape[0]):
+                                    for j in range(i * out_channels, (i + 1) * out_channels):
+                                        beyond[i, k] += sums[j] > bounds[k]
+                        begin = ends[r]
+    return total

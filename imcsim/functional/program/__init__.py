@@ -1,0 +1,1 @@
+"""A network as the integers that the chip computes with."""

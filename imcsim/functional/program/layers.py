@@ -1,0 +1,140 @@
+"""The steps of a program: what each layer of a network is as integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional.crossbars.crossbars import Crossbars
+from imcsim.functional.program.numerics import Numerics
+from imcsim.network.rows import RowLayout
+
+
+@dataclass(frozen=True, eq=False)
+class CrossbarLayer:
+    """A conv or linear layer as programmed.
+
+    unit: real value of one count ``[Cout]``; largest_sum bounds the size of every digital sum and of what is
+    added up on the way to it.
+    """
+
+    name: str
+    source: str
+    crossbars: Crossbars
+    planes: int
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    border: tuple[int, ...]
+    """Pixel around the image, one a channel; empty where it is 0 or the layer reads no image."""
+    out_shape: tuple[int, int, int]
+    unit: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    largest_sum: int
+    reach: NDArray[np.float64]
+    """The largest size that the exact sum of each output can have, ``[Cout]``."""
+    accumulator: np.dtype[Any]
+
+    @property
+    def layout(self) -> RowLayout:
+        return self.crossbars.layout
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A current that enters a neuron, aligned by ``(x * multiplier + half) >> right`` for each channel."""
+
+    source: str
+    multiplier: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronLayer:
+    """LIF neurons in fixed point. left, right, bias, threshold, leak, synapse: int64 ``[C]``.
+
+    `synapse` is empty for none. Leaks and synapses count in ``2**-decay_bits``.
+    """
+
+    name: str
+    source: str
+    main: str
+    """The crossbar layer in whose tiles these neurons stand."""
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    threshold: NDArray[np.int64]
+    above: bool
+    leak: NDArray[np.int64]
+    synapse: NDArray[np.int64]
+    decay_bits: int
+    reset: Literal["hard", "soft", "none"]
+    late: bool
+    limit: int
+    branches: tuple[Branch, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class IntegratorLayer:
+    """Leaky integrators in fixed point, the class outputs; as `NeuronLayer`. unit: real value of one count of
+    the membrane, ``[C]``.
+    """
+
+    name: str
+    source: str
+    main: str
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    leak: NDArray[np.int64]
+    synapse: NDArray[np.int64]
+    decay_bits: int
+    limit: int
+    unit: NDArray[np.float64]
+    branches: tuple[Branch, ...] = ()
+
+
+@dataclass(frozen=True)
+class PoolLayer:
+    """Pooling; `sums` for averages too, which the next layer's unit divides."""
+
+    name: str
+    source: str
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    sums: bool
+    out_shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class FlattenLayer:
+    name: str
+    source: str
+
+
+Step = CrossbarLayer | NeuronLayer | IntegratorLayer | PoolLayer | FlattenLayer
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Steps in order. Class outputs in 2**-fraction_bits: ``((sum * multiplier + half) >> right) + bias``."""
+
+    steps: tuple[Step, ...]
+    output: str
+    out_multiplier: NDArray[np.int64]
+    out_right: int
+    out_bias: NDArray[np.int64]
+    numerics: Numerics
+    classes: int
+
+    @property
+    def crossbar_layers(self) -> tuple[CrossbarLayer, ...]:
+        return tuple(s for s in self.steps if isinstance(s, CrossbarLayer))
+
+    @property
+    def neuron_layers(self) -> tuple[NeuronLayer | IntegratorLayer, ...]:
+        """Layers with membranes; integrators never fire."""
+        return tuple(s for s in self.steps if isinstance(s, NeuronLayer | IntegratorLayer))

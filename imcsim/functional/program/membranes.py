@@ -1,0 +1,259 @@
+"""Neurons as integers: thresholds, leaks and biases in fixed point, and the branches that meet before them.
+
+The unit of a layer's membranes is the scale of its main branch's output channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.program.layers import Branch, CrossbarLayer, IntegratorLayer, NeuronLayer
+from imcsim.functional.program.numerics import Numerics
+from imcsim.network.graph import LI, LIF, Add, PerChannel
+
+RATIO_FRACTION_BITS = 12
+RATIO_BITS = 16
+"""The factor that brings a residual branch to the unit of the main branch has RATIO_BITS significant bits,
+and at least RATIO_FRACTION_BITS fractional ones."""
+
+MAX_SHIFT = 62
+"""A rounding shift right by so many bits gives 0 for every sum that is allowed."""
+
+MAX_BRANCH_BITS = 60
+SHORT_FRACTION_BITS = 20
+"""Fraction bits of a membrane that need room for four thresholds only; more are granted where there is room
+for ``2**HEADROOM_BITS`` thresholds, and sums stay within MAX_BRANCH_BITS."""
+
+HEADROOM_BITS = 12
+
+MAX_STATE_BITS = 38
+"""Class outputs of integrators leave room for the 24 bits of their multiplier."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a node's integers mean: the largest of them, and the real worth of one count."""
+
+    largest: int
+    worth: float
+
+    @property
+    def bits(self) -> int:
+        return self.largest.bit_length()
+
+
+@dataclass(frozen=True, eq=False)
+class _Currents:
+    """What enters a layer of neurons: its branches, the crossbar layer whose unit and tiles it shares, and
+    the sum of the branches' biases in that unit.
+    """
+
+    inputs: tuple[str, ...]
+    add: Add | None
+    main: CrossbarLayer
+    bias: NDArray[np.float64]
+
+
+def _entering(node: LIF | LI, crossbars: dict[str, CrossbarLayer], adds: dict[str, Add]) -> _Currents:
+    source = node.inputs[0]
+    add = adds.get(source)
+    inputs = (source,) if add is None else add.inputs
+    main = crossbars[next(name for name in inputs if name in crossbars)]
+    bias = sum((crossbars[name].bias for name in inputs if name in crossbars), np.zeros(main.bias.shape))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        return _Currents(inputs, add, main, bias / main.unit)
+
+
+def _decay(value: PerChannel | None, channels: int, bits: int) -> NDArray[np.int64]:
+    """A leak or synapse as words, one a channel; none for None."""
+    if value is None:
+        return np.zeros(0, np.int64)
+    return np.broadcast_to(np.rint(np.float64(1 << bits) * value), (channels,)).astype(np.int64)
+
+
+def _aligned(
+    node: LIF | LI,
+    enters: _Currents,
+    crossbars: dict[str, CrossbarLayer],
+    values: dict[str, Value],
+    fraction: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], tuple[Branch, ...]]:
+    """Shifts, bias and branches for membranes with `fraction` fraction bits, ``[C]`` (below 0: fewer)."""
+    main = enters.main
+    left, right = np.maximum(fraction, 0), np.clip(-fraction, 0, MAX_SHIFT)
+    step = np.exp2(fraction)
+    bias = np.rint(enters.bias * step)
+    largest = main.largest_sum << int(left.max())
+    branches: tuple[Branch, ...] = ()
+    if enters.add is not None:
+        add = enters.add
+        branches = tuple(
+            Branch(name, np.int64(1) << left, right)
+            if name == main.name
+            else _branch(name, crossbars, values, add, step / main.unit)
+            for name in enters.inputs
+        )
+        left, right = np.zeros_like(left), np.zeros_like(right)
+    if largest >= 1 << MAX_BRANCH_BITS or float(np.abs(bias).max()) >= 2.0**60:
+        raise ImcsimError(
+            "currents and biases need more than 60 bits",
+            key=node.name,
+            fix="use fewer weight bits, smaller biases or a narrower membrane",
+        )
+    return left, right, bias, branches
+
+
+def _spare_bits(
+    enters: _Currents, crossbars: dict[str, CrossbarLayer], values: dict[str, Value]
+) -> NDArray[np.int64]:
+    """Fraction bits with which every branch stays within 58 bits, ``[C]``."""
+    largest: Any = np.full(enters.main.unit.shape, float(enters.main.largest_sum))
+    for name in enters.inputs:
+        if name != enters.main.name and enters.add is not None:
+            side = crossbars.get(name)
+            worth = values[name].worth * enters.add.scale if side is None else side.unit
+            counts = values[name].largest if side is None else side.largest_sum
+            with np.errstate(over="ignore", divide="ignore"):
+                largest = np.maximum(largest, worth * float(counts) / enters.main.unit)
+    spare: NDArray[np.int64] = np.clip(
+        MAX_BRANCH_BITS - 4 - np.ceil(np.log2(largest)), 0, MAX_BRANCH_BITS
+    ).astype(np.int64)
+    return spare
+
+
+def neurons(
+    node: LIF,
+    crossbars: dict[str, CrossbarLayer],
+    adds: dict[str, Add],
+    values: dict[str, Value],
+    numerics: Numerics,
+) -> NeuronLayer:
+    enters = _entering(node, crossbars, adds)
+    main, channels = enters.main, len(enters.main.unit)
+    limit = (1 << (numerics.membrane_bits - 1)) - 1
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        threshold = node.threshold / main.unit
+        sane = np.isfinite(4.0 * threshold) & np.isfinite(enters.bias)
+        room = np.floor(np.log2(limit / (4.0 * threshold)))
+    if not sane.all():
+        raise ImcsimError("threshold or bias is too large for the scale of the weights", key=node.name)
+    # Threshold and bias in units of the main branch's scale, with as many fractional bits as leave room for
+    # four thresholds; more than a few only where there is ample room. A channel of tiny scale may have less
+    # than none.
+    most = np.minimum(_spare_bits(enters, crossbars, values), numerics.fraction_bits)
+    ample = np.minimum(room + 2 - HEADROOM_BITS, most)
+    fraction = np.maximum(np.minimum(room, SHORT_FRACTION_BITS), ample).astype(np.int64)
+    threshold = np.rint(threshold * np.exp2(fraction))
+    if threshold.min() < 1:
+        raise ImcsimError(
+            f"one weight step is worth more than 2**{fraction.max()} thresholds",
+            key=main.name,
+            fix="use smaller scales or more weight bits",
+        )
+    left, right, bias, branches = _aligned(node, enters, crossbars, values, fraction)
+    bits = numerics.leak_fraction_bits
+    return NeuronLayer(
+        name=node.name,
+        source=node.inputs[0],
+        main=main.name,
+        left=left,
+        right=right,
+        bias=bias.astype(np.int64),
+        threshold=threshold.astype(np.int64),
+        above=node.fires == "above",
+        leak=_decay(node.leak, channels, bits),
+        synapse=_decay(node.synapse, channels, bits),
+        decay_bits=bits,
+        reset=node.reset,
+        late=node.reset_at == "next",
+        limit=limit,
+        branches=branches,
+    )
+
+
+def integrators(
+    node: LI,
+    crossbars: dict[str, CrossbarLayer],
+    adds: dict[str, Add],
+    values: dict[str, Value],
+    numerics: Numerics,
+    timesteps: int,
+) -> IntegratorLayer:
+    """Fraction bits leave room for the largest possible membrane after `timesteps` timesteps."""
+    enters = _entering(node, crossbars, adds)
+    main, channels = enters.main, len(enters.main.unit)
+    limit = (1 << (min(numerics.membrane_bits, MAX_STATE_BITS) - 1)) - 1
+    reach: Any = np.abs(enters.bias)
+    for name in enters.inputs:
+        side = crossbars.get(name)
+        if side is not None:
+            reach = reach + side.reach * (side.unit / main.unit)
+        elif enters.add is not None:
+            reach = reach + values[name].largest * values[name].worth * enters.add.scale / main.unit
+    for decay in (node.leak, node.synapse):
+        if decay is not None:
+            # The sum of the first powers of the decay.
+            kept = np.asarray(decay, np.float64)[..., None] ** np.arange(timesteps)
+            reach = reach * kept.sum(axis=-1)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        room = np.floor(np.log2(limit / np.maximum(reach, 1.0)))
+    if not np.isfinite(room).all():
+        raise ImcsimError("a bias is too large for the scale of the weights", key=node.name)
+    spare = np.maximum(_spare_bits(enters, crossbars, values), 0)
+    fraction = np.minimum(room, np.minimum(spare, numerics.fraction_bits)).astype(np.int64)
+    left, right, bias, branches = _aligned(node, enters, crossbars, values, fraction)
+    bits = numerics.leak_fraction_bits
+    return IntegratorLayer(
+        name=node.name,
+        source=node.inputs[0],
+        main=main.name,
+        left=left,
+        right=right,
+        bias=bias.astype(np.int64),
+        leak=_decay(node.leak, channels, bits),
+        synapse=_decay(node.synapse, channels, bits),
+        decay_bits=bits,
+        limit=limit,
+        unit=main.unit * np.exp2(-fraction.astype(np.float64)),
+        branches=branches,
+    )
+
+
+def _branch(
+    name: str,
+    crossbars: dict[str, CrossbarLayer],
+    values: dict[str, Value],
+    add: Add,
+    counts: NDArray[np.float64],
+) -> Branch:
+    """Bring a side branch of `add` to the main branch's unit; counts: membrane counts of a current of 1,
+    ``[C]``."""
+    side = crossbars.get(name)
+    worth = side.unit if side is not None else values[name].worth * add.scale
+    largest = side.largest_sum if side is not None else (1 << values[name].bits) - 1
+    with np.errstate(over="ignore"):
+        return side_branch(name, worth * counts, largest, add.name)
+
+
+def side_branch(name: str, ratio: NDArray[np.float64], largest: int, key: str) -> Branch:
+    """The branch of `name` with membrane counts `ratio` to one of its own, ``[C]``; none is above `largest`.
+
+    Raises ImcsimError, about `key`, where that needs more than 60 bits.
+    """
+    with np.errstate(divide="ignore"):
+        position = np.clip(np.floor(np.log2(ratio)), -1000, 1000).astype(np.int64)
+    room = MAX_BRANCH_BITS - 1 - largest.bit_length() - position
+    if room.min() < 0:
+        raise ImcsimError(
+            "a residual branch needs more than 60 bits",
+            key=key,
+            fix="give both branches scales of like size",
+        )
+    wanted = np.clip(RATIO_BITS - 1 - position, RATIO_FRACTION_BITS, MAX_SHIFT)
+    right = np.minimum(wanted, room)
+    return Branch(name, np.rint(ratio * np.exp2(right)).astype(np.int64), right)

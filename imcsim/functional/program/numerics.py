@@ -1,0 +1,68 @@
+"""The only facts of the hardware that change values: how the functional side sees a chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from imcsim.base.choices import Encoding, FullScale, RowOrder
+from imcsim.functional.nonideal import NonIdeal
+
+
+@dataclass(frozen=True)
+class CheckerNumerics:
+    """Word widths of the exit checker.
+
+    Class outputs carry `fraction_bits` fractional bits. The exp table has `exp_entries` words of `table_bits`
+    bits and covers differences from 0 down to ``-exp_range``; the log table has `log_entries` words over one
+    octave.
+    """
+
+    fraction_bits: int = 12
+    table_bits: int = 16
+    exp_entries: int = 1024
+    exp_range: float = 16.0
+    log_entries: int = 512
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """`rows` is the height of a crossbar. `adc_bits` None is an ideal converter (no rounding, no clipping).
+
+    `full_scale` ``ideal`` covers the largest sum a read can give; ``calibrated`` covers the `percentile` of
+    the sums that calibration images produce, for each layer and slice. The ADC's step is a power of two in
+    cell levels.
+
+    `membrane_bits` is the signed width of a membrane potential and of a synaptic current, `fraction_bits` the
+    most fraction bits that they have. Leaks are words of `leak_fraction_bits` fraction bits: up to 15 (with
+    48-bit membranes), or 43 to 48 (with 56-bit ones, and products are rounded, not cut).
+
+    `nonideal` is the chip's own draw of errors, None for cells, wires and converters without any.
+    """
+
+    rows: int
+    row_order: RowOrder
+    encoding: Encoding
+    cell_bits: int
+    adc_bits: int | None
+    full_scale: FullScale
+    percentile: float
+    membrane_bits: int
+    checker: CheckerNumerics = field(default_factory=CheckerNumerics)
+    leak_fraction_bits: int = 15
+    fraction_bits: int = 20
+    nonideal: NonIdeal | None = None
+
+    def ideal(self) -> Numerics:
+        """The same crossbars without errors and with an ideal converter, and membranes and leaks as wide as
+        64-bit words allow: leaks are right to 2e-15, thresholds usually to 2e-9 of a weight step.
+        """
+        return replace(
+            self,
+            adc_bits=None,
+            full_scale="ideal",
+            percentile=100.0,
+            membrane_bits=56,
+            leak_fraction_bits=48,
+            fraction_bits=28,
+            nonideal=None,
+        )

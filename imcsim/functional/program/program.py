@@ -1,0 +1,200 @@
+"""A network as the integers the chip computes with: cells, ADC steps, thresholds in fixed point.
+
+The unit of a layer's currents is the scale of its output channel, so no multiplier stands between crossbar
+and neuron: threshold and bias are divided by the scale once, here, and stored for each channel. A channel's
+membrane has as many fractional bits as its threshold leaves room for (four thresholds of head room).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.errors import ImcsimError
+from imcsim.functional.crossbars.crossbars import Crossbars
+from imcsim.functional.program.layers import (
+    Branch,
+    CrossbarLayer,
+    FlattenLayer,
+    IntegratorLayer,
+    NeuronLayer,
+    PoolLayer,
+    Program,
+    Step,
+)
+from imcsim.functional.program.membranes import Value, integrators, neurons
+from imcsim.functional.program.numerics import Numerics
+from imcsim.network import shapes
+from imcsim.network.cells import to_cells
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Linear, Network, Pool2d
+from imcsim.network.rows import dense, row_layout
+
+__all__ = [
+    "FLAT_INPUT",
+    "IDEAL_ADC_MAX",
+    "Branch",
+    "CrossbarLayer",
+    "FlattenLayer",
+    "IntegratorLayer",
+    "NeuronLayer",
+    "PoolLayer",
+    "Program",
+    "build",
+]
+
+MAX_OUTPUT_BITS = 37
+"""Class outputs leave room for a running mean over 256 timesteps."""
+
+IDEAL_ADC_MAX = 2**30
+
+FLAT_INPUT = "input in a row"
+"""The image as a `Linear` reads it; no node can have this name."""
+
+
+def build(network: Network, numerics: Numerics) -> Program:
+    """Lower `network` to integers.
+
+    Raises ImcsimError where a word of 64 bits would overflow, or a threshold would be less than one count.
+    """
+    sizes = shapes(network)
+    values: dict[str, Value] = {INPUT: Value((1 << network.input_bits) - 1, network.input_scale)}
+    crossbars: dict[str, CrossbarLayer] = {}
+    adds: dict[str, Add] = {}
+    steps: list[Step] = []
+    for node in network.nodes:
+        shape = sizes[node.name]
+        if isinstance(node, Conv2d | Linear):
+            source = node.inputs[0]
+            if isinstance(node, Linear) and source == INPUT:
+                source = FLAT_INPUT
+                if source not in values:
+                    steps.append(FlattenLayer(source, INPUT))
+                    values[source] = values[INPUT]
+            layer = _crossbar(network, node, source, values[source], _map_shape(shape), numerics)
+            crossbars[node.name] = layer
+            steps.append(layer)
+        elif isinstance(node, Add):
+            adds[node.name] = node
+        elif isinstance(node, LIF):
+            steps.append(neurons(node, crossbars, adds, values, numerics))
+            values[node.name] = Value(1, 1.0)
+        elif isinstance(node, LI):
+            steps.append(integrators(node, crossbars, adds, values, numerics, network.timesteps))
+        elif isinstance(node, Pool2d):
+            values[node.name] = _pooled(node, values[node.inputs[0]])
+            steps.append(
+                PoolLayer(
+                    node.name, node.inputs[0], node.size, node.stride, node.padding, node.kind != "max",
+                    _map_shape(shape),
+                )
+            )  # fmt: skip
+        else:
+            steps.append(FlattenLayer(node.name, node.inputs[0]))
+            values[node.name] = values[node.inputs[0]]
+    return _with_output(network, crossbars, steps, numerics)
+
+
+def _pooled(node: Pool2d, before: Value) -> Value:
+    """What a pool's integers mean: an average is a sum that is worth less."""
+    if node.kind == "max":
+        return before
+    window = node.size[0] * node.size[1]
+    if before.largest * window > 255:
+        raise ImcsimError(
+            f"{'an average' if node.kind == 'average' else 'a sum'} over {window} values needs more than 8 "
+            "input bits",
+            key=node.name,
+            fix="use windows of at most 15 x 15" if before.largest == 1 else "use smaller windows",
+        )
+    return Value(before.largest * window, before.worth / window if node.kind == "average" else before.worth)
+
+
+def _map_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """``(H, W, C)`` of a node's shape ``(C, H, W)`` or ``(C,)``."""
+    return (shape[1], shape[2], shape[0]) if len(shape) == 3 else (1, 1, shape[0])
+
+
+def _crossbar(
+    network: Network,
+    node: Conv2d | Linear,
+    source: str,
+    value: Value,
+    out_shape: tuple[int, int, int],
+    numerics: Numerics,
+) -> CrossbarLayer:
+    layout = row_layout(node, numerics.rows, numerics.row_order)
+    weight = dense(node)
+    cells = to_cells(layout.order(weight), network.weight_bits, numerics.cell_bits, numerics.encoding)
+    slices, out_channels, rows = cells.levels.shape
+    levels = np.ascontiguousarray(cells.levels.reshape(slices * out_channels, rows).T)
+    crossbars = Crossbars(layout, levels, cells.factor, cells.offset)
+    largest_read = int(layout.block_rows.max()) * crossbars.largest_level
+    # All slices of all rows at full input bound every intermediate of the digital sums. A rounding ADC at
+    # most doubles what it reads: it gives 0 below half a step.
+    largest_sum = 2 * rows * (1 << network.weight_bits) * ((1 << value.bits) - 1)
+    if largest_read > IDEAL_ADC_MAX or largest_sum >= 1 << 60:
+        raise ImcsimError("sums need more than 60 bits", key=node.name, fix="use fewer weight or input bits")
+    return CrossbarLayer(
+        name=node.name,
+        source=source,
+        crossbars=crossbars,
+        planes=value.bits,
+        stride=node.stride if isinstance(node, Conv2d) else (1, 1),
+        padding=node.padding if isinstance(node, Conv2d) else (0, 0),
+        border=network.input_padding if source == INPUT and any(network.input_padding) else (),
+        out_shape=out_shape,
+        unit=np.asarray(node.scale, np.float64) * value.worth,
+        bias=np.asarray(node.bias, np.float64),
+        largest_sum=largest_sum,
+        reach=value.largest * np.abs(weight.astype(np.float64)).sum(axis=(1, 2, 3)),
+        accumulator=np.dtype(np.int32 if largest_sum < 1 << 30 else np.int64),
+    )
+
+
+def _with_output(
+    network: Network, crossbars: dict[str, CrossbarLayer], steps: list[Step], numerics: Numerics
+) -> Program:
+    last = network.nodes[-1].name
+    one = float(1 << numerics.checker.fraction_bits)
+    step = next(s for s in steps if s.name == last)
+    if isinstance(step, CrossbarLayer):
+        multiplier, right, bias = _scaled(last, step.unit * one, step.bias * one, step.largest_sum, 16, 40)
+    elif isinstance(step, IntegratorLayer):
+        unit = step.unit * one
+        multiplier, right, bias = _scaled(last, unit, np.zeros_like(unit), step.limit + 1, 24, 60)
+    else:  # spikes, each of which counts as 1
+        multiplier, right, bias = (
+            np.full(network.classes, int(one), np.int64),
+            0,
+            np.zeros(network.classes, np.int64),
+        )
+    return Program(
+        steps=tuple(steps),
+        output=last,
+        out_multiplier=multiplier,
+        out_right=right,
+        out_bias=bias,
+        numerics=numerics,
+        classes=network.classes,
+    )
+
+
+def _scaled(
+    name: str,
+    unit: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    largest: int,
+    significant: int,
+    longest: int,
+) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
+    """Multiplier, shift (`longest` at most) and bias of class outputs whose counts are worth `unit`."""
+    if largest * float(unit.max()) + float(np.abs(bias).max()) >= 2.0**MAX_OUTPUT_BITS:
+        raise ImcsimError(
+            f"class outputs need more than {MAX_OUTPUT_BITS} bits",
+            key=name,
+            fix="use smaller scales or fewer fraction_bits in the checker",
+        )
+    # So many significant bits for the largest class scale; more would not change a class output by one count.
+    position = np.floor(np.log2(max(float(unit.max()), 2.0**-100)))
+    right = int(np.clip(significant - 1 - position, 0, longest))
+    return np.rint(unit * 2.0**right).astype(np.int64), right, np.rint(bias).astype(np.int64)

@@ -1,0 +1,211 @@
+"""Weights and pools over forms: which of them become one layer, and what their padding means."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.importers.folding.form import (
+    Currents,
+    Form,
+    Spikes,
+    Term,
+    Unfit,
+    composed,
+    finite,
+    per_channel,
+    window_shape,
+)
+from imcsim.importers.folding.nodes import Nodes
+from imcsim.importers.importing import layers as file
+
+Values = NDArray[np.float64]
+
+
+class Linear:
+    """Applies weights and pools to forms. `border` is the pixel around the image, once a layer pads it.
+
+    bits and pixel: the width of a pixel's code, and what a code of 1 is worth.
+    """
+
+    def __init__(self, nodes: Nodes, bits: int, pixel: float) -> None:
+        self.nodes, self.bits, self.pixel = nodes, bits, pixel
+        self.border: Values | None = None
+
+    def weights(self, layer: file.Weights, form: Form) -> Form:
+        weight = np.asarray(layer.weight, np.float64)
+        if weight.ndim == 3:
+            weight = weight[:, :, None, :]
+        finite(weight=weight, bias=layer.bias, scale=layer.scale)
+        if weight.ndim not in (2, 4) or 0 in weight.shape:
+            raise Unfit(f"its weights are {list(weight.shape)}, neither a convolution's nor a matrix")
+        if weight.ndim == 2:
+            return self._linear(layer, form, weight)
+        if form.row:
+            raise Unfit("a convolution reads a row of values, not a map", "is the input's shape right?")
+        outer, inner = weight.shape[:2]
+        if layer.groups < 1 or outer % layer.groups or form.shape[0] != inner * layer.groups:
+            raise Unfit(
+                f"its weights take {inner * layer.groups} channels, but it reads {form.shape[0]}",
+                "is the input's shape right?",
+            )
+        kernel = (int(weight.shape[2]), int(weight.shape[3]))
+        shape = window_shape(form.shape, outer, kernel, layer.stride, layer.padding, layer.dilation)
+        scale = np.ones(outer) if layer.scale is None else np.asarray(layer.scale, np.float64)
+        whole = Currents(
+            layer.name, self.nodes.image, shape, weight, scale, layer.stride, layer.padding, layer.dilation,
+            layer.groups, layer.scale is not None,
+        )  # fmt: skip
+        self._several(layer, form)
+        terms = []
+        for term in form.terms:
+            factor = per_channel(term.factor, "the scale of what it reads")
+            terms.append(self._over(whole, term.base, factor))
+        offset = per_channel(form.offset, "the offset of what it reads")
+        if layer.padding != (0, 0):
+            self._pad(form, offset)
+        # What a constant input gives: a padded one is the image's, whose border is that constant too.
+        by_output = np.repeat(offset.reshape(layer.groups, inner), outer // layer.groups, axis=0)
+        constant = scale * np.einsum("oiyx,oi->o", weight, by_output)
+        bias = constant if layer.bias is None else constant + layer.bias
+        return Form(tuple(terms), bias.reshape(-1, 1, 1), shape)
+
+    def _linear(self, layer: file.Weights, form: Form, weight: Values) -> Form:
+        reads_image = any(term.base is self.nodes.image for term in form.terms)
+        if not form.row and form.shape[1:] != (1, 1) and not reads_image:
+            shown = " x ".join(map(str, form.shape))
+            raise Unfit(f"a fully connected layer reads a {shown} map", "put a flatten layer between them")
+        outer, inner = weight.shape
+        if inner != math.prod(form.shape):
+            raise Unfit(
+                f"its weights take {inner} values, but it reads {math.prod(form.shape)}",
+                "is the input's shape right?",
+            )
+        scale = np.ones(outer) if layer.scale is None else np.asarray(layer.scale, np.float64)
+        whole = Currents(
+            layer.name, self.nodes.image, (outer, 1, 1), weight, scale,
+            integer=layer.scale is not None, flat=form.flat,
+        )  # fmt: skip
+        self._several(layer, form)
+        terms = []
+        for term in form.terms:
+            each = np.broadcast_to(term.factor, form.shape)
+            if isinstance(term.base, Currents):
+                terms.append(self._over(whole, term.base, per_channel(each, "the scale of what it reads")))
+            else:
+                terms.append(self._over(whole, term.base, each.reshape(-1)))
+        bias = scale * (weight @ np.broadcast_to(form.offset, form.shape).reshape(-1))
+        if layer.bias is not None:
+            bias = bias + layer.bias
+        return Form(tuple(terms), bias.reshape(-1, 1, 1), (outer, 1, 1))
+
+    def _several(self, layer: file.Weights, form: Form) -> None:
+        if len(form.terms) > 1:
+            self.nodes.notes.append(
+                f"{layer.name} reads a sum of {len(form.terms)} layers: its weights are stored once for each"
+            )
+
+    def _over(self, whole: Currents, base: Spikes | Currents, factor: Values) -> Term:
+        """`whole` over ``factor * base``; factor: one number for each input channel, or value."""
+        ones = np.ones((whole.shape[0], 1, 1))
+        if isinstance(base, Currents):
+            merged = composed(whole, base, factor)
+            self.nodes.notes.append(
+                f"{base.layer} and {whole.layer} have no neurons between them: they were made into one layer"
+            )
+            return Term(merged, ones)
+        whole = replace(whole, source=base)
+        if (factor == factor[0]).all():
+            return Term(whole, ones * factor[0])
+        if whole.integer:
+            self.nodes.notes.append(
+                f"{whole.layer}: its inputs are scaled channel by channel, so its integers are quantised anew"
+            )
+        if whole.row:
+            weight = whole.weight * factor
+        else:
+            inner = whole.weight.shape[1]
+            by_group = np.repeat(
+                factor.reshape(whole.groups, inner), len(whole.weight) // whole.groups, axis=0
+            )
+            weight = whole.weight * by_group[:, :, None, None]
+        return Term(replace(whole, weight=weight, integer=False), ones)
+
+    def _pad(self, form: Form, offset: Values) -> None:
+        """Zeros around ``factor * x + offset`` are an x that gives zero: only the image has such pixels."""
+        over_image = any(term.base is self.nodes.image for term in form.terms)
+        if not over_image:
+            if offset.any():
+                raise Unfit(
+                    "it pads values that were shifted (by a batch norm or an offset) with no neurons between",
+                    "the zeros of its padding would not be shifted: normalise after the weights",
+                )
+            return
+        if len(form.terms) > 1 and offset.any():
+            raise Unfit("it pads the sum of the shifted image and other values", "add after the weights")
+        factor = per_channel(form.terms[0].factor, "the scale of the image")
+        border = np.zeros(len(offset))
+        shifted = offset != 0
+        if (factor[shifted] == 0).any():
+            raise Unfit("it pads an image that was scaled by 0", "remove the scale")
+        border[shifted] = -offset[shifted] / (factor[shifted] * self.pixel)
+        if (border < -0.5).any() or (border >= 2**self.bits - 0.5).any():
+            raise Unfit(
+                "the padding of the normalised image has no pixel that stands for 0",
+                f"does the mean lie in the range of pixels, 0 to {(2**self.bits - 1) * self.pixel:g}?",
+            )
+        if self.border is not None and not np.allclose(self.border, border, rtol=0, atol=1e-9):
+            raise Unfit("it pads the image with another value than the layers before it do", None)
+        self.border = border
+
+    def pool(self, layer: file.Pool, form: Form) -> Form:
+        if form.row:
+            raise Unfit("it pools a row of values, not a map", "pool before flattening")
+        shape = window_shape(form.shape, form.shape[0], layer.size, layer.stride, layer.padding)
+        factors = [per_channel(term.factor, "the scale of what it reads") for term in form.terms]
+        offset = per_channel(form.offset, "the offset of what it reads")
+        padded = layer.padding != (0, 0)
+        count = math.prod(layer.size)
+        if layer.kind == "max":
+            if len(form.terms) > 1:
+                raise Unfit("it takes the maximum of a sum", "put the pool before the addition")
+            self._maximum(form.terms[0].base, factors[0])
+        elif padded and offset.any():
+            raise Unfit("it pads values that were shifted by an offset", "normalise after the pool")
+        grow = float(count) if layer.kind == "sum" else 1.0
+        terms = []
+        for term, factor in zip(form.terms, factors, strict=True):
+            base = term.base
+            if isinstance(base, Spikes) and base is not self.nodes.image:
+                pooled: Spikes | Currents = self.nodes.pool(layer, base, shape)
+            else:
+                channels = form.shape[0]
+                window = Currents(
+                    layer.name, self.nodes.image, shape, np.ones((channels, 1, *layer.size)),
+                    np.full(channels, 1.0 if layer.kind == "sum" else 1.0 / count),
+                    layer.stride, layer.padding, groups=channels,
+                )  # fmt: skip
+                if isinstance(base, Currents):
+                    pooled = composed(window, base, factor)
+                    factor = np.ones(channels)
+                    self.nodes.notes.append(
+                        f"{layer.name} pools the currents of {base.layer}: they were made into one layer"
+                    )
+                else:
+                    pooled = window
+            terms.append(Term(pooled, factor.reshape(-1, 1, 1)))
+        return Form(tuple(terms), offset.reshape(-1, 1, 1) * grow, shape)
+
+    def _maximum(self, base: Spikes | Currents, factor: Values) -> None:
+        if isinstance(base, Currents):
+            raise Unfit(
+                f"it takes the maximum of the currents of {base.layer!r}: the chip pools spikes",
+                "put the pool after the neurons, or use average pooling",
+            )
+        if base is self.nodes.image:
+            raise Unfit("it takes the maximum over the image: the chip pools spikes", "pool the data before")
+        if (factor < 0).any():
+            raise Unfit("it takes the maximum of spikes with a negative factor", "pool before scaling")

@@ -1,0 +1,200 @@
+"""How much of a network survives quantisation: real weights against integers, spike by spike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional.checker import predictions
+from imcsim.functional.program.numerics import Numerics
+from imcsim.functional.program.program import Program, build
+from imcsim.functional.run import Converters, ideal_converters
+from imcsim.functional.run import run as run_program
+from imcsim.importers.importing.float_network import FloatNetwork, walk
+from imcsim.inputs import Inputs
+from imcsim.network.graph import INPUT, LIF, Network
+from imcsim.results.document import wilson_interval
+
+Progress = Callable[[str, int, int], None]
+Bits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LayerAgreement:
+    """One LIF layer: the share of neurons and timesteps in which both did the same, and their spike rates."""
+
+    name: str
+    equal: float
+    float_rate: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The share of images that are right after each timestep, with its 95 % Wilson interval."""
+
+    per_timestep: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One integer network against the real one. `same_prediction` is the share of images on which both name
+    one class, after each timestep; `accuracy` is None without labels. `hardware` None: ideal converters and
+    wide membranes. `seed` is that which the errors of the chip were drawn from, None where it has none.
+    """
+
+    hardware: str | None
+    layers: tuple[LayerAgreement, ...]
+    same_prediction: tuple[float, ...]
+    accuracy: Accuracy | None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What comparing on some images gave. `ideal` has the quantisation alone, `chip` also a chip's ADCs, word
+    widths and errors, where one was named.
+    """
+
+    inputs: str
+    inputs_sha256: str
+    split: str
+    images: int
+    timesteps: int
+    float_accuracy: Accuracy | None
+    ideal: Side
+    chip: Side | None
+
+    def provenance(self) -> dict[str, Any] | None:
+        """The accuracies as a bundle keeps them; None without labels."""
+        if self.float_accuracy is None or self.ideal.accuracy is None:
+            return None
+        return {
+            "images": self.images,
+            "inputs": self.inputs,
+            "inputs_sha256": self.inputs_sha256,
+            "split": self.split,
+            "float_per_timestep": list(self.float_accuracy.per_timestep),
+            "quantised_per_timestep": list(self.ideal.accuracy.per_timestep),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Chip:
+    """Whose words, converters and errors the integers are also run with; seed as in `Side`."""
+
+    name: str
+    program: Callable[[Network, Inputs], tuple[Program, Converters]]
+    seed: int | None = None
+
+
+def agree(
+    real: FloatNetwork,
+    network: Network,
+    inputs: Inputs,
+    numerics: Numerics,
+    chip: Chip | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Agreement:
+    """Play `inputs` through the network with real weights and the one with integers.
+
+    numerics: how crossbars cut sums; its converters and membranes are made ideal. Predictions are of the
+    running mean of the outputs. Raises ImcsimError where the inputs do not fit, or a word overflows.
+    """
+    inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
+    timesteps = network.timesteps
+    inputs = inputs.first(timesteps)
+    program = build(network, numerics.ideal())
+    sides = [_Side(None, network, program, ideal_converters(program))]
+    if chip is not None:
+        sides.append(_Side(chip.name, network, *chip.program(network, inputs), chip.seed))
+    count = len(inputs.images)
+    real_named = np.empty((count, timesteps), np.int64)
+    done = 0
+    for values in walk(real, inputs.images, timesteps):
+        images = inputs.images[done : done + len(values[INPUT])]
+        outputs = values[real.nodes[-1].name]
+        outputs = np.broadcast_to(outputs, (len(images), timesteps, *outputs.shape[2:]))
+        sums = outputs.reshape(len(images), timesteps, -1).cumsum(axis=1)
+        real_named[done : done + len(images)] = sums.argmax(axis=2)
+        for side in sides:
+            side.play(images, inputs.numbers[done : done + len(images)], values, timesteps, workers)
+        done += len(images)
+        if progress is not None:
+            progress("float against quantised", done, count)
+    labels = inputs.labels if len(inputs.labels) else None
+    found = [side.result(real_named, labels) for side in sides]
+    return Agreement(
+        inputs=inputs.name,
+        inputs_sha256=inputs.sha256,
+        split=inputs.split,
+        images=count,
+        timesteps=timesteps,
+        float_accuracy=None if labels is None else _accuracy(real_named == labels[:, None]),
+        ideal=found[0],
+        chip=found[1] if len(found) > 1 else None,
+    )
+
+
+class _Side:
+    """Counts what one program does beside the real network."""
+
+    def __init__(
+        self,
+        hardware: str | None,
+        network: Network,
+        program: Program,
+        converters: Converters,
+        seed: int | None = None,
+    ) -> None:
+        self.hardware, self.program, self.converters, self.seed = hardware, program, converters, seed
+        self.layers = [node.name for node in network.nodes if isinstance(node, LIF)]
+        self.counts = {name: np.zeros(4, np.int64) for name in self.layers}
+        self.named: list[NDArray[np.int64]] = []
+
+    def play(
+        self,
+        images: NDArray[np.uint8],
+        numbers: NDArray[np.int64],
+        real: dict[str, Any],
+        timesteps: int,
+        workers: int | None,
+    ) -> None:
+        activity = run_program(
+            self.program, images, timesteps, self.converters, workers=workers, record=set(self.layers),
+            numbers=numbers,
+        )  # fmt: skip
+        for name in self.layers:
+            wanted = real[name]
+            if wanted.ndim == 5:
+                wanted = wanted.transpose(0, 1, 3, 4, 2)
+            spikes = activity.recorded[name].reshape(wanted.shape)
+            same = np.count_nonzero(wanted == spikes)
+            both = np.count_nonzero(wanted), np.count_nonzero(spikes)
+            self.counts[name] += np.array([wanted.size, same, *both])
+        self.named.append(predictions(activity.outputs))
+
+    def result(self, real_named: NDArray[np.int64], labels: NDArray[np.int64] | None) -> Side:
+        named = np.concatenate(self.named)
+        layers = tuple(
+            LayerAgreement(name, *(float(n) / float(total) for n in rest))
+            for name, (total, *rest) in self.counts.items()
+        )
+        same = tuple(float(share) for share in (named == real_named).mean(axis=0))
+        accuracy = None if labels is None else _accuracy(named == labels[:, None])
+        return Side(self.hardware, layers, same, accuracy, self.seed)
+
+
+def _accuracy(right: Bits) -> Accuracy:
+    images = len(right)
+    intervals = [wilson_interval(int(n), images) for n in right.sum(axis=0)]
+    shares = tuple(float(share) for share in right.mean(axis=0))
+    return Accuracy(shares, tuple(low for low, _ in intervals), tuple(high for _, high in intervals))

@@ -1,0 +1,1 @@
+"""Reads files of bare tensors with the help of a layer list."""

@@ -1,0 +1,122 @@
+"""Neurons as people write them in a layer list: a few words and numbers, with sensible defaults.
+
+=============  =========================================================================================
+``leak``       what the membrane keeps of itself in a timestep, 0 to 1; 1 is integrate-and-fire
+``tau``        instead of leak, in timesteps: leak is ``1 - 1 / tau``
+``plif``       instead of leak: SpikingJelly's learned w, leak is ``1 - sigmoid(w)``
+``threshold``  above 0; 1 where not given
+``reset``      ``hard`` (default: the membrane becomes 0), ``soft`` (the threshold is taken away), ``none``
+``fires``      ``at`` (default: u >= threshold) or ``above`` (u > threshold)
+``reset_at``   ``now`` (default: in the timestep of the spike) or ``next``
+``input``      ``undecayed`` (default) or ``decayed``: multiplied by ``1 - leak`` (``1 / tau``)
+``synapse``    decay of a synaptic current in front of the membrane; none where not given
+=============  =========================================================================================
+
+A number may also be the name of a tensor with one value, or one a channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+from imcsim.importers.importing.layers import Fires, Neuron, Number, ReadOptions, Reset, ResetAt
+from imcsim.importers.importing.per_neuron import as_number, as_written, bare
+
+KEYS = ("leak", "tau", "plif", "threshold", "reset", "fires", "reset_at", "input", "synapse")
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "reset": ("hard", "soft", "none"),
+    "fires": ("at", "above"),
+    "reset_at": ("now", "next"),
+    "input": ("decayed", "undecayed"),
+}
+_DECAYS = ("leak", "tau", "plif")
+
+Fail = Callable[[str, str, str | None], ImcsimError]
+"""Makes the error for a key: key, message, fix."""
+
+
+def make_neuron(
+    name: str,
+    inputs: tuple[str, ...],
+    keys: Mapping[str, Any],
+    default: Mapping[str, Any],
+    options: ReadOptions,
+    tensor: Callable[[str, str], NDArray[Any]],
+    fail: Fail,
+    spiking: bool = True,
+) -> Neuron:
+    """The layer that `keys`, and `default` for what they leave open, describe; `options` overrule both.
+
+    `tensor(key, name)` gives the tensor that a key names. Raises what `fail` makes, for the first key that is
+    wrong.
+    """
+    check_keys(keys, fail)
+    stated = [key for key in _DECAYS if key in keys]
+    merged: dict[str, Any] = {k: v for k, v in default.items() if not (stated and k in _DECAYS)} | dict(keys)
+
+    def number(key: str, value: Any) -> Number:
+        if isinstance(value, str):
+            found = tensor(key, value)
+            if found.dtype.kind not in "iuf" or found.size == 0:
+                raise fail(key, f"the tensor {value!r} holds no numbers", None)
+            return as_number(bare(as_written(found)))
+        return float(value)
+
+    decays = [key for key in _DECAYS if key in merged]
+    if len(decays) != 1:
+        what = (
+            " and ".join(decays) + " say the same thing" if decays else "the leak of the neurons is missing"
+        )
+        raise fail(decays[1] if decays else "leak", what, "give one of leak, tau and plif")
+    value: Any = number(decays[0], merged[decays[0]])
+    if decays[0] == "tau":
+        if np.any(np.asarray(value) < 1):
+            raise fail("tau", "must be at least 1 (timesteps)", "leak is 1 - 1 / tau")
+        value = 1.0 - 1.0 / value
+    elif decays[0] == "plif":
+        with np.errstate(over="ignore"):
+            share = 1.0 / (1.0 + np.exp(-np.asarray(value, np.float64)))
+        value = as_number(bare(1.0 - as_written(share.astype(np.float32))))
+    leak: Number = value
+    if np.any(np.asarray(leak) < 0) or np.any(np.asarray(leak) > 1):
+        raise fail(decays[0], "the leak must be from 0 to 1", "it is what the membrane keeps of itself")
+    synapse = None if merged.get("synapse") is None else number("synapse", merged["synapse"])
+    if synapse is not None and (np.any(np.asarray(synapse) < 0) or np.any(np.asarray(synapse) > 1)):
+        raise fail("synapse", "must be from 0 to 1", "it is what the current keeps of itself")
+    decayed = merged.get("input", "undecayed") == "decayed"
+    return Neuron(
+        name,
+        inputs,
+        leak,
+        1.0 - leak if decayed else 1.0,
+        0.0,
+        number("threshold", merged.get("threshold", 1.0)),
+        cast(Reset, options.reset or merged.get("reset", "hard")),
+        cast(Fires, options.fires or merged.get("fires", "at")),
+        cast(ResetAt, options.reset_at or merged.get("reset_at", "now")),
+        synapse,
+        1.0,
+        spiking,
+    )
+
+
+def check_keys(keys: Mapping[str, Any], fail: Fail) -> None:
+    """Raise what `fail` makes for a key that is not known or has a value of the wrong kind."""
+    for key, value in keys.items():
+        if key not in KEYS:
+            guess = nearest(str(key), KEYS)
+            fix = f"did you mean {guess!r}?" if guess else "use " + ", ".join(KEYS)
+            raise fail(str(key), "neurons have no such key", fix)
+        choices = _CHOICES.get(key)
+        if choices and value not in choices:
+            raise fail(key, f"{value!r} is not possible"[:80], "use " + " or ".join(choices))
+        if choices or (key == "synapse" and value is None):
+            continue
+        if not isinstance(value, int | float | str) or isinstance(value, bool):
+            raise fail(key, f"must be a number or the name of a tensor, not {value!r}"[:120], None)

@@ -1,0 +1,146 @@
+"""Complete layer lists for well-known networks, to be printed and adapted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+
+_HEAD = """\
+# {title}
+# For: imcsim import {weights} --layers THIS_FILE -o model
+schema: 1
+name: {name}
+input:
+  shape: [{shape}]        # channels, rows, columns
+  # scale: 0.00392156862745098   # worth of one pixel step: 1/255 for pixels trained as 0 to 1
+timesteps: 4              # T that the network was trained for
+classes: 10
+neuron:                   # all neurons, unless a layer says otherwise
+  tau: 2.0                # leak = 1 - 1 / tau; or give `leak` itself (1.0 is integrate-and-fire)
+  threshold: 1.0          # or the name of a tensor with one threshold a channel
+  reset: hard             # hard: membrane to 0; soft: minus the threshold; none
+  fires: at               # at: u >= threshold; above: u > threshold
+  reset_at: now           # now: in the timestep of the spike; next: one timestep later
+  input: undecayed        # decayed: the input is multiplied by 1 - leak
+  # synapse: 0.5          # decay of a synaptic current, where there is one
+layers:                   # each reads the one before it, unless it names `inputs`
+"""
+_TDBN = """\
+  # `kind: tdbn` instead of batchnorm takes alpha and threshold (threshold-dependent batch norm).
+"""
+
+
+def template(name: str) -> str:
+    """The layer list ``vgg16``, ``resnet19`` or ``mlp``. Raises ImcsimError for other names."""
+    if name not in TEMPLATES:
+        guess = nearest(name, TEMPLATES)
+        raise ImcsimError(
+            f"there is no template {name[:60]!a}",
+            fix=f"did you mean {guess!r}?" if guess else "use " + ", ".join(TEMPLATES),
+        )
+    return TEMPLATES[name]()
+
+
+def _mlp() -> str:
+    head = _HEAD.format(
+        title="A perceptron: nn.Sequential(Flatten(), Linear(784, 512), LIF(), Linear(512, 10)).",
+        weights="mlp.pt",
+        name="mlp",
+        shape="1, 28, 28",
+    )
+    return head + (
+        "  - kind: flatten\n"
+        '  - {name: fc1, kind: linear, prefix: "1"}    # tensors 1.weight and 1.bias\n'
+        "  - {name: sn1, kind: neuron}\n"
+        '  - {name: fc2, kind: linear, prefix: "3"}    # its sums are the class outputs\n'
+    )
+
+
+_VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
+
+
+def _vgg16() -> str:
+    lines = [
+        _HEAD.format(
+            title="VGG-16 for 32 x 32 images: `features` is nn.Sequential(conv, batch norm, LIF, ..., pool).",
+            weights="vgg16.safetensors",
+            name="vgg16",
+            shape="3, 32, 32",
+        ),
+        "  # Tensors: features.0.weight (conv), features.1.running_mean (batch norm), ...\n",
+        _TDBN,
+    ]
+    index = conv = pool = 0
+    for width in _VGG16:
+        if width == 0:
+            pool += 1
+            lines.append(f"  - {{name: pool{pool}, kind: avgpool, size: 2}}\n")
+            index += 1
+            continue
+        conv += 1
+        lines += [
+            f"  # {width} channels\n",
+            f"  - {{name: conv{conv}, kind: conv2d, prefix: features.{index}, padding: 1}}\n",
+            f"  - {{name: bn{conv}, kind: batchnorm, prefix: features.{index + 1}, eps: 1.0e-5}}\n",
+            f"  - {{name: sn{conv}, kind: neuron}}\n",
+        ]
+        index += 3
+    lines += [
+        "  - kind: flatten\n",
+        "  - {name: fc, kind: linear, prefix: classifier}    # its sums are the class outputs\n",
+    ]
+    return "".join(lines)
+
+
+def _resnet19() -> str:
+    lines = [
+        _HEAD.format(
+            title="ResNet-19 for 32 x 32 images: 3 blocks of 128 channels, 3 of 256, 2 of 512.",
+            weights="resnet19.pt",
+            name="resnet19",
+            shape="3, 32, 32",
+        ),
+        "  # The shortcut is added to the currents in front of a block's last neuron.\n",
+        _TDBN,
+        "  - {name: conv1, kind: conv2d, prefix: conv1, padding: 1}\n",
+        "  - {name: bn1, kind: batchnorm, prefix: bn1}\n",
+        "  - {name: sn1, kind: neuron}\n",
+    ]
+    before, wide = "sn1", 64
+    for stage, (width, blocks) in enumerate(((128, 3), (256, 3), (512, 2)), 1):
+        for block in range(blocks):
+            name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
+            lines += [
+                f"  - {{name: {name}.conv1, kind: conv2d, prefix: {name}.conv1, inputs: [{before}], "
+                f"stride: {stride}, padding: 1}}\n",
+                f"  - {{name: {name}.bn1, kind: batchnorm, prefix: {name}.bn1}}\n",
+                f"  - {{name: {name}.sn1, kind: neuron}}\n",
+                f"  - {{name: {name}.conv2, kind: conv2d, prefix: {name}.conv2, padding: 1}}\n",
+                f"  - {{name: {name}.bn2, kind: batchnorm, prefix: {name}.bn2}}\n",
+            ]
+            shortcut = before
+            if wide != width or stride != 1:
+                shortcut = f"{name}.down_bn"
+                lines += [
+                    f"  - {{name: {name}.down, kind: conv2d, prefix: {name}.downsample.0, "
+                    f"inputs: [{before}], stride: {stride}}}\n",
+                    f"  - {{name: {shortcut}, kind: batchnorm, prefix: {name}.downsample.1}}\n",
+                ]
+            lines += [
+                f"  - {{name: {name}.add, kind: add, inputs: [{name}.bn2, {shortcut}]}}\n",
+                f"  - {{name: {name}.sn2, kind: neuron}}\n",
+            ]
+            before, wide = f"{name}.sn2", width
+    lines += [
+        "  - {name: pool, kind: avgpool, size: 8}\n",
+        "  - kind: flatten\n",
+        "  - {name: fc1, kind: linear, prefix: fc1}\n",
+        "  - {name: fc1.sn, kind: neuron}\n",
+        "  - {name: fc2, kind: linear, prefix: fc2}    # its sums are the class outputs\n",
+    ]
+    return "".join(lines)
+
+
+TEMPLATES: dict[str, Callable[[], str]] = {"vgg16": _vgg16, "resnet19": _resnet19, "mlp": _mlp}

@@ -1,0 +1,270 @@
+"""What the neurons of a NIR file do in one timestep, by the framework that wrote it.
+
+NIR states differential equations. It says nothing about the timestep, nor whether a spike needs ``v >= v_th``
+or ``v > v_th``, nor how and when the membrane is reset; and each framework writes its own numbers into the
+fields. With k the share of the membrane that is renewed in a timestep, one timestep of LIF (and, without
+spikes, of LI) is ``v = v + k (v_leak - v + R I)``:
+
+====================  ==========================  =====================================  ======  =============
+framework             k                           input of a LIF; of an IF               spike   reset
+====================  ==========================  =====================================  ======  =============
+nir (Euler, dt 1e-4)  dt / tau                    k R I; dt R I                          v > th  hard, at once
+snntorch              dt / tau = 1 - beta         I, since R = tau / dt; I               v > th  soft, next
+spikingjelly          dt / tau                    k I, or I where R = tau / dt; I        v >= th hard, at once
+norse (dt 1e-3)       dt dt / tau                 k I; I                                 v > th  hard, at once
+sinabs                1 - exp(-1 / tau)           k I, or I with ``input: undecayed``; I v >= th soft, at once
+====================  ==========================  =====================================  ======  =============
+
+Notes on the rows. snnTorch's ``reset_mechanism="zero"`` is hard and at once for Leaky, hard and one
+timestep later for Synaptic; Norse exports ``tau = dt / tau_mem_inv`` though a step multiplies by
+``dt tau_mem_inv``; sinabs counts tau in timesteps, and its integrators (ExpLeak) take their input undecayed.
+CubaLIF has a current in front, ``i = (1 - dt / tau_syn) i + (dt / tau_syn) w_in S``, and v takes the new i;
+Norse's jumps by the input itself (``i = i + I`` before v, decay after).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.errors import ImcsimError
+from imcsim.importers.importing.layers import Fires, Neuron, ReadOptions, Reset, ResetAt
+from imcsim.importers.importing.per_neuron import as_number, as_written, bare
+from imcsim.importers.nir.graph import NirNode
+
+Values = NDArray[np.float64]
+
+SPIKING = ("LIF", "IF", "CubaLIF", "Threshold")
+INTEGRATORS = ("LI", "I", "CubaLI")
+NEURONS = SPIKING + INTEGRATORS
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one framework turns NIR's equations into timesteps. `dt` is in seconds."""
+
+    name: Literal["nir", "snntorch", "spikingjelly", "norse", "sinabs"]
+    dt: float
+    reset: Reset
+    reset_at: ResetAt
+    fires: Fires
+    decayed_input: bool = True
+    """For sinabs: is the input of a LIF multiplied by 1 - alpha (`norm_input`)?"""
+
+
+DEFAULTS: Mapping[str, Dialect] = {
+    "nir": Dialect("nir", 1e-4, "hard", "now", "above"),
+    "snntorch": Dialect("snntorch", 1e-4, "soft", "next", "above"),
+    "spikingjelly": Dialect("spikingjelly", 1e-4, "hard", "now", "at"),
+    "norse": Dialect("norse", 1e-3, "hard", "now", "above"),
+    "sinabs": Dialect("sinabs", 1.0, "soft", "now", "at"),
+}
+
+
+def neuron(file: Path, node: NirNode, dialect: Dialect, options: ReadOptions) -> Neuron:
+    """The layer that the neuron `node` is in `dialect`, with what `options` say of reset and comparison.
+
+    Raises ImcsimError, naming the node, for values that no such neuron can have.
+    """
+    get = _getter(file, node)
+    if node.kind == "Threshold":
+        return Neuron(
+            node.name,
+            node.reads,
+            0.0,
+            1.0,
+            0.0,
+            as_number(get("threshold")),
+            fires=options.fires or "above",
+        )
+    spiking = node.kind in SPIKING
+    start = get("v_reset") if spiking and "v_reset" in node.fields else np.zeros(1)
+    reset, reset_at = _reset(node, dialect, options)
+    if spiking and reset != "hard" and np.any(start != 0):
+        raise _refused(
+            file, node, f"v_reset is not 0, which a {reset} reset does not use", "export it with v_reset 0"
+        )
+    leak, gain, pull = _membrane(file, node, dialect, get)
+    rest = get("v_leak") if "v_leak" in node.fields else np.zeros(1)
+    if dialect.name == "norse" and np.any(rest - start != 0):
+        raise _refused(
+            file, node, "v_leak is not v_reset, and Norse starts the membrane there", "use v_leak 0"
+        )
+    synapse, synapse_gain = _synapse(file, node, dialect, get)
+    _in_range(file, node, leak, "membrane")
+    if synapse is not None:
+        _in_range(file, node, synapse, "synaptic current")
+    return Neuron(
+        node.name,
+        node.reads,
+        as_number(leak),
+        as_number(gain),
+        as_number(pull * (rest - start)),
+        as_number(get("v_threshold") - start) if spiking else 1.0,
+        reset,
+        options.fires or dialect.fires,
+        reset_at,
+        None if synapse is None else as_number(synapse),
+        as_number(synapse_gain),
+        spiking,
+    )
+
+
+def _reset(node: NirNode, dialect: Dialect, options: ReadOptions) -> tuple[Reset, ResetAt]:
+    """The reset of `node`: as the options say, else as the framework does by itself."""
+    reset = options.reset or dialect.reset
+    if options.reset_at is not None:
+        return reset, options.reset_at
+    if dialect.name == "snntorch" and reset == "hard":  # Leaky clears the membrane before it leaks
+        return reset, "next" if node.kind == "CubaLIF" else "now"
+    return (
+        reset,
+        dialect.reset_at if reset == dialect.reset else "now" if reset == "none" else dialect.reset_at,
+    )
+
+
+def _membrane(
+    file: Path, node: NirNode, dialect: Dialect, get: Callable[[str], Values]
+) -> tuple[Values, Values, Values]:
+    """leak, gain and the share that v_leak pulls with: ``v = leak v + gain I + pull v_leak``."""
+    one = np.ones(1)
+    if node.kind in ("IF", "I"):
+        gain = one if dialect.name in ("norse", "sinabs") else dialect.dt * get("r")
+        if dialect.name == "spikingjelly":
+            gain = _snapped(gain)
+        return one, gain, 0 * one
+    tau = get("tau_mem" if node.kind.startswith("Cuba") else "tau")
+    if not np.all(tau > 0):
+        raise _refused(file, node, "a time constant must be greater than 0", "check tau")
+    r = get("r")
+    if dialect.name == "sinabs":
+        # As sinabs computes it, in float32; its integrators take the input as it is.
+        leak = np.exp(-1.0 / tau).astype(np.float32).astype(np.float64)
+        share = (np.float32(1) - leak.astype(np.float32)).astype(np.float64)
+        decayed = dialect.decayed_input and node.kind == "LIF"
+        return leak, (share if decayed else np.ones_like(leak)) * r, share
+    if dialect.name == "norse":
+        share = _near_decimal(dialect.dt * dialect.dt / tau)
+        return 1.0 - share, share * r, share
+    share = dialect.dt / tau
+    with np.errstate(invalid="ignore"):
+        gain = np.where(np.isinf(tau) & np.isinf(r), 1.0, r * share)  # snnTorch's beta = 1
+    if dialect.name == "nir":
+        return 1.0 - share, gain, share
+    if dialect.name == "snntorch":
+        leak = _near_decimal(1.0 - share)
+        return leak, _near_decimal(gain), 1.0 - leak
+    leak = _snapped(1.0 - share)
+    return leak, _snapped(gain), _snapped(share)
+
+
+def _synapse(
+    file: Path, node: NirNode, dialect: Dialect, get: Callable[[str], Values]
+) -> tuple[Values | None, Values]:
+    """Decay of the synaptic current, None where there is none, and what the input is multiplied by."""
+    if not node.kind.startswith("Cuba"):
+        return None, np.ones(1)
+    if dialect.name == "sinabs":
+        raise _refused(file, node, "sinabs exports no such neurons", "say --framework")
+    tau = get("tau_syn")
+    if not np.all(tau > 0):
+        raise _refused(file, node, "a time constant must be greater than 0", "check tau_syn")
+    w_in = get("w_in") if "w_in" in node.fields else np.ones(1)
+    if dialect.name == "norse":
+        return 1.0 - _near_decimal(dialect.dt * dialect.dt / tau), w_in
+    share = dialect.dt / tau
+    with np.errstate(invalid="ignore"):
+        gain = np.where(np.isinf(tau) & np.isinf(w_in), 1.0, w_in * share)
+    if dialect.name == "nir":
+        return 1.0 - share, gain
+    tidy = _near_decimal if dialect.name == "snntorch" else _snapped
+    return tidy(1.0 - share), tidy(gain)
+
+
+def _in_range(file: Path, node: NirNode, decay: Values, what: str) -> None:
+    if not (np.all(decay >= 0) and np.all(decay <= 1)):
+        worst = float(decay.min() if decay.min() < 0 else decay.max())
+        raise _refused(
+            file,
+            node,
+            f"in this timestep the {what} would keep {worst:.3g} of itself; it must be 0 to 1",
+            "give the timestep of the network with --dt, or its framework with --framework",
+        )
+
+
+def _near_decimal(values: Values) -> Values:
+    """`values`, computed from float32, as what the user wrote.
+
+    What lies within float32 rounding of a number of six decimals was that number: 0.9 comes back as 0.9,
+    though tau has been rounded on the way (see `as_written`); the rest as float32.
+    """
+    decimal = np.round(values, 6)
+    near = np.abs(values - decimal) <= 2e-7 * np.maximum(np.abs(values), 0.1)
+    return np.where(near, decimal, values.astype(np.float32).astype(np.float64))
+
+
+def _snapped(values: Values) -> Values:
+    """`values`, computed from float64, without the last bits where nine decimals are that close."""
+    decimal = np.round(values, 9)
+    near = np.abs(values - decimal) <= 1e-15 * np.maximum(1.0, np.abs(values))
+    return cast(Values, np.where(near, decimal, values))
+
+
+def _getter(file: Path, node: NirNode) -> Callable[[str], Values]:
+    """Reads a field of the node as float64 of at most three axes; NaN is refused."""
+
+    def get(field: str) -> Values:
+        stored = node.array(file, field)
+        value = bare(as_written(stored) if field.startswith("v_") else stored.astype(np.float64))
+        if np.isnan(value).any():
+            raise _refused(file, node, f"{field} holds NaN", "train or export it again")
+        if np.isinf(value).any() and field not in ("r", "tau", "tau_mem", "tau_syn", "w_in"):
+            raise _refused(file, node, f"{field} is infinite", "train or export it again")
+        return value
+
+    return get
+
+
+def _refused(file: Path, node: NirNode, why: str, fix: str) -> ImcsimError:
+    return ImcsimError(f"{node.kind}: {why}", file=file, key=node.name, fix=fix)
+
+
+def describe(dialect: Dialect, options: ReadOptions) -> list[str]:
+    """What was taken about time, reset and comparison, and what the file cannot say: lines for the user."""
+    reset = options.reset or dialect.reset
+    at = options.reset_at or (
+        "by neuron" if dialect.name == "snntorch" and reset == "hard" else dialect.reset_at
+    )
+    when = {"now": "at once", "next": "one timestep later"}.get(
+        at, "at once (Leaky), one timestep later (Synaptic)"
+    )
+    fires = {"at": "v >= threshold", "above": "v > threshold"}[options.fires or dialect.fires]
+    time = "tau in timesteps" if dialect.name == "sinabs" else f"timestep {dialect.dt:g} s"
+    lines = [f"read as {dialect.name}: {time}, spike when {fires}, reset {reset}, {when}"]
+    notes: dict[str, list[str]] = {
+        "snntorch": [
+            "the file does not say the reset: give --reset hard for reset_mechanism='zero', --reset none for "
+            "'none', --reset-at now for reset_delay=False"
+        ],
+        "spikingjelly": [
+            "SpikingJelly exports hard resets only: give --reset soft for v_reset=None",
+            "give --dt where the dt of the export was another",
+        ],
+        "norse": ["the file does not say v_reset: 0 is taken", "give --dt where the network's is not 0.001"],
+        "sinabs": [
+            "the file does not say the spike function: SingleSpike is taken; MultiSpike, the default of "
+            "sinabs, gives several spikes a timestep and cannot be represented",
+            "the file does not say norm_input (taken: "
+            + ("True, input times 1 - alpha" if dialect.decayed_input else "False")
+            + "), min_v_mem (taken: none) nor tau_syn (taken: none)",
+        ],
+        "nir": ["NIR does not say the timestep, the reset nor the comparison: see --dt, --reset, --fires"],
+    }
+    if dialect.name == "snntorch" and reset == "soft" and at == "now":
+        lines.append("reset_delay=False: exact unless a membrane stays above its threshold after the reset")
+    return lines + notes[dialect.name]

@@ -1,0 +1,127 @@
+"""Reads ONNX files: weights, and the graph of the layers between neurons.
+
+ONNX knows no neurons. They stand where the graph has an activation (Relu, Clip, Greater, or a node of another
+domain than ONNX's own), and what they do comes from the options or from a YAML file::
+
+    neuron: {tau: 2.0, threshold: 1.0, reset: soft}     # all of them
+    neurons:                                            # single ones, by the name of the node
+      /features/2/Relu: {threshold: 0.7}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from imcsim.base.errors import ImcsimError
+from imcsim.base.yamlfile import YamlDocument, read_yaml
+from imcsim.importers.apart import read_apart
+from imcsim.importers.importing.layers import Model, Neuron, ReadOptions
+from imcsim.importers.listed.layer_entry import Entry
+from imcsim.importers.listed.neuron_keys import check_keys, make_neuron
+from imcsim.importers.onnx.nodes import Walk
+
+_TOP = ("schema", "name", "input", "timesteps", "classes", "neuron", "neurons")
+
+
+def read(path: Path, options: ReadOptions) -> Model:
+    """The network in the ONNX file `path`; needs the extra ``onnx``.
+
+    `options.neuron`, or ``neuron:`` in `options.layers_file`, says what the neurons do. Raises ImcsimError,
+    naming the node, for operators that are not modelled and for neurons without a description.
+    """
+    if options.framework not in ("auto", "nir") or options.dt is not None:
+        raise ImcsimError("--framework and --dt are for NIR files", file=path, fix="say it under `neuron:`")
+    words = _Words(path, options)
+    document, arrays = read_apart("onnx_graph", path)
+    walk = Walk(path, document, arrays, options.input_shape or words.input_shape, words.neuron)
+    output = walk.layers_to_output()
+    words.check_names({layer.name for layer in walk.layers if isinstance(layer, Neuron)})
+    source: dict[str, Any] = {
+        "file": str(path),
+        "format": "onnx",
+        "framework": "list",
+        "notes": walk.notes,
+        **words.source,
+    }
+    if options.timesteps is not None:
+        source["timesteps"] = options.timesteps
+    return Model(options.name or words.name or path.stem, walk.shape, tuple(walk.layers), output, source)
+
+
+class _Words:
+    """What options and YAML say of the network that an ONNX file does not."""
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        self.path, self.options = path, options
+        self.document: YamlDocument | None = None
+        self.default: dict[str, Any] = {}
+        self.single: dict[str, dict[str, Any]] = {}
+        self.source: dict[str, Any] = {}
+        self.input_shape: tuple[int, ...] | None = None
+        self.name: str | None = None
+        if options.layers_file is not None:
+            self._from_yaml(options.layers_file)
+        self.default |= options.neuron or {}
+        check_keys(self.default, self._fail("neuron"))
+
+    def _from_yaml(self, file: Path) -> None:
+        self.document = read_yaml(file)
+        top = Entry(self.document, (), self.document.data, _TOP, {}, set())
+        if top.has("neuron"):
+            self.default = top.mapping("neuron")
+        if top.has("neurons"):
+            for name, keys in top.mapping("neurons").items():
+                if not isinstance(keys, dict):
+                    raise self.document.error(
+                        ("neurons", name), "must be a mapping", fix="write {threshold: 1.0}"
+                    )
+                check_keys(keys, self._fail("neurons", name))
+                self.single[name] = keys
+        if top.has("input"):
+            image = top.section("input", ("shape", "scale"))
+            self.input_shape = image.integers("shape") if image.has("shape") else None
+            if image.has("scale"):
+                self.source["input_scale"] = image.number("scale")
+        for key in ("timesteps", "classes"):
+            if top.has(key):
+                self.source[key] = top.integer(key)
+        self.name = top.text("name") if top.has("name") else None
+
+    def _fail(self, *place: str) -> Any:
+        def fail(key: str, message: str, fix: str | None) -> ImcsimError:
+            if self.document is None:
+                return ImcsimError(message, file=self.path, key=f"neuron.{key}", fix=fix)
+            return self.document.error((*place, key), message, fix=fix)
+
+        return fail
+
+    def neuron(self, name: str, inputs: tuple[str, ...], stated: Mapping[str, Any]) -> Neuron:
+        """The neurons that stand at the activation `name`; `stated` is what the node itself says."""
+        if not self.default and name not in self.single:
+            raise ImcsimError(
+                "the file does not say what the neurons at this activation do",
+                file=self.path,
+                key=name,
+                fix="give --layers FILE with `neuron: {tau: 2.0, threshold: 1.0, reset: hard}`",
+            )
+
+        def tensor(key: str, wanted: str) -> NDArray[Any]:
+            raise self._fail("neuron")(key, f"must be a number here, not {wanted!r:.60}", "write a number")
+
+        keys = {**stated, **self.single.get(name, {})}
+        fail = self._fail(*(("neurons", name) if name in self.single else ("neuron",)))
+        return make_neuron(name, inputs, keys, self.default, self.options, tensor, fail)
+
+    def check_names(self, known: set[str]) -> None:
+        """Raise ImcsimError where the YAML describes neurons that the graph does not have."""
+        for name in self.single:
+            if name not in known:
+                assert self.document is not None
+                listed = ", ".join(sorted(known)[:6]) or "none"
+                raise self.document.error(
+                    ("neurons", name), "the graph has no activation of this name", fix=f"it has {listed}"
+                )

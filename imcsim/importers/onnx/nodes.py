@@ -1,0 +1,332 @@
+"""The operators of ONNX (https://onnx.ai/onnx/operators), as layers; others are refused by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.errors import ImcsimError
+from imcsim.importers.importing.layers import INPUT, Flatten, Layer, Neuron, Norm, Pool, Weights
+from imcsim.importers.onnx.operands import Constant, Flow, Operands
+
+Values = NDArray[np.float64]
+MakeNeuron = Callable[[str, tuple[str, ...], Mapping[str, Any]], Neuron]
+
+_SAME = ("Identity", "Dropout", "Cast")
+_ACTIVATIONS = ("Relu", "Clip")
+_WHY = {
+    "Loop": "control flow is not modelled",
+    "If": "control flow is not modelled",
+    "Scan": "control flow is not modelled",
+    "QuantizeLinear": "quantised activations are not modelled",
+    "QLinearConv": "give the weights through DequantizeLinear instead",
+    "QLinearMatMul": "give the weights through DequantizeLinear instead",
+    "ConvInteger": "give the weights through DequantizeLinear instead",
+    "MatMulInteger": "give the weights through DequantizeLinear instead",
+    "ConvTranspose": "transposed convolutions are not modelled",
+}
+
+
+class Walk(Operands):
+    """Goes through the nodes of a graph and makes `layers`; `notes` says what was left out."""
+
+    def __init__(
+        self,
+        path: Path,
+        document: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        shape: tuple[int, ...] | None,
+        neuron: MakeNeuron,
+    ) -> None:
+        super().__init__(path)
+        self.arrays, self.make_neuron = arrays, neuron
+        self.layers: list[Layer] = []
+        self.notes: list[str] = []
+        self.nodes: list[dict[str, Any]] = document["nodes"]
+        self.outputs: list[str] = document["outputs"]
+        self.known |= {name: Constant(arrays[key]) for name, key in document["constants"].items()}
+        self.shape = self._input(document["inputs"], shape)
+
+    def _input(self, inputs: list[dict[str, Any]], shape: tuple[int, ...] | None) -> tuple[int, ...]:
+        if len(inputs) != 1:
+            names = ", ".join(v["name"] for v in inputs)[:80]
+            raise ImcsimError(
+                f"the graph has {len(inputs)} inputs: {names}", file=self.path, fix="export one image"
+            )
+        stated = inputs[0]["shape"]
+        if shape is None:
+            shape = tuple(stated[1:]) if stated else ()
+        if not 1 <= len(shape) <= 3 or any(n < 1 for n in shape):
+            raise ImcsimError(
+                "the file leaves the shape of the input open",
+                file=self.path,
+                fix="give --input-shape, as 3x32x32",
+            )
+        self.known[inputs[0]["name"]] = Flow((INPUT,), shape)
+        return shape
+
+    def layers_to_output(self) -> str:
+        """Make all layers; returns the name of the last. Raises ImcsimError, naming the node."""
+        taken = {INPUT}
+        for node in self.nodes:
+            if node["name"] in taken:
+                node["name"] = f"{node['name']}.{len(taken)}"
+            taken.add(node["name"])
+            self.node = node
+            result = self._result(node["op"])
+            for name in node["outputs"][:1]:
+                self.known[name] = result
+        if len(self.outputs) != 1:
+            raise ImcsimError(f"the graph has {len(self.outputs)} outputs", file=self.path, fix="export one")
+        end = self.known.get(self.outputs[0])
+        if not isinstance(end, Flow) or end.layers == (INPUT,):
+            raise ImcsimError(
+                "the output does not depend on the image", file=self.path, fix="export the network"
+            )
+        if len(end.layers) > 1:
+            self.layers.append(Norm("output", end.layers, np.ones(1), np.zeros(1)))
+            return "output"
+        return end.layers[0]
+
+    # --- one node
+
+    def _result(self, op: str) -> Constant | Flow:
+        node = self.node
+        if not node["standard"]:
+            return self._neuron(self._flow(0), {})
+        if op == "Constant":
+            return self._constant_node()
+        if op in _SAME:
+            return self._value(0)
+        if op == "Transpose":
+            values = self._constant(0)
+            axes = node["attributes"].get("perm") or list(range(values.values.ndim))[::-1]
+            if values.scale is not None or sorted(axes) != list(range(values.values.ndim)):
+                raise self._wrong("only plain constants are transposed", "export it again")
+            return Constant(values.values.transpose(axes))
+        if op == "DequantizeLinear":
+            return self._dequantised()
+        if op == "Softmax" and node["outputs"] == self.outputs:
+            self.notes.append(
+                f"the Softmax at the end ({node['name']}) is left out: classes keep their order"
+            )
+            return self._flow(0)
+        if op in _ACTIVATIONS:
+            return self._neuron(self._flow(0), {})
+        if op in ("Greater", "GreaterOrEqual"):
+            limit = self._constant(1).real()
+            if limit.size != 1:
+                raise self._wrong("it compares with more than one number", "use one threshold")
+            return self._neuron(
+                self._flow(0),
+                {"threshold": float(limit.flat[0]), "fires": "above" if op == "Greater" else "at"},
+            )
+        make = {
+            "Conv": self._conv,
+            "Gemm": self._gemm,
+            "MatMul": self._matmul,
+            "Add": self._add,
+            "Sub": self._affine,
+            "Mul": self._affine,
+            "Div": self._affine,
+            "BatchNormalization": self._batch_norm,
+            "AveragePool": self._pool,
+            "MaxPool": self._pool,
+            "GlobalAveragePool": self._global_pool,
+            "ReduceMean": self._global_pool,
+            "Flatten": self._flatten,
+            "Reshape": self._flatten,
+        }.get(op)
+        if make is None:
+            raise self._wrong(_WHY.get(op, "this operator is not modelled"), "see the docs for what is read")
+        return make()
+
+    def _append(self, layer: Layer, shape: tuple[int, ...]) -> Flow:
+        self.layers.append(layer)
+        return Flow((layer.name,), shape)
+
+    def _neuron(self, flow: Flow, stated: Mapping[str, Any]) -> Flow:
+        return self._append(self.make_neuron(self.node["name"], flow.layers, stated), flow.shape)
+
+    def _constant_node(self) -> Constant:
+        attributes = self.node["attributes"]
+        if isinstance(attributes.get("value"), dict):
+            return Constant(self.arrays[attributes["value"]["array"]])
+        for key in ("value_float", "value_int", "value_floats", "value_ints"):
+            if attributes.get(key) is not None:
+                return Constant(np.asarray(attributes[key]))
+        raise self._wrong("this constant holds no numbers", "export it again")
+
+    def _dequantised(self) -> Constant:
+        values, scale = self._constant(0).values, self._constant(1).real().ravel()
+        if len(self.node["inputs"]) > 2 and np.any(self._constant(2).values != 0):
+            raise self._wrong("a zero point other than 0 is not modelled", "quantise symmetrically")
+        axis = int(self._int("axis", 1)) % max(values.ndim, 1)
+        if values.dtype.kind not in "iu" or np.any(scale <= 0) or self._int("block_size", 0):
+            raise self._wrong("it must turn integers into reals with positive scales", "quantise it again")
+        if scale.size > 1 and (values.ndim == 0 or axis != 0 or scale.size != len(values)):
+            raise self._wrong("the scales must go with the first axis (output channels)", "quantise it again")
+        return Constant(values, scale)
+
+    def _conv(self) -> Flow:
+        flow, constant = self._flow(0), self._constant(1)
+        weight = self._integers(constant)
+        one = weight.ndim == 3
+        if weight.ndim not in (3, 4) or len(flow.shape) != weight.ndim - 1:
+            raise self._wrong(
+                f"weights {list(weight.shape)} on an input {list(flow.shape)} are not read", "use 2-D"
+            )
+        if one:
+            weight = weight[:, :, None, :]
+        kernel = weight.shape[2:]
+        stride, dilation = self._pair("strides", (1, 1), one), self._pair("dilations", (1, 1), one)
+        padding = self._pads(one)
+        groups = self._int("group", 1)
+        if groups < 1 or weight.shape[1] * groups != flow.shape[0]:
+            raise self._wrong(
+                f"it takes {weight.shape[1] * groups} channels, not {flow.shape[0]}", "export it again"
+            )
+        bias = self._bias(2, len(weight))
+        layer = Weights(
+            self.node["name"],
+            flow.layers,
+            weight,
+            bias,
+            stride,
+            padding,
+            dilation,
+            groups,
+            self._scale(constant),
+        )
+        extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+        return self._append(layer, (len(weight), *self._windows(flow.shape, extent, stride, padding)))
+
+    def _gemm(self) -> Flow:
+        flow, constant = self._row(0), self._constant(1)
+        weight, scale = self._integers(constant), self._scale(constant)
+        alpha, beta = (float(self.node["attributes"].get(key, 1.0)) for key in ("alpha", "beta"))
+        if self._int("transA", 0) or weight.ndim != 2:
+            raise self._wrong("it must multiply a row with a matrix", "export it again")
+        if not self._int("transB", 0):
+            if constant.scale is not None and constant.scale.size > 1:
+                raise self._wrong("the scales must go with the output channels", "use transB=1")
+            weight = np.ascontiguousarray(weight.T)
+            scale = None if constant.scale is None else np.broadcast_to(constant.scale, (len(weight),)).copy()
+        bias = self._bias(2, len(weight))
+        if scale is None:
+            weight = alpha * weight
+        else:
+            scale = alpha * scale
+        bias = None if bias is None else beta * bias
+        return self._linear(flow, weight, bias, scale)
+
+    def _matmul(self) -> Flow:
+        flow, constant = self._row(0), self._constant(1)
+        weight = self._integers(constant)
+        if weight.ndim != 2 or (constant.scale is not None and constant.scale.size > 1):
+            raise self._wrong("it must multiply a row with a matrix [in, out]", "export it again")
+        scale = None
+        if constant.scale is not None:
+            scale = np.broadcast_to(constant.scale, (weight.shape[1],)).copy()
+        return self._linear(flow, np.ascontiguousarray(weight.T), None, scale)
+
+    def _linear(self, flow: Flow, weight: Values, bias: Values | None, scale: Values | None) -> Flow:
+        if weight.shape[1] != flow.shape[0]:
+            raise self._wrong(
+                f"it takes {weight.shape[1]} values, not {flow.shape[0]}", "check --input-shape"
+            )
+        return self._append(
+            Weights(self.node["name"], flow.layers, weight, bias, scale=scale), (len(weight),)
+        )
+
+    def _add(self) -> Flow:
+        one, two = self._value(0), self._value(1)
+        if isinstance(one, Flow) and isinstance(two, Flow):
+            if set(one.layers) & set(two.layers):
+                raise self._wrong("it adds the same values twice", "multiply by 2 instead")
+            if one.shape != two.shape:
+                raise self._wrong(f"it adds {list(one.shape)} and {list(two.shape)}", "shapes must be equal")
+            return Flow(one.layers + two.layers, one.shape)
+        return self._affine()
+
+    def _affine(self) -> Flow:
+        """Add, Sub, Mul, Div with a constant: one number, or one a channel."""
+        op, values = self.node["op"], (self._value(0), self._value(1))
+        swapped = isinstance(values[0], Constant)
+        flow, constant = self._flow(1 if swapped else 0), self._constant(0 if swapped else 1)
+        number = self._per_channel(constant.real(), flow.shape)
+        factor, offset = np.ones(1), np.zeros(1)
+        if op == "Mul":
+            factor = number
+        elif op == "Div":
+            if swapped or np.any(number == 0):
+                raise self._wrong("it divides by the values or by 0", "export it again")
+            factor = 1.0 / number
+        elif op == "Sub":
+            factor, offset = (-factor, number) if swapped else (factor, -number)
+        else:
+            offset = number
+        return self._append(Norm(self.node["name"], flow.layers, factor, offset), flow.shape)
+
+    def _batch_norm(self) -> Flow:
+        flow = self._flow(0)
+        weight, bias, mean, variance = (self._constant(i).real().ravel() for i in range(1, 5))
+        eps = float(self.node["attributes"].get("epsilon", 1e-5))
+        if self._int("training_mode", 0) or not weight.shape == bias.shape == mean.shape == variance.shape:
+            raise self._wrong("it must be a batch norm in evaluation", "call model.eval() before the export")
+        if np.any(variance + eps <= 0):
+            raise self._wrong("its variance is negative", "export it again")
+        factor = weight / np.sqrt(variance + eps)
+        return self._append(Norm(self.node["name"], flow.layers, factor, bias - mean * factor), flow.shape)
+
+    def _pool(self) -> Flow:
+        flow, one = self._flow(0), len(self._flow(0).shape) == 2
+        size = self._pair("kernel_shape", None, one)
+        stride, padding = self._pair("strides", (1, 1), one), self._pads(one)
+        average = self.node["op"] == "AveragePool"
+        if self._int("ceil_mode", 0) or self._pair("dilations", (1, 1), one) != (1, 1):
+            raise self._wrong("ceil_mode and dilation of pools are not modelled", "use windows that fit")
+        if average and padding != (0, 0) and not self._int("count_include_pad", 0):
+            raise self._wrong("padding that does not count is not modelled", "use count_include_pad=True")
+        kind: Literal["average", "max"] = "average" if average else "max"
+        layer = Pool(self.node["name"], flow.layers, kind, size, stride, padding)
+        return self._append(layer, (flow.shape[0], *self._windows(flow.shape, size, stride, padding)))
+
+    def _global_pool(self) -> Flow:
+        flow = self._flow(0)
+        size = (
+            (1 if len(flow.shape) == 2 else flow.shape[1], flow.shape[-1]) if len(flow.shape) > 1 else (1, 1)
+        )
+        if len(flow.shape) == 1:
+            raise self._wrong("it averages a row", "pool before flattening")
+        shape: tuple[int, ...] = (flow.shape[0], *(1,) * (len(flow.shape) - 1))
+        if self.node["op"] == "ReduceMean":
+            axes = self.node["attributes"].get("axes") or (
+                [int(n) for n in self._constant(1).values.ravel()] if len(self.node["inputs"]) > 1 else []
+            )
+            rank = len(flow.shape) + 1
+            if sorted(a % rank for a in axes) != list(range(2, rank)):
+                raise self._wrong("only means over rows and columns are modelled", "use an average pool")
+        pooled = self._append(Pool(self.node["name"], flow.layers, "average", size, size), shape)
+        if self.node["op"] == "ReduceMean" and not self._int("keepdims", 1):
+            return self._append(Flatten(f"{self.node['name']}.flatten", pooled.layers), (flow.shape[0],))
+        return pooled
+
+    def _flatten(self) -> Flow:
+        flow = self._flow(0)
+        count = math.prod(flow.shape)
+        if self.node["op"] == "Reshape":
+            wanted = [int(n) for n in self._constant(1).values.ravel()]
+            row = len(wanted) == 2 and (wanted[1] in (-1, count) or (len(flow.shape) == 1 and wanted[1] == 0))
+            if not row:
+                raise self._wrong(f"the shape {wanted[:8]} is not a row for each image", "use Flatten")
+        elif self._int("axis", 1) not in (1, -len(flow.shape)):
+            raise self._wrong("it must flatten all but the first axis", "use axis 1")
+        if len(flow.shape) == 1:
+            return flow
+        return self._append(Flatten(self.node["name"], flow.layers), (count,))

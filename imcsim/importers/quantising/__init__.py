@@ -1,0 +1,1 @@
+"""From real weights, thresholds and leaks to integers."""

@@ -1,0 +1,85 @@
+"""What a chip's words do to thresholds, biases and leaks: their widths, and what rounding changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imcsim.functional.program.numerics import Numerics
+from imcsim.functional.program.program import IntegratorLayer, NeuronLayer, build
+from imcsim.network.graph import LI, LIF, Network
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """Words of one layer of neurons. `fraction_bits` are those of the membrane, in units of the weights'
+    scale: the fewest and the most of all channels (below 0: the last bits of the sums are dropped).
+
+    threshold_error: the largest change of a threshold by rounding, as a share of it; None for integrators.
+    bias_error: the largest change of a bias, as a share of the threshold (for integrators, of the largest
+    bias). leak_error: the largest change of a leak or synapse, as a share of it.
+    """
+
+    name: str
+    membrane_bits: int
+    fraction_bits: tuple[int, int]
+    leak_fraction_bits: int
+    threshold_error: float | None
+    bias_error: float
+    leak_error: float
+
+
+def fixed_point(network: Network, numerics: Numerics) -> tuple[FixedPoint, ...]:
+    """The words of each layer of neurons on a chip. Raises ImcsimError where a word of the chip overflows."""
+    program = build(network, numerics)
+    units = {layer.name: layer.unit for layer in program.crossbar_layers}
+    biases = {layer.name: layer.bias for layer in program.crossbar_layers}
+    return tuple(
+        _words(network.node(layer.name), layer, units[layer.main], biases, numerics)
+        for layer in program.neuron_layers
+    )
+
+
+def _words(
+    node: Any,
+    layer: NeuronLayer | IntegratorLayer,
+    unit: Any,
+    biases: dict[str, Any],
+    numerics: Numerics,
+) -> FixedPoint:
+    assert isinstance(node, LIF | LI)
+    if isinstance(layer, NeuronLayer):
+        assert isinstance(node, LIF)
+        threshold = node.threshold / unit
+        fraction = np.rint(np.log2(layer.threshold / threshold)).astype(np.int64)
+        counts = threshold * np.exp2(fraction)
+        threshold_error: float | None = float((np.abs(layer.threshold - counts) / counts).max())
+    else:
+        fraction = np.rint(np.log2(unit / layer.unit)).astype(np.int64)
+        threshold_error = None
+    names = [branch.source for branch in layer.branches] or [layer.source]
+    exact = sum((biases[name] for name in names if name in biases), np.zeros_like(unit)) / unit
+    exact = exact * np.exp2(fraction)
+    scale = counts if isinstance(layer, NeuronLayer) else np.maximum(np.abs(exact).max(), 1.0)
+    return FixedPoint(
+        name=layer.name,
+        membrane_bits=numerics.membrane_bits,
+        fraction_bits=(int(fraction.min()), int(fraction.max())),
+        leak_fraction_bits=layer.decay_bits,
+        threshold_error=threshold_error,
+        bias_error=float((np.abs(layer.bias - exact) / scale).max()),
+        leak_error=max(
+            _relative(layer.leak, node.leak, layer.decay_bits),
+            _relative(layer.synapse, node.synapse, layer.decay_bits),
+        ),
+    )
+
+
+def _relative(words: Any, value: Any, bits: int) -> float:
+    if value is None:
+        return 0.0
+    exact = np.broadcast_to(np.asarray(value, np.float64), words.shape)
+    change = np.abs(words / 2.0**bits - exact)
+    return float(np.divide(change, exact, out=np.zeros_like(exact), where=exact > 0).max(initial=0.0))

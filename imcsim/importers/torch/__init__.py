@@ -1,0 +1,1 @@
+"""Reads PyTorch state dicts and safetensors files."""

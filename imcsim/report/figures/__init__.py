@@ -1,0 +1,1 @@
+"""Results as figures for a paper."""

@@ -1,0 +1,79 @@
+"""A stream of images drawn: how busy each tile was, and how long images stayed."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from imcsim.report.figures.comparison import BLUE, GREY, HALO, ORANGE, VERMILION, draw, literal
+from imcsim.report.terminal.stream import label, runs_of_tiles
+from imcsim.report.units import TIME, fitting, number
+from imcsim.results.document import StreamResult
+
+_MOST_NAMES = 24
+
+
+def render_stream(result: StreamResult) -> dict[str, bytes]:
+    """All figures of `result`: file name (``utilisation.svg``) to file content."""
+    return draw(lambda: {"utilisation": utilisation(result), "latency": latency_distribution(result)})
+
+
+def utilisation(result: StreamResult) -> Figure:
+    """One bar for each tile; tiles that hold the same layers share a name and a shade."""
+    tiles = result.tiles
+    width = min(7.0, max(3.5, 1.2 + 0.16 * len(tiles)))
+    figure = Figure(figsize=(width, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    runs = list(runs_of_tiles(tiles))
+    centres = []
+    for turn, (_, run) in enumerate(runs):
+        places = [tile.tile for tile in run]
+        colour = BLUE if turn % 2 == 0 else ORANGE
+        axes.bar(places, [100 * tile.utilisation for tile in run], width=0.8, color=colour)
+        centres.append((places[0] + places[-1]) / 2)
+    if len(runs) <= _MOST_NAMES:
+        names = [literal(", ".join(run[0].layers)) or "-" for _, run in runs]
+        axes.set_xticks(centres, names, rotation=45, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xlabel("tile")
+    mean = 100 * sum(tile.utilisation for tile in tiles) / len(tiles)
+    axes.axhline(mean, color=VERMILION, linestyle="--", linewidth=1.0, zorder=0, label=f"mean {mean:.1f} %")
+    axes.set_xlim(-0.8, len(tiles) - 0.2)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("crossbars in use (% of time)")
+    figure.legend(loc="outside upper right", title=literal(label(result)), title_fontsize=7)
+    return figure
+
+
+def latency_distribution(result: StreamResult) -> Figure:
+    """Share of the images that have left after a time, with the median, p95 and p99."""
+    figure = Figure(figsize=(3.5, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    times = result.latency_percentiles_ns
+    unit = fitting(TIME, times)
+    name = unit.name.replace("us", "µs")
+    axes.step(
+        [t / unit.per_base for t in times], range(len(times)), where="post", color=BLUE,
+        label=literal(label(result)),
+    )  # fmt: skip
+    for percentile in (50, 95, 99):
+        at = times[percentile] / unit.per_base
+        axes.plot([at], [percentile], marker="o", markersize=3.5, color=VERMILION)
+        axes.annotate(
+            f"p{percentile}  {number(at, 3)} {name}",
+            (at, percentile),
+            xytext=(5, -3) if percentile != 99 else (5, 2),
+            textcoords="offset points",
+            va="top" if percentile != 99 else "bottom",
+            fontsize=7,
+            path_effects=HALO,
+        )
+    axes.axvline(
+        result.latency_ns / unit.per_base, color=GREY, linestyle="--", linewidth=1.0, zorder=0, label="mean"
+    )
+    axes.set_xlim(0, times[-1] / unit.per_base * 1.3 or 1.0)
+    axes.set_ylim(0, 108)
+    axes.set_yticks(range(0, 101, 25))
+    axes.set_xlabel(f"time from arrival ({name})")
+    axes.set_ylabel("images that have left (%)")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure

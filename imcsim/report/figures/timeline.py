@@ -1,0 +1,187 @@
+"""The timeline of a few images as a picture: tiles as rows, time across, exits and cancelled work marked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from imcsim.base.errors import ImcsimError
+from imcsim.report.figures.comparison import BLUE, FORMATS, GREEN, GREY, ORANGE, VERMILION, draw, literal
+from imcsim.report.units import TIME, Unit, fitting
+from imcsim.studies.timelines import Recorded
+
+Bars = list[tuple[float, float]]
+
+_CROSSBARS, _PORT, _CHECK = BLUE, ORANGE, GREEN
+_MOST_NAMED = 40
+"""Tiles that are named one by one."""
+
+
+def check_format(path: str | Path) -> str:
+    """The kind of picture that a file name asks for. Raises ImcsimError for any but PNG and SVG."""
+    kind = Path(path).suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise ImcsimError(
+            "this is no picture that can be drawn", file=path, fix=f"end it with .{' or .'.join(FORMATS)}"
+        )
+    return kind
+
+
+def timeline_picture(recorded: Recorded, kind: str) -> bytes:
+    """The picture as a file of this kind, ``png`` or ``svg``."""
+    return draw(lambda: {"timeline": timeline_figure(recorded)})[f"timeline.{kind}"]
+
+
+def timeline_figure(recorded: Recorded) -> Figure:
+    """Rows from the top: timesteps, the image's way in, tiles, the exit checker."""
+    tiles = len(recorded.tiles)
+    lanes = _timestep_lanes(recorded)
+    rows = len(lanes) + 1 + tiles + 1
+    figure = Figure(figsize=(7.2, min(9.5, 1.1 + 0.24 * rows)), layout="constrained")
+    axes = figure.add_subplot()
+    unit = fitting(TIME, [recorded.last_cycle * recorded.clock_ns])
+    scale = recorded.clock_ns / unit.per_base
+    _shade(axes, recorded, scale)
+    _timesteps(axes, recorded, lanes, scale)
+    top = len(lanes)
+    for cancelled in (False, True):
+        spans = _merged(_spans(recorded, ("load", "send"), -1, cancelled))
+        _bars(axes, top, spans, scale, VERMILION if cancelled else _PORT)
+    for tile in range(tiles):
+        at = top + 1 + tile
+        for kinds, colour, low, high in ((("drive",), _CROSSBARS, 0.06, 0.6), (("send",), _PORT, 0.66, 0.94)):
+            for cancelled in (False, True):
+                spans = _merged(_spans(recorded, kinds, tile, cancelled))
+                _bars(axes, at, spans, scale, VERMILION if cancelled else colour, low, high)
+    _bars(axes, rows - 1, _merged(_spans(recorded, ("accumulate", "check"), -1)), scale, _CHECK)
+    _exits(axes, recorded, scale)
+    _labels(axes, recorded, len(lanes), rows, unit)
+    _legend(figure, recorded)
+    return figure
+
+
+def _spans(
+    recorded: Recorded, kinds: tuple[str, ...], tile: int, cancelled: bool | None = None
+) -> Iterable[tuple[int, int]]:
+    return (
+        (s.began, s.ended)
+        for s in recorded.slices
+        if s.kind in kinds and s.tile == tile and cancelled in (None, recorded.cancelled(s.job))
+    )
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> Bars:
+    """Spans that touch or overlap as one."""
+    found: list[list[int]] = []
+    for began, ended in sorted(spans):
+        if found and began <= found[-1][1]:
+            found[-1][1] = max(found[-1][1], ended)
+        else:
+            found.append([began, ended])
+    return [(began, ended) for began, ended in found]
+
+
+def _bars(
+    axes: Axes, row: int, spans: Bars, scale: float, colour: str, low: float = 0.15, high: float = 0.85
+) -> None:
+    if spans:
+        bars = [(began * scale, (ended - began) * scale) for began, ended in spans]
+        # The checker's work is short beside an image: an edge keeps it in sight.
+        edge = 0.8 if colour == _CHECK else 0
+        axes.broken_barh(bars, (row + low, high - low), facecolors=colour, edgecolors=colour, linewidth=edge)
+
+
+def _timestep_lanes(recorded: Recorded) -> list[list[tuple[int, int, int]]]:
+    """Timesteps as (began, ended, job), in as few rows as it takes for them not to overlap."""
+    line = recorded.line
+    last: dict[int, int] = defaultdict(int)
+    for one in recorded.slices:
+        last[one.job] = max(last[one.job], one.ended)
+    lanes: list[list[tuple[int, int, int]]] = []
+    for job, issued in enumerate(line.issued):
+        ended = last[job] if recorded.cancelled(job) else int(line.verdict[job])
+        lane = next((lane for lane in lanes if lane[-1][1] <= issued), None)
+        if lane is None:
+            lanes.append(lane := [])
+        lane.append((int(issued), ended, job))
+    return lanes
+
+
+def _shade(axes: Axes, recorded: Recorded, scale: float) -> None:
+    """Every other timestep grey, from its issue to the next one's."""
+    issued = [int(cycle) for cycle in recorded.line.issued]
+    ends = [*issued[1:], recorded.line.cycles]
+    for job, (began, ended) in enumerate(zip(issued, ends, strict=True)):
+        if job % 2 == 0 and ended > began:
+            axes.axvspan(began * scale, ended * scale, color="#F0F0F0", linewidth=0, zorder=0)
+
+
+def _timesteps(axes: Axes, recorded: Recorded, lanes: list[list[tuple[int, int, int]]], scale: float) -> None:
+    width = recorded.last_cycle
+    for row, lane in enumerate(lanes):
+        for began, ended, job in lane:
+            gone = recorded.cancelled(job)
+            axes.broken_barh(
+                [(began * scale, (ended - began) * scale)],
+                (row + 0.1, 0.8),
+                facecolors="white" if gone else "#D9D9D9",
+                edgecolors=VERMILION if gone else GREY,
+                linewidth=0.6,
+                hatch="////" if gone else None,
+            )
+            if ended - began < 0.05 * width:
+                continue
+            name = f"t = {int(recorded.line.timestep[job]) + 1}"
+            if len(recorded.images) > 1:
+                name = f"image {recorded.images[recorded.line.image[job]].image}, {name}"
+            axes.text(
+                (began + ended) / 2 * scale, row + 0.5, name, ha="center", va="center", fontsize=6.5,
+                clip_on=True, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6} if gone else None,
+            )  # fmt: skip
+
+
+def _exits(axes: Axes, recorded: Recorded, scale: float) -> None:
+    for k, shown in enumerate(recorded.images):
+        at = int(recorded.line.departure[k]) * scale
+        axes.axvline(at, color="black", linewidth=1.1, linestyle=(0, (4, 2)))
+        if len(recorded.images) <= 6:
+            axes.annotate(
+                f"image {shown.image} leaves", (at, 1), xycoords=("data", "axes fraction"),
+                xytext=(-2, 2), textcoords="offset points", ha="right", va="bottom", fontsize=7,
+            )  # fmt: skip
+
+
+def _labels(axes: Axes, recorded: Recorded, lanes: int, rows: int, unit: Unit) -> None:
+    names = ["timesteps", *[""] * (lanes - 1), "image in"]
+    step = -(-len(recorded.tiles) // _MOST_NAMED)
+    for k, tile in enumerate(recorded.tiles):
+        what = ", ".join(tile.layers)
+        short = what if len(what) <= 22 else what[:20] + "..."
+        names.append(f"tile {k}: {short}" if k % step == 0 else "")
+    names.append("exit checker")
+    axes.set_yticks([row + 0.5 for row in range(rows)], [literal(name) for name in names], fontsize=6.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(rows, 0)
+    axes.set_xlim(0, recorded.last_cycle * recorded.clock_ns / unit.per_base * 1.005)
+    axes.set_xlabel(f"time ({unit.name.replace('us', 'µs')})")
+
+
+def _legend(figure: Figure, recorded: Recorded) -> None:
+    handles: list[Patch | Line2D] = [
+        Patch(color=_CROSSBARS, label="crossbars driven"),
+        Patch(color=_PORT, label="rows moving"),
+        Patch(color=_CHECK, label="accumulator and checker"),
+        Line2D([], [], color="black", linestyle=(0, (4, 2)), linewidth=1.1, label="exit"),
+    ]
+    if any(recorded.cancelled(job) for job in range(len(recorded.line.issued))):
+        handles.insert(3, Patch(color=VERMILION, label="cancelled work"))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7, handlelength=1.4,
+        columnspacing=1.2,
+    )  # fmt: skip

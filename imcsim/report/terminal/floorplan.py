@@ -1,0 +1,153 @@
+"""A floorplan as tables, as JSON and as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from imcsim.mapping import Floorplan, LayerRow, TileRow
+from imcsim.report.files import csv_text, write_contents
+from imcsim.report.terminal.tables import plain, table
+from imcsim.report.units import AREA, fitting, percent
+
+MOST_TILES = 40
+"""Tiles that are printed one by one; of more, there is a summary."""
+
+
+def floorplan_report(plan: Floorplan, network: str, hardware: str) -> Group:
+    """Layers, tiles and totals, at most 100 columns wide."""
+    tiles: list[RenderableType] = [_tiles(plan)] if len(plan.tiles) <= MOST_TILES else _summary(plan)
+    return Group(
+        _layers(plan, f"{network} on {hardware}"),
+        Text(
+            f"cut: row blocks x column crossbars of one copy, {plan.layers[0].slices} cells to a weight.\n"
+            "waves: one after the other in a timestep, x input bits; * limits the throughput.\n"
+            "cells: those that hold weights, among the layer's crossbars or in the whole tile.\n"
+        ),
+        *tiles,
+        plain(_totals(plan)),
+    )
+
+
+def floorplan_json(plan: Floorplan, network: str, hardware: str) -> str:
+    """The floorplan as a JSON document; shares from 0 to 1, tiles and layers counted from 0."""
+    return json.dumps({"network": network, "hardware": hardware, **asdict(plan)}, indent=1) + "\n"
+
+
+def write_floorplan(plan: Floorplan, network: str, hardware: str, folder: str | Path) -> list[Path]:
+    """Write ``floorplan.json``, ``floorplan.svg``, ``.png``, ``layers.csv`` and ``tiles.csv``; returns them.
+
+    Raises ImcsimError naming the file that cannot be written.
+    """
+    from imcsim.report.figures.floorplan import floorplan_figure
+
+    contents = {"floorplan.json": floorplan_json(plan, network, hardware).encode()}
+    contents |= {name: text.encode() for name, text in floorplan_csv(plan).items()}
+    contents |= floorplan_figure(plan, f"{network} on {hardware}")
+    return write_contents(folder, contents)
+
+
+def floorplan_csv(plan: Floorplan) -> dict[str, str]:
+    """``layers.csv`` and ``tiles.csv`` as text. Lists of tiles and layers are separated by spaces."""
+    layers = [asdict(layer) | {"tiles": " ".join(map(str, layer.tiles))} for layer in plan.layers]
+    tiles: list[dict[str, Any]] = []
+    for tile in plan.tiles:
+        row = asdict(tile)
+        x, y = row.pop("position")
+        names = " ".join(plan.layers[k].name for k, _ in tile.layers)
+        tiles.append({"index": row.pop("index"), "x": x, "y": y} | row | {"layers": names})
+    return {
+        f"{name}.csv": csv_text(list(rows[0]), [list(row.values()) for row in rows])
+        for name, rows in (("layers", layers), ("tiles", tiles))
+    }
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending `numbers` in short: ``0, 3-5``."""
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and runs[-1][-1] == n - 1:
+            runs[-1] = [runs[-1][0], n]
+        else:
+            runs.append([n])
+    return ", ".join("-".join(map(str, run)) for run in runs)
+
+
+def _layers(plan: Floorplan, title: str) -> Table:
+    columns = ["", "layer", "matrix", "cut", "copies", "cross-\nbars", "PEs", "tiles", "waves", "cells\n%"]
+    grid = table(f"Floorplan of {title}", columns, [], left=2)
+    for column in grid.columns[2:]:
+        column.no_wrap = True  # a long name is what may fold
+    slowest = max(layer.reads_in_turn for layer in plan.layers)
+    for index, layer in enumerate(plan.layers):
+        grid.add_row(
+            str(index),
+            plain(layer.name),
+            f"{layer.matrix_rows:,} x {layer.matrix_columns:,}",
+            f"{layer.blocks} x {layer.column_crossbars}",
+            str(layer.copies),
+            f"{layer.crossbars:,}",
+            f"{layer.pes:,}",
+            ranges(layer.tiles),
+            _waves(layer, layer.reads_in_turn == slowest),
+            percent(layer.cell_utilisation),
+        )
+    return grid
+
+
+def _waves(layer: LayerRow, limits: bool) -> Text:
+    bits = f" x {layer.input_bits}" if layer.input_bits > 1 else ""
+    return Text(f"{layer.waves:,}{bits}{'*' if limits else ' '}", style="bold" if limits else "")
+
+
+def _tiles(plan: Floorplan) -> Table:
+    rows = [
+        (
+            str(tile.index),
+            f"{tile.position[0]}, {tile.position[1]}",
+            ", ".join(plan.layers[k].name for k, _ in tile.layers),
+            f"{tile.crossbars_used:,} of {tile.crossbars:,}",
+            percent(tile.cell_utilisation),
+        )
+        for tile in plan.tiles
+    ]
+    return table("Tiles", ["tile", "x, y", "layers", "crossbars", "cells\n%"], rows, left=3)
+
+
+def _summary(plan: Floorplan) -> list[RenderableType]:
+    """What the table of tiles would show, for many of them."""
+    full = sum(tile.crossbars_used == tile.crossbars for tile in plan.tiles)
+    emptiest = sorted(plan.tiles, key=lambda tile: (tile.crossbars_used, tile.index))[:3]
+    shared = sum(len(tile.layers) > 1 for tile in plan.tiles)
+    return [
+        plain(
+            f"Tiles: {full} with every crossbar in use, {len(plan.tiles) - full} with some free; "
+            f"{shared} shared by layers. Emptiest: "
+            + ", ".join(
+                f"{_where(tile, plan)} {tile.crossbars_used} of {tile.crossbars}" for tile in emptiest
+            )
+        ),
+        Text(),
+    ]
+
+
+def _where(tile: TileRow, plan: Floorplan) -> str:
+    return f"{tile.index} ({', '.join(plan.layers[k].name for k, _ in tile.layers)})"
+
+
+def _totals(plan: Floorplan) -> str:
+    area = fitting(AREA, [plan.area_um2])
+    return (
+        f"Total: {len(plan.tiles):,} tiles on a mesh of {plan.mesh[0]} x {plan.mesh[1]}; "
+        f"{plan.crossbars_used:,} of {plan.crossbars:,} crossbars and "
+        f"{plan.pes_used:,} of {plan.pes:,} PEs used; "
+        f"{percent(plan.cell_utilisation)} % of the cells; "
+        f"{area(plan.area_um2)} {area.name}; {plan.flit_hops:,} flit hops in the first timestep."
+    )

@@ -1,0 +1,90 @@
+"""What `imcsim reproduce` found, in short, for a terminal: the page has the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from imcsim.report.terminal.tables import plain, table
+from imcsim.report.units import percent
+from imcsim.results.document import Reduction
+from imcsim.results.reproduction import Aim, NetworkPart, Paired, Reproduction
+
+LABELS = {"narrow": "as trained", "full": "full width*"}
+WAYS = {"base": "the paper's rule", "best": "best"}
+
+
+def reproduction_report(document: Reproduction) -> Group:
+    """The paper's headline beside ours, and which aims are met."""
+    meta = document.meta
+    parts: list[RenderableType] = [
+        Text(f"DT-SNN's networks on {meta.hardware}: {meta.images:,} test images, one training run each"),
+        Text(f"thresholds and choices were made on {meta.validation_images:,} validation images alone"),
+    ]
+    for part in document.networks:
+        columns = (
+            part.title, "mean\nT", "accuracy\n%", "95 %\ninterval", "points to\nstatic", "95 %\ninterval",
+            *(f"EDP saved, %\n{LABELS[chip.width]}" for chip in part.chips),
+        )  # fmt: skip
+        parts += [Text(), table("", columns, _rows(document, part))]
+        parts += [plain(line) for line in _verdicts(part)]
+    parts += [Text(), Text("best: the joint choices of loss, rule, thresholds, schedule that save most")]
+    parts.append(Text("EDP saved against static T max: mean of products / product of means"))
+    if any(not chip.own_spikes for part in document.networks for chip in part.chips):
+        parts.append(Text("* costs of the full-width chip with the spikes of the network as trained"))
+    return Group(*parts)
+
+
+def _rows(document: Reproduction, part: NetworkPart) -> Iterator[Sequence[str]]:
+    chips, none = part.chips, ("",) * len(part.chips)
+    known = {one.key: one for one in document.published}
+    timesteps, saved = known.get(f"{part.key}.mean_timesteps"), known.get(f"{part.key}.edp")
+    if timesteps is not None and saved is not None:
+        edp = (f"{saved.value:g}",) * len(chips)
+        yield f"DT-SNN ({timesteps.mark})", f"{timesteps.value:g}", "", "", "0", "", *edp
+    last, dynamic = chips[0].comparison.static[-1], chips[0].comparison.dynamic
+    accuracy = _accuracy(last.accuracy, last.accuracy_low, last.accuracy_high)
+    yield f"static T = {last.timesteps}", f"{last.timesteps}", *accuracy, "", "", *none
+    yield (
+        WAYS["base"], f"{dynamic.mean_timesteps:.3f}",
+        *_accuracy(dynamic.accuracy, dynamic.accuracy_low, dynamic.accuracy_high),
+        *_pair(chips[0].against_static), *(_saved(chip.comparison.reduction) for chip in chips),
+    )  # fmt: skip
+    for at, chip in enumerate(chips):
+        test = chip.joint.best.test
+        yield (
+            f"{WAYS['best']}, {LABELS[chip.width]}", f"{test.mean_timesteps:.3f}",
+            *_accuracy(test.accuracy, test.accuracy_low, test.accuracy_high), *_pair(test.against_static),
+            *none[:at], _saved(chip.joint.best.reduction), *none[at + 1 :],
+        )  # fmt: skip
+    yield "cap (T = 1)", "1", "", "", "", "", *(_saved(chip.cap) for chip in chips)
+
+
+def _saved(change: Reduction) -> str:
+    return f"{percent(change.edp_mean_of_products)} / {percent(change.edp_product_of_means)}"
+
+
+def _accuracy(at: float, low: float, high: float) -> tuple[str, str]:
+    return f"{100 * at:.2f}", f"{100 * low:.1f}-{100 * high:.1f}"
+
+
+def _pair(pair: Paired) -> tuple[str, str]:
+    return f"{100 * pair.difference:+.2f}", f"{100 * pair.low:+.2f}, {100 * pair.high:+.2f}"
+
+
+def _verdicts(part: NetworkPart) -> Iterator[str]:
+    """One line for each chip and way."""
+    for chip in part.chips:
+        for way, name in WAYS.items():
+            aims = [aim for aim in part.aims if (aim.chip, aim.way) == (chip.width, way)]
+            if aims:
+                yield f"{name}, {LABELS[chip.width]}: " + "; ".join(_verdict(aim) for aim in aims)
+
+
+def _verdict(aim: Aim) -> str:
+    text = f"mean timesteps at most {aim.aim:g}"
+    if aim.key == "edp":
+        text = f"EDP {100 * aim.aim:g} % lower"
+    return f"{text}: {'met' if aim.met else 'not met'}" + ("" if aim.no_loss else " (accuracy is not held)")

@@ -1,0 +1,348 @@
+"""Results as tables for a terminal or a log file. Every renderable fits 100 columns.
+
+Each table picks one unit for all its energies and one for all its times. Names that come from users' files
+are shown as plain text, never as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from imcsim.report.units import AREA, ENERGY, TIME, change, fitting, percent, product, thresholds
+from imcsim.results.document import (
+    Checker,
+    CompareResult,
+    Component,
+    Dynamic,
+    Layer,
+    Meta,
+    Outcome,
+    Policy,
+    RunResult,
+    StaticPoint,
+    StreamResult,
+)
+
+PLAIN_WIDTH = 110
+
+
+def console(stream: TextIO) -> Console:
+    """A console on `stream`: a terminal as it is, anything else `PLAIN_WIDTH` wide and without colours."""
+    if stream.isatty():
+        return Console(file=stream, markup=False, highlight=False, emoji=False)
+    return Console(
+        file=stream,
+        width=PLAIN_WIDTH,
+        force_terminal=False,
+        color_system=None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+def plain(text: str) -> Text:
+    """`text` as it stands: no markup, and no control character that a terminal would obey."""
+    return Text("".join(c if c.isprintable() else "?" for c in text))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
+    """A table of text; the first `left` columns are aligned left, the others, of numbers, right.
+
+    A table of words alone may hold long ones: those are folded, but for the names in the first column.
+    """
+    grid = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    words = left == len(columns)
+    for index, column in enumerate(columns):
+        grid.add_column(
+            Text(column),
+            justify="left" if index < left else "right",
+            vertical="top" if words else "bottom",  # headers of numbers may have two lines
+            overflow="fold",
+            no_wrap=words and index == 0,
+            max_width=16 if words and 0 < index < len(columns) - 1 else None,
+        )
+    for row in rows:
+        grid.add_row(*(plain(cell) for cell in row))
+    return grid
+
+
+def compare_report(result: CompareResult) -> Group:
+    """Everything a comparison found, in reading order."""
+    parts: list[RenderableType] = [
+        heading(result.meta),
+        Text(),
+        _comparison(result),
+        *_lines(
+            [
+                threshold_line(result.dynamic),
+                _without_checker_line(result.static[-1]),
+                *_cancelled_lines(result.dynamic),
+            ]
+        ),
+        Text(),
+        exits(result.dynamic),
+        Text(),
+        _breakdown(result.components, f"static T={result.meta.timesteps}", "dynamic"),
+        Text(),
+        _layers(result.layers, "dynamic"),
+        *_lines([_checker_line(result.checker)]),
+        Text(),
+        _sensitivity(result),
+        *warning_lines(result.warnings),
+    ]
+    return Group(*parts)
+
+
+def run_report(result: RunResult) -> Group:
+    """What one policy cost."""
+    policy, outcome = result.policy, result.outcome
+    label = f"static T={policy.timesteps}" if policy.kind == "static" else "dynamic"
+    parts: list[RenderableType] = [heading(result.meta), Text(), _outcome(outcome, label)]
+    if policy.rule is not None:
+        parts += _lines([threshold_line(policy)])
+    parts += [Text(), exits(outcome), Text(), _breakdown(outcome.components, None, label)]
+    parts += [Text(), _layers(outcome.layers, label)]
+    if outcome.checker is not None:
+        parts += _lines([_checker_line(outcome.checker)])
+    return Group(*parts, *warning_lines(result.warnings))
+
+
+def _lines(lines: Iterable[str]) -> list[RenderableType]:
+    return [plain(line) for line in lines]
+
+
+def heading(meta: Meta) -> Table:
+    """What was run on what."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    hardware, network = meta.hardware, meta.network
+    area = fitting(AREA, [hardware.area_um2])
+    rows = {
+        "network": f"{network.name}, {network.layers} layers, {network.weights:,} weights",
+        "hardware": f"{hardware.name}, {hardware.tiles:,} tiles, {hardware.crossbars:,} crossbars, "
+        f"{area(hardware.area_um2)} {area.name}, clock {hardware.clock_ns:.4g} ns, "
+        f"encoder {hardware.encoder}",
+        "inputs": f"{meta.inputs.name} ({meta.inputs.split}), {meta.images:,} images",
+        "run": f"T max {meta.timesteps}, policy {meta.policy}, fidelity {meta.fidelity}, seed {meta.seed}, "
+        f"imcsim {meta.version}",
+    }
+    for key, value in rows.items():
+        grid.add_row(Text(key), plain(value))
+    return grid
+
+
+def accuracy(row: StaticPoint | Dynamic | Outcome | StreamResult) -> str:
+    """Accuracy and its interval, %."""
+    return f"{percent(row.accuracy, 2)} [{percent(row.accuracy_low)}, {percent(row.accuracy_high)}]"
+
+
+def _comparison(result: CompareResult) -> Table:
+    rows: list[StaticPoint | Dynamic] = [*result.static, result.dynamic]
+    energy = fitting(ENERGY, (r.energy_pj for r in rows))
+    time = fitting(TIME, (r.latency_ns for r in rows))
+    edp = product(energy, time)
+    grid = table(
+        "Static against dynamic timesteps (per image)",
+        [
+            "",
+            "mean T",
+            "accuracy, %\n[95 % interval]",
+            f"energy\n{energy.name}",
+            f"latency\n{time.name}",
+            f"EDP, mean of\nproducts, {edp.name}",
+            f"EDP, product\nof means, {edp.name}",
+        ],
+        [],
+    )
+    for row in rows:
+        static = isinstance(row, StaticPoint)
+        timesteps = row.timesteps if isinstance(row, StaticPoint) else row.mean_timesteps
+        grid.add_row(
+            f"static T={timesteps}" if static else "dynamic",
+            f"{timesteps:.3f}",
+            Text(accuracy(row)),
+            energy(row.energy_pj),
+            time(row.latency_ns),
+            edp(row.edp_mean_of_products),
+            edp(row.edp_product_of_means),
+            style=None if static else "bold",
+            end_section=not static or row is result.static[-1],
+        )
+    last, less = result.static[-1], result.reduction
+    grid.add_row(
+        f"against T={last.timesteps}",
+        f"{result.dynamic.mean_timesteps - last.timesteps:+.3f}",
+        f"{100 * (result.dynamic.accuracy - last.accuracy):+.2f} points",
+        change(less.energy),
+        change(less.latency),
+        change(less.edp_mean_of_products),
+        change(less.edp_product_of_means),
+        style="bold",
+    )
+    return grid
+
+
+def _sensitivity(result: CompareResult) -> Table:
+    points = result.sensitivity
+    energy = fitting(ENERGY, [e for p in points for e in (p.static_energy_pj, p.dynamic_energy_pj)])
+    rows = [
+        (
+            p.name + (" (used)" if p.used else ""),
+            f"{p.conversion_energy_pj:.4g}",
+            energy(p.static_energy_pj),
+            energy(p.dynamic_energy_pj),
+            change(p.reduction.energy),
+            change(p.reduction.edp_mean_of_products),
+            change(p.reduction.edp_product_of_means),
+        )
+        for p in points
+    ]
+    columns = [
+        "ADC preset",
+        "pJ a\nconversion",
+        f"static T={result.meta.timesteps}\n{energy.name}",
+        f"dynamic\n{energy.name}",
+        "energy",
+        "EDP, mean of\nproducts",
+        "EDP, product\nof means",
+    ]
+    return table("The same counts with other published ADCs", columns, rows)
+
+
+def _outcome(outcome: Outcome, label: str) -> Table:
+    energy, time = fitting(ENERGY, [outcome.energy_pj]), fitting(TIME, [outcome.latency_ns])
+    edp = product(energy, time)
+    rows = [
+        ("accuracy [95 % interval]", accuracy(outcome), "%"),
+        ("mean timesteps", f"{outcome.mean_timesteps:.3f}", ""),
+        ("energy", energy(outcome.energy_pj), energy.name),
+        *(
+            [("of which cancelled work", energy(outcome.cancelled_energy_pj), energy.name)]
+            if outcome.cancelled_energy_pj
+            else []
+        ),
+        ("latency, mean", time(outcome.latency_ns), time.name),
+        ("latency, p50", time(outcome.latency_p50_ns), time.name),
+        ("latency, p95", time(outcome.latency_p95_ns), time.name),
+        ("latency, p99", time(outcome.latency_p99_ns), time.name),
+        ("EDP, mean of products", edp(outcome.edp_mean_of_products), edp.name),
+        ("EDP, product of means", edp(outcome.edp_product_of_means), edp.name),
+    ]
+    grid = table(f"Outcome of the {label} run (per image)", ["", "value", "unit"], rows)
+    grid.columns[2].justify = "left"
+    return grid
+
+
+def threshold_line(decided: Dynamic | Policy) -> str:
+    """The exit rule, its threshold or thresholds, and where they come from."""
+    each = decided.thresholds
+    used = f"threshold {thresholds(decided.threshold)}"
+    if each is not None:
+        used = f"thresholds {thresholds(each)} after T = 1 to {len(each)}"
+    text = f"Exit rule {decided.rule} on the {decided.accumulation} of the outputs, {used}, "
+    seen = decided.validation
+    if seen is None:
+        return text + "given by the user."
+    return (
+        f"{text}chosen on {seen.images:,} validation images: "
+        f"there accuracy {percent(seen.accuracy_dynamic, 2)} % "
+        f"(static {percent(seen.accuracy_static, 2)} %) at mean T {seen.mean_timesteps:.3f}."
+    )
+
+
+def _cancelled_lines(outcome: Dynamic) -> list[str]:
+    """What running ahead of the checker wasted, if anything."""
+    cancelled = outcome.cancelled_energy_pj
+    if not cancelled:
+        return []
+    energy = fitting(ENERGY, [outcome.energy_pj])
+    return [
+        f"Of the dynamic energy {energy(cancelled)} {energy.name} "
+        f"({percent(cancelled / outcome.energy_pj)} %) went into work that an exit cancelled."
+    ]
+
+
+def _without_checker_line(last: StaticPoint) -> str:
+    energy, time = fitting(ENERGY, [last.energy_pj]), fitting(TIME, [last.latency_ns])
+    return (
+        f"Static rows include the exit checker after every timestep; without it T={last.timesteps} takes "
+        f"{energy(last.energy_without_checker_pj)} {energy.name} and "
+        f"{time(last.latency_without_checker_ns)} {time.name}."
+    )
+
+
+def exits(outcome: Dynamic | Outcome | StreamResult) -> Table:
+    """Share of the images that leave at each timestep."""
+    grid = table("Exits", ["T", "images, %", "so far, %", ""], [])
+    grid.columns[3].justify = "left"
+    so_far = 0.0
+    for timestep, share in enumerate(outcome.exit_fraction, 1):
+        so_far += share
+        bar = ProgressBar(total=1.0, completed=share, width=50, complete_style="cyan", finished_style="cyan")
+        grid.add_row(str(timestep), percent(share), percent(min(so_far, 1.0)), bar)
+    return grid
+
+
+def _breakdown(components: Sequence[Component], static: str | None, label: str) -> Table:
+    """Components from the most to the least energy; `static` heads the column to compare with, if any."""
+    energy = fitting(ENERGY, (max(c.energy_pj, c.static_energy_pj or 0.0) for c in components))
+    area = fitting(AREA, (c.area_um2 for c in components))
+    columns = ["component", "instances", f"area\n{area.name}"]
+    columns += [f"{static}\n{energy.name}"] if static else []
+    columns += [f"{label}\n{energy.name}", "share\n%"]
+    grid = table("Energy by component (per image)", columns, [])
+    for c in sorted(components, key=lambda c: -c.energy_pj):
+        cells = [f"{c.count:,}", area(c.area_um2)]
+        cells += [energy(c.static_energy_pj or 0.0)] if static else []
+        grid.add_row(plain(c.name), *cells, energy(c.energy_pj), percent(c.share))
+    grid.add_section()
+    cells = ["", area(sum(c.area_um2 for c in components))]
+    cells += [energy(sum(c.static_energy_pj or 0.0 for c in components))] if static else []
+    grid.add_row("total", *cells, energy(sum(c.energy_pj for c in components)), "100.0", style="bold")
+    return grid
+
+
+def _layers(layers: Sequence[Layer], label: str) -> Table:
+    energy = fitting(ENERGY, (layer.energy_pj for layer in layers))
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            f"{layer.rows:,} x {layer.columns:,}",
+            f"{layer.crossbars:,}",
+            f"{layer.tiles:,}",
+            str(layer.copies),
+            energy(layer.energy_pj),
+            percent(layer.share),
+            "-" if layer.spike_rate is None else percent(layer.spike_rate),
+        )
+        for layer in layers
+    ]
+    columns = ["layer", "kind", "matrix", "crossbars", "tiles", "copies"]
+    columns += [f"{label}\n{energy.name}", "share\n%", "spike rate\n%"]
+    return table("Layers (energy per image)", columns, rows, left=2)
+
+
+def _checker_line(checker: Checker) -> str:
+    energy, area = fitting(ENERGY, [checker.energy_pj_per_check]), fitting(AREA, [checker.area_um2])
+    return (
+        f"Exit checker: {percent(checker.energy_share_of_one_timestep, 2)} % of one timestep's energy; "
+        f"a check takes {energy(checker.energy_pj_per_check)} {energy.name} and "
+        f"{checker.cycles_per_check:.4g} cycles; {area(checker.area_um2)} {area.name}."
+    )
+
+
+def warning_lines(warnings: Sequence[str]) -> list[RenderableType]:
+    """What a reader should know before quoting a figure."""
+    if not warnings:
+        return []
+    return [Text(), *(Text("warning: ", style="bold yellow") + plain(warning) for warning in warnings)]

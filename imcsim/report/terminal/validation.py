@@ -1,0 +1,154 @@
+"""The validation as tables: for a terminal, and in Markdown for docs/validation.md.
+
+``python -m imcsim.report.terminal.validation docs/validation.md`` renews the tables of the page.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from imcsim.report.terminal.tables import table
+from imcsim.validate import FITTED, Fit, Outcome, Row, Validation, validate
+
+TITLES: Mapping[str, str] = {
+    "spikesim": "SpikeSim's VGG9 on spikesim_65nm",
+    "dtsnn": "DT-SNN's VGG-16 on dtsnn_32nm",
+    "by_hand": "Worked by hand",
+    "isaac": "ISAAC's tile",
+}
+ASSUMPTIONS = "Assumptions about DT-SNN's chip, one at a time"
+FIT = "Fitted to the shares"
+
+_ROW_COLUMNS = ("figure", "expected", "got", "unit", "deviation", "allowed", "mark", "verdict")
+_OUTCOME_COLUMNS = (
+    "assumption", "mark", "intercept", "D(8) / D(1)", "periph. %", "crossbar + ADC %", "rest %", "E(4) uJ"
+)  # fmt: skip
+_FIT_COLUMNS = ("key", "may be", "fitted")
+_WORDS = frozenset({"figure", "unit", "mark", "verdict", "source", "assumption", "key"})
+
+Cells = list[list[str]]
+
+
+def validation_report(result: Validation) -> Group:
+    """All tables, 100 columns wide, and the verdict."""
+    parts: list[RenderableType] = []
+    for part, title in TITLES.items():
+        rows = [row for row in result.rows if row.part == part]
+        parts += [table(title, _ROW_COLUMNS, row_cells(rows)), Text()]
+    parts += [table(ASSUMPTIONS, _OUTCOME_COLUMNS, outcome_cells(result.outcomes), left=2), Text()]
+    parts += [table(FIT, _FIT_COLUMNS, fit_cells(result.fit)), Text()]
+    judged = [row for row in result.rows if row.passed is not None]
+    outside = [row.name for row in judged if not row.passed]
+    verdict = f"{len(judged) - len(outside)} of {len(judged)} judged figures are within what is allowed"
+    parts.append(Text(verdict + (f"; outside: {', '.join(outside)}" if outside else "")))
+    return Group(*parts)
+
+
+def validation_markdown(result: Validation) -> str:
+    """The tables as they stand in docs/validation.md."""
+    blocks = []
+    for part, title in TITLES.items():
+        blocks += [f"### {title}", rows_markdown([row for row in result.rows if row.part == part])]
+    blocks += [f"### {ASSUMPTIONS}", markdown(_OUTCOME_COLUMNS, outcome_cells(result.outcomes))]
+    blocks += [f"### {FIT}", markdown(_FIT_COLUMNS, fit_cells(result.fit))]
+    return "\n\n".join(blocks) + "\n"
+
+
+def rows_markdown(rows: Sequence[Row]) -> str:
+    """The table of some rows."""
+    return markdown((*_ROW_COLUMNS, "source"), row_cells(rows, sources=True))
+
+
+def renewed(page: str, tables: str) -> str:
+    """`page` with each of `tables` (as `validation_markdown` gives them) in the place of the one under its
+    heading.
+
+    Raises ValueError where the page has no such heading.
+    """
+    for block in tables.strip().split("### ")[1:]:
+        heading, table_text = block.strip().split("\n\n")
+        before, found, after = page.partition(f"### {heading}\n\n")
+        if not found:
+            raise ValueError(f"the page has no heading {heading!r}")
+        _, _, rest = after.partition("\n\n")
+        page = f"{before}{found}{table_text}\n\n{rest}" if rest else f"{before}{found}{table_text}\n"
+    return page
+
+
+def validation_files(result: Validation) -> dict[str, bytes]:
+    """Contents of the files that ``--out`` writes, by name."""
+    return {
+        "validation.json": validation_json(result).encode(),
+        "validation.md": validation_markdown(result).encode(),
+    }
+
+
+def validation_json(result: Validation) -> str:
+    """The validation as a JSON document."""
+    return json.dumps(result.document(), indent=2, allow_nan=False) + "\n"
+
+
+def row_cells(rows: Iterable[Row], *, sources: bool = False) -> Cells:
+    """Cells of some rows; with `sources`, and notes, in one more column."""
+    cells = []
+    for row in rows:
+        about = [f"{row.source}; {row.note}" if row.note else row.source] if sources else []
+        verdict = {None: "shown", True: "ok", False: "OUTSIDE"}[row.passed]
+        allowed = "" if row.allowed is None else _spread(row, row.allowed, sign="")
+        figures = [_figure(row.expected), _figure(row.got), row.unit, _spread(row, row.deviation), allowed]
+        cells.append([row.name, *figures, row.mark, verdict, *about])
+    return cells
+
+
+def outcome_cells(outcomes: Iterable[Outcome]) -> Cells:
+    return [
+        [
+            outcome.name,
+            outcome.mark,
+            f"{outcome.intercept:.3f}",
+            f"{outcome.latency_ratio:.2f}",
+            *(f"{share:.1f}" for share in outcome.shares),
+            f"{outcome.energy_pj * 1e-6:.2f}",
+        ]
+        for outcome in outcomes
+    ]
+
+
+def fit_cells(fit: Fit) -> Cells:
+    """The fitted keys, and the shares that they lead to."""
+    cells = [
+        [key, ", ".join(f"{v:g}" for v in FITTED[key]), f"{value:g}"] for key, value in fit.values.items()
+    ]
+    return [*cells, ["shares, %", "45 / 25 / 30 (paper)", " / ".join(f"{s:.1f}" for s in fit.shares)]]
+
+
+def markdown(columns: Sequence[str], cells: Cells) -> str:
+    """A Markdown table; columns of words are aligned left, those of numbers right."""
+    lines = [columns, ["---" if name in _WORDS else "---:" for name in columns], *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _figure(value: float) -> str:
+    """Six significant digits; whole numbers in full."""
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 1e-3 else f"{value:.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
+
+
+def _spread(row: Row, value: float, sign: str = "+") -> str:
+    """A deviation, in per cent or in the row's own points, to two decimals."""
+    text = f"{value if row.points else 100 * value:{sign}.2f}".rstrip("0").rstrip(".")
+    unit = "points" if row.points else "%"
+    return f"{'0' if float(text) == 0 else text} {unit}"
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    text = renewed(place.read_text(encoding="utf-8"), validation_markdown(validate()))
+    place.write_text(text, encoding="utf-8")

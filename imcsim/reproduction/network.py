@@ -1,0 +1,167 @@
+"""All about one of the paper's networks: its images are run once, everything else follows from that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from imcsim.hardware.ledger import Stay
+from imcsim.inputs import Inputs
+from imcsim.reproduction.combinations import Judge, Outputs, Prices, base_choices, joint, rule_ways
+from imcsim.reproduction.decisions import paired
+from imcsim.reproduction.exact import checker_agreement
+from imcsim.reproduction.examples import examples
+from imcsim.reproduction.growth import cap, groups, growth, longer, on_wide_chip
+from imcsim.reproduction.plan import (
+    GROWTH_IMAGES,
+    GROWTH_TIMESTEPS,
+    TIMESTEPS,
+    VALIDATION,
+    VALIDATION_SEED,
+    Subject,
+)
+from imcsim.reproduction.store import VALUES, ValuesInPieces
+from imcsim.reproduction.verdicts import aims, beside
+from imcsim.results import reproduction as doc
+from imcsim.results.document import CompareResult
+from imcsim.results.reproduction import Loss
+from imcsim.simulation.simulate import Progress, Simulation
+from imcsim.studies.comparison import compare_of
+from imcsim.studies.experiment import Experiment, right_after
+from imcsim.studies.loading import network_sha256
+from imcsim.studies.options import CompareOptions
+from imcsim.studies.widened import widened_experiment
+
+Benches = Mapping[Loss, Experiment]
+_FRACTIONS = {1: "full", 2: "half", 4: "quarter", 8: "an eighth of the"}
+
+
+def network_part(
+    subject: Subject,
+    inputs: Inputs,
+    validation: Inputs,
+    fingerprint: str,
+    folder: Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> doc.NetworkPart:
+    """Run a network's images, or take up what `folder` holds of them, and decide, price and compare.
+
+    Raises ImcsimError where images, network and chip do not fit each other.
+    """
+    about = subject.about
+    benches: dict[Loss, Experiment] = {}
+    stores = {}
+    for loss, network in subject.networks.items():
+        stores[loss] = ValuesInPieces(folder / VALUES, network_sha256(network))
+        benches[loss] = Experiment.make(
+            network, subject.hardware, inputs, validation,
+            CompareOptions(timesteps=TIMESTEPS, workers=workers),
+            _named(progress, f"{about.title}, {loss} loss"), values=stores[loss],
+        )  # fmt: skip
+    base = benches["running"]
+    long = longer(
+        base, GROWTH_TIMESTEPS, GROWTH_IMAGES, stores["running"], progress,
+        f"{about.title}, T = {GROWTH_TIMESTEPS}",
+    )  # fmt: skip
+    outputs, prices = Outputs(benches), Prices(benches, workers)
+    trained = {loss: _trained(loss, bench) for loss, bench in benches.items()}
+    own = trained["running"].comparison
+    chips = [_on_chip(subject, "narrow", benches, own, outputs, prices, long, progress)]
+    if subject.factor > 1:
+        wide = {loss: widened_experiment(bench, subject.factor) for loss, bench in benches.items()}
+        grown = on_wide_chip(long, base, wide["running"], subject.factor)
+        costs = compare_of(wide["running"])
+        chips.append(_on_chip(subject, "full", wide, costs, outputs, Prices(wide, workers), grown, progress))
+    words = base.choose().registers
+    threshold = own.dynamic.threshold
+    assert threshold is not None
+    return doc.NetworkPart(
+        key=about.key,
+        title=about.title,
+        fingerprint=fingerprint,
+        chips=tuple(chips),
+        losses=tuple(trained.values()),
+        rules=rule_ways(outputs, prices, base_choices(base), tuple(benches)),
+        examples=examples(base, base.exits(base.images, words)),
+        checker=checker_agreement(
+            base.images.activity.outputs, base.inputs.labels, threshold, base.chip.program.numerics.checker
+        ),
+        beside=beside(about.key, chips),
+        aims=aims(about.key, about.title, chips),
+        warnings=tuple(
+            dict.fromkeys(
+                [*_remarks(subject, validation), *(w for c in chips for w in c.comparison.warnings)]
+            )
+        ),
+    )
+
+
+def _on_chip(
+    subject: Subject,
+    width: doc.Width,
+    benches: Benches,
+    comparison: CompareResult,
+    outputs: Outputs,
+    prices: Prices,
+    long: Simulation,
+    progress: Progress | None,
+) -> doc.OnChip:
+    bench = benches["running"]
+    stay = bench.exits(bench.images, bench.choose().registers)
+    base = base_choices(bench)
+    own = width == "narrow"
+    part = _FRACTIONS.get(subject.factor, f"1/{subject.factor} of the")
+    return doc.OnChip(
+        width=width,
+        title=f"{part} width, as trained"
+        if own
+        else f"full width, with the spike rates of the {part}-width network",
+        channels=1 / subject.factor if own else 1.0,
+        own_spikes=own,
+        comparison=comparison,
+        against_static=_against_static(bench, stay),
+        growth=growth(long),
+        groups=groups(comparison),
+        cap=cap(comparison),
+        joint=joint(
+            Judge(outputs, prices), base, tuple(benches), progress,
+            f"{subject.about.title}, {width} chip: choices",
+        ),
+    )  # fmt: skip
+
+
+def _remarks(subject: Subject, validation: Inputs) -> Iterator[str]:
+    """What of the chip is not as its file has it, and networks that have seen the validation images."""
+    overrides = subject.hardware.overrides
+    if overrides:
+        said = ", ".join(f"{key} = {value}" for key, value in overrides.items())
+        yield f"{subject.about.title} runs on {subject.hardware.name} with {said}"
+    for network in subject.networks.values():
+        training = network.provenance.get("training")
+        seed = training.get("seed") if isinstance(training, Mapping) else None
+        if validation.name == VALIDATION and seed not in (None, VALIDATION_SEED):
+            yield f"{network.name} was trained with seed {seed}, which holds out other validation images"
+
+
+def _trained(loss: Loss, bench: Experiment) -> doc.TrainedNetwork:
+    return doc.TrainedNetwork(
+        loss=loss,
+        comparison=compare_of(bench),
+        against_static=_against_static(bench, bench.exits(bench.images, bench.choose().registers)),
+        provenance=dict(bench.chip.network.provenance),
+    )
+
+
+def _against_static(bench: Experiment, stay: Stay) -> doc.Paired:
+    right = right_after(bench.images, bench.inputs)
+    return paired(right[np.arange(len(stay)), stay - 1], right[:, -1])
+
+
+def _named(progress: Progress | None, name: str) -> Progress | None:
+    """Progress whose stages say what they belong to."""
+    if progress is None:
+        return None
+    return lambda stage, done, total: progress(f"{name}: {stage}", done, total)

@@ -1,0 +1,174 @@
+"""Which networks are run, on which chip, with which images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import imcsim.inputs
+import imcsim.network
+from imcsim._version import __version__
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+from imcsim.hardware.config import Hardware
+from imcsim.inputs import Inputs
+from imcsim.network.graph import Conv2d, Network
+from imcsim.results.reproduction import SCHEMA_VERSION, Loss
+from imcsim.studies.loading import network_sha256
+from imcsim.studies.options import DEFAULT_HARDWARE
+
+INPUTS = "cifar10_test_all"
+VALIDATION = "cifar10_validation_all"
+VALIDATION_SEED = 1
+"""The seed of training with which `VALIDATION` are the images that were held out."""
+HARDWARE = DEFAULT_HARDWARE
+TIMESTEPS = 4
+GROWTH_TIMESTEPS = 8
+GROWTH_IMAGES = 256
+"""Enough for mean counts at T up to 8: energies differ from image to image by few per cent."""
+LOSSES: tuple[Loss, ...] = ("running", "final")
+
+CLASS_NAMES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+"""CIFAR-10's, by label."""
+
+
+@dataclass(frozen=True)
+class PaperNetwork:
+    """One of the paper's networks: how it is called, and what its chip needs.
+
+    `bundles` holds a bundle for each loss. `stem` is the number of channels of the paper's first layer: over
+    those of the bundle it says how much narrower that is. `overrides` are laid over the chip.
+    """
+
+    key: str
+    title: str
+    bundles: Mapping[Loss, str]
+    stem: int
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+NETWORKS = (
+    PaperNetwork(
+        "vgg16",
+        "VGG-16",
+        {loss: f"vgg16_{loss}_cifar10" for loss in LOSSES},
+        stem=64,
+    ),
+    PaperNetwork(
+        "resnet19",
+        "ResNet-19",
+        {loss: f"resnet19_{loss}_cifar10" for loss in LOSSES},
+        stem=128,
+        # At full width a layer needs an input row of 81,920 bits at a time, beside other layers' rows.
+        overrides={"tile_buffer.capacity_bytes": 40960},
+    ),
+)
+"""In the order of the paper. ResNet-19 is the form in DT-SNN's code: stem of 128 channels, one classifier."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network of the paper with its bundles read, its chip and how much narrower it is."""
+
+    about: PaperNetwork
+    networks: Mapping[Loss, Network]
+    hardware: Hardware
+    factor: int
+    """The paper's channels over the bundle's; 1 at full width."""
+
+
+def chosen(names: Sequence[str] | None) -> tuple[PaperNetwork, ...]:
+    """The networks of these names, in the order of the paper; None: all. Raises ImcsimError."""
+    known = {one.key: one for one in NETWORKS}
+    if names is None:
+        return NETWORKS
+    if not names:
+        raise ImcsimError("no network is named", key="networks", fix=f"name some of {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            guess = nearest(name, known)
+            raise ImcsimError(
+                f"{name[:100]!a} is none of the paper's networks",
+                key="networks",
+                fix=f"did you mean {guess!r}?" if guess else f"choose from {', '.join(known)}",
+            )
+    return tuple(one for one in NETWORKS if one.key in names)
+
+
+def read_subjects(wanted: Sequence[PaperNetwork], models: str | Path | None = None) -> list[Subject]:
+    """Read the bundles (built-in ones, or those in the folder `models`) and the chips.
+
+    Raises ImcsimError naming all bundles that are missing, or the one that cannot be read or is wider than
+    the paper's network.
+    """
+    names = [name for one in wanted for name in one.bundles.values()]
+    if models is None:
+        there = set(imcsim.network.names())
+        missing = [name for name in names if name not in there]
+    else:
+        missing = [name for name in names if not (Path(models) / name).is_dir()]
+    if missing:
+        complete = [one.key for one in wanted if not set(one.bundles.values()) & set(missing)]
+        fix = "train and export them as models/README.md says, and name their folder with --models"
+        raise ImcsimError(
+            f"missing network{'s' if len(missing) > 1 else ''}: {', '.join(missing)}",
+            file=models,
+            fix=f"--networks {','.join(complete)} can be run; or {fix}" if complete else fix,
+        )
+    return [_read(one, models) for one in wanted]
+
+
+def _read(about: PaperNetwork, models: str | Path | None) -> Subject:
+    networks = {
+        loss: imcsim.network.load(name if models is None else Path(models) / name)
+        for loss, name in about.bundles.items()
+    }
+    return subject(about, networks, imcsim.hardware.load(HARDWARE, dict(about.overrides)))
+
+
+def subject(about: PaperNetwork, networks: Mapping[Loss, Network], hardware: Hardware) -> Subject:
+    """Raises ImcsimError unless all networks are narrower than the paper's by the same whole factor."""
+    factors = set()
+    for network in networks.values():
+        first = next(node for node in network.nodes if isinstance(node, Conv2d))
+        channels = int(first.weight.shape[0])
+        if about.stem % channels:
+            raise ImcsimError(
+                f"its first layer has {channels} channels, no divisor of {about.title}'s {about.stem}",
+                key=network.name,
+                fix="train it at a width of 1, 0.5 or 0.25",
+            )
+        factors.add(about.stem // channels)
+    if len(factors) > 1:
+        raise ImcsimError(
+            f"the networks of {about.title} differ in width",
+            key=", ".join(network.name for network in networks.values()),
+            fix="train all of them at the same width",
+        )
+    return Subject(about, networks, hardware, factors.pop())
+
+
+def read_images(name: str, count: int | None) -> Inputs:
+    """The first `count` images of built-in inputs; None: all. Raises ImcsimError where there are fewer."""
+    return imcsim.inputs.load(name, count)
+
+
+def fingerprint(subject: Subject, inputs: Inputs, validation: Inputs) -> str:
+    """SHA-256 over all that a part of the document follows from."""
+    said = {
+        "schema": SCHEMA_VERSION,
+        "version": __version__,
+        "networks": {loss: network_sha256(network) for loss, network in subject.networks.items()},
+        "hardware": [subject.hardware.sha256, subject.hardware.name, dict(subject.hardware.overrides)],
+        "about": [subject.about.key, subject.about.title, subject.about.stem],
+        "inputs": [inputs.name, inputs.sha256],
+        "validation": [validation.name, validation.sha256],
+        "timesteps": [TIMESTEPS, GROWTH_TIMESTEPS, GROWTH_IMAGES],
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,175 @@
+"""When an image would leave, and what it would have cost, for every timestep at which it might.
+
+Under ``wait`` (and for an image alone under ``interleave``) one timeline to T max holds all of them: leaving
+earlier is its beginning. A chip that runs ahead is played once for each exit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.choices import Fidelity
+from imcsim.hardware.config import HardwareConfig
+from imcsim.hardware.events import Event
+from imcsim.mapping import Placement
+from imcsim.timing import EVENTS, ImageWork, Issue, Layout, Timeline, play
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """`departure` and `check`: cycles from an image's arrival until it leaves, and those of them in which
+    only the checker worked, int64 ``[groups, T]`` by exit. fixed, begun: see `Ledger`. busy_cycles: int64
+    ``[tiles]`` of the longest run.
+    """
+
+    layers: tuple[str, ...]
+    departure: Counts
+    check: Counts
+    fixed: dict[Event, Counts]
+    begun: tuple[Counts, Counts]
+    busy_cycles: Counts
+
+    @property
+    def timesteps(self) -> int:
+        return int(self.departure.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Exit:
+    """One image that leaves after some timesteps: counts ``[T, events, layers]``."""
+
+    departure: int
+    check: int
+    counts: Counts
+
+
+def schedule(
+    placement: Placement,
+    config: HardwareConfig,
+    timesteps: int,
+    *,
+    issue: Issue,
+    leaving: bool,
+    work: Sequence[ImageWork] | None = None,
+    mean: bool = True,
+    fidelity: Fidelity = "burst",
+    timed: bool = False,
+    layout: Layout | None = None,
+    workers: int | None = None,
+) -> Schedule:
+    """Play one image for each exit from 1 to `timesteps`; with `work`, each of its images.
+
+    `timed`: the images have a frame for each timestep. Without `leaving`, entry t is a run of t timesteps, of
+    which the chip knows beforehand (static). `layout` is that of the chip, made here where it is not given.
+    The images are played by `workers` threads; the result does not depend on how many they are.
+    """
+    ahead = issue.kind in ("pipeline", "speculate")
+    if layout is None and fidelity == "burst":
+        layout = Layout(placement, config)
+
+    def one(image: ImageWork | None) -> tuple[list[_Exit], Timeline]:
+        images = None if image is None else [image]
+
+        def alone(exit_after: int, until: int) -> Timeline:
+            return play(
+                placement, config, [exit_after], until, issue=issue, work=images, mean=mean,
+                fidelity=fidelity, timed=timed, layout=layout,
+            )  # fmt: skip
+
+        last = alone(timesteps, timesteps)
+        if ahead:
+            played = [alone(t, timesteps if leaving else t) for t in range(1, timesteps)]
+            return [_exit(line, t, timesteps) for t, line in enumerate([*played, last], 1)], last
+        return [_prefix(last, t) for t in range(1, timesteps + 1)], last
+
+    if work is None:
+        groups = [one(None)]
+    else:
+        # Compiled work lets other threads run.
+        with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+            groups = list(pool.map(one, work))
+    return _stack([exits for exits, _ in groups], [line for _, line in groups])
+
+
+def _exit(line: Timeline, leaves: int, timesteps: int) -> _Exit:
+    """What a timeline of one image says about leaving after `leaves` timesteps; the checker holds up only the
+    last.
+    """
+    counts = np.zeros((timesteps, *line.counts.shape[1:]), np.int64)
+    counts[: len(line.counts)] = line.counts
+    verdict = line.verdict[:leaves] - line.arrival[0]
+    _power(counts, verdict)
+    return _Exit(int(verdict[-1]), int(line.verdict[leaves - 1] - line.answer[leaves - 1]), counts)
+
+
+def _prefix(line: Timeline, leaves: int) -> _Exit:
+    """The beginning of a timeline that waits for every verdict."""
+    counts = line.counts.copy()
+    counts[leaves:] = 0
+    verdict = line.verdict[:leaves] - line.arrival[0]
+    _power(counts, verdict)
+    return _Exit(int(verdict[-1]), int((line.verdict - line.answer)[:leaves].sum()), counts)
+
+
+def _power(counts: Counts, verdict: Counts) -> None:
+    """Count the cycles between verdicts as powered."""
+    counts[: len(verdict), EVENTS.index(Event.POWERED_CYCLES), -1] = np.diff(verdict, prepend=0)
+
+
+def _stack(groups: list[list[_Exit]], longest: list[Timeline]) -> Schedule:
+    counts = np.array([[e.counts for e in group] for group in groups])
+    used = [k for k in range(len(EVENTS)) if counts[:, :, :, k].any()]
+    reads = (
+        counts[:, :, :, EVENTS.index(Event.CROSSBAR_READS)]
+        + counts[:, :, :, EVENTS.index(Event.SKIPPED_READS)]
+    )
+    return Schedule(
+        layers=longest[0].layers,
+        departure=np.array([[e.departure for e in group] for group in groups], np.int64),
+        check=np.array([[e.check for e in group] for group in groups], np.int64),
+        fixed={EVENTS[k]: _once(np.ascontiguousarray(counts[:, :, :, k])) for k in used},
+        begun=(reads, np.broadcast_to(reads[:, -1:], reads.shape)),
+        busy_cycles=sum((line.busy_cycles for line in longest), np.zeros_like(longest[0].busy_cycles)),
+    )
+
+
+def _once(counts: Counts) -> Counts:
+    """The same counts; kept once where all images have them alike, as most events do."""
+    if (counts == counts[:1]).all():
+        return np.broadcast_to(counts[:1].copy(), counts.shape)
+    return counts
+
+
+def _together(tables: Sequence[Counts]) -> Counts:
+    """The tables of some images after each other; kept once where they are all alike."""
+    images, first = sum(len(table) for table in tables), tables[0][:1]
+    if all((len(t) == 1 or t.strides[0] == 0) and (t[:1] == first).all() for t in tables):
+        return np.broadcast_to(first, (images, *first.shape[1:]))
+    return np.concatenate(tables)
+
+
+def join(schedules: Sequence[Schedule]) -> Schedule:
+    """One schedule of the images of several."""
+    events = [event for event in Event if any(event in s.fixed for s in schedules)]
+
+    def counts(s: Schedule, event: Event) -> Counts:
+        return s.fixed[event] if event in s.fixed else np.broadcast_to(np.int64(0), s.begun[0].shape)
+
+    reads = _together([s.begun[0] for s in schedules])
+    return Schedule(
+        layers=schedules[0].layers,
+        departure=np.concatenate([s.departure for s in schedules]),
+        check=np.concatenate([s.check for s in schedules]),
+        fixed={event: _together([counts(s, event) for s in schedules]) for event in events},
+        # Of a whole timestep, the longest run is full.
+        begun=(reads, np.broadcast_to(reads[:, -1:], reads.shape)),
+        busy_cycles=sum((s.busy_cycles for s in schedules), np.zeros_like(schedules[0].busy_cycles)),
+    )

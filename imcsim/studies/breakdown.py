@@ -1,0 +1,254 @@
+"""What a policy costs, and where: the figures and breakdowns of a result document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional.checker import exit_timesteps
+from imcsim.hardware.events import CHECKER_EVENTS, STANDING_EVENTS, Event
+from imcsim.hardware.ledger import Stay, charges, energy_pj
+from imcsim.results import document as doc
+from imcsim.simulation.simulate import Run
+from imcsim.studies.experiment import Choice, Experiment, right_after
+
+CURVE_POINTS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Breakdown:
+    """Costs of the images of an experiment."""
+
+    of: Experiment
+
+    # --- what it costs
+
+    def _sums(self, stay: Stay, ran: Run, energies: NDArray[np.float64] | None = None) -> dict[str, float]:
+        """Means over the images; `energies` (pJ ``[images, T]`` by exit) replaces the run's own."""
+        rows = np.arange(len(stay))
+        energy = (ran.energy_pj if energies is None else energies)[rows, stay - 1]
+        return means(energy, ran.latency_ns[rows, stay - 1])
+
+    def measured(self, stay: Stay, ran: Run) -> dict[str, Any]:
+        """The figures of a run, as the result document names them."""
+        latency = ran.latency_ns[np.arange(len(stay)), stay - 1]
+        # a percentile is the latency of an image, not a mixture of two
+        p50, p95, p99 = np.percentile(latency, [50, 95, 99], method="inverted_cdf")
+        return {
+            **self.of.accuracy(stay),
+            **self.of.leaving(stay),
+            "latency_p50_ns": float(p50),
+            "latency_p95_ns": float(p95),
+            "latency_p99_ns": float(p99),
+            "cancelled_energy_pj": self._priced(ran.ledger.cancelled(stay)) / len(stay),
+            **self._sums(stay, ran),
+        }
+
+    def static(self, timesteps: int) -> doc.StaticPoint:
+        """All images for `timesteps` timesteps; the checker works as in the dynamic run."""
+        stay = np.full(len(self.of.inputs.labels), timesteps, np.int64)
+        ran = self.of.images.static
+        sums = self._sums(stay, ran)
+        energy, latency = self._checker_adds(ran, timesteps)
+        return doc.StaticPoint(
+            timesteps=timesteps,
+            **self.of.accuracy(stay),
+            edp_pj_ns=sums["edp_mean_of_products"],
+            energy_without_checker_pj=sums["energy_pj"] - energy,
+            latency_without_checker_ns=sums["latency_ns"] - latency,
+            **sums,
+        )
+
+    def _checker_adds(self, ran: Run, timesteps: int) -> tuple[float, float]:
+        """Mean energy (pJ) and latency (ns) that the checker adds to a static run: its work, its leakage, and
+        everybody's leakage while it works.
+        """
+        played, at = ran.schedule, timesteps - 1
+        energy = 0.0
+        for charge in self.of.chip.prices():
+            if charge.event == Event.POWERED_CYCLES:
+                cycles = played.departure if charge.component == "checker" else played.check
+                energy += charge.energy_pj * float(cycles[:, at].mean())
+            elif charge.event in CHECKER_EVENTS:
+                energy += charge.energy_pj * float(played.fixed[charge.event][:, at].sum(axis=(1, 2)).mean())
+        return energy, float(played.check[:, at].mean()) * self.of.chip.config.technology.clock_ns
+
+    def _priced(self, totals: Mapping[Event, NDArray[np.int64]]) -> float:
+        """Energy of counts, pJ."""
+        return sum(
+            int(totals[c.event].sum()) * c.energy_pj for c in self.of.chip.prices() if c.event in totals
+        )
+
+    def components(self, stay: Stay, ran: Run, *, with_static: bool) -> tuple[doc.Component, ...]:
+        """The energy breakdown by component and action, means over the images."""
+        images, config = len(stay), self.of.chip.config
+        totals = ran.ledger.totals(stay)
+        static = self.of.images.static.ledger.totals(np.full(images, self.of.timesteps, np.int64))
+        prices = self.of.chip.prices()
+        whole = self._priced(totals) / images
+        rows = []
+        for name, component in config.components():
+            mine = [c for c in prices if c.component == name and c.event in totals]
+            actions = tuple(
+                doc.Action(
+                    name=_standing(name) if c.event in STANDING_EVENTS else str(c.event),
+                    count=int(totals[c.event].sum()) / images,
+                    energy_pj_each=c.energy_pj,
+                    energy_pj=int(totals[c.event].sum()) * c.energy_pj / images,
+                )
+                for c in mine
+            )
+            energy = sum(a.energy_pj for a in actions)
+            count = component.instances(config, self.of.chip.size)
+            rows.append(
+                doc.Component(
+                    name=name,
+                    energy_pj=energy,
+                    share=energy / whole if whole else 0.0,
+                    static_energy_pj=sum(int(static[c.event].sum()) * c.energy_pj / images for c in mine)
+                    if with_static
+                    else None,
+                    area_um2=component.area_um2(config) * count,
+                    count=count,
+                    actions=actions,
+                )
+            )
+        return tuple(rows)
+
+    def layers(self, stay: Stay, ran: Run) -> tuple[doc.Layer, ...]:
+        """The energy of each layer; input, output and leakage have rows of their own."""
+        images, ledger = len(stay), ran.ledger
+        totals = ledger.totals(stay)
+        by_layer = np.zeros(len(ledger.layers))
+        for charge in self.of.chip.prices():
+            if charge.event in totals:
+                by_layer += totals[charge.event].sum(axis=0) * (charge.energy_pj / images)
+        whole = by_layer.sum()
+        placed = {layer.stage.name: layer for layer in self.of.chip.placement.layers}
+        rows = []
+        for k, name in enumerate(ledger.layers):
+            layer = placed.get(name)
+            energy, share = float(by_layer[k]), float(by_layer[k] / whole) if whole else 0.0
+            if layer is None:
+                rows.append(
+                    doc.Layer(
+                        name=name, kind=name, rows=0, columns=0, crossbars=0, tiles=0, copies=0,
+                        energy_pj=energy, share=share, spike_rate=None,
+                    )
+                )  # fmt: skip
+                continue
+            stage = layer.stage
+            places = stage.positions * stage.out_channels * int(stay.sum())
+            spikes = int(totals[Event.SPIKES][:, k].sum())
+            rows.append(
+                doc.Layer(
+                    name=name,
+                    kind=stage.kind,
+                    rows=stage.rows,
+                    columns=stage.out_channels * layer.slices,
+                    crossbars=layer.crossbars,
+                    tiles=len({p.tile for p in self.of.chip.placement.parts_of(stage.index)}),
+                    copies=layer.copies,
+                    energy_pj=energy,
+                    share=share,
+                    spike_rate=spikes / places if stage.neurons else None,
+                )
+            )
+        return tuple(rows)
+
+    def checker(self) -> doc.Checker:
+        """One check: its energy, cycles and area, and its share of an average timestep of the static run."""
+        config, static = self.of.chip.config, self.of.images.static
+        energy = sum(
+            charge.energy_pj * int(static.schedule.fixed[charge.event][0, 0].sum())
+            for charge in self.of.chip.prices()
+            if charge.event in CHECKER_EVENTS
+        )
+        timestep = float(static.energy_pj[:, -1].mean()) / self.of.timesteps
+        return doc.Checker(
+            energy_share_of_one_timestep=energy / timestep if timestep else 0.0,
+            energy_pj_per_check=energy,
+            cycles_per_check=config.checker.cycles(self.of.chip.network.classes),
+            area_um2=config.checker.area_um2(config),
+        )
+
+    def curve(self, choice: Choice) -> tuple[doc.CurvePoint, ...]:
+        """The reported images at other thresholds, the same for all timesteps; nothing is chosen here.
+
+        The threshold of `choice` is one of them, unless timesteps have thresholds of their own.
+        """
+        needed = self.of.required(self.of.images)
+        largest = self.of.word_of(1.0)
+        spread = np.quantile(needed[:, 0], np.linspace(0, 1, CURVE_POINTS), method="inverted_cdf")
+        used = None if choice.threshold is None else self.of.word_of(choice.threshold)
+        words = {0, largest, *(() if used is None else (used,))} | {int(w) for w in spread if w <= largest}
+        right = right_after(self.of.images, self.of.inputs)
+        points = []
+        for word in sorted(words):
+            stay = exit_timesteps(needed, word)
+            points.append(
+                doc.CurvePoint(
+                    threshold=self.of.threshold_of(word)
+                    if choice.threshold is None or word != used
+                    else choice.threshold,
+                    accuracy=float(right[np.arange(len(stay)), stay - 1].mean()),
+                    mean_timesteps=float(stay.mean()),
+                    **self._sums(stay, self.of.images.leaving),
+                )
+            )
+        return tuple(points)
+
+    def sensitivity(self, stay: Stay) -> tuple[doc.SensitivityPoint, ...]:
+        """The comparison priced with every ADC preset of the config; the counts are the same."""
+        config, images = self.of.chip.config, self.of.images
+        full = np.full(len(stay), self.of.timesteps, np.int64)
+        points = []
+        for name in config.adc.presets:
+            changed = config.model_copy(update={"adc": config.adc.model_copy(update={"preset": name})})
+            prices = charges(changed, self.of.chip.size)
+            static = self._sums(full, images.static, energy_pj(images.static.ledger, prices))
+            dynamic = self._sums(stay, images.leaving, energy_pj(images.leaving.ledger, prices))
+            points.append(
+                doc.SensitivityPoint(
+                    name=name,
+                    used=name == config.adc.preset,
+                    conversion_energy_pj=changed.adc.conversion_energy_pj(changed),
+                    static_energy_pj=static["energy_pj"],
+                    dynamic_energy_pj=dynamic["energy_pj"],
+                    reduction=reduction(static, dynamic),
+                )
+            )
+        return tuple(points)
+
+
+def _standing(component: str) -> str:
+    """What a component pays for being powered."""
+    return "clock" if component == "clock" else "leakage"
+
+
+def means(energy_pj: NDArray[np.float64], latency_ns: NDArray[np.float64]) -> dict[str, Any]:
+    """Means over images, float64 ``[images]`` each, as results name them."""
+    return {
+        "energy_pj": float(energy_pj.mean()),
+        "latency_ns": float(latency_ns.mean()),
+        "edp_mean_of_products": float((energy_pj * latency_ns).mean()),
+        "edp_product_of_means": float(energy_pj.mean()) * float(latency_ns.mean()),
+    }
+
+
+def reduction(static: doc.Model | Mapping[str, Any], dynamic: doc.Model | Mapping[str, Any]) -> doc.Reduction:
+    """1 - dynamic / static, of what `means` names."""
+    before, after = dict(static), dict(dynamic)
+    keys = {
+        "energy": "energy_pj",
+        "latency": "latency_ns",
+        "edp_mean_of_products": "edp_mean_of_products",
+        "edp_product_of_means": "edp_product_of_means",
+    }
+    return doc.Reduction(
+        **{name: 1 - float(after[key]) / before[key] if before[key] else 0.0 for name, key in keys.items()}
+    )

@@ -1,0 +1,109 @@
+"""Static against dynamic timesteps, and one policy alone, as result documents."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from imcsim.hardware.config import Hardware
+from imcsim.inputs import Inputs
+from imcsim.network.graph import Network
+from imcsim.results import document as doc
+from imcsim.simulation.simulate import Progress
+from imcsim.studies.breakdown import Breakdown, reduction
+from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
+from imcsim.studies.options import CompareOptions
+
+_PIPELINED = "use speculate: its static runs are pipelined"
+
+
+def compare(
+    network: Network,
+    hardware: Hardware,
+    inputs: Inputs,
+    validation: Inputs | None,
+    options: CompareOptions | None = None,
+    progress: Progress | None = None,
+) -> doc.CompareResult:
+    """Run static T = 1 .. T max and dynamic timesteps on the same images and chip.
+
+    Without ``options.threshold`` the threshold is the cheapest with which the accuracy on `validation` is not
+    below that of static T max; so are those of the timesteps with ``options.thresholds = "each"``, which has
+    more freedom to fit chance (see `thresholds`). `validation` also calibrates the ADCs; without it the first
+    inputs do. Raises ImcsimError when something does not fit, or when a threshold is to be chosen and
+    `validation` is None.
+    """
+    options = options or CompareOptions()
+    refuse_dynamic_pipeline(options, fix=_PIPELINED)
+    return compare_of(Experiment.make(network, hardware, inputs, validation, options, progress))
+
+
+def compare_of(bench: Experiment) -> doc.CompareResult:
+    """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does."""
+    refuse_dynamic_pipeline(bench.options, fix=_PIPELINED)
+    costs = Breakdown(bench)
+    choice = bench.choose()
+    stay = bench.exits(bench.images, choice.registers)
+    ran = bench.images.leaving
+    dynamic = costs.measured(stay, ran)
+    points = tuple(costs.static(t) for t in range(1, bench.timesteps + 1))
+    return doc.CompareResult(
+        meta=bench.meta(),
+        static=points,
+        dynamic=doc.Dynamic(**bench.exit_rule(choice), **dynamic),
+        reduction=reduction(points[-1], dynamic),
+        components=costs.components(stay, ran, with_static=True),
+        layers=costs.layers(stay, ran),
+        checker=costs.checker(),
+        curve=costs.curve(choice),
+        scaling=tuple(
+            doc.ScalingPoint(
+                timesteps=p.timesteps,
+                # A chip that is priced at nothing has nothing to scale.
+                energy_ratio=p.energy_pj / points[0].energy_pj if points[0].energy_pj else 0.0,
+                latency_ratio=p.latency_ns / points[0].latency_ns,
+            )
+            for p in points
+        ),
+        sensitivity=costs.sensitivity(stay),
+        warnings=bench.warnings(),
+    )
+
+
+def run(
+    network: Network,
+    hardware: Hardware,
+    inputs: Inputs,
+    validation: Inputs | None,
+    options: CompareOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    policy: Literal["static", "dynamic"] = "dynamic",
+) -> doc.RunResult:
+    """Run one policy alone. See `compare` for the arguments and errors."""
+    options = options or CompareOptions()
+    if policy == "dynamic":
+        refuse_dynamic_pipeline(options)
+    bench = Experiment.make(
+        network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic"
+    )
+    return run_of(bench, policy=policy)
+
+
+def run_of(bench: Experiment, *, policy: Literal["static", "dynamic"] = "dynamic") -> doc.RunResult:
+    """What the images of an experiment cost under one policy. Raises ImcsimError for a dynamic pipeline."""
+    if policy == "dynamic":
+        refuse_dynamic_pipeline(bench.options)
+    costs = Breakdown(bench)
+    stay, about = bench.decide(policy)
+    ran = bench.images.static if policy == "static" else bench.images.leaving
+    return doc.RunResult(
+        meta=bench.meta(),
+        policy=about,
+        outcome=doc.Outcome(
+            **costs.measured(stay, ran),
+            components=costs.components(stay, ran, with_static=False),
+            layers=costs.layers(stay, ran),
+            checker=costs.checker(),
+        ),
+        warnings=bench.warnings(),
+    )

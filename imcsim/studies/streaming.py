@@ -1,0 +1,192 @@
+"""A stream of images on one chip: latency, throughput and utilisation under an issue policy.
+
+A single image alone shows what an issue policy does to its own delay; a stream shows what it does to a chip
+that always has something to compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.errors import ImcsimError
+from imcsim.hardware.config import Hardware
+from imcsim.hardware.events import STANDING_EVENTS, Event
+from imcsim.hardware.ledger import Stay
+from imcsim.inputs import Inputs
+from imcsim.network.graph import Network
+from imcsim.results import document as doc
+from imcsim.simulation.simulate import Chip, Progress, all_work
+from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
+from imcsim.studies.options import CompareOptions
+from imcsim.timing import EVENT_INDEX, Arrivals, Timeline, play
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How images come: as fast as the chip takes them (``closed``), every so often (``periodic``), or at
+    random at that rate (``poisson``, by the seed). `images_per_s` is the rate of the last two.
+    """
+
+    arrivals: Literal["closed", "periodic", "poisson"] = "closed"
+    images_per_s: float | None = None
+
+
+def stream(
+    network: Network,
+    hardware: Hardware,
+    inputs: Inputs,
+    validation: Inputs | None,
+    options: CompareOptions | None = None,
+    arriving: StreamOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    policy: Literal["static", "dynamic"] = "dynamic",
+) -> doc.StreamResult:
+    """Play `inputs` one after the other, in their order. See `compare` for the arguments and errors."""
+    options, arriving = options or CompareOptions(), arriving or StreamOptions()
+    _check(policy, options, arriving)
+    bench = Experiment.make(
+        network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic"
+    )
+    return stream_of(bench, arriving, progress, policy=policy)
+
+
+def stream_of(
+    bench: Experiment,
+    arriving: StreamOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    policy: Literal["static", "dynamic"] = "dynamic",
+) -> doc.StreamResult:
+    """Play the images of an experiment as a stream, under its own issue policy. Raises ImcsimError when
+    the policies do not go together or a rate is missing.
+    """
+    arriving = arriving or StreamOptions()
+    _check(policy, bench.options, arriving)
+    stay, about = bench.decide(policy)
+    chip, options = bench.chip, bench.options
+    work = all_work(chip, bench.inputs, options.workers)
+    line = play(
+        chip.placement,
+        chip.config,
+        [int(t) for t in stay],
+        bench.timesteps,
+        issue=chip.timing.issue,
+        arrivals=Arrivals(_arrival_cycles(arriving, len(stay), options.seed, chip)),
+        work=work,
+        mean=options.accumulation == "mean",
+        fidelity=options.fidelity,
+        timed=chip.timing.timed,
+        progress=None if progress is None else partial(progress, "stream"),
+    )
+    return _document(bench, stay, about, arriving, line)
+
+
+def _check(policy: str, options: CompareOptions, arriving: StreamOptions) -> None:
+    """Refuse what does not go together, before the long work."""
+    if policy == "dynamic":
+        refuse_dynamic_pipeline(options)
+    rate = arriving.images_per_s
+    if arriving.arrivals == "closed":
+        if rate is not None:
+            raise ImcsimError(
+                "a closed loop has no rate: each image comes when the chip takes it",
+                key="rate",
+                fix="use periodic or poisson arrivals",
+            )
+    elif rate is None or not np.isfinite(rate) or rate <= 0:
+        raise ImcsimError("arrivals at a rate need images a second above 0", key="rate")
+
+
+def _arrival_cycles(arriving: StreamOptions, images: int, seed: int, chip: Chip) -> list[int] | None:
+    if arriving.images_per_s is None:
+        return None
+    gap_cycles = 1e9 / arriving.images_per_s / chip.config.technology.clock_ns
+    if arriving.arrivals == "periodic":
+        return [round(k * gap_cycles) for k in range(images)]
+    gaps = np.random.default_rng(seed).exponential(gap_cycles, images)
+    return [int(c) for c in np.floor(np.cumsum(gaps) - gaps[0])]
+
+
+def job_counts(varied: Mapping[Event, NDArray[np.int64]], line: Timeline) -> NDArray[np.int64]:
+    """All events of every job, int64 ``[jobs, events, layers]``: those that timing counted, and those that
+    follow from values.
+
+    Of a cancelled job's values its share of the reads counts, rounded down.
+    """
+    counts = line.counts.copy()
+    reads = counts[:, EVENT_INDEX[Event.CROSSBAR_READS]] + counts[:, EVENT_INDEX[Event.SKIPPED_READS]]
+    timesteps = next(iter(varied.values())).shape[1]
+    whole = np.zeros((timesteps, reads.shape[1]), np.int64)
+    finished = line.verdict >= 0
+    for t in range(timesteps):
+        of_t = reads[finished & (line.timestep == t)]
+        whole[t] = of_t.max(axis=0) if len(of_t) else reads[line.timestep == t].max(axis=0, initial=0)
+    for event, values in varied.items():
+        done = values[line.image, line.timestep]
+        share = done * reads // np.maximum(whole[line.timestep], 1)
+        counts[:, EVENT_INDEX[event]] = np.where(finished[:, None], done, share)
+    return counts
+
+
+def _document(
+    bench: Experiment, stay: Stay, policy: doc.Policy, arriving: StreamOptions, line: Timeline
+) -> doc.StreamResult:
+    chip, images = bench.chip, len(stay)
+    clock = chip.config.technology.clock_ns
+    latency = (line.departure - line.arrival) * clock
+    makespan = line.cycles * clock
+    counts = job_counts(bench.images.leaving.ledger.varied, line)
+    per_event = counts.sum(axis=(0, 2))
+    per_event[EVENT_INDEX[Event.POWERED_CYCLES]] = line.cycles
+    lost = counts[line.verdict < 0].sum(axis=(0, 2))
+    prices = chip.prices()
+
+    def priced(totals: NDArray[np.int64]) -> float:
+        return sum(int(totals[EVENT_INDEX[c.event]]) * c.energy_pj for c in prices)
+
+    # The power of gated tiles in cancelled work is part of what that work cost.
+    standing = np.zeros_like(per_event)
+    for event in STANDING_EVENTS:
+        standing[EVENT_INDEX[event]] = per_event[EVENT_INDEX[event]] - lost[EVENT_INDEX[event]]
+    percentiles = tuple(float(p) for p in np.percentile(latency, np.arange(101), method="inverted_cdf"))
+    energy = priced(per_event) / images
+    names: dict[int, list[str]] = {}
+    for part in chip.placement.parts:
+        name = chip.placement.layers[part.stage].stage.name
+        if name not in names.setdefault(part.tile, []):
+            names[part.tile].append(name)
+    links = chip.placement.mesh[0] * chip.placement.mesh[1]
+    return doc.StreamResult(
+        meta=bench.meta(),
+        policy=policy,
+        arrivals=doc.Arrivals(kind=arriving.arrivals, images_per_s=arriving.images_per_s),
+        **bench.accuracy(stay),
+        **bench.leaving(stay),
+        makespan_ns=makespan,
+        throughput_images_per_s=images / (makespan * 1e-9),
+        latency_ns=float(latency.mean()),
+        latency_p50_ns=percentiles[50],
+        latency_p95_ns=percentiles[95],
+        latency_p99_ns=percentiles[99],
+        latency_percentiles_ns=percentiles,
+        energy_pj=energy,
+        cancelled_energy_pj=priced(lost) / images,
+        leakage_energy_pj=priced(standing) / images,
+        edp_of_latency=energy * float(latency.mean()),
+        edp_of_interval=energy * makespan / images,
+        tiles=tuple(
+            doc.TileUse(
+                tile=k, layers=tuple(names.get(k, ())), utilisation=int(line.busy_cycles[k]) / line.cycles
+            )
+            for k in range(chip.placement.tiles)
+        ),
+        flits_a_cycle_and_router=line.link_cycles / (line.cycles * links),
+        warnings=bench.warnings(),
+    )

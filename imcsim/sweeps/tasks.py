@@ -1,0 +1,196 @@
+"""What a worker does: a run of values, or some points. One entry, `execute`, that any pool can call.
+
+A task names files and holds no data; what was read or computed last stays in the process. Outcomes do not
+depend on the process, on what it did before, or on the number of threads.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from imcsim._version import __version__
+from imcsim.base.errors import ImcsimError
+from imcsim.hardware.config import Hardware
+from imcsim.inputs import Inputs
+from imcsim.mapping import place
+from imcsim.network.graph import Network
+from imcsim.simulation.counts import recorded_nodes
+from imcsim.simulation.simulate import program_chip, without_errors
+from imcsim.simulation.toggles import travelling
+from imcsim.simulation.values import COMPUTED
+from imcsim.studies.chips import compare_chips_of
+from imcsim.studies.comparison import compare_of
+from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
+from imcsim.studies.loading import Shelf, network_sha256, timesteps_of
+from imcsim.sweeps.cache import CachedValues, Memory
+from imcsim.sweeps.plan import Needs, Run
+from imcsim.sweeps.rows import Record, done, done_on_many, failed
+from imcsim.sweeps.spec import Point
+
+ACTIVITY = "activity"
+"""The folder of kept values, inside that of the sweep."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run, or points with what they need. `threads` is how many this process may use."""
+
+    folder: str
+    threads: int | None
+    version: str
+    run: Run | None = None
+    points: tuple[tuple[Point, Needs], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A name that no other task of a sweep has."""
+        return self.run.key if self.run is not None else f"points-{self.points[0][0].index}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Rows of points, and how many runs of values were computed and how many found."""
+
+    records: tuple[Record, ...] = ()
+    computed: int = 0
+    reused: int = 0
+
+
+class WorkerFault(Exception):
+    """This worker cannot do its work, whatever the point is: a sweep ends there, and no row is written."""
+
+
+@dataclass
+class _Process:
+    """What stays in the process between tasks."""
+
+    shelf: Shelf = field(default_factory=Shelf)
+    memory: Memory = field(default_factory=Memory)
+    bench: tuple[Any, Experiment] | None = None
+
+
+_PROCESS = _Process()
+
+
+def execute(task: Task) -> Outcome:
+    """Do a task. Raises WorkerFault."""
+    if task.version != __version__:
+        raise WorkerFault(f"a worker has imcsim {__version__}, the sweep {task.version}: install the same")
+    if task.run is not None:
+        return _values(task.run, task)
+    records, computed, reused = [], 0, 0
+    for point, needs in task.points:
+        begun = time.perf_counter()
+        values = _cached(task.folder, point, needs)
+        record = _record(point, needs, values, task.threads)
+        record.point["seconds"] = time.perf_counter() - begun
+        records.append(record)
+        if values is not None:
+            computed, reused = computed + values.computed, reused + values.reused
+    return Outcome(tuple(records), computed, reused)
+
+
+def _values(run: Run, task: Task) -> Outcome:
+    """Compute a run, or find that it is there. A point that cannot be run says so in its own row."""
+    shelf = _PROCESS.shelf
+    try:
+        network, hardware = shelf.network(run.setting), shelf.hardware(run.setting)
+        timesteps = timesteps_of(run.setting, network)
+        images = shelf.inputs(run.setting).first(timesteps)
+        held_out = shelf.validation(run.setting)
+        held_out = held_out if held_out is None else held_out.first(timesteps)
+        cache = CachedValues(Path(task.folder) / ACTIVITY, network_sha256(network), {}, _PROCESS.memory)
+        config = without_errors(hardware.config) if run.ideal else hardware.config
+        program, converters = program_chip(
+            network, config, images if held_out is None else held_out,
+            run.setting.options.seed, run.setting.options.chip, workers=task.threads, values=cache,
+        )  # fmt: skip
+        if run.longest is None:
+            return Outcome((), cache.computed, cache.reused)
+        inputs = held_out if run.role == "validation" else images
+        assert inputs is not None
+        inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
+        cache.longest = {inputs.sha256: run.longest}
+        cache.computed = cache.reused = 0
+        toggles = record = frozenset[str]()
+        if run.toggles or run.record:
+            placement = place(network, config)
+            toggles = travelling(placement) if run.toggles else toggles
+            record = recorded_nodes(program, placement) if run.record else record
+        first = slice(0, 1) if record else slice(None)
+        cache.activity(
+            program, converters, inputs, run.longest.timesteps, at=first, record=record, toggles=toggles,
+            workers=task.threads,
+        )  # fmt: skip
+        return Outcome((), cache.computed, cache.reused)
+    except (ImcsimError, MemoryError):
+        return Outcome()
+
+
+def _cached(folder: str, point: Point, needs: Needs) -> CachedValues | None:
+    if not needs.runs:
+        return None
+    # The planner has read these files; a worker that cannot sits on another machine without them.
+    try:
+        network = _PROCESS.shelf.network(point.setting)
+        timesteps = timesteps_of(point.setting, network)
+        shown = _PROCESS.shelf.inputs(point.setting).first(timesteps)
+    except ImcsimError as error:
+        raise WorkerFault(f"a worker cannot read what the sweep's own process could: {error}") from None
+    if shown.sha256 not in dict(needs.longest):
+        raise WorkerFault(f"{point.setting.inputs}: a worker reads other inputs than the sweep's own process")
+    longest = dict(needs.longest)
+    return CachedValues(Path(folder) / ACTIVITY, network_sha256(network), longest, _PROCESS.memory)
+
+
+def _record(point: Point, needs: Needs, values: CachedValues | None, threads: int | None) -> Record:
+    shelf, hardware = _PROCESS.shelf, None
+    try:
+        hardware = shelf.hardware(point.setting)
+        network = shelf.network(point.setting)
+        inputs, validation = shelf.inputs(point.setting), shelf.validation(point.setting)
+        bench = _bench(point, network, hardware, inputs, validation, values, threads)
+        if point.setting.chips is None:
+            return done(point, hardware, compare_of(bench))
+        kept = COMPUTED if values is None else values
+        return done_on_many(point, bench, compare_chips_of(bench, point.setting.chips, values=kept))
+    except ImcsimError as error:
+        return failed(point, str(error), hardware)
+    except MemoryError:
+        return failed(point, "not enough memory", hardware)
+    except Exception as error:  # one broken point must not end a sweep of thousands
+        text = " ".join(str(error).split())
+        return failed(point, f"internal error, please report it: {type(error).__name__}: {text}", hardware)
+
+
+def _bench(
+    point: Point,
+    network: Network,
+    hardware: Hardware,
+    inputs: Inputs,
+    validation: Inputs | None,
+    values: CachedValues | None,
+    threads: int | None,
+) -> Experiment:
+    """The point's experiment. The last one serves other thresholds and rules too, unless one must be chosen
+    and the last one did not play the validation images.
+    """
+    options = replace(point.setting.options, workers=threads)
+    refuse_dynamic_pipeline(options, fix="use speculate: its static runs are pipelined")
+    alike = (
+        hardware.sha256, str(hardware.path), network_sha256(network), inputs.sha256, inputs.name,
+        None if validation is None else (validation.sha256, validation.name),
+        options.timesteps, options.accumulation, options.issue, options.fidelity, options.threshold is None,
+        (options.seed, options.chip) if hardware.config.nonideal.active else None,
+    )  # fmt: skip
+    last = _PROCESS.bench
+    if last is not None and last[0] == alike:
+        return replace(last[1], options=options, hardware=hardware, inputs=last[1].inputs)
+    made = Experiment.make(
+        network, hardware, inputs, validation, options, None, values=COMPUTED if values is None else values
+    )
+    _PROCESS.bench = (alike, made)
+    return made

@@ -1,0 +1,367 @@
+"""The chip of `burst`: tiles and mesh run compiled between the events that issuers and checker wait for.
+
+One SimPy process plays all of them. It never runs past the next event of another process, so nobody can tell
+it from a process for each part and packet (`ProcessEngine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from imcsim.base.errors import ImcsimError
+from imcsim.timing.engine import Engine
+from imcsim.timing.fabric.kernels import cycles
+from imcsim.timing.fabric.kernels import records as k
+from imcsim.timing.fabric.layout import Layout
+from imcsim.timing.image_work import ImageWork
+from imcsim.timing.issue import Arrivals, Issue
+from imcsim.timing.jobs import Job
+from imcsim.timing.processes.flow import Wait, late
+from imcsim.timing.processes.row_kernels import BUSY
+from imcsim.timing.timeline import EVENTS
+
+_JOBS = 8
+"""Jobs under way that there is room for at first."""
+
+Table = NDArray[np.int64]
+
+
+class Stuck(Exception):
+    """The fabric cannot go on: processes can say why, or go on."""
+
+
+class FabricEngine(Engine):
+    """Plays `layout`; see `play` for the rest. Raises Stuck where the chip locks up."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        exits: Sequence[int],
+        timesteps: int,
+        issue: Issue,
+        arrivals: Arrivals,
+        work: Sequence[ImageWork] | None,
+        mean: bool,
+        progress: Callable[[int, int], None] | None = None,
+        timed: bool = False,
+    ) -> None:
+        super().__init__(
+            layout.placement, layout.config, exits, timesteps, issue, arrivals, work, mean, progress, timed
+        )
+        self._values = _Values(layout, work)
+        self._memory = _Memory(layout, min(_JOBS, max(1, self.images * timesteps)), self._values.columns)
+        self._memory.m[k.G_TIMED] = timed
+        self._memory.m[k.G_TELLS_ENTERED] = issue.kind in ("pipeline", "speculate")
+        self._memory.m[k.G_STAGES], self._memory.m[k.G_EDGES] = self._values.columns
+        self._table = np.zeros((self._memory.jobs, len(EVENTS), len(self.names)), np.int64)
+        self._taken = np.zeros(layout.most_reads, np.bool_)
+        self._gone: list[tuple[int, int, int]] = []
+        """Images that have left; jobs, and image maps, that had been issued by then."""
+        self._entered = 0
+        self._come: simpy.Event | None = None
+
+    # --- what the engine asks for
+
+    def _start(self) -> None:
+        self.env.process(self._fabric())
+
+    def _fabric(self) -> Wait:
+        """Tiles and mesh, always at the end of a cycle: what others do in it comes first."""
+        env = self.env
+        while True:
+            yield late(env)
+            now, until = int(env.now), env.peek()
+            values = self._values
+            status, cycle = cycles.advance(
+                self._memory.m, self._table.reshape(-1), values.active, values.events, self._taken,
+                now, k.NEVER if until == float("inf") else int(until),
+            )  # fmt: skip
+            if status == cycles.FAILED:
+                raise Stuck
+            if status == cycles.TOLD:
+                if cycle > now:
+                    yield env.timeout(cycle - now)
+                self._tell()
+                continue
+            until = min(env.peek(), cycle)
+            if until == k.NEVER:
+                return
+            if until > now:
+                yield env.timeout(until - now)
+
+    def _tell(self) -> None:
+        """Let those go on who wait for the first layer, or for class outputs."""
+        m = self._memory.m
+        while self._entered < m[m[k.G_PARTS] + k.P_JOB]:
+            self.jobs.jobs[self._entered].entered.succeed()
+            self._entered += 1
+        if self._come is not None and self._have(int(m[k.G_WANTED])):
+            self._come.succeed()
+            self._come = None
+            m[k.G_WANTED] = k.NEVER
+
+    def _have(self, number: int) -> bool:
+        """Whether all class outputs of the first `number` jobs have come."""
+        m = self._memory.m
+        return bool((m[m[m[k.G_ANSWERS] : m[k.G_ANSWERS_END]] + k.S_TOTAL] >= number).all())
+
+    def _answer(self, number: int) -> Wait:
+        m = self._memory.m
+        if not self._have(number):
+            m[k.G_WANTED] = number
+            self._come = self.env.event()
+            yield self._come
+        self._memory.m[k.G_FREE_ANSWERS] += 1
+
+    def issue(self, image: int, timestep: int) -> Job:
+        job = super().issue(image, timestep)
+        memory, values = self._memory, self._values
+        values.leave([gone for gone, *last in self._gone if memory.done(*last)])
+        self._gone = [gone for gone in self._gone if values.holds(gone[0])]
+        slot = values.slot(image)
+        memory.make_room(job.number + 1, self._image_maps, values.slots)
+        if job.number >= len(self._table):
+            self._table = np.concatenate([self._table, np.zeros_like(self._table)])
+        if values.changed:
+            memory.work_at(values.begins())
+        memory.issue(job, slot)
+        return job
+
+    def _cancel(self, job: Job, cycle: int) -> None:
+        super()._cancel(job, cycle)
+        self._memory.cancel(job.number, cycle)
+
+    def _left(self, image: int) -> None:
+        # Rows that no class output hangs on, as those that a pool leaves over, may be under way still.
+        if self._values.holds(image):
+            self._gone.append((image, len(self.jobs.jobs), self._image_maps))
+
+    def _locked(self) -> ImcsimError:
+        raise Stuck
+
+    def _powered(self) -> list[list[tuple[int, int, int]]]:
+        rows: list[list[tuple[int, int, int]]] = [[] for _ in range(self.placement.tiles)]
+        for tile, began, ended, job in self._memory.powered().tolist():
+            rows[tile].append((began, ended, job))
+        return rows
+
+    def _busy(self) -> tuple[Table, int]:
+        m, parts = self._memory.m, self._memory.parts
+        busy = np.zeros(self.placement.tiles, np.int64)
+        np.add.at(busy, parts[:, k.P_TILE], m[parts[:, k.P_TIMES] + BUSY])
+        return busy, int(m[k.G_LINK_CYCLES])
+
+    def _counts(self) -> Table:
+        return self.counter.array() + self._table[: len(self.jobs.jobs)]
+
+
+class _Memory:
+    """The memory of one play: a copy of the layout's, and behind it what grows with the jobs under way."""
+
+    def __init__(self, layout: Layout, ring: int, columns: tuple[int, int]) -> None:
+        self._layout = layout
+        self._columns = sum(columns)
+        self._powers = layout.rows_of_a_job if layout.config.clock.gating == "idle_tiles" else 0
+        self._fixed = len(layout.memory)
+        self.jobs, self._slots = ring, 1
+        self.m = layout.memory
+        self._lay_out(ring)
+
+    def _lay_out(self, ring: int) -> None:
+        """Behind the records: rings of jobs under way, jobs, work of images, powered rows."""
+        layout, before = self._layout, self.m
+        records = before[: self._fixed]
+        streams = records[layout.streams].reshape(-1, k.S_SIZE)
+        parts = records[layout.parts].reshape(-1, k.P_SIZE)
+        outputs = records[layout.outputs].reshape(-1, k.O_SIZE)
+        heights = outputs[:, k.O_HEIGHT]
+        sizes = (
+            ring * len(streams), ring * len(parts), ring * int(heights.sum()) * k.QUEUE_SIZE,
+            self.jobs * k.J_SIZE, self._slots * self._columns, self.jobs * self._powers * 4,
+        )  # fmt: skip
+        at = self._fixed + np.cumsum([0, *sizes])
+        self.m = m = np.zeros(int(at[-1]), np.int64)
+        m[: self._fixed] = records
+        self.streams, self.parts, self.outputs = (
+            m[where].reshape(-1, size)
+            for where, size in (
+                (layout.streams, k.S_SIZE), (layout.parts, k.P_SIZE), (layout.outputs, k.O_SIZE),
+            )
+        )  # fmt: skip
+        self.streams[:, k.S_VALID] = at[0] + ring * np.arange(len(streams))
+        self.parts[:, k.P_HELD] = at[1] + ring * np.arange(len(parts))
+        self.outputs[:, k.O_QUEUE] = at[2] + ring * k.QUEUE_SIZE * (np.cumsum(heights) - heights)
+        self._point(ring)
+        m[k.G_RING], m[k.G_JOBS], m[k.G_WORK_AT], m[k.G_POWERED] = ring, at[3], at[4], at[5]
+        if len(before) > self._fixed:
+            self._bring_over(before, records, ring)
+
+    def _point(self, ring: int) -> None:
+        """Let everybody find their place in the rings."""
+        streams, parts, outputs = self.streams, self.parts, self.outputs
+        height = np.maximum(1, streams[:, k.S_HEIGHT])
+        streams[:, k.S_VALID_END] = streams[:, k.S_VALID] + ring
+        streams[:, k.S_COME] = streams[:, k.S_VALID] + streams[:, k.S_TOTAL] // height % ring
+        streams[:, k.S_LET] = streams[:, k.S_VALID] + streams[:, k.S_FREED] // height % ring
+        parts[:, k.P_HELD_END] = parts[:, k.P_HELD] + ring
+        parts[:, k.P_HOLD] = parts[:, k.P_HELD] + parts[:, k.P_PLAYED] % ring
+        parts[:, k.P_LET] = parts[:, k.P_HELD] + parts[:, k.P_RELEASED] // parts[:, k.P_ROWS] % ring
+        places = outputs[:, k.O_HEIGHT] * ring
+        outputs[:, k.O_QUEUE_END] = outputs[:, k.O_QUEUE] + places * k.QUEUE_SIZE
+        outputs[:, k.O_ENTRY] = outputs[:, k.O_QUEUE] + outputs[:, k.O_PUT] % places * k.QUEUE_SIZE
+        sent = streams[:, k.S_OUTPUT] > 0
+        output = outputs[(streams[sent, k.S_OUTPUT] - self._layout.outputs.start) // k.O_SIZE]
+        at = streams[sent, k.S_SENT] % (output[:, k.O_HEIGHT] * ring)
+        streams[sent, k.S_ENTRY] = output[:, k.O_QUEUE] + at * k.QUEUE_SIZE
+
+    def _bring_over(self, before: Table, records: Table, ring: int) -> None:
+        """What stood behind the records before."""
+        layout, m, old = self._layout, self.m, int(records[k.G_RING])
+        for where, size, last, field in (
+            (layout.streams, k.S_SIZE, self.streams[:, k.S_TOTAL] // self.streams[:, k.S_HEIGHT], k.S_VALID),
+            (layout.parts, k.P_SIZE, self.parts[:, k.P_PLAYED], k.P_HELD),
+        ):
+            source = records[where].reshape(-1, size)[:, field]
+            target = m[where].reshape(-1, size)[:, field]
+            for back in range(old):
+                turn = np.maximum(0, last - back)
+                m[target + turn % ring] = before[source + turn % old]
+        queues = records[layout.outputs].reshape(-1, k.O_SIZE)[:, k.O_QUEUE].tolist()
+        for n, put in enumerate(self.outputs[:, k.O_PUT].tolist()):
+            places = int(self.outputs[n, k.O_HEIGHT])
+            for row in range(max(0, put - places * old), put):
+                here = self.outputs[n, k.O_QUEUE] + row % (places * ring) * k.QUEUE_SIZE
+                there = queues[n] + row % (places * old) * k.QUEUE_SIZE
+                m[here : here + k.QUEUE_SIZE] = before[there : there + k.QUEUE_SIZE]
+        for field, end in ((k.G_JOBS, k.G_WORK_AT), (k.G_WORK_AT, k.G_POWERED), (k.G_POWERED, None)):
+            found = before[records[field] : None if end is None else records[end]]
+            m[m[field] : m[field] + len(found)] = found
+
+    def make_room(self, jobs: int, maps: int, slots: int) -> None:
+        """Room for `jobs` jobs, of which `maps` bring a map, and for `slots` images under way."""
+        ring = int(self.m[k.G_RING])
+        wider = jobs > ring and self._under_way(jobs, maps) > ring
+        if jobs > self.jobs or slots > self._slots or wider:
+            self.jobs = self.jobs * 2 if jobs > self.jobs else self.jobs
+            self._slots = max(slots, 2 * self._slots) if slots > self._slots else self._slots
+            self._lay_out(2 * ring if wider else ring)
+
+    def _under_way(self, jobs: int, maps: int) -> int:
+        """The most jobs between the first that some part, queue or stream still holds, and the last."""
+        taken = np.where(self._layout.by_map, maps, jobs)
+        first = self._layout.parts.start
+        of_outputs = taken[(self.outputs[:, k.O_PART] - first) // k.P_SIZE]
+        sources = np.full(len(self.streams), maps)
+        sent = self.streams[:, k.S_OUTPUT] > 0
+        output = (self.streams[sent, k.S_OUTPUT] - self._layout.outputs.start) // k.O_SIZE
+        sources[sent] = of_outputs[output]
+        return max(
+            int((taken - self.parts[:, k.P_RELEASED] // self.parts[:, k.P_ROWS]).max()),
+            int((of_outputs - self.outputs[:, k.O_DELIVERED] // self.outputs[:, k.O_HEIGHT]).max()),
+            int((sources - self.streams[:, k.S_FREED] // self.streams[:, k.S_HEIGHT]).max()),
+        )
+
+    def done(self, jobs: int, maps: int) -> bool:
+        """Whether all rows of the first `jobs` jobs, of which `maps` bring a map, have ended."""
+        rows = np.where(self._layout.by_map, maps, jobs) * self.parts[:, k.P_ROWS]
+        return bool((self.parts[:, k.P_ENDED] >= rows).all())
+
+    def issue(self, job: Job, slot: int) -> None:
+        at = int(self.m[k.G_JOBS]) + job.number * k.J_SIZE
+        never = job.cancelled_at == float("inf")
+        self.m[at : at + k.J_SIZE] = (
+            job.timestep, job.image_map, k.NEVER if never else int(job.cancelled_at), slot,
+        )  # fmt: skip
+        self.m[k.G_ISSUED] = job.number + 1
+
+    def cancel(self, job: int, cycle: int) -> None:
+        self.m[self.m[k.G_JOBS] + job * k.J_SIZE + k.J_CANCELLED] = cycle
+
+    def work_at(self, begins: Table) -> None:
+        """Where in the values of all images each stage's and edge's begin, ``[slots, stages + edges]``."""
+        at = int(self.m[k.G_WORK_AT])
+        self.m[at : at + begins.size] = begins.reshape(-1)
+
+    def powered(self) -> Table:
+        """Tile, begin, end and job of rows, ``[rows, 4]``."""
+        at, rows = int(self.m[k.G_POWERED]), int(self.m[k.G_POWERED_ROWS])
+        return self.m[at : at + 4 * rows].reshape(rows, 4)
+
+
+class _Values:
+    """The work of the images under way, end to end, each image in a slot of its own."""
+
+    def __init__(self, layout: Layout, work: Sequence[ImageWork] | None) -> None:
+        self._work = work
+        skips = work is not None and layout.config.activity.skip_zero_reads
+        self._stages = len(layout.placement.layers) if skips else 0
+        self._edges = layout.edges if work is not None else []
+        self.columns = self._stages, len(self._edges)
+        self._slot_of: dict[int, int] = {}
+        self._unused: list[int] = []
+        self._places: list[tuple[list[int], list[int]]] = []
+        self._active: list[NDArray[np.bool_]] = []
+        self._events: list[Table] = []
+        self.active, self.events = np.zeros(0, np.bool_), np.zeros(0, np.int64)
+        self.changed = False
+
+    @property
+    def slots(self) -> int:
+        return len(self._places)
+
+    def slot(self, image: int) -> int:
+        """Where the work of an image stands; brought there when it is asked for first."""
+        if self._work is None or not any(self.columns):
+            return 0
+        if image not in self._slot_of:
+            if not self._unused:
+                self._unused.append(len(self._places))
+                self._places.append(([], []))
+                self._active.append(self.active[:0])
+                self._events.append(self.events[:0])
+            slot = self._slot_of[image] = self._unused.pop()
+            work = self._work[image]
+            reads = [work.active[stage] for stage in range(self._stages)]
+            self._active[slot], at_reads = _end_to_end(reads, np.bool_)
+            events = [work.events[edge] for edge in self._edges if edge in work.events]
+            self._events[slot], at_events = _end_to_end(events, np.int64)
+            found = iter(at_events)
+            self._places[slot] = at_reads, [next(found) if e in work.events else -1 for e in self._edges]
+            self.changed = True
+        return self._slot_of[image]
+
+    def begins(self) -> Table:
+        """Where the values of each slot begin once they all stand end to end, which they do from here on."""
+        self.changed = False
+        if len(self._places) == 1:
+            self.active, self.events = self._active[0], self._events[0]
+        else:
+            self.active, self.events = np.concatenate(self._active), np.concatenate(self._events)
+        rows, reads, events = [], 0, 0
+        for slot, (at_reads, at_events) in enumerate(self._places):
+            here = [at + events if at >= 0 else -1 for at in at_events]
+            rows.append([reads + at for at in at_reads] + here)
+            reads += len(self._active[slot])
+            events += len(self._events[slot])
+        return np.array(rows, np.int64)
+
+    def holds(self, image: int) -> bool:
+        """Whether an image has a slot."""
+        return image in self._slot_of
+
+    def leave(self, images: Sequence[int]) -> None:
+        """Nothing of these images is under way any more."""
+        self._unused += [self._slot_of.pop(image) for image in images]
+
+
+def _end_to_end(arrays: Sequence[NDArray[Any]], kind: type[np.generic]) -> tuple[NDArray[Any], list[int]]:
+    """Arrays in one, and where in it each begins."""
+    if not arrays:
+        return np.zeros(0, kind), []
+    ends = np.cumsum([array.size for array in arrays]).tolist()
+    return np.concatenate([array.reshape(-1) for array in arrays]), [0, *ends[:-1]]

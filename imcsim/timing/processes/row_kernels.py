@@ -1,0 +1,114 @@
+"""A whole row of waves at once: the max-plus recurrence of a tile's pipeline, compiled.
+
+Times are cycles. A stage starts a wave when the stage before has finished it and the stage itself is free of
+the wave before; see ``ReferencePart`` for the same thing as processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.compiled import compiled
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def jit(function: F) -> F:
+    """Compile without the interpreter lock, and keep the machine code between runs."""
+    return compiled(function)
+
+
+def step(function: F) -> F:
+    """Compile a part of a kernel, which only kernels call."""
+    return compiled(function, inner=True)
+
+
+WINDOW, SUM, DRIVE, ADDED, COMPLETE, LIF, WRITE, BUSY = range(8)
+STATE_SIZE = 8
+"""Places in the state vector: next window slot and sum slot (ring positions), times at which stages fall
+free, and the cycles in which crossbars were driven."""
+
+
+@jit
+def advance_row(
+    ready: int,
+    sides: int,
+    never: int,
+    stored: bool,
+    fires: bool,
+    copies: NDArray[np.int64],
+    fetch: NDArray[np.int64],
+    lif: NDArray[np.int64],
+    write: NDArray[np.int64],
+    planes: int,
+    blocks: int,
+    sense: int,
+    convert: int,
+    tree: int,
+    active: NDArray[np.bool_],
+    state: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    array_free: NDArray[np.int64],
+    adc_free: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Play one row; returns the cycles at which its last window is fetched and its last value is written.
+
+    ready: cycle at which the row starts. sides: cycle at which partial sums and residuals have come, `never`
+    if that is not known yet; then results that hang on it are `never` or later. copies, fetch, lif, write:
+    int64 ``[waves]``, positions and cycles of each wave. active ``[waves * copies * planes * blocks]``, in
+    this order, says which reads are not skipped; empty means all. state, windows, sums, array_free and
+    adc_free ``[copies * blocks]`` are carried from row to row.
+    """
+    loop = ready
+    done = ready
+    units = array_free.shape[0]
+    everything = active.shape[0] == 0
+    for w in range(copies.shape[0]):
+        if not stored:
+            slot = state[WINDOW]
+            loop = max(loop, windows[slot]) + fetch[w]
+        token = state[SUM]
+        time = max(loop, sums[token])
+        end = time
+        if not stored:
+            sample = max(time, state[DRIVE])
+            began = sample
+            end = sample
+            for plane in range(planes):
+                latest = sample
+                for c in range(copies[w]):
+                    first = (w * units + c * blocks) * planes + plane * blocks
+                    for b in range(blocks):
+                        if not everything and not active[first + b]:
+                            continue
+                        unit = c * blocks + b
+                        taken = max(max(sample, array_free[unit]) + sense, adc_free[unit])
+                        array_free[unit] = taken
+                        adc_free[unit] = taken + convert
+                        latest = max(latest, taken)
+                        end = max(end, taken + convert)
+                sample = latest
+            state[DRIVE] = sample
+            state[BUSY] += sample - began
+            end = max(end, sample)
+            windows[slot] = sample
+            state[WINDOW] = (slot + 1) % windows.shape[0]
+        end = max(end, state[ADDED])
+        state[ADDED] = end
+        # A stored wave, which waits for no partial sums, does not overtake one that does.
+        end = max(max(end + tree, sides), state[COMPLETE])
+        state[COMPLETE] = end
+        if fires:
+            end = max(end, state[LIF]) + lif[w]
+            state[LIF] = end
+        sums[token] = end
+        state[SUM] = (token + 1) % sums.shape[0]
+        end = max(end, state[WRITE]) + write[w]
+        state[WRITE] = end
+        done = max(done, end)
+    return loop, done
