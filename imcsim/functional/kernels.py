@@ -2,7 +2,7 @@
 
 Kernels take and return raw arrays, and import nothing of ours but what compiles them. Maps are
 ``[..., H, W, C]`` with channels last, as a tile receives them. Each kernel has a plain numpy statement of the
-same thing in ``tests/naive.py``.
+same thing in ``tests/helpers/naive.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tiles that change places, compiled. A plain numpy statement of it stands in ``tests/naive.py``."""
+"""Tiles that change places, compiled. A plain numpy statement of it stands in ``tests/helpers/naive.py``."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 from networks import forward, random_images, random_network, vgg_like
 
 torch: Any = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "training"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
 export: Any = pytest.importorskip("export")
 to_graph: Any = pytest.importorskip("to_graph")
 architectures: Any = pytest.importorskip("architectures")

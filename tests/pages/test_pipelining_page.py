@@ -15,7 +15,7 @@ from networks import forward, random_images, random_network
 import imcsim.inputs
 import imcsim.network
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 IMAGES = 20
 
 

@@ -25,7 +25,7 @@ from imcsim.studies.loading import validation_of
 from imcsim.studies.options import Setting
 
 Image: Any = pytest.importorskip("PIL.Image")
-sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "training"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
 cifar10: Any = pytest.importorskip("cifar10")
 pack_inputs: Any = pytest.importorskip("pack_inputs")
 

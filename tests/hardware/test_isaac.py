@@ -19,7 +19,7 @@ from imcsim.inputs import Inputs
 from imcsim.studies.comparison import compare
 from imcsim.studies.options import CompareOptions
 
-DOCS = Path(__file__).parents[1] / "docs" / "components.md"
+DOCS = Path(__file__).parents[2] / "docs" / "components.md"
 PAPER = {"cells_per_weight": 8, "input_bits": 16}
 """Its weights have 16 bits in cells of two, its inputs take 16 reads."""
 

@@ -20,7 +20,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.studies.chips import compare_chips
 from imcsim.studies.options import CompareOptions
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 MODULES = ("nonideal_study", "nonideal_figures", "common")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 READS = """
 import numpy as np
@@ -55,7 +55,7 @@ for name in ("test_leak_rounds_towards_minus_infinity", "test_membrane_saturates
 
 @pytest.mark.parametrize("code", [READS, WHEEL, NEURONS], ids=["reads", "wheel", "neurons"])
 def test_plain_kernels(code: str) -> None:
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent), *sys.path])
+    paths = os.pathsep.join([str(TESTS / "functional"), str(TESTS / "helpers"), str(TESTS.parent), *sys.path])
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         env={**os.environ, "PYTHONPATH": paths, "NUMBA_DISABLE_JIT": "1"},

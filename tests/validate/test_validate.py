@@ -41,7 +41,7 @@ from imcsim.validate.dtsnn import (
 from imcsim.validate.networks import random_images, spikesim_vgg9, vgg16
 from imcsim.validate.spikesim import LISTED_POOLS, TRUE_POOLS
 
-PAGE = (Path(__file__).parents[1] / "docs" / "validation.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding="utf-8")
 
 
 # Rows

@@ -593,7 +593,7 @@ sys.exit(main(sys.argv[1:]))
 def test_ctrl_c_delivers_what_is_ready(stored: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = command(stored, "--chips", "10000", "--json", "-", "--out", str(out))
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(
         [sys.executable, "-c", STOPPABLE, *arguments],
         env=environment,

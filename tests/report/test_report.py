@@ -261,8 +261,8 @@ def test_figures_never_touch_pyplot() -> None:
         "from imcsim.report.figures.comparison import render;"
         "render(run_result(images=20)); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
-    here = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    tests = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests / "helpers"), str(tests.parent)])}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
 

@@ -26,7 +26,7 @@ G_OFF, G_LEVEL = 5e-6, 3e-6
 """S: 4-bit cells of 20 to 200 kOhm."""
 
 
-MEASURED = Path(__file__).parents[1] / "benchmarks" / "ir_drop.csv"
+MEASURED = Path(__file__).parents[2] / "benchmarks" / "ir_drop.csv"
 
 
 def needs_scipy() -> None:

@@ -25,7 +25,7 @@ from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import charges
 
 BUILT_IN = ("dtsnn_32nm", "isaac_32nm", "spikesim_65nm")
-DOCS = Path(__file__).parents[1] / "docs" / "components.md"
+DOCS = Path(__file__).parents[2] / "docs" / "components.md"
 SIZE = ChipSize(5, 40, 320, 1_000_000)
 
 

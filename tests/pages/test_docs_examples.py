@@ -20,7 +20,7 @@ import pytest
 
 from imcsim.commands.cli import main
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 IMPORT = DOCS / "import"
 
 NEEDS = {

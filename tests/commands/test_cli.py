@@ -82,7 +82,7 @@ def _run(
     *arguments: str, code: str = "", encoding_name: str = "utf-8", **settings: Any
 ) -> subprocess.CompletedProcess[str]:
     """The command line (or `code`) in a process of its own."""
-    root = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": root, "PYTHONIOENCODING": encoding_name}
     command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "imcsim", *arguments]
     return subprocess.run(command, env=environment, text=True, check=False, **settings)

@@ -14,7 +14,7 @@ from imcsim.functional.nonideal.programming import programmed
 from imcsim.network.cells import to_cells
 
 torch: Any = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "training"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
 variation: Any = pytest.importorskip("variation")
 architectures: Any = pytest.importorskip("architectures")
 export: Any = pytest.importorskip("export")

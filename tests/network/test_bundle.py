@@ -591,7 +591,7 @@ def test_a_network_is_found_by_name_folder_or_description(
 
 
 def test_the_example_in_the_documentation_loads(tmp_path: Path) -> None:
-    guide = (Path(__file__).parents[1] / "models" / "README.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[2] / "models" / "README.md").read_text(encoding="utf-8")
     example = guide.split("```yaml\n")[1].split("```")[0]
     (tmp_path / "network.yaml").write_text(example, encoding="utf-8")
     arrays: dict[str, NDArray[Any]] = {

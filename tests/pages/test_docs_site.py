@@ -14,7 +14,7 @@ from imcsim.base.yamlfile import parse_yaml
 from imcsim.commands.cli import main
 from imcsim.sweeps import load_spec
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 

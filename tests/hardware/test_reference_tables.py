@@ -13,7 +13,7 @@ from imcsim.hardware.component import ChipSize
 from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import charges
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SIZE = ChipSize(2, 16, 128, 1000)
 TABLES = """\
 ERT:

@@ -16,7 +16,7 @@ from networks import forward
 
 import imcsim.inputs
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 RATIO = re.compile(r"ratio: \d+(\.\d+)?(e[+-]\d+)?")
 

@@ -20,7 +20,7 @@ from imcsim.timing.processes.mesh import Mesh
 from imcsim.validate import by_hand, by_hand_rows
 from imcsim.validate.chips import Counts, simulated
 
-PAGE = (Path(__file__).parents[1] / "docs" / "timing.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "timing.md").read_text(encoding="utf-8")
 BY_HAND = PAGE.split("## A read, a conversion, a packet and an image by hand")[1]
 
 
