@@ -1,4 +1,4 @@
-"""A placed chip as the memory that `fabric_kernels` play in: made once, copied for every play."""
+"""A placed chip as the memory that its kernels play in: made once, copied for every play."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _Sender = tuple[BurstPart | None, int, Channel]
 class Layout:
     """A chip on which nothing has happened yet.
 
-    memory: int64, see `fabric_kernels.records`; what grows with the jobs under way is not in it. parts,
+    memory: int64, see `kernels.records`; what grows with the jobs under way is not in it. parts,
     streams, outputs: the slices of it that hold their records, which are `P_SIZE`, `S_SIZE` and `O_SIZE`
     long. by_map: whether a part takes up image maps only and not every job, bool ``[parts]``. most_reads: of
     a row. edges: those that may travel as addresses, in the order of `O_EDGE`.

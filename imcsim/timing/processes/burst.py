@@ -18,9 +18,7 @@ from imcsim.hardware.events import Event
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.flow import Wait
 from imcsim.timing.processes.part import PartProcess, Row
-from imcsim.timing.processes.row_kernels import BUSY, STATE_SIZE, advance_row
-
-NEVER = 1 << 60
+from imcsim.timing.processes.row_kernels import BUSY, NEVER, STATE_SIZE, advance_row
 
 _ALL = np.zeros(0, np.bool_)
 
@@ -119,7 +117,7 @@ class BurstPart(PartProcess):
     def _advance(self, pending: _Pending, state: _State) -> tuple[int, int]:
         config, blocks = self.engine.config, self.part.blocks[1] - self.part.blocks[0]
         return advance_row(
-            pending.ready, pending.sides, NEVER, pending.stored, self.fires, self.wave_copies,
+            pending.ready, pending.sides, pending.stored, self.fires, self.wave_copies,
             self.wave_fetch, self.wave_lif, self.wave_write, self.stage.planes, blocks, config.sense_cycles,
             config.convert_cycles, self.tree_cycles, pending.active, state.times, state.windows, state.sums,
             state.arrays, state.adcs,

@@ -27,6 +27,9 @@ def step(function: F) -> F:
     return compiled(function, inner=True)
 
 
+NEVER = 1 << 60
+"""A cycle that does not come. Sums with it are later still, so that what hangs on it is told by its size."""
+
 WINDOW, SUM, DRIVE, ADDED, COMPLETE, LIF, WRITE, BUSY = range(8)
 STATE_SIZE = 8
 """Places in the state vector: next window slot and sum slot (ring positions), times at which stages fall
@@ -37,7 +40,6 @@ free, and the cycles in which crossbars were driven."""
 def advance_row(
     ready: int,
     sides: int,
-    never: int,
     stored: bool,
     fires: bool,
     copies: NDArray[np.int64],
@@ -58,8 +60,8 @@ def advance_row(
 ) -> tuple[int, int]:
     """Play one row; returns the cycles at which its last window is fetched and its last value is written.
 
-    ready: cycle at which the row starts. sides: cycle at which partial sums and residuals have come, `never`
-    if that is not known yet; then results that hang on it are `never` or later. copies, fetch, lif, write:
+    ready: cycle at which the row starts. sides: cycle at which partial sums and residuals have come, `NEVER`
+    if that is not known yet; then results that hang on it are `NEVER` or later. copies, fetch, lif, write:
     int64 ``[waves]``, positions and cycles of each wave. active ``[waves * copies * planes * blocks]``, in
     this order, says which reads are not skipped; empty means all. state, windows, sums, array_free and
     adc_free ``[copies * blocks]`` are carried from row to row.

@@ -5,47 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.fabric.kernels.buffers import free_rows
 from imcsim.timing.fabric.kernels.links import decide
 from imcsim.timing.fabric.kernels.packets import packet_there, run_image, run_sender
 from imcsim.timing.fabric.kernels.parts import run_part
 from imcsim.timing.fabric.kernels.reads import solve_rows
-from imcsim.timing.fabric.kernels.records import (
-    DUE,
-    G_ANSWERS,
-    G_ANSWERS_END,
-    G_BUCKETS,
-    G_DECIDING,
-    G_FAILED,
-    G_FREE_ANSWERS,
-    G_IMAGES,
-    G_IMAGES_END,
-    G_ISSUED,
-    G_LIVE,
-    G_PARTS,
-    G_PARTS_END,
-    G_SEEN_JOBS,
-    G_TELL,
-    G_WHEEL,
-    G_WOKEN,
-    IDLE,
-    IMAGE,
-    KIND,
-    LAST,
-    LINK,
-    NEVER,
-    NEXT,
-    NEXT_JOB,
-    P_PHASE,
-    P_SIZE,
-    P_UNSOLVED,
-    PART,
-    S_PHASE,
-    S_SIZE,
-    SLOT,
-    WOKEN,
-    Memory,
-)
+from imcsim.timing.fabric.kernels.records import Memory
 from imcsim.timing.fabric.kernels.rows import row_done
 from imcsim.timing.fabric.kernels.wheel import put, wake
 from imcsim.timing.processes.row_kernels import jit
@@ -73,59 +39,59 @@ def advance(
     counts int64 ``[jobs * events * layers]``. active, events: values of the images under way, end to end.
     taken: scratch, the reads of one row.
     """
-    while m[G_FREE_ANSWERS] > 0:
-        m[G_FREE_ANSWERS] -= 1
-        for k in range(m[G_ANSWERS], m[G_ANSWERS_END]):
-            free_rows(m, m[k], 1)
-    if m[G_SEEN_JOBS] < m[G_ISSUED]:
-        m[G_SEEN_JOBS] = m[G_ISSUED]
-        for part in range(m[G_PARTS], m[G_PARTS_END], P_SIZE):
-            if m[part + P_PHASE] == NEXT_JOB:
+    while m[k.G_FREE_ANSWERS] > 0:
+        m[k.G_FREE_ANSWERS] -= 1
+        for entry in range(m[k.G_ANSWERS], m[k.G_ANSWERS_END]):
+            free_rows(m, m[entry], 1)
+    if m[k.G_SEEN_JOBS] < m[k.G_ISSUED]:
+        m[k.G_SEEN_JOBS] = m[k.G_ISSUED]
+        for part in range(m[k.G_PARTS], m[k.G_PARTS_END], k.P_SIZE):
+            if m[part + k.P_PHASE] == k.NEXT_JOB:
                 wake(m, part)
-        for stream in range(m[G_IMAGES], m[G_IMAGES_END], S_SIZE):
-            if m[stream + S_PHASE] == IDLE:
+        for stream in range(m[k.G_IMAGES], m[k.G_IMAGES_END], k.S_SIZE):
+            if m[stream + k.S_PHASE] == k.IDLE:
                 wake(m, stream)
     while True:
-        bucket = m[G_WHEEL] + 2 * (now & (m[G_BUCKETS] - 1))
+        bucket = m[k.G_WHEEL] + 2 * (now & (m[k.G_BUCKETS] - 1))
         node = m[bucket]
         m[bucket] = 0
-        while node != 0 or m[G_WOKEN] != LAST:
+        while node != 0 or m[k.G_WOKEN] != k.LAST:
             if node != 0:
-                what, node, due = node, m[node + NEXT], True
-                m[G_LIVE] -= 1
-                if m[what + DUE] != now:  # in another turn of the wheel
-                    put(m, what, m[what + DUE])
+                what, node, due = node, m[node + k.NEXT], True
+                m[k.G_LIVE] -= 1
+                if m[what + k.DUE] != now:  # in another turn of the wheel
+                    put(m, what, m[what + k.DUE])
                     continue
             else:
-                what, due = m[G_WOKEN], False
-                m[G_WOKEN], m[what + WOKEN] = m[what + WOKEN], 0
-            kind = m[what + KIND]
-            if kind == LINK:
-                m[what + WOKEN] = m[G_DECIDING]
-                m[G_DECIDING] = what
-            elif kind == PART:
+                what, due = m[k.G_WOKEN], False
+                m[k.G_WOKEN], m[what + k.WOKEN] = m[what + k.WOKEN], 0
+            kind = m[what + k.KIND]
+            if kind == k.LINK:
+                m[what + k.WOKEN] = m[k.G_DECIDING]
+                m[k.G_DECIDING] = what
+            elif kind == k.PART:
                 run_part(m, counts, events, what, now)
-                if m[what + P_UNSOLVED] == 1:
-                    m[what + P_UNSOLVED] = 0
+                if m[what + k.P_UNSOLVED] == 1:
+                    m[what + k.P_UNSOLVED] = 0
                     solve_rows(m, counts, active, taken, what, now)
-            elif kind == SLOT:
+            elif kind == k.SLOT:
                 row_done(m, counts, events, what, now)
             elif due:
                 packet_there(m, counts, what, now)
-            elif kind == IMAGE:
+            elif kind == k.IMAGE:
                 run_image(m, counts, what, now)
             else:
                 run_sender(m, counts, what, now)
-        if m[G_FAILED] == 1:
+        if m[k.G_FAILED] == 1:
             return FAILED, now
-        if m[G_TELL] == 1:
-            m[G_TELL] = 0
+        if m[k.G_TELL] == 1:
+            m[k.G_TELL] = 0
             return TOLD, now
         decide(m, now)
-        if m[G_LIVE] == 0:
-            return RESTS, NEVER
+        if m[k.G_LIVE] == 0:
+            return RESTS, k.NEVER
         now += 1
-        while now < until and m[m[G_WHEEL] + 2 * (now & (m[G_BUCKETS] - 1))] == 0:
+        while now < until and m[m[k.G_WHEEL] + 2 * (now & (m[k.G_BUCKETS] - 1))] == 0:
             now += 1
         if now >= until:
             return RESTS, until

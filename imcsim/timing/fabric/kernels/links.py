@@ -2,24 +2,8 @@
 
 from __future__ import annotations
 
-from imcsim.timing.fabric.kernels.records import (
-    G_DECIDING,
-    G_HOP,
-    G_LINK_CYCLES,
-    L_ASKED,
-    L_FIRST,
-    L_FREE,
-    L_LAST,
-    LAST,
-    S_ASKED,
-    S_BEFORE,
-    S_BEHIND,
-    S_FLITS,
-    S_HOP,
-    S_PATH_END,
-    WOKEN,
-    Memory,
-)
+from imcsim.timing.fabric.kernels import records as k
+from imcsim.timing.fabric.kernels.records import Memory
 from imcsim.timing.fabric.kernels.wheel import put
 from imcsim.timing.processes.row_kernels import step
 
@@ -27,51 +11,51 @@ from imcsim.timing.processes.row_kernels import step
 @step
 def ask_for(m: Memory, sender: int, link: int, now: int) -> None:
     """A packet asks for a link: behind those that have waited longer, or as long with a lower rank."""
-    m[sender + S_ASKED] = now
-    before, behind = m[link + L_LAST], 0
-    while before != 0 and m[before + S_ASKED] == now and before > sender:
-        behind, before = before, m[before + S_BEFORE]
-    m[sender + S_BEFORE] = before
-    m[sender + S_BEHIND] = behind
+    m[sender + k.S_ASKED] = now
+    before, behind = m[link + k.L_LAST], 0
+    while before != 0 and m[before + k.S_ASKED] == now and before > sender:
+        behind, before = before, m[before + k.S_BEFORE]
+    m[sender + k.S_BEFORE] = before
+    m[sender + k.S_BEHIND] = behind
     if before != 0:
-        m[before + S_BEHIND] = sender
+        m[before + k.S_BEHIND] = sender
     else:
-        m[link + L_FIRST] = sender
+        m[link + k.L_FIRST] = sender
     if behind != 0:
-        m[behind + S_BEFORE] = sender
+        m[behind + k.S_BEFORE] = sender
     else:
-        m[link + L_LAST] = sender
-    if m[link + L_ASKED] == 0:
-        m[link + L_ASKED] = 1
-        if m[link + L_FREE] <= now:
-            m[link + WOKEN] = m[G_DECIDING]
-            m[G_DECIDING] = link
+        m[link + k.L_LAST] = sender
+    if m[link + k.L_ASKED] == 0:
+        m[link + k.L_ASKED] = 1
+        if m[link + k.L_FREE] <= now:
+            m[link + k.WOKEN] = m[k.G_DECIDING]
+            m[k.G_DECIDING] = link
         else:
-            put(m, link, m[link + L_FREE])
+            put(m, link, m[link + k.L_FREE])
 
 
 @step
 def decide(m: Memory, now: int) -> None:
     """The end of a cycle: every link that is asked for and free takes a packet."""
-    link = m[G_DECIDING]
-    while link != LAST:
-        sender = m[link + L_FIRST]
-        behind = m[sender + S_BEHIND]
-        flits = m[sender + S_FLITS]
-        m[link + L_FIRST] = behind
-        m[link + L_FREE] = now + flits
-        m[G_LINK_CYCLES] += flits
+    link = m[k.G_DECIDING]
+    while link != k.LAST:
+        sender = m[link + k.L_FIRST]
+        behind = m[sender + k.S_BEHIND]
+        flits = m[sender + k.S_FLITS]
+        m[link + k.L_FIRST] = behind
+        m[link + k.L_FREE] = now + flits
+        m[k.G_LINK_CYCLES] += flits
         if behind != 0:
-            m[behind + S_BEFORE] = 0
+            m[behind + k.S_BEFORE] = 0
             put(m, link, now + flits)
         else:
-            m[link + L_LAST] = 0
-            m[link + L_ASKED] = 0
-        m[sender + S_HOP] += 1
-        there = now + m[G_HOP]
-        if m[sender + S_HOP] == m[sender + S_PATH_END]:
+            m[link + k.L_LAST] = 0
+            m[link + k.L_ASKED] = 0
+        m[sender + k.S_HOP] += 1
+        there = now + m[k.G_HOP]
+        if m[sender + k.S_HOP] == m[sender + k.S_PATH_END]:
             there += flits - 1
         put(m, sender, there)
-        behind, m[link + WOKEN] = m[link + WOKEN], 0
+        behind, m[link + k.WOKEN] = m[link + k.WOKEN], 0
         link = behind
-    m[G_DECIDING] = LAST
+    m[k.G_DECIDING] = k.LAST

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Memory = NDArray[np.int64]
+from imcsim.timing.processes.row_kernels import NEVER as NEVER
 
-NEVER = 1 << 60
+Memory = NDArray[np.int64]
 
 # The head of the memory: figures of the chip, addresses of what there is once, how far the play has come.
 (
