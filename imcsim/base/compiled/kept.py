@@ -1,9 +1,13 @@
-"""numba's machine code, which never runs for other sources than its own.
+"""Machine code that never runs for other sources than its own, and never damaged.
 
-numba keeps machine code beside a module (or in ``NUMBA_CACHE_DIR``, or in the user's own cache) and throws
-it away when the module's file changes. But constants and functions of other modules are compiled in as well.
-Here code is kept for the sources of all modules of the package that a kernel's module imports, directly or
-not. Several processes may compile at once; where nothing can be written, every run compiles anew.
+Constants and functions of other modules are compiled into a kernel. So code is kept for the sources of all
+modules of the package that the kernel's module imports, directly or not, and for the versions of Python,
+numba and llvmlite. Each file holds one kernel for the types of its arguments, under a name that says what it
+is for; its first bytes are a checksum over all the others. A file that does not fit is removed, and the
+kernel is compiled anew.
+
+`places` says where code is kept. Several processes may compile at once: files are written whole, and none
+lists the others. Where nothing can be written, every run compiles anew.
 """
 
 from __future__ import annotations
@@ -12,17 +16,23 @@ import hashlib
 import pickle
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from secrets import token_hex
+from typing import Any
 
+import llvmlite
 import numba
 import numba.extending
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
 
 from imcsim.base.compiled import Compiled, ErrorModel
+from imcsim.base.compiled.places import place_for
+from imcsim.base.notes import note_once
 
 
 def dispatcher(function: Callable[..., Any], error_model: ErrorModel, inner: bool) -> Any:
@@ -31,8 +41,9 @@ def dispatcher(function: Callable[..., Any], error_model: ErrorModel, inner: boo
         function
     )
     if not numba.config.DISABLE_JIT:
-        with suppress(RuntimeError):  # there is no place for it
-            made._cache = _Kept(function)
+        folder = place_for(function.__code__.co_filename)
+        if folder is not None:
+            made._cache = Kept(function, folder)
     return made
 
 
@@ -42,57 +53,102 @@ def _type_of(function: Compiled, context: Any) -> Any:
     return numba.typeof(function.code)
 
 
-_BROKEN = (EOFError, pickle.UnpicklingError)
-"""What reading a file raises that is not whole."""
+class Kept:
+    """The code of one function in `folder`: numba asks for it before it compiles, and hands in the rest."""
 
-
-class _Kept(FunctionCache):  # type: ignore[misc]
-    """numba's cache of one function, for certain sources. A file that cannot be read or written is none."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        self._cache_file = _Files(self._cache_path, self._impl.filename_base, sources(function.__module__))
-
-    def load_overload(self, signature: Any, context: Any) -> Any:
-        with suppress(OSError):
-            return super().load_overload(signature, context)
-        return None
-
-    def save_overload(self, signature: Any, data: Any) -> None:
-        with suppress(OSError):
-            super().save_overload(signature, data)
-
-
-class _Files(IndexDataCacheFile):  # type: ignore[misc]
-    """Files of machine code, named after what they hold.
-
-    numba numbers them, and two processes that compile for different arguments at the same time may give the
-    same number to both.
-    """
-
-    def save(self, key: Any, data: Any) -> None:
-        about = repr((self._version, self._source_stamp, key))
-        name = f"{self._base}{hashlib.sha256(about.encode()).hexdigest()[:24]}.nbc"
-        self._save_data(name, data)
-        known = {**self._load_index(), key: name}
-        self._save_index(known)
-        for path in Path(self._cache_path).glob(f"{self._base}*.nbc"):
-            if path.name not in known.values():  # of sources that are no more, or to be compiled once more
-                path.unlink(missing_ok=True)
-
-    def load(self, key: Any) -> Any:
-        with suppress(*_BROKEN):
-            return super().load(key)
-        return None
-
-    def _load_index(self) -> dict[Any, str]:
-        with suppress(*_BROKEN):
-            return dict(super()._load_index())
-        return {}
+    def __init__(self, function: Callable[..., Any], folder: Path) -> None:
+        code = function.__code__
+        name = re.sub(r"[^\w.]", "", f"{Path(code.co_filename).stem}.{function.__qualname__}")
+        self._folder = folder
+        self._base = f"{name}-{code.co_firstlineno}.{sys.implementation.cache_tag}-"
+        closure = dumps([cell.cell_contents for cell in function.__closure__ or ()])
+        made_by = (sys.version, numba.__version__, llvmlite.__version__, sources(function.__module__))
+        self._about = repr((made_by, name, code.co_firstlineno, _hash(code.co_code), _hash(closure)))
+        self._stamp = _hash(self._about.encode())[:16]
 
     @property
-    def _base(self) -> str:
-        return cast(str, self._index_name).removesuffix("nbi")
+    def cache_path(self) -> str:
+        """Where the code lies; numba's figures about its caches name it."""
+        return str(self._folder)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """The kernel for a signature, or None; called by numba."""
+        context.refresh()
+        about = self._key(signature, context.codegen())
+        path = self._path(about)
+        try:
+            raw = path.read_bytes()
+        except OSError:
+            return None
+        try:
+            return CompileResult._rebuild(context, *_unsealed(raw, about))
+        except Exception:  # what unpickling and linking raise has no common class
+            with suppress(OSError):
+                path.unlink()
+                text = f"{path}: a damaged kernel was removed from the cache and is compiled anew"
+                note_once(text, kind="damaged kernel")
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep a kernel; called by numba."""
+        if result.library.has_dynamic_globals or any(not lifted.can_cache for lifted in result.lifted):
+            return
+        about = self._key(signature, result.codegen)
+        path = self._path(about)
+        passing = path.with_name(f"{path.name}.{token_hex(8)}.partial")
+        try:
+            passing.write_bytes(_sealed(about, result._reduce()))
+            passing.replace(path)
+            self._tidy()
+        except OSError:  # there is no room for it
+            pass
+        finally:
+            with suppress(OSError):
+                passing.unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Remove code of sources that are no more, and what a killed process left half written."""
+        for other in self._folder.glob(f"{self._base}*"):
+            if other.suffix == ".partial":
+                stale = other.stat().st_mtime < time.time() - _LONGEST_WRITE_S
+            else:
+                stale = not other.name.startswith(f"{self._base}{self._stamp}")
+            if stale:
+                other.unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""
+
+    def _key(self, signature: Any, codegen: Any) -> str:
+        return repr((self._about, signature, codegen.magic_tuple()))
+
+    def _path(self, about: str) -> Path:
+        return self._folder / f"{self._base}{self._stamp}-{_hash(about.encode())[:24]}.nbc"
+
+
+_LONGEST_WRITE_S = 600.0
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
+
+
+def _sealed(about: str, payload: Any) -> bytes:
+    """What a kernel is for and its code, behind a checksum over both."""
+    content: bytes = dumps((about, payload))
+    return hashlib.sha256(content).digest() + content
+
+
+def _unsealed(raw: bytes, about: str) -> Any:
+    """The code in `raw`. Raises ValueError where it is damaged, or that of something else."""
+    checksum, content = raw[:_CHECKSUM_BYTES], raw[_CHECKSUM_BYTES:]
+    if hashlib.sha256(content).digest() != checksum:
+        raise ValueError("damaged")
+    kept_for, payload = pickle.loads(content)
+    if kept_for != about:
+        raise ValueError("code of something else")
+    return payload
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @lru_cache
