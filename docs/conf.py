@@ -12,7 +12,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
 
-# The notebook is shown with the output it was stored with; tests/pages/test_docs_site.py runs and compares it.
+# The notebook is shown with the output it was stored with; tests/pages/test_docs_site.py runs and
+# compares it.
 nb_execution_mode = "off"
 
 autodoc_member_order = "bysource"

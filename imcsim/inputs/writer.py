@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import zipfile
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import written_whole
 from imcsim.network.arrays import MAX_EXPANSION
 
 _LATE_FAILURE = "choose a folder with room to write in"
@@ -70,15 +70,11 @@ class NpzWriter:
         return ImcsimError(f"cannot write the file: {error.strerror}", file=self.path, fix=_LATE_FAILURE)
 
     def _finish(self) -> None:
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
-        try:
-            unpacked = self._pack(partial, zipfile.ZIP_DEFLATED)
-            if unpacked > MAX_EXPANSION * partial.stat().st_size:
+        with written_whole(self.path) as temporary:
+            unpacked = self._pack(temporary, zipfile.ZIP_DEFLATED)
+            if unpacked > MAX_EXPANSION * temporary.stat().st_size:
                 # So much silence looks like a zip bomb to a reader.
-                self._pack(partial, zipfile.ZIP_STORED)
-            partial.replace(self.path)
-        finally:
-            partial.unlink(missing_ok=True)
+                self._pack(temporary, zipfile.ZIP_STORED)
 
     def _pack(self, target: Path, method: int) -> int:
         """Write the archive; returns the unpacked size."""

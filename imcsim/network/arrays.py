@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import written_whole
 
 MAX_BYTES = 4 << 30
 MAX_MEMBERS = 4096
@@ -126,14 +127,9 @@ def write_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     Raises ImcsimError where the file cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **dict(arrays))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **dict(arrays))
     except OSError as error:
         raise ImcsimError(
             f"cannot write the file: {error.strerror}", file=path, fix="choose a folder with room to write in"

@@ -1,24 +1,23 @@
 """Results as files: JSON, CSV tables and figures, written so that no reader ever finds half a file.
 
-Everything is rendered in memory first, then written beside its target under a passing name, and only when all
-of it is on the disk does it take its place. A full disk, a missing permission or Ctrl-C leaves what was there
-before.
+Everything is rendered in memory first, then written beside its target under a temporary name, and only when
+all of it is on the disk does it take its place. A full disk, a missing permission or Ctrl-C leaves what was
+there before.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import temporary_name, write_through, written_whole
 from imcsim.results.document import (
     Action,
     CompareResult,
@@ -110,7 +109,7 @@ def check_writable(path: str | Path, *, folder: bool = False) -> None:
                 raise ImcsimError(
                     "its folder does not exist", file=path, fix=f"make the folder {place} first"
                 )
-        probe = place / _passing_name()
+        probe = place / temporary_name()
         probe.touch()
         probe.unlink()
 
@@ -227,10 +226,6 @@ def _existing_folder(path: Path) -> Path:
     raise ImcsimError("no folder above it exists", file=path)
 
 
-def _passing_name() -> str:
-    return f".imcsim-{secrets.token_hex(8)}.tmp"
-
-
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Turn what the operating system refuses into one line that names `path`."""
@@ -243,27 +238,11 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _write(contents: Mapping[Path, bytes]) -> None:
-    """Write all files or none: each to a passing name beside its target first, then all take their places."""
-    waiting: list[tuple[Path, Path, Path]] = []
-    try:
+    """Write all files or none: each beside its target first, then all take their places."""
+    with ExitStack() as waiting:
         for path, data in contents.items():
-            with _named(path):
-                if path.exists() and not path.is_file() and not path.is_dir():
-                    path.write_bytes(data)  # a pipe or a device cannot be replaced, only written to
-                    continue
-                target = path.resolve()  # through a link: the link stays
-                passing = target.parent / _passing_name()
-                waiting.append((path, passing, target))
-                with passing.open("xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-        while waiting:
-            path, passing, target = waiting[0]
-            with _named(path):
-                passing.replace(target)
-            waiting.pop(0)
-    finally:
-        for _, passing, _ in waiting:
-            with suppress(OSError):
-                passing.unlink()
+            waiting.enter_context(_named(path))
+            if path.exists() and not path.is_file() and not path.is_dir():
+                path.write_bytes(data)  # a pipe or a device cannot be replaced, only written to
+            else:
+                write_through(waiting.enter_context(written_whole(path)), data)

@@ -6,7 +6,6 @@ when it is whole. Files are written whole or not at all; one that cannot be read
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +14,14 @@ from pydantic import ValidationError
 
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import write_through, written_whole
 from imcsim.functional.program.program import Program
 from imcsim.functional.recalibration import Channels
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
 from imcsim.results.reproduction import NetworkPart, to_json
 from imcsim.simulation.values import Nodes, Progress
-from imcsim.sweeps.cache import CachedValues, digest, written_whole
+from imcsim.sweeps.cache import CachedValues, digest
 
 VALUES = "values"
 """The folder of values inside that of the results."""
@@ -120,9 +120,8 @@ def write_part(folder: Path, part: NetworkPart) -> None:
     """Keep a network's part. Raises ImcsimError where it cannot be written."""
     path = folder / PARTS / f"{part.key}.json"
     try:
-        with written_whole(path) as passing, passing.open("x", encoding="utf-8") as file:
-            file.write(to_json(part))
-            file.flush()
-            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as temporary:
+            write_through(temporary, to_json(part).encode())
     except OSError as error:
         raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error

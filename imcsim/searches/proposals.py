@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import written_whole
 from imcsim.searches.ranges import is_ordered
 from imcsim.searches.spec import Search
 from imcsim.studies.loading import Shelf
@@ -92,23 +93,18 @@ class Proposals:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        passing = path.with_name(f".{path.name}.partial")
         try:
-            passing.unlink(missing_ok=True)
-            with _calm():
+            with written_whole(path) as temporary, _calm():
                 self._optuna.copy_study(
                     from_study_name=self.study.study_name,
                     from_storage=self.study._storage,
-                    to_storage=JournalStorage(JournalFileBackend(str(passing))),
+                    to_storage=JournalStorage(JournalFileBackend(str(temporary))),
                     to_study_name=self.search.sweep.name,
                 )
-            passing.replace(path)
         except OSError as error:
             raise ImcsimError(
                 f"cannot write: {error.strerror}", file=path, fix="make room on the disk"
             ) from None
-        finally:
-            passing.unlink(missing_ok=True)
 
     # --- one proposal
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import written_whole
 from imcsim.searches.goals import COLUMNS
 from imcsim.searches.spec import Search
 from imcsim.sweeps.rows import SPREADS
@@ -57,17 +58,13 @@ def write_front(
 
 
 def _write(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    passing = path.with_name(f".{TABLE}.partial")
     try:
-        with passing.open("w", encoding="utf-8", newline="") as file:
+        with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows([_cell(value) for value in row.values()] for row in rows)
-        passing.replace(path)
     except OSError as error:
         raise ImcsimError(f"cannot write: {error.strerror}", file=path, fix="make room on the disk") from None
-    finally:
-        passing.unlink(missing_ok=True)
 
 
 def _cell(value: Any) -> Any:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
-from secrets import token_hex
 from threading import Lock
 from typing import Any
 
@@ -297,26 +296,13 @@ class CachedValues:
 
     def _write(self, path: Path, arrays: Arrays, *, remember: bool = True) -> None:
         """Store arrays; without room for them there is no file, and the sweep's own store says so."""
-        with suppress(ImcsimError, OSError), written_whole(path) as passing, NpzWriter(passing) as writer:
-            for name, array in arrays.items():
-                writer.put(name, array)
+        with suppress(ImcsimError, OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with NpzWriter(path) as writer:
+                for name, array in arrays.items():
+                    writer.put(name, array)
         if remember:
             self.memory.put(path, arrays)
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A passing name beside `path`, whose folder is made; what is written there takes the place of `path`, or
-    leaves nothing behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    passing = path.with_name(f"{path.stem}.{token_hex(8)}.partial")
-    try:
-        yield passing
-        passing.replace(path)
-    finally:
-        with suppress(OSError):
-            passing.unlink(missing_ok=True)
 
 
 def _part(path: Path, start: int) -> str:

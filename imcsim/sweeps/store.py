@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import written_whole
 from imcsim.base.frames import frame
 from imcsim.sweeps.rows import SPREADS, Record
 
@@ -252,14 +253,12 @@ class Store:
     def write_table(self) -> Path:
         """Write ``table.csv``, whole or not at all."""
         path = self.folder / TABLE
-        passing = path.with_name(f".{TABLE}.partial")
-        with _disk(self.folder):
-            try:
-                with passing.open("w", encoding="utf-8", newline="") as file:
-                    _write_csv(self.table(), file)
-                passing.replace(path)
-            finally:
-                passing.unlink(missing_ok=True)
+        with (
+            _disk(self.folder),
+            written_whole(path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
+            _write_csv(self.table(), file)
         return path
 
     def _insert(self, table: str, rows: Iterable[Mapping[str, Any]], how: str = "") -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import PARTIAL
 from imcsim.inputs import find as find_inputs
 from imcsim.studies.loading import Shelf, network_sha256, validation_of
 from imcsim.studies.options import Setting
@@ -191,7 +192,7 @@ def make_folder(folder: Path) -> None:
 
 def sweep_up(folder: Path) -> None:
     """Remove what a killed sweep left half written."""
-    for path in folder.glob("*.partial"):
+    for path in folder.glob(f"*{PARTIAL}"):
         with suppress(OSError):
             path.unlink()
 

@@ -4,7 +4,8 @@ It follows `imcsim.results.document`: energies in pJ per image, latencies in ns 
 over the images unless the name says otherwise; accuracies and shares are fractions of one. All chips run the
 same images. Figures of `dynamic` have the threshold that was chosen on each chip itself, those of
 `dynamic_once` the one that was chosen once for all, on the ideal chip; both on validation images. What is
-said of all chips must follow from what is said of each, else the document cannot be built. Same inputs and seed, same bytes.
+said of all chips must follow from what is said of each, else the document cannot be built. Same inputs and
+seed, same bytes.
 
 ``python -m imcsim.studies.chips.document`` prints the JSON schema that ships as
 ``imcsim/data/chips.schema.json``.

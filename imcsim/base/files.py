@@ -1,0 +1,54 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+
+PARTIAL = ".partial"
+"""How the names of files end that are not whole yet. A process that is killed may leave some behind."""
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Let a file be written beside `path`, and put it in the place of `path` when the block ends.
+
+    Yields the temporary name, which nothing has yet, in the folder of `path` (of its target, where `path` is
+    a link). When the block ends without an error, the file takes its place in one step, so a reader finds
+    what was there before or the whole new file. After an error, a full disk or Ctrl-C, `path` is as it was
+    and the temporary file is gone. Raises OSError where the folder cannot be written.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "table.csv"
+    >>> with written_whole(file) as temporary:
+    ...     _ = temporary.write_text("point,energy_pj")
+    >>> [found.name for found in file.parent.iterdir()]
+    ['table.csv']
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(temporary_name())
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_through(path: Path, data: bytes) -> None:
+    """Write a new file, and return when its `data` are on the disk: it is whole after a power cut too.
+
+    Raises OSError where the file exists or cannot be written.
+    """
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def temporary_name() -> str:
+    """A name that no other file has, as short as any file system allows."""
+    return f".imcsim-{token_hex(8)}{PARTIAL}"
