@@ -20,7 +20,7 @@ from imcsim.functional.recalibration import Channels
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
 from imcsim.results.reproduction import NetworkPart, to_json
-from imcsim.simulation.values import Nodes, Progress
+from imcsim.simulation.values import ActivityRequest
 from imcsim.sweeps.cache import CachedValues, digest
 
 VALUES = "values"
@@ -57,42 +57,24 @@ class ValuesInPieces:
     ) -> dict[str, Channels]:
         return self._kept.channels(real, designed, converters, calibration, workers)
 
-    def activity(
-        self,
-        program: Program,
-        converters: Converters,
-        inputs: Inputs,
-        timesteps: int,
-        *,
-        at: slice = slice(None),
-        record: Nodes = frozenset(),
-        toggles: Nodes = frozenset(),
-        workers: int | None = None,
-        progress: Progress | None = None,
-        stage: str = "images",
-    ) -> Activity:
-        """All images of `inputs`. `at` and `record` belong to chips whose time depends on values."""
-        if record or at != slice(None):
+    def activity(self, request: ActivityRequest) -> Activity:
+        """All images of the inputs. `at` and `record` belong to chips whose time depends on values."""
+        if request.record or request.at != slice(None):
             raise ImcsimError(
                 "values are kept in pieces for chips whose time does not depend on them",
                 key="activity",
                 fix="leave skip_zero_reads false and spike_coding bitmap",
             )
-        images = len(inputs.images)
+        images, progress = len(request.inputs.images), request.progress
         pieces = []
-        for piece, start in _pieces(inputs):
+        for piece, start in _pieces(request.inputs):
 
             def heard(stage: str, done: int, of: int, start: int = start) -> None:
                 if progress is not None:
                     progress(stage, start + done, images)
 
-            pieces.append(
-                self._kept.activity(
-                    program, converters, piece, timesteps,
-                    toggles=toggles, workers=workers, progress=heard, stage=stage,
-                )
-            )  # fmt: skip
-            heard(stage, len(piece.images), images)
+            pieces.append(self._kept.activity(replace(request, inputs=piece, progress=heard)))
+            heard(request.stage, len(piece.images), images)
         return pieces[0] if len(pieces) == 1 else concatenate(pieces)
 
 

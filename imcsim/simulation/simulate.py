@@ -34,7 +34,7 @@ from imcsim.network.graph import Network
 from imcsim.simulation.counts import image_work, recorded_nodes
 from imcsim.simulation.schedule import Schedule, join, schedule
 from imcsim.simulation.toggles import toggled, travelling
-from imcsim.simulation.values import COMPUTED, Values
+from imcsim.simulation.values import COMPUTED, ActivityRequest, Values
 from imcsim.simulation.values import Progress as Progress
 from imcsim.timing import ImageWork, Issue, Layout, layer_names
 
@@ -328,14 +328,16 @@ def simulate(
     else:
         leaving, static = chip.leaving, chip.static
         activity = values.activity(
-            chip.program,
-            chip.converters,
-            inputs,
-            timesteps,
-            workers=workers,
-            toggles=_counted(chip),
-            progress=progress,
-            stage=stage,
+            ActivityRequest(
+                chip.program,
+                chip.converters,
+                inputs,
+                timesteps,
+                workers=workers,
+                toggles=_counted(chip),
+                progress=progress,
+                stage=stage,
+            )
         )
     return _joined(chip, activity, leaving, static)
 
@@ -396,14 +398,16 @@ def work_of(
     nodes = recorded_nodes(chip.program, chip.placement)
     for start in range(0, len(inputs.images), WORK_IMAGES):
         activity = values.activity(
-            chip.program,
-            chip.converters,
-            inputs,
-            chip.timing.timesteps,
-            at=slice(start, start + WORK_IMAGES),
-            workers=workers,
-            record=nodes,
-            toggles=_counted(chip),
+            ActivityRequest(
+                chip.program,
+                chip.converters,
+                inputs,
+                chip.timing.timesteps,
+                at=slice(start, start + WORK_IMAGES),
+                workers=workers,
+                record=nodes,
+                toggles=_counted(chip),
+            )
         )
         work = image_work(chip.program, chip.placement, activity.recorded)
         yield replace(activity, recorded={}), work

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from imcsim.functional import nonideal_chip as real_chip
@@ -15,6 +16,28 @@ from imcsim.inputs import CALIBRATION_TIMESTEPS, Inputs
 
 Progress = Callable[[str, int, int], None]
 Nodes = frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class ActivityRequest:
+    """Which images are played on which program, for how long, and what is kept of what they do.
+
+    The images are those `at` these positions of `inputs`, all by default. Values of the nodes in `record` are
+    kept for every timestep, and toggled bits are counted for the nodes in `toggles`. `workers` is the number
+    of threads (None: one for each processor); it changes no value. `progress` is told of `stage` and how many
+    images are done.
+    """
+
+    program: Program
+    converters: Converters
+    inputs: Inputs
+    timesteps: int
+    at: slice = field(default_factory=lambda: slice(None))
+    record: Nodes = frozenset()
+    toggles: Nodes = frozenset()
+    workers: int | None = None
+    progress: Progress | None = None
+    stage: str = "images"
 
 
 class Values(Protocol):
@@ -41,21 +64,8 @@ class Values(Protocol):
         """
         ...
 
-    def activity(
-        self,
-        program: Program,
-        converters: Converters,
-        inputs: Inputs,
-        timesteps: int,
-        *,
-        at: slice = slice(None),
-        record: Nodes = frozenset(),
-        toggles: Nodes = frozenset(),
-        workers: int | None = None,
-        progress: Progress | None = None,
-        stage: str = "images",
-    ) -> Activity:
-        """What the images `at` of `inputs` do in so many timesteps (see `functional.run.run`)."""
+    def activity(self, request: ActivityRequest) -> Activity:
+        """What the images of a request do (see `functional.run.run`)."""
         ...
 
 
@@ -79,31 +89,18 @@ class Computed:
         images = calibration.calibration
         return recalibration.channels(real, designed, converters, images, CALIBRATION_TIMESTEPS, workers)
 
-    def activity(
-        self,
-        program: Program,
-        converters: Converters,
-        inputs: Inputs,
-        timesteps: int,
-        *,
-        at: slice = slice(None),
-        record: Nodes = frozenset(),
-        toggles: Nodes = frozenset(),
-        workers: int | None = None,
-        progress: Progress | None = None,
-        stage: str = "images",
-    ) -> Activity:
+    def activity(self, request: ActivityRequest) -> Activity:
         return run_program(
-            program,
-            inputs.images[at],
-            timesteps,
-            converters,
-            numbers=inputs.numbers[at],
-            workers=workers,
-            record=record,
-            toggles=toggles,
-            progress=progress,
-            stage=stage,
+            request.program,
+            request.inputs.images[request.at],
+            request.timesteps,
+            request.converters,
+            numbers=request.inputs.numbers[request.at],
+            workers=request.workers,
+            record=request.record,
+            toggles=request.toggles,
+            progress=request.progress,
+            stage=request.stage,
         )
 
 

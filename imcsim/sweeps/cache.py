@@ -30,7 +30,7 @@ from imcsim.inputs import Inputs
 from imcsim.inputs.writer import NpzWriter
 from imcsim.network.arrays import read_npz
 from imcsim.simulation.simulate import WORK_IMAGES
-from imcsim.simulation.values import COMPUTED, Nodes, Progress
+from imcsim.simulation.values import COMPUTED, ActivityRequest, Nodes
 from imcsim.studies.loading import calibration_sha256
 from imcsim.sweeps.value_keys import telling
 
@@ -174,80 +174,49 @@ class CachedValues:
         calibrated = _calibrated(program)
         return about if calibrated is None else (*about, calibrated)
 
-    def activity(
-        self,
-        program: Program,
-        converters: Converters,
-        inputs: Inputs,
-        timesteps: int,
-        *,
-        at: slice = slice(None),
-        record: Nodes = frozenset(),
-        toggles: Nodes = frozenset(),
-        workers: int | None = None,
-        progress: Progress | None = None,
-        stage: str = "images",
-    ) -> Activity:
+    def activity(self, request: ActivityRequest) -> Activity:
+        inputs, timesteps, at, record = request.inputs, request.timesteps, request.at, request.record
         run = self.longest.get(inputs.sha256, Longest(inputs.sha256, timesteps))
         if run.timesteps < timesteps:
             run = Longest(inputs.sha256, timesteps)
-        about = self._about(program, converters)
+        about = self._about(request.program, request.converters)
         path = self.folder / f"run-{digest(*about, run.inputs_sha256, run.timesteps)}.npz"
-        parts = _parts(path, len(inputs.images)) if record else [path]
         first = path.with_name(_part(path, at.start or 0)) if record else None
-        whole = self._activity(path, program, toggles)
+        whole = self._activity(path, request.program, request.toggles)
         kept = None if first is None else self._recorded(first, record)
         if at.start and (whole is None or kept is None):
             # All parts are made with the first one; this one got lost since.
             self.computed += 1
-            return COMPUTED.activity(
-                program, converters, inputs, timesteps, at=at, record=record, toggles=toggles, workers=workers
-            )
+            return COMPUTED.activity(replace(request, progress=None))
         if whole is None or (first is not None and kept is None):
             # A run over timed inputs that is cut short here would not serve the longer one.
             shown = run.timesteps if not inputs.timed or inputs.frames == run.timesteps else timesteps
-            store = shown == run.timesteps
-            whole, kept = self._run(
-                program, converters, inputs, shown, at, record, toggles, workers, progress, stage,
-                parts if store else None, path if store else None,
-            )  # fmt: skip
+            target = path if shown == run.timesteps else None
+            whole, kept = self._run(replace(request, timesteps=shown), target)
             self.computed += 1
         else:
             self.reused += 1
         return _cut(whole, at, timesteps, kept or {}, record)
 
-    def _run(
-        self,
-        program: Program,
-        converters: Converters,
-        inputs: Inputs,
-        timesteps: int,
-        at: slice,
-        record: Nodes,
-        toggles: Nodes,
-        workers: int | None,
-        progress: Progress | None,
-        stage: str,
-        parts: list[Path] | None,
-        path: Path | None,
-    ) -> tuple[Activity, Arrays | None]:
-        """All images; recorded values go to files part by part, and those of `at` are returned."""
-        about: dict[str, Any] = {"record": record, "toggles": toggles, "workers": workers}
+    def _run(self, request: ActivityRequest, path: Path | None) -> tuple[Activity, Arrays | None]:
+        """All images of a request; recorded values go to files part by part, and those of the images that
+        were asked for are returned. Without `path` nothing is kept.
+        """
         kept = None
-        if record:
+        if request.record:
             activities = []
-            for k, start in enumerate(range(0, len(inputs.images), WORK_IMAGES)):
+            for start in range(0, len(request.inputs.images), WORK_IMAGES):
                 piece = slice(start, start + WORK_IMAGES)
-                done = COMPUTED.activity(program, converters, inputs, timesteps, at=piece, **about)
-                if parts is not None:
-                    self._write(parts[k], _packed(done.recorded), remember=False)
-                if start == (at.start or 0):
+                done = COMPUTED.activity(replace(request, at=piece, progress=None))
+                if path is not None:
+                    part = path.with_name(_part(path, start))
+                    self._write(part, _packed(done.recorded), remember=False)
+                if start == (request.at.start or 0):
                     kept = done.recorded
                 activities.append(replace(done, recorded={}))
             whole = concatenate(activities)
         else:
-            about |= {"progress": progress, "stage": stage}
-            whole = COMPUTED.activity(program, converters, inputs, timesteps, **about)
+            whole = COMPUTED.activity(replace(request, at=slice(None)))
         if path is not None:
             arrays: Arrays = {name: getattr(whole, name) for name in _COUNTS}
             nodes = sorted(whole.toggles)
@@ -307,10 +276,6 @@ class CachedValues:
 
 def _part(path: Path, start: int) -> str:
     return f"{path.stem}-from{start}.npz"
-
-
-def _parts(path: Path, images: int) -> list[Path]:
-    return [path.with_name(_part(path, start)) for start in range(0, images, WORK_IMAGES)]
 
 
 def _cut(whole: Activity, at: slice, timesteps: int, kept: Arrays, record: Nodes) -> Activity:

@@ -20,7 +20,7 @@ from imcsim.network.graph import Network
 from imcsim.simulation.counts import recorded_nodes
 from imcsim.simulation.simulate import program_chip, without_errors
 from imcsim.simulation.toggles import travelling
-from imcsim.simulation.values import COMPUTED
+from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.studies.chips import compare_chips_of
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
@@ -122,8 +122,10 @@ def _values(run: Run, task: Task) -> Outcome:
             record = recorded_nodes(program, placement) if run.record else record
         first = slice(0, 1) if record else slice(None)
         cache.activity(
-            program, converters, inputs, run.longest.timesteps, at=first, record=record, toggles=toggles,
-            workers=task.threads,
+            ActivityRequest(
+                program, converters, inputs, run.longest.timesteps,
+                at=first, record=record, toggles=toggles, workers=task.threads,
+            )
         )  # fmt: skip
         return Outcome((), cache.computed, cache.reused)
     except (ImcsimError, MemoryError):

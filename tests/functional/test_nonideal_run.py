@@ -39,7 +39,7 @@ from imcsim.simulation.simulate import (
     program_chip,
     simulate,
 )
-from imcsim.simulation.values import COMPUTED
+from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.studies.comparison import compare
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.options import CompareOptions
@@ -406,7 +406,7 @@ def test_noise_is_that_of_an_image_and_a_timestep() -> None:
     assert np.array_equal(few.outputs, done.activity.outputs[5:9])
     other = run(program, TEST.images[5:9], T, converters, workers=2)
     assert not np.array_equal(other.outputs, few.outputs)
-    at = COMPUTED.activity(program, converters, TEST, T, at=slice(5, 9))
+    at = COMPUTED.activity(ActivityRequest(program, converters, TEST, T, at=slice(5, 9)))
     assert np.array_equal(at.outputs, few.outputs)
 
 

@@ -31,7 +31,7 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Conv2d, Linear, Network
 from imcsim.simulation.simulate import numerics, program_chip
-from imcsim.simulation.values import COMPUTED
+from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.sweeps.cache import CachedValues, Longest
 
 T = 3
@@ -312,7 +312,9 @@ def test_kept_statistics_make_the_same_chip(tmp_path: Path) -> None:
         def outputs(values: Any, held_out: Inputs) -> NDArray[np.int64]:
             program, _ = program_chip(net, erring, held_out, 3, values=values)  # noqa: B023
             # The same scales, whatever the images.
-            activity: Activity = values.activity(program, exact(program), inputs, T)  # noqa: B023
+            activity: Activity = values.activity(
+                ActivityRequest(program, exact(program), inputs, T)  # noqa: B023
+            )
             return activity.outputs
 
         dim = replace(shown(net, 5), images=shown(net, 5).images // 3)

@@ -41,6 +41,7 @@ from imcsim.reproduction.store import VALUES, ValuesInPieces, write_part
 from imcsim.reproduction.verdicts import aims
 from imcsim.results import reproduction as doc
 from imcsim.results.reproduction import Loss
+from imcsim.simulation.values import ActivityRequest
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.loading import network_sha256
@@ -452,15 +453,19 @@ def test_values_in_pieces_are_the_values(tmp_path: Path, monkeypatch: pytest.Mon
     for turn in range(2):
         store = ValuesInPieces(tmp_path, network_sha256(network(1)))
         found = store.activity(
-            chip.program, chip.converters, images("test"), TIMESTEPS, workers=1,
-            progress=lambda stage, done, total: heard.append((done, total)),
+            ActivityRequest(
+                chip.program, chip.converters, images("test"), TIMESTEPS, workers=1,
+                progress=lambda stage, done, total: heard.append((done, total)),
+            )
         )  # fmt: skip
         assert store.computed == (math.ceil(TEST / 7) if turn == 0 else 0)
         for key in ("active_rows", "active_levels", "spikes", "outputs"):
             np.testing.assert_array_equal(getattr(found, key), getattr(whole, key))
     assert heard[-1] == (TEST, TEST)
     with pytest.raises(ImcsimError, match="in pieces"):
-        store.activity(chip.program, chip.converters, images("test"), TIMESTEPS, at=slice(0, 3))
+        store.activity(
+            ActivityRequest(chip.program, chip.converters, images("test"), TIMESTEPS, at=slice(0, 3))
+        )
 
 
 # Settings and the command

@@ -18,8 +18,9 @@ import imcsim
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import main
+from imcsim.functional.run import Activity
 from imcsim.results.document import CompareResult, to_json
-from imcsim.simulation.values import Computed
+from imcsim.simulation.values import ActivityRequest, Computed
 from imcsim.studies.comparison import compare
 from imcsim.studies.loading import Shelf
 from imcsim.sweeps import Point, Store, Summary, load_spec, make_plan, open_store, sweep
@@ -132,12 +133,9 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     real = Computed.activity
 
-    def counting(
-        self: Computed, program: Any, converters: Any, inputs: Any, timesteps: int, **how: Any
-    ) -> Any:
-        at = how.get("at", slice(None))
-        found.append((len(inputs.images[at]), timesteps))
-        return real(self, program, converters, inputs, timesteps, **how)
+    def counting(self: Computed, request: ActivityRequest) -> Activity:
+        found.append((len(request.inputs.images[request.at]), request.timesteps))
+        return real(self, request)
 
     monkeypatch.setattr(Computed, "activity", counting)
     return found

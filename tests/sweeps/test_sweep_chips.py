@@ -16,9 +16,10 @@ from sweep_files import base, write_files, write_spec
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
+from imcsim.functional.run import Activity
 from imcsim.hardware.nonideal import NonIdeal
 from imcsim.results.document import CompareResult, to_json
-from imcsim.simulation.values import Computed
+from imcsim.simulation.values import ActivityRequest, Computed
 from imcsim.studies.chips import compare_chips
 from imcsim.studies.chips.document import ChipsResult
 from imcsim.studies.chips.document import to_json as chips_to_json
@@ -362,10 +363,10 @@ def test_chips_of_all_points_are_computed_once(
     played = []
     real = Computed.activity
 
-    def counting(self: Computed, program: Any, converters: Any, inputs: Any, *more: Any, **how: Any) -> Any:
-        errors = program.numerics.nonideal
-        played.append((inputs.sha256, None if errors is None else errors.chip))
-        return real(self, program, converters, inputs, *more, **how)
+    def counting(self: Computed, request: ActivityRequest) -> Activity:
+        errors = request.program.numerics.nonideal
+        played.append((request.inputs.sha256, None if errors is None else errors.chip))
+        return real(self, request)
 
     monkeypatch.setattr(Computed, "activity", counting)
     spec = base(
