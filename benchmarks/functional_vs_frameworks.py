@@ -23,7 +23,7 @@ import imcsim.hardware
 import imcsim.inputs
 from imcsim.functional.program.program import build
 from imcsim.functional.run import run
-from imcsim.simulation.simulate import calibrate, numerics
+from imcsim.simulation.chip import calibrate, numerics
 
 TUNING_IMAGES = 64
 

@@ -30,7 +30,7 @@ from imcsim.functional.crossbars.simd import add, load, store, sum_of_rows
 from imcsim.functional.program.layers import CrossbarLayer
 from imcsim.functional.program.program import build
 from imcsim.functional.run import bordered, run
-from imcsim.simulation.simulate import calibrate, numerics
+from imcsim.simulation.chip import calibrate, numerics
 
 PEER = "PyTorch"
 CONVERSION = 4

@@ -129,7 +129,7 @@ def rates(network: Network, images: int = 10) -> dict[str, float]:
     from imcsim.functional.program.program import build
     from imcsim.functional.run import ideal_converters, run
     from imcsim.network.sizes import shapes
-    from imcsim.simulation.simulate import numerics
+    from imcsim.simulation.chip import numerics
 
     program = build(network, numerics(imcsim.hardware.load("dtsnn_32nm").config).ideal())
     shown = imcsim.inputs.load("cifar10_test", images).images

@@ -30,7 +30,7 @@ import imcsim.network
 from imcsim.functional.program.layers import CrossbarLayer, IntegratorLayer
 from imcsim.functional.run import CHUNK_IMAGES, run
 from imcsim.functional.steps import play, reads_again, shown
-from imcsim.simulation.simulate import program_chip
+from imcsim.simulation.chip import program_chip
 
 NETWORK, CHIP, REAL_CHIP = "vgg7_cifar10", "dtsnn_32nm", "dtsnn_32nm_nonideal"
 TIMESTEPS = 4

@@ -29,8 +29,9 @@ import imcsim.hardware
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network, Node
-from imcsim.simulation.simulate import Timing, make_chip, simulate
-from imcsim.timing import Issue, play
+from imcsim.simulation.chip import make_chip
+from imcsim.simulation.simulate import simulate
+from imcsim.timing import Issue, Timing, play
 
 CLASSES, TIMESTEPS, LEAK = 10, 4, 0.5
 INPUT_CHANNELS, INPUT_RATE, LAYERS = 2, 0.15, 3

@@ -26,11 +26,12 @@ import imcsim.hardware
 import imcsim.inputs
 from imcsim.report.figures.comparison import BLUE, GREY, ORANGE, SKY, draw
 from imcsim.report.files import write_contents, write_text
-from imcsim.simulation.simulate import Timing, make_chip, simulate
+from imcsim.simulation.chip import make_chip
+from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import Issue
+from imcsim.timing import Issue, Timing
 
 FILE = common.FOLDER / "scaling.csv"
 PAGE, FIGURE = "speed.md", "scaling"

@@ -33,8 +33,8 @@ from imcsim.functional.checker import (
 from imcsim.functional.program.program import build
 from imcsim.functional.run import run
 from imcsim.mapping import place
+from imcsim.simulation.chip import calibrate, numerics
 from imcsim.simulation.counts import image_work, recorded_nodes
-from imcsim.simulation.simulate import calibrate, numerics
 from imcsim.timing import Arrivals, ImageWork, Issue, Layout, Timeline, play
 from imcsim.timing.processes.chip import ProcessEngine
 

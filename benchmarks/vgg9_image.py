@@ -21,8 +21,9 @@ from peers import Way, missing, runner, there, tuned
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.simulation.simulate import Timing, make_chip, simulate
-from imcsim.timing import Issue, play
+from imcsim.simulation.chip import make_chip
+from imcsim.simulation.simulate import simulate
+from imcsim.timing import Issue, Timing, play
 
 TARGET_SECONDS = 0.2
 

@@ -20,7 +20,7 @@ from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.results.document import CompareResult, RunResult, StreamResult
-from imcsim.simulation.simulate import Progress
+from imcsim.simulation.values import Progress
 from imcsim.studies import comparison, streaming
 from imcsim.studies.chips import comparing
 from imcsim.studies.chips.document import ChipsResult

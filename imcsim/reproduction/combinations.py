@@ -37,7 +37,8 @@ from imcsim.reproduction.decisions import (
 )
 from imcsim.results import reproduction as doc
 from imcsim.results.reproduction import Loss
-from imcsim.simulation.simulate import Chip, Progress
+from imcsim.simulation.chip import Chip
+from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import reduction
 from imcsim.studies.experiment import Experiment
 

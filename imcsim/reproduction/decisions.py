@@ -20,7 +20,8 @@ from imcsim.inputs import Inputs
 from imcsim.mapping import Placement
 from imcsim.results import reproduction as doc
 from imcsim.results.document import NORMAL_975
-from imcsim.simulation.simulate import Chip, Run, Simulation, replay, with_timing
+from imcsim.simulation.chip import Chip, with_timing
+from imcsim.simulation.simulate import Run, Simulation, replay
 from imcsim.studies.breakdown import means
 from imcsim.studies.experiment import Experiment, accuracy, leaving, right_after
 from imcsim.studies.thresholds import one_for_all, one_for_each

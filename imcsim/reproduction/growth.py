@@ -10,8 +10,9 @@ from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
 from imcsim.results import reproduction as doc
 from imcsim.results.document import CompareResult, Reduction
-from imcsim.simulation.simulate import Progress, Simulation, replay, simulate, with_timing
-from imcsim.simulation.values import Values
+from imcsim.simulation.chip import with_timing
+from imcsim.simulation.simulate import Simulation, replay, simulate
+from imcsim.simulation.values import Progress, Values
 from imcsim.studies.breakdown import reduction
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.widened import widened_activity

@@ -27,7 +27,8 @@ from imcsim.reproduction.verdicts import aims, beside
 from imcsim.results import reproduction as doc
 from imcsim.results.document import CompareResult
 from imcsim.results.reproduction import Loss
-from imcsim.simulation.simulate import Progress, Simulation
+from imcsim.simulation.simulate import Simulation
+from imcsim.simulation.values import Progress
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment, right_after
 from imcsim.studies.loading import network_sha256

@@ -27,7 +27,7 @@ from imcsim.reproduction.plan import (
 from imcsim.reproduction.store import read_part, write_part
 from imcsim.reproduction.verdicts import published
 from imcsim.results import reproduction as doc
-from imcsim.simulation.simulate import Progress
+from imcsim.simulation.values import Progress
 
 
 @dataclass(frozen=True, eq=False)

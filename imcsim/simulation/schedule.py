@@ -18,7 +18,7 @@ from imcsim.base.choices import Fidelity
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement
-from imcsim.timing import EVENTS, ImageWork, Issue, Layout, Timeline, play
+from imcsim.timing import EVENTS, ImageWork, Issue, Layout, Timeline, Timing, play
 
 Counts = NDArray[np.int64]
 
@@ -49,6 +49,28 @@ class _Exit:
     departure: int
     check: int
     counts: Counts
+
+
+def schedules(
+    placement: Placement,
+    config: HardwareConfig,
+    timing: Timing,
+    work: list[ImageWork] | None,
+    layout: Layout | None = None,
+    workers: int | None = None,
+) -> tuple[Schedule, Schedule]:
+    """Schedules of leaving early and of static runs; the same one where nothing runs ahead of the checker."""
+    if layout is None and timing.fidelity == "burst":
+        layout = Layout(placement, config)
+
+    def played(leaving: bool) -> Schedule:
+        return schedule(
+            placement, config, timing.timesteps, issue=timing.issue, leaving=leaving, work=work,
+            mean=timing.mean, fidelity=timing.fidelity, timed=timing.timed, layout=layout, workers=workers,
+        )  # fmt: skip
+
+    leaving = played(True)
+    return leaving, leaving if timing.issue.kind in ("wait", "interleave") else played(False)
 
 
 def schedule(

@@ -8,7 +8,7 @@ from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.results import document as doc
-from imcsim.simulation.simulate import Progress
+from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import Breakdown, reduction
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.options import CompareOptions

@@ -26,21 +26,12 @@ from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs, other_pixels
 from imcsim.network.graph import Network
 from imcsim.results import document as doc
-from imcsim.simulation.simulate import (
-    Chip,
-    Progress,
-    Simulation,
-    Timing,
-    make_chip,
-    replay,
-    simulate,
-    with_cells,
-    with_timing,
-)
-from imcsim.simulation.values import COMPUTED, Values
+from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing
+from imcsim.simulation.simulate import Simulation, replay, simulate
+from imcsim.simulation.values import COMPUTED, Progress, Values
 from imcsim.studies.options import CompareOptions
 from imcsim.studies.thresholds import one_for_all, one_for_each
-from imcsim.timing import parse
+from imcsim.timing import Timing, parse
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,9 @@ from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.results import document as doc
-from imcsim.simulation.simulate import Chip, Progress, all_work
+from imcsim.simulation.chip import Chip
+from imcsim.simulation.simulate import all_work
+from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.options import CompareOptions
 from imcsim.timing import EVENT_INDEX, Arrivals, Timeline, play

@@ -16,7 +16,8 @@ from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.results import document as doc
-from imcsim.simulation.simulate import Progress, all_work
+from imcsim.simulation.simulate import all_work
+from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.options import CompareOptions
 from imcsim.timing import Arrivals, Recorder, Slice, Timeline, play

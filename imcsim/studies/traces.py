@@ -35,7 +35,7 @@ from imcsim.inputs.writer import NpzWriter
 from imcsim.network import shapes
 from imcsim.network.arrays import MAX_BYTES
 from imcsim.network.graph import LIF, Network
-from imcsim.simulation.simulate import numerics, program_chip
+from imcsim.simulation.chip import numerics, program_chip
 from imcsim.studies.experiment import fitting
 
 __all__ = ["Trace", "load", "record"]

@@ -24,7 +24,8 @@ from imcsim.functional.run import Activity
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.network.widen import copies, widen
-from imcsim.simulation.simulate import Simulation, depends_on_values, replay, with_timing
+from imcsim.simulation.chip import depends_on_values, with_timing
+from imcsim.simulation.simulate import Simulation, replay
 from imcsim.studies.experiment import Experiment
 
 

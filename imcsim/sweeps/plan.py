@@ -15,7 +15,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.numerics import Numerics
 from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
-from imcsim.simulation.simulate import depends_on_values, nonideal, numerics, without_errors
+from imcsim.simulation.chip import depends_on_values, nonideal, numerics, without_errors
 from imcsim.studies.experiment import fitting
 from imcsim.studies.loading import Shelf, calibration_sha256, network_sha256, timesteps_of
 from imcsim.studies.options import MOST_CHIPS, Setting

@@ -17,9 +17,8 @@ from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.network.graph import Network
-from imcsim.simulation.counts import recorded_nodes
-from imcsim.simulation.simulate import program_chip, without_errors
-from imcsim.simulation.toggles import travelling
+from imcsim.simulation.chip import program_chip, without_errors
+from imcsim.simulation.counts import recorded_nodes, travelling
 from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.studies.chips import compare_chips_of
 from imcsim.studies.comparison import compare_of

@@ -7,7 +7,7 @@
 from imcsim.timing.engine import layer_names
 from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.image_work import ImageWork
-from imcsim.timing.issue import Arrivals, Issue, parse
+from imcsim.timing.issue import Arrivals, Issue, Timing, parse
 from imcsim.timing.player import play
 from imcsim.timing.recorder import Recorder, Slice
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline
@@ -22,6 +22,7 @@ __all__ = [
     "Recorder",
     "Slice",
     "Timeline",
+    "Timing",
     "layer_names",
     "parse",
     "play",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from imcsim.base.choices import Fidelity
 from imcsim.base.errors import ImcsimError
 from imcsim.timing.processes.flow import Wait, late
 
@@ -62,6 +63,19 @@ class Arrivals:
 
     def at(self, image: int) -> int | None:
         return None if self.cycles is None else int(self.cycles[image])
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How images are played: T max, issue policy, fidelity, whether the checker takes means, and whether
+    inputs have a frame for each timestep.
+    """
+
+    timesteps: int
+    issue: Issue = Issue()
+    fidelity: Fidelity = "burst"
+    mean: bool = True
+    timed: bool = False
 
 
 def issuers(engine: Engine, issue: Issue) -> list[Wait]:

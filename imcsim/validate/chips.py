@@ -13,8 +13,9 @@ from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import charges
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.simulation.simulate import Simulation, Timing, make_chip, replay, simulate, with_timing
-from imcsim.timing import Issue
+from imcsim.simulation.chip import make_chip, with_timing
+from imcsim.simulation.simulate import Simulation, replay, simulate
+from imcsim.timing import Issue, Timing
 
 
 def simulated(network: Network, hardware: Hardware, inputs: Inputs, timesteps: int) -> Simulation:

@@ -31,8 +31,9 @@ from imcsim.functional.run import Activity, exact, ideal_converters, run
 from imcsim.hardware.events import Event
 from imcsim.network.cells import to_cells
 from imcsim.network.graph import Linear, Network
-from imcsim.simulation.simulate import Timing, make_chip, nonideal, numerics, simulate
-from imcsim.timing import Issue
+from imcsim.simulation.chip import make_chip, nonideal, numerics
+from imcsim.simulation.simulate import simulate
+from imcsim.timing import Issue, Timing
 
 ENCODINGS: tuple[Encoding, ...] = ("offset", "differential", "twos_complement")
 

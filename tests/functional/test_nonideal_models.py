@@ -33,7 +33,7 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.schema import json_schema
 from imcsim.mapping import place
 from imcsim.network.cells import to_cells
-from imcsim.simulation.simulate import nonideal, numerics
+from imcsim.simulation.chip import nonideal, numerics
 from imcsim.sweeps.cache import value_numerics
 from imcsim.sweeps.rows import _recorded
 

@@ -30,21 +30,14 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.results.document import to_json
-from imcsim.simulation.simulate import (
-    Simulation,
-    Timing,
-    make_chip,
-    nonideal,
-    numerics,
-    program_chip,
-    simulate,
-)
+from imcsim.simulation.chip import make_chip, nonideal, numerics, program_chip
+from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.studies.comparison import compare
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.options import CompareOptions
 from imcsim.studies.widened import widened_experiment
-from imcsim.timing import Issue
+from imcsim.timing import Issue, Timing
 
 PARTS = 1 << LEVEL_FRACTION_BITS
 COUNTS = ("active_rows", "active_reads", "spikes", "outputs")

@@ -30,7 +30,7 @@ from imcsim.functional.steps import Converters, play
 from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Conv2d, Linear, Network
-from imcsim.simulation.simulate import numerics, program_chip
+from imcsim.simulation.chip import numerics, program_chip
 from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.sweeps.cache import CachedValues, Longest
 

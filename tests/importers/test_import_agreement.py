@@ -14,7 +14,7 @@ from imcsim.importers.quantising.fixed_point import fixed_point
 from imcsim.importers.quantising.quantise import quantise
 from imcsim.inputs import Inputs
 from imcsim.network.graph import LI, LIF, Add, Flatten, Pool2d
-from imcsim.simulation.simulate import numerics, program_chip
+from imcsim.simulation.chip import numerics, program_chip
 
 CHIP = chips.load("dtsnn_32nm")
 NUMERICS = numerics(CHIP.config)

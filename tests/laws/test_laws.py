@@ -20,10 +20,11 @@ from imcsim.inputs import Inputs
 from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
 from imcsim.results.document import to_json
-from imcsim.simulation.simulate import Run, Simulation, Timing, make_chip, simulate
+from imcsim.simulation.chip import make_chip
+from imcsim.simulation.simulate import Run, Simulation, simulate
 from imcsim.studies.comparison import compare
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import Issue
+from imcsim.timing import Issue, Timing
 
 IMAGES = 24
 

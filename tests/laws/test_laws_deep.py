@@ -27,10 +27,11 @@ from imcsim.mapping import IMAGE, Placement, place
 from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LIF, Conv2d, Network
 from imcsim.results.document import CompareResult, to_json
-from imcsim.simulation.simulate import Simulation, Timing, make_chip, simulate
+from imcsim.simulation.chip import make_chip
+from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.studies.comparison import compare
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import Timeline, parse
+from imcsim.timing import Timeline, Timing, parse
 from imcsim.timing.processes.mesh import Hop, route
 
 BOTH = ("dtsnn_32nm", "spikesim_65nm")

@@ -33,8 +33,8 @@ from imcsim.network import problems, shapes
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network
 from imcsim.network.widen import copies, widen
 from imcsim.results.document import to_json
-from imcsim.simulation.simulate import numerics
-from imcsim.simulation.toggles import travelling
+from imcsim.simulation.chip import numerics
+from imcsim.simulation.counts import travelling
 from imcsim.studies.comparison import compare_of, run_of
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.options import CompareOptions

@@ -18,7 +18,7 @@ from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights,
 from imcsim.importers.importing.per_neuron import as_written
 from imcsim.importers.quantising.quantise import quantise
 from imcsim.network.graph import LIF
-from imcsim.simulation.simulate import numerics
+from imcsim.simulation.chip import numerics
 
 
 @settings(deadline=None)

@@ -19,8 +19,8 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import IMAGE, Edge, Placement, place
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network
+from imcsim.simulation.chip import numerics
 from imcsim.simulation.counts import image_work, recorded_nodes
-from imcsim.simulation.simulate import numerics
 from imcsim.timing import ImageWork, Timeline, parse, play
 
 IMAGES, TIMESTEPS = 2, 3

@@ -23,10 +23,11 @@ from imcsim.hardware.ledger import charges, energy_pj
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Linear, Network
 from imcsim.results.document import CompareResult, RunResult, to_json
-from imcsim.simulation.simulate import Simulation, Timing, make_chip, simulate
+from imcsim.simulation.chip import make_chip
+from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.studies.comparison import compare, run
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import Issue, Timeline, play
+from imcsim.timing import Issue, Timeline, Timing, play
 
 ONE = CompareOptions(workers=1)
 CLASSES = 5

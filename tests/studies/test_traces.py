@@ -25,7 +25,7 @@ from imcsim.functional.run import calibrated_converters, run
 from imcsim.inputs.trace import pack_values, unpack_values
 from imcsim.network.arrays import read_npz, write_npz
 from imcsim.network.graph import INPUT, LIF
-from imcsim.simulation.simulate import numerics
+from imcsim.simulation.chip import numerics
 
 T = 3
 

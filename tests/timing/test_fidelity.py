@@ -32,8 +32,8 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement, place
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node
+from imcsim.simulation.chip import numerics
 from imcsim.simulation.counts import image_work, recorded_nodes
-from imcsim.simulation.simulate import numerics
 from imcsim.timing import Arrivals, ImageWork, Timeline, parse
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

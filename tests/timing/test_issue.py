@@ -29,10 +29,11 @@ from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement, place
 from imcsim.network.graph import INPUT, Linear, Network
-from imcsim.simulation.simulate import Timing, make_chip, simulate
+from imcsim.simulation.chip import make_chip
+from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import Arrivals, Issue, Recorder, Timeline, parse, play
+from imcsim.timing import Arrivals, Issue, Recorder, Timeline, Timing, parse, play
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.burst import BurstPart
 from imcsim.timing.processes.chip import ProcessEngine

@@ -26,11 +26,12 @@ from imcsim.inputs.data import fingerprint
 from imcsim.mapping import place
 from imcsim.network.graph import INPUT, Network
 from imcsim.results.document import to_json
-from imcsim.simulation.simulate import Timing, make_chip, numerics, simulate
+from imcsim.simulation.chip import make_chip, numerics
+from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare, run
 from imcsim.studies.options import CompareOptions
 from imcsim.studies.streaming import stream
-from imcsim.timing import parse, play
+from imcsim.timing import Timing, parse, play
 
 T = 4
 POLICIES = ("wait", "speculate", "interleave:2")

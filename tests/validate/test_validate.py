@@ -23,7 +23,7 @@ from imcsim.mapping import floorplan, place
 from imcsim.network import problems, shapes
 from imcsim.network.graph import Conv2d, Network
 from imcsim.report.terminal import validation as report
-from imcsim.simulation.simulate import numerics
+from imcsim.simulation.chip import numerics
 from imcsim.validate import FITTED, Fit, Outcome, Row, Validation, isaac_rows, spikesim_rows, validate
 from imcsim.validate.assumptions import CHANGES
 from imcsim.validate.by_hand import by_hand_rows, one_row, ones

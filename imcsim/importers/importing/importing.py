@@ -24,7 +24,7 @@ from imcsim.importers.quantising.quantise import LayerQuantisation, quantise_lay
 from imcsim.importers.quantising.scales import Scales
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.simulation.simulate import numerics, program_chip
+from imcsim.simulation.chip import numerics, program_chip
 
 DEFAULT_HARDWARE = "dtsnn_32nm"
 """The chip whose word widths are stated where none is named."""

@@ -17,8 +17,8 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.simulation.simulate import Progress, Run
-from imcsim.simulation.values import COMPUTED, Values
+from imcsim.simulation.simulate import Run
+from imcsim.simulation.values import COMPUTED, Progress, Values
 from imcsim.studies.breakdown import means
 from imcsim.studies.chips.document import ChipsResult
 from imcsim.studies.chips.one_chip import DynamicRun, Moved, OneChip, StaticRun

@@ -1,0 +1,228 @@
+"""A network on one chip, ready for images: placed, programmed, calibrated, and its schedules played.
+
+A run to T max serves every smaller T, every threshold and every exit rule: what an image does in its first
+timesteps does not depend on when it leaves, and the schedules know the cost of every exit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from imcsim.functional.nonideal import ConverterErrors, Drift, NonIdeal, Stuck, Variation
+from imcsim.functional.nonideal.ir_drop import Circuit
+from imcsim.functional.nonideal.on_off import level_siemens, off_level
+from imcsim.functional.nonideal_chip import on_real_chip
+from imcsim.functional.program.numerics import CheckerNumerics, Numerics
+from imcsim.functional.program.program import Program, build
+from imcsim.functional.recalibration import recalibrated
+from imcsim.functional.run import Converters
+from imcsim.hardware import nonideal as nonideal_keys
+from imcsim.hardware.component import ChipSize
+from imcsim.hardware.components.cells import ConductanceCells
+from imcsim.hardware.config import Hardware, HardwareConfig
+from imcsim.hardware.ledger import Charge, charges
+from imcsim.inputs import Inputs
+from imcsim.mapping import Placement, place
+from imcsim.network.graph import Network
+from imcsim.simulation.schedule import Schedule, schedules
+from imcsim.simulation.values import COMPUTED, Values
+from imcsim.timing import Timing
+
+NO_ERRORS = nonideal_keys.NonIdeal()
+"""What a config says of an ideal chip's cells, wires and converters."""
+
+
+def numerics(config: HardwareConfig) -> Numerics:
+    """The part of a config that changes values."""
+    checker = config.checker
+    return Numerics(
+        rows=config.cells.rows,
+        row_order=config.cells.row_order,
+        encoding=config.cells.encoding,
+        cell_bits=config.cells.cell_bits,
+        adc_bits=config.adc.bits,
+        full_scale=config.adc.full_scale,
+        percentile=config.adc.percentile,
+        membrane_bits=config.lif.membrane_bits,
+        checker=CheckerNumerics(
+            checker.fraction_bits,
+            checker.table_bits,
+            checker.exp_entries,
+            checker.exp_range,
+            checker.log_entries,
+        ),
+    )
+
+
+def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> NonIdeal | None:
+    """The errors of chip number `chip` of a `seed`; None where the config asks for none."""
+    said = config.nonideal
+    if not said.active:
+        return None
+    largest = (1 << config.cells.cell_bits) - 1
+    off, siemens = 0.0, 0.0
+    if isinstance(config.cells, ConductanceCells) and said.needs_ohms:
+        ohms = config.cells.r_on_ohm, config.cells.r_off_ohm
+        off = off_level(*ohms, largest) if said.on_off.finite else 0.0
+        siemens = level_siemens(*ohms, largest)
+    return NonIdeal(
+        seed=seed,
+        chip=chip,
+        largest_level=largest,
+        columns=config.cells.columns,
+        columns_per_adc=config.column_mux.columns_per_adc,
+        off_level=off,
+        level_siemens=siemens,
+        reference_column=said.on_off.reference_column,
+        variation=Variation(said.variation.kind, said.variation.sigmas(largest + 1)),
+        stuck=Stuck(said.stuck.on_rate, said.stuck.off_rate),
+        drift=Drift(
+            said.drift.exponent, said.drift.exponent_sigma, said.drift.time_s, said.drift.reference_time_s
+        ),
+        read_noise=said.read_noise.sigma,
+        wires=Circuit(
+            said.wires.wordline_ohm,
+            said.wires.bitline_ohm,
+            said.wires.driver_ohm,
+            said.wires.sense_ohm,
+            said.wires.inactive,
+        ),
+        converter=ConverterErrors(
+            said.converter.offset_lsb, said.converter.gain_sigma, said.converter.noise_lsb
+        ),
+        calibrated_itself=said.converter.calibrated_on == "chip",
+        neurons_recalibrated=said.neurons.calibrated_on == "chip",
+        encoder_kept=config.encoder.mode == "keep",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Chip:
+    """A network placed on a chip and calibrated. Serves any images, or any timed inputs.
+
+    `config` is `stated`, the chip's own, but that an encoder recomputes where inputs change at each timestep.
+    `leaving` and `static` are the schedules of images that leave early and of static runs, None where time
+    depends on values and every image has its own.
+    """
+
+    network: Network
+    config: HardwareConfig
+    placement: Placement
+    program: Program
+    converters: Converters
+    timing: Timing
+    leaving: Schedule | None
+    static: Schedule | None
+    stated: HardwareConfig
+
+    @property
+    def size(self) -> ChipSize:
+        return self.placement.size
+
+    def prices(self) -> tuple[Charge, ...]:
+        """What each event costs on this chip, leakage included."""
+        return charges(self.config, self.size)
+
+
+def without_errors(config: HardwareConfig) -> HardwareConfig:
+    """The config with ideal cells, wires and converters."""
+    return config.model_copy(update={"nonideal": NO_ERRORS})
+
+
+def depends_on_values(config: HardwareConfig) -> bool:
+    """Whether the time an image takes depends on its values."""
+    return config.activity.skip_zero_reads or config.activity.spike_coding == "aer"
+
+
+def make_chip(
+    network: Network,
+    hardware: Hardware,
+    calibration: Inputs,
+    timing: Timing,
+    *,
+    workers: int | None = None,
+    values: Values = COMPUTED,
+    seed: int = 0,
+    number: int = 0,
+) -> Chip:
+    """Place `network`, set the ADC scales on the first images of `calibration`, and play the schedules.
+
+    A chip that interleaves images holds the membranes of all of them. Where the config asks for errors, the
+    chip is `number` of those that `seed` draws.
+    """
+    config = hardware.config
+    program, converters = program_chip(network, config, calibration, seed, number, workers, values)
+    return _chip(network, config, program, converters, timing)
+
+
+def with_cells(
+    chip: Chip,
+    calibration: Inputs,
+    seed: int,
+    number: int | None,
+    *,
+    workers: int | None = None,
+    values: Values = COMPUTED,
+) -> Chip:
+    """The same chip with the cells, wires and converters of another one, as `make_chip` programs it; with
+    ideal ones where `number` is None.
+    """
+    config, stated = chip.config, chip.stated
+    if number is None:
+        config, stated = without_errors(config), without_errors(stated)
+    program, converters = program_chip(chip.network, stated, calibration, seed, number or 0, workers, values)
+    return replace(chip, config=config, stated=stated, program=program, converters=converters)
+
+
+def program_chip(
+    network: Network,
+    config: HardwareConfig,
+    calibration: Inputs,
+    seed: int = 0,
+    number: int = 0,
+    workers: int | None = None,
+    values: Values = COMPUTED,
+) -> tuple[Program, Converters]:
+    """What a chip computes with, its errors included, and ADC scales from the first images of `calibration`.
+
+    These images also tell how many rows are active in a read, where wires have resistance, and what currents
+    neurons have, where they are calibrated on the chip. See `make_chip`.
+    """
+    program = build(network, numerics(config))
+    errors = nonideal(config, seed, number)
+    if errors is None:
+        return program, values.converters(program, calibration, workers)
+    density = {} if errors.wires.ideal else values.densities(program, calibration, workers)
+    real = on_real_chip(program, errors, density, workers)
+    designed = errors.designed()
+    plain = program if designed is None else on_real_chip(program, designed, {}, workers)
+    converters = values.converters(real if errors.calibrated_itself else plain, calibration, workers)
+    if errors.neurons_recalibrated:
+        real = recalibrated(real, values.channels(real, plain, converters, calibration, workers))
+    return real, converters
+
+
+def calibrate(program: Program, calibration: Inputs, workers: int | None = None) -> Converters:
+    """The ADC scales that the first images of `calibration` call for."""
+    return COMPUTED.converters(program, calibration, workers)
+
+
+def with_timing(chip: Chip, timing: Timing) -> Chip:
+    """The same chip, calibrated alike, with another issue policy, T max or fidelity, or for timed inputs."""
+    return _chip(chip.network, chip.stated, chip.program, chip.converters, timing)
+
+
+def _chip(
+    network: Network, stated: HardwareConfig, program: Program, converters: Converters, timing: Timing
+) -> Chip:
+    config = stated
+    if timing.timed and stated.encoder.mode == "keep":
+        recomputes = stated.encoder.model_copy(update={"mode": "recompute"})
+        config = stated.model_copy(update={"encoder": recomputes})
+    placement = place(network, config)
+    size = replace(placement.size, memory_bits=placement.size.memory_bits * timing.issue.images_on_chip)
+    placement = replace(placement, size=size)
+    leaving = static = None
+    if not depends_on_values(config):
+        leaving, static = schedules(placement, config, timing, None)
+    return Chip(network, config, placement, program, converters, timing, leaving, static, stated)
