@@ -58,7 +58,13 @@ def draw() -> Figure:
         bottom = 3.62 - row * 0.86
         axes.add_patch(
             FancyBboxPatch(
-                (3.95, bottom), 3.1, 0.62, boxstyle="round,pad=0,rounding_size=0.05", fc="white", ec=BLUE, lw=1
+                (3.95, bottom),
+                3.1,
+                0.62,
+                boxstyle="round,pad=0,rounding_size=0.05",
+                fc="white",
+                ec=BLUE,
+                lw=1,
             )
         )
         axes.text(4.05, bottom + 0.31, verb, fontsize=9, va="center", color=BLUE, weight="bold")

@@ -21,7 +21,7 @@ from imcsim.mapping import Placement
 from imcsim.results import reproduction as doc
 from imcsim.results.document import NORMAL_975
 from imcsim.simulation.chip import Chip, with_timing
-from imcsim.simulation.simulate import Run, Simulation, replay
+from imcsim.simulation.simulate import ExitCosts, Simulation, replay
 from imcsim.studies.breakdown import means
 from imcsim.studies.experiment import Experiment, accuracy, leaving, right_after
 from imcsim.studies.thresholds import one_for_all, one_for_each
@@ -40,7 +40,7 @@ class Costs:
     latency_ns: NDArray[np.float64]
 
     @classmethod
-    def of(cls, run: Run) -> Costs:
+    def of(cls, run: ExitCosts) -> Costs:
         return cls(run.energy_pj, run.latency_ns)
 
     @property

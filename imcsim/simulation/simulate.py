@@ -23,9 +23,10 @@ WORK_IMAGES = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """What one way of running costs, for every exit. energy_pj, latency_ns: float64 ``[images, T]``, if an
-    image leaves after 1, 2, .. T timesteps.
+class ExitCosts:
+    """What one way of running costs, for each exit timestep.
+
+    energy_pj, latency_ns: float64 ``[images, T]``, if an image exits after 1, 2, .. T timesteps.
     """
 
     schedule: Schedule
@@ -40,8 +41,8 @@ class Simulation:
 
     chip: Chip
     activity: Activity
-    leaving: Run
-    static: Run
+    leaving: ExitCosts
+    static: ExitCosts
 
 
 def simulate(
@@ -166,7 +167,7 @@ def all_work(chip: Chip, inputs: Inputs, workers: int | None = None) -> list[Ima
     return [one for _, some in work_of(chip, inputs, workers) for one in some]
 
 
-def _run(chip: Chip, played: Schedule, activity: Activity) -> Run:
+def _run(chip: Chip, played: Schedule, activity: Activity) -> ExitCosts:
     varied = lower(activity, chip.program, chip.placement, chip.config)
     if chip.config.activity.toggling == "counted":
         varied |= toggled(activity, chip.placement, played)
@@ -179,7 +180,7 @@ def _run(chip: Chip, played: Schedule, activity: Activity) -> Run:
         begun=played.begun,
     )
     shape = (activity.images, activity.timesteps)
-    return Run(
+    return ExitCosts(
         schedule=played,
         ledger=ledger,
         energy_pj=energy_pj(ledger, chip.prices()),

@@ -13,7 +13,7 @@ from imcsim.functional.checker import exit_timesteps
 from imcsim.hardware.events import CHECKER_EVENTS, STANDING_EVENTS, Event
 from imcsim.hardware.ledger import Stay, charges, energy_pj
 from imcsim.results import document as doc
-from imcsim.simulation.simulate import Run
+from imcsim.simulation.simulate import ExitCosts
 from imcsim.studies.experiment import Choice, Experiment, right_after
 
 CURVE_POINTS = 60
@@ -27,13 +27,15 @@ class Breakdown:
 
     # --- what it costs
 
-    def _sums(self, stay: Stay, ran: Run, energies: NDArray[np.float64] | None = None) -> dict[str, float]:
+    def _sums(
+        self, stay: Stay, ran: ExitCosts, energies: NDArray[np.float64] | None = None
+    ) -> dict[str, float]:
         """Means over the images; `energies` (pJ ``[images, T]`` by exit) replaces the run's own."""
         rows = np.arange(len(stay))
         energy = (ran.energy_pj if energies is None else energies)[rows, stay - 1]
         return means(energy, ran.latency_ns[rows, stay - 1])
 
-    def measured(self, stay: Stay, ran: Run) -> dict[str, Any]:
+    def measured(self, stay: Stay, ran: ExitCosts) -> dict[str, Any]:
         """The figures of a run, as the result document names them."""
         latency = ran.latency_ns[np.arange(len(stay)), stay - 1]
         # a percentile is the latency of an image, not a mixture of two
@@ -63,7 +65,7 @@ class Breakdown:
             **sums,
         )
 
-    def _checker_adds(self, ran: Run, timesteps: int) -> tuple[float, float]:
+    def _checker_adds(self, ran: ExitCosts, timesteps: int) -> tuple[float, float]:
         """Mean energy (pJ) and latency (ns) that the checker adds to a static run: its work, its leakage, and
         everybody's leakage while it works.
         """
@@ -83,7 +85,7 @@ class Breakdown:
             int(totals[c.event].sum()) * c.energy_pj for c in self.of.chip.prices() if c.event in totals
         )
 
-    def components(self, stay: Stay, ran: Run, *, with_static: bool) -> tuple[doc.Component, ...]:
+    def components(self, stay: Stay, ran: ExitCosts, *, with_static: bool) -> tuple[doc.Component, ...]:
         """The energy breakdown by component and action, means over the images."""
         images, config = len(stay), self.of.chip.config
         totals = ran.ledger.totals(stay)
@@ -119,7 +121,7 @@ class Breakdown:
             )
         return tuple(rows)
 
-    def layers(self, stay: Stay, ran: Run) -> tuple[doc.Layer, ...]:
+    def layers(self, stay: Stay, ran: ExitCosts) -> tuple[doc.Layer, ...]:
         """The energy of each layer; input, output and leakage have rows of their own."""
         images, ledger = len(stay), ran.ledger
         totals = ledger.totals(stay)

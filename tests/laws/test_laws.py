@@ -21,7 +21,7 @@ from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
 from imcsim.results.document import to_json
 from imcsim.simulation.chip import make_chip
-from imcsim.simulation.simulate import Run, Simulation, simulate
+from imcsim.simulation.simulate import ExitCosts, Simulation, simulate
 from imcsim.studies.comparison import compare
 from imcsim.studies.options import CompareOptions
 from imcsim.timing import Issue, Timing
@@ -54,7 +54,7 @@ def simulated(network: Network, chip: Hardware, timesteps: int = 3, issue: Issue
     )
 
 
-def whole(run: Run, event: Event) -> NDArray[np.int64]:
+def whole(run: ExitCosts, event: Event) -> NDArray[np.int64]:
     """Counts of one image that stays to T max, ``[T, layers]``."""
     return run.ledger.fixed[event][0, -1]
 

@@ -17,7 +17,7 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.simulation.simulate import Run
+from imcsim.simulation.simulate import ExitCosts
 from imcsim.simulation.values import COMPUTED, Progress, Values
 from imcsim.studies.breakdown import means
 from imcsim.studies.chips.document import ChipsResult
@@ -244,7 +244,7 @@ def _left(
     )
 
 
-def _costs(ran: Run, right: NDArray[np.bool_], stay: Stay) -> dict[str, Any]:
+def _costs(ran: ExitCosts, right: NDArray[np.bool_], stay: Stay) -> dict[str, Any]:
     at = np.arange(len(stay)), stay - 1
     return {**accuracy(right[at]), **means(ran.energy_pj[at], ran.latency_ns[at])}
 
