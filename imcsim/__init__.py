@@ -7,11 +7,15 @@ they are loaded when they are first asked for, so that the package imports nothi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from imcsim._version import __version__ as __version__
 
+# What type checkers take for true. The module of that name takes longer to import than all else here, and
+# until the command line listens, Ctrl-C is answered by a traceback.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from imcsim.api import compare as compare
     from imcsim.api import compare_chips as compare_chips
     from imcsim.api import run as run

@@ -13,10 +13,12 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import click
 
 from imcsim._version import __version__
+from imcsim.base import interrupts
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.completion import completion
 from imcsim.commands.diff import diff
@@ -42,9 +44,10 @@ COLLECTED_AFTER = 20_000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on `arguments` (default: the process's own) and return its exit status.
 
-    0: done. 2: something the user gave is wrong, or a file cannot be written. 130: interrupted. 1: the reader
-    of our output went away, a figure of `validate` is outside, or an error of imcsim itself. Errors go to
-    stderr without a traceback; setting IMCSIM_DEBUG lets that of an internal error through.
+    0: done. 2: something the user gave is wrong, or a file cannot be written. 130: interrupted, by Ctrl-C or
+    SIGTERM. 1: the reader of our output went away, a figure of `validate` is outside, or an error of imcsim
+    itself. Errors go to stderr without a traceback; setting IMCSIM_DEBUG lets that of an internal error
+    through.
     """
     # What is imported stays: to look through it for garbage at each step would take a tenth of the start.
     gc.set_threshold(COLLECTED_AFTER)
@@ -60,13 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if stream is not None:
                 stream.flush()
         return status if isinstance(status, int) else 0
+    except (click.Abort, KeyboardInterrupt, _Interrupted):
+        return _interrupted()
     except ImcsimError as error:
-        return _fail(str(error), 2)
+        return _interrupted() if interrupts.heard() else _fail(str(error), 2)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted", 130, prefix="")
     except BrokenPipeError:
         _abandon_output()
         return 1
@@ -82,11 +85,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(
                 "no more threads can be started: memory or their number is limited (try fewer --workers)", 2
             )
+        if interrupts.heard():  # a library made an error of its own of it
+            return _interrupted()
         if os.environ.get("IMCSIM_DEBUG"):
             raise
         kind = type(error).__name__
         text = " ".join(str(error).split())
         return _fail(f"internal error, please report it: {kind}: {text} (IMCSIM_DEBUG=1 shows where)", 1)
+
+
+def _interrupted() -> int:
+    # After the ^C that a terminal shows, begin a new line.
+    prefix = "\n" if sys.stderr is not None and sys.stderr.isatty() else ""
+    return _fail("interrupted", interrupts.STATUS, prefix=prefix)
 
 
 def _fail(message: str, status: int, *, prefix: str = "error: ") -> int:
@@ -107,7 +118,27 @@ def _abandon_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Interrupted(Exception):
+    """KeyboardInterrupt, for which click would print an empty line."""
+
+
+class _Commands(click.Group):
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **settings)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="imcsim", message="%(prog)s %(version)s")
 def cli() -> None:
     """Simulate in-memory-computing hardware running spiking neural networks, with and without early exit."""

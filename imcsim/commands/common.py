@@ -42,6 +42,7 @@ def check_targets(settings: dict[str, Any]) -> None:
 
 def choose_validation(settings: dict[str, Any], *, needed: bool) -> str | None:
     """Images that calibrate the ADCs and, where none is given, choose the threshold (`needed`)."""
+    from imcsim.inputs import find as find_inputs
     from imcsim.studies.loading import validation_of
     from imcsim.studies.options import Setting
 
@@ -52,6 +53,7 @@ def choose_validation(settings: dict[str, Any], *, needed: bool) -> str | None:
         return str(found)
     if not needed or settings["threshold"] is not None:
         return None
+    find_inputs(settings["inputs"])  # a file that is not there comes first
     raise click.UsageError(
         "With --inputs of your own, give --threshold, or --validation: other images, on which to choose it."
     )

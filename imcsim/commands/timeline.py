@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import choose_validation, compare_options, load_all, progress_bars
 from imcsim.commands.options import picked_options, policy_option
 from imcsim.commands.simulate import check_policy
@@ -53,6 +54,8 @@ def timeline(
     from imcsim.report.files import check_writable, write_files
 
     check_policy(context, policy)
+    if Path(output).suffix != ".json" and not _is_device(output):
+        raise ImcsimError("the trace is written as JSON", file=output, fix="end the name with .json")
     check_writable(output)
     if picture is not None:
         from imcsim.report.figures.timeline import check_format, timeline_picture
@@ -90,3 +93,9 @@ def timeline(
             f"{energy(shown.energy_pj)} {energy.name}"
         )
     click.echo(f"{output}: open it in ui.perfetto.dev")
+
+
+def _is_device(name: str) -> bool:
+    """Whether `name` is something to write into that is no file, as /dev/stdout."""
+    path = Path(name)
+    return path.exists() and not path.is_file() and not path.is_dir()

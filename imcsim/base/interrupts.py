@@ -1,0 +1,74 @@
+"""Ctrl-C and SIGTERM for the command line: each ends it by KeyboardInterrupt, wherever it comes.
+
+Python raises KeyboardInterrupt at Ctrl-C by itself, but not at SIGTERM, and a callback or a destructor that
+happens to run just then swallows it. Libraries may also turn it into an error of their own: `heard` tells
+that a signal is what lies behind. Only the process of a command calls `listen`; a program that uses the
+package keeps its own handlers.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+STATUS = 130
+"""The exit status of a command that was interrupted."""
+
+_SAME_KEY_S = 2.0
+"""Signals so close together are one request: a terminal and a supervisor may both send one."""
+
+_RAISED_AGAIN_S = 0.02
+
+_heard_at: list[float] = []
+
+
+def listen() -> None:
+    """From now on SIGINT and SIGTERM raise KeyboardInterrupt in the main thread, once. A later one ends the
+    process at once.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, _interrupted)
+    sys.unraisablehook = _unraisable
+
+
+def heard() -> bool:
+    """Whether a signal has come since `listen`."""
+    return bool(_heard_at)
+
+
+def finished(status: int) -> None:
+    """All work is done and written: a signal that still comes ends the process with `status`, silently."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is _interrupted:
+            signal.signal(number, lambda *_: os._exit(status))
+
+
+def _interrupted(number: int, frame: Any) -> None:
+    now = time.monotonic()
+    if not _heard_at:
+        _heard_at.append(now)
+        raise KeyboardInterrupt
+    if now > _heard_at[0] + _SAME_KEY_S:
+        os.write(2, b"interrupted\n")
+        os._exit(STATUS)
+
+
+def _unraisable(about: Any) -> None:
+    """Raise a swallowed KeyboardInterrupt once more, when what swallowed it has ended."""
+    if not issubclass(about.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(about)
+        return
+    from threading import Timer
+
+    def again() -> None:
+        _heard_at.clear()
+        _thread.interrupt_main()
+
+    timer = Timer(_RAISED_AGAIN_S, again)
+    timer.daemon = True
+    timer.start()
