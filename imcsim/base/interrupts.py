@@ -63,11 +63,15 @@ def _unraisable(about: Any) -> None:
     if not issubclass(about.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(about)
         return
-    from threading import Timer
+    from threading import Timer, main_thread
 
     def again() -> None:
         _heard_at.clear()
-        _thread.interrupt_main()
+        ident = main_thread().ident
+        if hasattr(signal, "pthread_kill") and ident is not None:
+            signal.pthread_kill(ident, signal.SIGINT)  # it may be waiting for something
+        else:
+            _thread.interrupt_main()
 
     timer = Timer(_RAISED_AGAIN_S, again)
     timer.daemon = True
