@@ -119,7 +119,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     package(tmp_path)
     ask(tmp_path)
     (whole,) = (path for path in kernels(tmp_path) if path.name.startswith("outer"))
-    passing = whole.with_name(f"{whole.name}.0123.partial")
+    passing = whole.with_name(".imcsim-0123.partial")
     passing.write_bytes(whole.read_bytes()[:100])
     assert ask(tmp_path) == ["21", "1"]
     assert passing.exists()  # another process may be writing it

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import llvmlite
@@ -32,6 +31,7 @@ from numba.core.serialize import dumps
 
 from imcsim.base.compiled import Compiled, ErrorModel
 from imcsim.base.compiled.places import place_for
+from imcsim.base.files import PARTIAL, written_whole
 from imcsim.base.notes import note_once
 
 
@@ -95,26 +95,19 @@ class Kept:
             return
         about = self._key(signature, result.codegen)
         path = self._path(about)
-        passing = path.with_name(f"{path.name}.{token_hex(8)}.partial")
-        try:
-            passing.write_bytes(_sealed(about, result._reduce()))
-            passing.replace(path)
+        with suppress(OSError):  # there may be no room for it
+            with written_whole(path) as temporary:
+                temporary.write_bytes(_sealed(about, result._reduce()))
             self._tidy()
-        except OSError:  # there is no room for it
-            pass
-        finally:
-            with suppress(OSError):
-                passing.unlink(missing_ok=True)
 
     def _tidy(self) -> None:
         """Remove code of sources that are no more, and what a killed process left half written."""
-        for other in self._folder.glob(f"{self._base}*"):
-            if other.suffix == ".partial":
-                stale = other.stat().st_mtime < time.time() - _LONGEST_WRITE_S
-            else:
-                stale = not other.name.startswith(f"{self._base}{self._stamp}")
-            if stale:
+        for other in self._folder.glob(f"{self._base}*.nbc"):
+            if not other.name.startswith(f"{self._base}{self._stamp}"):
                 other.unlink(missing_ok=True)
+        for half in self._folder.glob(f".*{PARTIAL}"):
+            if half.stat().st_mtime < time.time() - _LONGEST_WRITE_S:
+                half.unlink(missing_ok=True)
 
     def flush(self) -> None:
         """Nothing waits to be written."""
