@@ -8,6 +8,10 @@ import os
 
 from hypothesis import settings
 
+# Tests run in several processes. Threads of torch's OpenMP would wait for each other at barriers, spinning, while
+# the processes share the cores: the same test takes five times longer.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("fixed", derandomize=True)
 settings.register_profile("explore", derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
