@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
-from snn import FakeQuant, lif, weight_scale
+from snn import FakeQuant, clipped, lif, weight_scale
 from torch import Tensor, nn
 from variation import CellVariation
 
@@ -46,6 +46,7 @@ class Spiking(nn.Module):
 
     weight_bits: int
     classifier: nn.Linear
+    neurons: str = "lif"
     variation: CellVariation | None = None
 
     def quantised(self, weight: Tensor) -> Tensor:
@@ -64,7 +65,12 @@ class Spiking(nn.Module):
             return F.conv2d(x, weight, stride=conv.stride, padding=conv.padding)
         # On a CPU the gradient of a strided convolution is far slower in bfloat16 (a second) than in float32.
         with torch.autocast(x.device.type, enabled=False):
-            return F.conv2d(x.float(), weight.float(), stride=conv.stride, padding=conv.padding)
+            x = x.float() if x.dtype == torch.bfloat16 else x
+            return F.conv2d(x, weight, stride=conv.stride, padding=conv.padding)
+
+    def fire(self, current: Tensor, timesteps: int) -> Tensor:
+        """What the neurons make of their currents ``[T * B, ...]``, timestep-major."""
+        return lif(current, timesteps) if self.neurons == "lif" else clipped(current)
 
     def classify(self, x: Tensor, timesteps: int) -> Tensor:
         x = F.linear(x.flatten(1), self.quantised(self.classifier.weight), self.classifier.bias)
@@ -105,7 +111,7 @@ class SpikingVGG(Spiking):
             x = self.norms[k](self.convolve(self.convs[k], x))
             if k == 0:
                 x = x.repeat(timesteps, 1, 1, 1)
-            x = lif(x, timesteps)
+            x = self.fire(x, timesteps)
             k += 1
         return self.classify(x, timesteps)
 
@@ -151,14 +157,14 @@ class SpikingResNet(Spiking):
     def forward(self, image: Tensor, timesteps: int) -> Tensor:
         """Classifier outputs ``[T, B, classes]`` of images ``[B, 3, H, W]`` in 0 to 1."""
         x = self.stem_norm(self.convolve(self.stem, image)).repeat(timesteps, 1, 1, 1)
-        x = lif(x, timesteps)
+        x = self.fire(x, timesteps)
         for block in self.blocks:
             shortcut = x
             if block.has_shortcut:
                 shortcut = _pool(x, self.plan["pool"]) if block.stride != 1 else x
                 shortcut = block.shortcut_norm(self.convolve(block.shortcut, shortcut))
-            x = lif(block.norm1(self.convolve(block.conv1, x)), timesteps)
-            x = lif(block.norm2(self.convolve(block.conv2, x)) + shortcut, timesteps)
+            x = self.fire(block.norm1(self.convolve(block.conv1, x)), timesteps)
+            x = self.fire(block.norm2(self.convolve(block.conv2, x)) + shortcut, timesteps)
         return self.classify(x.mean((2, 3)), timesteps)
 
 

@@ -15,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import checkpoints
 import cifar10
 import numpy as np
 import torch
-from architectures import Spiking, from_description
+from architectures import Spiking
 from snn import running_mean
 from to_graph import TIMESTEPS, forward, to_network
 from train import VALIDATION_IMAGES, evaluate
@@ -28,8 +29,10 @@ from imcsim.base.errors import ImcsimError
 from imcsim.network import Network, bundle, validate
 
 SHIPPED_PER_CLASS = 100
-NOT_OF_THE_RUN = ("data", "out", "init", "threads", "compile", "save_minutes")
+NOT_OF_THE_RUN = ("data", "out", "init", "teacher", "threads", "precision", "compile", "save_minutes")
 """Arguments of train.py that are paths or do not change the weights, or are written another way."""
+OF_TEACHER = ("distill", "temperature")
+"""Arguments that change nothing without a teacher."""
 OF_VARIATION = ("variation", "encoding", "cell_bits", "on_off_ratio")
 """Arguments that change nothing without a variation."""
 CHUNK = 250
@@ -54,35 +57,38 @@ def balanced(split: cifar10.Split, per_class: int) -> cifar10.Split:
 
 
 def read_checkpoint(path: Path) -> tuple[Spiking, dict[str, Any]]:
-    """The trained network in eval mode, and the rest of the checkpoint with its texts parsed."""
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    arguments, log = json.loads(state["arguments"]), json.loads(state["log"])
-    bits = int(arguments["weight_bits"])
+    """The trained network in eval mode, and what its checkpoint says of its training."""
+    state = checkpoints.read(path)
+    facts = checkpoints.history(state)
+    bits = int(facts["arguments"]["weight_bits"])
     if not 2 <= bits <= 16:
         raise SystemExit(
             f"{path}: trained with {bits} weight bits; a bundle takes 2 to 16 (see train.py --weight-bits)"
         )
-    model = from_description(json.loads(state["plan"]), weight_bits=bits)
-    model.load_state_dict(state["network"])
-    return model.eval(), {
-        "arguments": arguments,
-        "log": log,
-        "epoch": state["epoch"],
-        "init": json.loads(state.get("init", "null")),
-    }
+    if facts["arguments"].get("neurons", "lif") != "lif":
+        raise SystemExit(f"{path}: of a teacher without spikes; export a network that was trained from it")
+    return checkpoints.network_of(state), facts
 
 
 def training_provenance(facts: dict[str, Any]) -> dict[str, Any]:
     """How the network was trained, without the paths of the machine that did it."""
     arguments = facts["arguments"]
-    left_out = NOT_OF_THE_RUN + (() if float(arguments.get("variation", 0)) else OF_VARIATION)
+    left_out = set(NOT_OF_THE_RUN)
+    left_out |= set() if float(arguments.get("variation", 0)) else set(OF_VARIATION)
+    left_out |= set() if facts.get("teacher") else set(OF_TEACHER)
     flags = {k: v for k, v in arguments.items() if k not in left_out and v != "False"}
     command = "python models/training/train.py --data PATH --out FOLDER " + " ".join(
         f"--{key.replace('_', '-')}" + ("" if value == "True" else f" {value}")
         for key, value in flags.items()
     )
     command += " --init CHECKPOINT" if facts.get("init") else ""
-    command += " --compile" if arguments.get("compile") == "True" else ""
+    command += " --teacher CHECKPOINT" if facts.get("teacher") else ""
+    computed = facts.get("way") or {}
+    if computed:
+        command += f" --precision {'bfloat16' if computed['bfloat16'] else 'float32'}"
+        command += f" --compile {'yes' if computed['compiled'] else 'no'}"
+    elif arguments.get("compile") == "True":  # of a checkpoint from before the choice was kept
+        command += " --compile yes"
     planned = sum(int(stage.split(":")[1]) for stage in arguments["stages"].split(","))
     provenance = {
         "command": command,
@@ -92,8 +98,12 @@ def training_provenance(facts: dict[str, Any]) -> dict[str, Any]:
         "last_loss": facts["log"][-1]["loss"] if facts["log"] else None,
         "seconds": round(sum(row["seconds"] for row in facts["log"]), 1),
     }
-    if facts.get("init"):
-        provenance["started_from"] = training_provenance(facts["init"])
+    if computed:
+        provenance["core_seconds"] = round(sum(row.get("core_seconds", 0) for row in facts["log"]), 1)
+        provenance["processor"] = computed["processor"]
+    for name, key in (("init", "started_from"), ("teacher", "taught_by")):
+        if facts.get(name):
+            provenance[key] = training_provenance(facts[name])
     return provenance
 
 

@@ -1,53 +1,70 @@
 #!/bin/sh
 # Train the networks of DT-SNN at reduced width on a CPU, one after the other, and export each as a bundle.
 #
-#     nohup nice -n 19 sh models/training/run_paper.sh DATA OUT [PYTHON] >OUT.log 2>&1 &
+#     setsid nohup nice -n 19 sh models/training/run_paper.sh DATA OUT [PYTHON] [EFFORT] >OUT.log 2>&1 &
 #
-# DATA: see train.py --data. OUT: one folder a run, with checkpoint.pt and log.txt, and OUT/bundles. About two
-# hours on two cores. Started again, it goes on where it stopped: train.py resumes from its checkpoints, and
-# finished bundles are left alone.
+# DATA: see train.py --data. OUT: one folder a run, with checkpoint.pt, curve.csv and log.txt, and OUT/bundles.
+# EFFORT: how long to train, 4 unless given; with 2 every run has half as many epochs. WIDTH and NETWORKS can be
+# set in the environment. Started again, it goes on where it stopped: train.py resumes from its checkpoints, and a
+# bundle is made again only where its checkpoint is newer. Started again with more effort, the runs go on to more
+# epochs.
 #
-# At T = 1 both losses are equal, so one run at T = 1 serves both; what follows differs by the loss alone.
+# A teacher without spikes, which trains several times faster, lends its weights to the network at T = 1, and its
+# outputs to all. At T = 1 both losses are equal, so one run at T = 1 serves both; what follows differs by the
+# loss, or by the T of the static networks that dynamic timesteps are compared with.
 set -eu
 
 data=$1
 out=$2
 python=${3:-python}
-width=0.25
+effort=${4:-4}
+width=${WIDTH:-0.25}
+networks=${NETWORKS:-vgg16 resnet19}
 here=$(cd "$(dirname "$0")" && pwd)
 export OMP_WAIT_POLICY=PASSIVE
 
-train() { # NAME, then options of train.py
-    name=$1
-    shift
+epochs() { # of a run with the usual effort
+    n=$(($1 * effort / 4))
+    echo $((n > 0 ? n : 1))
+}
+
+train() { # NETWORK RUN, then options of train.py
+    network=$1
+    name=$1_$2
+    shift 2
     mkdir -p "$out/$name"
-    echo "$(date '+%F %T') $name"
-    "$python" "$here/train.py" --data "$data" --out "$out/$name" --float-epochs 0 --compile "$@" \
-        >>"$out/$name/log.txt" 2>&1
+    echo "$(date '+%F %T') $name $*"
+    "$python" -u "$here/train.py" --data "$data" --out "$out/$name" --network "$network" --width "$width" \
+        --float-epochs 0 --evaluate-every 2 "$@" >>"$out/$name/log.txt" 2>&1
 }
 
-both_losses() { # NETWORK PRETRAINING STAGES EVERY
-    train "$1_t1" --network "$1" --width "$width" --stages "$2" --lr 0.1 --evaluate-every "$4"
-    for loss in running final; do
-        train "$1_$loss" --network "$1" --width "$width" --loss "$loss" --init "$out/$1_t1/checkpoint.pt" \
-            --stages "$3" --lr 0.05 --evaluate-every "$4"
-    done
+taught() { # NETWORK RUN FROM, then options of train.py: from the weights of FROM, after the network's teacher
+    network=$1
+    run=$2
+    start=$out/$1_$3/checkpoint.pt
+    shift 3
+    train "$network" "$run" --init "$start" --teacher "$out/${network}_teacher/checkpoint.pt" "$@"
 }
 
-bundle() { # NETWORK LOSS
+bundle() { # NETWORK RUN
     name=$1_$2_cifar10
-    [ -e "$out/bundles/$name/network.yaml" ] && return
+    checkpoint=$out/$1_$2/checkpoint.pt
+    [ -e "$out/bundles/$name/network.yaml" ] && [ "$out/bundles/$name/network.yaml" -nt "$checkpoint" ] && return
     echo "$(date '+%F %T') $name"
-    "$python" "$here/export.py" --data "$data" --checkpoint "$out/$1_$2/checkpoint.pt" --name "$name" \
-        --out "$out/bundles" >>"$out/$1_$2/export.txt" 2>&1 \
-        || echo "$name: not exported, see $out/$1_$2/export.txt"
+    "$python" "$here/export.py" --data "$data" --checkpoint "$checkpoint" --name "$name" --out "$out/bundles" \
+        >>"$out/$1_$2/export.txt" 2>&1 || echo "$name: not exported, see $out/$1_$2/export.txt"
 }
 
-both_losses vgg16 1:24 2:3,4:3 3
-both_losses resnet19 1:5 4:1 5
-for network in vgg16 resnet19; do
-    for loss in running final; do
-        bundle "$network" "$loss"
-    done
+for network in $networks; do
+    train "$network" teacher --neurons clipped --stages "1:$(epochs 24)" --lr 0.1
+    taught "$network" t1 teacher --stages "1:$(epochs 8)" --lr 0.05
+    taught "$network" running t1 --stages "2:$(epochs 4),4:$(epochs 12)" --lr 0.05
+    bundle "$network" running
+    taught "$network" static1 t1 --stages "1:$(epochs 8)" --lr 0.05 --loss final
+    taught "$network" static2 t1 --stages "2:$(epochs 8)" --lr 0.05 --loss final
+    bundle "$network" static1
+    bundle "$network" static2
+    taught "$network" final t1 --stages "2:$(epochs 4),4:$(epochs 12)" --lr 0.05 --loss final
+    bundle "$network" final
 done
 echo "$(date '+%F %T') done"

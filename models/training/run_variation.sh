@@ -4,7 +4,7 @@
 #     nohup nice -n 19 sh models/training/run_variation.sh DATA OUT [PYTHON] >OUT.log 2>&1 &
 #
 # DATA: see train.py --data. OUT/vgg7/checkpoint.pt is the default network's, trained by
-# `train.py --data DATA --out OUT/vgg7 --compile`. About three quarters of an hour on two cores. Started again, it
+# `train.py --data DATA --out OUT/vgg7`. About three quarters of an hour on two cores. Started again, it
 # goes on where it stopped. Differential columns, cells of 4 bits, an on/off ratio of 10: dtsnn_32nm_nonideal.
 #
 # First batch norm follows each draw of the cells; then it keeps its statistics, as a chip whose neurons nobody
@@ -24,7 +24,7 @@ train() { # NAME, the run whose weights to start from, then options of train.py
     mkdir -p "$out/$name"
     echo "$(date '+%F %T') $name"
     "$python" "$here/train.py" --data "$data" --out "$out/$name" --init "$out/$from/checkpoint.pt" \
-        --variation 0.2 --float-epochs 0 --compile "$@" >>"$out/$name/log.txt" 2>&1
+        --variation 0.2 --float-epochs 0 "$@" >>"$out/$name/log.txt" 2>&1
 }
 
 train vgg7_varied vgg7 --stages 2:6,4:2 --lr 0.03 --evaluate-every 8

@@ -14,6 +14,14 @@ keeps those it has. 5,000 images are held out of the training set for validation
 nothing is selected on validation or test images. A checkpoint is written after every epoch and every
 ``--save-minutes`` within one, and the same command resumes from it.
 
+``--neurons clipped`` trains a teacher: the same layers with a clipped ReLU in place of the spikes, at one
+timestep. It learns in a fraction of the time; a spiking network takes its weights (``--init``) and follows
+its outputs (``--teacher``, ``--distill``, ``--temperature``).
+
+How a step is computed is chosen by the processor's flags and a trial of a few steps (speed.py), unless
+``--precision`` and ``--compile`` say it; a run that starts from another on such a processor takes over its
+choice. Beside the checkpoint, curve.csv holds losses, hours and validation accuracies.
+
 A GPU is used when torch sees one: the training images (138 MB) lie on the card and are cropped and flipped
 there, and all but the last ``--float-epochs`` epochs compute in bfloat16.
 """
@@ -27,14 +35,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import checkpoints
 import cifar10
 import numpy as np
+import speed
 import torch
 import torch.nn.functional as F
-from architectures import NETWORKS, POOLS, Spiking, build
-from snn import LOSSES, loss_of, running_mean
-from torch import Tensor
-from variation import ENCODINGS, CellVariation
+from architectures import Spiking
+from options import parse, untrained
+from snn import Distillation, loss_of, running_mean
+from torch import Tensor, nn
 
 VALIDATION_IMAGES = 5000
 
@@ -63,188 +73,223 @@ def one_cycle(progress: float, peak: float, warm: float = 0.2) -> float:
 
 
 @torch.no_grad()
-def evaluate(network: Spiking, split: cifar10.Split, timesteps: int, device: torch.device) -> list[float]:
+def evaluate(
+    network: Spiking, split: cifar10.Split, timesteps: int, device: torch.device, bfloat16: bool = False
+) -> list[float]:
     """Accuracy of the running mean after each timestep."""
     network.eval()
     right = torch.zeros(timesteps)
     for start in range(0, len(split.labels), 250):
-        images = torch.from_numpy(split.images[start : start + 250]).to(device).float() / 255
+        images = pixels(torch.from_numpy(split.images[start : start + 250]).to(device))
         labels = torch.from_numpy(split.labels[start : start + 250]).to(device)
-        predicted = running_mean(network(images, timesteps)).argmax(-1)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            outputs = network(images, timesteps)
+        predicted = running_mean(outputs.float()).argmax(-1)
         right += (predicted == labels).sum(1).cpu()
     return [round(float(r), 6) for r in right / len(split.labels)]
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+def pixels(images: Tensor) -> Tensor:
+    """uint8 images as the network reads them: 0 to 1, with the channels last in memory."""
+    return (images.float() / 255).contiguous(memory_format=torch.channels_last)
 
 
-def start_from(network: Spiking, path: Path) -> str:
-    """Load the weights of the checkpoint at `path`; return, as JSON, what it says of its own training."""
-    state = torch.load(path, weights_only=True, map_location="cpu")
+def start_from(network: Spiking, path: Path) -> dict[str, Any]:
+    """Load the weights of the checkpoint at `path`; return what it says of its own training."""
+    state = checkpoints.read(path)
     if json.loads(state["plan"]) != network.description():
         raise SystemExit(f"{path}: of another network or width; give the options of its training")
     network.load_state_dict(state["network"])
-    kept = {key: json.loads(state[key]) for key in ("arguments", "log")}
-    kept["init"] = json.loads(state.get("init", "null"))
-    return json.dumps({**kept, "epoch": state["epoch"]})
+    return checkpoints.history(state)
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", required=True, help="cifar10.npz, its folder, or cifar-10-batches-bin")
-    parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint and log")
-    parser.add_argument("--network", choices=NETWORKS, default="vgg7")
-    parser.add_argument("--width", type=float, default=1.0, help="times the channels of every layer")
-    parser.add_argument("--pool", choices=sorted(POOLS), help="2x2 pools (vgg7: max, others: average)")
-    parser.add_argument("--loss", choices=LOSSES, default="running")
-    parser.add_argument("--init", type=Path, help="checkpoint whose weights to start from")
-    parser.add_argument("--stages", default="1:12,2:18,4:5", help="timesteps:epochs, in order")
-    parser.add_argument("--lr", type=float, default=0.1)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--weight-decay", type=float, default=5e-4)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--weight-bits", type=int, default=8)
-    parser.add_argument("--variation", type=float, default=0.0, help="sigma over mu of the cells (0: none)")
-    parser.add_argument("--encoding", choices=ENCODINGS, default="differential", help="of weights in cells")
-    parser.add_argument("--cell-bits", type=int, default=4)
-    parser.add_argument("--on-off-ratio", type=float, default=10.0, help="conductance of cells on over off")
-    parser.add_argument("--frozen-norms", action="store_true", help="batch norm keeps its statistics")
-    parser.add_argument("--float-epochs", type=int, default=2, help="last epochs without bfloat16")
-    parser.add_argument("--evaluate-every", type=int, default=3, help="epochs between validations")
-    parser.add_argument("--save-minutes", type=float, default=4, help="between checkpoints within an epoch")
-    parser.add_argument("--compile", action="store_true", help="use torch.compile (faster on CPU)")
-    parser.add_argument("--threads", type=int, default=0)
-    return parser.parse_args()
+class Run:
+    """One run of training: the network, its optimiser, and how far it has come."""
 
+    def __init__(self, args: argparse.Namespace):
+        self.args, self.schedule = args, args.schedule
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = untrained(args)
+        self.lineage: dict[str, Any] = dict.fromkeys(checkpoints.LINEAGE)
+        if args.init:
+            self.lineage["init"] = start_from(self.network, args.init)
+        self.network = self.network.to(self.device).to(memory_format=torch.channels_last)
+        decay = [p for p in self.network.parameters() if p.dim() > 1]
+        plain = [p for p in self.network.parameters() if p.dim() <= 1]
+        self.optimiser = torch.optim.SGD(
+            [{"params": decay, "weight_decay": args.weight_decay}, {"params": plain}],
+            lr=args.lr,
+            momentum=0.9,
+            nesterov=True,
+        )
+        args.out.mkdir(parents=True, exist_ok=True)
+        self.checkpoint = args.out / "checkpoint.pt"
+        self.log: list[dict[str, Any]] = []
+        self.way: speed.Way | None = None
+        self.epoch, self.step, self.total = 0, 0, 0.0
+        self.spent = self.core_spent = 0.0
+        """Seconds, by the clock and of the processors, that earlier calls spent on this epoch."""
+        self.generator_state: Tensor | None = None
+        self.noise_state: Tensor | None = None
+        if self.checkpoint.exists():
+            self.resume()
+        if self.epoch < len(self.schedule):
+            self.prepare()
 
-def main() -> None:
-    args = parse()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    stages = [tuple(int(n) for n in s.split(":")) for s in args.stages.split(",")]
-    schedule = [timesteps for timesteps, epochs in stages for _ in range(epochs)]
-    try:
-        network = build(args.network, width=args.width, pool=args.pool, weight_bits=args.weight_bits)
-    except ValueError as error:
-        raise SystemExit(f"error: --width: {error}") from None
-    if args.variation:
-        if not args.weight_bits:
-            raise SystemExit("error: --variation: weights in cells are whole numbers; give --weight-bits")
-        try:
-            network.variation = CellVariation(
-                args.variation, args.encoding, args.cell_bits, args.on_off_ratio
-            )
-        except ValueError as error:
-            raise SystemExit(f"error: {error}") from None
-    if args.frozen_norms and not args.init:
-        raise SystemExit("error: --frozen-norms: batch norm has no statistics to keep; give --init")
-    init = start_from(network, args.init) if args.init else "null"
-    network = network.to(device).to(memory_format=torch.channels_last)
-    decay = [p for p in network.parameters() if p.dim() > 1]
-    plain = [p for p in network.parameters() if p.dim() <= 1]
-    optimiser = torch.optim.SGD(
-        [{"params": decay, "weight_decay": args.weight_decay}, {"params": plain}],
-        lr=args.lr,
-        momentum=0.9,
-        nesterov=True,
-    )
-    args.out.mkdir(parents=True, exist_ok=True)
-    checkpoint, log = args.out / "checkpoint.pt", []
-    start, first_step, total, generator_state, noise_state = 0, 0, 0.0, None, None
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True, map_location=device)
-        network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-        start, log = state["epoch"], json.loads(state["log"])
+    def resume(self) -> None:
+        state = checkpoints.read(self.checkpoint, self.device)
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.log = state["epoch"], json.loads(state["log"])
+        self.way = speed.kept(json.loads(state.get("way", "null")), self.args.precision, self.args.compile)
         if state.get("step"):
-            first_step, total = state["step"], state["total"]
-            generator_state = state["generator"].cpu()
-            noise_state = state["noise"].cpu() if "noise" in state else None
-        print(f"resuming after epoch {start}, step {first_step}", flush=True)
-    if start >= len(schedule):
-        return
-    train, val = cifar10.hold_out(cifar10.load(args.data, "train"), VALIDATION_IMAGES, args.seed)
-    # A change of T must not make torch compile for any T: that is slower than one program for each.
-    model = torch.compile(network, dynamic=False) if args.compile else network
+            self.step, self.total = state["step"], state["total"]
+            self.spent, self.core_spent = state.get("spent", 0.0), state.get("core_spent", 0.0)
+            self.generator_state = state["generator"].cpu()
+            self.noise_state = state["noise"].cpu() if "noise" in state else None
+        print(f"resuming after epoch {self.epoch}, step {self.step}", flush=True)
 
-    def keep(epoch: int, step: int = 0, generator: torch.Generator | None = None) -> None:
+    def prepare(self) -> None:
+        """What a run needs that has epochs left: images, a teacher, and the fastest way to compute a step."""
+        args = self.args
+        train, self.validation = cifar10.hold_out(
+            cifar10.load(args.data, "train"), VALIDATION_IMAGES, args.seed
+        )
+        self.images = torch.from_numpy(train.images).to(self.device)
+        self.labels = torch.from_numpy(train.labels).to(self.device)
+        self.steps = len(self.labels) // args.batch
+        self.teacher: nn.Module | None = None
+        if args.teacher:
+            state = checkpoints.read(args.teacher)
+            self.lineage["teacher"] = checkpoints.history(state)
+            self.teacher = checkpoints.network_of(state).to(self.device).to(memory_format=torch.channels_last)
+        if self.way is None and self.lineage["init"]:
+            self.way = speed.kept(self.lineage["init"]["way"], args.precision, args.compile)
+        if self.way is None:
+            steps = self.steps * (len(self.schedule) - self.epoch)
+            ways = speed.candidates(args.precision, args.compile, self.device, steps)
+            pick = torch.arange(args.batch)
+
+            def trial(model: nn.Module, way: speed.Way) -> Tensor:
+                x = pixels(self.images[pick.to(self.device)])
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=way.bfloat16):
+                    outputs = model(x, self.schedule[self.epoch])
+                return loss_of(outputs.float(), self.labels[pick.to(self.device)], args.loss)
+
+            self.way = speed.choose(ways, self.network, trial, lambda line: print(line, flush=True))
+        print(self.way, flush=True)
+        self.model = speed.prepared(self.network, self.way)
+        if self.teacher is not None:
+            self.teacher = speed.prepared(self.teacher, self.way)
+
+    def keep(self, generator: torch.Generator | None = None) -> None:
+        """Write the checkpoint: within an epoch, with the state of its `generator`."""
+        assert self.way is not None
+        arguments = {k: str(v) for k, v in vars(self.args).items() if v is not None and k != "schedule"}
         state = {
-            "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "epoch": epoch,
-            "log": json.dumps(log),
-            "arguments": json.dumps({k: str(v) for k, v in vars(args).items() if v is not None}),
-            "plan": json.dumps(network.description()),
-            "init": init,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "log": json.dumps(self.log),
+            "arguments": json.dumps(arguments),
+            "plan": json.dumps(self.network.description()),
+            "way": json.dumps(speed.plain(self.way)),
+            **{name: json.dumps(facts) for name, facts in self.lineage.items()},
         }
         if generator is not None:
-            state |= {"step": step, "total": total, "generator": generator.get_state()}
+            state |= {"step": self.step, "total": self.total, "generator": generator.get_state()}
+            state |= {"spent": self.spent, "core_spent": self.core_spent}
             state["noise"] = torch.get_rng_state()
-        save(checkpoint, state)
+        checkpoints.save(self.checkpoint, state)
 
-    images, labels = torch.from_numpy(train.images).to(device), torch.from_numpy(train.labels).to(device)
-    steps = len(labels) // args.batch
-    for epoch in range(start, len(schedule)):
-        began, timesteps = time.time(), schedule[epoch]
+    def batch_loss(self, pick: Tensor, generator: torch.Generator, timesteps: int, bfloat16: bool) -> Tensor:
+        x, y = pixels(augment(self.images[pick], generator)), self.labels[pick]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+            outputs = self.model(x, timesteps)
+        if self.teacher is None:
+            return loss_of(outputs.float(), y, self.args.loss)
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+            taught = running_mean(self.teacher(x, 1).float())[-1]
+        distillation = Distillation(self.args.distill, self.args.temperature)
+        return loss_of(outputs.float(), y, self.args.loss, taught, distillation)
+
+    def train_epoch(self) -> None:
+        """One epoch, or what is left of it, its validation, its row of the log and its checkpoint."""
+        args, epoch, timesteps = self.args, self.epoch, self.schedule[self.epoch]
+        began, core_began = time.time() - self.spent, time.process_time() - self.core_spent
         # Order, augmentation and (on a CPU) noise depend on (seed, epoch) alone: a resumed run sees the same.
         generator = torch.Generator().manual_seed(args.seed * 100_003 + epoch)
         torch.manual_seed(args.seed * 100_003 + epoch)  # of the cells' variation
-        order = torch.randperm(len(labels), generator=generator)
-        if generator_state is not None:
-            generator.set_state(generator_state)
-        if noise_state is not None:
-            torch.set_rng_state(noise_state)
-        half = epoch < len(schedule) - args.float_epochs
-        saved, losses = began, list[Tensor]()
-        network.train()
+        order = torch.randperm(len(self.labels), generator=generator)
+        if self.generator_state is not None:
+            generator.set_state(self.generator_state)
+        if self.noise_state is not None:
+            torch.set_rng_state(self.noise_state)
+        assert self.way is not None
+        bfloat16 = self.way.bfloat16 and epoch < len(self.schedule) - args.float_epochs
+        saved, losses, first = time.time(), list[Tensor](), self.step
+        began_here = time.time()
+        self.network.train()
         if args.frozen_norms:
-            for norm in network.modules():
-                if isinstance(norm, torch.nn.BatchNorm2d):
+            for norm in self.network.modules():
+                if isinstance(norm, nn.BatchNorm2d):
                     norm.eval()
-        for step in range(first_step, steps):
-            lr = one_cycle((epoch + step / steps) / len(schedule), args.lr)
-            for group in optimiser.param_groups:
+        while self.step < self.steps:
+            lr = one_cycle((epoch + self.step / self.steps) / len(self.schedule), args.lr)
+            for group in self.optimiser.param_groups:
                 group["lr"] = lr
-            pick = order[step * args.batch : (step + 1) * args.batch].to(device)
-            x = augment(images[pick], generator).float() / 255
-            x = x.contiguous(memory_format=torch.channels_last)
-            y = labels[pick]
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                outputs = model(x, timesteps)
-            loss = loss_of(outputs.float(), y, args.loss)
-            optimiser.zero_grad()
+            pick = order[self.step * args.batch : (self.step + 1) * args.batch].to(self.device)
+            loss = self.batch_loss(pick, generator, timesteps, bfloat16)
+            self.optimiser.zero_grad()
             loss.backward()
-            optimiser.step()
+            self.optimiser.step()
             losses.append(loss.detach())
-            if step % 50 == 49 or step + 1 == steps:
+            self.step += 1
+            if self.step % 50 == 0 or self.step == self.steps:
                 # Read now and then only: each reading makes the CPU wait for the card.
                 for value in torch.stack(losses).tolist():
-                    total += value
+                    self.total += value
                 losses.clear()
-                if not np.isfinite(total):
+                if not np.isfinite(self.total):
                     raise SystemExit("the loss is not finite")
-            if step % 50 == 49:
+            if self.step % 50 == 0:
                 now = time.time()
-                seconds, mean = (now - began) / (step + 1 - first_step), total / (step + 1)
-                where = f"epoch {epoch + 1} of {len(schedule)}, step {step + 1} of {steps}, T = {timesteps}"
-                print(f"{where}: loss {mean:.4f}, {seconds:.2f} s a step", flush=True)
+                seconds, mean = (now - began_here) / (self.step - first), self.total / self.step
+                at = f"epoch {epoch + 1} of {len(self.schedule)}, step {self.step} of {self.steps}"
+                print(f"{at}, T = {timesteps}: loss {mean:.4f}, {seconds:.2f} s a step", flush=True)
                 if now - saved > 60 * args.save_minutes:
-                    keep(epoch, step + 1, generator)
+                    self.spent, self.core_spent = now - began, time.process_time() - core_began
+                    self.keep(generator)
                     saved = now
-        row = {"epoch": epoch + 1, "timesteps": timesteps, "loss": round(total / steps, 4)}
-        if (epoch + 1) % args.evaluate_every == 0 or epoch + 1 == len(schedule):
-            row["validation_accuracy"] = evaluate(network, val, 4, device)
+        self.epoch += 1
+        row: dict[str, Any] = {"epoch": self.epoch, "timesteps": timesteps}
+        row["loss"] = round(self.total / self.steps, 4)
+        last = self.epoch == len(self.schedule)
+        if self.epoch % args.evaluate_every == 0 or last:
+            shown = 1 if args.neurons == "clipped" else 4
+            row["validation_accuracy"] = evaluate(
+                self.network, self.validation, shown, self.device, bfloat16 and not last
+            )
         row["seconds"] = round(time.time() - began, 1)
-        log.append(row)
+        row["core_seconds"] = round(time.process_time() - core_began, 1)
+        self.log.append(row)
         print(json.dumps(row), flush=True)
-        first_step, total, generator_state, noise_state = 0, 0.0, None, None
-        keep(epoch + 1)
+        self.step, self.total, self.spent, self.core_spent = 0, 0.0, 0.0, 0.0
+        self.generator_state = self.noise_state = None
+        self.keep()
+        checkpoints.write_curve(args.out / "curve.csv", self.log)
+
+
+def main() -> None:
+    args = parse(__doc__.split("\n")[0])
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    run = Run(args)
+    while run.epoch < len(run.schedule):
+        run.train_epoch()
 
 
 if __name__ == "__main__":
+    speed.with_allocator()
     main()

@@ -18,6 +18,7 @@ to_graph: Any = pytest.importorskip("to_graph")
 architectures: Any = pytest.importorskip("architectures")
 snn: Any = pytest.importorskip("snn")
 train: Any = pytest.importorskip("train")
+checkpoints: Any = pytest.importorskip("checkpoints")
 cifar10: Any = pytest.importorskip("cifar10")
 
 PLAN: list[int | str] = [4, "M", 6, "M", 6, "M"]
@@ -119,7 +120,7 @@ def test_a_checkpoint_is_read_without_unpickling_and_its_paths_stay_behind(tmp_p
     assert torch.equal(loaded.classifier.weight, network.classifier.weight)
     provenance = export.training_provenance(facts)
     assert "secret" not in json.dumps(provenance)
-    assert provenance["command"].endswith("--stages 1:2,4:1 --seed 7 --weight-bits 8 --compile")
+    assert provenance["command"].endswith("--stages 1:2,4:1 --seed 7 --weight-bits 8 --compile yes")
     assert (provenance["epochs"], provenance["epochs_planned"], provenance["seed"]) == (2, 3, 7)
 
 
@@ -252,17 +253,17 @@ def test_a_run_that_is_cut_off_within_an_epoch_ends_with_the_same_weights(
 ) -> None:
     stages = ("--stages", "1:1,2:1", "--loss", "final", "--variation", "0.1")
     whole = trained(monkeypatch, tiny_data, tmp_path / "whole", *stages)
-    save = train.save
+    save = checkpoints.save
 
     def save_and_stop(path: Path, state: dict[str, Any]) -> None:
         save(path, state)
         if state["epoch"] == 1 and state.get("step"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "save", save_and_stop)
+    monkeypatch.setattr(checkpoints, "save", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
         trained(monkeypatch, tiny_data, tmp_path / "cut", *stages)
-    monkeypatch.setattr(train, "save", save)
+    monkeypatch.setattr(checkpoints, "save", save)
     half = torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)
     assert (half["epoch"], half["step"]) == (1, 50)
     resumed = trained(monkeypatch, tiny_data, tmp_path / "cut", *stages)

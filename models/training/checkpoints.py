@@ -1,0 +1,58 @@
+"""Checkpoints of train.py: plain data and tensors, read without unpickling anything else."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from architectures import Spiking, from_description
+
+LINEAGE = ("init", "teacher")
+"""The runs that a run builds on: the one whose weights it starts from, the one whose outputs it follows."""
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The checkpoint at `path`; its tensors lie on `device`."""
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
+    return state
+
+
+def history(state: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of its own training and of the runs that it builds on."""
+    kept = {key: json.loads(state.get(key, "null")) for key in ("arguments", "log", "way", *LINEAGE)}
+    return {**kept, "epoch": state["epoch"]}
+
+
+def network_of(state: dict[str, Any]) -> Spiking:
+    """The network of a checkpoint, with its weights, in eval mode."""
+    arguments = json.loads(state["arguments"])
+    network = from_description(json.loads(state["plan"]), weight_bits=int(arguments["weight_bits"]))
+    network.neurons = arguments.get("neurons", "lif")
+    network.load_state_dict(state["network"])
+    return network.eval()
+
+
+def write_curve(path: Path, log: list[dict[str, Any]]) -> None:
+    """A table of `log`, one row per epoch, with the hours since the run began and validation accuracies."""
+    timesteps = max((len(row.get("validation_accuracy", [])) for row in log), default=0)
+    names = [f"validation_accuracy_{t}" for t in range(1, timesteps + 1)]
+    hours = core_hours = 0.0
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["epoch", "timesteps", "loss", "hours", "core_hours", *names])
+        for row in log:
+            hours += row["seconds"] / 3600
+            core_hours += row.get("core_seconds", 0.0) / 3600
+            found = row.get("validation_accuracy", [])
+            blank = [""] * (timesteps - len(found))
+            spent = [f"{hours:.4f}", f"{core_hours:.4f}"]
+            table.writerow([row["epoch"], row["timesteps"], row["loss"], *spent, *found, *blank])

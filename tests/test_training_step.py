@@ -1,0 +1,241 @@
+"""The training step: quick ways to compute it have the gradients of the plain one; teachers; the curve."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch: Any = pytest.importorskip("torch")
+sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "training"))
+architectures: Any = pytest.importorskip("architectures")
+checkpoints: Any = pytest.importorskip("checkpoints")
+export: Any = pytest.importorskip("export")
+options: Any = pytest.importorskip("options")
+snn: Any = pytest.importorskip("snn")
+speed: Any = pytest.importorskip("speed")
+train: Any = pytest.importorskip("train")
+
+
+class PlainSpike(torch.autograd.Function):  # type: ignore[misc]
+    """Heaviside step with the triangular surrogate gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, distance: Any) -> Any:
+        ctx.save_for_backward(distance)
+        return (distance >= 0).to(distance.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (distance,) = ctx.saved_tensors
+        return grads[0] * torch.clamp(1 - distance.abs(), min=0)
+
+
+def plain_lif(current: Any, timesteps: int) -> Any:
+    """The equations one timestep after the other; autograd follows them back."""
+    currents = current.unflatten(0, (timesteps, -1))
+    membrane, spikes = torch.zeros_like(currents[0]), []
+    for t in range(timesteps):
+        membrane = 0.5 * membrane + currents[t]
+        spike = PlainSpike.apply(membrane - 1.0)
+        membrane = membrane * (1 - spike.detach())
+        spikes.append(spike)
+    return torch.cat(spikes)
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 4, 7])
+@pytest.mark.parametrize("kind", ["float64", "float32", "bfloat16"])
+def test_neurons_over_all_timesteps_have_the_gradients_of_autograd(timesteps: int, kind: str) -> None:
+    torch.manual_seed(timesteps)
+    current = (torch.randn(timesteps * 3, 4, 5, 2) + 0.4).to(getattr(torch, kind))
+    current.view(-1)[::7] = 1.0  # right at the threshold
+    current = current.contiguous(memory_format=torch.channels_last)
+    upstream = torch.randn_like(current)
+    found = []
+    for lif in (plain_lif, snn.lif):
+        read = current.clone().requires_grad_()
+        spikes = lif(read, timesteps)
+        spikes.backward(upstream)
+        found.append((spikes.detach(), read.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert 0.1 < found[0][0].float().mean() < 0.9
+    eps = torch.finfo(current.dtype).eps
+    assert torch.allclose(found[0][1], found[1][1], rtol=4 * eps, atol=4 * eps)
+
+
+@pytest.mark.parametrize("network", ["vgg16", "resnet19"])
+def test_a_step_has_the_gradients_of_the_plain_step(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(4)
+    model = architectures.build(network, width=1 / 16).double()
+    for norm in model.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(norm.bias, 0.5)  # enough spikes in every layer
+    images, labels = torch.rand(3, 3, 32, 32).double(), torch.tensor([1, 0, 7])
+    found = []
+    for lif in (plain_lif, snn.lif):
+        monkeypatch.setattr(architectures, "lif", lif)
+        model.zero_grad()
+        loss = snn.loss_of(model(images, 4), labels, "running")
+        loss.backward()
+        found.append((loss.item(), [p.grad.clone() for p in model.parameters()]))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
+    for plain, quick in zip(found[0][1], found[1][1], strict=True):
+        assert plain.abs().max() > 0
+        assert torch.allclose(plain, quick, rtol=1e-9, atol=1e-12)
+
+
+def test_bfloat16_is_tried_where_the_processor_multiplies_in_it(tmp_path: Path) -> None:
+    def says(flags: str) -> bool:
+        (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: X\n{flags}\n")
+        return bool(speed.has_bfloat16(tmp_path / "cpuinfo"))
+
+    assert says("flags\t\t: fpu avx512f avx512_bf16 rdpid")
+    assert says("flags\t\t: fpu amx_bf16")
+    assert says("Features\t: fp asimd bf16")
+    assert not says("flags\t\t: fpu avx2 avx512f")
+    assert not says("bugs\t\t: avx512_bf16")
+    assert not speed.has_bfloat16(tmp_path / "nowhere")
+
+
+def test_candidates_follow_options_flags_and_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, long, short = torch.device("cpu"), speed.WORTH_A_TRIAL, speed.WORTH_A_TRIAL - 1
+
+    def ways(precision: str, compiled: str, steps: int) -> set[tuple[bool, bool]]:
+        return {(w.bfloat16, w.compiled) for w in speed.candidates(precision, compiled, cpu, steps)}
+
+    monkeypatch.setattr(speed, "has_bfloat16", lambda: False)
+    assert ways("auto", "auto", long) == {(False, True), (False, False)}
+    assert ways("auto", "auto", short) == {(False, False)}
+    assert ways("bfloat16", "yes", short) == {(True, True)}
+    monkeypatch.setattr(speed, "has_bfloat16", lambda: True)
+    assert ways("auto", "auto", long) == {(a, b) for a in (True, False) for b in (True, False)}
+    assert ways("auto", "no", short) == {(True, False)}
+    assert ways("float32", "auto", long) == {(False, True), (False, False)}
+
+
+def test_the_quickest_way_is_taken_and_the_trial_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    seconds, clock = {False: 3.0, True: 1.0}, [0.0]
+    monkeypatch.setattr(speed.time, "process_time", lambda: clock[0])
+
+    def step(model: Any, way: Any) -> Any:
+        clock[0] += seconds[way.bfloat16]
+        return model(torch.randn(8, 4)).square().sum()
+
+    ways = [speed.Way(False, False), speed.Way(True, False)]
+    drawn = torch.get_rng_state()
+    lines: list[str] = []
+    assert speed.choose(ways, network, step, lines.append) == ways[1]
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(p.grad is None for p in network.parameters())
+    assert [line.split(":")[0] for line in lines] == ["float32, not compiled", "bfloat16, not compiled"]
+    assert "3.000 s a step" in lines[0]
+
+
+def test_a_choice_is_kept_on_such_a_processor_and_within_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    way = speed.Way(True, False)
+    facts = json.loads(json.dumps(speed.plain(way)))
+    assert speed.kept(facts, "auto", "auto") == way
+    assert speed.kept(facts, "bfloat16", "no") == way
+    assert speed.kept(facts, "float32", "auto") is None
+    assert speed.kept(facts, "auto", "yes") is None
+    assert speed.kept(None, "auto", "auto") is None
+    monkeypatch.setattr(speed, "processor", lambda: "another")
+    assert speed.kept(facts, "auto", "auto") is None
+
+
+@pytest.mark.parametrize("kind", ["running", "final"])
+def test_distillation_is_hintons_divergence_beside_the_cross_entropy(kind: str) -> None:
+    rng = np.random.default_rng(6)
+    outputs, taught, labels = rng.normal(size=(3, 4, 5)), rng.normal(size=(4, 5)) * 3, rng.integers(0, 5, 4)
+    share, temperature = 0.6, 2.5
+
+    def softmax(logits: np.ndarray) -> np.ndarray:
+        exps = np.exp(logits)
+        return np.asarray(exps / exps.sum(1, keepdims=True))
+
+    means = [outputs[:t].mean(0) for t in (1, 2, 3)][0 if kind == "running" else 2 :]
+    theirs = softmax(taught / temperature)
+    each = []
+    for mean in means:
+        hard = -np.log(softmax(mean)[np.arange(4), labels]).mean()
+        soft = (theirs * np.log(theirs / softmax(mean / temperature))).sum(1).mean()
+        each.append((1 - share) * hard + share * temperature**2 * soft)
+    about = snn.Distillation(share, temperature)
+    as_torch = [torch.from_numpy(a) for a in (outputs, labels)]
+    found = snn.loss_of(*as_torch, kind, torch.from_numpy(taught), about)
+    assert float(found) == pytest.approx(np.mean(each))
+    agreed = snn.loss_of(as_torch[0][:1], as_torch[1], kind, as_torch[0][0], snn.Distillation(1.0, 3.0))
+    assert float(agreed) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_teacher_differs_by_its_neurons_and_is_no_bundle(tmp_path: Path) -> None:
+    torch.manual_seed(8)
+    network = architectures.SpikingVGG([4, "A", 4], size=8)
+    network.neurons = "clipped"
+    images = torch.rand(2, 3, 8, 8)
+    by_hand = network.norms[0](network.convolve(network.convs[0], images))
+    by_hand = torch.nn.functional.avg_pool2d((by_hand - 0.5).clamp(0, 1), 2)
+    by_hand = (network.norms[1](network.convolve(network.convs[1], by_hand)) - 0.5).clamp(0, 1)
+    assert torch.allclose(network(images, 1), network.classify(by_hand, 1))
+    state = {
+        "network": network.state_dict(),
+        "epoch": 1,
+        "log": "[]",
+        "plan": json.dumps(network.description()),
+        "arguments": json.dumps({"weight_bits": "8", "neurons": "clipped"}),
+    }
+    checkpoints.save(tmp_path / "c.pt", state)
+    with pytest.raises(SystemExit, match="teacher without spikes"):
+        export.read_checkpoint(tmp_path / "c.pt")
+    assert checkpoints.history(state)["teacher"] is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--neurons", "clipped", "--stages", "1:2,2:1"), "have one timestep"),
+        (("--distill", "1.5"), "give 0 to 1"),
+        (("--distill", "nan"), "give 0 to 1"),
+        (("--temperature", "0"), "more than 0"),
+        (("--temperature", "inf"), "more than 0"),
+        (("--stages", "four"), "timesteps:epochs"),
+        (("--stages", "0:3"), "timesteps:epochs"),
+    ],
+)
+def test_options_that_make_no_run_are_refused(
+    flags: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["train.py", "--data", str(tmp_path), "--out", str(out), *flags])
+    with pytest.raises(SystemExit, match=message):
+        train.main()
+    assert not out.exists()
+
+
+def test_the_curve_adds_up_hours_and_leaves_epochs_without_validation_blank(tmp_path: Path) -> None:
+    log = [
+        {"epoch": 1, "timesteps": 1, "loss": 2.0, "seconds": 1800.0, "core_seconds": 3600.0},
+        {
+            "epoch": 2,
+            "timesteps": 4,
+            "loss": 1.5,
+            "seconds": 900.0,
+            "core_seconds": 1800.0,
+            "validation_accuracy": [0.5, 0.75],
+        },
+    ]
+    checkpoints.write_curve(tmp_path / "curve.csv", log)
+    with (tmp_path / "curve.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["hours"], first["core_hours"], first["validation_accuracy_2"]) == ("0.5000", "1.0000", "")
+    assert (second["hours"], second["core_hours"]) == ("0.7500", "1.5000")
+    assert (second["validation_accuracy_1"], second["validation_accuracy_2"]) == ("0.5", "0.75")
