@@ -26,6 +26,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "scaling.py": ("--docs", "docs"),
     "memory.py": (),
     "nonideal.py": (),
+    "training_step.py": (),
 }
 """Scripts and what a whole run gives them."""
 

@@ -3,9 +3,9 @@
     python benchmarks/training_step.py [--network-width 0.25] [--timesteps 4] [--batch 128] [--runs 5]
 
 The step it replaced went through the timesteps one by one and left their gradient to autograd, in bfloat16,
-compiled. Ours is one function over all timesteps with its gradient written out, in bfloat16 where the processor
-has it, and with tcmalloc or jemalloc where one is installed. Seconds are those of the processors, so that a
-machine that is shared measures the same. `--all` times every way.
+compiled. Ours is one function over all timesteps with its gradient written out, in bfloat16 where the
+processor has it, and with tcmalloc or jemalloc where one is installed. One thread; seconds are those of the
+processor, so that a machine that is shared measures the same. `--all` times every way.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def steps(
             spikes.append(spike)
         return torch.cat(spikes)
 
+    torch.set_num_threads(1)
     torch.manual_seed(1)
     network = architectures.build("vgg16", width=width).to(memory_format=torch.channels_last)
     if plain:

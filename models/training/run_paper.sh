@@ -4,10 +4,11 @@
 #     setsid nohup nice -n 19 sh models/training/run_paper.sh DATA OUT [PYTHON] [EFFORT] >OUT.log 2>&1 &
 #
 # DATA: see train.py --data. OUT: one folder a run, with checkpoint.pt, curve.csv and log.txt, and OUT/bundles.
-# EFFORT: how long to train, 4 unless given; with 2 every run has half as many epochs. WIDTH and NETWORKS can be
-# set in the environment. Started again, it goes on where it stopped: train.py resumes from its checkpoints, and a
-# bundle is made again only where its checkpoint is newer. Started again with more effort, the runs go on to more
-# epochs.
+# EFFORT: how long to train, 4 unless given; with 2 every run has half as many epochs. WIDTH, NETWORKS and
+# THREADS can be set in the environment: give THREADS=1 on a machine that is busy with other work, where two threads
+# spend most of their time waiting for each other. Started again, it goes on where it stopped: train.py resumes
+# from its checkpoints, and a bundle is made again only where its checkpoint is newer. Started again with more
+# effort, the runs go on to more epochs.
 #
 # A teacher without spikes, which trains several times faster, lends its weights to the network at T = 1, and its
 # outputs to all. At T = 1 both losses are equal, so one run at T = 1 serves both; what follows differs by the
@@ -18,6 +19,7 @@ data=$1
 out=$2
 python=${3:-python}
 effort=${4:-4}
+threads=${THREADS:-0}
 width=${WIDTH:-0.25}
 networks=${NETWORKS:-vgg16 resnet19}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -35,7 +37,7 @@ train() { # NETWORK RUN, then options of train.py
     mkdir -p "$out/$name"
     echo "$(date '+%F %T') $name $*"
     "$python" -u "$here/train.py" --data "$data" --out "$out/$name" --network "$network" --width "$width" \
-        --float-epochs 0 --evaluate-every 2 "$@" >>"$out/$name/log.txt" 2>&1
+        --threads "$threads" --float-epochs 0 --evaluate-every 2 "$@" >>"$out/$name/log.txt" 2>&1
 }
 
 taught() { # NETWORK RUN FROM, then options of train.py: from the weights of FROM, after the network's teacher

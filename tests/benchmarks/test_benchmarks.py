@@ -68,7 +68,14 @@ def test_more_scripts_without_peers_run(script: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "script", ["compare_vs_torch.py", "functional_vs_frameworks.py", "vgg9_image.py", "sanafe_events.py"]
+    "script",
+    [
+        "compare_vs_torch.py",
+        "functional_vs_frameworks.py",
+        "vgg9_image.py",
+        "sanafe_events.py",
+        "training_step.py",
+    ],
 )
 def test_scripts_with_peers_run_or_say_which_is_missing(script: str) -> None:
     last = quick(script)[-1]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 torch: Any = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "training"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
 architectures: Any = pytest.importorskip("architectures")
 checkpoints: Any = pytest.importorskip("checkpoints")
 export: Any = pytest.importorskip("export")
