@@ -8,7 +8,7 @@ import os
 
 from hypothesis import settings
 
-# Tests run in several processes. Threads of torch's OpenMP would wait for each other at barriers, spinning, while
+# Tests run in several processes. Threads of torch's OpenMP would spin at barriers, waiting for each other, while
 # the processes share the cores: the same test takes five times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
