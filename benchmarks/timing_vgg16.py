@@ -22,14 +22,8 @@ from networks import vgg16
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.functional.checker import (
-    accumulate,
-    exit_timesteps,
-    register,
-    required_register,
-    tables,
-    uncertainty,
-)
+from imcsim.exits.entropy import Entropy
+from imcsim.exits.outputs import ClassOutputs, exit_timesteps
 from imcsim.functional.program.program import build
 from imcsim.functional.run import run
 from imcsim.mapping import place
@@ -57,8 +51,8 @@ def main() -> None:
     nodes = recorded_nodes(program, placement)
     activity = run(program, images, timesteps, converters, record=nodes)
     recorded, checker = activity.recorded, program.numerics.checker
-    needed = required_register(*uncertainty(accumulate(activity.outputs, "mean"), "entropy", tables(checker)))
-    exits = exit_timesteps(needed, register(THRESHOLD, "entropy", program.classes, checker))
+    needed = Entropy().required(ClassOutputs.of(activity.outputs, "mean"), checker)
+    exits = exit_timesteps(needed, Entropy().word(THRESHOLD, program.classes, checker))
     began = time.perf_counter()
     layout = Layout(placement, config)
     print(f"{network.name}: {placement.tiles} tiles, {len(placement.parts)} parts; tables made once, in "

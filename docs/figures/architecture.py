@@ -23,7 +23,7 @@ FLOORS = [
     ("inputs", "images, events, traces"),
     ("network", "layers with integer weights"),
     ("hardware", "the chip's file, components, prices"),
-    ("results", "the documents"),
+    ("exits | results", "exit rules; the documents"),
     ("base", "errors, files, compiled kernels"),
 ]
 VERBS = [

@@ -27,7 +27,7 @@ CalibratedOn = Literal["ideal", "chip"]
 
 Rule = Literal["entropy", "max_softmax", "margin"]
 Accumulation = Literal["mean", "sum"]
-"""How the checker combines timesteps; see functional.checker."""
+"""How the checker combines timesteps; see exits.outputs."""
 
 Thresholds = Literal["one", "each"]
 """Whether one threshold is chosen for all timesteps, or one for each; see thresholds."""

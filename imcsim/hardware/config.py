@@ -234,6 +234,10 @@ class HardwareConfig(BaseModel):
         copy._reference = reference
         return copy
 
+    def with_exit_rule(self, rule: str) -> HardwareConfig:
+        """A copy whose checker is built for the exit rule of this name (see `imcsim.exits`)."""
+        return self.model_copy(update={"checker": self.checker.built_for(rule)})
+
     def estimates(self) -> dict[str, Estimate]:
         """Every figure of which the file says ``estimate``, by dotted key."""
         found = {}

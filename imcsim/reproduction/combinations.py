@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.choices import Accumulation, Rule
-from imcsim.functional.checker import exit_timesteps
+from imcsim.exits.outputs import exit_timesteps
 from imcsim.mapping import Placement
 from imcsim.reproduction.decisions import (
     Costs,
@@ -95,7 +95,7 @@ class Prices:
 
     def costs(self, chosen: doc.Choices, split: Split) -> Costs:
         """Of images that leave early."""
-        about = (chosen.loss, chosen.issue, chosen.encoder, chosen.accumulation)
+        about = (chosen.loss, chosen.issue, chosen.encoder, chosen.accumulation, chosen.rule)
         if (*about, split) not in self._costs:
             bench = self._benches[chosen.loss]
             chip = self._chip(bench, chosen)
@@ -104,7 +104,7 @@ class Prices:
 
     def _chip(self, bench: Experiment, chosen: doc.Choices) -> Chip:
         """The chip under a schedule: with that of a network which is placed alike, where it was played."""
-        schedule = (chosen.issue, chosen.encoder, chosen.accumulation)
+        schedule = (chosen.issue, chosen.encoder, chosen.accumulation, chosen.rule)
         for placement, chip in self._chips.get(schedule, ()):
             if alike(placement, bench.chip.placement):
                 return replace(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.choices import Accumulation, Rule
-from imcsim.functional.checker import exit_timesteps
+from imcsim.exits.outputs import exit_timesteps
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement
@@ -64,19 +64,26 @@ def right_of(bench: Experiment, split: Split) -> Right:
 
 
 def ruled(bench: Experiment, rule: Rule, accumulation: Accumulation) -> Experiment:
-    """The same experiment, asked for another rule; its costs stay those of its own accumulation."""
+    """The same experiment, asked for another rule; its costs stay those of its own rule and accumulation."""
     return replace(bench, options=replace(bench.options, rule=rule, accumulation=accumulation))
 
 
 def chip_with(
-    bench: Experiment, issue: str, encoder: Literal["keep", "recompute"], accumulation: Accumulation
+    bench: Experiment,
+    issue: str,
+    encoder: Literal["keep", "recompute"],
+    accumulation: Accumulation,
+    rule: Rule,
 ) -> Chip:
-    """The experiment's chip under another issue policy, with another encoder, or a checker that sums."""
+    """The experiment's chip under another issue policy, with another encoder, or with a checker that sums or
+    has another rule.
+    """
     stated, own = bench.chip.stated, bench.chip.timing
-    if (issue, encoder, accumulation == "mean") == (str(own.issue), stated.encoder.mode, own.mean):
+    asked = (issue, encoder, accumulation == "mean", rule)
+    if asked == (str(own.issue), stated.encoder.mode, own.mean, own.rule):
         return bench.chip
     changed = stated.model_copy(update={"encoder": stated.encoder.model_copy(update={"mode": encoder})})
-    timing = replace(bench.chip.timing, issue=parse(issue), mean=accumulation == "mean")
+    timing = replace(bench.chip.timing, issue=parse(issue), mean=accumulation == "mean", rule=rule)
     return with_timing(replace(bench.chip, stated=changed), timing)
 
 

@@ -9,16 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.choices import Accumulation
-from imcsim.functional.checker import (
-    accumulate,
-    exit_timesteps,
-    predictions,
-    register,
-    required_register,
-    tables,
-    uncertainty,
-)
-from imcsim.functional.program.numerics import CheckerNumerics
+from imcsim.exits.entropy import Entropy
+from imcsim.exits.numerics import CheckerNumerics
+from imcsim.exits.outputs import ClassOutputs, exit_timesteps, predictions
 from imcsim.results import reproduction as doc
 from imcsim.results.reproduction import Varied
 
@@ -129,8 +122,8 @@ def _fixed(
     """The verdicts of a checker of this size. `held_bits`: the fraction bits of `outputs`."""
     cut = held_bits - size.fraction_bits
     seen = (outputs + (1 << cut >> 1)) >> cut
-    needed = required_register(*uncertainty(accumulate(seen, accumulation), "entropy", tables(size)))
-    word = register(threshold, "entropy", outputs.shape[2], size)
+    needed = Entropy().required(ClassOutputs.of(seen, accumulation), size)
+    word = Entropy().word(threshold, outputs.shape[2], size)
     return _verdicts(needed <= word, exit_timesteps(needed, word), seen)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.checker import accumulate, predictions, scale, tables, uncertainty
+from imcsim.exits.entropy import Entropy
+from imcsim.exits.outputs import ClassOutputs, predictions
+from imcsim.exits.softmax import tables
 from imcsim.hardware.ledger import Stay
 from imcsim.results import reproduction as doc
 from imcsim.studies.experiment import Experiment
@@ -55,8 +57,8 @@ def _one_of_each(indices: NDArray[np.intp], labels: NDArray[np.int64], most: int
 def _entropy(bench: Experiment) -> NDArray[np.float64]:
     """The normalised entropy as the chip has it, ``[images, T]``; its tables may take it past 1 by a hair."""
     numerics = bench.chip.program.numerics.checker
-    accumulated = accumulate(bench.images.activity.outputs, bench.options.accumulation)
-    numerator, total = uncertainty(accumulated, "entropy", tables(numerics))
-    one = scale("entropy", bench.chip.network.classes, numerics)
+    rule, outputs = Entropy(), ClassOutputs.of(bench.images.activity.outputs, bench.options.accumulation)
+    numerator, total = rule.fraction(outputs.accumulated, tables(numerics))
+    one = rule.scale(bench.chip.network.classes, numerics)
     entropy: NDArray[np.float64] = np.clip(numerator / (total * one), 0.0, 1.0)
     return entropy

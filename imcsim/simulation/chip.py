@@ -1,7 +1,8 @@
 """A network on one chip, ready for images: placed, programmed, calibrated, and its schedules played.
 
-A run to T max serves every smaller T, every threshold and every exit rule: what an image does in its first
-timesteps does not depend on when it leaves, and the schedules know the cost of every exit.
+A run to T max serves every smaller T and every threshold: what an image does in its first timesteps does not
+depend on when it leaves, and the schedules know the cost of every exit. The values serve every exit rule; as
+rules take different cycles, each has schedules of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from imcsim.functional.nonideal import ConverterErrors, Drift, NonIdeal, Stuck, 
 from imcsim.functional.nonideal.ir_drop import Circuit
 from imcsim.functional.nonideal.on_off import level_siemens, off_level
 from imcsim.functional.nonideal_chip import on_real_chip
-from imcsim.functional.program.numerics import CheckerNumerics, Numerics
+from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import Program, build
 from imcsim.functional.recalibration import recalibrated
 from imcsim.functional.run import Converters
@@ -34,7 +35,6 @@ NO_ERRORS = nonideal_keys.NonIdeal()
 
 def numerics(config: HardwareConfig) -> Numerics:
     """The part of a config that changes values."""
-    checker = config.checker
     return Numerics(
         rows=config.cells.rows,
         row_order=config.cells.row_order,
@@ -44,13 +44,7 @@ def numerics(config: HardwareConfig) -> Numerics:
         full_scale=config.adc.full_scale,
         percentile=config.adc.percentile,
         membrane_bits=config.lif.membrane_bits,
-        checker=CheckerNumerics(
-            checker.fraction_bits,
-            checker.table_bits,
-            checker.exp_entries,
-            checker.exp_range,
-            checker.log_entries,
-        ),
+        checker=config.checker.numerics,
     )
 
 
@@ -100,7 +94,8 @@ def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> NonIdeal |
 class Chip:
     """A network placed on a chip and calibrated. Serves any images, or any timed inputs.
 
-    `config` is `stated`, the chip's own, but that an encoder recomputes where inputs change at each timestep.
+    `config` is `stated`, the chip's own, but that the checker is built for the exit rule, and that an encoder
+    recomputes where inputs change at each timestep.
     `leaving` and `static` are the schedules of images that leave early and of static runs, None where time
     depends on values and every image has its own.
     """
@@ -215,10 +210,10 @@ def with_timing(chip: Chip, timing: Timing) -> Chip:
 def _chip(
     network: Network, stated: HardwareConfig, program: Program, converters: Converters, timing: Timing
 ) -> Chip:
-    config = stated
+    config = stated.with_exit_rule(timing.rule)
     if timing.timed and stated.encoder.mode == "keep":
         recomputes = stated.encoder.model_copy(update={"mode": "recompute"})
-        config = stated.model_copy(update={"encoder": recomputes})
+        config = config.model_copy(update={"encoder": recomputes})
     placement = place(network, config)
     size = replace(placement.size, memory_bits=placement.size.memory_bits * timing.issue.images_on_chip)
     placement = replace(placement, size=size)

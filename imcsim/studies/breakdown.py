@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.checker import exit_timesteps
+from imcsim.exits.outputs import exit_timesteps
 from imcsim.hardware.events import CHECKER_EVENTS, STANDING_EVENTS, Event
 from imcsim.hardware.ledger import Stay, charges, energy_pj
 from imcsim.results import document as doc
@@ -75,7 +75,7 @@ class Breakdown:
             if charge.event == Event.POWERED_CYCLES:
                 cycles = played.departure if charge.component == "checker" else played.check
                 energy += charge.energy_pj * float(cycles[:, at].mean())
-            elif charge.event in CHECKER_EVENTS:
+            elif charge.event in CHECKER_EVENTS and charge.event in played.fixed:
                 energy += charge.energy_pj * float(played.fixed[charge.event][:, at].sum(axis=(1, 2)).mean())
         return energy, float(played.check[:, at].mean()) * self.of.chip.config.technology.clock_ns
 
@@ -168,7 +168,7 @@ class Breakdown:
         energy = sum(
             charge.energy_pj * int(static.schedule.fixed[charge.event][0, 0].sum())
             for charge in self.of.chip.prices()
-            if charge.event in CHECKER_EVENTS
+            if charge.event in CHECKER_EVENTS and charge.event in static.schedule.fixed
         )
         timestep = float(static.energy_pj[:, -1].mean()) / self.of.timesteps
         return doc.Checker(

@@ -9,18 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim import exits
 from imcsim._version import __version__
+from imcsim.base.choices import Rule
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.checker import (
-    accumulate,
-    exit_timesteps,
-    predictions,
-    register,
-    required_register,
-    scale,
-    tables,
-    uncertainty,
-)
+from imcsim.exits.outputs import ClassOutputs, exit_timesteps, predictions
+from imcsim.exits.rule import ExitRule
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs, other_pixels
@@ -88,7 +82,7 @@ class Experiment:
         if validation is not None:
             validation = fitting(validation, network, timesteps)
         mean = options.accumulation == "mean"
-        timing = Timing(timesteps, parse(options.issue), options.fidelity, mean, inputs.timed)
+        timing = Timing(timesteps, parse(options.issue), options.fidelity, mean, inputs.timed, options.rule)
         calibration = inputs if validation is None else validation
         chip = make_chip(
             network, hardware, calibration, timing, workers=options.workers, values=values,
@@ -165,17 +159,41 @@ class Experiment:
             images=replay(self.images, chip, self.inputs, workers=self.options.workers, progress=progress),
         )
 
+    def with_rule(self, rule: Rule) -> Experiment:
+        """The same network, images and issue policy under another exit rule.
+
+        Time is played anew, as rules take different cycles; what the images do is taken over, unless time
+        depends on it.
+        """
+        workers, held_out = self.options.workers, self.held_out
+        chip = with_timing(self.chip, replace(self.chip.timing, rule=rule))
+        if held_out is not None and self.validation is not None:
+            timing = replace(chip.timing, timed=self.validation.timed)
+            same = chip if timing == chip.timing else with_timing(chip, timing)
+            held_out = replay(held_out, same, self.validation, workers=workers)
+        return replace(
+            self,
+            options=replace(self.options, rule=rule),
+            chip=chip,
+            images=replay(self.images, chip, self.inputs, workers=workers),
+            held_out=held_out,
+        )
+
     @property
     def timesteps(self) -> int:
         return self.chip.timing.timesteps
 
     # --- who leaves when
 
+    @property
+    def rule(self) -> ExitRule:
+        """The exit rule that is asked for."""
+        return exits.named(self.options.rule)
+
     def required(self, simulation: Simulation) -> NDArray[np.int64]:
         """The smallest threshold register with which each image leaves after timestep t, ``[images, T]``."""
-        numerics = self.chip.program.numerics.checker
-        accumulated = accumulate(simulation.activity.outputs, self.options.accumulation)
-        return required_register(*uncertainty(accumulated, self.options.rule, tables(numerics)))
+        outputs = ClassOutputs.of(simulation.activity.outputs, self.options.accumulation)
+        return self.rule.required(outputs, self.chip.program.numerics.checker)
 
     def exits(self, simulation: Simulation, registers: int | NDArray[np.int64]) -> Stay:
         """How long each image of a simulation stays: one word for all timesteps, or T - 1 of them."""
@@ -183,14 +201,11 @@ class Experiment:
 
     def word_of(self, threshold: float) -> int:
         """The register word for a threshold in 0 to 1."""
-        return register(
-            threshold, self.options.rule, self.chip.network.classes, self.chip.program.numerics.checker
-        )
+        return self.rule.word(threshold, self.chip.network.classes, self.chip.program.numerics.checker)
 
     def threshold_of(self, word: int) -> float:
         """What a register word stands for; the largest, which is rounded, for 1."""
-        about = self.options.rule, self.chip.network.classes, self.chip.program.numerics.checker
-        return 1.0 if word >= self.word_of(1.0) else word / float(scale(*about))
+        return self.rule.threshold(word, self.chip.network.classes, self.chip.program.numerics.checker)
 
     def choose(self) -> Choice:
         """The given thresholds, or the cheapest that cost no accuracy on the validation images.

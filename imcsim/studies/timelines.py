@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.checker import predictions
+from imcsim.exits.outputs import predictions
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network

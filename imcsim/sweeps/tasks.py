@@ -17,7 +17,7 @@ from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.network.graph import Network
-from imcsim.simulation.chip import program_chip, without_errors
+from imcsim.simulation.chip import depends_on_values, program_chip, without_errors
 from imcsim.simulation.counts import recorded_nodes, travelling
 from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.studies.chips import compare_chips_of
@@ -177,7 +177,7 @@ def _bench(
     threads: int | None,
 ) -> Experiment:
     """The point's experiment. The last one serves other thresholds and rules too, unless one must be chosen
-    and the last one did not play the validation images.
+    and the last one did not play the validation images, or time depends on values.
     """
     options = replace(point.setting.options, workers=threads)
     refuse_dynamic_pipeline(options, fix="use speculate: its static runs are pipelined")
@@ -186,10 +186,13 @@ def _bench(
         None if validation is None else (validation.sha256, validation.name),
         options.timesteps, options.accumulation, options.issue, options.fidelity, options.threshold is None,
         (options.seed, options.chip) if hardware.config.nonideal.active else None,
+        options.rule if depends_on_values(hardware.config) else None,
     )  # fmt: skip
     last = _PROCESS.bench
     if last is not None and last[0] == alike:
-        return replace(last[1], options=options, hardware=hardware, inputs=last[1].inputs)
+        same = last[1] if last[1].options.rule == options.rule else last[1].with_rule(options.rule)
+        _PROCESS.bench = (alike, same)
+        return replace(same, options=options, hardware=hardware)
     made = Experiment.make(
         network, hardware, inputs, validation, options, None, values=COMPUTED if values is None else values
     )

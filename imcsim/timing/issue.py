@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from imcsim.base.choices import Fidelity
+from imcsim.base.choices import Fidelity, Rule
 from imcsim.base.errors import ImcsimError
 from imcsim.timing.processes.flow import Wait, late
 
@@ -67,8 +67,8 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Timing:
-    """How images are played: T max, issue policy, fidelity, whether the checker takes means, and whether
-    inputs have a frame for each timestep.
+    """How images are played: T max, issue policy, fidelity, whether the checker takes means, whether inputs
+    have a frame for each timestep, and the exit rule that the checker is built for.
     """
 
     timesteps: int
@@ -76,6 +76,7 @@ class Timing:
     fidelity: Fidelity = "burst"
     mean: bool = True
     timed: bool = False
+    rule: Rule = "entropy"
 
 
 def issuers(engine: Engine, issue: Issue) -> list[Wait]:

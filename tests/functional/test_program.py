@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.program.numerics import CheckerNumerics, Numerics
+from imcsim.exits.numerics import CheckerNumerics
+from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import build
 from imcsim.functional.run import ideal_converters, run
 from imcsim.network import validate

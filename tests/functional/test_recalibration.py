@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.functional.checker import predictions
+from imcsim.exits.outputs import predictions
 from imcsim.functional.nonideal import Drift, NonIdeal, Stuck, Variation
 from imcsim.functional.nonideal_chip import on_real_chip
 from imcsim.functional.program.layers import Branch, CrossbarLayer, NeuronLayer, Program

@@ -135,7 +135,7 @@ def test_a_chip_is_played_beside_the_ideal_one() -> None:
 
 def test_a_chip_with_errors_is_played_with_them() -> None:
     """Its cells and the noise of each image are those of a run on the same chip."""
-    from imcsim.functional.checker import predictions
+    from imcsim.exits.outputs import predictions
     from imcsim.functional.run import run as run_program
 
     rng = np.random.default_rng(6)

@@ -24,8 +24,10 @@ import imcsim.report.reproduction
 from imcsim.base.errors import ImcsimError
 from imcsim.base.resources import data_dirs
 from imcsim.commands import cli
-from imcsim.functional.checker import accumulate, tables, uncertainty
-from imcsim.functional.program.numerics import CheckerNumerics
+from imcsim.exits.entropy import Entropy
+from imcsim.exits.numerics import CheckerNumerics
+from imcsim.exits.outputs import ClassOutputs
+from imcsim.exits.softmax import tables
 from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint as images_sha256
 from imcsim.network.graph import Conv2d, Network
@@ -360,7 +362,7 @@ def test_the_checker_s_disagreements_are_counted_by_an_independent_loop() -> Non
     exact = _entropy_by_scipy(outputs, 12, mean=True)
     (used,) = (s for s in found.sizes if s.used and s.varied == "tables")
     assert (used.exp_entries, used.log_entries, used.table_bytes) == (64, 32, (64 + 32) * 16 // 8)
-    numerator, total = uncertainty(accumulate(outputs, "mean"), "entropy", tables(own))
+    numerator, total = Entropy().fraction(ClassOutputs.of(outputs, "mean").accumulated, tables(own))
     word = round(0.6 * math.log(5) * 4096)
     differ = exits = predictions = 0
     for n in range(60):

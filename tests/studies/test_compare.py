@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.checker import accumulate, register, tables, uncertainty
+from imcsim.exits import named
+from imcsim.exits.outputs import ClassOutputs
+from imcsim.exits.softmax import SoftmaxRule, tables
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import CHECKER_EVENTS, Event
 from imcsim.hardware.ledger import charges, energy_pj
@@ -81,9 +83,13 @@ def decided(outputs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 @cache
 def measure(sim: Simulation, rule: Any, accumulation: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rule's numerator and denominator for each image and timestep."""
-    about = tables(sim.chip.program.numerics.checker)
-    return uncertainty(accumulate(sim.activity.outputs, accumulation), rule, about)
+    """The rule's numerator and denominator for each image and timestep; 1 where it has no denominator."""
+    outputs, checker = ClassOutputs.of(sim.activity.outputs, accumulation), sim.chip.program.numerics.checker
+    one = named(rule)
+    if isinstance(one, SoftmaxRule):
+        return one.fraction(outputs.accumulated, tables(checker))
+    scores = one.scores(outputs, checker)
+    return scores, np.ones_like(scores)
 
 
 def stays(sim: Simulation, word: int, rule: Any, accumulation: Any) -> NDArray[np.int64]:
@@ -111,7 +117,7 @@ def test_the_threshold_is_the_largest_without_loss(rule: Any, accumulation: Any)
         return int(right[np.arange(len(stay)), stay - 1].sum())
 
     goal = int(right[:, -1].sum())
-    largest = register(1.0, rule, CLASSES, numerics)
+    largest = named(rule).word(1.0, CLASSES, numerics)
     step = max(1, largest // 3000)
     fair = [
         word for word in range(0, largest + 1, step) if score(stays(sim, word, rule, accumulation)) >= goal
@@ -123,14 +129,14 @@ def test_the_threshold_is_the_largest_without_loss(rule: Any, accumulation: Any)
     assert about.images == len(HELD_OUT.labels)
     assert about.accuracy_static == goal / about.images
     assert about.accuracy_dynamic >= about.accuracy_static
-    chosen = stays(sim, register(result.dynamic.threshold, rule, CLASSES, numerics), rule, accumulation)
+    chosen = stays(sim, named(rule).word(result.dynamic.threshold, CLASSES, numerics), rule, accumulation)
     assert about.accuracy_dynamic == score(chosen) / about.images
     assert about.mean_timesteps == pytest.approx(chosen.mean())
     # Nothing cheaper is fair. (With coarse steps the search may miss a register between two of its own.)
     assert chosen.mean() <= cheapest.mean()
     if step == 1:
         assert chosen.tolist() == cheapest.tolist()
-    word = register(result.dynamic.threshold, rule, CLASSES, numerics)
+    word = named(rule).word(result.dynamic.threshold, CLASSES, numerics)
     later = {tuple(stays(sim, w, rule, accumulation).tolist()) for w in range(word + 1, largest + 1, step)}
     assert all(score(np.array(stay)) < goal for stay in later - {tuple(chosen.tolist())})
 
@@ -242,7 +248,7 @@ def figures(sim: Simulation, inputs: Inputs, stay: NDArray[np.int64]) -> dict[st
 def test_every_figure_follows_from_the_images() -> None:
     result, sim = compared(), simulation()
     numerics = sim.chip.program.numerics.checker
-    stay = stays(sim, register(result.dynamic.threshold, "entropy", CLASSES, numerics), "entropy", "mean")
+    stay = stays(sim, named("entropy").word(result.dynamic.threshold, CLASSES, numerics), "entropy", "mean")
     assert 1 < stay.mean() < 4
     mine = figures(sim, TEST, stay)
     for key, value in mine.items():
@@ -267,7 +273,7 @@ def test_points_of_the_curve_follow_from_the_images() -> None:
     result, sim = compared(), simulation()
     numerics = sim.chip.program.numerics.checker
     for point in result.curve[::7]:
-        word = register(point.threshold, "entropy", CLASSES, numerics)
+        word = named("entropy").word(point.threshold, CLASSES, numerics)
         mine = figures(sim, TEST, stays(sim, word, "entropy", "mean"))
         for key in ("accuracy", "mean_timesteps", "energy_pj", "latency_ns", "edp_mean_of_products"):
             assert getattr(point, key) == pytest.approx(mine[key], rel=1e-9), key
@@ -357,7 +363,7 @@ def test_energy_is_a_pure_function_of_the_ledger() -> None:
 def test_layers_and_spike_rates() -> None:
     result, sim = compared(), simulation()
     numerics = sim.chip.program.numerics.checker
-    stay = stays(sim, register(result.dynamic.threshold, "entropy", CLASSES, numerics), "entropy", "mean")
+    stay = stays(sim, named("entropy").word(result.dynamic.threshold, CLASSES, numerics), "entropy", "mean")
     rows = {layer.name: layer for layer in result.layers}
     fired = dict(zip(["conv1", "conv2"], sim.activity.spikes.transpose(2, 0, 1), strict=True))
     neurons = {"conv1": 8 * 64, "conv2": rows["conv2"].columns * 16}

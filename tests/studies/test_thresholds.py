@@ -26,7 +26,7 @@ import imcsim.hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import main
 from imcsim.diffs.results import results_diff
-from imcsim.functional.checker import exit_timesteps
+from imcsim.exits.outputs import exit_timesteps
 from imcsim.inputs import Inputs
 from imcsim.report.figures.comparison import accuracy_edp
 from imcsim.report.files import csv_tables

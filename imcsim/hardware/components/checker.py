@@ -1,9 +1,14 @@
 """Exit checker: one on the chip, classes taken one after the other.
 
-For K classes a check takes two passes. The first finds the largest class output; the second subtracts it,
-looks up the exponential, and adds it and its product with the difference. Then one logarithm, two products
-and the comparison. Estimates: a look-up is one word of `table_bits` from the node's SRAM (CACTI); multiplier
-of `table_bits` x `table_bits`, two adders and a comparator of twice as many (Aladdin).
+What a check computes is the business of an exit rule (`imcsim.exits`), which counts its operations and cycles
+and names the units that it is built of. Here stands what each of these costs on a chip. The energies are for
+one operation of any rule. The cycles and the area of the logic in a chip's file are those of ``entropy``:
+``final_cycles`` is for a logarithm, two products and the comparison, of which other rules take a part, and
+``logic_area_um2`` is for a multiplier, two adders and a comparator; another rule's logic has the area of its
+own units in proportion, by the estimates below. Tables that a rule does not read are not there.
+
+Estimates: a look-up is one word of `table_bits` from the node's SRAM (CACTI); multiplier of `table_bits` x
+`table_bits`, adders and comparators of twice as many (Aladdin).
 
 The threshold register is not priced: a word beside tables of thousands of bits. Nor are the T - 1 registers
 of a checker with a threshold for each timestep, nor choosing among them.
@@ -14,8 +19,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
+from imcsim import exits
+from imcsim.exits.entropy import Entropy
+from imcsim.exits.numerics import CheckerNumerics
+from imcsim.exits.rule import ExitRule, Units
 from imcsim.hardware.component import ChipSize, Component, Count, Figure
 from imcsim.hardware.estimators import logic
 from imcsim.hardware.estimators.estimate import Estimate
@@ -38,12 +47,32 @@ class Checker(Component):
     class_cycles: Count
     """Cycles for one class in one pass."""
     final_cycles: Count
-    """Logarithm, products, comparison."""
+    """Of ``entropy``, for its logarithm, two products and comparison; other rules take a part of them."""
     lookup_energy_pj: Figure
     multiply_energy_pj: Figure
     add_energy_pj: Figure
     compare_energy_pj: Figure
     logic_area_um2: Figure
+    """Of ``entropy``: a multiplier, two adders and a comparator; other rules have their own units."""
+    _rule: str = PrivateAttr(default="entropy")
+
+    @property
+    def rule(self) -> ExitRule:
+        """The exit rule that the checker is built for; ``entropy`` unless a run asks for another."""
+        return exits.named(self._rule)
+
+    def built_for(self, rule: str) -> Checker:
+        """The checker of the same chip for another exit rule."""
+        copy = self.model_copy()
+        copy._rule = rule
+        return copy
+
+    @property
+    def numerics(self) -> CheckerNumerics:
+        """Word widths, as exit rules know them."""
+        return CheckerNumerics(
+            self.fraction_bits, self.table_bits, self.exp_entries, self.exp_range, self.log_entries
+        )
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
         node, bits = chip.technology.node_nm, self.table_bits
@@ -73,26 +102,45 @@ class Checker(Component):
 
     def cycles(self, classes: int) -> int:
         """Clock cycles of one check."""
-        return 2 * classes * self.class_cycles + self.final_cycles
+        return self.rule.cycles(classes, self.class_cycles, self.final_cycles)
 
     def events(self, classes: int, mean: bool) -> dict[Event, int]:
-        """What one check does; `mean` multiplies each class output by 1/t first."""
-        return {
-            Event.CHECKER_COMPARES: classes + 1,
-            Event.CHECKER_ADDS: 3 * classes + 1,
-            Event.CHECKER_EXP_LOOKUPS: classes,
-            Event.CHECKER_LOG_LOOKUPS: 1,
-            Event.CHECKER_MULTIPLIES: classes + 2 + (classes if mean else 0),
+        """What one check does; with `mean` the rule decides on running means. Without what it never does."""
+        work = self.rule.work(classes, mean)
+        counts = {
+            Event.CHECKER_COMPARES: work.compares,
+            Event.CHECKER_ADDS: work.adds,
+            Event.CHECKER_EXP_LOOKUPS: work.exp_lookups,
+            Event.CHECKER_LOG_LOOKUPS: work.log_lookups,
+            Event.CHECKER_MULTIPLIES: work.multiplies,
         }
+        return {event: count for event, count in counts.items() if count}
 
     def _stored_bits(self) -> int:
-        return (self.exp_entries + self.log_entries) * self.table_bits
+        units = self.rule.units
+        entries = units.exp_table * self.exp_entries + units.log_table * self.log_entries
+        return entries * self.table_bits
+
+    def _logic_um2(self, chip: HardwareConfig) -> float:
+        """Area of the rule's units: that of ``entropy`` in the proportion of their estimates, which is the
+        same at all nodes.
+        """
+        share = self._units_um2(self.rule.units) / self._units_um2(Entropy.units)
+        return self.figure("logic_area_um2", chip) * share
+
+    def _units_um2(self, units: Units) -> float:
+        bits, node = self.table_bits, logic.NODE_NM
+        return (
+            units.multipliers * logic.multiplier(bits, bits, node).area_um2
+            + units.adders * logic.adder(2 * bits, node).area_um2
+            + units.comparators * logic.comparator(2 * bits, node).area_um2
+        )
 
     def _area_um2(self, chip: HardwareConfig) -> float:
-        return self.figure("logic_area_um2", chip) + chip.sram.area_um2(self._stored_bits(), chip)
+        return self._logic_um2(chip) + chip.sram.area_um2(self._stored_bits(), chip)
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        logic_uw = chip.technology.logic_leakage_uw(self.figure("logic_area_um2", chip))
+        logic_uw = chip.technology.logic_leakage_uw(self._logic_um2(chip))
         return logic_uw + chip.sram.leakage_uw(self._stored_bits())
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:

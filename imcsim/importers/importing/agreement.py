@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.checker import predictions
+from imcsim.exits.outputs import predictions
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import Program, build
 from imcsim.functional.run import Converters, ideal_converters

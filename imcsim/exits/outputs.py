@@ -1,0 +1,68 @@
+"""Class outputs as exit rules see them, and what follows from the scores of a rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.choices import Accumulation
+
+RECIPROCAL_FRACTION_BITS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class ClassOutputs:
+    """What the checker has been told of some images after each timestep.
+
+    sums: the running sums of the class outputs, int64 ``[N, T, K]``, in ``2**-fraction_bits``. mean: whether
+    the chip decides on the running means of them rather than on the sums.
+    """
+
+    sums: NDArray[np.int64]
+    mean: bool
+
+    @classmethod
+    def of(cls, outputs: NDArray[np.int64], accumulation: Accumulation) -> ClassOutputs:
+        """From the class outputs of each timestep alone, int64 ``[N, T, K]``."""
+        return cls(np.cumsum(outputs, axis=1), accumulation == "mean")
+
+    @property
+    def timesteps(self) -> NDArray[np.int64]:
+        """1, 2, ..., T, int64 ``[T]``."""
+        return np.arange(1, self.sums.shape[1] + 1, dtype=np.int64)
+
+    @cached_property
+    def accumulated(self) -> NDArray[np.int64]:
+        """The running sums or means, int64 ``[N, T, K]``; the chip multiplies by a stored 1/t for a mean."""
+        if not self.mean:
+            return self.sums
+        reciprocal = np.rint((1 << RECIPROCAL_FRACTION_BITS) / self.timesteps).astype(np.int64)
+        half = 1 << (RECIPROCAL_FRACTION_BITS - 1)
+        mean: NDArray[np.int64] = (self.sums * reciprocal[None, :, None] + half) >> RECIPROCAL_FRACTION_BITS
+        return mean
+
+
+def predictions(outputs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class after each timestep, ``[N, T]``: the largest running sum, the lower class on a tie.
+
+    outputs: int64 ``[N, T, K]`` of each timestep alone.
+    """
+    classes: NDArray[np.int64] = np.argmax(np.cumsum(outputs, axis=1), axis=2)
+    return classes
+
+
+def exit_timesteps(
+    required: NDArray[np.int64], threshold_registers: int | NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The exit timestep of each image, 1 to T; T where the checker never lets it go.
+
+    required: ``[N, T]`` (see `ExitRule.required`); threshold_registers: one word for all timesteps, or one
+    for each of 1 to T - 1.
+    """
+    leaves = np.ones(required.shape, np.bool_)
+    leaves[:, :-1] = required[:, :-1] <= threshold_registers
+    timesteps: NDArray[np.int64] = np.argmax(leaves, axis=1) + 1
+    return timesteps
