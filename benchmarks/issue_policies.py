@@ -24,7 +24,8 @@ import imcsim.network
 from imcsim.report.figures.comparison import BLUE, GREY, ORANGE, SKY, VERMILION, draw
 from imcsim.report.files import write_contents, write_text
 from imcsim.report.units import number, percent
-from imcsim.results.document import RunResult, StreamResult
+from imcsim.results.run import RunResult
+from imcsim.results.stream import StreamResult
 from imcsim.studies.comparison import run_of
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.options import CompareOptions

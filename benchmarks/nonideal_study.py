@@ -30,9 +30,9 @@ import imcsim.inputs
 import imcsim.network
 from imcsim.hardware.nonideal import NonIdeal
 from imcsim.report.files import write_contents, write_text
+from imcsim.results.chips.document import ChipsResult, DynamicSpread
+from imcsim.results.chips.spread import Spread, spread
 from imcsim.studies.chips import compare_chips
-from imcsim.studies.chips.document import ChipsResult, DynamicSpread, Spread
-from imcsim.studies.chips.spread import spread
 from imcsim.studies.options import CompareOptions
 
 CSV = common.FOLDER / "nonideal_study.csv"

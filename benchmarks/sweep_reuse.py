@@ -15,7 +15,7 @@ import common
 
 import imcsim
 import imcsim.hardware
-from imcsim.results.document import to_json
+from imcsim.results.model import to_json
 from imcsim.studies.comparison import compare
 from imcsim.studies.loading import Shelf
 from imcsim.sweeps import Summary, load_spec, sweep

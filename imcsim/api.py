@@ -19,11 +19,13 @@ from imcsim.base.names import nearest
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.results.document import CompareResult, RunResult, StreamResult
+from imcsim.results.chips.document import ChipsResult
+from imcsim.results.comparison import CompareResult
+from imcsim.results.run import RunResult
+from imcsim.results.stream import StreamResult
 from imcsim.simulation.values import Progress
 from imcsim.studies import comparison, streaming
 from imcsim.studies.chips import comparing
-from imcsim.studies.chips.document import ChipsResult
 from imcsim.studies.loading import Shelf
 from imcsim.studies.options import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL, CompareOptions, Setting
 from imcsim.sweeps import Store, load_spec

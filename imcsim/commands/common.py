@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from imcsim.hardware import Hardware
     from imcsim.inputs import Inputs
     from imcsim.network import Network
-    from imcsim.results.document import CompareResult, RunResult, StreamResult
-    from imcsim.studies.chips.document import ChipsResult
+    from imcsim.results.chips.document import ChipsResult
+    from imcsim.results.comparison import CompareResult
+    from imcsim.results.run import RunResult
+    from imcsim.results.stream import StreamResult
     from imcsim.studies.options import CompareOptions
 
     Result = CompareResult | RunResult | StreamResult | ChipsResult
@@ -125,7 +127,7 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
 def deliver(result: Result, settings: dict[str, Any]) -> None:
     """Write what was asked for, then print the tables: on stderr if the JSON goes to stdout."""
     from imcsim.report.files import write_folder, write_result
-    from imcsim.results.document import to_json
+    from imcsim.results.model import to_json
 
     json_path, out_folder, quiet = settings["json_path"], settings["out_folder"], settings["quiet"]
     to_stdout = json_path == "-"
@@ -145,8 +147,9 @@ def _report(result: Result) -> Any:
     from imcsim.report.terminal.chips import chips_report
     from imcsim.report.terminal.stream import stream_report
     from imcsim.report.terminal.tables import compare_report, run_report
-    from imcsim.results.document import CompareResult, RunResult
-    from imcsim.studies.chips.document import ChipsResult
+    from imcsim.results.chips.document import ChipsResult
+    from imcsim.results.comparison import CompareResult
+    from imcsim.results.run import RunResult
 
     if isinstance(result, CompareResult):
         return compare_report(result)

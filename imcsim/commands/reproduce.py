@@ -48,13 +48,13 @@ def reproduce(
     with progress_bars(quiet) as progress:
         from imcsim.report.reproduction import write_page
         from imcsim.reproduction.reproduce import reproduce as run
-        from imcsim.results.reproduction import to_json
+        from imcsim.results.model import to_json
 
         made = run(
             folder, images=images, validation_images=validation_images, networks=_names(networks),
             models=models, workers=workers, progress=progress,
         )  # fmt: skip
-        write_contents(folder, {DOCUMENT: to_json(made.document).encode()})
+        write_contents(folder, {DOCUMENT: to_json(made.document, indent=1).encode()})
         page = write_page(made.document, made.pictures, folder, progress)
     if not quiet:
         from imcsim.report.terminal.reproduction import reproduction_report

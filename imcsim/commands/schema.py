@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -26,22 +26,14 @@ def _schema(kind: str) -> dict[str, Any]:
         from imcsim.hardware.schema import json_schema
 
         return json_schema()
-    if kind == "result":
-        from imcsim.results.document import json_schema as of_results
+    if kind in ("result", "chips", "reproduction"):
+        from imcsim.results.schemas import json_schema as of_documents
 
-        return of_results()
-    if kind == "chips":
-        from imcsim.studies.chips.document import json_schema as of_chips
-
-        return of_chips()
+        return of_documents(cast(Any, kind))
     if kind == "network":
         from imcsim.network.json_schema import json_schema as of_networks
 
         return of_networks()
-    if kind == "reproduction":
-        from imcsim.results.reproduction import json_schema as of_reproductions
-
-        return of_reproductions()
     if kind == "search":
         from imcsim.searches.json_schema import json_schema as of_searches
 

@@ -11,7 +11,7 @@ from imcsim.diffs.chips import ChipDiff, diff_chips
 from imcsim.diffs.reading import Kind, kind_of, read_result
 from imcsim.diffs.results import Piece, ResultDiff, results_diff
 from imcsim.hardware.config import Hardware
-from imcsim.results import document as doc
+from imcsim.results.meta import HardwareMeta
 
 __all__ = [
     "Change", "ChipDiff", "Diff", "Kind", "Piece", "ResultDiff", "Side", "ValueChange", "diff_chips",
@@ -59,7 +59,7 @@ def diff_results(given_a: str, given_b: str) -> Diff:
     return Diff(kinds[0], sides[0], sides[1], chip, results_diff(a, b))
 
 
-def _known_chip(meta: doc.HardwareMeta) -> Hardware | None:
+def _known_chip(meta: HardwareMeta) -> Hardware | None:
     """The chip of a result, where it is one that comes with imcsim, with what was laid over it."""
     for name in hardware.names():
         try:

@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from imcsim import hardware as chips
 from imcsim.base.errors import ImcsimError
-from imcsim.results import document as doc
+from imcsim.results.comparison import CompareResult
+from imcsim.results.run import RunResult
+from imcsim.results.stream import StreamResult
 
-Result = doc.CompareResult | doc.RunResult | doc.StreamResult
+Result = CompareResult | RunResult | StreamResult
 Kind = Literal["hardware", "compare", "run", "stream"]
 
 RESULT = "result.json"
@@ -35,9 +37,9 @@ def read_result(given: str) -> Result:
 
     data = _document(file)
     models: dict[Kind, type[Result]] = {
-        "compare": doc.CompareResult,
-        "run": doc.RunResult,
-        "stream": doc.StreamResult,
+        "compare": CompareResult,
+        "run": RunResult,
+        "stream": StreamResult,
     }
     try:
         return models[_kind(file, data)].model_validate(data)

@@ -9,7 +9,10 @@ from typing import Any
 from imcsim.base.errors import ImcsimError
 from imcsim.diffs.changes import Change, ValueChange, leaves, paired
 from imcsim.diffs.reading import Kind, Result
-from imcsim.results import document as doc
+from imcsim.results.comparison import CompareResult
+from imcsim.results.costs import ComponentCost, LayerCost
+from imcsim.results.run import RunResult
+from imcsim.results.stream import StreamResult
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,9 @@ def results_diff(a: Result, b: Result) -> ResultDiff:
     if type(a) is not type(b):
         raise ImcsimError("the results are of different commands", fix="give two of the same")
     kinds: dict[type[Result], Kind] = {
-        doc.CompareResult: "compare",
-        doc.RunResult: "run",
-        doc.StreamResult: "stream",
+        CompareResult: "compare",
+        RunResult: "run",
+        StreamResult: "stream",
     }
     parts = [_parts(result) for result in (a, b)]
     return ResultDiff(
@@ -67,15 +70,15 @@ _LAYER = ("energy_pj", "share", "spike_rate", "crossbars", "tiles", "copies")
 _NO_FIGURES = frozenset({"schema_version", "threshold", "timesteps", "edp_pj_ns"})
 
 
-def _parts(result: Result) -> tuple[Sequence[doc.Component], Sequence[doc.Layer]]:
-    if isinstance(result, doc.CompareResult):
+def _parts(result: Result) -> tuple[Sequence[ComponentCost], Sequence[LayerCost]]:
+    if isinstance(result, CompareResult):
         return result.components, result.layers
-    if isinstance(result, doc.RunResult):
+    if isinstance(result, RunResult):
         return result.outcome.components, result.outcome.layers
     return (), ()
 
 
-def _actions(components: Sequence[doc.Component]) -> list[dict[str, Any]]:
+def _actions(components: Sequence[ComponentCost]) -> list[dict[str, Any]]:
     return [
         {"name": f"{c.name}.{a.name}", "count": a.count, "energy_pj_each": a.energy_pj_each}
         for c in components
@@ -97,11 +100,11 @@ def _pieces(sides: Sequence[Sequence[Any]], keys: Sequence[str]) -> tuple[Piece,
 def _figures(result: Result) -> dict[str, float | None]:
     """Every figure of the whole, by its place in the document."""
     found: dict[str, float | None] = {"area_um2": result.meta.hardware.area_um2}
-    if isinstance(result, doc.CompareResult):
+    if isinstance(result, CompareResult):
         found |= _numbers(result.static[-1], "static T max.") | _numbers(result.dynamic, "dynamic.")
         found |= _numbers(result.reduction, "reduction.") | _numbers(result.checker, "checker.")
         return found
-    if isinstance(result, doc.RunResult):
+    if isinstance(result, RunResult):
         checker = {} if result.outcome.checker is None else _numbers(result.outcome.checker, "checker.")
         return found | _numbers(result.outcome) | checker
     return found | _numbers(result)
@@ -126,11 +129,11 @@ def _settings(a: Result, b: Result) -> Iterator[ValueChange]:
 def _asked(result: Result) -> dict[str, Any]:
     found = result.meta.model_dump(exclude={"hardware": {"area_um2"}, "network": {"layers", "weights"}})
     found["issue"] = found.pop("policy")
-    if isinstance(result, doc.CompareResult):
+    if isinstance(result, CompareResult):
         keys = {"rule", "accumulation", "threshold", "thresholds", "threshold_source"}
         return found | result.dynamic.model_dump(include=keys)
     found |= result.policy.model_dump(exclude={"validation", "timesteps", "kind"}, exclude_none=True)
     found["policy"] = result.policy.kind
-    if isinstance(result, doc.StreamResult):
+    if isinstance(result, StreamResult):
         found["arrivals"] = result.arrivals.model_dump()
     return found

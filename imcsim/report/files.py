@@ -18,19 +18,12 @@ from pydantic import BaseModel
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import temporary_name, write_through, written_whole
-from imcsim.results.document import (
-    Action,
-    CompareResult,
-    Component,
-    CurvePoint,
-    Layer,
-    RunResult,
-    ScalingPoint,
-    StreamResult,
-    TileUse,
-    to_json,
-)
-from imcsim.studies.chips.document import ChipsResult
+from imcsim.results.chips.document import ChipsResult
+from imcsim.results.comparison import CompareResult, CurvePoint, ScalingPoint
+from imcsim.results.costs import Action, ComponentCost, LayerCost
+from imcsim.results.model import to_json
+from imcsim.results.run import RunResult
+from imcsim.results.stream import StreamResult, TileUse
 
 Result = CompareResult | RunResult | StreamResult | ChipsResult
 
@@ -132,10 +125,10 @@ def csv_tables(result: Result) -> dict[str, str]:
     else:
         components, layers = result.outcome.components, result.outcome.layers
         tables = {"outcome.csv": _one_row(result.policy, result.outcome)}
-    tables["components.csv"] = _csv(Component, components, leave_out={"actions"})
+    tables["components.csv"] = _csv(ComponentCost, components, leave_out={"actions"})
     rows = [[c.name, *a.model_dump().values()] for c in components for a in c.actions]
     tables["actions.csv"] = csv_text(["component", *Action.model_fields], rows)
-    tables["layers.csv"] = _csv(Layer, layers)
+    tables["layers.csv"] = _csv(LayerCost, layers)
     return tables
 
 

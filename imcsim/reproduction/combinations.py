@@ -35,11 +35,11 @@ from imcsim.reproduction.decisions import (
     simulated,
     static_figures,
 )
-from imcsim.results import reproduction as doc
-from imcsim.results.reproduction import Loss
+from imcsim.results.figures import Reduction
+from imcsim.results.reproduction.figures import Figures, Loss
+from imcsim.results.reproduction.ways import Candidate, Choices, Joint, RuleWay, Step, Way
 from imcsim.simulation.chip import Chip
 from imcsim.simulation.values import Progress
-from imcsim.studies.breakdown import reduction
 from imcsim.studies.experiment import Experiment
 
 ISSUES = ("wait", "speculate")
@@ -93,7 +93,7 @@ class Prices:
         self._chips: dict[tuple[str, ...], list[tuple[Placement, Chip]]] = {}
         self._costs: dict[tuple[Any, ...], Costs] = {}
 
-    def costs(self, chosen: doc.Choices, split: Split) -> Costs:
+    def costs(self, chosen: Choices, split: Split) -> Costs:
         """Of images that leave early."""
         about = (chosen.loss, chosen.issue, chosen.encoder, chosen.accumulation, chosen.rule)
         if (*about, split) not in self._costs:
@@ -102,7 +102,7 @@ class Prices:
             self._costs[*about, split] = costs_on(chip, bench, split, self._workers)
         return self._costs[*about, split]
 
-    def _chip(self, bench: Experiment, chosen: doc.Choices) -> Chip:
+    def _chip(self, bench: Experiment, chosen: Choices) -> Chip:
         """The chip under a schedule: with that of a network which is placed alike, where it was played."""
         schedule = (chosen.issue, chosen.encoder, chosen.accumulation, chosen.rule)
         for placement, chip in self._chips.get(schedule, ()):
@@ -130,7 +130,7 @@ class Judge:
     outputs: Outputs
     prices: Prices
 
-    def choose(self, chosen: doc.Choices) -> Registers | None:
+    def choose(self, chosen: Choices) -> Registers | None:
         """The best registers of a combination by the validation images; None where none lose nothing."""
         return registers(
             self.outputs.needed(chosen.loss, chosen.accumulation, chosen.rule, "validation"),
@@ -141,7 +141,7 @@ class Judge:
             goal=int(self.outputs.right("running", "validation")[:, -1].sum()),
         )
 
-    def dominated(self, chosen: doc.Choices, everything: Sequence[doc.Choices]) -> bool:
+    def dominated(self, chosen: Choices, everything: Sequence[Choices]) -> bool:
         """Whether another schedule of the same decisions costs no image more, whenever it leaves: that one is
         no worse with any thresholds. Of equal ones the first is kept, and so is the base.
         """
@@ -156,7 +156,7 @@ class Judge:
                 return True
         return False
 
-    def figures(self, chosen: doc.Choices, words: Registers, split: Split) -> doc.Figures:
+    def figures(self, chosen: Choices, words: Registers, split: Split) -> Figures:
         """What the images of a split do and cost with these registers."""
         needed = self.outputs.needed(chosen.loss, chosen.accumulation, chosen.rule, split)
         return figures(
@@ -166,28 +166,28 @@ class Judge:
             self.outputs.right("running", split)[:, -1],
         )
 
-    def static(self, split: Split, timesteps: int) -> doc.Figures:
+    def static(self, split: Split, timesteps: int) -> Figures:
         """Static runs of the base."""
         return static_figures(self.outputs.right("running", split), self.prices.static(split), timesteps)
 
-    def way(self, label: str, chosen: doc.Choices, words: Registers) -> doc.Way:
+    def way(self, label: str, chosen: Choices, words: Registers) -> Way:
         """A combination with its registers, on validation and on test images."""
         test = self.figures(chosen, words, "test")
         last = self.outputs.right("running", "test").shape[1]
         shown = words[:1] if chosen.thresholds == "one" else words
-        return doc.Way(
+        return Way(
             label=label,
             choices=chosen,
             threshold=tuple(self.outputs.threshold_of(chosen.loss, chosen.rule, int(w)) for w in shown),
             validation=self.figures(chosen, words, "validation"),
             test=test,
-            reduction=reduction(self.static("test", last), test),
+            reduction=Reduction.between(self.static("test", last), test),
         )
 
 
-def base_choices(bench: Experiment) -> doc.Choices:
+def base_choices(bench: Experiment) -> Choices:
     """The paper's own: as the experiment of the running-mean loss was made."""
-    return doc.Choices(
+    return Choices(
         loss="running",
         accumulation="mean",
         rule="entropy",
@@ -197,7 +197,7 @@ def base_choices(bench: Experiment) -> doc.Choices:
     )
 
 
-def combinations(base: doc.Choices, losses: Sequence[Loss]) -> list[doc.Choices]:
+def combinations(base: Choices, losses: Sequence[Loss]) -> list[Choices]:
     """All of them, the base first; of equals an earlier one wins, so nothing is changed for nothing."""
     values = {
         "loss": losses,
@@ -210,20 +210,20 @@ def combinations(base: doc.Choices, losses: Sequence[Loss]) -> list[doc.Choices]
     ordered = [
         [getattr(base, key), *(value for value in values[key] if value != getattr(base, key))] for key in KEYS
     ]
-    return [doc.Choices(**dict(zip(KEYS, some, strict=True))) for some in itertools.product(*ordered)]
+    return [Choices(**dict(zip(KEYS, some, strict=True))) for some in itertools.product(*ordered)]
 
 
 def joint(
     judge: Judge,
-    base: doc.Choices,
+    base: Choices,
     losses: Sequence[Loss],
     progress: Progress | None = None,
     stage: str = "combinations",
-) -> doc.Joint:
+) -> Joint:
     """The best combination and the ablation."""
-    chosen: dict[doc.Choices, Registers | None] = {}
+    chosen: dict[Choices, Registers | None] = {}
 
-    def choose(one: doc.Choices) -> Registers | None:
+    def choose(one: Choices) -> Registers | None:
         if one not in chosen:
             chosen[one] = judge.choose(one)
         return chosen[one]
@@ -237,11 +237,11 @@ def joint(
     costs = [one.edp_mean_of_products for one in candidates]
     best = everything[int(np.argmin([np.inf if cost is None else cost for cost in costs]))]
 
-    def way(label: str, one: doc.Choices) -> doc.Way | None:
+    def way(label: str, one: Choices) -> Way | None:
         words = choose(one)
         return None if words is None else judge.way(label, one, words)
 
-    def steps(start: doc.Choices, goal: doc.Choices, label: str) -> tuple[doc.Step, ...]:
+    def steps(start: Choices, goal: Choices, label: str) -> tuple[Step, ...]:
         found = []
         for key in KEYS:
             before, after = getattr(base, key), getattr(best, key)
@@ -249,13 +249,13 @@ def joint(
                 continue
             one = start.model_copy(update={key: getattr(goal, key)})
             text = label.format(NAMES.get(key, key))
-            found.append(doc.Step(choice=key, base=before, best=after, way=way(text, one)))
+            found.append(Step(choice=key, base=before, best=after, way=way(text, one)))
         return tuple(found)
 
     first, last = way("base", base), way("all", best)
     assert first is not None  # with a threshold of 0 the base is its static run
     assert last is not None
-    return doc.Joint(
+    return Joint(
         base=first,
         best=last,
         alone=steps(base, best, "{} alone"),
@@ -266,18 +266,18 @@ def joint(
 
 def _candidate(
     judge: Judge,
-    one: doc.Choices,
-    everything: Sequence[doc.Choices],
-    choose: Callable[[doc.Choices], Registers | None],
-) -> doc.Candidate:
+    one: Choices,
+    everything: Sequence[Choices],
+    choose: Callable[[Choices], Registers | None],
+) -> Candidate:
     """A combination by its figures on the validation images."""
     if judge.dominated(one, everything):
-        return doc.Candidate(choices=one, outcome="dominated")
+        return Candidate(choices=one, outcome="dominated")
     words = choose(one)
     if words is None:
-        return doc.Candidate(choices=one, outcome="loses_accuracy")
+        return Candidate(choices=one, outcome="loses_accuracy")
     found = judge.figures(one, words, "validation")
-    return doc.Candidate(
+    return Candidate(
         choices=one,
         outcome="judged",
         accuracy=found.accuracy,
@@ -286,9 +286,7 @@ def _candidate(
     )
 
 
-def rule_ways(
-    outputs: Outputs, prices: Prices, base: doc.Choices, losses: Sequence[Loss]
-) -> tuple[doc.RuleWay, ...]:
+def rule_ways(outputs: Outputs, prices: Prices, base: Choices, losses: Sequence[Loss]) -> tuple[RuleWay, ...]:
     """Each loss, rule and accumulation with a threshold of its own, chosen at no loss of accuracy against the
     same network's static T max on the validation images.
     """
@@ -309,14 +307,14 @@ def rule_ways(
         right = outputs.right(loss, "test")
         full = static_figures(right, prices.costs(one, "test"), right.shape[1])
         found.append(
-            doc.RuleWay(
+            RuleWay(
                 loss=loss,
                 rule=rule,
                 accumulation=accumulation,
                 threshold=outputs.threshold_of(loss, rule, int(words[0])) if len(words) else 0.0,
                 validation=sides["validation"],
                 test=sides["test"],
-                reduction=reduction(full, sides["test"]),
+                reduction=Reduction.between(full, sides["test"]),
             )
         )
     return tuple(found)

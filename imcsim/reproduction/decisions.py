@@ -6,7 +6,6 @@ decide anew who leaves when, issue policies and encoders only need another sched
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,8 +17,8 @@ from imcsim.exits.outputs import exit_timesteps
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement
-from imcsim.results import reproduction as doc
-from imcsim.results.document import NORMAL_975
+from imcsim.results.reproduction.figures import Figures, Paired
+from imcsim.results.statistics import paired_interval
 from imcsim.simulation.chip import Chip, with_timing
 from imcsim.simulation.simulate import ExitCosts, Simulation, replay
 from imcsim.studies.breakdown import means
@@ -125,11 +124,11 @@ def registers(
     return words if int(right[np.arange(len(stay)), stay - 1].sum()) >= goal else None
 
 
-def figures(right: Right, stay: Stay, costs: Costs, reference: NDArray[np.bool_]) -> doc.Figures:
+def figures(right: Right, stay: Stay, costs: Costs, reference: NDArray[np.bool_]) -> Figures:
     """What images did and cost. reference: whether each is right under static T max, ``[images]``."""
     rows = np.arange(len(stay))
     answers = right[rows, stay - 1]
-    return doc.Figures(
+    return Figures(
         images=len(stay),
         **accuracy(answers),
         **leaving(stay, right.shape[1]),
@@ -138,24 +137,16 @@ def figures(right: Right, stay: Stay, costs: Costs, reference: NDArray[np.bool_]
     )
 
 
-def paired(answers: NDArray[np.bool_], reference: NDArray[np.bool_]) -> doc.Paired:
+def paired(answers: NDArray[np.bool_], reference: NDArray[np.bool_]) -> Paired:
     """The accuracy of `answers` minus that of `reference`, both right or wrong ``[images]``, with its 95 %
-    interval (see `document.Paired`): one image is added to each kind on which the two differ.
+    interval (`paired_interval`).
     """
     images = len(answers)
     gained, lost = int((answers & ~reference).sum()), int((~answers & reference).sum())
-    up, down = (gained + 1) / (images + 2), (lost + 1) / (images + 2)
-    spread = NORMAL_975 * math.sqrt((up + down - (up - down) ** 2) / (images + 2))
-    difference = (gained - lost) / images
-    return doc.Paired(
-        difference=difference,
-        low=max(-1.0, min(difference, up - down - spread)),
-        high=min(1.0, max(difference, up - down + spread)),
-        gained=gained,
-        lost=lost,
-    )
+    low, high = paired_interval(gained, lost, images)
+    return Paired(difference=(gained - lost) / images, low=low, high=high, gained=gained, lost=lost)
 
 
-def static_figures(right: Right, costs: Costs, timesteps: int) -> doc.Figures:
+def static_figures(right: Right, costs: Costs, timesteps: int) -> Figures:
     """All images for `timesteps` timesteps, against static T max."""
     return figures(right, np.full(len(right), timesteps, np.int64), costs, right[:, -1])

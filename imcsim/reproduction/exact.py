@@ -12,8 +12,8 @@ from imcsim.base.choices import Accumulation
 from imcsim.exits.entropy import Entropy
 from imcsim.exits.numerics import CheckerNumerics
 from imcsim.exits.outputs import ClassOutputs, exit_timesteps, predictions
-from imcsim.results import reproduction as doc
-from imcsim.results.reproduction import Varied
+from imcsim.results.reproduction.document import CheckerAgreement, CheckerSize
+from imcsim.results.reproduction.figures import Varied
 
 ENTRIES = (8, 16, 32, 64, 128, 256, 512, 1024)
 TABLE_BITS = (4, 6, 8, 10, 12, 14, 16)
@@ -52,7 +52,7 @@ def checker_agreement(
     threshold: float,
     numerics: CheckerNumerics,
     accumulation: Accumulation = "mean",
-) -> doc.CheckerAgreement:
+) -> CheckerAgreement:
     """Every size of the checker against the exact one, by the rule of entropy below `threshold`.
 
     outputs: int64 ``[N, T, K]`` of each timestep alone, in the chip's 2**-fraction_bits. With fewer fraction
@@ -63,7 +63,7 @@ def checker_agreement(
     for varied, size in _series(numerics):
         ours = _fixed(outputs, threshold, numerics.fraction_bits, size, accumulation)
         sizes.append(
-            doc.CheckerSize(
+            CheckerSize(
                 exp_entries=size.exp_entries,
                 log_entries=size.log_entries,
                 table_bits=size.table_bits,
@@ -78,7 +78,7 @@ def checker_agreement(
                 mean_timesteps=float(ours.stay.mean()),
             )
         )
-    return doc.CheckerAgreement(
+    return CheckerAgreement(
         images=len(outputs),
         decisions=exact.leaves.size,
         threshold=threshold,

@@ -9,13 +9,13 @@ from imcsim.exits.entropy import Entropy
 from imcsim.exits.outputs import ClassOutputs, predictions
 from imcsim.exits.softmax import tables
 from imcsim.hardware.ledger import Stay
-from imcsim.results import reproduction as doc
+from imcsim.results.reproduction.document import Example
 from imcsim.studies.experiment import Experiment
 
 RIGHT_AT_ONCE, WRONG_AT_ONCE, TO_THE_END = 10, 5, 10
 
 
-def examples(bench: Experiment, stay: Stay) -> tuple[doc.Example, ...]:
+def examples(bench: Experiment, stay: Stay) -> tuple[Example, ...]:
     """The first images of each kind in the order of the inputs, so that nobody picks the good ones; of those
     that leave rightly at once and of those that stay, one of each class as far as they go.
     """
@@ -32,7 +32,7 @@ def examples(bench: Experiment, stay: Stay) -> tuple[doc.Example, ...]:
     if bench.timesteps > 1:
         picked += _one_of_each(np.flatnonzero(to_the_end), labels, TO_THE_END)
     return tuple(
-        doc.Example(
+        Example(
             index=int(k),
             label=int(labels[k]),
             predictions=tuple(int(p) for p in answers[k]),

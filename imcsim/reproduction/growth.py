@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
-from imcsim.results import reproduction as doc
-from imcsim.results.document import CompareResult, Reduction
+from imcsim.results.comparison import CompareResult
+from imcsim.results.figures import Reduction
+from imcsim.results.reproduction.document import EnergyGroup, Growth, GrowthPoint
 from imcsim.simulation.chip import with_timing
 from imcsim.simulation.simulate import Simulation, replay, simulate
 from imcsim.simulation.values import Progress, Values
-from imcsim.studies.breakdown import reduction
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.widened import widened_activity
 from imcsim.validate.dtsnn import CROSSBARS, GROUPS, PERIPHERALS, curves, intercept
@@ -52,14 +52,14 @@ def _some(bench: Experiment, images: int) -> Inputs:
     return replace(bench.inputs, images=shown, labels=labels, sha256=fingerprint(shown, labels))
 
 
-def growth(simulation: Simulation) -> doc.Growth:
+def growth(simulation: Simulation) -> Growth:
     """Mean energy and latency of static runs of 1, 2, .. T timesteps, beside the paper's affine law."""
     energy, latency = curves(simulation)
     once, again = figure("intercept").value, figure("slope").value
-    return doc.Growth(
+    return Growth(
         images=simulation.activity.images,
         points=tuple(
-            doc.GrowthPoint(
+            GrowthPoint(
                 timesteps=t,
                 energy_pj=float(energy[t - 1]),
                 latency_ns=float(latency[t - 1]),
@@ -73,7 +73,7 @@ def growth(simulation: Simulation) -> doc.Growth:
     )
 
 
-def groups(comparison: CompareResult) -> tuple[doc.EnergyGroup, ...]:
+def groups(comparison: CompareResult) -> tuple[EnergyGroup, ...]:
     """Shares of the paper's three groups of components."""
     names = [component.name for component in comparison.components]
     rest = frozenset(names) - PERIPHERALS - CROSSBARS
@@ -86,7 +86,7 @@ def groups(comparison: CompareResult) -> tuple[doc.EnergyGroup, ...]:
             return sum(energy[n] for n in names if n in members) / sum(energy.values())
 
         found.append(
-            doc.EnergyGroup(
+            EnergyGroup(
                 name=name,
                 components=tuple(n for n in names if n in members),
                 published_share=figure(key).value / 100,
@@ -99,4 +99,4 @@ def groups(comparison: CompareResult) -> tuple[doc.EnergyGroup, ...]:
 
 def cap(comparison: CompareResult) -> Reduction:
     """Static T = 1 against static T max: no image can leave earlier."""
-    return reduction(comparison.static[-1], comparison.static[0])
+    return Reduction.between(comparison.static[-1], comparison.static[0])

@@ -24,9 +24,9 @@ from imcsim.reproduction.plan import (
 )
 from imcsim.reproduction.store import VALUES, ValuesInPieces
 from imcsim.reproduction.verdicts import aims, beside
-from imcsim.results import reproduction as doc
-from imcsim.results.document import CompareResult
-from imcsim.results.reproduction import Loss
+from imcsim.results.comparison import CompareResult
+from imcsim.results.reproduction.document import NetworkPart, OnChip, TrainedNetwork
+from imcsim.results.reproduction.figures import Loss, Paired, Width
 from imcsim.simulation.simulate import Simulation
 from imcsim.simulation.values import Progress
 from imcsim.studies.comparison import compare_of
@@ -47,7 +47,7 @@ def network_part(
     folder: Path,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> doc.NetworkPart:
+) -> NetworkPart:
     """Run a network's images, or take up what `folder` holds of them, and decide, price and compare.
 
     Raises ImcsimError where images, network and chip do not fit each other.
@@ -79,7 +79,7 @@ def network_part(
     words = base.choose().registers
     threshold = own.dynamic.threshold
     assert threshold is not None
-    return doc.NetworkPart(
+    return NetworkPart(
         key=about.key,
         title=about.title,
         fingerprint=fingerprint,
@@ -102,20 +102,20 @@ def network_part(
 
 def _on_chip(
     subject: Subject,
-    width: doc.Width,
+    width: Width,
     benches: Benches,
     comparison: CompareResult,
     outputs: Outputs,
     prices: Prices,
     long: Simulation,
     progress: Progress | None,
-) -> doc.OnChip:
+) -> OnChip:
     bench = benches["running"]
     stay = bench.exits(bench.images, bench.choose().registers)
     base = base_choices(bench)
     own = width == "narrow"
     part = _FRACTIONS.get(subject.factor, f"1/{subject.factor} of the")
-    return doc.OnChip(
+    return OnChip(
         width=width,
         title=f"{part} width, as trained"
         if own
@@ -147,8 +147,8 @@ def _remarks(subject: Subject, validation: Inputs) -> Iterator[str]:
             yield f"{network.name} was trained with seed {seed}, which holds out other validation images"
 
 
-def _trained(loss: Loss, bench: Experiment) -> doc.TrainedNetwork:
-    return doc.TrainedNetwork(
+def _trained(loss: Loss, bench: Experiment) -> TrainedNetwork:
+    return TrainedNetwork(
         loss=loss,
         comparison=compare_of(bench),
         against_static=_against_static(bench, bench.exits(bench.images, bench.choose().registers)),
@@ -156,7 +156,7 @@ def _trained(loss: Loss, bench: Experiment) -> doc.TrainedNetwork:
     )
 
 
-def _against_static(bench: Experiment, stay: Stay) -> doc.Paired:
+def _against_static(bench: Experiment, stay: Stay) -> Paired:
     right = right_after(bench.images, bench.inputs)
     return paired(right[np.arange(len(stay)), stay - 1], right[:, -1])
 

@@ -17,7 +17,8 @@ from imcsim.base.names import nearest
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Conv2d, Network
-from imcsim.results.reproduction import SCHEMA_VERSION, Loss
+from imcsim.results.model import SCHEMA_VERSION
+from imcsim.results.reproduction.figures import Loss
 from imcsim.studies.loading import network_sha256
 from imcsim.studies.options import DEFAULT_HARDWARE
 

@@ -26,7 +26,7 @@ from imcsim.reproduction.plan import (
 )
 from imcsim.reproduction.store import read_part, write_part
 from imcsim.reproduction.verdicts import published
-from imcsim.results import reproduction as doc
+from imcsim.results.reproduction.document import Reproduction, ReproductionMeta
 from imcsim.simulation.values import Progress
 
 
@@ -34,7 +34,7 @@ from imcsim.simulation.values import Progress
 class Reproduced:
     """The document, and the pixels of its example images, uint8 ``[3, H, W]`` by index."""
 
-    document: doc.Reproduction
+    document: Reproduction
     pictures: Mapping[int, NDArray[np.uint8]]
 
 
@@ -98,8 +98,8 @@ def reproduce_subjects(
         "images": len(inputs.images),
         "validation_images": len(validation.images),
     }
-    document = doc.Reproduction(
-        meta=doc.ReproductionMeta(**meta),
+    document = Reproduction(
+        meta=ReproductionMeta(**meta),
         class_names=tuple(class_names),
         networks=tuple(parts),
         published=published(),

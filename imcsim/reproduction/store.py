@@ -19,7 +19,8 @@ from imcsim.functional.program.program import Program
 from imcsim.functional.recalibration import Channels
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
-from imcsim.results.reproduction import NetworkPart, to_json
+from imcsim.results.model import to_json
+from imcsim.results.reproduction.document import NetworkPart
 from imcsim.simulation.values import ActivityRequest
 from imcsim.sweeps.cache import CachedValues, digest
 
@@ -105,5 +106,8 @@ def write_part(folder: Path, part: NetworkPart) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as temporary:
             write_through(temporary, to_json(part).encode())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as temporary:
+            write_through(temporary, to_json(part, indent=1).encode())
     except OSError as error:
         raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error

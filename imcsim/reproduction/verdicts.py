@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from imcsim.results import reproduction as doc
+from imcsim.results.reproduction.document import Aim, OnChip
+from imcsim.results.reproduction.figures import Beside, Judged, Paired, PublishedFigure
 from imcsim.validate.published import FIGURES, figure
 
 GROWTH_IS_VGG16 = "the paper's figure is VGG-16's"
 SPIKES = "spikes of the narrow network"
 
 
-def published() -> tuple[doc.Published, ...]:
+def published() -> tuple[PublishedFigure, ...]:
     """All published figures."""
-    return tuple(doc.Published(**asdict(one)) for one in FIGURES)
+    return tuple(PublishedFigure(**asdict(one)) for one in FIGURES)
 
 
-def beside(network: str, chips: Sequence[doc.OnChip]) -> tuple[doc.Beside, ...]:
+def beside(network: str, chips: Sequence[OnChip]) -> tuple[Beside, ...]:
     """The published figures that have a counterpart on each chip, in the published unit."""
     return tuple(row for chip in chips for row in _beside(network, chip))
 
 
-def _beside(network: str, chip: doc.OnChip) -> Iterator[doc.Beside]:
+def _beside(network: str, chip: OnChip) -> Iterator[Beside]:
     comparison, own = chip.comparison, "" if chip.own_spikes else SPIKES
 
-    def row(key: str, got: float, *notes: str) -> doc.Beside:
+    def row(key: str, got: float, *notes: str) -> Beside:
         said = "; ".join(note for note in (*notes, own) if note)
-        one = doc.Published(**asdict(figure(key)))
-        return doc.Beside(published=one, network=network, chip=chip.width, got=float(got), note=said)
+        one = PublishedFigure(**asdict(figure(key)))
+        return Beside(published=one, network=network, chip=chip.width, got=float(got), note=said)
 
     known = {one.key for one in FIGURES}
     if f"{network}.mean_timesteps" in known:
@@ -54,11 +55,11 @@ def _beside(network: str, chip: doc.OnChip) -> Iterator[doc.Beside]:
     yield row("check", comparison.checker.energy_share_of_one_timestep)
 
 
-def aims(network: str, title: str, chips: Sequence[doc.OnChip]) -> tuple[doc.Aim, ...]:
+def aims(network: str, title: str, chips: Sequence[OnChip]) -> tuple[Aim, ...]:
     """Whether mean timesteps and EDP reach the paper's at no loss of accuracy; none where it has none."""
     if f"{network}.edp" not in {one.key for one in FIGURES}:
         return ()
-    found: list[doc.Aim] = []
+    found: list[Aim] = []
     for chip in chips:
         dynamic = chip.comparison.dynamic
         found += _aims(
@@ -86,12 +87,12 @@ _WIDTHS = {"narrow": "narrow chip", "full": "full-width chip"}
 def _aims(
     network: str,
     title: str,
-    chip: doc.OnChip,
-    way: doc.Judged,
+    chip: OnChip,
+    way: Judged,
     timesteps: float,
     saved: float,
-    pair: doc.Paired,
-) -> Iterator[doc.Aim]:
+    pair: Paired,
+) -> Iterator[Aim]:
     no_loss = pair.no_loss
     about = f"{title}, {_WIDTHS[chip.width]}, {_WAYS[way]}"
     most = figure(f"{network}.mean_timesteps").value
@@ -104,7 +105,7 @@ def _aims(
         ("edp", least, saved, saved >= least, f"EDP {_less(saved)}, aim at least {100 * least:g} % lower"),
     ):  # fmt: skip
         met = reached and no_loss
-        yield doc.Aim(
+        yield Aim(
             network=network,
             chip=chip.width,
             way=way,
@@ -121,7 +122,7 @@ def _less(saved: float) -> str:
     return f"{100 * saved:.1f} % lower" if saved >= 0 else f"{-100 * saved:.1f} % higher"
 
 
-def accuracy_words(pair: doc.Paired) -> str:
+def accuracy_words(pair: Paired) -> str:
     """The difference to static T max and its interval: ``0.1 points lower (95 % interval ...``."""
     points = 100 * pair.difference
     how = (

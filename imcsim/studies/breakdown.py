@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from imcsim.exits.outputs import exit_timesteps
 from imcsim.hardware.events import CHECKER_EVENTS, STANDING_EVENTS, Event
 from imcsim.hardware.ledger import Stay, charges, energy_pj
-from imcsim.results import document as doc
+from imcsim.results.comparison import CurvePoint, SensitivityPoint, StaticPoint
+from imcsim.results.costs import Action, CheckerCost, ComponentCost, LayerCost
+from imcsim.results.figures import Reduction
 from imcsim.simulation.simulate import ExitCosts
 from imcsim.studies.experiment import Choice, Experiment, right_after
 
@@ -50,16 +52,15 @@ class Breakdown:
             **self._sums(stay, ran),
         }
 
-    def static(self, timesteps: int) -> doc.StaticPoint:
+    def static(self, timesteps: int) -> StaticPoint:
         """All images for `timesteps` timesteps; the checker works as in the dynamic run."""
         stay = np.full(len(self.of.inputs.labels), timesteps, np.int64)
         ran = self.of.images.static
         sums = self._sums(stay, ran)
         energy, latency = self._checker_adds(ran, timesteps)
-        return doc.StaticPoint(
+        return StaticPoint(
             timesteps=timesteps,
             **self.of.accuracy(stay),
-            edp_pj_ns=sums["edp_mean_of_products"],
             energy_without_checker_pj=sums["energy_pj"] - energy,
             latency_without_checker_ns=sums["latency_ns"] - latency,
             **sums,
@@ -85,7 +86,7 @@ class Breakdown:
             int(totals[c.event].sum()) * c.energy_pj for c in self.of.chip.prices() if c.event in totals
         )
 
-    def components(self, stay: Stay, ran: ExitCosts, *, with_static: bool) -> tuple[doc.Component, ...]:
+    def components(self, stay: Stay, ran: ExitCosts, *, with_static: bool) -> tuple[ComponentCost, ...]:
         """The energy breakdown by component and action, means over the images."""
         images, config = len(stay), self.of.chip.config
         totals = ran.ledger.totals(stay)
@@ -96,7 +97,7 @@ class Breakdown:
         for name, component in config.components():
             mine = [c for c in prices if c.component == name and c.event in totals]
             actions = tuple(
-                doc.Action(
+                Action(
                     name=_standing(name) if c.event in STANDING_EVENTS else str(c.event),
                     count=int(totals[c.event].sum()) / images,
                     energy_pj_each=c.energy_pj,
@@ -107,7 +108,7 @@ class Breakdown:
             energy = sum(a.energy_pj for a in actions)
             count = component.instances(config, self.of.chip.size)
             rows.append(
-                doc.Component(
+                ComponentCost(
                     name=name,
                     energy_pj=energy,
                     share=energy / whole if whole else 0.0,
@@ -121,7 +122,7 @@ class Breakdown:
             )
         return tuple(rows)
 
-    def layers(self, stay: Stay, ran: ExitCosts) -> tuple[doc.Layer, ...]:
+    def layers(self, stay: Stay, ran: ExitCosts) -> tuple[LayerCost, ...]:
         """The energy of each layer; input, output and leakage have rows of their own."""
         images, ledger = len(stay), ran.ledger
         totals = ledger.totals(stay)
@@ -137,7 +138,7 @@ class Breakdown:
             energy, share = float(by_layer[k]), float(by_layer[k] / whole) if whole else 0.0
             if layer is None:
                 rows.append(
-                    doc.Layer(
+                    LayerCost(
                         name=name, kind=name, rows=0, columns=0, crossbars=0, tiles=0, copies=0,
                         energy_pj=energy, share=share, spike_rate=None,
                     )
@@ -147,7 +148,7 @@ class Breakdown:
             places = stage.positions * stage.out_channels * int(stay.sum())
             spikes = int(totals[Event.SPIKES][:, k].sum())
             rows.append(
-                doc.Layer(
+                LayerCost(
                     name=name,
                     kind=stage.kind,
                     rows=stage.rows,
@@ -162,7 +163,7 @@ class Breakdown:
             )
         return tuple(rows)
 
-    def checker(self) -> doc.Checker:
+    def checker(self) -> CheckerCost:
         """One check: its energy, cycles and area, and its share of an average timestep of the static run."""
         config, static = self.of.chip.config, self.of.images.static
         energy = sum(
@@ -171,14 +172,14 @@ class Breakdown:
             if charge.event in CHECKER_EVENTS and charge.event in static.schedule.fixed
         )
         timestep = float(static.energy_pj[:, -1].mean()) / self.of.timesteps
-        return doc.Checker(
+        return CheckerCost(
             energy_share_of_one_timestep=energy / timestep if timestep else 0.0,
             energy_pj_per_check=energy,
             cycles_per_check=config.checker.cycles(self.of.chip.network.classes),
             area_um2=config.checker.area_um2(config),
         )
 
-    def curve(self, choice: Choice) -> tuple[doc.CurvePoint, ...]:
+    def curve(self, choice: Choice) -> tuple[CurvePoint, ...]:
         """The reported images at other thresholds, the same for all timesteps; nothing is chosen here.
 
         The threshold of `choice` is one of them, unless timesteps have thresholds of their own.
@@ -193,7 +194,7 @@ class Breakdown:
         for word in sorted(words):
             stay = exit_timesteps(needed, word)
             points.append(
-                doc.CurvePoint(
+                CurvePoint(
                     threshold=self.of.threshold_of(word)
                     if choice.threshold is None or word != used
                     else choice.threshold,
@@ -204,7 +205,7 @@ class Breakdown:
             )
         return tuple(points)
 
-    def sensitivity(self, stay: Stay) -> tuple[doc.SensitivityPoint, ...]:
+    def sensitivity(self, stay: Stay) -> tuple[SensitivityPoint, ...]:
         """The comparison priced with every ADC preset of the config; the counts are the same."""
         config, images = self.of.chip.config, self.of.images
         full = np.full(len(stay), self.of.timesteps, np.int64)
@@ -215,13 +216,13 @@ class Breakdown:
             static = self._sums(full, images.static, energy_pj(images.static.ledger, prices))
             dynamic = self._sums(stay, images.leaving, energy_pj(images.leaving.ledger, prices))
             points.append(
-                doc.SensitivityPoint(
+                SensitivityPoint(
                     name=name,
                     used=name == config.adc.preset,
                     conversion_energy_pj=changed.adc.conversion_energy_pj(changed),
                     static_energy_pj=static["energy_pj"],
                     dynamic_energy_pj=dynamic["energy_pj"],
-                    reduction=reduction(static, dynamic),
+                    reduction=Reduction.between(static, dynamic),
                 )
             )
         return tuple(points)
@@ -238,19 +239,4 @@ def means(energy_pj: NDArray[np.float64], latency_ns: NDArray[np.float64]) -> di
         "energy_pj": float(energy_pj.mean()),
         "latency_ns": float(latency_ns.mean()),
         "edp_mean_of_products": float((energy_pj * latency_ns).mean()),
-        "edp_product_of_means": float(energy_pj.mean()) * float(latency_ns.mean()),
     }
-
-
-def reduction(static: doc.Model | Mapping[str, Any], dynamic: doc.Model | Mapping[str, Any]) -> doc.Reduction:
-    """1 - dynamic / static, of what `means` names."""
-    before, after = dict(static), dict(dynamic)
-    keys = {
-        "energy": "energy_pj",
-        "latency": "latency_ns",
-        "edp_mean_of_products": "edp_mean_of_products",
-        "edp_product_of_means": "edp_product_of_means",
-    }
-    return doc.Reduction(
-        **{name: 1 - float(after[key]) / before[key] if before[key] else 0.0 for name, key in keys.items()}
-    )

@@ -7,9 +7,10 @@ from typing import Literal
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.results import document as doc
+from imcsim.results.comparison import CompareResult, Dynamic, ScalingPoint
+from imcsim.results.run import Outcome, RunResult
 from imcsim.simulation.values import Progress
-from imcsim.studies.breakdown import Breakdown, reduction
+from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.options import CompareOptions
 
@@ -23,7 +24,7 @@ def compare(
     validation: Inputs | None,
     options: CompareOptions | None = None,
     progress: Progress | None = None,
-) -> doc.CompareResult:
+) -> CompareResult:
     """Run static T = 1 .. T max and dynamic timesteps on the same images and chip.
 
     Without ``options.threshold`` the threshold is the cheapest with which the accuracy on `validation` is not
@@ -37,7 +38,7 @@ def compare(
     return compare_of(Experiment.make(network, hardware, inputs, validation, options, progress))
 
 
-def compare_of(bench: Experiment) -> doc.CompareResult:
+def compare_of(bench: Experiment) -> CompareResult:
     """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does."""
     refuse_dynamic_pipeline(bench.options, fix=_PIPELINED)
     costs = Breakdown(bench)
@@ -46,17 +47,16 @@ def compare_of(bench: Experiment) -> doc.CompareResult:
     ran = bench.images.leaving
     dynamic = costs.measured(stay, ran)
     points = tuple(costs.static(t) for t in range(1, bench.timesteps + 1))
-    return doc.CompareResult(
+    return CompareResult(
         meta=bench.meta(),
         static=points,
-        dynamic=doc.Dynamic(**bench.exit_rule(choice), **dynamic),
-        reduction=reduction(points[-1], dynamic),
+        dynamic=Dynamic(**bench.exit_rule(choice), **dynamic),
         components=costs.components(stay, ran, with_static=True),
         layers=costs.layers(stay, ran),
         checker=costs.checker(),
         curve=costs.curve(choice),
         scaling=tuple(
-            doc.ScalingPoint(
+            ScalingPoint(
                 timesteps=p.timesteps,
                 # A chip that is priced at nothing has nothing to scale.
                 energy_ratio=p.energy_pj / points[0].energy_pj if points[0].energy_pj else 0.0,
@@ -78,7 +78,7 @@ def run(
     progress: Progress | None = None,
     *,
     policy: Literal["static", "dynamic"] = "dynamic",
-) -> doc.RunResult:
+) -> RunResult:
     """Run one policy alone. See `compare` for the arguments and errors."""
     options = options or CompareOptions()
     if policy == "dynamic":
@@ -89,17 +89,17 @@ def run(
     return run_of(bench, policy=policy)
 
 
-def run_of(bench: Experiment, *, policy: Literal["static", "dynamic"] = "dynamic") -> doc.RunResult:
+def run_of(bench: Experiment, *, policy: Literal["static", "dynamic"] = "dynamic") -> RunResult:
     """What the images of an experiment cost under one policy. Raises ImcsimError for a dynamic pipeline."""
     if policy == "dynamic":
         refuse_dynamic_pipeline(bench.options)
     costs = Breakdown(bench)
     stay, about = bench.decide(policy)
     ran = bench.images.static if policy == "static" else bench.images.leaving
-    return doc.RunResult(
+    return RunResult(
         meta=bench.meta(),
         policy=about,
-        outcome=doc.Outcome(
+        outcome=Outcome(
             **costs.measured(stay, ran),
             components=costs.components(stay, ran, with_static=False),
             layers=costs.layers(stay, ran),

@@ -19,7 +19,10 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs, other_pixels
 from imcsim.network.graph import Network
-from imcsim.results import document as doc
+from imcsim.results.figures import ValidationFigures
+from imcsim.results.meta import HardwareMeta, InputsMeta, Meta, NetworkMeta
+from imcsim.results.run import Policy
+from imcsim.results.statistics import wilson_interval
 from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing
 from imcsim.simulation.simulate import Simulation, replay, simulate
 from imcsim.simulation.values import COMPUTED, Progress, Values
@@ -39,7 +42,7 @@ class Choice:
     registers: NDArray[np.int64]
     thresholds: tuple[float, ...]
     threshold: float | None
-    validation: doc.Validation | None
+    validation: ValidationFigures | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +242,7 @@ class Experiment:
             words,
             thresholds,
             _common(thresholds),
-            doc.Validation(
+            ValidationFigures(
                 images=len(right),
                 accuracy_static=float(right[:, -1].mean()),
                 accuracy_dynamic=float(right[np.arange(len(right)), stay - 1].mean()),
@@ -247,17 +250,17 @@ class Experiment:
             ),
         )
 
-    def decide(self, policy: Literal["static", "dynamic"]) -> tuple[Stay, doc.Policy]:
+    def decide(self, policy: Literal["static", "dynamic"]) -> tuple[Stay, Policy]:
         """How long each image stays under a policy, and the policy as a result names it."""
         if policy == "static":
             stay = np.full(len(self.inputs.labels), self.timesteps, np.int64)
-            return stay, doc.Policy(kind="static", timesteps=self.timesteps)
+            return stay, Policy(kind="static", timesteps=self.timesteps)
         choice = self.choose()
         return self.exits(self.images, choice.registers), self.policy(choice)
 
-    def policy(self, choice: Choice) -> doc.Policy:
+    def policy(self, choice: Choice) -> Policy:
         """The dynamic policy with this choice, as a result names it."""
-        return doc.Policy(kind="dynamic", timesteps=self.timesteps, **self.exit_rule(choice))
+        return Policy(kind="dynamic", timesteps=self.timesteps, **self.exit_rule(choice))
 
     def exit_rule(self, choice: Choice) -> dict[str, Any]:
         """The rule and its threshold, or thresholds where they differ, as results name them."""
@@ -288,18 +291,18 @@ class Experiment:
         parts = ["the ADC scales"] * scaled + ["the neurons"] * anew
         return f"{' and '.join(parts)} were" if parts else ""
 
-    def meta(self) -> doc.Meta:
+    def meta(self) -> Meta:
         network, config = self.chip.network, self.chip.config
         accuracy = network.provenance.get("accuracy", {})
         size = self.chip.size
-        return doc.Meta(
+        return Meta(
             version=__version__,
             seed=self.options.seed,
             images=len(self.inputs.labels),
             timesteps=self.timesteps,
             fidelity=self.options.fidelity,
             policy=str(self.chip.timing.issue),
-            hardware=doc.HardwareMeta(
+            hardware=HardwareMeta(
                 name=self.hardware.name,
                 sha256=self.hardware.sha256,
                 overrides=dict(self.hardware.overrides) or None,
@@ -309,7 +312,7 @@ class Experiment:
                 crossbars=self.chip.placement.crossbars,
                 area_um2=sum(c.area_um2(config) * c.instances(config, size) for _, c in config.components()),
             ),
-            network=doc.NetworkMeta(
+            network=NetworkMeta(
                 name=network.name,
                 sha256=network.sha256,
                 layers=len(network.weighted),
@@ -317,7 +320,7 @@ class Experiment:
                 accuracy_float_per_timestep=_stated(accuracy, "float_per_timestep"),
                 accuracy_quantised_per_timestep=_stated(accuracy, "quantised_per_timestep"),
             ),
-            inputs=doc.InputsMeta(name=self.inputs.name, sha256=self.inputs.sha256, split=self.inputs.split),
+            inputs=InputsMeta(name=self.inputs.name, sha256=self.inputs.sha256, split=self.inputs.split),
         )
 
     def warnings(self, *, many: bool = False) -> tuple[str, ...]:
@@ -405,7 +408,7 @@ def refuse_dynamic_pipeline(options: CompareOptions, fix: str = "use speculate, 
 def accuracy(answers: NDArray[np.bool_]) -> dict[str, Any]:
     """The share of right answers and its 95 % interval, as results name them."""
     images, correct = len(answers), int(answers.sum())
-    low, high = doc.wilson_interval(correct, images)
+    low, high = wilson_interval(correct, images)
     return {"accuracy": correct / images, "accuracy_low": low, "accuracy_high": high}
 
 

@@ -20,7 +20,8 @@ from imcsim.hardware.events import STANDING_EVENTS, Event
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.results import document as doc
+from imcsim.results.run import Policy
+from imcsim.results.stream import StreamArrivals, StreamResult, TileUse
 from imcsim.simulation.chip import Chip
 from imcsim.simulation.simulate import all_work
 from imcsim.simulation.values import Progress
@@ -49,7 +50,7 @@ def stream(
     progress: Progress | None = None,
     *,
     policy: Literal["static", "dynamic"] = "dynamic",
-) -> doc.StreamResult:
+) -> StreamResult:
     """Play `inputs` one after the other, in their order. See `compare` for the arguments and errors."""
     options, arriving = options or CompareOptions(), arriving or StreamOptions()
     _check(policy, options, arriving)
@@ -65,7 +66,7 @@ def stream_of(
     progress: Progress | None = None,
     *,
     policy: Literal["static", "dynamic"] = "dynamic",
-) -> doc.StreamResult:
+) -> StreamResult:
     """Play the images of an experiment as a stream, under its own issue policy. Raises ImcsimError when
     the policies do not go together or a rate is missing.
     """
@@ -138,8 +139,8 @@ def job_counts(varied: Mapping[Event, NDArray[np.int64]], line: Timeline) -> NDA
 
 
 def _document(
-    bench: Experiment, stay: Stay, policy: doc.Policy, arriving: StreamOptions, line: Timeline
-) -> doc.StreamResult:
+    bench: Experiment, stay: Stay, policy: Policy, arriving: StreamOptions, line: Timeline
+) -> StreamResult:
     chip, images = bench.chip, len(stay)
     clock = chip.config.technology.clock_ns
     latency = (line.departure - line.arrival) * clock
@@ -165,26 +166,20 @@ def _document(
         if name not in names.setdefault(part.tile, []):
             names[part.tile].append(name)
     links = chip.placement.mesh[0] * chip.placement.mesh[1]
-    return doc.StreamResult(
+    return StreamResult(
         meta=bench.meta(),
         policy=policy,
-        arrivals=doc.Arrivals(kind=arriving.arrivals, images_per_s=arriving.images_per_s),
+        arrivals=StreamArrivals(kind=arriving.arrivals, images_per_s=arriving.images_per_s),
         **bench.accuracy(stay),
         **bench.leaving(stay),
         makespan_ns=makespan,
-        throughput_images_per_s=images / (makespan * 1e-9),
         latency_ns=float(latency.mean()),
-        latency_p50_ns=percentiles[50],
-        latency_p95_ns=percentiles[95],
-        latency_p99_ns=percentiles[99],
         latency_percentiles_ns=percentiles,
         energy_pj=energy,
         cancelled_energy_pj=priced(lost) / images,
         leakage_energy_pj=priced(standing) / images,
-        edp_of_latency=energy * float(latency.mean()),
-        edp_of_interval=energy * makespan / images,
         tiles=tuple(
-            doc.TileUse(
+            TileUse(
                 tile=k, layers=tuple(names.get(k, ())), utilisation=int(line.busy_cycles[k]) / line.cycles
             )
             for k in range(chip.placement.tiles)

@@ -15,7 +15,8 @@ from imcsim.exits.outputs import predictions
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.results import document as doc
+from imcsim.results.meta import Meta
+from imcsim.results.run import Policy
 from imcsim.simulation.simulate import all_work
 from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
@@ -51,8 +52,8 @@ class Recorded:
     `unit_crossbars` is how many crossbars one read of a layer (as in `line.layers`) drives at once.
     """
 
-    meta: doc.Meta
-    policy: doc.Policy
+    meta: Meta
+    policy: Policy
     images: tuple[Shown, ...]
     line: Timeline
     slices: tuple[Slice, ...]

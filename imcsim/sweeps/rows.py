@@ -10,11 +10,13 @@ from typing import Any
 
 from imcsim._version import __version__
 from imcsim.hardware.config import Hardware, HardwareConfig
-from imcsim.results.document import CompareResult, Meta, to_json
-from imcsim.studies.chips.document import ChipsResult
-from imcsim.studies.chips.document import to_json as chips_to_json
-from imcsim.studies.chips.spread import Spread
-from imcsim.studies.chips.summary import DynamicSpread, StaticSpread
+from imcsim.results.chips.document import ChipsResult
+from imcsim.results.chips.spread import Spread
+from imcsim.results.chips.summary import DynamicSpread, StaticSpread
+from imcsim.results.comparison import CompareResult
+from imcsim.results.meta import Meta
+from imcsim.results.model import to_json
+from imcsim.results.model import to_json as chips_to_json
 from imcsim.studies.experiment import Experiment
 from imcsim.sweeps.spec import Point
 

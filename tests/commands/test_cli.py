@@ -23,7 +23,9 @@ import imcsim.network
 from imcsim import __version__
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import cli, main
-from imcsim.results.document import CompareResult, RunResult, to_json
+from imcsim.results.comparison import CompareResult
+from imcsim.results.model import to_json
+from imcsim.results.run import RunResult
 from imcsim.studies.options import CompareOptions
 
 COMPARED = compare_result(images=20)

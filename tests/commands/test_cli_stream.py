@@ -17,7 +17,9 @@ import imcsim.inputs
 import imcsim.network
 from imcsim.commands.cli import main
 from imcsim.network.graph import Network
-from imcsim.results.document import CompareResult, RunResult, StreamResult
+from imcsim.results.comparison import CompareResult
+from imcsim.results.run import RunResult
+from imcsim.results.stream import StreamResult
 
 CLASSES, IMAGES = 4, 24
 Captured = pytest.CaptureFixture[str]

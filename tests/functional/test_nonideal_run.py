@@ -29,7 +29,7 @@ from imcsim.functional.run import calibrated_converters, exact, ideal_converters
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
-from imcsim.results.document import to_json
+from imcsim.results.model import to_json
 from imcsim.simulation.chip import make_chip, nonideal, numerics, program_chip
 from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.simulation.values import COMPUTED, ActivityRequest

@@ -9,24 +9,39 @@ from numpy.typing import NDArray
 from sample_results import compare_result
 
 from imcsim.reproduction.verdicts import aims, beside, published
-from imcsim.results import reproduction as doc
-from imcsim.results.document import CompareResult
+from imcsim.results.comparison import CompareResult
+from imcsim.results.figures import Reduction
+from imcsim.results.reproduction.document import (
+    CheckerAgreement,
+    CheckerSize,
+    EnergyGroup,
+    Example,
+    Growth,
+    GrowthPoint,
+    NetworkPart,
+    OnChip,
+    Reproduction,
+    ReproductionMeta,
+    TrainedNetwork,
+)
+from imcsim.results.reproduction.figures import Figures, Loss, Paired, Width
+from imcsim.results.reproduction.ways import Candidate, Choices, Joint, RuleWay, Step, Way
 
 IMAGES = 1000
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def _paired(gained: int, lost: int) -> doc.Paired:
+def _paired(gained: int, lost: int) -> Paired:
     difference = (gained - lost) / IMAGES
     half = 1.96 * (gained + lost + 2) ** 0.5 / IMAGES
-    return doc.Paired(
+    return Paired(
         difference=difference, low=difference - half, high=difference + half, gained=gained, lost=lost
     )
 
 
-def _figures(result: CompareResult, gained: int, lost: int, factor: float = 1.0) -> doc.Figures:
+def _figures(result: CompareResult, gained: int, lost: int, factor: float = 1.0) -> Figures:
     d = result.dynamic
-    return doc.Figures(
+    return Figures(
         images=result.meta.images,
         accuracy=d.accuracy,
         accuracy_low=d.accuracy_low,
@@ -41,9 +56,9 @@ def _figures(result: CompareResult, gained: int, lost: int, factor: float = 1.0)
     )
 
 
-def _change(result: CompareResult, factor: float = 1.0) -> doc.Reduction:
+def _change(result: CompareResult, factor: float = 1.0) -> Reduction:
     r = result.reduction
-    return doc.Reduction(
+    return Reduction(
         energy=1 - (1 - r.energy) * factor,
         latency=r.latency,
         edp_mean_of_products=1 - (1 - r.edp_mean_of_products) * factor,
@@ -51,14 +66,14 @@ def _change(result: CompareResult, factor: float = 1.0) -> doc.Reduction:
     )
 
 
-BASE = doc.Choices(
+BASE = Choices(
     loss="running", accumulation="mean", rule="entropy", thresholds="one", issue="wait", encoder="keep"
 )
 
 
-def _way(label: str, result: CompareResult, factor: float, **changed: Any) -> doc.Way:
+def _way(label: str, result: CompareResult, factor: float, **changed: Any) -> Way:
     choices = BASE.model_copy(update=changed)
-    return doc.Way(
+    return Way(
         label=label,
         choices=choices,
         threshold=(0.25,) if choices.thresholds == "one" else (0.3, 0.25, 0.2),
@@ -68,14 +83,14 @@ def _way(label: str, result: CompareResult, factor: float, **changed: Any) -> do
     )
 
 
-def _joint(result: CompareResult) -> doc.Joint:
+def _joint(result: CompareResult) -> Joint:
     best = {"rule": "margin", "thresholds": "each", "issue": "speculate"}
     parts = {"rule": 0.97, "thresholds": 0.93, "issue": 0.9}
     whole = float(np.prod(list(parts.values())))
     judged = {"accuracy": 0.89, "mean_timesteps": 1.4}
     ends = (("wait", "judged"), ("speculate", "loses_accuracy"), ("interleave:2", "dominated"))
     candidates = [
-        doc.Candidate(
+        Candidate(
             choices=BASE.model_copy(update={"rule": rule, "issue": issue}),
             outcome=outcome,  # type: ignore[arg-type]
             **judged if outcome == "judged" else {},  # type: ignore[arg-type]
@@ -85,7 +100,7 @@ def _joint(result: CompareResult) -> doc.Joint:
         for issue, outcome in ends
     ]
     steps = {
-        key: doc.Step(
+        key: Step(
             choice=key,  # type: ignore[arg-type]
             base=str(getattr(BASE, key)),
             best=value,
@@ -106,7 +121,7 @@ def _joint(result: CompareResult) -> doc.Joint:
         )
         for key, step in steps.items()
     }
-    return doc.Joint(
+    return Joint(
         base=_way("base", result, 1.0),
         best=_way("all", result, whole, **best),
         alone=tuple(steps.values()),
@@ -115,12 +130,12 @@ def _joint(result: CompareResult) -> doc.Joint:
     )
 
 
-def _chip(width: doc.Width, result: CompareResult) -> doc.OnChip:
+def _chip(width: Width, result: CompareResult) -> OnChip:
     own = width == "narrow"
     first, last = result.static[0], result.static[-1]
     shares = {"digital peripherals": 0.45, "crossbars and ADCs": 0.25, "the rest": 0.3}
     names = [c.name for c in result.components]
-    return doc.OnChip(
+    return OnChip(
         width=width,
         title="quarter width, as trained"
         if own
@@ -129,10 +144,10 @@ def _chip(width: doc.Width, result: CompareResult) -> doc.OnChip:
         own_spikes=own,
         comparison=result,
         against_static=_paired(5, 9),
-        growth=doc.Growth(
+        growth=Growth(
             images=256,
             points=tuple(
-                doc.GrowthPoint(
+                GrowthPoint(
                     timesteps=p.timesteps,
                     energy_pj=p.energy_ratio * first.energy_pj,
                     latency_ns=p.latency_ratio * first.latency_ns,
@@ -145,7 +160,7 @@ def _chip(width: doc.Width, result: CompareResult) -> doc.OnChip:
             intercept=0.2,
         ),
         groups=tuple(
-            doc.EnergyGroup(
+            EnergyGroup(
                 name=name,
                 components=tuple(names[k::3]),
                 published_share=share,
@@ -156,7 +171,7 @@ def _chip(width: doc.Width, result: CompareResult) -> doc.OnChip:
                 zip(shares.items(), (0.52, 0.31, 0.17), strict=True)
             )
         ),
-        cap=doc.Reduction(
+        cap=Reduction(
             energy=1 - first.energy_pj / last.energy_pj,
             latency=1 - first.latency_ns / last.latency_ns,
             edp_mean_of_products=1 - first.edp_mean_of_products / last.edp_mean_of_products,
@@ -166,8 +181,8 @@ def _chip(width: doc.Width, result: CompareResult) -> doc.OnChip:
     )
 
 
-def _trained(loss: doc.Loss, result: CompareResult, hostile: str) -> doc.TrainedNetwork:
-    return doc.TrainedNetwork(
+def _trained(loss: Loss, result: CompareResult, hostile: str) -> TrainedNetwork:
+    return TrainedNetwork(
         loss=loss,
         comparison=result,
         against_static=_paired(3, 8),
@@ -180,11 +195,11 @@ def _trained(loss: doc.Loss, result: CompareResult, hostile: str) -> doc.Trained
     )  # fmt: skip
 
 
-def _checker(result: CompareResult) -> doc.CheckerAgreement:
+def _checker(result: CompareResult) -> CheckerAgreement:
     sizes = []
     for varied, entries in [("tables", n) for n in (8, 16, 32, 64, 128, 256)] + [("table_bits", 256)]:
         sizes.append(
-            doc.CheckerSize(
+            CheckerSize(
                 exp_entries=entries,
                 log_entries=entries,
                 table_bits=12,
@@ -199,7 +214,7 @@ def _checker(result: CompareResult) -> doc.CheckerAgreement:
                 mean_timesteps=1.43,
             )
         )
-    return doc.CheckerAgreement(
+    return CheckerAgreement(
         images=IMAGES,
         decisions=3 * IMAGES,
         threshold=0.25,
@@ -209,7 +224,7 @@ def _checker(result: CompareResult) -> doc.CheckerAgreement:
     )
 
 
-def _examples(seed: int) -> tuple[doc.Example, ...]:
+def _examples(seed: int) -> tuple[Example, ...]:
     rng = np.random.default_rng(seed)
     made = []
     for k in range(8):
@@ -218,7 +233,7 @@ def _examples(seed: int) -> tuple[doc.Example, ...]:
         wrong = k in (4, 6)
         entropy = (0.02, 0.01, 0.01, 0.0) if leaves == 1 else (0.8, 0.6, 0.5, 0.31)
         made.append(
-            doc.Example(
+            Example(
                 index=10 * k,
                 label=label,
                 predictions=((label + wrong) % 10,) * 4,
@@ -229,9 +244,9 @@ def _examples(seed: int) -> tuple[doc.Example, ...]:
     return tuple(made)
 
 
-def _rules(result: CompareResult) -> tuple[doc.RuleWay, ...]:
+def _rules(result: CompareResult) -> tuple[RuleWay, ...]:
     return tuple(
-        doc.RuleWay(
+        RuleWay(
             loss=loss,  # type: ignore[arg-type]
             rule=rule,  # type: ignore[arg-type]
             accumulation=accumulation,  # type: ignore[arg-type]
@@ -247,11 +262,11 @@ def _rules(result: CompareResult) -> tuple[doc.RuleWay, ...]:
     )
 
 
-def _part(key: str, title: str, seed: int, hostile: str) -> doc.NetworkPart:
+def _part(key: str, title: str, seed: int, hostile: str) -> NetworkPart:
     result = compare_result(seed=seed, threshold=0.25)
     chips = (_chip("narrow", result), _chip("full", result))
     final = compare_result(seed=seed + 1, threshold=0.1)
-    return doc.NetworkPart(
+    return NetworkPart(
         key=key,
         title=title + hostile,
         fingerprint="0f" * 32,
@@ -266,11 +281,11 @@ def _part(key: str, title: str, seed: int, hostile: str) -> doc.NetworkPart:
     )
 
 
-def reproduction(networks: int = 2, hostile: str = "") -> doc.Reproduction:
+def reproduction(networks: int = 2, hostile: str = "") -> Reproduction:
     """Made-up figures of one or two networks; `hostile` is added to every name that comes from outside."""
     known = (("vgg16", "VGG-16"), ("resnet19", "ResNet-19"))[:networks]
-    return doc.Reproduction(
-        meta=doc.ReproductionMeta(
+    return Reproduction(
+        meta=ReproductionMeta(
             version="0.1.0",
             command=f"imcsim reproduce --images {IMAGES} --out page{hostile}",
             hardware=f"dtsnn_32nm{hostile}",

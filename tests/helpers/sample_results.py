@@ -13,31 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.results.document import (
-    Action,
-    Arrivals,
-    Checker,
+from imcsim.results.comparison import (
     CompareResult,
-    Component,
     CurvePoint,
     Dynamic,
-    HardwareMeta,
-    InputsMeta,
-    Layer,
-    Meta,
-    NetworkMeta,
-    Outcome,
-    Policy,
-    Reduction,
-    RunResult,
     ScalingPoint,
     SensitivityPoint,
     StaticPoint,
-    StreamResult,
-    TileUse,
-    Validation,
-    wilson_interval,
 )
+from imcsim.results.costs import Action, CheckerCost, ComponentCost, LayerCost
+from imcsim.results.figures import Reduction, ValidationFigures
+from imcsim.results.meta import HardwareMeta, InputsMeta, Meta, NetworkMeta
+from imcsim.results.run import Outcome, Policy, RunResult
+from imcsim.results.statistics import wilson_interval
+from imcsim.results.stream import StreamArrivals, StreamResult, TileUse
 
 Times = NDArray[np.int64]
 
@@ -71,7 +60,7 @@ def _cost(times: Times, *, checker: bool = True) -> tuple[NDArray[np.float64], N
     return np.sum([_energies_pj(name, times) for name in names], axis=0), cycles.astype(np.float64)
 
 
-def _components(times: Times, static: Times | None) -> tuple[Component, ...]:
+def _components(times: Times, static: Times | None) -> tuple[ComponentCost, ...]:
     total = float(_cost(times)[0].mean())
     components = []
     for name, (count, area_um2, actions) in COMPONENTS.items():
@@ -79,7 +68,7 @@ def _components(times: Times, static: Times | None) -> tuple[Component, ...]:
         mean = float(times.mean())
         events = {action: once + each * mean for action, (once, each, _) in actions.items()}
         components.append(
-            Component(
+            ComponentCost(
                 name=name,
                 energy_pj=energy_pj,
                 share=energy_pj / total,
@@ -95,7 +84,7 @@ def _components(times: Times, static: Times | None) -> tuple[Component, ...]:
     return tuple(components)
 
 
-def _layers(energy_pj: float) -> tuple[Layer, ...]:
+def _layers(energy_pj: float) -> tuple[LayerCost, ...]:
     shapes = [
         (27, 128),
         (576, 128),
@@ -109,7 +98,7 @@ def _layers(energy_pj: float) -> tuple[Layer, ...]:
     weights = np.array([rows * columns for rows, columns in shapes], dtype=np.float64)
     shares = weights / weights.sum()
     return tuple(
-        Layer(
+        LayerCost(
             name="fc" if i == len(shapes) else f"conv{i}",
             kind="linear" if i == len(shapes) else "conv 3x3",
             rows=rows,
@@ -125,9 +114,9 @@ def _layers(energy_pj: float) -> tuple[Layer, ...]:
     )
 
 
-def _checker() -> Checker:
+def _checker() -> CheckerCost:
     one = float(_cost(np.array([1]))[0][0] - _cost(np.array([0]))[0][0])
-    return Checker(
+    return CheckerCost(
         energy_share_of_one_timestep=26.0 / one,
         energy_pj_per_check=26.0,
         cycles_per_check=CHECK_CYCLES,
@@ -226,7 +215,7 @@ def compare_result(
         )
     times = drawn.exits(threshold)
     measured = _measured(drawn, times)
-    seen = Validation(images=1000, accuracy_static=0.893, accuracy_dynamic=0.892, mean_timesteps=1.43)
+    seen = ValidationFigures(images=1000, accuracy_static=0.893, accuracy_dynamic=0.892, mean_timesteps=1.43)
     dynamic = Dynamic(
         rule="entropy",
         accumulation="mean",
@@ -345,9 +334,9 @@ def stream_result(*, kind: str = "dynamic", images: int = 200, timesteps: int = 
     return StreamResult(
         meta=_meta(images, timesteps, "speculate" if dynamic else "pipeline"),
         policy=alone.policy,
-        arrivals=Arrivals(kind="poisson", images_per_s=1e9 / gap_ns)
+        arrivals=StreamArrivals(kind="poisson", images_per_s=1e9 / gap_ns)
         if dynamic
-        else Arrivals(kind="closed", images_per_s=None),
+        else StreamArrivals(kind="closed", images_per_s=None),
         accuracy=outcome.accuracy,
         accuracy_low=outcome.accuracy_low,
         accuracy_high=outcome.accuracy_high,

@@ -19,7 +19,7 @@ from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
-from imcsim.results.document import to_json
+from imcsim.results.model import to_json
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import ExitCosts, Simulation, simulate
 from imcsim.studies.comparison import compare

@@ -26,7 +26,8 @@ from imcsim.inputs import Inputs
 from imcsim.mapping import IMAGE, Placement, place
 from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LIF, Conv2d, Network
-from imcsim.results.document import CompareResult, to_json
+from imcsim.results.comparison import CompareResult
+from imcsim.results.model import to_json
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.studies.comparison import compare

@@ -32,7 +32,7 @@ from imcsim.mapping import place
 from imcsim.network import problems, shapes
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network
 from imcsim.network.widen import copies, widen
-from imcsim.results.document import to_json
+from imcsim.results.model import to_json
 from imcsim.simulation.chip import numerics
 from imcsim.simulation.counts import travelling
 from imcsim.studies.comparison import compare_of, run_of

@@ -25,7 +25,8 @@ from imcsim.report.reproduction.wording import compared, shown_change, value_tex
 from imcsim.report.site import page as page_module
 from imcsim.report.site.exhibits import Exhibit, Rendered, render
 from imcsim.report.site.grids import ENLARGED, Cell, cells, enlarged
-from imcsim.results.reproduction import NetworkPart, Paired, Reproduction
+from imcsim.results.reproduction.document import NetworkPart, Reproduction
+from imcsim.results.reproduction.figures import Paired
 
 HOSTILE = "</script><b>&\"'$\\frac{"
 SECTIONS = ("headline", "runs", "curve", "exits", "examples", "growth", "energy", "checker", "losses",

@@ -27,7 +27,9 @@ from imcsim.report import files, units
 from imcsim.report.figures import comparison as figures
 from imcsim.report.figures import stream as stream_figures
 from imcsim.report.terminal import stream, tables
-from imcsim.results.document import RunResult, StreamResult, to_json
+from imcsim.results.model import to_json
+from imcsim.results.run import RunResult
+from imcsim.results.stream import StreamResult
 
 COMPARED = compare_result(images=200)
 RAN = run_result(images=200)

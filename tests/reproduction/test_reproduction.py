@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -41,8 +42,11 @@ from imcsim.reproduction.plan import PaperNetwork, Subject, chosen, fingerprint,
 from imcsim.reproduction.reproduce import Reproduced, reproduce_subjects
 from imcsim.reproduction.store import VALUES, ValuesInPieces, write_part
 from imcsim.reproduction.verdicts import aims
-from imcsim.results import reproduction as doc
-from imcsim.results.reproduction import Loss
+from imcsim.results.model import to_json
+from imcsim.results.reproduction.document import NetworkPart, Reproduction
+from imcsim.results.reproduction.figures import Figures, Loss, Paired
+from imcsim.results.reproduction.ways import Joint, Way
+from imcsim.results.schemas import json_schema
 from imcsim.simulation.values import ActivityRequest
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment
@@ -104,7 +108,7 @@ def benches() -> Mapping[Loss, Experiment]:
     }
 
 
-def only(document: doc.Reproduction) -> doc.NetworkPart:
+def only(document: Reproduction) -> NetworkPart:
     (found,) = document.networks
     return found
 
@@ -169,10 +173,10 @@ def test_the_full_chip_takes_exits_from_the_narrow_network(reproduced: Reproduce
 
 
 def test_the_document_survives_json_and_meets_its_schema(reproduced: Reproduced) -> None:
-    text = doc.to_json(reproduced.document)
-    assert doc.Reproduction.model_validate_json(text) == reproduced.document
-    shipped = Path(doc.__file__).parents[1] / "data" / "reproduction.schema.json"
-    assert json.loads(shipped.read_text()) == json.loads(json.dumps(doc.json_schema()))
+    text = to_json(reproduced.document, indent=1)
+    assert Reproduction.model_validate_json(text) == reproduced.document
+    validator = jsonschema.Draft202012Validator(json_schema("reproduction"))
+    assert list(validator.iter_errors(json.loads(text))) == []
     assert str(data_dirs("models")[0]) not in text
 
 
@@ -219,12 +223,12 @@ def test_test_labels_choose_nothing(reproduced: Reproduced, tmp_path: Path) -> N
     assert before.checker.threshold == after.checker.threshold
 
 
-def _ways(found: doc.Joint) -> list[doc.Way]:
+def _ways(found: Joint) -> list[Way]:
     steps = (*found.alone, *found.without)
     return [found.base, found.best, *(step.way for step in steps if step.way is not None)]
 
 
-def _costs(figures: doc.Figures) -> tuple[float, ...]:
+def _costs(figures: Figures) -> tuple[float, ...]:
     return figures.accuracy, figures.mean_timesteps, figures.edp_mean_of_products
 
 
@@ -321,7 +325,7 @@ def test_aims_are_met_at_no_loss_of_accuracy_only(
 ) -> None:
     chip = only(reproduced.document).chips[0]
     comparison = chip.comparison
-    pair = doc.Paired(difference=-0.002, low=min(-0.003, -high), high=high, gained=1, lost=3)
+    pair = Paired(difference=-0.002, low=min(-0.003, -high), high=high, gained=1, lost=3)
     dynamic = comparison.dynamic.model_copy(update={"mean_timesteps": timesteps})
     reduction = comparison.reduction.model_copy(update={"edp_mean_of_products": saved})
     comparison = comparison.model_copy(update={"dynamic": dynamic, "reduction": reduction})
@@ -418,7 +422,7 @@ def test_a_part_of_other_images_or_a_damaged_one_is_made_again(
 ) -> None:
     calls: list[str] = []
 
-    def counted(subject: Subject, inputs: Inputs, validation: Inputs, key: str, *_: Any) -> doc.NetworkPart:
+    def counted(subject: Subject, inputs: Inputs, validation: Inputs, key: str, *_: Any) -> NetworkPart:
         calls.append(key)
         return only(reproduced.document).model_copy(update={"fingerprint": key})
 
@@ -556,7 +560,7 @@ def test_the_command_writes_document_and_page_and_prints_a_table(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def page(document: doc.Reproduction, pictures: Mapping[int, Any], out: str, progress: Any) -> Path:
+    def page(document: Reproduction, pictures: Mapping[int, Any], out: str, progress: Any) -> Path:
         assert document == reproduced.document
         assert pictures == reproduced.pictures
         return Path(out) / "index.html"
@@ -564,7 +568,7 @@ def test_the_command_writes_document_and_page_and_prints_a_table(
     monkeypatch.setattr(reproducing, "reproduce", lambda *_, **__: reproduced)
     monkeypatch.setattr(imcsim.report.reproduction, "write_page", page)
     assert cli.main(["reproduce", "--out", str(tmp_path)]) == 0
-    written = doc.Reproduction.model_validate_json((tmp_path / "reproduction.json").read_text())
+    written = Reproduction.model_validate_json((tmp_path / "reproduction.json").read_text())
     assert written == reproduced.document
     shown = capsys.readouterr().out
     assert "DT-SNN (paper)" in shown

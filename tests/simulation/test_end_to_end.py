@@ -17,7 +17,8 @@ import imcsim.inputs
 import imcsim.network
 from imcsim.commands.cli import main
 from imcsim.network.graph import Network
-from imcsim.results.document import CompareResult, RunResult
+from imcsim.results.comparison import CompareResult
+from imcsim.results.run import RunResult
 
 CLASSES = 4
 

@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,10 @@ from imcsim.hardware.events import CHECKER_EVENTS, Event
 from imcsim.hardware.ledger import charges, energy_pj
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Linear, Network
-from imcsim.results.document import CompareResult, RunResult, to_json
+from imcsim.results.comparison import CompareResult
+from imcsim.results.model import to_json
+from imcsim.results.run import RunResult
+from imcsim.results.schemas import json_schema
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.studies.comparison import compare, run
@@ -210,7 +212,7 @@ def test_a_network_that_never_says_anything_can_be_compared() -> None:
 
 def test_the_document_obeys_the_shipped_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((files("imcsim") / "data" / "result.schema.json").read_text(encoding="utf-8"))
+    schema = json_schema("result")
     validator = jsonschema.Draft202012Validator(schema)
     validator.check_schema(schema)
     single = run(network(), hardware(), TEST, HELD_OUT, ONE)

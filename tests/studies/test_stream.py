@@ -20,7 +20,7 @@ from imcsim.hardware.ledger import charges
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.network.graph import INPUT, Linear, Network
-from imcsim.results.document import StreamResult
+from imcsim.results.stream import StreamResult
 from imcsim.studies.comparison import run
 from imcsim.studies.options import CompareOptions
 from imcsim.studies.streaming import StreamOptions, stream

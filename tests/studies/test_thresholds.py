@@ -37,7 +37,9 @@ from imcsim.report.site.read import read
 from imcsim.report.site.sensitivity import sensitivities
 from imcsim.report.site.tables import front_table, points_table
 from imcsim.report.terminal.tables import compare_report
-from imcsim.results.document import CompareResult, Policy, to_json
+from imcsim.results.comparison import CompareResult
+from imcsim.results.model import to_json
+from imcsim.results.run import Policy
 from imcsim.studies.comparison import compare, compare_of, run, run_of
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.options import CompareOptions

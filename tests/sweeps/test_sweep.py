@@ -19,7 +19,8 @@ import imcsim.hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import main
 from imcsim.functional.run import Activity
-from imcsim.results.document import CompareResult, to_json
+from imcsim.results.comparison import CompareResult
+from imcsim.results.model import to_json
 from imcsim.simulation.values import ActivityRequest, Computed
 from imcsim.studies.comparison import compare
 from imcsim.studies.loading import Shelf

@@ -18,11 +18,12 @@ import imcsim.hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.functional.run import Activity
 from imcsim.hardware.nonideal import NonIdeal
-from imcsim.results.document import CompareResult, to_json
+from imcsim.results.chips.document import ChipsResult
+from imcsim.results.comparison import CompareResult
+from imcsim.results.model import to_json
+from imcsim.results.model import to_json as chips_to_json
 from imcsim.simulation.values import ActivityRequest, Computed
 from imcsim.studies.chips import compare_chips
-from imcsim.studies.chips.document import ChipsResult
-from imcsim.studies.chips.document import to_json as chips_to_json
 from imcsim.studies.comparison import compare
 from imcsim.studies.loading import Shelf
 from imcsim.sweeps import Point, Store, Summary, load_spec, make_plan, open_store, sweep

@@ -25,7 +25,7 @@ from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
 from imcsim.mapping import place
 from imcsim.network.graph import INPUT, Network
-from imcsim.results.document import to_json
+from imcsim.results.model import to_json
 from imcsim.simulation.chip import make_chip, numerics
 from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare, run

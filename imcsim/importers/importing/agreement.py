@@ -17,7 +17,7 @@ from imcsim.functional.run import run as run_program
 from imcsim.importers.importing.float_network import FloatNetwork, walk
 from imcsim.inputs import Inputs
 from imcsim.network.graph import INPUT, LIF, Network
-from imcsim.results.document import wilson_interval
+from imcsim.results.statistics import wilson_interval
 
 Progress = Callable[[str, int, int], None]
 Bits = NDArray[np.bool_]

@@ -12,7 +12,7 @@ from imcsim.report.figures.comparison import (
     draw,
     figure_axes,
 )
-from imcsim.studies.chips.document import ChipsResult
+from imcsim.results.chips.document import ChipsResult
 
 _COLOURS = {"dynamic": BLUE, "dynamic_once": ORANGE}
 _THRESHOLDS = {"dynamic": "threshold of each chip", "dynamic_once": "one threshold for all"}

@@ -17,7 +17,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from imcsim.report.units import ENERGY, TIME, Unit, fitting, number, percent, product, thresholds
-from imcsim.results.document import CompareResult, Component, Dynamic, RunResult, ScalingPoint, StaticPoint
+from imcsim.results.comparison import CompareResult, Dynamic, ScalingPoint, StaticPoint
+from imcsim.results.costs import ComponentCost
+from imcsim.results.run import RunResult
 
 FORMATS = ("png", "svg")
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW = (
@@ -205,7 +207,7 @@ def exit_histogram(exit_fraction: Sequence[float], mean_timesteps: float) -> Fig
     return figure
 
 
-def energy_breakdown(components: Sequence[Component], bars: Mapping[str, Sequence[float]]) -> Figure:
+def energy_breakdown(components: Sequence[ComponentCost], bars: Mapping[str, Sequence[float]]) -> Figure:
     """One stacked bar for each run in `bars` (label to pJ for each of `components`), largest component first.
 
     What does not fit the palette is summed into one part.

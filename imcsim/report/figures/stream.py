@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from imcsim.report.figures.comparison import BLUE, GREY, HALO, ORANGE, VERMILION, draw, literal
 from imcsim.report.terminal.stream import label, runs_of_tiles
 from imcsim.report.units import TIME, fitting, number
-from imcsim.results.document import StreamResult
+from imcsim.results.stream import StreamResult
 
 _MOST_NAMES = 24
 

@@ -26,7 +26,7 @@ from imcsim.report.reproduction.provenance import (
     training_grids,
 )
 from imcsim.report.site.page import Section, compose
-from imcsim.results.reproduction import Reproduction
+from imcsim.results.reproduction.document import Reproduction
 
 Progress = Callable[[str, int, int], None]
 

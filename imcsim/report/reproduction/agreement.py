@@ -14,7 +14,7 @@ from imcsim.report.site.exhibits import MUTED, Exhibit, figure
 from imcsim.report.site.grids import Cell, Grid
 from imcsim.report.site.tables import Column
 from imcsim.report.units import percent
-from imcsim.results.reproduction import CheckerSize, NetworkPart, Reproduction
+from imcsim.results.reproduction.document import CheckerSize, NetworkPart, Reproduction
 
 
 def agreements(document: Reproduction) -> list[Exhibit]:

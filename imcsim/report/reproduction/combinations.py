@@ -24,7 +24,8 @@ from imcsim.report.site.exhibits import HALO, MUTED, Exhibit, figure
 from imcsim.report.site.grids import Cell, Grid, Tone
 from imcsim.report.site.tables import Column, Table
 from imcsim.report.units import percent, thresholds
-from imcsim.results.reproduction import Choices, Joint, NetworkPart, OnChip, Reproduction, Step, Way
+from imcsim.results.reproduction.document import NetworkPart, OnChip, Reproduction
+from imcsim.results.reproduction.ways import Choices, Joint, Step, Way
 
 NAMES = {"loss": "training loss", "accumulation": "accumulation", "rule": "exit rule",
          "thresholds": "thresholds", "issue": "issue policy", "encoder": "encoder"}  # fmt: skip

@@ -20,7 +20,7 @@ from imcsim.report.reproduction.wording import (
 )
 from imcsim.report.site.exhibits import HALO, INK, MUTED, PAPER, Exhibit, figure
 from imcsim.report.units import percent
-from imcsim.results.reproduction import NetworkPart, Reproduction
+from imcsim.results.reproduction.document import NetworkPart, Reproduction
 
 WIDTH = 3.5
 """Inches: a column of a paper, and what a telephone shows without making letters tiny."""

@@ -21,7 +21,8 @@ from imcsim.report.site.exhibits import HALO, INK, Exhibit, figure
 from imcsim.report.site.grids import Cell, Grid
 from imcsim.report.site.tables import Column
 from imcsim.report.units import percent
-from imcsim.results.reproduction import NetworkPart, Reproduction, RuleWay
+from imcsim.results.reproduction.document import NetworkPart, Reproduction
+from imcsim.results.reproduction.ways import RuleWay
 
 LOSSES = {"running": "loss on every timestep", "final": "loss on the last output alone"}
 RULES = {"entropy": "entropy", "max_softmax": "max-softmax", "margin": "margin"}

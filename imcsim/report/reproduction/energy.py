@@ -23,7 +23,7 @@ from imcsim.report.site.exhibits import ON_DARK, ON_LIGHT, PAPER, Exhibit, figur
 from imcsim.report.site.grids import Cell, Grid
 from imcsim.report.site.tables import Column
 from imcsim.report.units import AREA, ENERGY, fitting, percent
-from imcsim.results.reproduction import NetworkPart, OnChip, Reproduction
+from imcsim.results.reproduction.document import NetworkPart, OnChip, Reproduction
 
 Segments = Sequence[tuple[str, str, Sequence[float]]]
 """Name, colour and per cent in each bar, one after the other."""

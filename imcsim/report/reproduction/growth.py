@@ -20,7 +20,8 @@ from imcsim.report.reproduction.wording import (
 from imcsim.report.site.exhibits import INK, Exhibit, figure
 from imcsim.report.site.grids import Cell, Grid
 from imcsim.report.site.tables import Column
-from imcsim.results.reproduction import NetworkPart, Published, Reproduction
+from imcsim.results.reproduction.document import NetworkPart, Reproduction
+from imcsim.results.reproduction.figures import PublishedFigure
 
 
 def growths(document: Reproduction) -> list[Exhibit]:
@@ -28,7 +29,7 @@ def growths(document: Reproduction) -> list[Exhibit]:
     return [_growth(document, part) for part in document.networks if main_chip(part).growth.points]
 
 
-def _papers(document: Reproduction) -> tuple[Published | None, Published | None]:
+def _papers(document: Reproduction) -> tuple[PublishedFigure | None, PublishedFigure | None]:
     return find(document, "energy_t8"), find(document, "latency_t8")
 
 

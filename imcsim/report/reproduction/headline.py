@@ -25,8 +25,9 @@ from imcsim.report.site.exhibits import pretty
 from imcsim.report.site.grids import Cell, Grid, Tone
 from imcsim.report.site.tables import Column
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, product
-from imcsim.results.document import Dynamic, StaticPoint
-from imcsim.results.reproduction import Aim, NetworkPart, OnChip, Paired, Reproduction
+from imcsim.results.comparison import Dynamic, StaticPoint
+from imcsim.results.reproduction.document import Aim, NetworkPart, OnChip, Reproduction
+from imcsim.results.reproduction.figures import Paired
 
 Rows = list[list[Cell | str]]
 

@@ -14,7 +14,7 @@ from imcsim.report.site.exhibits import Exhibit, figure
 from imcsim.report.site.grids import Bar, Card, enlarged
 from imcsim.report.site.page import Section
 from imcsim.report.units import percent, thresholds
-from imcsim.results.reproduction import Example, NetworkPart, Reproduction
+from imcsim.results.reproduction.document import Example, NetworkPart, Reproduction
 
 Pictures = Mapping[int, NDArray[np.uint8]]
 """Pixels of test images by their index, uint8 ``[channels, height, width]``."""

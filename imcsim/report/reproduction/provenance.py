@@ -20,7 +20,7 @@ from imcsim.report.site.exhibits import pretty
 from imcsim.report.site.grids import Cell, Grid
 from imcsim.report.site.tables import Column
 from imcsim.report.units import AREA, fitting
-from imcsim.results.reproduction import NetworkPart, Reproduction
+from imcsim.results.reproduction.document import NetworkPart, Reproduction
 
 HASH = 12
 """Letters of a fingerprint that stand on the page; the data has all."""

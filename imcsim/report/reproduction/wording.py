@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from imcsim.report.site.grids import Cell, Tone
 from imcsim.report.units import percent
 from imcsim.reproduction.verdicts import SPIKES
-from imcsim.results.document import Dynamic, StaticPoint
-from imcsim.results.reproduction import Beside, Figures, NetworkPart, OnChip, Paired, Published, Reproduction
+from imcsim.results.comparison import Dynamic, StaticPoint
+from imcsim.results.reproduction.document import NetworkPart, OnChip, Reproduction
+from imcsim.results.reproduction.figures import Beside, Figures, Paired, PublishedFigure
 
 MARKS = {
     "paper": "read in the paper’s own text",
@@ -99,7 +100,7 @@ def main_chip(part: NetworkPart) -> OnChip:
     return part.chips[-1]
 
 
-def find(document: Reproduction, key: str) -> Published | None:
+def find(document: Reproduction, key: str) -> PublishedFigure | None:
     """The published figure of that key, if there is one."""
     return next((one for one in document.published if one.key == key), None)
 
@@ -132,12 +133,12 @@ def value_text(value: float, unit: str, *, ours: bool = False) -> str:
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def published_cell(one: Published | None) -> Cell:
+def published_cell(one: PublishedFigure | None) -> Cell:
     """The published figure with its mark; empty where there is none."""
     return Cell("–", tone="faint") if one is None else Cell(value_text(one.value, one.unit), one.mark)
 
 
-def saved_cell(one: Published | None) -> Cell:
+def saved_cell(one: PublishedFigure | None) -> Cell:
     """A published saving (in per cent) as the change it means."""
     return (
         published_cell(None)

@@ -9,7 +9,10 @@ from typing import Any
 from imcsim.base.errors import ImcsimError
 from imcsim.diffs.reading import read_result
 from imcsim.report.site.study import Axis, Kind, Outcome, Parts, Point, Study, text
-from imcsim.results.document import CompareResult, Component, Layer, RunResult, StreamResult
+from imcsim.results.comparison import CompareResult
+from imcsim.results.costs import ComponentCost, LayerCost
+from imcsim.results.run import RunResult
+from imcsim.results.stream import StreamResult
 from imcsim.searches.searching import FRONT
 from imcsim.sweeps import Store, open_store
 from imcsim.sweeps.store import STORE
@@ -298,7 +301,7 @@ def _compared(result: CompareResult | RunResult) -> Study:
     return Study(kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings)
 
 
-def _rest(components: Sequence[Component], layers: Sequence[Layer]) -> dict[str, Any]:
+def _rest(components: Sequence[ComponentCost], layers: Sequence[LayerCost]) -> dict[str, Any]:
     return {
         "layers": {la.name: la.energy_pj for la in layers},
         "areas": {c.name: c.area_um2 for c in components},

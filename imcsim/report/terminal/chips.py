@@ -11,9 +11,9 @@ from rich.text import Text
 from imcsim.report.terminal.tables import heading, plain, table, warning_lines
 from imcsim.report.units import ENERGY, TIME, Unit, fitting, percent, product
 from imcsim.report.units import thresholds as thresholds_text
-from imcsim.studies.chips.document import ChipsResult
-from imcsim.studies.chips.spread import Spread
-from imcsim.studies.chips.summary import DynamicSpread, StaticSpread
+from imcsim.results.chips.document import ChipsResult
+from imcsim.results.chips.spread import Spread
+from imcsim.results.chips.summary import DynamicSpread, StaticSpread
 
 NONE = "-"
 

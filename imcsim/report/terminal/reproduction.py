@@ -9,8 +9,9 @@ from rich.text import Text
 
 from imcsim.report.terminal.tables import plain, table
 from imcsim.report.units import percent
-from imcsim.results.document import Reduction
-from imcsim.results.reproduction import Aim, NetworkPart, Paired, Reproduction
+from imcsim.results.figures import Reduction
+from imcsim.results.reproduction.document import Aim, NetworkPart, Reproduction
+from imcsim.results.reproduction.figures import Paired
 
 LABELS = {"narrow": "as trained", "full": "full width*"}
 WAYS = {"base": "the paper's rule", "best": "best"}

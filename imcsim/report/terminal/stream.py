@@ -20,7 +20,7 @@ from imcsim.report.terminal.tables import (
     warning_lines,
 )
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, product
-from imcsim.results.document import StreamResult, TileUse
+from imcsim.results.stream import StreamResult, TileUse
 
 _BAR = 30
 

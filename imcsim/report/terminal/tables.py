@@ -16,19 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from imcsim.report.units import AREA, ENERGY, TIME, change, fitting, percent, product, thresholds
-from imcsim.results.document import (
-    Checker,
-    CompareResult,
-    Component,
-    Dynamic,
-    Layer,
-    Meta,
-    Outcome,
-    Policy,
-    RunResult,
-    StaticPoint,
-    StreamResult,
-)
+from imcsim.results.comparison import CompareResult, Dynamic, StaticPoint
+from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost
+from imcsim.results.meta import Meta
+from imcsim.results.run import Outcome, Policy, RunResult
+from imcsim.results.stream import StreamResult
 
 PLAIN_WIDTH = 110
 
@@ -292,7 +284,7 @@ def exits(outcome: Dynamic | Outcome | StreamResult) -> Table:
     return grid
 
 
-def _breakdown(components: Sequence[Component], static: str | None, label: str) -> Table:
+def _breakdown(components: Sequence[ComponentCost], static: str | None, label: str) -> Table:
     """Components from the most to the least energy; `static` heads the column to compare with, if any."""
     energy = fitting(ENERGY, (max(c.energy_pj, c.static_energy_pj or 0.0) for c in components))
     area = fitting(AREA, (c.area_um2 for c in components))
@@ -311,7 +303,7 @@ def _breakdown(components: Sequence[Component], static: str | None, label: str) 
     return grid
 
 
-def _layers(layers: Sequence[Layer], label: str) -> Table:
+def _layers(layers: Sequence[LayerCost], label: str) -> Table:
     energy = fitting(ENERGY, (layer.energy_pj for layer in layers))
     rows = [
         (
@@ -332,7 +324,7 @@ def _layers(layers: Sequence[Layer], label: str) -> Table:
     return table("Layers (energy per image)", columns, rows, left=2)
 
 
-def _checker_line(checker: Checker) -> str:
+def _checker_line(checker: CheckerCost) -> str:
     energy, area = fitting(ENERGY, [checker.energy_pj_per_check]), fitting(AREA, [checker.area_um2])
     return (
         f"Exit checker: {percent(checker.energy_share_of_one_timestep, 2)} % of one timestep's energy; "

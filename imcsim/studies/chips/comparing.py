@@ -17,11 +17,11 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
+from imcsim.results.chips.document import ChipsResult
+from imcsim.results.chips.one_chip import DynamicRun, Moved, OneChip, StaticRun
 from imcsim.simulation.simulate import ExitCosts
 from imcsim.simulation.values import COMPUTED, Progress, Values
 from imcsim.studies.breakdown import means
-from imcsim.studies.chips.document import ChipsResult
-from imcsim.studies.chips.one_chip import DynamicRun, Moved, OneChip, StaticRun
 from imcsim.studies.experiment import (
     Choice,
     Experiment,
@@ -273,17 +273,13 @@ def _result(first: Experiment, ideal: _Ideal, ready: Mapping[int, OneChip], want
         warnings.append("cells, wires and converters have no errors (nonideal): all chips are the same")
     if len(instances) < wanted:
         warnings.append(f"stopped after {len(instances)} of {wanted} chips")
-    images = len(first.inputs.labels)
     return ChipsResult(
         meta=first.meta(),
-        chips=len(instances),
-        first_chip=min(ready),
         rule=first.options.rule,
         accumulation=first.options.accumulation,
         threshold_source="given" if chosen is None else "validation",
         validation_images=None if chosen is None else chosen.images,
         ideal=ideal.chip,
-        **ChipsResult.summarised(ideal.chip, instances, images),
         instances=instances,
         warnings=tuple(warnings),
     )

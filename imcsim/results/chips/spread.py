@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 
-from imcsim.results.document import NORMAL_975, Count, Model
+from imcsim.results.model import Count, DocumentPart
+from imcsim.results.statistics import student_975
 
 
-class Spread(Model):
+class Spread(DocumentPart):
     """One figure over the chips."""
 
     ideal: float
@@ -63,40 +63,3 @@ def spread(
         worst_chip=chips[list(values).index(worst)],
         best=best,
     )
-
-
-@functools.cache
-def student_975(freedom: int) -> float:
-    """The 97.5 % point of Student's t with `freedom` degrees of freedom, to 1e-9 of itself.
-
-    M. Abramowitz and I. A. Stegun, "Handbook of mathematical functions", 1964: the expansion about the normal
-    distribution, 26.7.5, and up to 100 degrees, where it is too coarse, the point at which the share within
-    +-t, 26.7.3 and 26.7.4, is 95 %.
-    """
-    z = NORMAL_975
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    expanded = z + math.fsum(term / freedom**k for k, term in enumerate(terms, 1))
-    if freedom > 100:
-        return expanded
-    low, high = z, 2 * expanded
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _share_within(middle, freedom) < 0.95 else (low, middle)
-    return (low + high) / 2
-
-
-def _share_within(t: float, freedom: int) -> float:
-    """How much of Student's t lies within +-t: a finite sum in the cosine of ``atan(t / sqrt(freedom))``."""
-    angle = math.atan(t / math.sqrt(freedom))
-    cosine, odd = math.cos(angle), freedom % 2
-    total, term = 0.0, cosine if odd else 1.0
-    for k in range(1 + odd, freedom, 2):
-        total += term
-        term *= cosine**2 * k / (k + 1)
-    total *= math.sin(angle)
-    return 2 / math.pi * (angle + total) if odd else total

@@ -1,6 +1,6 @@
 """What one chip came to: its runs, and which of its images leave at another timestep than on the ideal one.
 
-Parts of the document in `imcsim.studies.chips.document`.
+Parts of the document in `imcsim.results.chips.document`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from imcsim.results.document import (
+from imcsim.results.figures import (
     Accuracy,
-    Amount,
-    Count,
-    Fraction,
-    Model,
-    Positive,
     check_exits,
     check_one_threshold,
     check_thresholds,
+    product_of_means,
+)
+from imcsim.results.model import (
+    Amount,
+    Count,
+    DocumentPart,
+    Fraction,
+    Positive,
     require,
     same,
     without_nothing,
@@ -28,32 +31,24 @@ PolicyName = Literal["dynamic", "dynamic_once"]
 """Ways to leave early, by where the threshold comes from: each chip itself, or the ideal chip."""
 
 
-class Costs(Accuracy):
+class ChipCosts(Accuracy):
     """What the images of one chip came to. The accuracy's interval is that of the images alone."""
 
     energy_pj: Amount
     latency_ns: Amount
     edp_mean_of_products: Amount
     """Mean over the images of energy x latency, pJ ns."""
-    edp_product_of_means: Amount
+    edp_product_of_means: Amount = product_of_means()
     """Mean energy x mean latency, pJ ns."""
 
-    @model_validator(mode="after")
-    def _check_costs(self) -> Self:
-        require(
-            same(self.edp_product_of_means, self.energy_pj * self.latency_ns),
-            "edp_product_of_means is not energy_pj x latency_ns",
-        )
-        return self
 
-
-class StaticRun(Costs):
+class StaticRun(ChipCosts):
     """Every image runs `timesteps` timesteps."""
 
     timesteps: Positive
 
 
-class DynamicRun(Costs):
+class DynamicRun(ChipCosts):
     """Every image leaves at the first timestep that satisfies the rule, else at T max."""
 
     threshold: Fraction | None
@@ -85,7 +80,7 @@ class DynamicRun(Costs):
         return self
 
 
-class Moved(Model):
+class Moved(DocumentPart):
     """Images that leave at another timestep than on the ideal chip, by the same rule; counts of images."""
 
     earlier: Count
@@ -117,7 +112,7 @@ class Moved(Model):
         return self.earlier + self.later + self.same
 
 
-class OneChip(Model):
+class OneChip(DocumentPart):
     """One programmed chip; or the ideal one, which has no number."""
 
     chip: Count | None

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from imcsim.results.document import Fraction, Model, Positive
-from imcsim.studies.chips.one_chip import DynamicRun, Moved, OneChip, PolicyName
-from imcsim.studies.chips.spread import Spread, spread
+from imcsim.results.chips.one_chip import DynamicRun, Moved, OneChip, PolicyName
+from imcsim.results.chips.spread import Spread, spread
+from imcsim.results.model import DocumentPart, Fraction, Positive
 
 
-class StaticSpread(Model):
+class StaticSpread(DocumentPart):
     """Static runs of `timesteps` timesteps over the chips."""
 
     timesteps: Positive
@@ -22,7 +22,7 @@ class StaticSpread(Model):
     edp_product_of_means: Spread
 
 
-class ExitSpread(Model):
+class ExitSpread(DocumentPart):
     """Images that leave after `timesteps` timesteps."""
 
     timesteps: Positive
@@ -33,7 +33,7 @@ class ExitSpread(Model):
     """The same on the ideal chip."""
 
 
-class DynamicSpread(Model):
+class DynamicSpread(DocumentPart):
     """Leaving early, over the chips."""
 
     accuracy: Spread

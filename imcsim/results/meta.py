@@ -1,0 +1,67 @@
+"""What was run on what: the head of every result document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from imcsim.results.model import Amount, Count, DocumentPart, Fraction, Positive, Sha256, without_nothing
+
+
+class HardwareMeta(DocumentPart):
+    """The chip: its configuration and what it came to once the network was placed on it."""
+
+    name: str
+    sha256: Sha256
+    """Hash of the configuration's values."""
+    overrides: dict[str, Any] | None = None
+    """Values that were laid over the configuration's file, by dotted key; left out where there are none."""
+    encoder: Literal["recompute", "keep"]
+    """Whether the first layer runs in every timestep or once with its currents stored."""
+    clock_ns: Annotated[float, Field(gt=0)]
+    tiles: Count
+    crossbars: Count
+    area_um2: Amount
+
+    @model_serializer(mode="wrap")
+    def _without_overrides(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_nothing(whole(self), "overrides")
+
+
+class NetworkMeta(DocumentPart):
+    """The trained network. Accuracies are those its own bundle states, None where it states none."""
+
+    name: str
+    sha256: Sha256
+    """Hash of the bundle; empty for a network made in memory."""
+    layers: Count
+    """Layers that own crossbars."""
+    weights: Count
+    accuracy_float_per_timestep: tuple[Fraction, ...] | None = None
+    accuracy_quantised_per_timestep: tuple[Fraction, ...] | None = None
+
+
+class InputsMeta(DocumentPart):
+    """The images that were run."""
+
+    name: str
+    sha256: Sha256
+    split: Literal["test", "validation", "unknown"]
+
+
+class Meta(DocumentPart):
+    """What was run on what. There is no date in it."""
+
+    version: str
+    """Version of imcsim."""
+    seed: Count
+    images: Positive
+    timesteps: Positive
+    """T max."""
+    fidelity: Literal["reference", "burst"]
+    policy: str
+    """Issue policy: when timestep t + 1 enters the chip."""
+    hardware: HardwareMeta
+    network: NetworkMeta
+    inputs: InputsMeta

@@ -1,0 +1,85 @@
+"""The document of `imcsim run`: one policy alone."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from imcsim.base.choices import Accumulation, Rule
+from imcsim.base.frames import Framed
+from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost, check_components
+from imcsim.results.figures import Measured, ValidationFigures, check_one_threshold, check_thresholds
+from imcsim.results.meta import Meta
+from imcsim.results.model import DocumentPart, Fraction, Positive, require, without_nothing
+
+
+class Policy(DocumentPart):
+    """What decided how long an image stayed. The rule, its threshold and its source are None for `static`."""
+
+    kind: Literal["static", "dynamic"]
+    timesteps: Positive
+    """T max."""
+    rule: Rule | None = None
+    accumulation: Accumulation | None = None
+    threshold: Fraction | None = None
+    thresholds: tuple[Fraction, ...] | None = None
+    """Those after T = 1, ..., T max - 1, where they differ; left out where there is one, or none."""
+    threshold_source: Literal["validation", "given"] | None = None
+    validation: ValidationFigures | None = None
+    """None unless the threshold was chosen on validation images."""
+
+    @model_serializer(mode="wrap")
+    def _without_thresholds(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_nothing(whole(self), "thresholds")
+
+    @model_validator(mode="after")
+    def _check_policy(self) -> Self:
+        threshold = self.threshold if self.thresholds is None else self.thresholds
+        parts = (self.rule, self.accumulation, threshold, self.threshold_source)
+        if self.kind == "static":
+            require(all(p is None for p in (*parts, self.validation)), "a static policy has no exit rule")
+        else:
+            require(
+                all(p is not None for p in parts),
+                "a dynamic policy needs rule, accumulation, threshold, source",
+            )
+            check_one_threshold(self.threshold, self.thresholds)
+            check_thresholds(self.thresholds, self.timesteps)
+            require(
+                (self.validation is not None) == (self.threshold_source == "validation"),
+                "validation figures belong to a threshold chosen on validation images, and only there",
+            )
+        return self
+
+
+class Outcome(Measured):
+    """What one policy cost, and where."""
+
+    components: tuple[ComponentCost, ...]
+    layers: tuple[LayerCost, ...]
+    checker: CheckerCost | None
+    """None where nothing checks the outputs."""
+
+    @model_validator(mode="after")
+    def _check_outcome(self) -> Self:
+        check_components(self.components, self.energy_pj)
+        return self
+
+
+class RunResult(DocumentPart, Framed):
+    """One policy: one network, one chip, one set of inputs."""
+
+    schema_version: Literal[1] = 1
+    meta: Meta
+    policy: Policy
+    outcome: Outcome
+    warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_document(self) -> Self:
+        require(
+            len(self.outcome.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries"
+        )
+        require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
+        return self

@@ -1,0 +1,106 @@
+"""The document of `imcsim stream`: images one after the other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from imcsim.base.frames import Framed
+from imcsim.results.figures import Accuracy, check_exits
+from imcsim.results.meta import Meta
+from imcsim.results.model import RELATIVE_TOLERANCE, Amount, Count, DocumentPart, Fraction, derived, require
+from imcsim.results.run import Policy
+
+
+class StreamArrivals(DocumentPart):
+    """How the images of a stream came."""
+
+    kind: Literal["closed", "periodic", "poisson"]
+    images_per_s: Amount | None
+    """None in a closed loop, where each image comes as soon as the chip takes it."""
+
+    @model_validator(mode="after")
+    def _check_rate(self) -> Self:
+        require((self.images_per_s is None) == (self.kind == "closed"), "all arrivals but closed have a rate")
+        return self
+
+
+class TileUse(DocumentPart):
+    """One tile of a stream's chip."""
+
+    tile: Count
+    layers: tuple[str, ...]
+    utilisation: Amount
+    """Share of the time in which its crossbars were driven or sensed (above 1 where layers share
+    it).
+    """
+
+
+_PERCENTILE = "is not that of latency_percentiles_ns"
+
+
+def _ascending(latencies_ns: tuple[float, ...]) -> tuple[float, ...]:
+    require(list(latencies_ns) == sorted(latencies_ns), "latency percentiles out of order")
+    return latencies_ns
+
+
+class StreamResult(Accuracy, Framed):
+    """A stream of images on one chip. Energies are means per image, with leakage over the whole time."""
+
+    schema_version: Literal[1] = 1
+    meta: Meta
+    policy: Policy
+    arrivals: StreamArrivals
+    mean_timesteps: Amount
+    exit_fraction: tuple[Fraction, ...]
+    makespan_ns: Amount
+    """From the first image's arrival until the last one has left."""
+    throughput_images_per_s: Amount = derived(
+        lambda result: result.meta.images / (result.makespan_ns * 1e-9), "is not images / makespan_ns"
+    )
+    latency_ns: Amount
+    """Mean time from an image's arrival until it leaves."""
+    latency_p50_ns: Amount = derived(lambda result: result.latency_percentiles_ns[50], _PERCENTILE)
+    latency_p95_ns: Amount = derived(lambda result: result.latency_percentiles_ns[95], _PERCENTILE)
+    latency_p99_ns: Amount = derived(lambda result: result.latency_percentiles_ns[99], _PERCENTILE)
+    latency_percentiles_ns: Annotated[
+        tuple[Amount, ...], Field(min_length=101, max_length=101), AfterValidator(_ascending)
+    ]
+    """The shortest latency, the percentiles 1 to 99, and the longest; each is the latency of an image."""
+    energy_pj: Amount
+    cancelled_energy_pj: Amount
+    """The part spent on timesteps that were begun before the checker let their image go."""
+    leakage_energy_pj: Amount
+    edp_of_latency: Amount = derived(
+        lambda result: result.energy_pj * result.latency_ns, "is not energy_pj x latency_ns"
+    )
+    """Mean energy x mean latency, pJ ns."""
+    edp_of_interval: Amount = derived(
+        lambda result: result.energy_pj * result.makespan_ns / result.meta.images,
+        "is not energy_pj x makespan_ns / images",
+    )
+    """Mean energy x mean time between departures, pJ ns: what counts where images queue."""
+    tiles: tuple[TileUse, ...]
+    flits_a_cycle_and_router: Amount
+    warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_document(self) -> Self:
+        require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
+        require(len(self.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries")
+        check_exits(self.exit_fraction, self.mean_timesteps)
+        at = self.latency_percentiles_ns
+        require(
+            at[0] * (1 - RELATIVE_TOLERANCE) <= self.latency_ns <= at[-1] * (1 + RELATIVE_TOLERANCE),
+            "latency_ns lies outside the latencies",
+        )
+        require(
+            self.cancelled_energy_pj + self.leakage_energy_pj <= self.energy_pj * (1 + RELATIVE_TOLERANCE),
+            "cancelled work and leakage exceed the energy",
+        )
+        require(
+            [t.tile for t in self.tiles] == list(range(self.meta.hardware.tiles)),
+            "tiles must hold every tile of the chip in order",
+        )
+        return self
