@@ -27,9 +27,7 @@ class StaticPoint(Accuracy, AtTimesteps):
 
     energy_pj: Amount
     latency_ns: Amount
-    edp_pj_ns: Amount = derived(
-        lambda point: point.edp_mean_of_products, "differs from edp_mean_of_products"
-    )
+    edp_pj_ns: Amount = derived(lambda point: point.edp_mean_of_products, "differs from edp_mean_of_products")
     """Equal to `edp_mean_of_products`."""
     edp_mean_of_products: Amount
     """Mean over the images of energy x latency, pJ ns."""

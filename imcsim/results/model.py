@@ -1,11 +1,11 @@
 """What every part of a result document is: immutable, checked, and complete.
 
 Energies are in pJ per image and latencies in ns per image, means over the inputs unless the name says
-otherwise; shares and accuracies are fractions of one. A figure that follows from others of its part is declared
-with `derived`: it is computed when the document is built, and a file that states another one is refused. Sums
-that no document can compute (components against the total, exits against the mean timesteps) are checked. So
-whoever reads a document may trust it. Nothing in it depends on when or where it was made: same inputs and seed,
-same bytes. Sequences are tuples: a document is immutable all through.
+otherwise; shares and accuracies are fractions of one. A figure that follows from others of its part is
+declared with `derived`: it is computed when the document is built, and a file that states another one is
+refused. Sums that no document can compute (components against the total, exits against the mean timesteps)
+are checked. So whoever reads a document may trust it. Nothing in it depends on when or where it was made:
+same inputs and seed, same bytes. Sequences are tuples: a document is immutable all through.
 """
 
 from __future__ import annotations

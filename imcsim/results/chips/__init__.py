@@ -1,1 +1,1 @@
-"""The document of `imcsim compare --chips N`: one design, N programmed chips, and the ideal one beside them."""
+"""The document of `imcsim compare --chips N`: N programmed chips of a design beside the ideal one."""

@@ -1,9 +1,10 @@
 """The document of `imcsim reproduce`: what the paper's networks cost here, beside what the paper says.
 
-It follows `imcsim.results.model`: energies in pJ per image, latencies in ns per image, EDP in pJ ns, means over the
-images unless the name says otherwise; accuracies and shares are fractions of one. A choice (a threshold, a
-combination) is made on validation images and its figures on them stand in `validation`; figures in `test`
-are those of the test images, on which nothing is chosen. Same inputs, same bytes: no date stands in it.
+It follows `imcsim.results.model`: energies in pJ per image, latencies in ns per image, EDP in pJ ns, means
+over the images unless the name says otherwise; accuracies and shares are fractions of one. A choice (a
+threshold, a combination) is made on validation images and its figures on them stand in `validation`; figures
+in `test` are those of the test images, on which nothing is chosen. Same inputs, same bytes: there is no
+date in it.
 """
 
 from __future__ import annotations
