@@ -8,8 +8,8 @@ import os
 
 from hypothesis import settings
 
-# Tests run in several processes. Threads of torch's OpenMP would spin at barriers, waiting for each other, while
-# the processes share the cores: the same test takes five times longer.
+# Tests run in several processes. Threads of torch's OpenMP would spin at barriers, waiting for each other,
+# while the processes share the cores: the same test takes five times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("fixed", derandomize=True)
