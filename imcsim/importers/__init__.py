@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Image", "Imported", "ReadOptions", "import_model"]
 
-_MODULES = {"Image": "image", "Imported": "importing", "ReadOptions": "layers", "import_model": "importing"}
+_MODULES = {
+    "Image": "importing.image",
+    "Imported": "importing.importing",
+    "ReadOptions": "importing.layers",
+    "import_model": "importing.importing",
+}
 
 
 def __getattr__(name: str) -> Any:
