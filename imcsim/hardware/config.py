@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from imcsim.base.nonideal import NonIdeal
 from imcsim.hardware.component import (
     ESTIMATE,
     Block,
@@ -42,7 +43,6 @@ from imcsim.hardware.components.tile_buffer import TileBuffer
 from imcsim.hardware.components.wordline_driver import WordlineDriver
 from imcsim.hardware.estimators import wires
 from imcsim.hardware.estimators.estimate import Estimate
-from imcsim.hardware.nonideal import NonIdeal
 from imcsim.hardware.quantity import Provenance
 from imcsim.hardware.reference_tables import ReferenceFigures
 
@@ -70,7 +70,7 @@ class Technology(Block):
         return self.logic_leakage_uw_per_um2 * area_um2
 
 
-class Tile(BaseModel):
+class TileConfig(BaseModel):
     """How crossbars are grouped, and the bus from the tile buffer."""
 
     model_config = _FROZEN
@@ -86,7 +86,7 @@ class Tile(BaseModel):
     """Output rows that a tile may hold before they have left."""
 
 
-class Mesh(BaseModel):
+class MeshConfig(BaseModel):
     """The mesh of tiles; 0 columns and rows means as large as the network needs."""
 
     model_config = _FROZEN
@@ -110,14 +110,14 @@ class MappingConfig(BaseModel):
     """
 
 
-class Encoder(BaseModel):
+class EncoderConfig(BaseModel):
     """The first layer, which reads the image: run it at every timestep, or once and keep its currents."""
 
     model_config = _FROZEN
     mode: Literal["recompute", "keep"]
 
 
-class Activity(BaseModel):
+class ActivityConfig(BaseModel):
     """What the chip makes of inputs that are mostly silent."""
 
     model_config = _FROZEN
@@ -142,11 +142,11 @@ class HardwareConfig(BaseModel):
     """
     technology: Technology
     clock: Clock
-    tile: Tile
-    mesh: Mesh
+    tile: TileConfig
+    mesh: MeshConfig
     mapping: MappingConfig
-    encoder: Encoder
-    activity: Activity = Activity()
+    encoder: EncoderConfig
+    activity: ActivityConfig = ActivityConfig()
     cells: Cells
     wordline_driver: WordlineDriver
     column_mux: ColumnMux

@@ -1,8 +1,10 @@
-"""What the global, tile and PE buffers have in common.
+"""What the global, tile and PE buffers are made of.
 
-``sram``: the node's SRAM, by capacity; each bit moved costs its share of a word. ``macro``: a memory whose
-figures are given, such as ISAAC's eDRAM. ``given``: a fixed energy a PE cycle, as SpikeSim charges its
-buffers. Each delivers or takes `width_bits` a cycle.
+Each of these says where it stands: what it is part of, how many there are and which events it pays for. What
+it is made of says what these events cost. ``sram`` is the node's SRAM, by capacity, and each bit moved costs
+its share of a word; ``macro`` is a memory whose figures are given, such as ISAAC's eDRAM; ``given`` has a
+fixed energy per event of a PE, as SpikeSim charges its buffers. Each buffer delivers or takes `width_bits`
+per cycle.
 """
 
 from __future__ import annotations
@@ -20,8 +22,14 @@ if TYPE_CHECKING:
 
 
 class Buffer(Component):
-    """`capacity_bytes` bounds what waits in it."""
+    """`capacity_bytes` bounds what waits in it.
 
+    moved_bits: the events of its reads and writes, in bits. held: the event that a buffer of given energy
+    per event is charged by.
+    """
+
+    moved_bits: ClassVar[tuple[Event, Event]]
+    held: ClassVar[Event]
     capacity_bytes: Annotated[int, Field(ge=64)]
     width_bits: Count
 
@@ -31,14 +39,13 @@ class Buffer(Component):
 
 
 class SramBuffer(Buffer):
-    """Made of the node's SRAM; `events` are its reads and writes, in bits."""
+    """Made of the node's SRAM."""
 
-    events: ClassVar[tuple[Event, ...]]
     kind: Literal["sram"]
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         word = chip.sram.word_energy_pj(self.capacity_bytes, self.width_bits, chip)
-        return dict.fromkeys(self.events, word / self.width_bits)
+        return dict.fromkeys(self.moved_bits, word / self.width_bits)
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return chip.sram.area_um2(self.capacity_bytes * 8, chip)
@@ -50,14 +57,13 @@ class SramBuffer(Buffer):
 class MacroBuffer(Buffer):
     """A memory of given figures; `bit_energy_pj` for a read as for a write."""
 
-    events: ClassVar[tuple[Event, ...]]
     kind: Literal["macro"]
     bit_energy_pj: NonNegative
     buffer_area_um2: NonNegative
     buffer_leakage_uw: NonNegative
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        return dict.fromkeys(self.events, self.bit_energy_pj)
+        return dict.fromkeys(self.moved_bits, self.bit_energy_pj)
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.buffer_area_um2
@@ -67,15 +73,14 @@ class MacroBuffer(Buffer):
 
 
 class GivenBuffer(Buffer):
-    """A given energy for each `event`."""
+    """A given energy for each event that it is `held` by."""
 
-    event: ClassVar[Event]
     kind: Literal["given"]
     access_energy_pj: NonNegative
     buffer_area_um2: NonNegative
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        return {self.event: self.access_energy_pj}
+        return {self.held: self.access_energy_pj}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.buffer_area_um2

@@ -14,30 +14,28 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
-class _GlobalBuffer(Buffer):
+class _Placed(Buffer):
+    """SpikeSim's memory fetch is charged for each PE cycle."""
+
     block = "global_buffer"
     scope = "chip"
+    moved_bits = (Event.GLOBAL_BUFFER_READ_BITS, Event.GLOBAL_BUFFER_WRITE_BITS)
+    held = Event.PE_CYCLES
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return 1
 
 
-class SramGlobalBuffer(_GlobalBuffer, SramBuffer):
-    """Charged by the bit."""
-
-    events = (Event.GLOBAL_BUFFER_READ_BITS, Event.GLOBAL_BUFFER_WRITE_BITS)
+class SramGlobalBuffer(_Placed, SramBuffer):
+    """Made of the node's SRAM."""
 
 
-class MacroGlobalBuffer(_GlobalBuffer, MacroBuffer):
-    """Charged by the bit."""
-
-    events = (Event.GLOBAL_BUFFER_READ_BITS, Event.GLOBAL_BUFFER_WRITE_BITS)
+class MacroGlobalBuffer(_Placed, MacroBuffer):
+    """A memory of given figures."""
 
 
-class GivenGlobalBuffer(_GlobalBuffer, GivenBuffer):
-    """SpikeSim's memory fetch, charged for each PE cycle."""
-
-    event = Event.PE_CYCLES
+class GivenGlobalBuffer(_Placed, GivenBuffer):
+    """A given energy per event."""
 
 
 GlobalBuffer = Annotated[

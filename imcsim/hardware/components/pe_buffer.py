@@ -14,30 +14,28 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
-class _PeBuffer(Buffer):
+class _Placed(Buffer):
+    """SpikeSim's temporary buffer is charged for each column-mux setting."""
+
     block = "pe_buffer"
     scope = "pe"
+    moved_bits = (Event.PE_BUFFER_READ_BITS, Event.PE_BUFFER_WRITE_BITS)
+    held = Event.PE_PHASES
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.pes
 
 
-class SramPeBuffer(_PeBuffer, SramBuffer):
-    """Charged by the bit."""
-
-    events = (Event.PE_BUFFER_READ_BITS, Event.PE_BUFFER_WRITE_BITS)
+class SramPeBuffer(_Placed, SramBuffer):
+    """Made of the node's SRAM."""
 
 
-class MacroPeBuffer(_PeBuffer, MacroBuffer):
-    """Charged by the bit."""
-
-    events = (Event.PE_BUFFER_READ_BITS, Event.PE_BUFFER_WRITE_BITS)
+class MacroPeBuffer(_Placed, MacroBuffer):
+    """A memory of given figures."""
 
 
-class GivenPeBuffer(_PeBuffer, GivenBuffer):
-    """SpikeSim's temporary buffer, charged for each column-mux setting."""
-
-    event = Event.PE_PHASES
+class GivenPeBuffer(_Placed, GivenBuffer):
+    """A given energy per event."""
 
 
 PeBuffer = Annotated[SramPeBuffer | MacroPeBuffer | GivenPeBuffer, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imcsim.hardware.component import ChipSize
-from imcsim.hardware.components.unit import Unit
+from imcsim.hardware.components.logic_unit import LogicUnit
 from imcsim.hardware.estimators import logic
 from imcsim.hardware.estimators.estimate import Cost
 from imcsim.hardware.events import Event
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
-class ResidualAdder(Unit):
+class ResidualAdder(LogicUnit):
     """One a LIF lane, in its pace."""
 
     block = "residual_adder"

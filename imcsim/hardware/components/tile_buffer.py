@@ -14,30 +14,28 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
-class _TileBuffer(Buffer):
+class _Placed(Buffer):
+    """SpikeSim's tile buffer is charged for each PE cycle."""
+
     block = "tile_buffer"
     scope = "tile"
+    moved_bits = (Event.TILE_BUFFER_READ_BITS, Event.TILE_BUFFER_WRITE_BITS)
+    held = Event.PE_CYCLES
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.tiles
 
 
-class SramTileBuffer(_TileBuffer, SramBuffer):
-    """Charged by the bit."""
-
-    events = (Event.TILE_BUFFER_READ_BITS, Event.TILE_BUFFER_WRITE_BITS)
+class SramTileBuffer(_Placed, SramBuffer):
+    """Made of the node's SRAM."""
 
 
-class MacroTileBuffer(_TileBuffer, MacroBuffer):
-    """Charged by the bit."""
-
-    events = (Event.TILE_BUFFER_READ_BITS, Event.TILE_BUFFER_WRITE_BITS)
+class MacroTileBuffer(_Placed, MacroBuffer):
+    """A memory of given figures."""
 
 
-class GivenTileBuffer(_TileBuffer, GivenBuffer):
-    """SpikeSim's tile buffer, charged for each PE cycle."""
-
-    event = Event.PE_CYCLES
+class GivenTileBuffer(_Placed, GivenBuffer):
+    """A given energy per event."""
 
 
 TileBuffer = Annotated[SramTileBuffer | MacroTileBuffer | GivenTileBuffer, Field(discriminator="kind")]

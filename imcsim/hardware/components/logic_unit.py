@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
-class Unit(Component):
+class LogicUnit(Component):
     """Energy of one operation and area of one unit; leakage by ``technology.logic_leakage_uw_per_um2``."""
 
     event: ClassVar[Event]
