@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 import imcsim.network
 from imcsim.base.choices import InactiveRows
 from imcsim.base.errors import ImcsimError
+from imcsim.base.nonideal import Wires
 from imcsim.functional.nonideal.exact import Crossbar
-from imcsim.functional.nonideal.ir_drop import Circuit, seen
+from imcsim.functional.nonideal.ir_drop import seen
 from imcsim.network.cells import to_cells
 from imcsim.network.graph import Conv2d, Linear
 from imcsim.network.rows import dense, row_layout
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, help="folder of nonideal_ir_drop.md and figures/")
     args = parser.parse_args()
     try:
-        Crossbar(np.ones((1, 1)), Circuit())
+        Crossbar(np.ones((1, 1)), Wires())
     except ImcsimError as error:
         skip(str(error))
 
@@ -127,7 +128,7 @@ def compared(g: Array, ohm: float, rng: np.random.Generator) -> list[Row]:
     """All densities and both kinds of arrays on one crossbar, with the same wire both ways."""
     found = []
     for inactive in get_args(InactiveRows):
-        circuit = Circuit(ohm, ohm, inactive=inactive)
+        circuit = Wires(wordline_ohm=ohm, bitline_ohm=ohm, inactive=inactive)
         crossbar = Crossbar(g, circuit)
         for density in DENSITIES:
             active = inputs(rng, len(g), density)
@@ -144,7 +145,7 @@ def inputs(rng: np.random.Generator, rows: int, density: float) -> NDArray[np.bo
 
 
 def errors(
-    g: Array, crossbar: Crossbar, circuit: Circuit, active: NDArray[np.bool_], density: float
+    g: Array, crossbar: Crossbar, circuit: Wires, active: NDArray[np.bool_], density: float
 ) -> tuple[float, float, float, float]:
     exact = crossbar.read(active).column_a
     mean = exact.mean()
@@ -154,7 +155,7 @@ def errors(
     return lost, _rms(ladders) / mean, float(np.abs(ladders).max()) / mean, _rms(series) / mean
 
 
-def in_series(g: Array, circuit: Circuit) -> Array:
+def in_series(g: Array, circuit: Wires) -> Array:
     """Each cell in series with the wire to it, as if it were alone: NeuroSim V1.4's column resistance."""
     down, across = np.indices(g.shape)
     wire = (across + 1) * circuit.wordline_ohm + (len(g) - down) * circuit.bitline_ohm
@@ -178,7 +179,7 @@ def trained_rows(rng: np.random.Generator, crossbars: int) -> list[Row]:
             cells.append(conductances(slices[:, :32, :64].transpose(2, 1, 0).reshape(64, -1)))
     found = []
     for inactive in get_args(InactiveRows):
-        circuit = Circuit(*TYPICAL, inactive=inactive)
+        circuit = Wires(wordline_ohm=TYPICAL[0], bitline_ohm=TYPICAL[1], inactive=inactive)
         for density in DENSITIES:
             each = [
                 errors(g, Crossbar(g, circuit), circuit, inputs(rng, 64, density), density)
@@ -196,7 +197,7 @@ def trained_rows(rng: np.random.Generator, crossbars: int) -> list[Row]:
 
 def timed(rng: np.random.Generator, size: int, runs: int) -> Times:
     """Medians, with the wires of 1 Ohm."""
-    circuit = Circuit(1.0, 1.0)
+    circuit = Wires(wordline_ohm=1.0, bitline_ohm=1.0)
     many = np.stack([random_cells(rng, size) for _ in range(max(1, (1 << 18) // size**2))])
     one = np.ones((1, size), bool)
     read = _ms(lambda: Crossbar(many[0], circuit).read(one), runs)

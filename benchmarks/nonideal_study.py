@@ -28,7 +28,7 @@ import imcsim
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.hardware.nonideal import NonIdeal
+from imcsim.base.nonideal import NonIdeal
 from imcsim.report.files import write_contents, write_text
 from imcsim.results.chips.document import ChipsResult, DynamicSpread
 from imcsim.results.chips.spread import Spread, spread

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.functional.crossbars.erring import erring_crossbars
 from imcsim.functional.crossbars.programmed import RealCrossbars, real_crossbars
-from imcsim.functional.nonideal import ConverterErrors, NonIdeal
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.on_off import digital_offset
 from imcsim.functional.nonideal.programming import Cells, programmed
 from imcsim.functional.nonideal.wired import crossbar_rows, through_wires
@@ -32,7 +32,7 @@ MOST_LEVELS = 1e9
 
 
 def on_real_chip(
-    program: Program, chip: NonIdeal, density: Mapping[str, float], workers: int | None = None
+    program: Program, chip: DrawnChip, density: Mapping[str, float], workers: int | None = None
 ) -> Program:
     """`program`, of ideal cells, as `chip` holds it.
 
@@ -54,7 +54,7 @@ def on_real_chip(
 
 
 def _programmed(
-    layer: CrossbarLayer, numerics: Numerics, chip: NonIdeal, number: int, density: float
+    layer: CrossbarLayer, numerics: Numerics, chip: DrawnChip, number: int, density: float
 ) -> CrossbarLayer:
     designed = layer.crossbars
     too_much = ImcsimError(
@@ -79,7 +79,7 @@ def _programmed(
     if largest > HEADROOM * layer.largest_sum:
         raise too_much
     reach = largest
-    if chip.noisy or chip.converter != ConverterErrors():
+    if chip.noisy or chip.converter.err:
         squares = seen.squares() if chip.read_noise > 0 else None
         real = erring_crossbars(real, squares, chip, number)
         reach = max(largest, _largest_codes(layer, real, largest_code(numerics) * step))

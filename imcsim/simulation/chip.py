@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from imcsim.functional.nonideal import ConverterErrors, Drift, NonIdeal, Stuck, Variation
-from imcsim.functional.nonideal.ir_drop import Circuit
+from imcsim.base.nonideal import NonIdeal
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.on_off import level_siemens, off_level
 from imcsim.functional.nonideal_chip import on_real_chip
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import Program, build
 from imcsim.functional.recalibration import recalibrated
 from imcsim.functional.run import Converters
-from imcsim.hardware import nonideal as nonideal_keys
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.components.cells import ConductanceCells
 from imcsim.hardware.config import Hardware, HardwareConfig
@@ -29,7 +28,7 @@ from imcsim.simulation.schedule import Schedule, schedules
 from imcsim.simulation.values import COMPUTED, Values
 from imcsim.timing import Timing
 
-NO_ERRORS = nonideal_keys.NonIdeal()
+NO_ERRORS = NonIdeal()
 """What a config says of an ideal chip's cells, wires and converters."""
 
 
@@ -48,7 +47,7 @@ def numerics(config: HardwareConfig) -> Numerics:
     )
 
 
-def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> NonIdeal | None:
+def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> DrawnChip | None:
     """The errors of chip number `chip` of a `seed`; None where the config asks for none."""
     said = config.nonideal
     if not said.active:
@@ -59,7 +58,7 @@ def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> NonIdeal |
         ohms = config.cells.r_on_ohm, config.cells.r_off_ohm
         off = off_level(*ohms, largest) if said.on_off.finite else 0.0
         siemens = level_siemens(*ohms, largest)
-    return NonIdeal(
+    return DrawnChip(
         seed=seed,
         chip=chip,
         largest_level=largest,
@@ -68,23 +67,12 @@ def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> NonIdeal |
         off_level=off,
         level_siemens=siemens,
         reference_column=said.on_off.reference_column,
-        variation=Variation(said.variation.kind, said.variation.sigmas(largest + 1)),
-        stuck=Stuck(said.stuck.on_rate, said.stuck.off_rate),
-        drift=Drift(
-            said.drift.exponent, said.drift.exponent_sigma, said.drift.time_s, said.drift.reference_time_s
-        ),
+        variation=said.variation,
+        stuck=said.stuck,
+        drift=said.drift,
         read_noise=said.read_noise.sigma,
-        wires=Circuit(
-            said.wires.wordline_ohm,
-            said.wires.bitline_ohm,
-            said.wires.driver_ohm,
-            said.wires.sense_ohm,
-            said.wires.inactive,
-        ),
-        converter=ConverterErrors(
-            said.converter.offset_lsb, said.converter.gain_sigma, said.converter.noise_lsb
-        ),
-        calibrated_itself=said.converter.calibrated_on == "chip",
+        wires=said.wires,
+        converter=said.converter,
         neurons_recalibrated=said.neurons.calibrated_on == "chip",
         encoder_kept=config.encoder.mode == "keep",
     )

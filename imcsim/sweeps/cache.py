@@ -32,7 +32,7 @@ from imcsim.network.arrays import read_npz
 from imcsim.simulation.simulate import WORK_IMAGES
 from imcsim.simulation.values import COMPUTED, ActivityRequest, Nodes
 from imcsim.studies.loading import calibration_sha256
-from imcsim.sweeps.value_keys import telling
+from imcsim.sweeps.value_keys import as_plain_data, telling
 
 _COUNTS = ("active_rows", "active_levels", "active_reads", "spikes", "outputs")
 _MOST_KEPT = 4
@@ -47,7 +47,7 @@ def value_numerics(numerics: Numerics) -> dict[str, Any]:
     if numerics.nonideal is None:
         del said["nonideal"]  # values of ideal chips keep the names that they had
     else:
-        said["nonideal"] = asdict(telling(numerics.nonideal))
+        said["nonideal"] = as_plain_data(telling(numerics.nonideal))
     return said
 
 

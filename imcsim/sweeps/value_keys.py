@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
-from imcsim.functional.nonideal import ConverterErrors, Drift, NonIdeal, Variation
-from imcsim.functional.nonideal.ir_drop import Circuit
+from pydantic import BaseModel
+
+from imcsim.base.nonideal import ConverterErrors, Drift, Variation, Wires
+from imcsim.functional.nonideal import DrawnChip
 
 
-def telling(errors: NonIdeal) -> NonIdeal:
+def telling(errors: DrawnChip) -> DrawnChip:
     """`errors` with everything at its default that no value depends on.
 
     The kind of a variation of 0, say, the time of a chip that does not drift, or seed and number of a chip of
     which nothing is drawn. Where ADC scales were set does not count: the scales themselves are known.
     """
-    variation, stuck, drift = errors.variation, errors.stuck, errors.drift
-    converter = errors.converter
-    varies = any(variation.sigma)
-    drifts = drift.time_s != drift.reference_time_s and bool(drift.exponent or drift.exponent_sigma)
-    adcs_differ = bool(converter.offset_lsb or converter.gain_sigma)
+    variation, stuck, drift, converter = errors.variation, errors.stuck, errors.drift, errors.converter
     drawn = bool(
-        varies
+        variation.varies
         or stuck.on_rate
         or stuck.off_rate
-        or (drifts and drift.exponent_sigma)
-        or adcs_differ
+        or (drift.drifts and drift.exponent_sigma)
+        or converter.differ
         or errors.noisy
     )
     wired = not errors.wires.ideal
@@ -33,14 +32,24 @@ def telling(errors: NonIdeal) -> NonIdeal:
         seed=errors.seed if drawn else 0,
         chip=errors.chip if drawn else 0,
         # Columns of one crossbar share wires, a reference column and ADCs.
-        columns=errors.columns if wired or errors.referenced or adcs_differ else 0,
-        columns_per_adc=errors.columns_per_adc if adcs_differ else 0,
+        columns=errors.columns if wired or errors.referenced or converter.differ else 0,
+        columns_per_adc=errors.columns_per_adc if converter.differ else 0,
         level_siemens=errors.level_siemens if wired else 0.0,
         reference_column=errors.reference_column or not errors.off_level,
-        variation=variation if varies else Variation(),
-        drift=drift if drifts else Drift(),
-        wires=errors.wires if wired else Circuit(),
-        converter=converter if adcs_differ or converter.noise_lsb else ConverterErrors(),
-        calibrated_itself=False,
+        variation=Variation(kind=variation.kind, sigma=errors.sigmas) if variation.varies else Variation(),
+        drift=drift if drift.drifts else Drift(),
+        wires=errors.wires if wired else Wires(),
+        converter=converter.model_copy(update={"calibrated_on": "ideal"})
+        if converter.err
+        else ConverterErrors(),
         encoder_kept=errors.encoder_kept and errors.noisy,
     )
+
+
+def as_plain_data(errors: DrawnChip) -> dict[str, Any]:
+    """The chip as numbers, words and mappings, which a hash is taken of."""
+    values = {about.name: getattr(errors, about.name) for about in fields(errors)}
+    return {
+        key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        for key, value in values.items()
+    }

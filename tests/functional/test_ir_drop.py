@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.nonideal import NonIdeal, ladders
+from imcsim.base.nonideal import Wires
+from imcsim.functional.nonideal import DrawnChip, ladders
 from imcsim.functional.nonideal.columns import lay_columns
 from imcsim.functional.nonideal.exact import Crossbar
-from imcsim.functional.nonideal.ir_drop import Circuit, Seen, seen
+from imcsim.functional.nonideal.ir_drop import Seen, seen
 from imcsim.functional.nonideal.programming import Cells
 from imcsim.functional.nonideal.wired import crossbar_rows, through_wires
 from imcsim.network.rows import layout
@@ -55,7 +57,7 @@ def test_two_by_two_of_one_ohm_solved_by_hand() -> None:
     w00 = 31/44, w11 = 20/44, w10 = 27/44. What leaves the columns is b10 and b11 over 1 Ohm.
     """
     needs_scipy()
-    found = Crossbar(np.ones((2, 2)), Circuit(1, 1)).read(np.ones((1, 2)))
+    found = Crossbar(np.ones((2, 2)), Wires(wordline_ohm=1, bitline_ohm=1)).read(np.ones((1, 2)))
     np.testing.assert_allclose(found.column_a, [[17 / 44, 13 / 44]], rtol=1e-14)
     np.testing.assert_allclose(found.row_a, [[13 / 44, 17 / 44]], rtol=1e-14)
     np.testing.assert_allclose(found.power_w, [30 / 44], rtol=1e-14)
@@ -88,12 +90,12 @@ def test_two_by_two_of_unequal_resistances_solved_in_fractions() -> None:
                 matrix[other] = [x - factor * y for x, y in zip(matrix[other], matrix[k], strict=True)]
     expected = [float(e * matrix[at[name]][8]) for name in ("b10", "b11")]
 
-    circuit = Circuit(wordline_ohm=2, bitline_ohm=3, driver_ohm=3, sense_ohm=4)  # 2 + 3 = 1/d, 3 + 4 = 1/e
+    circuit = Wires(wordline_ohm=2, bitline_ohm=3, driver_ohm=3, sense_ohm=4)  # 2 + 3 = 1/d, 3 + 4 = 1/e
     found = Crossbar(np.array(g, float), circuit).read(np.array([[1, 0]]))
     np.testing.assert_allclose(found.column_a, [expected], rtol=1e-13)
 
 
-def dense_currents(g: np.ndarray, circuit: Circuit, active: np.ndarray) -> np.ndarray:
+def dense_currents(g: np.ndarray, circuit: Wires, active: np.ndarray) -> np.ndarray:
     """Column currents from Ohm's law of each branch and Kirchhoff's at each node, currents unknown too."""
     rows, columns = g.shape
     off = (active == 0) if circuit.inactive == "gated" else np.zeros(rows, bool)
@@ -139,7 +141,12 @@ def test_exact_agrees_with_a_dense_solve_of_branch_equations(
     rows: int, columns: int, seed: int, wordline: float, bitline: float, driver: float, sense: float, inactive
 ) -> None:
     needs_scipy()
-    g, circuit = cells(seed, rows, columns), Circuit(wordline, bitline, driver, sense, inactive)
+    g, circuit = (
+        cells(seed, rows, columns),
+        Wires(
+            wordline_ohm=wordline, bitline_ohm=bitline, driver_ohm=driver, sense_ohm=sense, inactive=inactive
+        ),
+    )
     active = random_reads(seed, rows, 0.6, 3)
     found = Crossbar(g, circuit).read(active)
     for k, one in enumerate(active):
@@ -153,11 +160,11 @@ def test_exact_agrees_with_a_dense_solve_of_branch_equations(
 def test_reads_of_grounded_rows_add_up_and_those_of_gated_rows_do_not() -> None:
     needs_scipy()
     g, active = cells(3, 12, 9), random_reads(4, 12, 0.4)
-    grounded = Crossbar(g, Circuit(5, 5))
+    grounded = Crossbar(g, Wires(wordline_ohm=5, bitline_ohm=5))
     together = grounded.read(active, v_read_v=0.1).column_a
     np.testing.assert_allclose(together, 0.1 * active @ grounded.transfer(), rtol=1e-12)
 
-    gated = Crossbar(g, Circuit(5, 5, inactive="gated"))
+    gated = Crossbar(g, Wires(wordline_ohm=5, bitline_ohm=5, inactive="gated"))
     alone = gated.read(np.eye(12)).column_a
     whole = gated.read(active).column_a
     assert (whole < active @ alone).all()
@@ -173,8 +180,10 @@ def test_reciprocity_driving_columns_gives_the_transposed_crossbar() -> None:
     """Rows and columns change places, each seen from the other end, and so do their wires."""
     needs_scipy()
     g = cells(5, 7, 4)
-    one = Crossbar(g, Circuit(3, 8, 20, 50)).transfer()
-    other = Crossbar(g[::-1, ::-1].T, Circuit(8, 3, 50, 20)).transfer()
+    one = Crossbar(g, Wires(wordline_ohm=3, bitline_ohm=8, driver_ohm=20, sense_ohm=50)).transfer()
+    other = Crossbar(
+        g[::-1, ::-1].T, Wires(wordline_ohm=8, bitline_ohm=3, driver_ohm=50, sense_ohm=20)
+    ).transfer()
     np.testing.assert_allclose(other, one[::-1, ::-1].T, rtol=1e-12)
 
 
@@ -183,7 +192,7 @@ def test_more_resistance_less_current(name: str) -> None:
     needs_scipy()
     g = cells(6, 8, 8)
     totals = [
-        Crossbar(g, Circuit(**{"wordline_ohm": 1, "bitline_ohm": 1, name: ohm})).read(np.ones((1,
+        Crossbar(g, Wires(**{"wordline_ohm": 1, "bitline_ohm": 1, name: ohm})).read(np.ones((1,
         8))).column_a.sum() for ohm in (0, 1, 10, 100, 1000)
     ]  # fmt: skip
     assert all(a > b for a, b in pairwise(totals))
@@ -193,7 +202,7 @@ def test_without_resistance_currents_are_sums_of_conductances() -> None:
     needs_scipy()
     g, active = cells(7, 6, 5), random_reads(8, 6, 0.5)
     for inactive in ("grounded", "gated"):
-        found = Crossbar(g, Circuit(inactive=inactive)).read(active)
+        found = Crossbar(g, Wires(inactive=inactive)).read(active)
         np.testing.assert_allclose(found.column_a, active @ g, rtol=1e-15)
         np.testing.assert_allclose(found.power_w, (active @ g).sum(axis=1), rtol=1e-14)
 
@@ -203,7 +212,7 @@ def test_empty_cells_and_lines_that_nothing_joins() -> None:
     g = cells(9, 4, 4)
     g[1], g[:, 2] = 0, 0
     for inactive in ("grounded", "gated"):
-        circuit = Circuit(2, 2, inactive=inactive)
+        circuit = Wires(wordline_ohm=2, bitline_ohm=2, inactive=inactive)
         found = Crossbar(g, circuit).read(np.array([[0, 1, 0, 0], [1, 1, 1, 1]])).column_a
         np.testing.assert_allclose(found[0], 0, atol=1e-20)
         assert abs(found[1, 2]) < 1e-20
@@ -214,30 +223,30 @@ def test_empty_cells_and_lines_that_nothing_joins() -> None:
 
 
 def test_what_is_wrong_is_said() -> None:
-    with pytest.raises(ImcsimError, match=r"wordline_ohm: a resistance of -1 Ohm"):
-        Circuit(-1)
-    with pytest.raises(ImcsimError, match="inactive: unknown kind"):
-        Circuit(1, 1, inactive="floating")  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match=r"wordline_ohm\s+Input should be greater than or equal to 0"):
+        Wires(wordline_ohm=-1)
+    with pytest.raises(ValidationError, match=r"inactive\s+Input should be 'grounded' or 'gated'"):
+        Wires(wordline_ohm=1, bitline_ohm=1, inactive="floating")  # type: ignore[arg-type]
     with pytest.raises(ImcsimError, match="negative or not a number"):
-        seen(np.array([[np.nan]]), Circuit(1))
+        seen(np.array([[np.nan]]), Wires(wordline_ohm=1))
     with pytest.raises(ImcsimError, match="density of 2 active rows"):
-        seen(np.ones((2, 2)), Circuit(1), 2)
+        seen(np.ones((2, 2)), Wires(wordline_ohm=1), 2)
     with pytest.raises(ImcsimError, match="conductances of shape"):
-        seen(np.ones(2), Circuit(1))
+        seen(np.ones(2), Wires(wordline_ohm=1))
 
 
 def test_exact_says_what_to_install_where_scipy_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(ImcsimError, match=r"needs SciPy \(pip install 'imcsim\[nonideal\]'\)"):
-        Crossbar(np.ones((2, 2)), Circuit(1, 1))
+        Crossbar(np.ones((2, 2)), Wires(wordline_ohm=1, bitline_ohm=1))
 
 
 def test_exact_says_when_a_read_does_not_fit() -> None:
     needs_scipy()
     with pytest.raises(ImcsimError, match="inputs of shape"):
-        Crossbar(np.ones((2, 2)), Circuit(1, 1)).read(np.ones((1, 3)))
+        Crossbar(np.ones((2, 2)), Wires(wordline_ohm=1, bitline_ohm=1)).read(np.ones((1, 3)))
     with pytest.raises(ImcsimError, match="a crossbar of shape"):
-        Crossbar(np.ones((1, 2, 2)), Circuit(1, 1))
+        Crossbar(np.ones((1, 2, 2)), Wires(wordline_ohm=1, bitline_ohm=1))
 
 
 # --- ladders
@@ -260,7 +269,7 @@ def test_ladders_solve_their_tridiagonal_equations() -> None:
 def test_without_resistance_all_stays_to_the_bit() -> None:
     g = cells(11, 5, 6)
     for inactive in ("grounded", "gated"):
-        found = seen(g, Circuit(inactive=inactive), 0.3)
+        found = seen(g, Wires(inactive=inactive), 0.3)
         assert np.array_equal(found.column, g)
         assert np.array_equal(found.driver, g)
 
@@ -269,10 +278,10 @@ def test_single_lines_are_exact() -> None:
     """One row, one column, or one kind of wire: nothing returns over other lines."""
     needs_scipy()
     for shape, circuit in (
-        ((1, 9), Circuit(30, 40, 5, 6)),
-        ((9, 1), Circuit(30, 40, 5, 6)),
-        ((8, 7), Circuit(0, 50, 0, 60)),
-        ((8, 7), Circuit(50, 0, 60, 0)),
+        ((1, 9), Wires(wordline_ohm=30, bitline_ohm=40, driver_ohm=5, sense_ohm=6)),
+        ((9, 1), Wires(wordline_ohm=30, bitline_ohm=40, driver_ohm=5, sense_ohm=6)),
+        ((8, 7), Wires(wordline_ohm=0, bitline_ohm=50, driver_ohm=0, sense_ohm=60)),
+        ((8, 7), Wires(wordline_ohm=50, bitline_ohm=0, driver_ohm=60, sense_ohm=0)),
     ):
         g = cells(12, *shape)
         np.testing.assert_allclose(seen(g, circuit).column, Crossbar(g, circuit).transfer(), rtol=1e-9)
@@ -292,7 +301,9 @@ def test_ladders_find_most_of_what_wires_do(
     needs_scipy()
     rng = np.random.default_rng(seed)
     g = cells(seed, rows, columns) * (rng.random((rows, columns)) < filled)
-    circuit = Circuit(wordline, bitline, end, end, inactive)
+    circuit = Wires(
+        wordline_ohm=wordline, bitline_ohm=bitline, driver_ohm=end, sense_ohm=end, inactive=inactive
+    )
     crossbar, found = Crossbar(g, circuit), seen(g, circuit, density)
     assert (found.column >= 0).all()
     assert (found.column <= g * (1 + 1e-12)).all()
@@ -321,7 +332,7 @@ def test_ladders_err_as_little_as_the_page_says(size: int, ohm: float, density: 
         if (int(row["crossbar"]), float(row["ohm"]), float(row["density"])) == (size, ohm, density)
         and row["inactive"] == inactive
     )
-    g, circuit = cells(size, size, size), Circuit(ohm, ohm, inactive=inactive)
+    g, circuit = cells(size, size, size), Wires(wordline_ohm=ohm, bitline_ohm=ohm, inactive=inactive)
     active = random_reads(1, size, density, 16)
     exact = Crossbar(g, circuit).read(active)
     found = seen(g, circuit, density)
@@ -337,15 +348,15 @@ def test_ladders_err_as_little_as_the_page_says(size: int, ohm: float, density: 
 
 
 def test_drivers_supply_more_than_columns_receive_where_inactive_rows_are_grounded() -> None:
-    found = seen(cells(13, 32, 32), Circuit(5, 5), 0.1)
+    found = seen(cells(13, 32, 32), Wires(wordline_ohm=5, bitline_ohm=5), 0.1)
     assert (found.driver > found.column).all()
-    every = seen(cells(13, 32, 32), Circuit(5, 5), 1.0)
+    every = seen(cells(13, 32, 32), Wires(wordline_ohm=5, bitline_ohm=5), 1.0)
     assert every.driver.sum() == pytest.approx(every.column.sum(), rel=1e-6)
 
 
 def test_a_crossbar_does_not_depend_on_the_others_solved_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     g = np.stack([cells(14, 10, 8), 5 * cells(15, 10, 8), np.zeros((10, 8))])
-    circuit = Circuit(20, 20)
+    circuit = Wires(wordline_ohm=20, bitline_ohm=20)
     together: Seen = seen(g, circuit)
     for k in range(3):
         np.testing.assert_allclose(seen(g[k], circuit).column, together.column[k], rtol=1e-13)
@@ -356,7 +367,7 @@ def test_a_crossbar_does_not_depend_on_the_others_solved_with_it(monkeypatch: py
 def test_wires_that_leave_little_are_still_solved() -> None:
     """Nine tenths of the current lost: still right where all rows are driven."""
     needs_scipy()
-    g, circuit = cells(16, 48, 48), Circuit(300, 300)
+    g, circuit = cells(16, 48, 48), Wires(wordline_ohm=300, bitline_ohm=300)
     exact = Crossbar(g, circuit).read(np.ones((1, 48))).column_a[0]
     assert exact.sum() < 0.1 * g.sum()
     found = seen(g, circuit).column
@@ -366,7 +377,7 @@ def test_wires_that_leave_little_are_still_solved() -> None:
 
 def test_wires_that_leave_nothing_are_refused() -> None:
     with pytest.raises(ImcsimError, match=r"nonideal\.wires: wires take nearly all of the current"):
-        seen(cells(18, 64, 64), Circuit(1e5, 1e5))
+        seen(cells(18, 64, 64), Wires(wordline_ohm=1e5, bitline_ohm=1e5))
 
 
 # --- layers
@@ -381,8 +392,8 @@ def test_each_crossbar_of_a_layer_is_solved_by_itself(order, reference: bool) ->
     columns = lay_columns(2, 7, 8, 4)
     cells_of_reference = rng.uniform(1, 3, (45, 2)) if reference else None
     cells = Cells(rng.uniform(0, 15, (45, 14)), cells_of_reference, columns)
-    wires = Circuit(20, 30, 100, 50)
-    chip = NonIdeal(1, 0, 15, 8, 4, level_siemens=3e-6, wires=wires)
+    wires = Wires(wordline_ohm=20, bitline_ohm=30, driver_ohm=100, sense_ohm=50)
+    chip = DrawnChip(1, 0, 15, 8, 4, level_siemens=3e-6, wires=wires)
     rows = crossbar_rows(at, order)
     assert [len(one) for one in rows] == ([16, 16, 13] if order == "im2col" else [5] * 9)
     seen_by_columns, seen_by_drivers = through_wires(cells, rows, chip, 0.2)
@@ -407,5 +418,5 @@ def test_each_crossbar_of_a_layer_is_solved_by_itself(order, reference: bool) ->
 
 def test_layers_without_resistance_keep_their_cells() -> None:
     cells = Cells(np.ones((4, 4)), None, lay_columns(1, 4, 8, 4))
-    chip = NonIdeal(1, 0, 15, 8, 4)
+    chip = DrawnChip(1, 0, 15, 8, 4)
     assert through_wires(cells, [np.arange(4)], chip) == (cells, cells)

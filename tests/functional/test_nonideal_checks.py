@@ -17,12 +17,12 @@ from test_nonideal_run import HELD_OUT, NET, TEST, T
 import imcsim.hardware
 from imcsim.base.choices import LEVEL_FRACTION_BITS, Distribution, Encoding
 from imcsim.base.errors import ImcsimError
+from imcsim.base.nonideal import ConverterErrors, Drift, Stuck, Variation, Wires
 from imcsim.commands.cli import main
 from imcsim.functional.crossbars.erring import ErringCrossbars, erring_crossbars
 from imcsim.functional.crossbars.programmed import RealCrossbars
-from imcsim.functional.nonideal import ConverterErrors, Drift, NonIdeal, Stuck, Variation
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.exact import Crossbar
-from imcsim.functional.nonideal.ir_drop import Circuit
 from imcsim.functional.nonideal.programming import programmed
 from imcsim.functional.nonideal_chip import on_real_chip
 from imcsim.functional.program.layers import CrossbarLayer, Program
@@ -37,25 +37,31 @@ from imcsim.timing import Issue, Timing
 
 ENCODINGS: tuple[Encoding, ...] = ("offset", "differential", "twos_complement")
 
-IDEAL = NonIdeal(seed=3, chip=1, largest_level=15, columns=64, columns_per_adc=8)
+IDEAL = DrawnChip(seed=3, chip=1, largest_level=15, columns=64, columns_per_adc=8)
 
 SMALL: dict[str, dict[str, Any]] = {
-    "variation.sigma, normal": {"variation": Variation("normal", (1e-12,) * 16)},
-    "variation.sigma, lognormal": {"variation": Variation("lognormal", (1e-12,) * 16)},
+    "variation.sigma, normal": {"variation": Variation(kind="normal", sigma=(1e-12,) * 16)},
+    "variation.sigma, lognormal": {"variation": Variation(kind="lognormal", sigma=(1e-12,) * 16)},
     "on_off.finite": {"off_level": 1e-12},
     "on_off.finite, no reference": {"off_level": 1e-12, "reference_column": False},
-    "stuck.on_rate": {"stuck": Stuck(1e-12, 0)},
-    "stuck.off_rate": {"stuck": Stuck(0, 1e-12)},
-    "drift.exponent": {"drift": Drift(1e-12, 0, 1e6)},
-    "drift.exponent_sigma": {"drift": Drift(0, 1e-12, 1e6)},
+    "stuck.on_rate": {"stuck": Stuck(on_rate=1e-12, off_rate=0)},
+    "stuck.off_rate": {"stuck": Stuck(on_rate=0, off_rate=1e-12)},
+    "drift.exponent": {"drift": Drift(exponent=1e-12, exponent_sigma=0, time_s=1e6)},
+    "drift.exponent_sigma": {"drift": Drift(exponent=0, exponent_sigma=1e-12, time_s=1e6)},
     "read_noise.sigma": {"read_noise": 1e-12},
-    "wires.wordline_ohm": {"wires": Circuit(1e-9, inactive="gated"), "level_siemens": 3e-6},
-    "wires.bitline_ohm": {"wires": Circuit(0, 1e-9), "level_siemens": 3e-6},
-    "wires.driver_ohm": {"wires": Circuit(0, 0, 1e-9), "level_siemens": 3e-6},
-    "wires.sense_ohm": {"wires": Circuit(0, 0, 0, 1e-9), "level_siemens": 3e-6},
-    "converter.offset_lsb": {"converter": ConverterErrors(1e-12, 0, 0)},
-    "converter.gain_sigma": {"converter": ConverterErrors(0, 1e-12, 0)},
-    "converter.noise_lsb": {"converter": ConverterErrors(0, 0, 1e-12)},
+    "wires.wordline_ohm": {"wires": Wires(wordline_ohm=1e-9, inactive="gated"), "level_siemens": 3e-6},
+    "wires.bitline_ohm": {"wires": Wires(wordline_ohm=0, bitline_ohm=1e-9), "level_siemens": 3e-6},
+    "wires.driver_ohm": {
+        "wires": Wires(wordline_ohm=0, bitline_ohm=0, driver_ohm=1e-9),
+        "level_siemens": 3e-6,
+    },
+    "wires.sense_ohm": {
+        "wires": Wires(wordline_ohm=0, bitline_ohm=0, driver_ohm=0, sense_ohm=1e-9),
+        "level_siemens": 3e-6,
+    },
+    "converter.offset_lsb": {"converter": ConverterErrors(offset_lsb=1e-12, gain_sigma=0, noise_lsb=0)},
+    "converter.gain_sigma": {"converter": ConverterErrors(offset_lsb=0, gain_sigma=1e-12, noise_lsb=0)},
+    "converter.noise_lsb": {"converter": ConverterErrors(offset_lsb=0, gain_sigma=0, noise_lsb=1e-12)},
 }
 
 
@@ -127,7 +133,7 @@ def wide(encoding: Encoding, channels: int = CHANNELS) -> Program:
     return build(network, numerics(imcsim.hardware.load("dtsnn_32nm", {"cells.encoding": encoding}).config))
 
 
-def sums_of(program: Program, errors: NonIdeal, images: int = 1) -> NDArray[np.int64]:
+def sums_of(program: Program, errors: DrawnChip, images: int = 1) -> NDArray[np.int64]:
     """Digital sums ``[images, T, channels]`` with ADCs that round to a level and do not clip."""
     real = on_real_chip(program, errors, {})
     shown = np.zeros((images, 1, 1, ROWS), np.uint8)
@@ -159,7 +165,7 @@ def test_the_variance_of_a_digital_sum_is_its_closed_form(
     sigma = tuple(0.25 - 0.012 * level for level in range(16))  # a sign's sum spreads over a level, too
     factor, levels, slices = slices_of(encoding)
     errors = replace(
-        IDEAL, columns=slices, columns_per_adc=1, off_level=off, variation=Variation(kind, sigma)
+        IDEAL, columns=slices, columns_per_adc=1, off_level=off, variation=Variation(kind=kind, sigma=sigma)
     )
     found = sums_of(wide(encoding), errors)[0, 0]
     spread = np.asarray(sigma)[levels]
@@ -189,16 +195,16 @@ def test_a_stuck_cell_counts_with_the_factor_of_its_column(encoding: Encoding) -
     factor, _, slices = slices_of(encoding)
     program = wide(encoding, 3)
     offset = program.crossbar_layers[0].crossbars.offset
-    off = sums_of(program, replace(IDEAL, columns=slices, stuck=Stuck(0.0, 1.0)))[0, 0]
+    off = sums_of(program, replace(IDEAL, columns=slices, stuck=Stuck(on_rate=0.0, off_rate=1.0)))[0, 0]
     assert off.tolist() == [DRIVEN * offset] * 3
-    on = replace(IDEAL, columns=slices, stuck=Stuck(1.0, 0.0))
+    on = replace(IDEAL, columns=slices, stuck=Stuck(on_rate=1.0, off_rate=0.0))
     if encoding != "twos_complement":
         assert sums_of(program, on)[0, 0].tolist() == [DRIVEN * (15 * int(factor.sum()) + offset)] * 3
         return
     # Signs that are 15 instead of 1 or 0 are more than digital words were made for. A tenth of them is not.
     with pytest.raises(ImcsimError, match="conduct so much more"):
         sums_of(program, on)
-    some = replace(IDEAL, columns=slices, stuck=Stuck(0.1, 0.0))
+    some = replace(IDEAL, columns=slices, stuck=Stuck(on_rate=0.1, off_rate=0.0))
     held = programmed(program.crossbar_layers[0].crossbars.levels, slices, some, 0).levels()[:DRIVEN]
     expected = np.einsum("rsc,s->c", held.reshape(DRIVEN, slices, 3), factor)
     assert (held[:, 6:] == 15).any()
@@ -209,7 +215,7 @@ def test_a_stuck_cell_counts_with_the_factor_of_its_column(encoding: Encoding) -
 def test_the_smallest_variation_shows_in_the_cells_that_are_held(sigma: float) -> None:
     program = wide("offset", 200)
     levels = program.crossbar_layers[0].crossbars.levels.astype(np.float64)
-    real = on_real_chip(program, replace(IDEAL, variation=Variation("normal", (sigma,) * 16)), {})
+    real = on_real_chip(program, replace(IDEAL, variation=Variation(kind="normal", sigma=(sigma,) * 16)), {})
     cells = real.crossbar_layers[0].crossbars
     assert isinstance(cells, RealCrossbars)
     if sigma in (3e-5, 0.02):
@@ -225,7 +231,7 @@ def test_stuck_cells_are_as_many_as_the_rates_say_wherever_one_looks() -> None:
     """Chi-square: of the counts over cells, and of their spread over rows, columns and squares of cells."""
     on, off, size = 0.03, 0.07, 640
     for seed in range(4):
-        chip = replace(IDEAL, seed=seed, stuck=Stuck(on, off))
+        chip = replace(IDEAL, seed=seed, stuck=Stuck(on_rate=on, off_rate=off))
         seen = programmed(np.full((size, size), 6, np.int16), 1, chip, 2).levels()
         for value, rate in ((15, on), (0, off)):
             stuck = seen == value
@@ -246,7 +252,7 @@ def test_whether_a_cell_is_stuck_says_nothing_about_others() -> None:
 
     def stuck(**other: int) -> NDArray[np.bool_]:
         layer = other.pop("layer", 2)
-        chip = replace(IDEAL, stuck=Stuck(rate, 0), **other)
+        chip = replace(IDEAL, stuck=Stuck(on_rate=rate, off_rate=0), **other)
         return np.asarray(programmed(levels, 1, chip, layer).levels() == 15)
 
     base = stuck()
@@ -268,7 +274,12 @@ def test_whether_a_cell_is_stuck_says_nothing_about_others() -> None:
 def test_noise_of_a_sum_is_normal_and_anew_at_each_read(encoding: Encoding, noise: str) -> None:
     """Over images, timesteps and channels: variance in closed form, distribution, no two alike."""
     read, lsb = (0.2, 0.0) if noise == "cells" else (0.0, 5.0)
-    errors = replace(IDEAL, off_level=OFF, read_noise=read, converter=ConverterErrors(0, 0, lsb))
+    errors = replace(
+        IDEAL,
+        off_level=OFF,
+        read_noise=read,
+        converter=ConverterErrors(offset_lsb=0, gain_sigma=0, noise_lsb=lsb),
+    )
     factor, levels, _ = slices_of(encoding)
     images, channels = 64, 40
     found = sums_of(wide(encoding, channels), errors, images) - int(WEIGHT[:DRIVEN].sum())
@@ -292,7 +303,9 @@ def test_noise_of_a_sum_is_normal_and_anew_at_each_read(encoding: Encoding, nois
 
 def test_noise_does_not_depend_on_how_images_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over threads, and over the pieces in which they go through a layer."""
-    errors = replace(IDEAL, read_noise=0.1, converter=ConverterErrors(0.5, 0.01, 0.5))
+    errors = replace(
+        IDEAL, read_noise=0.1, converter=ConverterErrors(offset_lsb=0.5, gain_sigma=0.01, noise_lsb=0.5)
+    )
     real = on_real_chip(plain("differential"), errors, {})
     converters = ideal_converters(real)
     images = np.concatenate([TEST.images, HELD_OUT.images, TEST.images[::-1]])
@@ -432,9 +445,9 @@ def test_as_many_sigmas_as_levels_are_asked_for_by_name(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     "errors",
     [
-        {"variation": Variation("lognormal", (100.0,) * 16)},
-        {"variation": Variation("normal", (100.0,) * 16)},
-        {"drift": Drift(0.0, 10.0, 1e308)},
+        {"variation": Variation(kind="lognormal", sigma=(100.0,) * 16)},
+        {"variation": Variation(kind="normal", sigma=(100.0,) * 16)},
+        {"drift": Drift(exponent=0.0, exponent_sigma=10.0, time_s=1e308)},
         {"off_level": 1e300},
         {"off_level": 1e300, "reference_column": False},
     ],

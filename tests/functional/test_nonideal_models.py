@@ -20,8 +20,9 @@ from networks import vgg_like
 import imcsim.hardware
 from imcsim.base.choices import Distribution, Encoding
 from imcsim.base.errors import ImcsimError
+from imcsim.base.nonideal import ConverterErrors, Drift, Stuck, Variation
 from imcsim.diffs.chips import diff_chips
-from imcsim.functional.nonideal import ConverterErrors, Drift, NonIdeal, Stuck, Variation, programming
+from imcsim.functional.nonideal import DrawnChip, programming
 from imcsim.functional.nonideal import read_noise as reads
 from imcsim.functional.nonideal.columns import lay_columns
 from imcsim.functional.nonideal.converter import adc_errors, codes, noise_steps
@@ -37,7 +38,7 @@ from imcsim.simulation.chip import nonideal, numerics
 from imcsim.sweeps.cache import value_numerics
 from imcsim.sweeps.rows import _recorded
 
-CHIP = NonIdeal(seed=7, chip=0, largest_level=15, columns=64, columns_per_adc=8)
+CHIP = DrawnChip(seed=7, chip=0, largest_level=15, columns=64, columns_per_adc=8)
 OFF = 15 / 9
 """What a cell at level 0 conducts where R_off is ten times R_on."""
 
@@ -55,12 +56,12 @@ def levels_of(rows: int, columns: int, seed: int = 0) -> np.ndarray[Any, Any]:
     return np.random.default_rng(seed).integers(0, 16, (rows, columns)).astype(np.int16)
 
 
-def chip_with(**errors: Any) -> NonIdeal:
+def chip_with(**errors: Any) -> DrawnChip:
     return replace(CHIP, **errors)
 
 
 def spread(sigma: float | tuple[float, ...], kind: Distribution = "lognormal") -> Variation:
-    return Variation(kind, sigma if isinstance(sigma, tuple) else (sigma,) * 16)
+    return Variation(kind=kind, sigma=sigma if isinstance(sigma, tuple) else (sigma,) * 16)
 
 
 def near(found: float, expected: float, sigmas: float, standard_error: float) -> bool:
@@ -74,12 +75,16 @@ def near(found: float, expected: float, sigmas: float, standard_error: float) ->
     "chip",
     [
         CHIP,
-        chip_with(variation=spread(0.0), stuck=Stuck(0, 0), drift=Drift(0.05, 0.01, 10.0, 10.0)),
-        chip_with(drift=Drift(0.0, 0.0, 1e6)),
+        chip_with(
+            variation=spread(0.0),
+            stuck=Stuck(on_rate=0, off_rate=0),
+            drift=Drift(exponent=0.05, exponent_sigma=0.01, time_s=10.0, reference_time_s=10.0),
+        ),
+        chip_with(drift=Drift(exponent=0.0, exponent_sigma=0.0, time_s=1e6)),
         chip_with(off_level=OFF),  # a reference column of ideal cells
     ],
 )
-def test_without_errors_cells_are_their_levels_to_the_bit(chip: NonIdeal) -> None:
+def test_without_errors_cells_are_their_levels_to_the_bit(chip: DrawnChip) -> None:
     levels = levels_of(100, 96)
     cells = programmed(levels, 2, chip, 3)
     assert cells.levels().dtype == np.float32
@@ -135,7 +140,7 @@ def test_conductances_are_never_negative() -> None:
 def test_as_many_cells_are_stuck_as_the_rates_say() -> None:
     levels = np.full((1000, 1000), 6, np.int16)
     for on, off in ((0.0904, 0.0175), (0.0, 0.001), (0.4, 0.6)):
-        seen = programmed(levels, 1, chip_with(stuck=Stuck(on, off)), 2).levels()
+        seen = programmed(levels, 1, chip_with(stuck=Stuck(on_rate=on, off_rate=off)), 2).levels()
         assert set(np.unique(seen)) <= {0.0, 6.0, 15.0}
         for rate, value in ((on, 15), (off, 0)):
             count = int((seen == value).sum())
@@ -148,14 +153,20 @@ def test_as_many_cells_are_stuck_as_the_rates_say() -> None:
 
 def test_a_higher_rate_keeps_the_cells_that_are_stuck() -> None:
     levels = levels_of(200, 200)
-    few, many = (programmed(levels, 1, chip_with(stuck=Stuck(r, r)), 2).levels() for r in (0.02, 0.05))
+    few, many = (
+        programmed(levels, 1, chip_with(stuck=Stuck(on_rate=r, off_rate=r)), 2).levels() for r in (0.02, 0.05)
+    )
     changed = few != levels
     assert changed.sum() < (many != levels).sum()
     assert np.array_equal(few[changed], many[changed])
 
 
 def test_stuck_cells_vary_and_drift_like_others() -> None:
-    chip = chip_with(stuck=Stuck(1.0, 0.0), variation=spread(0.1), drift=Drift(0.1, 0.0, 100.0))
+    chip = chip_with(
+        stuck=Stuck(on_rate=1.0, off_rate=0.0),
+        variation=spread(0.1),
+        drift=Drift(exponent=0.1, exponent_sigma=0.0, time_s=100.0),
+    )
     seen = programmed(levels_of(100, 100), 1, chip, 0).levels()
     assert seen.mean() == pytest.approx(15 * 100**-0.1, rel=5e-3)
     assert seen.std() / seen.mean() == pytest.approx(0.1, rel=0.05)
@@ -163,10 +174,20 @@ def test_stuck_cells_vary_and_drift_like_others() -> None:
 
 def test_drift_is_a_power_law() -> None:
     levels = np.full((300, 300), 10, np.int16)
-    fixed = programmed(levels, 1, chip_with(drift=Drift(0.05, 0.0, 1e4, 10.0)), 0).levels()
+    fixed = programmed(
+        levels,
+        1,
+        chip_with(drift=Drift(exponent=0.05, exponent_sigma=0.0, time_s=1e4, reference_time_s=10.0)),
+        0,
+    ).levels()
     assert np.allclose(fixed, 10 * 1000**-0.05, rtol=1e-6)
     day, month = (
-        np.log(programmed(levels, 1, chip_with(drift=Drift(0.05, 0.02, t)), 0).conductance / 10)
+        np.log(
+            programmed(
+                levels, 1, chip_with(drift=Drift(exponent=0.05, exponent_sigma=0.02, time_s=t)), 0
+            ).conductance
+            / 10
+        )
         for t in (86_400.0, 2_592_000.0)
     )
     nu = -day / math.log(86_400)
@@ -179,9 +200,13 @@ def test_programming_follows_the_order_of_effects() -> None:
     """Stuck first, then variation of what the cell then is, then drift of all of it, off current included."""
     levels = levels_of(40, 30)
     chip = chip_with(
-        stuck=Stuck(0.1, 0.1), variation=spread(tuple(0.01 * k for k in range(16)), "normal"),
-        drift=Drift(0.03, 0.01, 1e3), off_level=OFF, reference_column=False, chip=4,
-    )  # fmt: skip
+        stuck=Stuck(on_rate=0.1, off_rate=0.1),
+        variation=spread(tuple(0.01 * k for k in range(16)), "normal"),
+        drift=Drift(exponent=0.03, exponent_sigma=0.01, time_s=1e3),
+        off_level=OFF,
+        reference_column=False,
+        chip=4,
+    )
     shape = levels.shape
     uniform = generator(7, 4, 9, Purpose.STUCK).random(shape)
     z = generator(7, 4, 9, Purpose.VARIATION).standard_normal(shape, np.float32).astype(float)
@@ -198,7 +223,12 @@ def test_programming_follows_the_order_of_effects() -> None:
 
 
 def test_cells_do_not_depend_on_how_many_are_programmed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    chip = chip_with(stuck=Stuck(0.1, 0.1), variation=spread(0.2), drift=Drift(0.1, 0.1, 9.0), off_level=OFF)
+    chip = chip_with(
+        stuck=Stuck(on_rate=0.1, off_rate=0.1),
+        variation=spread(0.2),
+        drift=Drift(exponent=0.1, exponent_sigma=0.1, time_s=9.0),
+        off_level=OFF,
+    )
     levels = levels_of(33, 21)
     whole = programmed(levels, 3, chip, 0)
     monkeypatch.setattr(programming, "CELLS_AT_A_TIME", 64)
@@ -262,7 +292,10 @@ def test_what_stays_of_the_off_current_without_a_reference_column(encoding: Enco
 
 def test_a_chip_is_the_same_whenever_it_is_drawn() -> None:
     chip = chip_with(
-        variation=spread(0.2), stuck=Stuck(0.01, 0.01), drift=Drift(0.01, 0.01, 9.0), off_level=OFF
+        variation=spread(0.2),
+        stuck=Stuck(on_rate=0.01, off_rate=0.01),
+        drift=Drift(exponent=0.01, exponent_sigma=0.01, time_s=9.0),
+        off_level=OFF,
     )
     levels = levels_of(64, 64)
     forward = [programmed(levels, 2, chip, layer).levels() for layer in range(3)]
@@ -277,7 +310,9 @@ def test_a_chip_is_the_same_whenever_it_is_drawn() -> None:
         apart = (forward[0] - levels).ravel(), (other - levels).ravel()
         assert abs(np.corrcoef(*apart)[0, 1]) < 0.08
     # More of one error draws the others alike.
-    worse = programmed(levels, 2, replace(chip, drift=Drift(0.02, 0.01, 9.0)), 0).conductance
+    worse = programmed(
+        levels, 2, replace(chip, drift=Drift(exponent=0.02, exponent_sigma=0.01, time_s=9.0)), 0
+    ).conductance
     ratio = worse / programmed(levels, 2, chip, 0).conductance
     assert np.allclose(ratio, 9**-0.01)
 
@@ -336,7 +371,11 @@ def test_columns_lie_as_the_layers_are_cut(encoding: Encoding) -> None:
 
 
 def test_columns_that_share_an_adc_share_its_errors() -> None:
-    chip = chip_with(converter=ConverterErrors(2.0, 0.05, 0.0), columns=16, columns_per_adc=4)
+    chip = chip_with(
+        converter=ConverterErrors(offset_lsb=2.0, gain_sigma=0.05, noise_lsb=0.0),
+        columns=16,
+        columns_per_adc=4,
+    )
     gain, offset = adc_errors(30, 2, 40, chip, 5)
     at = lay_columns(2, 40, 16, 4)
     for errors in (gain, offset):
@@ -558,7 +597,8 @@ def test_the_shipped_chip_with_errors() -> None:
     found = nonideal(chip.config, seed=5, chip=2)
     assert found is not None
     assert (found.seed, found.chip) == (5, 2)
-    assert found.variation == Variation("normal", (0.2,) * 16)
+    assert found.variation == Variation(kind="normal", sigma=0.2)
+    assert found.sigmas == (0.2,) * 16
     assert found.off_level == pytest.approx(OFF)
     assert found.level_siemens == pytest.approx((1 / 20_000 - 1 / 200_000) / 15)
     assert (found.columns, found.columns_per_adc) == (64, 8)

@@ -17,9 +17,10 @@ from test_kernels import GEOMETRY, Case
 import imcsim.hardware
 from imcsim.base.choices import LEVEL_FRACTION_BITS
 from imcsim.base.errors import ImcsimError
+from imcsim.base.nonideal import ConverterErrors, Stuck, Variation
 from imcsim.functional.crossbars.erring import ErringCrossbars, erring_crossbars
 from imcsim.functional.crossbars.programmed import RealCrossbars, real_crossbars
-from imcsim.functional.nonideal import ConverterErrors, NonIdeal, Stuck, Variation
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal import read_noise as reads
 from imcsim.functional.nonideal.converter import adc_errors, codes, noise_steps
 from imcsim.functional.nonideal.programming import programmed
@@ -161,7 +162,7 @@ def test_a_chip_whose_errors_are_all_0_is_ideal_to_the_bit() -> None:
         assert np.array_equal(getattr(plain.activity, name), getattr(off.activity, name))
     assert plain.leaving.energy_pj.tolist() == off.leaving.energy_pj.tolist()
     program, converters = plain.chip.program, plain.chip.converters
-    errorless = NonIdeal(seed=0, chip=0, largest_level=15, columns=64, columns_per_adc=8)
+    errorless = DrawnChip(seed=0, chip=0, largest_level=15, columns=64, columns_per_adc=8)
     held = on_real_chip(program, errorless, {})
     assert all(isinstance(layer.crossbars, RealCrossbars) for layer in held.crossbar_layers)
     found = run(held, TEST.images, T, converters)
@@ -280,7 +281,9 @@ def test_the_current_of_cells_at_level_0_needs_a_larger_full_scale() -> None:
 
 def test_cells_that_conduct_too_much_are_refused() -> None:
     program = build(NET, numerics(chip().config))
-    huge = NonIdeal(0, 0, 15, 64, 8, variation=Variation("lognormal", (1e6,) * 16), stuck=Stuck(1.0))
+    huge = DrawnChip(
+        0, 0, 15, 64, 8, variation=Variation(kind="lognormal", sigma=(100.0,) * 16), stuck=Stuck(on_rate=1.0)
+    )
     huge = replace(huge, off_level=1e4, reference_column=False)
     with pytest.raises(ImcsimError, match="conduct so much more"):
         on_real_chip(program, huge, {})
@@ -312,7 +315,7 @@ def test_results_do_not_depend_on_workers() -> None:
 # Converters that err, and noise
 
 
-def erring(case: Case, levels: NDArray[np.float64], errors: NonIdeal, step: int) -> ErringCrossbars:
+def erring(case: Case, levels: NDArray[np.float64], errors: DrawnChip, step: int) -> ErringCrossbars:
     return erring_crossbars(real(case, levels, step), np.square(levels).astype(np.float32), errors, 3)
 
 
@@ -356,8 +359,14 @@ def test_reads_that_err_are_their_plain_statement(
     case = Case(geometry)
     shifts = np.maximum(case.rng.integers(shift - 2, shift + 1, len(case.factor)), 0)
     levels = np.maximum(case.levels + 0.3 * case.rng.standard_normal(case.levels.shape), 0)
-    errors = NonIdeal(
-        5, 1, 15, 64, 8, read_noise=read_noise, converter=ConverterErrors(gain and 0.6, gain, lsb)
+    errors = DrawnChip(
+        5,
+        1,
+        15,
+        64,
+        8,
+        read_noise=read_noise,
+        converter=ConverterErrors(offset_lsb=gain and 0.6, gain_sigma=gain, noise_lsb=lsb),
     )
     cells, largest = erring(case, levels, errors, 1 << int(shifts.max())), 2**adc_bits - 1
     out = np.full((len(case.inputs), *case.out_size, len(case.weight)), -77, np.int64)
@@ -382,7 +391,7 @@ def test_converters_that_do_not_err_are_ideal_to_the_bit(
     case = Case(geometry)
     shifts = np.full(len(case.factor), shift)
     out, _ = case.compiled(shifts, 2**adc_bits - 1, np.int64)
-    cells = erring(case, case.levels.astype(np.float64), NonIdeal(5, 1, 15, 64, 8), 1 << shift)
+    cells = erring(case, case.levels.astype(np.float64), DrawnChip(5, 1, 15, 64, 8), 1 << shift)
     same = np.full_like(out, -77)
     cells.read(case.inputs, case.planes, shifts, 2**adc_bits - 1, case.stride, case.padding, same)
     assert np.array_equal(same, out)

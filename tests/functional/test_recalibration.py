@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
+from imcsim.base.nonideal import Drift, Stuck, Variation
 from imcsim.exits.outputs import predictions
-from imcsim.functional.nonideal import Drift, NonIdeal, Stuck, Variation
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal_chip import on_real_chip
 from imcsim.functional.program.layers import Branch, CrossbarLayer, NeuronLayer, Program
 from imcsim.functional.program.membranes import side_branch
@@ -35,7 +36,7 @@ from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.sweeps.cache import CachedValues, Longest
 
 T = 3
-ERRORLESS = NonIdeal(0, 0, 15, 64, 8)
+ERRORLESS = DrawnChip(0, 0, 15, 64, 8)
 CHIP = "nonideal.neurons.calibrated_on"
 
 
@@ -59,9 +60,13 @@ def even(net: Network) -> Network:
     return replace(net, nodes=tuple(nodes))
 
 
-def weakened(factor: float, **more: Any) -> NonIdeal:
+def weakened(factor: float, **more: Any) -> DrawnChip:
     """A chip whose cells all conduct `factor` of what they should."""
-    return replace(ERRORLESS, drift=Drift(math.log2(1 / factor), 0.0, 2.0, 1.0), **more)
+    return replace(
+        ERRORLESS,
+        drift=Drift(exponent=math.log2(1 / factor), exponent_sigma=0.0, time_s=2.0, reference_time_s=1.0),
+        **more,
+    )
 
 
 def shown(net: Network, seed: int, count: int = 12) -> Inputs:
@@ -138,7 +143,9 @@ def test_statistics_are_those_of_the_chip_as_it_is_set(residual: bool) -> None:
     program = build(net, numerics(config()))
     images = shown(net, 9, 21).images
     converters = calibrated_converters(program, images, T)
-    real = on_real_chip(program, replace(ERRORLESS, variation=Variation("normal", (0.3,) * 16)), {})
+    real = on_real_chip(
+        program, replace(ERRORLESS, variation=Variation(kind="normal", sigma=(0.3,) * 16)), {}
+    )
     found = channels(real, program, converters, images, T)
     assert set(found) == set(measured_layers(real)) == {la.name for la in program.crossbar_layers}
     for played, mean, spread in (
@@ -244,7 +251,7 @@ def test_a_silent_channel_is_left_alone_and_one_that_was_to_be_silent_gets_its_m
     images, converters = shown(net, 3).images, exact(program)
     old = program.neuron_layers[0]
     assert isinstance(old, NeuronLayer)
-    for chip in (weakened(0.7), replace(ERRORLESS, stuck=Stuck(0.2))):
+    for chip in (weakened(0.7), replace(ERRORLESS, stuck=Stuck(on_rate=0.2))):
         real = on_real_chip(program, chip, {})
         found = channels(real, program, converters, images, T)
         new = recalibrated(real, found).neuron_layers[0]

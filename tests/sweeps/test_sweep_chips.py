@@ -16,8 +16,8 @@ from sweep_files import base, write_files, write_spec
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
+from imcsim.base.nonideal import NonIdeal
 from imcsim.functional.run import Activity
-from imcsim.hardware.nonideal import NonIdeal
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imcsim.functional.nonideal import NonIdeal, Variation
+from imcsim.base.nonideal import Variation
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.programming import programmed
 from imcsim.network.cells import to_cells
 
@@ -32,7 +33,9 @@ def test_weights_vary_as_much_as_those_in_the_cells_of_a_chip(encoding: Any) -> 
     levels = cells.levels.transpose(2, 0, 1).reshape(weight.shape[1], -1)
     held = []
     for seed in range(2000):
-        chip = NonIdeal(seed, 0, 15, 64, 8, off_level=15 / 9, variation=Variation("normal", (0.1,) * 16))
+        chip = DrawnChip(
+            seed, 0, 15, 64, 8, off_level=15 / 9, variation=Variation(kind="normal", sigma=(0.1,) * 16)
+        )
         seen = programmed(levels, len(cells.factor), chip, 0).levels().astype(np.float64)
         held.append(seen @ cells.factor + cells.offset)
     wanted = np.std(held, axis=0)

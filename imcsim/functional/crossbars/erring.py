@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imcsim.functional.crossbars.crossbars import Moments, Player, aligned
 from imcsim.functional.crossbars.programmed import RealCrossbars, block_sums
-from imcsim.functional.nonideal import NonIdeal
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.converter import adc_errors
 from imcsim.functional.nonideal.read_noise import layer_key, moment_key
 
@@ -29,7 +29,7 @@ class ErringCrossbars(RealCrossbars):
     in words as long as those of the cells. Side by side they are read faster.
     """
 
-    chip: NonIdeal
+    chip: DrawnChip
     layer: int
     table: NDArray[Any]
     squares_fraction: int
@@ -50,8 +50,7 @@ class ErringCrossbars(RealCrossbars):
     def _adcs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Gain and offset, float32 ``[blocks, columns]``, or ``[1, columns]`` where all are the same."""
         slices, used = len(self.factor), self.levels.shape[1]
-        errors = self.chip.converter
-        blocks = self.layout.blocks if errors.offset_lsb or errors.gain_sigma else 1
+        blocks = self.layout.blocks if self.chip.converter.differ else 1
         gain, offset = np.zeros((2, blocks, self.columns), np.float32)
         gain[:, :used], offset[:, :used] = adc_errors(blocks, slices, used // slices, self.chip, self.layer)
         return gain, offset
@@ -90,7 +89,7 @@ class ErringCrossbars(RealCrossbars):
 
 
 def erring_crossbars(
-    real: RealCrossbars, squares: NDArray[np.float32] | None, chip: NonIdeal, layer: int
+    real: RealCrossbars, squares: NDArray[np.float32] | None, chip: DrawnChip, layer: int
 ) -> ErringCrossbars:
     """`real` with the converters of `chip` and, where it has read noise, its noise: squares float32 ``[rows,
     slices * Cout]`` are `nonideal.programming.Cells.squares`.

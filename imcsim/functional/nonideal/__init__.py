@@ -14,52 +14,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from imcsim.base.choices import Distribution
-from imcsim.functional.nonideal.ir_drop import Circuit
+from imcsim.base.nonideal import ConverterErrors, Drift, Stuck, Variation, Wires
 
 
 @dataclass(frozen=True)
-class Variation:
-    """Spread of programmed conductances. sigma: standard deviation over mean, one for each level, or none."""
+class DrawnChip:
+    """One chip with its errors. None takes the place of a `DrawnChip` whose magnitudes are all 0.
 
-    kind: Distribution = "lognormal"
-    sigma: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Stuck:
-    """Fractions of cells that are stuck at the largest and at the smallest conductance."""
-
-    on_rate: float = 0.0
-    off_rate: float = 0.0
-
-
-@dataclass(frozen=True)
-class Drift:
-    """Power law with an exponent for each cell, `time_s` after programming; see drift.py."""
-
-    exponent: float = 0.0
-    exponent_sigma: float = 0.0
-    time_s: float = 1.0
-    reference_time_s: float = 1.0
-
-
-@dataclass(frozen=True)
-class ConverterErrors:
-    """Spread of offsets (in converter steps) and gains over ADCs, and noise of a conversion (in steps)."""
-
-    offset_lsb: float = 0.0
-    gain_sigma: float = 0.0
-    noise_lsb: float = 0.0
-
-
-@dataclass(frozen=True)
-class NonIdeal:
-    """One chip with its errors. None takes the place of a `NonIdeal` whose magnitudes are all 0.
-
-    columns: of a crossbar, without its reference column. off_level: 0 where cells at level 0 conduct nothing.
-    level_siemens: the conductance of one level, 0 where it plays no part. read_noise: standard deviation of a
-    cell's conductance from read to read, over its mean.
+    Args:
+        seed: of all draws.
+        chip: the number of this chip among those that `seed` draws.
+        largest_level: of a cell.
+        columns: of a crossbar, without its reference column.
+        columns_per_adc: that share a converter.
+        off_level: what a cell at level 0 conducts, in levels; 0 where it conducts nothing.
+        level_siemens: the conductance of one level, 0 where it plays no part.
+        reference_column: whether a column of cells at level 0 is taken off the others.
+        read_noise: standard deviation of a cell's conductance from read to read, over its mean.
+        variation, stuck, drift, wires, converter: as the section ``nonideal`` of a chip declares them.
     """
 
     seed: int
@@ -74,23 +46,31 @@ class NonIdeal:
     stuck: Stuck = field(default_factory=Stuck)
     drift: Drift = field(default_factory=Drift)
     read_noise: float = 0.0
-    wires: Circuit = field(default_factory=Circuit)
+    wires: Wires = field(default_factory=Wires)
     converter: ConverterErrors = field(default_factory=ConverterErrors)
-    calibrated_itself: bool = False
-    """Whether ADC scales are set on this very chip, not on the one that it was to be."""
     neurons_recalibrated: bool = False
     """Whether neurons are set anew for the currents of this very chip; see functional.recalibration."""
     encoder_kept: bool = False
     """Whether a layer that reads the image does so once, and not at each timestep with other noise."""
 
-    def designed(self) -> NonIdeal | None:
+    @property
+    def calibrated_itself(self) -> bool:
+        """Whether ADC scales are set on this very chip, not on the one that it was to be."""
+        return self.converter.calibrated_on == "chip"
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """Spread of programmed conductances over their mean, for each level."""
+        return self.variation.sigmas(self.largest_level + 1)
+
+    def designed(self) -> DrawnChip | None:
         """The chip that this one was to be; None where that is an ideal one.
 
         The current of cells at level 0 is no error where nothing takes it off: ADCs must be made for it.
         """
         if self.referenced or not self.off_level:
             return None
-        return NonIdeal(
+        return DrawnChip(
             self.seed, self.chip, self.largest_level, self.columns, self.columns_per_adc, self.off_level,
             reference_column=False,
         )  # fmt: skip

@@ -17,13 +17,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.nonideal import NonIdeal
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.columns import lay_columns
 from imcsim.functional.nonideal.draws import Purpose, generator
 
 
 def adc_errors(
-    blocks: int, slices: int, channels: int, chip: NonIdeal, layer: int
+    blocks: int, slices: int, channels: int, chip: DrawnChip, layer: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Gain, and offset in steps, of each column in each block, float32 ``[blocks, slices * Cout]``.
 

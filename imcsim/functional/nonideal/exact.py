@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.nonideal.ir_drop import Circuit, checked
+from imcsim.base.nonideal import Wires
+from imcsim.functional.nonideal.ir_drop import checked
 from imcsim.functional.nonideal.ladders import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Currents:
+class CircuitCurrents:
     """What flows for each input vector. column_a: A, ``[n, C]``, out of the bitlines; row_a: A, ``[n, R]``,
     out of the drivers; row_v: V, ``[n, R]``, of the drivers.
     """
@@ -47,14 +48,14 @@ class Crossbar:
     Raises ImcsimError for a negative conductance, or where SciPy is missing.
     """
 
-    def __init__(self, conductance_s: NDArray[Any], circuit: Circuit) -> None:
+    def __init__(self, conductance_s: NDArray[Any], wires: Wires) -> None:
         self.conductance_s = checked(conductance_s)
         if self.conductance_s.ndim != 2 or 0 in self.conductance_s.shape:
             raise ImcsimError(f"a crossbar of shape {self.conductance_s.shape}", fix="use [rows, columns]")
-        self.circuit = circuit
+        self.wires = wires
         _scipy()
 
-    def read(self, active: NDArray[Any], v_read_v: float = 1.0) -> Currents:
+    def read(self, active: NDArray[Any], v_read_v: float = 1.0) -> CircuitCurrents:
         """Drive active ``[n, R]``, 0 or 1 a row, with `v_read_v` V; the others with 0 V.
 
         Between 0 and 1 a row is driven with that share of the voltage; a `gated` row is cut off where it is
@@ -65,17 +66,17 @@ class Crossbar:
         if active.ndim != 2 or active.shape[1] != rows:
             raise ImcsimError(f"inputs of shape {active.shape} for {rows} rows", fix=f"use [n, {rows}]")
         volts = active * v_read_v
-        if self.circuit.inactive == "grounded":
+        if self.wires.inactive == "grounded":
             return self._all.read(volts)
         columns = np.zeros((len(volts), self.conductance_s.shape[1]))
         supplied = np.zeros_like(volts)
         patterns, which = np.unique(active > 0, axis=0, return_inverse=True)
         for index, connected in enumerate(patterns):
             mine = np.flatnonzero(which.reshape(-1) == index)
-            network = _Network(self.conductance_s * connected[:, None], self.circuit)
+            network = _Network(self.conductance_s * connected[:, None], self.wires)
             found = network.read(volts[mine])
             columns[mine], supplied[mine] = found.column_a, found.row_a
-        return Currents(columns, supplied, volts)
+        return CircuitCurrents(columns, supplied, volts)
 
     def transfer(self) -> Array:
         """Column currents for 1 V on each row alone, S, ``[R, C]``: all reads of a `grounded` crossbar are
@@ -83,7 +84,7 @@ class Crossbar:
 
         Raises ImcsimError for a `gated` crossbar, whose reads do not add up.
         """
-        if self.circuit.inactive == "gated":
+        if self.wires.inactive == "gated":
             raise ImcsimError(
                 "reads of gated rows do not add up", key="inactive", fix="read each input vector"
             )
@@ -91,13 +92,13 @@ class Crossbar:
 
     @cached_property
     def _all(self) -> _Network:
-        return _Network(self.conductance_s, self.circuit)
+        return _Network(self.conductance_s, self.wires)
 
 
 class _Network:
     """All nodes, joined by resistors, and the factors of L_UU."""
 
-    def __init__(self, g: Array, circuit: Circuit) -> None:
+    def __init__(self, g: Array, wires: Wires) -> None:
         sparse, linalg, graph = _scipy()
         rows, columns = g.shape
         drivers, grounds = np.arange(rows), rows + np.arange(columns)
@@ -105,10 +106,10 @@ class _Network:
         bit = word + g.size
         cells = np.nonzero(g)
         ends: list[tuple[Any, Any, Any]] = [  # pairs of nodes, and the resistance between
-            (drivers, word[:, 0], circuit.driver_ohm + circuit.wordline_ohm),
-            (word[:, :-1], word[:, 1:], circuit.wordline_ohm),
-            (bit[:-1], bit[1:], circuit.bitline_ohm),
-            (bit[-1], grounds, circuit.sense_ohm + circuit.bitline_ohm),
+            (drivers, word[:, 0], wires.driver_ohm + wires.wordline_ohm),
+            (word[:, :-1], word[:, 1:], wires.wordline_ohm),
+            (bit[:-1], bit[1:], wires.bitline_ohm),
+            (bit[-1], grounds, wires.sense_ohm + wires.bitline_ohm),
             (word[cells], bit[cells], 1 / g[cells]),
         ]
         one = np.concatenate([np.ravel(a) for a, _, _ in ends])
@@ -144,14 +145,14 @@ class _Network:
                 options={"SymmetricMode": True},
             )
 
-    def read(self, volts: Array) -> Currents:
+    def read(self, volts: Array) -> CircuitCurrents:
         """volts ``[n, R]`` of the drivers; bitlines end at 0 V."""
         held = np.zeros((self._held.shape[0], len(volts)))
         held[: self._rows] = volts.T
         supplied = self._held @ held
         if self._factors is not None:
             supplied += self._to_held @ self._factors.solve(-(self._from_held @ held))
-        return Currents(-supplied[self._rows :].T, supplied[: self._rows].T, volts)
+        return CircuitCurrents(-supplied[self._rows :].T, supplied[: self._rows].T, volts)
 
 
 def _scipy() -> tuple[Any, Any, Any]:

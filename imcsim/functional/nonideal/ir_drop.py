@@ -31,14 +31,14 @@ that differ send each other over inactive wordlines, in another measure than whe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.choices import InactiveRows
 from imcsim.base.errors import ImcsimError
+from imcsim.base.nonideal import Wires
 from imcsim.functional.nonideal import ladders
 from imcsim.functional.nonideal.ladders import Array
 
@@ -50,33 +50,6 @@ MOST_STEPS = 60
 
 BATCH_CELLS = 1 << 16
 """Cells of the crossbars that are worked on together: their arrays stay in the cache."""
-
-
-@dataclass(frozen=True)
-class Circuit:
-    """Resistances in Ohm: of one cell pitch of a wordline and of a bitline, of a wordline's driver, and
-    between a bitline's end and its virtual ground. One pitch lies between the driver and the first cell,
-    and between the last cell and the end.
-    """
-
-    wordline_ohm: float = 0.0
-    bitline_ohm: float = 0.0
-    driver_ohm: float = 0.0
-    sense_ohm: float = 0.0
-    inactive: InactiveRows = "grounded"
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "inactive" and not 0 <= value < np.inf:
-                raise ImcsimError(f"a resistance of {value} Ohm", key=field.name, fix="use 0 or more")
-        if self.inactive not in get_args(InactiveRows):
-            raise ImcsimError(f"unknown kind {self.inactive!r}", key="inactive", fix="use grounded or gated")
-
-    @property
-    def ideal(self) -> bool:
-        """No resistance anywhere."""
-        return not (self.wordline_ohm or self.bitline_ohm or self.driver_ohm or self.sense_ohm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +64,7 @@ class Seen:
     driver: Array
 
 
-def seen(conductance_s: NDArray[Any], circuit: Circuit, density: float = 1.0) -> Seen:
+def seen(conductance_s: NDArray[Any], wires: Wires, density: float = 1.0) -> Seen:
     """Solve crossbars by ladders. conductance_s: S, ``[..., R, C]``, row R - 1 at the sensed end, column 0
     at the drivers. density: share of rows that are active; the columns of `grounded` arrays do not depend
     on it.
@@ -102,14 +75,14 @@ def seen(conductance_s: NDArray[Any], circuit: Circuit, density: float = 1.0) ->
     g = checked(conductance_s)
     if not 0 <= density <= 1:
         raise ImcsimError(f"a density of {density} active rows", key="density", fix="use 0 to 1")
-    if circuit.ideal or g.size == 0:
+    if wires.ideal or g.size == 0:
         return Seen(g.copy(), g.copy())
     crossbars = g.reshape(-1, *g.shape[-2:])
     batch = max(BATCH_CELLS // crossbars[0].size, 1)
     column, driver = np.empty_like(crossbars), np.empty_like(crossbars)
     for i in range(0, len(crossbars), batch):
         one = slice(i, i + batch)
-        column[one], driver[one] = _seen(crossbars[one], circuit, density)
+        column[one], driver[one] = _seen(crossbars[one], wires, density)
     if not np.all((column >= 0) & (column <= crossbars * (1 + 1e-9))):
         raise ImcsimError(
             "wires take nearly all of the current, and ladders no longer hold",
@@ -131,14 +104,14 @@ def checked(conductance_s: NDArray[Any]) -> Array:
     return g
 
 
-def _seen(crossbars: Array, circuit: Circuit, density: float) -> tuple[Array, Array]:
+def _seen(crossbars: Array, wires: Wires, density: float) -> tuple[Array, Array]:
     """Column and driver of crossbars ``[B, R, C]``."""
-    there = density if circuit.inactive == "gated" else 1.0
+    there = density if wires.inactive == "gated" else 1.0
     word = np.ascontiguousarray(crossbars.transpose(2, 0, 1))
-    across = ladders.segments(len(word), circuit.wordline_ohm, circuit.driver_ohm)
+    across = ladders.segments(len(word), wires.wordline_ohm, wires.driver_ohm)
     source = _to_bitlines(word * ladders.driven(word, across))
     cells = _to_bitlines(word)
-    up = ladders.segments(len(cells), circuit.bitline_ohm, circuit.sense_ohm)
+    up = ladders.segments(len(cells), wires.bitline_ohm, wires.sense_ohm)
 
     def taken(raised: Array) -> Array:
         """What undriven wordlines take from bitlines at these voltages."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.choices import LEVEL_FRACTION_BITS
-from imcsim.functional.nonideal import NonIdeal
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.columns import Columns, lay_columns
 from imcsim.functional.nonideal.draws import Purpose, generator
 from imcsim.functional.nonideal.drift import drifted
@@ -63,7 +63,7 @@ class Cells:
         return counted
 
 
-def programmed(levels: NDArray[np.integer[Any]], slices: int, chip: NonIdeal, layer: int) -> Cells:
+def programmed(levels: NDArray[np.integer[Any]], slices: int, chip: DrawnChip, layer: int) -> Cells:
     """Program levels ``[rows, slices * Cout]`` of the crossbar layer number `layer`: stuck cells, variation,
     drift.
 
@@ -84,7 +84,7 @@ def programmed(levels: NDArray[np.integer[Any]], slices: int, chip: NonIdeal, la
 
 def _conductance(
     levels: NDArray[np.integer[Any]],
-    chip: NonIdeal,
+    chip: DrawnChip,
     layer: int,
     for_stuck: Purpose,
     for_variation: Purpose,
@@ -92,8 +92,6 @@ def _conductance(
 ) -> NDArray[np.float64]:
     stuck, variation, drift = chip.stuck, chip.variation, chip.drift
     sticks = stuck.on_rate > 0 or stuck.off_rate > 0
-    varies = any(variation.sigma)
-    drifts = drift.time_s != drift.reference_time_s and (drift.exponent > 0 or drift.exponent_sigma > 0)
     uniform, programming, relaxing = (
         generator(chip.seed, chip.chip, layer, purpose) for purpose in (for_stuck, for_variation, for_drift)
     )
@@ -105,10 +103,10 @@ def _conductance(
             numbers = uniform.random(some.shape)
             some = with_stuck(some, numbers, stuck.on_rate, stuck.off_rate, chip.largest_level)
         cells = some + np.float64(chip.off_level)
-        if varies:
+        if variation.varies:
             z = programming.standard_normal(some.shape, np.float32)
-            cells = varied(cells, some, z, variation.kind, variation.sigma)
-        if drifts:
+            cells = varied(cells, some, z, variation.kind, chip.sigmas)
+        if drift.drifts:
             z = relaxing.standard_normal(some.shape, np.float32)
             cells = drifted(
                 cells, z, drift.exponent, drift.exponent_sigma, drift.time_s, drift.reference_time_s

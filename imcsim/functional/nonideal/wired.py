@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.choices import RowOrder
-from imcsim.functional.nonideal import NonIdeal
+from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.ir_drop import seen
 from imcsim.functional.nonideal.programming import Cells
 from imcsim.network.rows import RowLayout
@@ -32,7 +32,7 @@ def crossbar_rows(layout: RowLayout, order: RowOrder) -> list[Indices]:
 
 
 def through_wires(
-    cells: Cells, rows: Sequence[Indices], chip: NonIdeal, density: float = 1.0
+    cells: Cells, rows: Sequence[Indices], chip: DrawnChip, density: float = 1.0
 ) -> tuple[Cells, Cells]:
     """Cells as their columns see them, and as the drivers of their rows do (for energy).
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from imcsim.base.choices import Encoding, FullScale, RowOrder
 from imcsim.exits.numerics import CheckerNumerics
-from imcsim.functional.nonideal import NonIdeal
+from imcsim.functional.nonideal import DrawnChip
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Numerics:
     checker: CheckerNumerics = field(default_factory=CheckerNumerics)
     leak_fraction_bits: int = 15
     fraction_bits: int = 20
-    nonideal: NonIdeal | None = None
+    nonideal: DrawnChip | None = None
 
     def ideal(self) -> Numerics:
         """The same crossbars without errors and with an ideal converter, and membranes and leaks as wide as

@@ -1,6 +1,7 @@
-"""What is wrong with real cells, wires and converters: the section ``nonideal`` of a hardware file.
+"""What is wrong with real cells, wires and converters, declared once.
 
-All of it is off unless a file asks for it: every magnitude is 0 by default. Equations and sources stand with
+These classes are both the section ``nonideal`` of a hardware file and what the models of errors take. All
+errors are off unless a file asks for them: every magnitude is 0 by default. Equations and sources stand with
 the models, in imcsim.functional.nonideal.
 """
 
@@ -8,11 +9,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imcsim.base.choices import CalibratedOn, Distribution, InactiveRows
-from imcsim.hardware.component import Block, Positive
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(ge=0, le=100)]
 """A standard deviation over a mean."""
@@ -22,7 +23,13 @@ Steps = Annotated[float, Field(ge=0, le=10**6)]
 """Bounds are far beyond what a chip works with: they keep numbers from overflowing."""
 
 
-class Variation(Block):
+class Errors(BaseModel):
+    """What all sections have in common: they are frozen, and know no other keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+
+class Variation(Errors):
     """Spread of programmed conductances from cell to cell."""
 
     kind: Distribution = "lognormal"
@@ -33,8 +40,13 @@ class Variation(Block):
         """Sigma of each of a cell's `levels`."""
         return self.sigma if isinstance(self.sigma, tuple) else (float(self.sigma),) * levels
 
+    @property
+    def varies(self) -> bool:
+        """Whether conductances spread at all."""
+        return any(self.sigmas(1))
 
-class OnOff(Block):
+
+class OnOff(Errors):
     """Whether cells at level 0 conduct."""
 
     finite: bool = False
@@ -43,7 +55,7 @@ class OnOff(Block):
     """Each crossbar has a further column of cells at level 0, whose current is taken off the others'."""
 
 
-class Stuck(Block):
+class Stuck(Errors):
     """Cells that cannot be programmed."""
 
     on_rate: Rate = 0.0
@@ -61,7 +73,7 @@ class Stuck(Block):
         return self
 
 
-class Drift(Block):
+class Drift(Errors):
     """Conductances fall with the time since programming: ``(time_s / reference_time_s) ** -exponent``."""
 
     exponent: Exponent = 0.0
@@ -81,16 +93,24 @@ class Drift(Block):
             )
         return self
 
+    @property
+    def drifts(self) -> bool:
+        """Whether conductances are no longer as programmed."""
+        return self.time_s > self.reference_time_s and bool(self.exponent or self.exponent_sigma)
 
-class ReadNoise(Block):
+
+class ReadNoise(Errors):
     """Noise of the cells, drawn anew at each read."""
 
     sigma: Spread = 0.0
     """Standard deviation of a cell's conductance over its mean."""
 
 
-class Wires(Block):
-    """Resistance of the wires of a crossbar, which take a part of the voltage (IR drop)."""
+class Wires(Errors):
+    """Resistance of the wires of a crossbar, which take a part of the voltage (IR drop).
+
+    One pitch lies between the driver and the first cell, and between the last cell and the end.
+    """
 
     wordline_ohm: Ohms = 0.0
     """From one cell to the next along a wordline."""
@@ -103,8 +123,13 @@ class Wires(Block):
     inactive: InactiveRows = "grounded"
     """Rows that are not driven: held at 0 V, or cut off by the access transistors of their cells."""
 
+    @property
+    def ideal(self) -> bool:
+        """No resistance anywhere."""
+        return not (self.wordline_ohm or self.bitline_ohm or self.driver_ohm or self.sense_ohm)
 
-class ConverterErrors(Block):
+
+class ConverterErrors(Errors):
     """Errors of the ADCs, in steps of the converter (LSB)."""
 
     offset_lsb: Steps = 0.0
@@ -118,8 +143,18 @@ class ConverterErrors(Block):
     itself.
     """
 
+    @property
+    def differ(self) -> bool:
+        """Whether one ADC converts otherwise than another."""
+        return bool(self.offset_lsb or self.gain_sigma)
 
-class Neurons(Block):
+    @property
+    def err(self) -> bool:
+        """Whether conversions differ from those of an ideal converter."""
+        return self.differ or bool(self.noise_lsb)
+
+
+class Neurons(Errors):
     """What is done about errors in the neurons."""
 
     calibrated_on: CalibratedOn = "ideal"
@@ -128,7 +163,7 @@ class Neurons(Block):
     """
 
 
-class NonIdeal(Block):
+class NonIdeal(Errors):
     """Errors of cells, wires and converters; all off by default."""
 
     variation: Variation = Variation()
@@ -139,12 +174,6 @@ class NonIdeal(Block):
     wires: Wires = Wires()
     converter: ConverterErrors = ConverterErrors()
     neurons: Neurons = Neurons()
-
-    @property
-    def drifts(self) -> bool:
-        """Whether conductances are no longer as programmed."""
-        drift = self.drift
-        return drift.time_s > drift.reference_time_s and bool(drift.exponent or drift.exponent_sigma)
 
     @property
     def needs_ohms(self) -> str:
@@ -159,15 +188,12 @@ class NonIdeal(Block):
     @property
     def active(self) -> bool:
         """Whether anything differs from an ideal chip."""
-        stuck, converter = self.stuck, self.converter
         return bool(
-            any(self.variation.sigmas(1))
+            self.variation.varies
             or self.needs_ohms
-            or stuck.on_rate
-            or stuck.off_rate
-            or self.drifts
+            or self.stuck.on_rate
+            or self.stuck.off_rate
+            or self.drift.drifts
             or self.read_noise.sigma
-            or converter.offset_lsb
-            or converter.gain_sigma
-            or converter.noise_lsb
+            or self.converter.err
         )
