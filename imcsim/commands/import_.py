@@ -16,7 +16,7 @@ from imcsim.commands.completion import complete_hardware
 from imcsim.commands.options import MAX_TIMESTEPS, encoding_options, set_option
 
 if TYPE_CHECKING:
-    from imcsim.importers.importing.layers import Model, ReadOptions
+    from imcsim.importers.importing.layers import ReadModel, ReadOptions
     from imcsim.inputs import Inputs
 
 DEFAULT_IMAGES = 128
@@ -253,7 +253,7 @@ def _options(settings: dict[str, Any]) -> ReadOptions:
     )
 
 
-def _inputs(model: Model, settings: dict[str, Any]) -> Inputs:
+def _inputs(model: ReadModel, settings: dict[str, Any]) -> Inputs:
     """The images to compare on: as many as were asked for, else the first DEFAULT_IMAGES, or all."""
     import imcsim.inputs
     from imcsim.importers.importing.image import image_shape, timesteps_of

@@ -26,7 +26,7 @@ _Node = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Problem:
+class RefusedValue:
     """One refused value: where it stands among the values, what is wrong, and how to mend it."""
 
     path: KeyPath
@@ -34,13 +34,13 @@ class Problem:
     fix: str | None = None
 
 
-def explain(error: ValidationError, model: type[BaseModel], values: Any) -> list[Problem]:
+def explain(error: ValidationError, model: type[BaseModel], values: Any) -> list[RefusedValue]:
     """The first hundred problems in `values`: unknown keys, then wrong values, then missing keys.
 
     An unknown key comes first because a misspelt one is often the reason why another is missing.
     """
     shape = Shape(model)
-    ranked: dict[KeyPath, tuple[int, Problem]] = {}
+    ranked: dict[KeyPath, tuple[int, RefusedValue]] = {}
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     for detail in details[:MOST_EXPLAINED]:
         rank, problem = _explain_one(detail, shape, values)
@@ -50,30 +50,30 @@ def explain(error: ValidationError, model: type[BaseModel], values: Any) -> list
     return [problem for _, problem in sorted(ranked.values(), key=lambda pair: pair[0])]
 
 
-def _explain_one(detail: Any, shape: Shape, values: Any) -> tuple[int, Problem]:
+def _explain_one(detail: Any, shape: Shape, values: Any) -> tuple[int, RefusedValue]:
     kind: str = detail["type"]
     path = _data_path(detail, values)
     match kind:
         case "extra_forbidden":
-            return 0, Problem(path, "unknown key", shape.advice(path, values))
+            return 0, RefusedValue(path, "unknown key", shape.advice(path, values))
         case "union_tag_invalid" | "union_tag_not_found":
             path = (*path, KIND)
             if kind == "union_tag_not_found" and not isinstance(value_at(values, path[:-1]), dict):
                 path = path[:-1]
         case "value_error" | "assertion_error":
-            return 1, Problem(path, str(detail["ctx"]["error"]) or "the value is refused")
+            return 1, RefusedValue(path, str(detail["ctx"]["error"]) or "the value is refused")
     expected = shape.words(path, values)
     if kind == "missing" or (kind == "union_tag_not_found" and path[-1:] == (KIND,)):
         what = "an entry" if path and isinstance(path[-1], int) else "the key"
-        return 2, Problem(path, f"{what} is missing" + (f"; expected {expected}" if expected else ""))
+        return 2, RefusedValue(path, f"{what} is missing" + (f"; expected {expected}" if expected else ""))
     if not expected:
-        return 1, Problem(path, detail["msg"].replace("Input should be", "expected"))
+        return 1, RefusedValue(path, detail["msg"].replace("Input should be", "expected"))
     value = value_at(values, path)
     choice = nearest(value, shape.choices(path, values)) if isinstance(value, str) else None
     fix = f"did you mean {choice!r}?" if choice else None
     if isinstance(value, dict) and not expected.startswith("a section"):
         fix = "write only the value, or {value: ..., unit: ..., mark: ..., source: ...}"
-    return 1, Problem(path, f"expected {expected}, got {shown(value)}", fix)
+    return 1, RefusedValue(path, f"expected {expected}, got {shown(value)}", fix)
 
 
 def value_at(values: Any, path: KeyPath) -> Any:

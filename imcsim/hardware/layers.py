@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import shown
 from imcsim.base.yamlfile import DEEPEST, KeyPath, YamlDocument, dotted
-from imcsim.hardware.explain import KIND, Problem, Shape, value_at
+from imcsim.hardware.explain import KIND, RefusedValue, Shape, value_at
 from imcsim.hardware.files import EXTENDS
 from imcsim.hardware.quantity import (
     LABELS,
@@ -35,7 +35,7 @@ use.
 
 
 @dataclass
-class Layer:
+class ConfigLayer:
     """Values on their own, and what is known about each by its path.
 
     `document` is the file itself, `below` the files that it extends. details: of sourced values, as they are
@@ -50,9 +50,9 @@ class Layer:
     owners: dict[KeyPath, YamlDocument] = field(default_factory=dict)
     overridden: list[KeyPath] = field(default_factory=list)
 
-    def over(self, base: Layer, shape: Shape) -> Layer:
+    def over(self, base: ConfigLayer, shape: Shape) -> ConfigLayer:
         """This layer over `base`, which it extends. Inherited values keep where they come from."""
-        merged = Layer(self.document, (base.document, *base.below))
+        merged = ConfigLayer(self.document, (base.document, *base.below))
         replaced: list[KeyPath] = []
         changed: list[KeyPath] = []
 
@@ -136,7 +136,7 @@ class Layer:
                 name = f"{about.source} ({self.document.path.stem})"
                 self.provenance[place] = replace(about, source=name)
 
-    def error(self, problem: Problem) -> ImcsimError:
+    def error(self, problem: RefusedValue) -> ImcsimError:
         """`problem` with the line in its file, or with the override that caused it."""
         place = problem.path
         document = self._document_of(place)
@@ -169,13 +169,13 @@ class Layer:
         return self.document
 
 
-def separate_all(documents: Sequence[YamlDocument]) -> list[Layer]:
+def separate_all(documents: Sequence[YamlDocument]) -> list[ConfigLayer]:
     """Each file's own layer, in their order (a file before the one that it extends).
 
     A file may name sources of the files that it extends. Where it gives one of their names to another
     citation, theirs goes with its file's name. Raises ImcsimError for wrong sources and sourced values.
     """
-    layers: list[Layer] = []
+    layers: list[ConfigLayer] = []
     inherited: dict[str, str] = {}
     for document in reversed(documents):
         own = read_sources(document, document.data.get(SOURCES, {}))
@@ -188,8 +188,8 @@ def separate_all(documents: Sequence[YamlDocument]) -> list[Layer]:
     return layers
 
 
-def _separate(document: YamlDocument, sources: Mapping[str, str]) -> Layer:
-    layer = Layer(document)
+def _separate(document: YamlDocument, sources: Mapping[str, str]) -> ConfigLayer:
+    layer = ConfigLayer(document)
     data = {key: value for key, value in document.data.items() if key not in (SOURCES, EXTENDS)}
 
     def split(data: Any, path: KeyPath) -> Any:

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ValidationError
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.yamlfile import dotted
-from imcsim.hardware.explain import MOST_EXPLAINED, Problem, Shape, explain
+from imcsim.hardware.explain import MOST_EXPLAINED, RefusedValue, Shape, explain
 from imcsim.hardware.files import read_chain
-from imcsim.hardware.layers import Layer, separate_all
+from imcsim.hardware.layers import ConfigLayer, separate_all
 from imcsim.hardware.quantity import UNSOURCED, Provenance, check_unit
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -82,7 +82,7 @@ def config_hash(
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _complaint(config: Layer, problems: list[Problem], *, more: bool) -> ImcsimError:
+def _complaint(config: ConfigLayer, problems: list[RefusedValue], *, more: bool) -> ImcsimError:
     """One error for all `problems`: the first five, a line each, and how many more there are.
 
     `more` says that the list of problems is itself cut short.

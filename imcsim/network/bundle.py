@@ -18,7 +18,7 @@ from imcsim.base.yamlfile import YamlDocument, read_yaml
 from imcsim.network import schema
 from imcsim.network.arrays import read_npz, write_npz
 from imcsim.network.graph import Network
-from imcsim.network.validate import Problem, problems, validate
+from imcsim.network.validate import BrokenRule, problems, validate
 
 DESCRIPTION = "network.yaml"
 WEIGHTS = "weights.npz"
@@ -147,7 +147,7 @@ def _read(folder: Path) -> tuple[YamlDocument, Network]:
     return document, schema.from_document(document, read_npz(folder / WEIGHTS))
 
 
-def _located(document: YamlDocument, problem: Problem) -> ImcsimError:
+def _located(document: YamlDocument, problem: BrokenRule) -> ImcsimError:
     path = tuple(problem.key.split(".")) if problem.index is None else ("nodes", problem.index)
     return ImcsimError(
         problem.message, file=document.path, line=document.line(path), key=problem.key, fix=problem.fix

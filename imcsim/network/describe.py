@@ -22,7 +22,7 @@ from imcsim.network.graph import (
 from imcsim.network.sizes import shapes, show
 
 
-class Row(NamedTuple):
+class NodeSummary(NamedTuple):
     """One layer: its name, kind, output shape, number of weights (empty for none) and parameters, as text."""
 
     layer: str
@@ -32,13 +32,13 @@ class Row(NamedTuple):
     detail: str
 
 
-def describe(network: Network) -> list[Row]:
+def describe(network: Network) -> list[NodeSummary]:
     """One row for the image and for each node. Raises ImcsimError where shapes do not fit."""
     sizes = shapes(network)
-    rows = [Row("input", "image", show(network.input_shape), "", f"{network.input_bits}-bit pixels")]
+    rows = [NodeSummary("input", "image", show(network.input_shape), "", f"{network.input_bits}-bit pixels")]
     for node in network.nodes:
         weights = f"{node.weight.size:,}" if isinstance(node, Conv2d | Linear) else ""
-        rows.append(Row(node.name, kind(node), show(sizes[node.name]), weights, _detail(node)))
+        rows.append(NodeSummary(node.name, kind(node), show(sizes[node.name]), weights, _detail(node)))
     return rows
 
 

@@ -25,7 +25,7 @@ from imcsim.network.graph import (
     Pool2d,
     kind,
 )
-from imcsim.network.section import Section
+from imcsim.network.section import YamlSection
 
 SCHEMA = 1
 Arrays = Mapping[str, NDArray[Any]]
@@ -99,12 +99,12 @@ def from_document(document: YamlDocument, stored: Arrays) -> Network:
 
     Raises ImcsimError with the line for unknown or missing keys, wrong types, and missing or unused arrays.
     """
-    top = Section(document, (), _TOP, optional=("provenance",))
+    top = YamlSection(document, (), _TOP, optional=("provenance",))
     if top.integer("schema") != SCHEMA:
         raise top.error(
             "schema", f"schema {top.integer('schema')} is not known", f"this version reads {SCHEMA}"
         )
-    image = Section(document, ("input",), ("shape", "bits", "scale", "padding"), optional=("padding",))
+    image = YamlSection(document, ("input",), ("shape", "bits", "scale", "padding"), optional=("padding",))
     weight_bits = top.integer("weight_bits")
     entries = top.data["nodes"]
     if not isinstance(entries, list):
@@ -188,7 +188,7 @@ def _to_node(document: YamlDocument, index: int, weight_bits: int, stored: Array
             (*path, "kind"), f"{what!r} is no kind of node" if what else "the kind is missing", fix=fix
         )
     more = _OPTIONAL.get(what, ())
-    section = Section(document, path, (*_COMMON, *_KEYS[what], *more), optional=more)
+    section = YamlSection(document, path, (*_COMMON, *_KEYS[what], *more), optional=more)
     name, inputs = section.text("name"), section.texts("inputs")
     one = cast("tuple[str]", inputs)  # counted when the rules are checked
     if what in ("conv2d", "linear"):
@@ -216,7 +216,7 @@ def _to_node(document: YamlDocument, index: int, weight_bits: int, stored: Array
 
 
 def _neurons(
-    what: str, name: str, inputs: tuple[str], section: Section, stored: Arrays, used: set[str]
+    what: str, name: str, inputs: tuple[str], section: YamlSection, stored: Arrays, used: set[str]
 ) -> LIF | LI:
     def number(key: str) -> PerChannel:
         """A number, or the array of that name."""
@@ -248,7 +248,7 @@ def _neurons(
     )
 
 
-def _array(section: Section, key: str, stored: Arrays, used: set[str]) -> NDArray[Any]:
+def _array(section: YamlSection, key: str, stored: Arrays, used: set[str]) -> NDArray[Any]:
     name = section.text(key)
     if name not in stored:
         guess = nearest(name, stored)

@@ -9,7 +9,7 @@ from imcsim.base.names import nearest
 from imcsim.base.yamlfile import KeyPath, YamlDocument
 
 
-class Section:
+class YamlSection:
     """One mapping of the document whose keys are known; values come out with their type checked."""
 
     def __init__(

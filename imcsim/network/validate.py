@@ -48,7 +48,7 @@ _LIMITS = {
 
 
 @dataclass(frozen=True)
-class Problem:
+class BrokenRule:
     """A rule that a network breaks. `index` is the place of the node in `nodes`; None: the network itself."""
 
     index: int | None
@@ -63,7 +63,7 @@ def validate(network: Network) -> None:
         raise ImcsimError(problem.message, key=problem.key, fix=problem.fix)
 
 
-def problems(network: Network) -> Iterator[Problem]:
+def problems(network: Network) -> Iterator[BrokenRule]:
     """All rules that `network` breaks, in the order of its nodes.
 
     The rules: names are unique and inputs come before their readers; shapes fit; weights are integers of the
@@ -79,22 +79,22 @@ def problems(network: Network) -> Iterator[Problem]:
         sizes[INPUT] = network.input_shape
     later = {node.name for node in network.nodes}
     for index, node in enumerate(network.nodes):
-        wrong = [Problem(index, node.name, *text) for text in _about_node(node, known, later, network)]
+        wrong = [BrokenRule(index, node.name, *text) for text in _about_node(node, known, later, network)]
         if not wrong and all(name in sizes for name in node.inputs):
             try:
                 sizes[node.name] = node_shape(node, sizes)
             except ImcsimError as error:
-                wrong.append(Problem(index, node.name, error.message, error.fix))
+                wrong.append(BrokenRule(index, node.name, error.message, error.fix))
         yield from wrong
         known.setdefault(node.name, node)
     yield from _about_ends(network, sizes)
 
 
-def _about_network(network: Network) -> Iterator[Problem]:
+def _about_network(network: Network) -> Iterator[BrokenRule]:
     if not NAME.fullmatch(network.name):
-        yield Problem(None, "name", f"{network.name!a} is not a name", _NAME_FIX)
+        yield BrokenRule(None, "name", f"{network.name!a} is not a name", _NAME_FIX)
     if not is_shape(network.input_shape):
-        yield Problem(
+        yield BrokenRule(
             None,
             "input.shape",
             "the shape must be channels, rows, columns",
@@ -103,21 +103,21 @@ def _about_network(network: Network) -> Iterator[Problem]:
     for key, (low, high) in _LIMITS.items():
         value = getattr(network, key.replace(".", "_"))
         if not is_int(value) or not low <= value <= high:
-            yield Problem(None, key, f"must be an integer from {low} to {high}, not {value!r}")
+            yield BrokenRule(None, key, f"must be an integer from {low} to {high}, not {value!r}")
     if not positive(network.input_scale):
-        yield Problem(None, "input.scale", f"must be a positive number, not {network.input_scale!r}")
+        yield BrokenRule(None, "input.scale", f"must be a positive number, not {network.input_scale!r}")
     padding = network.input_padding
     if padding and is_shape(network.input_shape) and is_int(network.input_bits):
         largest = (1 << min(max(network.input_bits, 1), 8)) - 1
         channels = network.input_shape[0]
         if len(padding) != channels or not all(is_int(n) and 0 <= n <= largest for n in padding):
-            yield Problem(
+            yield BrokenRule(
                 None, "input.padding", f"must be {channels} pixels from 0 to {largest}, one a channel"
             )
     accuracy = network.provenance.get("accuracy")
     for key, value in accuracy.items() if isinstance(accuracy, Mapping) else ():
         if isinstance(value, list | tuple) and not all(number(v) and 0 <= v <= 1 for v in value):
-            yield Problem(None, f"provenance.accuracy.{key}", "accuracies are numbers from 0 to 1")
+            yield BrokenRule(None, f"provenance.accuracy.{key}", "accuracies are numbers from 0 to 1")
 
 
 _NAME_FIX = "use a letter, then letters, digits, dots, dashes and underscores, 64 at most"
@@ -205,21 +205,21 @@ def _largest(node: Node | None, known: Mapping[str, Node]) -> int:
     return largest
 
 
-def _about_ends(network: Network, sizes: Mapping[str, Shape]) -> Iterator[Problem]:
+def _about_ends(network: Network, sizes: Mapping[str, Shape]) -> Iterator[BrokenRule]:
     """Every node but the last is read; the last gives the class outputs."""
     if not network.nodes:
-        yield Problem(None, "nodes", "the network has no nodes")
+        yield BrokenRule(None, "nodes", "the network has no nodes")
         return
     read = {name for node in network.nodes for name in node.inputs}
     for index, node in enumerate(network.nodes[:-1]):
         if node.name not in read:
-            yield Problem(index, node.name, "nothing reads this node", "remove it, or put the output last")
+            yield BrokenRule(index, node.name, "nothing reads this node", "remove it, or put the output last")
     index, last = len(network.nodes) - 1, network.nodes[-1]
     for place, node in enumerate(network.nodes[:-1]):
         if isinstance(node, LI):
-            yield Problem(place, node.name, "an li node never fires", "put it last, or use a lif node")
+            yield BrokenRule(place, node.name, "an li node never fires", "put it last, or use a lif node")
     if not isinstance(last, Conv2d | Linear | LIF | LI):
-        yield Problem(
+        yield BrokenRule(
             index,
             last.name,
             f"the last node is a {kind(last)}",
@@ -227,9 +227,9 @@ def _about_ends(network: Network, sizes: Mapping[str, Shape]) -> Iterator[Proble
         )
         return
     if INPUT in last.inputs:
-        yield Problem(index, last.name, "the output reads the image", "put spiking layers before it")
+        yield BrokenRule(index, last.name, "the output reads the image", "put spiking layers before it")
     shape = sizes.get(last.name)
     if shape is not None and (shape[0] != network.classes or math.prod(shape) != network.classes):
-        yield Problem(
+        yield BrokenRule(
             index, last.name, f"the output is {show(shape)}, but there are {network.classes} classes", None
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imcsim import hardware as chips
-from imcsim.importers.importing.agreement import Chip, agree
+from imcsim.importers.importing.agreement import ComparedChip, agree
 from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
 from imcsim.importers.quantising.fixed_point import fixed_point
 from imcsim.importers.quantising.quantise import quantise
@@ -126,7 +126,7 @@ def test_a_chip_is_played_beside_the_ideal_one() -> None:
     rng = np.random.default_rng(4)
     real = network(rng, grid=True)
     images = inputs(rng, real, 8)
-    chip = Chip(CHIP.name, lambda network, shown: program_chip(network, CHIP.config, shown))
+    chip = ComparedChip(CHIP.name, lambda network, shown: program_chip(network, CHIP.config, shown))
     found = agree(real, quantise(real, 4), images, NUMERICS, chip)
     assert found.chip is not None
     assert found.chip.hardware == "dtsnn_32nm"
@@ -145,7 +145,7 @@ def test_a_chip_with_errors_is_played_with_them() -> None:
     erring = chips.load("dtsnn_32nm", keys).config
 
     def agreed(config: Any, seed: int) -> Any:
-        chip = Chip("c", lambda network, shown: program_chip(network, config, shown, seed), seed)
+        chip = ComparedChip("c", lambda network, shown: program_chip(network, config, shown, seed), seed)
         return agree(real, coarse, images, NUMERICS, chip).chip
 
     found, plain = agreed(erring, 3), agreed(CHIP.config, 3)

@@ -13,7 +13,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.importers.folding.fold import fold
 from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
 from imcsim.importers.importing.image import Image
-from imcsim.importers.importing.layers import Flatten, Layer, Model, Neuron, Norm, Pool, Weights
+from imcsim.importers.importing.layers import Layer, Neuron, Norm, ReadFlatten, ReadModel, ReadPool, Weights
 from imcsim.network.graph import LI, LIF, Add, Pool2d
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -23,7 +23,7 @@ T = 4
 BITS = Image(bits=1)
 
 
-def evaluate(model: Model, images: Any, timesteps: int = T, image: Image = BITS) -> dict[str, Any]:
+def evaluate(model: ReadModel, images: Any, timesteps: int = T, image: Image = BITS) -> dict[str, Any]:
     """Every layer as written, in torch and float64: values ``[N, T, ...]`` by name."""
     scale = image.scale if image.scale is not None else 1.0 / (2**image.bits - 1)
     x = torch.from_numpy(np.asarray(images, np.float64)) * scale
@@ -60,13 +60,13 @@ def _layer(layer: Layer, read: list[Any]) -> list[Any]:
             return [nnf.conv2d(x, weight, bias, *about) for x in read]
         case Norm():
             return [_array(layer.factor, x) * x + _array(layer.offset, x) for x in read]
-        case Pool():
+        case ReadPool():
             size, about = layer.size, (layer.stride, layer.padding)
             if layer.kind == "max":
                 return [nnf.max_pool2d(x, size, *about) for x in read]
             many = size[0] * size[1] if layer.kind == "sum" else 1
             return [many * nnf.avg_pool2d(x, size, *about) for x in read]
-        case Flatten():
+        case ReadFlatten():
             return [x.flatten(1) for x in read]
         case Neuron():
             return _neuron(layer, read)
@@ -108,8 +108,8 @@ def neuron(name: str, source: str | tuple[str, ...], **more: Any) -> Neuron:
     return Neuron(name, inputs, **about)
 
 
-def model(layers: list[Layer], shape: tuple[int, ...], output: str | None = None, **source: Any) -> Model:
-    return Model("net", shape, tuple(layers), output or layers[-1].name, source)
+def model(layers: list[Layer], shape: tuple[int, ...], output: str | None = None, **source: Any) -> ReadModel:
+    return ReadModel("net", shape, tuple(layers), output or layers[-1].name, source)
 
 
 class Dyadic:
@@ -128,7 +128,7 @@ class Dyadic:
         return self.rng.integers(0, 2**bits, (count, *shape)).astype(np.uint8)
 
 
-def check(model: Model, images: Any, image: Image = BITS, *, exact: bool = True) -> FloatNetwork:
+def check(model: ReadModel, images: Any, image: Image = BITS, *, exact: bool = True) -> FloatNetwork:
     """Fold, run, and compare every neuron's spikes and the output with torch's."""
     network = fold(model, image)
     wanted = evaluate(model, images, image=image)
@@ -159,7 +159,7 @@ def test_batch_norm_goes_into_the_weights_before_it() -> None:
         Weights("conv", ("input",), draw(4, 2, 3, 3), draw(4), padding=(1, 1)),
         Norm("bn", ("conv",), factor, np.array([0.5, 1.0, 1.5, -0.25])),
         neuron("lif", "bn"),
-        Flatten("flat", ("lif",)),
+        ReadFlatten("flat", ("lif",)),
         Weights("fc", ("flat",), draw(3, 64), draw(3)),
     ]
     net = check(model(layers, (2, 4, 4)), draw.images(5, 2, 4, 4))
@@ -196,7 +196,7 @@ def test_numbers_for_each_neuron_that_are_one_a_channel() -> None:
     layers = [
         Weights("conv", ("input",), draw(2, 1, 3, 3), draw(2), padding=(1, 1)),
         neuron("lif", "conv", leak=leak, threshold=np.full((2, 4, 4), 0.5), gain=4 * leak),
-        Flatten("flat", ("lif",)),
+        ReadFlatten("flat", ("lif",)),
         Weights("fc", ("flat",), draw(3, 32), None),
         neuron("out", "fc", leak=np.array([0.5, 0.5, 0.5]), threshold=np.array([0.25, 0.5, 1.0])),
     ]
@@ -234,13 +234,13 @@ def test_convolutions(seed: int, groups: int, stride: int, dilation: int, pad: i
     assert found.nodes[0].groups == groups  # type: ignore[union-attr]
 
 
-def classified(draw: Dyadic, layers: list[Layer], shape: tuple[int, ...]) -> Model:
+def classified(draw: Dyadic, layers: list[Layer], shape: tuple[int, ...]) -> ReadModel:
     """`layers`, then neurons and a classifier."""
     last = layers[-1].name
     values = evaluate(model(layers, shape), np.zeros((1, *shape)), 1)[last]
     tail = [
         neuron("lif", last, threshold=0.25),
-        Flatten("flat", ("lif",)),
+        ReadFlatten("flat", ("lif",)),
         Weights("fc", ("flat",), draw(3, values.size), None),
     ]
     return model([*layers, *tail], shape)
@@ -254,9 +254,9 @@ def test_pools_of_spikes_and_scales_after_them(kind: Any) -> None:
         Weights("conv", ("input",), draw(4, 2, 3, 3), draw(4), padding=(1, 1)),
         neuron("lif", "conv"),
         Norm("scale", ("lif",), scale, np.zeros(1)),
-        Pool("pool", ("scale",), kind, (2, 3), (2, 1), (1, 0)),
+        ReadPool("pool", ("scale",), kind, (2, 3), (2, 1), (1, 0)),
         Norm("bn", ("pool",), draw(4), draw(4)),
-        Flatten("flat", ("bn",)),
+        ReadFlatten("flat", ("bn",)),
         Weights("fc", ("flat",), draw(3, 4 * 4 * 4), draw(3)),
     ]
     net = check(model(layers, (2, 6, 6)), draw.images(4, 2, 6, 6), exact=kind != "average")
@@ -268,9 +268,9 @@ def test_averages_of_averages_are_one_pool() -> None:
     layers = [
         Weights("conv", ("input",), draw(2, 1, 3, 3), np.array([0.5, 0.25]), padding=(1, 1)),
         neuron("lif", "conv"),
-        Pool("pool1", ("lif",), "average", (2, 2), (2, 2)),
-        Pool("pool2", ("pool1",), "average", (2, 2), (1, 1)),
-        Flatten("flat", ("pool2",)),
+        ReadPool("pool1", ("lif",), "average", (2, 2), (2, 2)),
+        ReadPool("pool2", ("pool1",), "average", (2, 2), (1, 1)),
+        ReadFlatten("flat", ("pool2",)),
         Weights("fc", ("flat",), draw(3, 18), draw(3)),
     ]
     net = check(model(layers, (1, 8, 8)), draw.images(4, 1, 8, 8))
@@ -284,9 +284,9 @@ def test_pooled_currents_become_one_convolution(kind: Any) -> None:
     layers = [
         Weights("conv", ("input",), draw(4, 1, 3, 3), draw(4), (2, 1), (1, 1), (1, 2), groups=2),
         Norm("bn", ("conv",), draw(4), draw(4)),
-        Pool("pool", ("bn",), kind, (2, 2), (2, 2)),
+        ReadPool("pool", ("bn",), kind, (2, 2), (2, 2)),
         neuron("lif", "pool", threshold=0.25),
-        Flatten("flat", ("lif",)),
+        ReadFlatten("flat", ("lif",)),
         Weights("fc", ("flat",), draw(3, 16), draw(3)),
     ]
     net = check(model(layers, (2, 8, 6)), draw.images(6, 2, 8, 6))
@@ -333,7 +333,7 @@ def test_residual_addition_with_identity_and_projection() -> None:
         Weights("conv2", ("lif1",), draw(6, 4, 3, 3), draw(6), (2, 2), (1, 1)),
         Weights("short", ("lif1",), draw(6, 4, 1, 1), draw(6), (2, 2)),
         neuron("lif2", ("conv2", "short", "conv2"), gain=0.5),
-        Flatten("flat", ("lif2",)),
+        ReadFlatten("flat", ("lif2",)),
         Weights("fc", ("flat",), draw(3, 24), draw(3)),
     ]
     net = check(model(layers, (2, 4, 4)), draw.images(8, 2, 4, 4))
@@ -368,8 +368,8 @@ def test_spikes_that_are_added_before_weights() -> None:
         neuron("lif1", "conv1"),
         Weights("conv2", ("lif0", "lif1"), draw(3, 4, 3, 3), draw(3), padding=(1, 1)),
         neuron("lif2", "conv2"),
-        Pool("pool", ("lif2", "lif2"), "average", (4, 4), (4, 4)),
-        Flatten("flat", ("pool",)),
+        ReadPool("pool", ("lif2", "lif2"), "average", (4, 4), (4, 4)),
+        ReadFlatten("flat", ("pool",)),
         Weights("fc", ("flat",), draw(3, 3), draw(3)),
     ]
     net = check(model(layers, (2, 4, 4)), draw.images(8, 2, 4, 4))
@@ -381,7 +381,7 @@ def test_neurons_on_the_image_and_two_layers_in_a_row() -> None:
     layers = [
         neuron("encoder", "input", leak=0.75, threshold=0.75, gain=0.5),
         neuron("second", "encoder", leak=0.5, threshold=1.25),
-        Flatten("flat", ("second",)),
+        ReadFlatten("flat", ("second",)),
         Weights("fc", ("flat",), draw(5, 8), draw(5)),
         neuron("third", "fc"),
         neuron("fourth", "third", threshold=1.5, leak=0.75),
@@ -400,7 +400,7 @@ def test_neurons_on_a_flattened_map() -> None:
     draw = Dyadic(13)
     layers = [
         Weights("conv", ("input",), draw(2, 1, 2, 2), draw(2)),
-        Flatten("flat", ("conv",)),
+        ReadFlatten("flat", ("conv",)),
         neuron("lif", "flat", leak=np.repeat([0.5, 0.25], 9)),
         Weights("fc", ("lif",), draw(3, 18), draw(3)),
     ]
@@ -414,7 +414,7 @@ def test_one_dimensional_convolutions_and_rows() -> None:
     layers = [
         Weights("conv", ("input",), weight, draw(4), (1, 2), (0, 1)),
         neuron("lif", "conv"),
-        Flatten("flat", ("lif",)),
+        ReadFlatten("flat", ("lif",)),
         Weights("fc", ("flat",), draw(3, 16), draw(3)),
     ]
     torch_model = model(layers, (2, 1, 8))
@@ -430,8 +430,8 @@ def test_mean_and_deviation_of_the_image(pad: int) -> None:
     layers = [
         Weights("conv", ("input",), draw(4, 2, 3, 3), draw(4), padding=(pad, pad)),
         neuron("lif", "conv"),
-        Pool("pool", ("lif",), "average", (2, 2), (2, 2)),
-        Flatten("flat", ("pool",)),
+        ReadPool("pool", ("lif",), "average", (2, 2), (2, 2)),
+        ReadFlatten("flat", ("pool",)),
         Weights("fc", ("flat",), draw(3, 4 * (1 + pad) ** 2), draw(3)),
     ]
     net = check(model(layers, (2, 4, 4)), draw.images(8, 2, 4, 4, bits=8), image)
@@ -472,10 +472,10 @@ def test_outputs_of_every_kind() -> None:
     assert scaled.weighted[-1].name == "scale.identity"
     conv, voting = (
         Weights("conv", ("input",), draw(3, 1, 3, 3), draw(3)),
-        Pool("pool", ("lif",), "average", (2, 2), (2, 2)),
+        ReadPool("pool", ("lif",), "average", (2, 2), (2, 2)),
     )
     pooled = model(
-        [conv, neuron("lif", "conv", threshold=0.5), voting, Flatten("flat", ("pool",))], (1, 4, 4)
+        [conv, neuron("lif", "conv", threshold=0.5), voting, ReadFlatten("flat", ("pool",))], (1, 4, 4)
     )
     assert check(pooled, draw.images(8, 1, 4, 4)).classes == 3
 
@@ -521,8 +521,8 @@ REFUSED: list[tuple[str, str, list[Layer]]] = [
     ),
     ("bn", "its factor holds NaN", [CONV, Norm("bn", ("conv",), np.array([np.inf]), np.zeros(1))]),
     ("bn", "its factor has 3 numbers", [CONV, Norm("bn", ("conv",), np.ones(3), np.zeros(1))]),
-    ("pool", "maximum of the currents of 'conv'", [CONV, Pool("pool", ("conv",), "max", (2, 2), (2, 2))]),
-    ("pool", "maximum over the image", [Pool("pool", ("input",), "max", (2, 2), (2, 2))]),
+    ("pool", "maximum of the currents of 'conv'", [CONV, ReadPool("pool", ("conv",), "max", (2, 2), (2, 2))]),
+    ("pool", "maximum over the image", [ReadPool("pool", ("input",), "max", (2, 2), (2, 2))]),
     (
         "next",
         "pads the currents of 'conv'",
@@ -536,7 +536,7 @@ REFUSED: list[tuple[str, str, list[Layer]]] = [
     (
         "fc",
         "its weights take 30 values, but it reads 32",
-        [CONV, neuron("lif", "conv"), Flatten("f", ("lif",)), Weights("fc", ("f",), np.ones((3, 30)))],
+        [CONV, neuron("lif", "conv"), ReadFlatten("f", ("lif",)), Weights("fc", ("f",), np.ones((3, 30)))],
     ),
     (
         "next",

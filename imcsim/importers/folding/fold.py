@@ -25,7 +25,7 @@ from imcsim.importers.folding.form import (
     spread,
     total,
 )
-from imcsim.importers.folding.linear import Linear
+from imcsim.importers.folding.linear import LinearFolding
 from imcsim.importers.folding.nodes import Nodes
 from imcsim.importers.importing import layers as file
 from imcsim.importers.importing.float_network import FloatNetwork
@@ -44,7 +44,7 @@ class _Integrator:
 
 
 def fold(
-    model: file.Model,
+    model: file.ReadModel,
     image: Image | None = None,
     timesteps: int | None = None,
     input_shape: tuple[int, ...] | None = None,
@@ -59,14 +59,14 @@ def fold(
 
 
 class _Fold:
-    def __init__(self, model: file.Model, image: Image, shape: tuple[int, ...]) -> None:
+    def __init__(self, model: file.ReadModel, image: Image, shape: tuple[int, ...]) -> None:
         self.model, self.image = model, image
         self.bits = 8 if image.bits is None else image.bits
         self.file = model.source.get("file")
         self.forms: dict[str, Form | _Integrator] = {}
         self.nodes = Nodes(image_shape(shape))
         self.input_scale = input_scale(model, image, self.bits)
-        self.linear = Linear(self.nodes, self.bits, self.input_scale)
+        self.linear = LinearFolding(self.nodes, self.bits, self.input_scale)
 
     # --- the walk
 
@@ -146,9 +146,9 @@ class _Fold:
                 return form.affine(factor, offset)
             case file.Neuron():
                 return self._neuron(layer, form)
-            case file.Pool():
+            case file.ReadPool():
                 return self.linear.pool(layer, form)
-            case file.Flatten():
+            case file.ReadFlatten():
                 return form if form.row else replace(form, flat=layer.name)
 
     def _read(self, layer: file.Layer) -> Form:
@@ -166,7 +166,7 @@ class _Fold:
 
     def _after_integrator(self, layer: file.Layer, before: _Integrator) -> _Integrator:
         """A scale of what integrators put out is a scale of what they read."""
-        if isinstance(layer, file.Flatten):
+        if isinstance(layer, file.ReadFlatten):
             return before
         if isinstance(layer, file.Norm) and not np.any(layer.offset):
             factor = spread(layer.factor, before.form.shape, before.form.row, "its factor")

@@ -25,7 +25,7 @@ from imcsim.importers.importing import layers as file
 Values = NDArray[np.float64]
 
 
-class Linear:
+class LinearFolding:
     """Applies weights and pools to forms. `border` is the pixel around the image, once a layer pads it.
 
     bits and pixel: the width of a pixel's code, and what a code of 1 is worth.
@@ -161,7 +161,7 @@ class Linear:
             raise Unfit("it pads the image with another value than the layers before it do", None)
         self.border = border
 
-    def pool(self, layer: file.Pool, form: Form) -> Form:
+    def pool(self, layer: file.ReadPool, form: Form) -> Form:
         if form.row:
             raise Unfit("it pools a row of values, not a map", "pool before flattening")
         shape = window_shape(form.shape, form.shape[0], layer.size, layer.stride, layer.padding)

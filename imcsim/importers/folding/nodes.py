@@ -61,7 +61,7 @@ class Nodes:
 
     # --- nodes
 
-    def pool(self, layer: file.Pool, base: Spikes, shape: Shape) -> Spikes:
+    def pool(self, layer: file.ReadPool, base: Spikes, shape: Shape) -> Spikes:
         """A pool over a node's values."""
         if base.row:
             raise Unfit("it pools a row of values, not a map", "pool before flattening")

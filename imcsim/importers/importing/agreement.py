@@ -34,7 +34,7 @@ class LayerAgreement:
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class AccuracyOverTime:
     """The share of images that are right after each timestep, with its 95 % Wilson interval."""
 
     per_timestep: tuple[float, ...]
@@ -43,7 +43,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Side:
+class IntegerAgreement:
     """One integer network against the real one. `same_prediction` is the share of images on which both name
     one class, after each timestep; `accuracy` is None without labels. `hardware` None: ideal converters and
     wide membranes. `seed` is that which the errors of the chip were drawn from, None where it has none.
@@ -52,7 +52,7 @@ class Side:
     hardware: str | None
     layers: tuple[LayerAgreement, ...]
     same_prediction: tuple[float, ...]
-    accuracy: Accuracy | None
+    accuracy: AccuracyOverTime | None
     seed: int | None = None
 
 
@@ -67,9 +67,9 @@ class Agreement:
     split: str
     images: int
     timesteps: int
-    float_accuracy: Accuracy | None
-    ideal: Side
-    chip: Side | None
+    float_accuracy: AccuracyOverTime | None
+    ideal: IntegerAgreement
+    chip: IntegerAgreement | None
 
     def provenance(self) -> dict[str, Any] | None:
         """The accuracies as a bundle keeps them; None without labels."""
@@ -86,8 +86,8 @@ class Agreement:
 
 
 @dataclass(frozen=True, eq=False)
-class Chip:
-    """Whose words, converters and errors the integers are also run with; seed as in `Side`."""
+class ComparedChip:
+    """Whose words, converters and errors the integers are also run with; seed as in `IntegerAgreement`."""
 
     name: str
     program: Callable[[Network, Inputs], tuple[Program, Converters]]
@@ -99,7 +99,7 @@ def agree(
     network: Network,
     inputs: Inputs,
     numerics: Numerics,
-    chip: Chip | None = None,
+    chip: ComparedChip | None = None,
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -182,7 +182,7 @@ class _Side:
             self.counts[name] += np.array([wanted.size, same, *both])
         self.named.append(predictions(activity.outputs))
 
-    def result(self, real_named: NDArray[np.int64], labels: NDArray[np.int64] | None) -> Side:
+    def result(self, real_named: NDArray[np.int64], labels: NDArray[np.int64] | None) -> IntegerAgreement:
         named = np.concatenate(self.named)
         layers = tuple(
             LayerAgreement(name, *(float(n) / float(total) for n in rest))
@@ -190,11 +190,11 @@ class _Side:
         )
         same = tuple(float(share) for share in (named == real_named).mean(axis=0))
         accuracy = None if labels is None else _accuracy(named == labels[:, None])
-        return Side(self.hardware, layers, same, accuracy, self.seed)
+        return IntegerAgreement(self.hardware, layers, same, accuracy, self.seed)
 
 
-def _accuracy(right: Bits) -> Accuracy:
+def _accuracy(right: Bits) -> AccuracyOverTime:
     images = len(right)
     intervals = [wilson_interval(int(n), images) for n in right.sum(axis=0)]
     shares = tuple(float(share) for share in right.mean(axis=0))
-    return Accuracy(shares, tuple(low for low, _ in intervals), tuple(high for _, high in intervals))
+    return AccuracyOverTime(shares, tuple(low for low, _ in intervals), tuple(high for _, high in intervals))

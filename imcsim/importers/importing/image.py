@@ -29,7 +29,7 @@ class Image:
     std: tuple[float, ...] = ()
 
 
-def timesteps_of(model: file.Model, stated: int | None = None) -> int:
+def timesteps_of(model: file.ReadModel, stated: int | None = None) -> int:
     """The T of the network: what was stated, else the file's, else 4."""
     return stated or int(model.source.get("timesteps") or DEFAULT_TIMESTEPS)
 
@@ -56,7 +56,7 @@ def image_shape(shape: tuple[int, ...]) -> Shape:
     return found
 
 
-def input_scale(model: file.Model, image: Image, bits: int) -> float:
+def input_scale(model: file.ReadModel, image: Image, bits: int) -> float:
     """What the pixel code 1 is worth: what was stated, else the file's word, else the largest code is 1."""
     stated: Any = image.scale if image.scale is not None else model.source.get("input_scale")
     return float(stated) if stated is not None else 1.0 / (2**bits - 1)

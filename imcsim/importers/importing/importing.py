@@ -14,10 +14,10 @@ from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.numerics import Numerics
 from imcsim.importers.folding.fold import fold
-from imcsim.importers.importing.agreement import Agreement, Chip, agree
+from imcsim.importers.importing.agreement import Agreement, ComparedChip, agree
 from imcsim.importers.importing.float_network import FloatNetwork
 from imcsim.importers.importing.image import Image
-from imcsim.importers.importing.layers import Model, ReadOptions
+from imcsim.importers.importing.layers import ReadModel, ReadOptions
 from imcsim.importers.importing.read import read
 from imcsim.importers.quantising.fixed_point import FixedPoint, fixed_point
 from imcsim.importers.quantising.quantise import LayerQuantisation, quantise_layers
@@ -45,7 +45,7 @@ class Imported:
     """
 
     network: Network
-    model: Model
+    model: ReadModel
     real: FloatNetwork
     layers: tuple[LayerQuantisation, ...]
     hardware: str
@@ -124,7 +124,7 @@ def import_model(
 
 
 def convert(
-    model: Model,
+    model: ReadModel,
     path: str | Path,
     *,
     inputs: Inputs | None = None,
@@ -166,7 +166,7 @@ def convert(
         played = None
         if hardware is not None:
             config, erring = hardware.config, hardware.config.nonideal.active
-            played = Chip(
+            played = ComparedChip(
                 hardware.name,
                 lambda network, shown: program_chip(network, config, shown, seed, workers=workers),
                 seed if erring else None,

@@ -85,7 +85,7 @@ class Neuron:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class ReadPool:
     """Pooling; `size`, `stride`, `padding` are (rows, columns). Padding is zeros and counts in an average."""
 
     name: str
@@ -97,18 +97,18 @@ class Pool:
 
 
 @dataclass(frozen=True, eq=False)
-class Flatten:
+class ReadFlatten:
     """``[C, H, W]`` to ``[C * H * W]``."""
 
     name: str
     inputs: tuple[str, ...]
 
 
-Layer = Weights | Norm | Neuron | Pool | Flatten
+Layer = Weights | Norm | Neuron | ReadPool | ReadFlatten
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class ReadModel:
     """A network as read. `layers` are in topological order; `output` names the one that gives the result.
 
     `input_shape` is ``(C, H, W)``, ``(C, L)`` for a 1-D convolution or ``(N,)`` for a row of numbers.

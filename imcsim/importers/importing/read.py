@@ -12,7 +12,7 @@ import numpy as np
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.apart import MAX_BYTES
 from imcsim.importers.importing.files import file_size, first_bytes
-from imcsim.importers.importing.layers import INPUT, Model, Neuron, Norm, Pool, ReadOptions, Weights
+from imcsim.importers.importing.layers import INPUT, Neuron, Norm, ReadModel, ReadOptions, ReadPool, Weights
 
 MAX_STEP = 4096
 """Largest kernel, stride, padding and dilation."""
@@ -35,7 +35,7 @@ _SUFFIXES = {
 }
 
 
-def read(path: str | Path, options: ReadOptions | None = None) -> Model:
+def read(path: str | Path, options: ReadOptions | None = None) -> ReadModel:
     """The network in a NIR, safetensors, PyTorch or ONNX file, with real numbers; nothing in it is executed.
 
     The kind of file is seen from its first bytes, else from its name. Raises ImcsimError, naming file and
@@ -44,7 +44,7 @@ def read(path: str | Path, options: ReadOptions | None = None) -> Model:
     """
     path, options = Path(path), options or ReadOptions()
     kind = _kind(path)
-    model: Model
+    model: ReadModel
     if kind == "nir":
         from imcsim.importers.nir.file import read as read_nir
 
@@ -82,7 +82,7 @@ def _kind(path: Path) -> str:
     )
 
 
-def _check(path: Path, model: Model) -> None:
+def _check(path: Path, model: ReadModel) -> None:
     """What holds for every format: finite numbers, sensible sizes, names that exist and come first."""
     shape = model.input_shape
     if not 1 <= len(shape) <= 3 or any(n < 1 for n in shape) or math.prod(shape) > MAX_PIXELS:
@@ -99,7 +99,7 @@ def _check(path: Path, model: Model) -> None:
                 )
         if isinstance(layer, Weights):
             _check_weights(path, layer)
-        if isinstance(layer, Pool):
+        if isinstance(layer, ReadPool):
             _check_steps(path, layer.name, size=layer.size, stride=layer.stride)
             _check_steps(path, layer.name, least=0, padding=layer.padding)
         if isinstance(layer, Norm | Neuron) and any(

@@ -27,7 +27,16 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.yamlfile import read_yaml
-from imcsim.importers.importing.layers import INPUT, Flatten, Layer, Model, Norm, Pool, ReadOptions, Weights
+from imcsim.importers.importing.layers import (
+    INPUT,
+    Layer,
+    Norm,
+    ReadFlatten,
+    ReadModel,
+    ReadOptions,
+    ReadPool,
+    Weights,
+)
 from imcsim.importers.listed.layer_entry import Entry
 from imcsim.importers.listed.neuron_keys import KEYS as NEURON_KEYS
 from imcsim.importers.listed.neuron_keys import check_keys, make_neuron
@@ -63,7 +72,7 @@ _POOLS: Mapping[str, Literal["average", "max", "sum"]] = {
 }
 
 
-def read(path: Path, kind: str, options: ReadOptions) -> Model:
+def read(path: Path, kind: str, options: ReadOptions) -> ReadModel:
     """The network whose tensors are in `path` (`kind`: ``safetensors`` or ``torch``) and whose layers are in
     `options.layers_file`.
 
@@ -105,7 +114,7 @@ class _List:
         self.sums: dict[str, tuple[str, ...]] = {INPUT: (INPUT,)}
         """What each name stands for: itself, or for an `add` the layers that are added."""
 
-    def model(self, path: Path, kind: str) -> Model:
+    def model(self, path: Path, kind: str) -> ReadModel:
         top, options = self.top, self.options
         shape = options.input_shape or self.image.integers("shape")
         entries = top.entries("layers", MAX_LAYERS)
@@ -131,7 +140,7 @@ class _List:
         if len(output) != 1:  # a sum at the end: a norm that changes nothing holds it
             self.layers.append(Norm(last, output, np.ones(1), np.zeros(1)))
         name = options.name or (top.text("name") if top.has("name") else path.stem)
-        return Model(name, shape, tuple(self.layers), last if len(output) != 1 else output[0], source)
+        return ReadModel(name, shape, tuple(self.layers), last if len(output) != 1 else output[0], source)
 
     def _add(self, index: int, data: Any, before: str) -> str:
         """Append the layer that entry `index` describes; returns its name."""
@@ -186,9 +195,9 @@ class _List:
                     name, inputs, keys, default, self.options, entry.tensor, entry.fail, what != "li"
                 )
             case "flatten":
-                return Flatten(name, inputs)
+                return ReadFlatten(name, inputs)
         size = entry.pair("size", None)
-        return Pool(
+        return ReadPool(
             name, inputs, _POOLS[what], size, entry.pair("stride", size), entry.pair("padding", (0, 0))
         )
 

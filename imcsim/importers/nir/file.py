@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.apart import read_apart
-from imcsim.importers.importing.layers import Flatten, Layer, Model, Norm, Pool, ReadOptions, Weights
+from imcsim.importers.importing.layers import (
+    Layer,
+    Norm,
+    ReadFlatten,
+    ReadModel,
+    ReadOptions,
+    ReadPool,
+    Weights,
+)
 from imcsim.importers.importing.per_neuron import as_number, bare
 from imcsim.importers.nir.dialects import DEFAULTS, NEURONS, Dialect, describe, neuron
 from imcsim.importers.nir.graph import NirGraph, NirNode, graph
@@ -22,7 +30,7 @@ READ = ("Conv1d", "Conv2d", "Linear", "Affine", "SumPool2d", "AvgPool2d", "Flatt
 """The types of nodes that are read, besides Input, Output and graphs."""
 
 
-def read(path: Path, options: ReadOptions) -> Model:
+def read(path: Path, options: ReadOptions) -> ReadModel:
     """The network in the NIR file `path`; needs the extra ``nir`` (h5py).
 
     `options.framework` says whose equations hold (`nir_dialects`); ``auto`` recognises the exporter. `dt`,
@@ -53,7 +61,7 @@ def read(path: Path, options: ReadOptions) -> Model:
     }
     if options.timesteps is not None:
         source["timesteps"] = options.timesteps
-    return Model(options.name or path.stem, shape, layers, found.output, source)
+    return ReadModel(options.name or path.stem, shape, layers, found.output, source)
 
 
 def _refuse_unused(path: Path, options: ReadOptions) -> None:
@@ -118,12 +126,12 @@ def _layer(path: Path, node: NirNode, dialect: Dialect, options: ReadOptions) ->
             return Weights(node.name, node.reads, weight, bias)
         case "SumPool2d" | "AvgPool2d":
             size, stride, padding = (_pair(path, node, f) for f in ("kernel_size", "stride", "padding"))
-            return Pool(
+            return ReadPool(
                 node.name, node.reads, "sum" if node.kind == "SumPool2d" else "average", size, stride, padding
             )
         case "Flatten":
             _check_flatten(path, node)
-            return Flatten(node.name, node.reads)
+            return ReadFlatten(node.name, node.reads)
         case "Scale":
             factor = as_number(bare(_real(path, node, "scale")))
             if isinstance(factor, np.ndarray) and factor.ndim > 1:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.base.yamlfile import YamlDocument, read_yaml
 from imcsim.importers.apart import read_apart
-from imcsim.importers.importing.layers import Model, Neuron, ReadOptions
+from imcsim.importers.importing.layers import Neuron, ReadModel, ReadOptions
 from imcsim.importers.listed.layer_entry import Entry
 from imcsim.importers.listed.neuron_keys import check_keys, make_neuron
 from imcsim.importers.onnx.nodes import Walk
@@ -27,7 +27,7 @@ from imcsim.importers.onnx.nodes import Walk
 _TOP = ("schema", "name", "input", "timesteps", "classes", "neuron", "neurons")
 
 
-def read(path: Path, options: ReadOptions) -> Model:
+def read(path: Path, options: ReadOptions) -> ReadModel:
     """The network in the ONNX file `path`; needs the extra ``onnx``.
 
     `options.neuron`, or ``neuron:`` in `options.layers_file`, says what the neurons do. Raises ImcsimError,
@@ -49,7 +49,7 @@ def read(path: Path, options: ReadOptions) -> Model:
     }
     if options.timesteps is not None:
         source["timesteps"] = options.timesteps
-    return Model(options.name or words.name or path.stem, walk.shape, tuple(walk.layers), output, source)
+    return ReadModel(options.name or words.name or path.stem, walk.shape, tuple(walk.layers), output, source)
 
 
 class _Words:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.importers.importing.layers import INPUT, Flatten, Layer, Neuron, Norm, Pool, Weights
-from imcsim.importers.onnx.operands import Constant, Flow, Operands
+from imcsim.importers.importing.layers import INPUT, Layer, Neuron, Norm, ReadFlatten, ReadPool, Weights
+from imcsim.importers.onnx.operands import Constant, ImageTensor, Operands
 
 Values = NDArray[np.float64]
 MakeNeuron = Callable[[str, tuple[str, ...], Mapping[str, Any]], Neuron]
@@ -67,7 +67,7 @@ class Walk(Operands):
                 file=self.path,
                 fix="give --input-shape, as 3x32x32",
             )
-        self.known[inputs[0]["name"]] = Flow((INPUT,), shape)
+        self.known[inputs[0]["name"]] = ImageTensor((INPUT,), shape)
         return shape
 
     def layers_to_output(self) -> str:
@@ -84,7 +84,7 @@ class Walk(Operands):
         if len(self.outputs) != 1:
             raise ImcsimError(f"the graph has {len(self.outputs)} outputs", file=self.path, fix="export one")
         end = self.known.get(self.outputs[0])
-        if not isinstance(end, Flow) or end.layers == (INPUT,):
+        if not isinstance(end, ImageTensor) or end.layers == (INPUT,):
             raise ImcsimError(
                 "the output does not depend on the image", file=self.path, fix="export the network"
             )
@@ -95,7 +95,7 @@ class Walk(Operands):
 
     # --- one node
 
-    def _result(self, op: str) -> Constant | Flow:
+    def _result(self, op: str) -> Constant | ImageTensor:
         node = self.node
         if not node["standard"]:
             return self._neuron(self._flow(0), {})
@@ -146,11 +146,11 @@ class Walk(Operands):
             raise self._wrong(_WHY.get(op, "this operator is not modelled"), "see the docs for what is read")
         return make()
 
-    def _append(self, layer: Layer, shape: tuple[int, ...]) -> Flow:
+    def _append(self, layer: Layer, shape: tuple[int, ...]) -> ImageTensor:
         self.layers.append(layer)
-        return Flow((layer.name,), shape)
+        return ImageTensor((layer.name,), shape)
 
-    def _neuron(self, flow: Flow, stated: Mapping[str, Any]) -> Flow:
+    def _neuron(self, flow: ImageTensor, stated: Mapping[str, Any]) -> ImageTensor:
         return self._append(self.make_neuron(self.node["name"], flow.layers, stated), flow.shape)
 
     def _constant_node(self) -> Constant:
@@ -173,7 +173,7 @@ class Walk(Operands):
             raise self._wrong("the scales must go with the first axis (output channels)", "quantise it again")
         return Constant(values, scale)
 
-    def _conv(self) -> Flow:
+    def _conv(self) -> ImageTensor:
         flow, constant = self._flow(0), self._constant(1)
         weight = self._integers(constant)
         one = weight.ndim == 3
@@ -206,7 +206,7 @@ class Walk(Operands):
         extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
         return self._append(layer, (len(weight), *self._windows(flow.shape, extent, stride, padding)))
 
-    def _gemm(self) -> Flow:
+    def _gemm(self) -> ImageTensor:
         flow, constant = self._row(0), self._constant(1)
         weight, scale = self._integers(constant), self._scale(constant)
         alpha, beta = (float(self.node["attributes"].get(key, 1.0)) for key in ("alpha", "beta"))
@@ -225,7 +225,7 @@ class Walk(Operands):
         bias = None if bias is None else beta * bias
         return self._linear(flow, weight, bias, scale)
 
-    def _matmul(self) -> Flow:
+    def _matmul(self) -> ImageTensor:
         flow, constant = self._row(0), self._constant(1)
         weight = self._integers(constant)
         if weight.ndim != 2 or (constant.scale is not None and constant.scale.size > 1):
@@ -235,7 +235,9 @@ class Walk(Operands):
             scale = np.broadcast_to(constant.scale, (weight.shape[1],)).copy()
         return self._linear(flow, np.ascontiguousarray(weight.T), None, scale)
 
-    def _linear(self, flow: Flow, weight: Values, bias: Values | None, scale: Values | None) -> Flow:
+    def _linear(
+        self, flow: ImageTensor, weight: Values, bias: Values | None, scale: Values | None
+    ) -> ImageTensor:
         if weight.shape[1] != flow.shape[0]:
             raise self._wrong(
                 f"it takes {weight.shape[1]} values, not {flow.shape[0]}", "check --input-shape"
@@ -244,17 +246,17 @@ class Walk(Operands):
             Weights(self.node["name"], flow.layers, weight, bias, scale=scale), (len(weight),)
         )
 
-    def _add(self) -> Flow:
+    def _add(self) -> ImageTensor:
         one, two = self._value(0), self._value(1)
-        if isinstance(one, Flow) and isinstance(two, Flow):
+        if isinstance(one, ImageTensor) and isinstance(two, ImageTensor):
             if set(one.layers) & set(two.layers):
                 raise self._wrong("it adds the same values twice", "multiply by 2 instead")
             if one.shape != two.shape:
                 raise self._wrong(f"it adds {list(one.shape)} and {list(two.shape)}", "shapes must be equal")
-            return Flow(one.layers + two.layers, one.shape)
+            return ImageTensor(one.layers + two.layers, one.shape)
         return self._affine()
 
-    def _affine(self) -> Flow:
+    def _affine(self) -> ImageTensor:
         """Add, Sub, Mul, Div with a constant: one number, or one a channel."""
         op, values = self.node["op"], (self._value(0), self._value(1))
         swapped = isinstance(values[0], Constant)
@@ -273,7 +275,7 @@ class Walk(Operands):
             offset = number
         return self._append(Norm(self.node["name"], flow.layers, factor, offset), flow.shape)
 
-    def _batch_norm(self) -> Flow:
+    def _batch_norm(self) -> ImageTensor:
         flow = self._flow(0)
         weight, bias, mean, variance = (self._constant(i).real().ravel() for i in range(1, 5))
         eps = float(self.node["attributes"].get("epsilon", 1e-5))
@@ -284,7 +286,7 @@ class Walk(Operands):
         factor = weight / np.sqrt(variance + eps)
         return self._append(Norm(self.node["name"], flow.layers, factor, bias - mean * factor), flow.shape)
 
-    def _pool(self) -> Flow:
+    def _pool(self) -> ImageTensor:
         flow, one = self._flow(0), len(self._flow(0).shape) == 2
         size = self._pair("kernel_shape", None, one)
         stride, padding = self._pair("strides", (1, 1), one), self._pads(one)
@@ -294,10 +296,10 @@ class Walk(Operands):
         if average and padding != (0, 0) and not self._int("count_include_pad", 0):
             raise self._wrong("padding that does not count is not modelled", "use count_include_pad=True")
         kind: Literal["average", "max"] = "average" if average else "max"
-        layer = Pool(self.node["name"], flow.layers, kind, size, stride, padding)
+        layer = ReadPool(self.node["name"], flow.layers, kind, size, stride, padding)
         return self._append(layer, (flow.shape[0], *self._windows(flow.shape, size, stride, padding)))
 
-    def _global_pool(self) -> Flow:
+    def _global_pool(self) -> ImageTensor:
         flow = self._flow(0)
         size = (
             (1 if len(flow.shape) == 2 else flow.shape[1], flow.shape[-1]) if len(flow.shape) > 1 else (1, 1)
@@ -312,12 +314,12 @@ class Walk(Operands):
             rank = len(flow.shape) + 1
             if sorted(a % rank for a in axes) != list(range(2, rank)):
                 raise self._wrong("only means over rows and columns are modelled", "use an average pool")
-        pooled = self._append(Pool(self.node["name"], flow.layers, "average", size, size), shape)
+        pooled = self._append(ReadPool(self.node["name"], flow.layers, "average", size, size), shape)
         if self.node["op"] == "ReduceMean" and not self._int("keepdims", 1):
-            return self._append(Flatten(f"{self.node['name']}.flatten", pooled.layers), (flow.shape[0],))
+            return self._append(ReadFlatten(f"{self.node['name']}.flatten", pooled.layers), (flow.shape[0],))
         return pooled
 
-    def _flatten(self) -> Flow:
+    def _flatten(self) -> ImageTensor:
         flow = self._flow(0)
         count = math.prod(flow.shape)
         if self.node["op"] == "Reshape":
@@ -329,4 +331,4 @@ class Walk(Operands):
             raise self._wrong("it must flatten all but the first axis", "use axis 1")
         if len(flow.shape) == 1:
             return flow
-        return self._append(Flatten(self.node["name"], flow.layers), (count,))
+        return self._append(ReadFlatten(self.node["name"], flow.layers), (count,))

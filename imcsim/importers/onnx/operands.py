@@ -29,7 +29,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Flow:
+class ImageTensor:
     """A tensor that depends on the image: the sum of these layers, and its shape without the batch."""
 
     layers: tuple[str, ...]
@@ -42,7 +42,7 @@ class Operands:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.node: dict[str, Any] = {}
-        self.known: dict[str, Constant | Flow] = {}
+        self.known: dict[str, Constant | ImageTensor] = {}
 
     def _per_channel(self, values: Values, shape: tuple[int, ...]) -> Values:
         if values.size == 1:
@@ -54,7 +54,7 @@ class Operands:
             )
         return aligned.ravel()
 
-    def _value(self, index: int) -> Constant | Flow:
+    def _value(self, index: int) -> Constant | ImageTensor:
         inputs = self.node["inputs"]
         name = inputs[index] if index < len(inputs) else ""
         if name not in self.known:
@@ -62,13 +62,13 @@ class Operands:
             raise self._wrong(what, "export it again")
         return self.known[name]
 
-    def _flow(self, index: int) -> Flow:
+    def _flow(self, index: int) -> ImageTensor:
         value = self._value(index)
         if isinstance(value, Constant):
             raise self._wrong("it computes with constants only", "simplify the graph before exporting it")
         return value
 
-    def _row(self, index: int) -> Flow:
+    def _row(self, index: int) -> ImageTensor:
         flow = self._flow(index)
         if len(flow.shape) != 1:
             raise self._wrong(f"it reads a map {list(flow.shape)}", "flatten it first")
@@ -76,7 +76,7 @@ class Operands:
 
     def _constant(self, index: int) -> Constant:
         value = self._value(index)
-        if isinstance(value, Flow):
+        if isinstance(value, ImageTensor):
             raise self._wrong(f"input {index} must be a constant", "export the weights with the model")
         return value
 

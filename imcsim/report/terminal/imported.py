@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from imcsim.importers.importing.agreement import Accuracy, Agreement, Side
+from imcsim.importers.importing.agreement import AccuracyOverTime, Agreement, IntegerAgreement
 from imcsim.importers.importing.importing import Imported
 from imcsim.network.describe import describe
 from imcsim.report.terminal.tables import plain, table
@@ -157,7 +157,7 @@ def _agreement(found: Agreement) -> Iterator[RenderableType]:
         yield from _titled(f"Accuracy, {images}, with 95 % intervals", table("", columns, rows))
 
 
-def _name(side: Side) -> str:
+def _name(side: IntegerAgreement) -> str:
     return "quantised" if side.hardware is None else side.hardware
 
 
@@ -166,6 +166,6 @@ def _exactly(share: float) -> str:
     return "100" if share == 1 else f"{min(100 * share, 99.9999):.4f}"
 
 
-def _accuracy(accuracy: Accuracy, t: int) -> str:
+def _accuracy(accuracy: AccuracyOverTime, t: int) -> str:
     low, high = (f"{100 * side[t]:.1f}" for side in (accuracy.low, accuracy.high))
     return f"{100 * accuracy.per_timestep[t]:.2f} [{low}, {high}]"
