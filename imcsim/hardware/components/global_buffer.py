@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
-class _Placed(Buffer):
+class _OnChip(Buffer):
     """SpikeSim's memory fetch is charged for each PE cycle."""
 
     block = "global_buffer"
@@ -26,15 +26,15 @@ class _Placed(Buffer):
         return 1
 
 
-class SramGlobalBuffer(_Placed, SramBuffer):
+class SramGlobalBuffer(_OnChip, SramBuffer):
     """Made of the node's SRAM."""
 
 
-class MacroGlobalBuffer(_Placed, MacroBuffer):
+class MacroGlobalBuffer(_OnChip, MacroBuffer):
     """A memory of given figures."""
 
 
-class GivenGlobalBuffer(_Placed, GivenBuffer):
+class GivenGlobalBuffer(_OnChip, GivenBuffer):
     """A given energy per event."""
 
 

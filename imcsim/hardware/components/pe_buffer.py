@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
-class _Placed(Buffer):
+class _InPe(Buffer):
     """SpikeSim's temporary buffer is charged for each column-mux setting."""
 
     block = "pe_buffer"
@@ -26,15 +26,15 @@ class _Placed(Buffer):
         return size.pes
 
 
-class SramPeBuffer(_Placed, SramBuffer):
+class SramPeBuffer(_InPe, SramBuffer):
     """Made of the node's SRAM."""
 
 
-class MacroPeBuffer(_Placed, MacroBuffer):
+class MacroPeBuffer(_InPe, MacroBuffer):
     """A memory of given figures."""
 
 
-class GivenPeBuffer(_Placed, GivenBuffer):
+class GivenPeBuffer(_InPe, GivenBuffer):
     """A given energy per event."""
 
 

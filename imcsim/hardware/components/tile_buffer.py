@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
-class _Placed(Buffer):
+class _InTile(Buffer):
     """SpikeSim's tile buffer is charged for each PE cycle."""
 
     block = "tile_buffer"
@@ -26,15 +26,15 @@ class _Placed(Buffer):
         return size.tiles
 
 
-class SramTileBuffer(_Placed, SramBuffer):
+class SramTileBuffer(_InTile, SramBuffer):
     """Made of the node's SRAM."""
 
 
-class MacroTileBuffer(_Placed, MacroBuffer):
+class MacroTileBuffer(_InTile, MacroBuffer):
     """A memory of given figures."""
 
 
-class GivenTileBuffer(_Placed, GivenBuffer):
+class GivenTileBuffer(_InTile, GivenBuffer):
     """A given energy per event."""
 
 
