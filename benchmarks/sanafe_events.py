@@ -116,7 +116,7 @@ def ours(channels: int) -> Callable[[], dict[str, int]]:
     chip = make_chip(net, hardware, inputs, Timing(TIMESTEPS, Issue(), timed=True))
 
     def run() -> dict[str, int]:
-        play(chip.placement, chip.config, [TIMESTEPS], TIMESTEPS, timed=True)
+        play(chip.placement, chip.config, [TIMESTEPS], Timing(TIMESTEPS, timed=True))
         found = simulate(chip, inputs)
         totals = found.static.ledger.totals(np.array([TIMESTEPS]))
         return {

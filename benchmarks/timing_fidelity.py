@@ -18,7 +18,7 @@ import imcsim.hardware
 import imcsim.network
 from imcsim.base.choices import Fidelity
 from imcsim.mapping import place
-from imcsim.timing import Timeline, play
+from imcsim.timing import Timeline, Timing, play
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
 
     def run(fidelity: Fidelity) -> tuple[float, Timeline]:
         began = time.perf_counter()
-        line = play(placement, config, [args.timesteps], args.timesteps, fidelity=fidelity)
+        line = play(placement, config, [args.timesteps], Timing(args.timesteps, fidelity=fidelity))
         return time.perf_counter() - began, line
 
     run("burst")  # compiles

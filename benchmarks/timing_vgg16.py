@@ -29,7 +29,7 @@ from imcsim.functional.run import run
 from imcsim.mapping import place
 from imcsim.simulation.chip import calibrate, numerics
 from imcsim.simulation.counts import image_work, recorded_nodes
-from imcsim.timing import Arrivals, ImageWork, Issue, Layout, Timeline, play
+from imcsim.timing import ImageWork, Layout, Timeline, Timing, play
 from imcsim.timing.processes.chip import ProcessEngine
 
 TEST_IMAGES = 10_000
@@ -59,12 +59,10 @@ def main() -> None:
           f"{(time.perf_counter() - began) * 1e3:.0f} ms")  # fmt: skip
 
     def ours(image: ImageWork, until: int = timesteps) -> Timeline:
-        return play(placement, config, [until], until, work=[image], layout=layout)
+        return play(placement, config, [until], Timing(until), work=[image], layout=layout)
 
     def theirs(image: ImageWork) -> Timeline:
-        chip = ProcessEngine(
-            placement, config, [timesteps], timesteps, Issue(), Arrivals(), [image], True, "burst"
-        )
+        chip = ProcessEngine(placement, config, [timesteps], Timing(timesteps), work=[image])
         return chip.run()
 
     def all_of_them(threads: int = 1, *, leaving: bool = False) -> tuple[float, list[Timeline]]:

@@ -43,7 +43,7 @@ def whole() -> Callable[[], dict[str, float]]:
     )  # fmt: skip
 
     def turn() -> dict[str, float]:
-        line = play(chip.placement, chip.config, [net.timesteps], net.timesteps)
+        line = play(chip.placement, chip.config, [net.timesteps], Timing(net.timesteps))
         found = simulate(chip, images)
         assert int(line.departure[0]) == int(found.static.schedule.departure[0, -1])
         return {
@@ -63,7 +63,7 @@ def reference() -> Callable[[], int]:
     placement = place(net, config)
 
     def turn() -> int:
-        line = play(placement, config, [net.timesteps], net.timesteps, fidelity="reference")
+        line = play(placement, config, [net.timesteps], Timing(net.timesteps, fidelity="reference"))
         return int(line.departure[0])
 
     return turn

@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.choices import Fidelity
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement
-from imcsim.timing import EVENTS, ImageWork, Issue, Layout, Timeline, Timing, play
+from imcsim.timing import EVENTS, ImageWork, Layout, Timeline, Timing, play
 
 Counts = NDArray[np.int64]
 
@@ -64,37 +63,30 @@ def schedules(
         layout = Layout(placement, config)
 
     def played(leaving: bool) -> Schedule:
-        return schedule(
-            placement, config, timing.timesteps, issue=timing.issue, leaving=leaving, work=work,
-            mean=timing.mean, fidelity=timing.fidelity, timed=timing.timed, layout=layout, workers=workers,
-        )  # fmt: skip
+        return schedule(placement, config, timing, leaving=leaving, work=work, layout=layout, workers=workers)
 
     leaving = played(True)
-    return leaving, leaving if timing.issue.kind in ("wait", "interleave") else played(False)
+    return leaving, played(False) if timing.issue.runs_ahead else leaving
 
 
 def schedule(
     placement: Placement,
     config: HardwareConfig,
-    timesteps: int,
+    timing: Timing,
     *,
-    issue: Issue,
     leaving: bool,
     work: Sequence[ImageWork] | None = None,
-    mean: bool = True,
-    fidelity: Fidelity = "burst",
-    timed: bool = False,
     layout: Layout | None = None,
     workers: int | None = None,
 ) -> Schedule:
-    """Play one image for each exit from 1 to `timesteps`; with `work`, each of its images.
+    """Play one image for each exit timestep from 1 to T max; with `work`, each of its images.
 
-    `timed`: the images have a frame for each timestep. Without `leaving`, entry t is a run of t timesteps, of
-    which the chip knows beforehand (static). `layout` is that of the chip, made here where it is not given.
-    The images are played by `workers` threads; the result does not depend on how many they are.
+    Without `leaving`, entry t is a run of t timesteps, of which the chip knows beforehand (static). `layout`
+    is that of the chip, made here where it is not given. The images are played by `workers` threads; the
+    result does not depend on how many they are.
     """
-    ahead = issue.kind in ("pipeline", "speculate")
-    if layout is None and fidelity == "burst":
+    timesteps = timing.timesteps
+    if layout is None and timing.fidelity == "burst":
         layout = Layout(placement, config)
 
     def one(image: ImageWork | None) -> tuple[list[_Exit], Timeline]:
@@ -102,12 +94,11 @@ def schedule(
 
         def alone(exit_after: int, until: int) -> Timeline:
             return play(
-                placement, config, [exit_after], until, issue=issue, work=images, mean=mean,
-                fidelity=fidelity, timed=timed, layout=layout,
-            )  # fmt: skip
+                placement, config, [exit_after], replace(timing, timesteps=until), work=images, layout=layout
+            )
 
         last = alone(timesteps, timesteps)
-        if ahead:
+        if timing.issue.runs_ahead:
             played = [alone(t, timesteps if leaving else t) for t in range(1, timesteps)]
             return [_exit(line, t, timesteps) for t, line in enumerate([*played, last], 1)], last
         return [_prefix(last, t) for t in range(1, timesteps + 1)], last

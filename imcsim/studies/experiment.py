@@ -401,7 +401,7 @@ def _stated(accuracy: object, key: str) -> tuple[float, ...] | None:
 
 def refuse_dynamic_pipeline(options: CompareOptions, fix: str = "use speculate, or a static policy") -> None:
     """Raise ImcsimError for the issue policy under which nothing leaves early."""
-    if parse(options.issue).kind == "pipeline":
+    if not parse(options.issue).exits_early:
         raise ImcsimError("nothing leaves early from a pipeline", key="issue", fix=fix)
 
 

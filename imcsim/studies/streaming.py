@@ -27,7 +27,7 @@ from imcsim.simulation.simulate import all_work
 from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import EVENT_INDEX, Arrivals, Timeline, play
+from imcsim.timing import EVENT_INDEX, Timeline, play
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,9 @@ def stream_of(
         chip.placement,
         chip.config,
         [int(t) for t in stay],
-        bench.timesteps,
-        issue=chip.timing.issue,
-        arrivals=Arrivals(_arrival_cycles(arriving, len(stay), options.seed, chip)),
+        chip.timing,
+        arrivals=_arrival_cycles(arriving, len(stay), options.seed, chip),
         work=work,
-        mean=options.accumulation == "mean",
-        fidelity=options.fidelity,
-        timed=chip.timing.timed,
         progress=None if progress is None else partial(progress, "stream"),
     )
     return _document(bench, stay, about, arriving, line)

@@ -21,7 +21,7 @@ from imcsim.simulation.simulate import all_work
 from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import Arrivals, Recorder, Slice, Timeline, play
+from imcsim.timing import Recorder, Slice, Timeline, play
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,8 @@ def record(
         chip.placement,
         chip.config,
         [int(t) for t in stay],
-        bench.timesteps,
-        issue=chip.timing.issue,
-        arrivals=Arrivals(),
+        replace(chip.timing, fidelity="reference"),
         work=work,
-        mean=options.accumulation == "mean",
-        fidelity="reference",
-        timed=chip.timing.timed,
         recorder=recorder,
     )
     ran = bench.images.static if policy == "static" else bench.images.leaving

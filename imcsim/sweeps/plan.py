@@ -130,7 +130,7 @@ class _Planner:
             self._alike[key] = self.plan.needs[point.index]
 
     def _look_at(self, point: Point) -> None:
-        if parse(point.setting.options.issue).kind == "pipeline":
+        if not parse(point.setting.options.issue).exits_early:
             self.plan.needs[point.index] = Needs()  # nothing leaves early from a pipeline: its row says so
             return
         config = self._config(point.setting)

@@ -7,7 +7,7 @@
 from imcsim.timing.engine import layer_names
 from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.image_work import ImageWork
-from imcsim.timing.issue import Arrivals, Issue, Timing, parse
+from imcsim.timing.issue import Issue, Timing, parse
 from imcsim.timing.player import play
 from imcsim.timing.recorder import Recorder, Slice
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline
@@ -15,7 +15,6 @@ from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline
 __all__ = [
     "EVENTS",
     "EVENT_INDEX",
-    "Arrivals",
     "ImageWork",
     "Issue",
     "Layout",

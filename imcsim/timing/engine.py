@@ -17,7 +17,7 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement
 from imcsim.timing.image_work import ImageWork
-from imcsim.timing.issue import Arrivals, Issue, issuers
+from imcsim.timing.issue import Timing, issuers
 from imcsim.timing.jobs import Job, JobQueue
 from imcsim.timing.processes.flow import Wait
 from imcsim.timing.recorder import Recorder
@@ -43,25 +43,22 @@ class Engine:
         placement: Placement,
         config: HardwareConfig,
         exits: Sequence[int],
-        timesteps: int,
-        issue: Issue,
-        arrivals: Arrivals,
-        work: Sequence[ImageWork] | None,
-        mean: bool,
+        timing: Timing,
+        arrivals: Sequence[int] | None = None,
+        work: Sequence[ImageWork] | None = None,
         progress: Callable[[int, int], None] | None = None,
-        timed: bool = False,
         recorder: Recorder | None = None,
     ) -> None:
-        if timed and config.encoder.mode == "keep":
+        if timing.timed and config.encoder.mode == "keep":
             raise ImcsimError(
                 "currents cannot be kept where the input changes at every timestep",
                 key="encoder.mode",
                 fix="set it to recompute",
             )
         self.env = simpy.Environment()
-        self.placement, self.config, self.timesteps, self.mean = placement, config, timesteps, mean
-        self.exits, self.policy, self.arrivals, self.work = list(exits), issue, arrivals, work
-        self.images, self.timed = len(self.exits), timed
+        self.placement, self.config, self.timing = placement, config, timing
+        self.exits, self.arrivals, self.work = list(exits), arrivals, work
+        self.images = len(self.exits)
         self._progress, self.recorder = progress, recorder
         self.names = layer_names(placement)
         self.counter = Counter(len(self.names))
@@ -125,12 +122,12 @@ class Engine:
         return self._timeline()
 
     def _issue_all(self) -> Wait:
-        yield self.env.all_of([self.env.process(process) for process in issuers(self, self.policy)])
+        yield self.env.all_of([self.env.process(process) for process in issuers(self, self.timing.issue)])
         self.jobs.close()
 
     def _check_global_buffer(self) -> None:
         held = self.placement.graph.image_bits * (
-            1 if self.config.encoder.mode == "keep" else self.policy.images_on_chip
+            1 if self.config.encoder.mode == "keep" else self.timing.issue.images_on_chip
         )
         if held > self.config.global_buffer.capacity_bytes * 8:
             raise ImcsimError(
@@ -144,7 +141,8 @@ class Engine:
         """Accumulate the class outputs of job after job, check them, and say go on or leave."""
         classes, output = self.placement.graph.classes, len(self.names) - 2
         accumulator, checker = self.config.accumulator, self.config.checker
-        events = list(accumulator.events(classes).items()) + list(checker.events(classes, self.mean).items())
+        checked = checker.events(classes, self.timing.mean)
+        events = [*accumulator.events(classes).items(), *checked.items()]
         number = 0
         while True:
             job = yield from self.jobs.take(number)

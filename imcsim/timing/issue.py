@@ -1,14 +1,14 @@
 """Issue policies: when the next timestep, or the next image, enters the chip.
 
 - ``wait`` (DT-SNN): one image at a time; timestep t + 1 enters when the checker has said "go on".
-- ``pipeline``: timesteps follow each other through the layers without waiting; nothing leaves early.
+- ``pipeline``: timesteps follow each other through the layers without waiting; no image exits early.
 - ``speculate``: as `pipeline`, but the checker's verdict cancels what has entered for nothing.
 - ``interleave``: `ways` images are on the chip; while one waits for its verdict, the others compute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +29,16 @@ class Issue:
 
     kind: Kind = "wait"
     ways: int = 1
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether a timestep may enter before the verdict on the one before it."""
+        return self.kind in ("pipeline", "speculate")
+
+    @property
+    def exits_early(self) -> bool:
+        """Whether an image that is sure of its class exits before T max."""
+        return self.kind != "pipeline"
 
     @property
     def images_on_chip(self) -> int:
@@ -56,41 +66,34 @@ def parse(text: str) -> Issue:
 
 
 @dataclass(frozen=True)
-class Arrivals:
-    """When images come: at given cycles, or (None) each as soon as the chip can take it (closed loop)."""
-
-    cycles: Sequence[int] | None = None
-
-    def at(self, image: int) -> int | None:
-        return None if self.cycles is None else int(self.cycles[image])
-
-
-@dataclass(frozen=True)
 class Timing:
-    """How images are played: T max, issue policy, fidelity, whether the checker takes means, whether inputs
-    have a frame for each timestep, and the exit rule that the checker is built for.
-    """
+    """How images are played, whatever the chip."""
 
     timesteps: int
+    """T max: images that do not exit early stay so long."""
     issue: Issue = Issue()
+    """When timesteps and images enter."""
     fidelity: Fidelity = "burst"
+    """In which detail the chip is played; the timeline is the same."""
     mean: bool = True
+    """The checker takes means of the class outputs: it multiplies each by a stored 1/t."""
     timed: bool = False
+    """Inputs have a frame for each timestep, which is brought onto the chip then."""
     rule: Rule = "entropy"
+    """The exit rule that the checker is built for."""
 
 
 def issuers(engine: Engine, issue: Issue) -> list[Wait]:
-    """The processes that issue all jobs of all images."""
-    if issue.kind in ("pipeline", "speculate"):
+    """The processes that issue all jobs of all images: one for each image that may be on the chip."""
+    if issue.runs_ahead:
         return [_stream(engine)]
-    slots = issue.ways if issue.kind == "interleave" else 1
     take = iter(range(engine.images)).__next__
-    return [_slot(engine, take) for _ in range(slots)]
+    return [_slot(engine, take) for _ in range(issue.images_on_chip)]
 
 
 def _slot(engine: Engine, take: Callable[[], int]) -> Wait:
-    """A place on the chip: an image enters, runs timestep by timestep until it leaves, and makes place for
-    the next.
+    """A place on the chip: an image enters, runs timestep by timestep until it exits, and makes place for the
+    next.
     """
     while True:
         # New images are decided at the end of a cycle, after images that go on.
@@ -100,9 +103,9 @@ def _slot(engine: Engine, take: Callable[[], int]) -> Wait:
         except StopIteration:
             return
         yield from _arrive(engine, image)
-        for timestep in range(engine.timesteps):
-            leaves = yield engine.issue(image, timestep).verdict
-            if leaves:
+        for timestep in range(engine.timing.timesteps):
+            exits = yield engine.issue(image, timestep).verdict
+            if exits:
                 break
 
 
@@ -112,16 +115,16 @@ def _stream(engine: Engine) -> Wait:
     """
     for image in range(engine.images):
         yield from _arrive(engine, image)
-        for timestep in range(engine.timesteps):
+        for timestep in range(engine.timing.timesteps):
             if engine.left(image):
                 break
             yield engine.issue(image, timestep).entered
 
 
 def _arrive(engine: Engine, image: int) -> Wait:
-    """Wait for an image to come, and note when it did."""
-    cycle = engine.arrivals.at(image)
-    if cycle is not None and cycle > engine.env.now:
+    """Wait until an image comes, and note when it did. In a closed loop it comes when it is waited for."""
+    cycle = int(engine.env.now) if engine.arrivals is None else int(engine.arrivals[image])
+    if cycle > engine.env.now:
         yield engine.env.timeout(cycle - engine.env.now)
         yield late(engine.env)
-    engine.arrived(image, int(engine.env.now) if cycle is None else cycle)
+    engine.arrived(image, cycle)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from imcsim.base.choices import Fidelity
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import Placement
-from imcsim.timing.fabric.chip import FabricEngine, Stuck
+from imcsim.timing.fabric.chip import FabricEngine, FabricStalled
 from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.image_work import ImageWork
-from imcsim.timing.issue import Arrivals, Issue
+from imcsim.timing.issue import Timing
 from imcsim.timing.processes.chip import ProcessEngine
 from imcsim.timing.recorder import Recorder
 from imcsim.timing.timeline import Timeline
@@ -20,35 +19,33 @@ def play(
     placement: Placement,
     config: HardwareConfig,
     exits: Sequence[int],
-    timesteps: int,
+    timing: Timing,
     *,
-    issue: Issue | None = None,
-    arrivals: Arrivals | None = None,
+    arrivals: Sequence[int] | None = None,
     work: Sequence[ImageWork] | None = None,
-    mean: bool = True,
-    fidelity: Fidelity = "burst",
     progress: Callable[[int, int], None] | None = None,
-    timed: bool = False,
     recorder: Recorder | None = None,
     layout: Layout | None = None,
 ) -> Timeline:
-    """Play images that leave after ``exits[i]`` (1 to T) of at most `timesteps` timesteps.
+    """Play images until the last one has exited, and return when everything happened and how often.
 
-    `issue` says when timesteps and images enter (``wait``), `arrivals` when images come (closed loop). `work`
-    is needed where the config makes time depend on values. With `mean` the checker multiplies each class
-    output by a stored 1/t. `timed`: every timestep has a frame of its own, which is brought onto the chip
-    then; the encoder must recompute. Both fidelities return the same timeline. `progress` is told, whenever
-    an image leaves, how many have left and how many there are. `recorder` is told of all work; of what tiles
-    do inside in the ``reference`` fidelity only. Raises ImcsimError when the chip locks up, naming the
-    buffers that are full.
+    Args:
+        placement, config: the chip.
+        exits: for each image the timestep after which it exits, 1 to T max.
+        timing: how they are played. Timed inputs need an encoder that recomputes.
+        arrivals: the cycle at which each image comes; None lets each come when the chip can take it.
+        work: what each image makes the chip do, needed where the config lets time depend on values.
+        progress: is told, whenever an image exits, how many have and how many there are.
+        recorder: is told of all work; of what tiles do inside in the ``reference`` fidelity only.
+        layout: the chip's, where it has been made before; plays share it.
+
+    Both fidelities return the same timeline. Raises ImcsimError when the chip locks up, naming the buffers
+    that are full.
     """
-    issue, arrivals = issue or Issue(), arrivals or Arrivals()
-    if fidelity == "burst" and recorder is None:
+    if timing.fidelity == "burst" and recorder is None:
         try:
-            chip = layout or Layout(placement, config)
-            return FabricEngine(chip, exits, timesteps, issue, arrivals, work, mean, progress, timed).run()
-        except Stuck:
+            made = layout or Layout(placement, config)
+            return FabricEngine(made, exits, timing, arrivals, work, progress).run()
+        except FabricStalled:
             progress = None
-    return ProcessEngine(
-        placement, config, exits, timesteps, issue, arrivals, work, mean, fidelity, progress, timed, recorder
-    ).run()
+    return ProcessEngine(placement, config, exits, timing, arrivals, work, progress, recorder).run()

@@ -34,7 +34,8 @@ import numpy as np
 from networks import random_network
 from random_chips import assert_same, changed, random_work
 from imcsim.mapping import place
-from imcsim.timing import parse, play
+from played import play
+from imcsim.timing import parse
 network = random_network(np.random.default_rng(2), residual=True, depth=2, size=4)
 for more in ({}, {"activity.skip_zero_reads": True, "activity.spike_coding": "aer"}):
     config = changed("dtsnn_32nm", {"cells.rows": 8, **more})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from networks import vgg_like
+from played import play
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
@@ -18,7 +19,6 @@ from imcsim.hardware.events import CHECKER_EVENTS, Event
 from imcsim.hardware.ledger import Charge, Ledger, charges, energy_pj
 from imcsim.mapping import place
 from imcsim.network.graph import INPUT, Conv2d, Network
-from imcsim.timing import play
 
 BUILT_IN = tuple(imcsim.hardware.names())
 SIZES = (ChipSize(1, 1, 1, 1), ChipSize(3, 24, 192, 1000), ChipSize(80, 640, 5120, 7_000_000))

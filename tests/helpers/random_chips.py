@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from played import play
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
@@ -16,7 +17,7 @@ from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.mapping import Placement
 from imcsim.network import validate
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
-from imcsim.timing import Arrivals, ImageWork, Issue, Timeline, parse, play
+from imcsim.timing import ImageWork, Issue, Timeline, parse
 
 POLICIES = ("wait", "pipeline", "speculate", "interleave:2", "interleave:3")
 
@@ -247,12 +248,11 @@ def plays(draw: st.DrawFn, timesteps: int = 3, max_images: int = 4) -> dict[str,
     """Arguments of `play`: exits, issue policy, arrivals."""
     issue = parse(draw(st.sampled_from(POLICIES)))
     images = draw(st.integers(1, max_images))
-    static = issue.kind == "pipeline"
-    exits = [timesteps if static else draw(st.integers(1, timesteps)) for _ in range(images)]
-    arrivals = Arrivals()
+    exits = [draw(st.integers(1, timesteps)) if issue.exits_early else timesteps for _ in range(images)]
+    arrivals: list[int] | None = None
     if draw(st.booleans()):
         gaps = [draw(st.integers(0, 3000)) for _ in range(images)]
-        arrivals = Arrivals([int(n) for n in np.cumsum(gaps)])
+        arrivals = [int(n) for n in np.cumsum(gaps)]
     return {"exits": exits, "timesteps": timesteps, "issue": issue, "arrivals": arrivals}
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network, vgg_like
+from played import play
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import IMAGE, Part, Placement, place, stage_graph
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
-from imcsim.timing import play
 
 
 def chip(name: str = "dtsnn_32nm", **overrides: object) -> HardwareConfig:

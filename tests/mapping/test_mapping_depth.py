@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network
+from played import play
 from wide_networks import VGG16, conv, lif, resnet19, vgg
 
 import imcsim.hardware
@@ -19,7 +20,6 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement, floorplan, place, traffic, weighted_hops
 from imcsim.network.graph import INPUT, Network, Pool2d
-from imcsim.timing import play
 
 
 def chip(name: str = "dtsnn_32nm", **overrides: object) -> HardwareConfig:

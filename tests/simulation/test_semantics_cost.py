@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from played import play
 from random_chips import changed
 
 import imcsim.hardware
@@ -20,7 +21,7 @@ from imcsim.network import validate
 from imcsim.network.graph import INPUT, LI, LIF, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.studies.comparison import compare
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import EVENTS, Timeline, play
+from imcsim.timing import EVENTS, Timeline
 from imcsim.timing.processes.part import Output
 
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from naive import row_of_input
 from networks import random_images, random_network
 from numpy.typing import NDArray
+from played import play
 from random_chips import changed, random_work
 
 from imcsim.functional.program.program import Program, build
@@ -21,7 +22,7 @@ from imcsim.mapping import IMAGE, Edge, Placement, place
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network
 from imcsim.simulation.chip import numerics
 from imcsim.simulation.counts import image_work, recorded_nodes
-from imcsim.timing import ImageWork, Timeline, parse, play
+from imcsim.timing import ImageWork, Timeline, parse
 
 IMAGES, TIMESTEPS = 2, 3
 

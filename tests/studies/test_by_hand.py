@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simpy
+from played import play
 
 import imcsim.hardware
 from imcsim.hardware.config import HardwareConfig
@@ -15,7 +16,6 @@ from imcsim.hardware.events import Event
 from imcsim.mapping import place
 from imcsim.network import problems
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network
-from imcsim.timing import play
 from imcsim.timing.processes.mesh import Mesh
 from imcsim.validate import by_hand, by_hand_rows
 from imcsim.validate.chips import Counts, simulated

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from networks import forward, random_images, random_network
 from numpy.typing import NDArray
+from played import play
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
@@ -31,7 +32,7 @@ from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.studies.comparison import compare, run
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import Issue, Timeline, Timing, play
+from imcsim.timing import Issue, Timeline, Timing
 
 ONE = CompareOptions(workers=1)
 CLASSES = 5

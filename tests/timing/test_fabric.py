@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import exchanged
 from networks import random_network
+from played import play
 from random_chips import assert_same, changed, random_work
 
 from imcsim.hardware.events import Event
@@ -21,7 +22,7 @@ from imcsim.mapping import Placement, place
 from imcsim.mapping.kernels import exchange
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network, Pool2d
 from imcsim.simulation.schedule import Schedule, join, schedule
-from imcsim.timing import Issue, Layout, Recorder, parse, play
+from imcsim.timing import Layout, Recorder, Timing, parse
 from imcsim.timing.fabric import chip as fabric
 
 SKIP = {"activity.skip_zero_reads": True, "activity.spike_coding": "aer", "cells.rows": 8}
@@ -113,7 +114,7 @@ def test_plays_leave_nothing_behind_in_the_layout() -> None:
 def played(placement: Placement, workers: int, policy: str, images: int = 7) -> Schedule:
     config = changed("dtsnn_32nm", SKIP)
     work = random_work(np.random.default_rng(4), placement, images, 3, 0.3)
-    return schedule(placement, config, 3, issue=Issue(policy), leaving=True, work=work, workers=workers)  # type: ignore[arg-type]
+    return schedule(placement, config, Timing(3, parse(policy)), leaving=True, work=work, workers=workers)
 
 
 def same(one: Schedule, other: Schedule) -> None:
@@ -136,9 +137,9 @@ def test_counts_that_all_images_have_alike_are_kept_once() -> None:
     placement = place(network(), changed("dtsnn_32nm", SKIP))
     config = changed("dtsnn_32nm", SKIP)
     work = random_work(np.random.default_rng(4), placement, 7, 3, 0.3)
-    whole = schedule(placement, config, 3, issue=Issue(), leaving=True, work=work)
+    whole = schedule(placement, config, Timing(3), leaving=True, work=work)
     some = [
-        schedule(placement, config, 3, issue=Issue(), leaving=True, work=work[a:b])
+        schedule(placement, config, Timing(3), leaving=True, work=work[a:b])
         for a, b in ((0, 3), (3, 6), (6, 7))
     ]
     joined = join(some)

@@ -34,7 +34,7 @@ from imcsim.mapping import Placement, place
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node
 from imcsim.simulation.chip import numerics
 from imcsim.simulation.counts import image_work, recorded_nodes
-from imcsim.timing import Arrivals, ImageWork, Timeline, parse
+from imcsim.timing import ImageWork, Timeline, parse
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -272,7 +272,7 @@ def test_arrivals_at_any_cycle(gaps: list[int], policy: str) -> None:
     exits = [2] * len(gaps) if policy == "pipeline" else [1 + k % 2 for k in range(len(gaps))]
     line = compared(
         place(network, config), config, exits=exits, timesteps=2, issue=parse(policy),
-        arrivals=Arrivals(cycles),
+        arrivals=cycles,
     )  # fmt: skip
     assert isinstance(line, Timeline)
     assert line.arrival.tolist() == cycles

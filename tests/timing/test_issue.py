@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_images, random_network, vgg_like
+from played import play
 from random_chips import (
     POLICIES,
     alone,
@@ -33,7 +34,7 @@ from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare
 from imcsim.studies.options import CompareOptions
-from imcsim.timing import Arrivals, Issue, Recorder, Timeline, Timing, parse, play
+from imcsim.timing import Issue, Recorder, Timeline, Timing, parse
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.burst import BurstPart
 from imcsim.timing.processes.chip import ProcessEngine
@@ -122,7 +123,7 @@ def test_jobs_of_any_play(data: st.DataObject) -> None:
         assert (line.cancelled[mine & ~done] == line.departure[image]).all()
     if issue.kind != "speculate":
         assert done.all()
-    arrivals = about["arrivals"].cycles
+    arrivals = about["arrivals"]
     if arrivals is not None:
         assert line.arrival.tolist() == arrivals
     assert (line.issued >= line.arrival[line.image]).all()
@@ -178,13 +179,13 @@ def test_rare_images_take_as_long_as_one_alone(policy: str) -> None:
     gap = 3 * max(latency)
     exits = [1, 2, 3, 3, 1]
     cycles = [7 + gap * k for k in range(len(exits))]
-    line = play(placement, config, exits, 3, issue=parse(policy), arrivals=Arrivals(cycles))
+    line = play(placement, config, exits, 3, issue=parse(policy), arrivals=cycles)
     assert (line.departure - line.arrival).tolist() == [latency[t - 1] for t in exits]
 
 
 def test_images_that_come_together_queue() -> None:
     one = played("wait", [2]).cycles
-    line = played("wait", [2, 2, 2], arrivals=Arrivals([0, 0, 0]))
+    line = played("wait", [2, 2, 2], arrivals=[0, 0, 0])
     assert (line.departure - line.arrival).tolist() == [one, 2 * one, 3 * one]
 
 

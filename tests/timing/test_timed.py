@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import _node, forward, random_images, random_network
 from numpy.typing import NDArray
+from played import play
 from random_chips import any_network, assert_same, chips, outcome, plays
 
 import imcsim.hardware
@@ -31,7 +32,7 @@ from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare, run
 from imcsim.studies.options import CompareOptions
 from imcsim.studies.streaming import stream
-from imcsim.timing import Timing, parse, play
+from imcsim.timing import Timing, parse
 
 T = 4
 POLICIES = ("wait", "speculate", "interleave:2")

@@ -13,6 +13,7 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network, vgg_like
+from played import play
 
 import imcsim.hardware
 from imcsim.base.choices import Fidelity
@@ -21,7 +22,7 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import place
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
-from imcsim.timing import Timeline, play
+from imcsim.timing import Timeline
 from imcsim.timing.processes.flow import Channel, Room, Rows, missing
 from imcsim.timing.processes.mesh import Mesh, route
 

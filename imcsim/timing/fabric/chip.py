@@ -19,7 +19,7 @@ from imcsim.timing.fabric.kernels import cycles
 from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.image_work import ImageWork
-from imcsim.timing.issue import Arrivals, Issue
+from imcsim.timing.issue import Timing
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.flow import Wait, late
 from imcsim.timing.processes.row_kernels import BUSY
@@ -31,32 +31,28 @@ _JOBS = 8
 Table = NDArray[np.int64]
 
 
-class Stuck(Exception):
+class FabricStalled(Exception):
     """The fabric cannot go on: processes can say why, or go on."""
 
 
 class FabricEngine(Engine):
-    """Plays `layout`; see `play` for the rest. Raises Stuck where the chip locks up."""
+    """Plays `layout`; see `play` for the rest. Raises FabricStalled where the chip locks up."""
 
     def __init__(
         self,
         layout: Layout,
         exits: Sequence[int],
-        timesteps: int,
-        issue: Issue,
-        arrivals: Arrivals,
-        work: Sequence[ImageWork] | None,
-        mean: bool,
+        timing: Timing,
+        arrivals: Sequence[int] | None = None,
+        work: Sequence[ImageWork] | None = None,
         progress: Callable[[int, int], None] | None = None,
-        timed: bool = False,
     ) -> None:
-        super().__init__(
-            layout.placement, layout.config, exits, timesteps, issue, arrivals, work, mean, progress, timed
-        )
+        super().__init__(layout.placement, layout.config, exits, timing, arrivals, work, progress)
         self._values = _Values(layout, work)
-        self._memory = _Memory(layout, min(_JOBS, max(1, self.images * timesteps)), self._values.columns)
-        self._memory.m[k.G_TIMED] = timed
-        self._memory.m[k.G_TELLS_ENTERED] = issue.kind in ("pipeline", "speculate")
+        jobs = max(1, self.images * timing.timesteps)
+        self._memory = _Memory(layout, min(_JOBS, jobs), self._values.columns)
+        self._memory.m[k.G_TIMED] = timing.timed
+        self._memory.m[k.G_TELLS_ENTERED] = timing.issue.runs_ahead
         self._memory.m[k.G_STAGES], self._memory.m[k.G_EDGES] = self._values.columns
         self._table = np.zeros((self._memory.jobs, len(EVENTS), len(self.names)), np.int64)
         self._taken = np.zeros(layout.most_reads, np.bool_)
@@ -82,7 +78,7 @@ class FabricEngine(Engine):
                 now, k.NEVER if until == float("inf") else int(until),
             )  # fmt: skip
             if status == cycles.FAILED:
-                raise Stuck
+                raise FabricStalled
             if status == cycles.TOLD:
                 if cycle > now:
                     yield env.timeout(cycle - now)
@@ -142,7 +138,7 @@ class FabricEngine(Engine):
             self._gone.append((image, len(self.jobs.jobs), self._image_maps))
 
     def _locked(self) -> ImcsimError:
-        raise Stuck
+        raise FabricStalled
 
     def _powered(self) -> list[list[tuple[int, int, int]]]:
         rows: list[list[tuple[int, int, int]]] = [[] for _ in range(self.placement.tiles)]

@@ -10,7 +10,7 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import IMAGE, Edge, Placement
 from imcsim.timing.fabric.kernels import records as k
-from imcsim.timing.issue import Arrivals, Issue
+from imcsim.timing.issue import Timing
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.burst import BurstPart
 from imcsim.timing.processes.chip import ORIGIN, ProcessEngine
@@ -44,7 +44,7 @@ class Layout:
 
     def __init__(self, placement: Placement, config: HardwareConfig) -> None:
         self.placement, self.config = placement, config
-        chip = ProcessEngine(placement, config, [], 1, Issue(), Arrivals(), None, True, "burst")
+        chip = ProcessEngine(placement, config, [], Timing(1))
         self._chip = chip
         self._layers = len(chip.names)
         parts = [part for part in chip.parts if isinstance(part, BurstPart)]

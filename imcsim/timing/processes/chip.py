@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.choices import Fidelity
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import IMAGE, Edge, Part, Placement, Stage
 from imcsim.timing.engine import Engine
 from imcsim.timing.image_work import ImageWork
-from imcsim.timing.issue import Arrivals, Issue
+from imcsim.timing.issue import Timing
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.burst import BurstPart
 from imcsim.timing.processes.flow import Channel, Wait, missing
@@ -42,19 +41,13 @@ class ProcessEngine(Engine):
         placement: Placement,
         config: HardwareConfig,
         exits: Sequence[int],
-        timesteps: int,
-        issue: Issue,
-        arrivals: Arrivals,
-        work: Sequence[ImageWork] | None,
-        mean: bool,
-        fidelity: Fidelity,
+        timing: Timing,
+        arrivals: Sequence[int] | None = None,
+        work: Sequence[ImageWork] | None = None,
         progress: Callable[[int, int], None] | None = None,
-        timed: bool = False,
         recorder: Recorder | None = None,
     ) -> None:
-        super().__init__(
-            placement, config, exits, timesteps, issue, arrivals, work, mean, progress, timed, recorder
-        )
+        super().__init__(placement, config, exits, timing, arrivals, work, progress, recorder)
         self.whole_pe = config.cells.row_order == "kernel_position"
         self.mesh = Mesh(self.env, config.noc.flit_bits, config.noc.hop_cycles, recorder)
         self._ranks = 0
@@ -62,7 +55,7 @@ class ProcessEngine(Engine):
         self._tile_rows: list[list[tuple[int, int, int]]] = [[] for _ in range(placement.tiles)]
         self._streams_of: dict[int, int] = {}
         self.channels: list[Channel] = []
-        kind = ReferencePart if fidelity == "reference" else BurstPart
+        kind = ReferencePart if timing.fidelity == "reference" else BurstPart
         self.parts = [kind(self, part, placement.layers[part.stage]) for part in placement.parts]
         self.class_channels: list[Channel] = []
         self.image_channels: list[tuple[Edge, Channel]] = []
@@ -285,7 +278,7 @@ class ProcessEngine(Engine):
             number += 1
             if job.timestep > 0 and self.config.encoder.mode == "keep":
                 continue
-            if job.timestep == 0 or (self.timed and not job.dead(self.env.now)):
+            if job.timestep == 0 or (self.timing.timed and not job.dead(self.env.now)):
                 began = self.env.now
                 yield self.env.timeout(load_cycles)
                 if first:
