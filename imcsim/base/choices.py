@@ -37,3 +37,6 @@ Fidelity = Literal["reference", "burst"]
 
 LEVEL_FRACTION_BITS = 12
 """Fraction bits of the levels that the energy of cells with errors is counted in."""
+
+ErrorModel = Literal["python", "numpy"]
+"""What a kernel does with a division by zero: raise as Python does, or give an infinity as numpy does."""

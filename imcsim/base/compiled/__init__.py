@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
+
+from imcsim.base.choices import ErrorModel
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-ErrorModel = Literal["python", "numpy"]
 
 
 def compiled(function: F, *, error_model: ErrorModel = "python", inner: bool = False) -> F:
@@ -34,8 +34,9 @@ class Compiled:
     @cached_property
     def code(self) -> Any:
         """numba's dispatcher; the function itself where numba is told not to compile."""
-        from imcsim.base.compiled.kept import dispatcher
+        from imcsim.base.compiled.kept import dispatcher, known_to_numba
 
+        known_to_numba(type(self))
         return dispatcher(*self._how)
 
     def __call__(self, *arguments: Any) -> Any:

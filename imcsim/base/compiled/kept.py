@@ -29,7 +29,7 @@ import numba.extending
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
-from imcsim.base.compiled import Compiled, ErrorModel
+from imcsim.base.choices import ErrorModel
 from imcsim.base.compiled.places import place_for
 from imcsim.base.files import PARTIAL, written_whole
 from imcsim.base.notes import note_once
@@ -47,10 +47,18 @@ def dispatcher(function: Callable[..., Any], error_model: ErrorModel, inner: boo
     return made
 
 
-@numba.extending.typeof_impl.register(Compiled)  # type: ignore[untyped-decorator]
-def _type_of(function: Compiled, context: Any) -> Any:
-    """To the compiler, a function that a kernel calls is its dispatcher."""
-    return numba.typeof(function.code)
+_known: set[type] = set()
+
+
+def known_to_numba(kind: type) -> None:
+    """Let the compiler take an object of `kind`, which kernels call, for its dispatcher `code`."""
+    if kind in _known:
+        return
+    _known.add(kind)
+
+    @numba.extending.typeof_impl.register(kind)  # type: ignore[untyped-decorator]
+    def _type_of(function: Any, context: Any) -> Any:
+        return numba.typeof(function.code)
 
 
 class Kept:
