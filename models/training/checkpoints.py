@@ -28,7 +28,9 @@ def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 def history(state: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of its own training and of the runs that it builds on."""
-    kept = {key: json.loads(state.get(key, "null")) for key in ("arguments", "log", "way", *LINEAGE)}
+    kept = {
+        key: json.loads(state.get(key, "null")) for key in ("arguments", "log", "way", "bundle", *LINEAGE)
+    }
     return {**kept, "epoch": state["epoch"]}
 
 

@@ -72,6 +72,8 @@ def read_checkpoint(path: Path) -> tuple[Spiking, dict[str, Any]]:
 
 def training_provenance(facts: dict[str, Any]) -> dict[str, Any]:
     """How the network was trained, without the paths of the machine that did it."""
+    if facts.get("bundle"):  # training went on from a bundle, which says so itself
+        return facts["bundle"]
     arguments = facts["arguments"]
     left_out = set(NOT_OF_THE_RUN)
     left_out |= set() if float(arguments.get("variation", 0)) else set(OF_VARIATION)

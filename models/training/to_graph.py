@@ -6,6 +6,8 @@ that training already rounded them to.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -61,6 +63,21 @@ def to_network(model: Spiking, name: str) -> Network:
     nodes += [Flatten("flatten", (nodes[-1].name,)), Linear("fc", ("flatten",), weight, scale, bias)]
     classes = len(bias)
     return Network(name, (3, SIZE, SIZE), 8, 1 / 255, classes, TIMESTEPS, bits, tuple(nodes))
+
+
+def convolutions(model: Spiking) -> Iterator[tuple[str, torch.nn.Conv2d, torch.nn.BatchNorm2d]]:
+    """The node's name, the convolution and its batch norm, of all convolutions of `model`."""
+    match model:
+        case SpikingVGG():
+            for number, (conv, norm) in enumerate(zip(model.convs, model.norms, strict=True), start=1):
+                yield f"conv{number}", conv, norm
+        case SpikingResNet():
+            yield "stem", model.stem, model.stem_norm
+            for number, block in enumerate(model.blocks, start=1):
+                if block.has_shortcut:
+                    yield f"block{number}_shortcut", block.shortcut, block.shortcut_norm
+                yield f"block{number}_conv1", block.conv1, block.norm1
+                yield f"block{number}_conv2", block.conv2, block.norm2
 
 
 def _vgg(model: SpikingVGG) -> list[Node]:
