@@ -12,6 +12,7 @@ from typing import Any
 import imcsim.inputs
 import imcsim.network
 from imcsim._version import __version__
+from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.hardware.config import Hardware
@@ -165,6 +166,7 @@ def fingerprint(subject: Subject, inputs: Inputs, validation: Inputs) -> str:
     said = {
         "schema": SCHEMA_VERSION,
         "version": __version__,
+        "code": code_sha256(),
         "networks": {loss: network_sha256(network) for loss, network in subject.networks.items()},
         "hardware": [subject.hardware.sha256, subject.hardware.name, dict(subject.hardware.overrides)],
         "about": [subject.about.key, subject.about.title, subject.about.stem],

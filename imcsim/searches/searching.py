@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim._version import __version__
+from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
 from imcsim.searches.goals import figures, front
 from imcsim.searches.proposals import Proposals, Verdict, import_optuna
@@ -89,6 +90,7 @@ def search(
                 store.write_table()
                 proposals.save(folder / STUDY)
                 _show(runner, store, points, progress)
+                store.verify()
         except BaseException as error:
             store.close()
             if isinstance(error, WorkerFault):
@@ -154,6 +156,7 @@ def _show(runner: _Runner, store: Store, points: list[Point], progress: Progress
             runner.run(shown, missing, len(best) - len(missing), len(best), progress, Summary(), "front")
         shown.put_meta("points", str(len(best)))
         shown.write_table()
+        shown.verify()
         write_front(store, shown, spec, outcomes)
 
 
@@ -262,6 +265,7 @@ def _meta(spec: Search, wanted: int, shelf: Shelf) -> dict[str, str]:
         "spec_sha256": spec.sha256,
         "contents": json.dumps(contents(spec.sweep, named, shelf), sort_keys=True),
         "version": __version__,
+        "code": code_sha256(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": spec.sweep.name,
         "keys": json.dumps(spec.sweep.keys),

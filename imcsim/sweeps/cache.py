@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import CrossbarLayer, NeuronLayer, Program
@@ -74,8 +75,9 @@ def _calibrated(program: Program) -> str | None:
 
 
 def digest(*parts: Any) -> str:
-    """A short hash over plain data."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    """A short hash over plain data and the code that values follow from."""
+    about = json.dumps((code_sha256(), *parts), sort_keys=True)
+    return hashlib.sha256(about.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim._version import __version__
+from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import PARTIAL
 from imcsim.inputs import find as find_inputs
@@ -87,6 +88,7 @@ def sweep(
                 Drive(store, plan, missing, hands, threads, progress, summary).run()
             summary.failed = store.counts()["failed"]
             store.write_table()
+            store.verify()
         except BaseException as error:
             store.close()
             if isinstance(error, WorkerFault):
@@ -149,6 +151,7 @@ def _meta(spec: Spec, points: list[Point], shelf: Shelf) -> dict[str, str]:
         "spec_sha256": spec.sha256,
         "contents": json.dumps(contents(spec, points, shelf), sort_keys=True),
         "version": __version__,
+        "code": code_sha256(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": spec.name,
         "keys": json.dumps(spec.keys),
@@ -170,6 +173,14 @@ def check_made_for(folder: Path, sha256: str) -> None:
     if about.get("version", __version__) != __version__:
         message = f"this folder was begun by imcsim {about['version']}, this is {__version__}"
         raise ImcsimError(message, file=folder, fix=_ANOTHER)
+    if about and about.get("code") != code_sha256():
+        begun = shown_code(about["code"]) if "code" in about else "that were not noted"
+        raise ImcsimError(
+            f"this folder was begun by imcsim {__version__} with other sources: {begun}, "
+            f"these are {shown_code(code_sha256())}",
+            file=folder,
+            fix=f"go on with those, or {_ANOTHER}",
+        )
 
 
 def check_same(store: Store, meta: Mapping[str, str]) -> None:
@@ -292,7 +303,9 @@ class Drive:
             yield self._task(points=tuple((point, self.plan.needs[point.index]) for point in some))
 
     def _task(self, **what: Any) -> Task:
-        return Task(str((self.home or self.store.folder).resolve()), self.threads, __version__, **what)
+        return Task(
+            str((self.home or self.store.folder).resolve()), self.threads, __version__, code_sha256(), **what
+        )
 
     def _tell(self, done: int) -> None:
         if self.progress is not None:

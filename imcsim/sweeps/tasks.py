@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim._version import __version__
+from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
@@ -35,11 +36,14 @@ ACTIVITY = "activity"
 
 @dataclass(frozen=True)
 class Task:
-    """A run, or points with what they need. `threads` is how many this process may use."""
+    """A run, or points with what they need. `threads` is how many this process may use; `version` and `code`
+    are those of the sweep's own process.
+    """
 
     folder: str
     threads: int | None
     version: str
+    code: str
     run: Run | None = None
     points: tuple[tuple[Point, Needs], ...] = ()
 
@@ -78,6 +82,11 @@ def execute(task: Task) -> Outcome:
     """Do a task. Raises WorkerFault."""
     if task.version != __version__:
         raise WorkerFault(f"a worker has imcsim {__version__}, the sweep {task.version}: install the same")
+    if task.code != code_sha256():
+        raise WorkerFault(
+            f"a worker has other sources of imcsim {__version__} ({shown_code(code_sha256())}) than the "
+            f"sweep ({shown_code(task.code)}): install the same"
+        )
     if task.run is not None:
         return _values(task.run, task)
     records, computed, reused = [], 0, 0

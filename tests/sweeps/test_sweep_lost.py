@@ -1,0 +1,139 @@
+"""A sweep whose folder vanishes says so, ends non-zero, and saves what it has."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweep_files import base, made, whole_table
+
+from imcsim.commands.cli import main
+from imcsim.sweeps import load_spec, open_store, sweep
+from imcsim.sweeps.lost import StoreLost
+from imcsim.sweeps.store import Store
+
+SPEC: dict[str, Any] = base(axes={"noc.flit_bits": [16, 32, 64, 128], "threshold": [0.3]})
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("files"), SPEC)
+
+
+@pytest.fixture(scope="module")
+def table(files: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return whole_table(files, tmp_path_factory.mktemp("whole"))
+
+
+def _removed(out: Path) -> None:
+    shutil.rmtree(out)
+
+
+def _emptied(out: Path) -> None:
+    shutil.rmtree(out)
+    out.mkdir()
+
+
+def _moved(out: Path) -> None:
+    out.rename(out.with_name("moved"))
+
+
+def _replaced(out: Path) -> None:
+    """By a copy with the same content."""
+    copy = out / "copy"
+    shutil.copy(out / "sweep.sqlite", copy)
+    copy.replace(out / "sweep.sqlite")
+
+
+def _overwritten(out: Path) -> None:
+    (out / "sweep.sqlite").write_bytes(b"something else")
+
+
+def _without_log(out: Path) -> None:
+    """Commits go there first."""
+    (out / "sweep.sqlite-wal").unlink()
+
+
+def _deleted_rows(out: Path) -> None:
+    with sqlite3.connect(out / "sweep.sqlite") as connection:
+        connection.execute("DELETE FROM points WHERE point = 1")
+    connection.close()
+
+
+CHANGES = [_removed, _emptied, _moved, _replaced, _overwritten, _without_log]
+
+
+@pytest.mark.parametrize(
+    ("change", "after"), [(change, 2) for change in CHANGES] + [(_removed, 4), (_replaced, 4)]
+)
+def test_a_store_that_vanishes_is_noticed_and_saved(
+    change: Callable[[Path], None],
+    after: int,
+    files: Path,
+    table: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While points are written, and after the last one."""
+    out, add, count = tmp_path / "out", Store.add, iter(range(1, 100))
+
+    def add_then_change(store: Store, record: Any) -> None:
+        add(store, record)
+        if next(count) == after:
+            change(out)
+
+    monkeypatch.setattr(Store, "add", add_then_change)
+    with pytest.raises(StoreLost) as caught:
+        sweep(load_spec(files / "spec.yaml"), out, workers=1)
+    monkeypatch.undo()
+    text = str(caught.value)
+    assert str(out / "sweep.sqlite") in text
+    (rescued,) = tmp_path.glob("out-rescued-*")
+    assert str(rescued) in text
+    written = min(after + 1, 4)  # the point that was being written is saved too
+    assert f"{written} points" in text
+    with open_store(rescued) as store:
+        assert store.finished() == set(range(written))
+    whole = table.decode().splitlines()
+    assert (rescued / "table.csv").read_text().splitlines() == whole[: 1 + written]
+    # What was saved goes on as if nothing had happened.
+    sweep(load_spec(files / "spec.yaml"), rescued, workers=1).close()
+    assert (rescued / "table.csv").read_bytes() == table
+
+
+def test_rows_that_somebody_else_deletes_are_missed(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, add = tmp_path / "out", Store.add
+
+    def add_then_delete(store: Store, record: Any) -> None:
+        add(store, record)
+        if record.point["point"] == 2:
+            _deleted_rows(out)
+
+    monkeypatch.setattr(Store, "add", add_then_delete)
+    command = ["sweep", str(files / "spec.yaml"), "--out", str(out), "--workers", "1", "--quiet"]
+    assert main(command) == 2
+    assert "was changed" in capsys.readouterr().err
+    (rescued,) = tmp_path.glob("out-rescued-*")
+    with open_store(rescued) as store:
+        assert store.finished() == {0, 1, 2, 3}
+
+
+def test_where_nothing_else_can_be_written(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, add = tmp_path / "out", Store.add
+
+    def add_then_remove(store: Store, record: Any) -> None:
+        add(store, record)
+        shutil.rmtree(out, ignore_errors=True)
+
+    monkeypatch.setattr(Store, "add", add_then_remove)
+    monkeypatch.setattr("imcsim.sweeps.lost._places", lambda folder: [folder / "nowhere"])
+    with pytest.raises(StoreLost, match="points are lost"):
+        sweep(load_spec(files / "spec.yaml"), out, workers=1)
