@@ -34,7 +34,7 @@ from imcsim.functional.nonideal.ir_drop import seen
 from imcsim.network.cells import to_cells
 from imcsim.network.graph import Conv2d, Linear
 from imcsim.network.rows import dense, row_layout
-from imcsim.report.figures.comparison import BLUE, GREEN, GREY, ORANGE, VERMILION, draw
+from imcsim.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, draw
 from imcsim.report.files import write_contents, write_text
 
 SIZES, OHMS, DENSITIES = (32, 64, 128, 256), (0.5, 1.0, 2.5, 5.0, 10.0), (0.05, 0.15, 0.5)
@@ -98,7 +98,7 @@ def main() -> None:
         page = (args.docs / PAGE).read_text(encoding="utf-8")
         before, rest = page.split(BEGIN)
         after = rest.split(END)[1]
-        write_contents(args.docs / "figures", draw(lambda: {FIGURE: figure(rows)}))
+        write_contents(args.docs / "figures", draw(lambda: {FIGURE: figure(rows)}, ["png"]))
         write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", args.docs / PAGE)
     one = next((t for t in times if t.crossbar == 64), times[-1])
     finish(

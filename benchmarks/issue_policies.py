@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.report.figures.comparison import BLUE, GREY, ORANGE, SKY, VERMILION, draw
+from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, SKY, VERMILION, draw
 from imcsim.report.files import write_contents, write_text
 from imcsim.report.units import number, percent
 from imcsim.results.run import RunResult

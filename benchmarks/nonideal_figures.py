@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
-from imcsim.report.figures.comparison import BLUE, ORANGE, draw
+from imcsim.report.figures.drawing import BLUE, ORANGE, draw
 
 Row = dict[str, str]
 
@@ -145,7 +145,7 @@ def draw_figures(rows: Sequence[Row]) -> dict[str, bytes]:
             for name in studies
         }
 
-    return draw(made)
+    return draw(made, ["png"])
 
 
 def lines(rows: Sequence[Row]) -> Figure:

@@ -24,7 +24,7 @@ from networks import vgg16
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.report.figures.comparison import BLUE, GREY, ORANGE, SKY, draw
+from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, SKY, draw
 from imcsim.report.files import write_contents, write_text
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import simulate
@@ -171,7 +171,7 @@ def figure(rows: Sequence[dict[str, str]]) -> Figure:
 
 
 def document(rows: Sequence[dict[str, str]], docs: Path) -> None:
-    write_contents(docs / "figures", draw(lambda: {FIGURE: figure(rows)}))
+    write_contents(docs / "figures", draw(lambda: {FIGURE: figure(rows)}, ["png"]))
     page = (docs / PAGE).read_text(encoding="utf-8")
     write_text(with_table(page, rows), docs / PAGE)
 

@@ -126,7 +126,7 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
 
 def deliver(result: Result, settings: dict[str, Any]) -> None:
     """Write what was asked for, then print the tables: on stderr if the JSON goes to stdout."""
-    from imcsim.report.files import write_folder, write_result
+    from imcsim.report.documents import write_folder, write_result
     from imcsim.results.model import to_json
 
     json_path, out_folder, quiet = settings["json_path"], settings["out_folder"], settings["quiet"]

@@ -22,6 +22,7 @@ def map_network(**settings: Any) -> None:
     import imcsim.hardware
     import imcsim.mapping
     import imcsim.network
+    from imcsim.report import floorplan as files
     from imcsim.report.files import write_text
     from imcsim.report.terminal import floorplan as report
 
@@ -30,11 +31,11 @@ def map_network(**settings: Any) -> None:
     plan = imcsim.mapping.floorplan(imcsim.mapping.place(network, chip.config), chip.config)
     names = network.name, chip.name
     if settings["out_folder"] is not None:
-        report.write_floorplan(plan, *names, settings["out_folder"])
+        files.write_floorplan(plan, *names, settings["out_folder"])
     to_stdout = settings["json_path"] == "-"
     if to_stdout:
-        sys.stdout.write(report.floorplan_json(plan, *names))
+        sys.stdout.write(files.floorplan_json(plan, *names))
         sys.stdout.flush()
     elif settings["json_path"] is not None:
-        write_text(report.floorplan_json(plan, *names), settings["json_path"])
+        write_text(files.floorplan_json(plan, *names), settings["json_path"])
     print_report(report.floorplan_report(plan, *names), sys.stderr if to_stdout else sys.stdout)

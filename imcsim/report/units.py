@@ -35,6 +35,12 @@ def product(a: Unit, b: Unit) -> Unit:
     return Unit(f"{a.name} {b.name}", a.per_base * b.per_base)
 
 
+def pretty(unit: Unit) -> str:
+    """The unit's name with µ and ² (and J times s as such)."""
+    parts = (p.replace("um2", "µm²").replace("mm2", "mm²") for p in unit.name.split())
+    return " ".join("µ" + p[1:] if p in ("us", "uJ") else p for p in parts)
+
+
 def number(value: float, digits: int = 4) -> str:
     """`value` with `digits` significant digits, never in exponent notation unless it is tiny."""
     if value == 0:

@@ -18,14 +18,8 @@ import imcsim.hardware
 from imcsim.mapping import Floorplan, floorplan, place
 from imcsim.network import Network
 from imcsim.report.figures import floorplan as floorplan_figure
-from imcsim.report.terminal.floorplan import (
-    MOST_TILES,
-    floorplan_csv,
-    floorplan_json,
-    floorplan_report,
-    ranges,
-    write_floorplan,
-)
+from imcsim.report.floorplan import floorplan_csv, floorplan_json, write_floorplan
+from imcsim.report.terminal.floorplan import MOST_TILES, floorplan_report, ranges
 
 SMALL = (32, "M", 64, 64, "M", 128, 128, "M", 128)
 

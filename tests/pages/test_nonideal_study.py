@@ -175,7 +175,7 @@ def test_the_page_says_what_the_file_says(study: Any, figures: Any) -> None:
     assert figures.with_tables(page, rows) == page
     for name in study.STUDIES:
         assert f"(figures/nonideal_{name}.png)" in page
-        assert (ROOT / "docs" / "figures" / f"nonideal_{name}.svg").exists()
+        assert (ROOT / "docs" / "figures" / f"nonideal_{name}.png").exists()
 
 
 def test_a_table_shows_spread_worst_and_who_moved(study: Any, figures: Any) -> None:
@@ -207,7 +207,7 @@ def test_figures_show_means_and_the_ideal_chip(study: Any, figures: Any) -> None
     assert figures._range(rows[0] | {"mean_timesteps_mean": "1.2", "mean_timesteps_std": "0.5"},
         "mean_timesteps", 1.0, (1.0, 4.0)) == (1.0, 1.2, 1.7)  # fmt: skip
     made = figures.draw_figures(rows)
-    assert sorted(made) == ["nonideal_crossbar.png", "nonideal_crossbar.svg"]
+    assert sorted(made) == ["nonideal_crossbar.png"]
 
 
 def test_remedies_are_dots(study: Any, figures: Any) -> None:

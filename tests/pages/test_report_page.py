@@ -25,13 +25,12 @@ from sweep_files import base, write_files, write_spec
 
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import main
-from imcsim.report.files import write_folder
-from imcsim.report.site import page as page_module
-from imcsim.report.site import write_report
+from imcsim.report.documents import write_folder
+from imcsim.report.page import page as page_module
+from imcsim.report.page.exhibits import render
+from imcsim.report.site import build, write_report
 from imcsim.report.site.breakdowns import breakdowns
 from imcsim.report.site.choosing import COSTS, along, base_point, chosen, non_dominated
-from imcsim.report.site.exhibits import render
-from imcsim.report.site.page import build
 from imcsim.report.site.read import read
 from imcsim.report.site.study import Outcome, Parts, Point, Study
 from imcsim.report.site.tables import failures_table, points_table

@@ -16,15 +16,15 @@ from PIL import Image
 from sample_reproduction import pictures, reproduction
 
 from imcsim.base.errors import ImcsimError
+from imcsim.report.page import page as page_module
+from imcsim.report.page.exhibits import Exhibit, Rendered, render
+from imcsim.report.page.grids import ENLARGED, Cell, cells, enlarged
 from imcsim.report.reproduction import page_contents, write_page
 from imcsim.report.reproduction.combinations import joint_grids
 from imcsim.report.reproduction.decisions import rules
 from imcsim.report.reproduction.headline import headlines, verdicts
 from imcsim.report.reproduction.provenance import differences
 from imcsim.report.reproduction.wording import compared, shown_change, value_text
-from imcsim.report.site import page as page_module
-from imcsim.report.site.exhibits import Exhibit, Rendered, render
-from imcsim.report.site.grids import ENLARGED, Cell, cells, enlarged
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
 from imcsim.results.reproduction.figures import Paired
 

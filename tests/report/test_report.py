@@ -23,7 +23,7 @@ from rich.console import Console
 from sample_results import compare_result, run_result, stream_result
 
 from imcsim.base.errors import ImcsimError
-from imcsim.report import files, units
+from imcsim.report import documents, files, units
 from imcsim.report.figures import comparison as figures
 from imcsim.report.figures import stream as stream_figures
 from imcsim.report.terminal import stream, tables
@@ -331,7 +331,7 @@ def _leftovers(folder: Path) -> list[Path]:
 
 def test_folder_holds_everything(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
-    written = files.write_folder(COMPARED, folder)
+    written = documents.write_folder(COMPARED, folder)
     assert sorted(written) == sorted(path for path in folder.rglob("*") if path.is_file())
     assert (folder / "result.json").read_text() == to_json(COMPARED)
     static = _rows(folder / "static.csv")
@@ -351,7 +351,7 @@ def test_folder_holds_everything(tmp_path: Path) -> None:
 
 
 def test_folder_of_a_run(tmp_path: Path) -> None:
-    files.write_folder(STATIC, tmp_path)
+    documents.write_folder(STATIC, tmp_path)
     (outcome,) = _rows(tmp_path / "outcome.csv")
     assert outcome["kind"] == "static"
     assert outcome["threshold"] == ""
@@ -360,7 +360,7 @@ def test_folder_of_a_run(tmp_path: Path) -> None:
 
 
 def test_folder_of_a_stream(tmp_path: Path) -> None:
-    files.write_folder(STREAMED, tmp_path)
+    documents.write_folder(STREAMED, tmp_path)
     assert StreamResult.model_validate_json((tmp_path / "result.json").read_text()) == STREAMED
     (row,) = _rows(tmp_path / "stream.csv")
     assert (row["kind"], row["arrivals"], row["rule"]) == ("dynamic", "poisson", "margin")
@@ -379,8 +379,8 @@ def test_folder_of_a_stream(tmp_path: Path) -> None:
 def test_other_files_in_the_folder_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "render", lambda result: {})
     (tmp_path / "notes.txt").write_text("mine")
-    files.write_folder(RAN, tmp_path)
-    files.write_folder(RAN, tmp_path)
+    documents.write_folder(RAN, tmp_path)
+    documents.write_folder(RAN, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert _leftovers(tmp_path) == []
 
@@ -391,8 +391,8 @@ def test_a_failure_leaves_no_half_written_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, call: str
 ) -> None:
     monkeypatch.setattr(figures, "render", lambda result: {"exits.png": result.policy.kind.encode()})
-    files.write_folder(RAN, tmp_path / "new")
-    files.write_folder(STATIC, tmp_path / "old")
+    documents.write_folder(RAN, tmp_path / "new")
+    documents.write_folder(STATIC, tmp_path / "old")
     old, new = ({p.name: p.read_bytes() for p in (tmp_path / n).rglob("*.*")} for n in ("old", "new"))
     calls = 0
     owner: Any = os if call == "fsync" else Path
@@ -408,7 +408,7 @@ def test_a_failure_leaves_no_half_written_file(
     monkeypatch.setattr(owner, call, fail_third)
     expected: type[BaseException] = ImcsimError if isinstance(failure, OSError) else KeyboardInterrupt
     with pytest.raises(expected) as caught:
-        files.write_folder(RAN, tmp_path / "old")
+        documents.write_folder(RAN, tmp_path / "old")
     assert calls == 3
     if isinstance(failure, OSError):
         assert re.search(
@@ -428,7 +428,7 @@ def test_json_follows_a_link_and_keeps_the_usual_permissions(tmp_path: Path) -> 
     link.symlink_to(target)
     old = os.umask(0o022)
     try:
-        files.write_result(RAN, link)
+        documents.write_result(RAN, link)
     finally:
         os.umask(old)
     assert link.is_symlink()
@@ -438,10 +438,10 @@ def test_json_follows_a_link_and_keeps_the_usual_permissions(tmp_path: Path) -> 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_devices_are_written_to_not_replaced() -> None:
-    files.write_result(RAN, "/dev/null")
+    documents.write_result(RAN, "/dev/null")
     assert not Path("/dev/null").is_file()
     with pytest.raises(ImcsimError, match=r"^/dev/full: cannot be written: No space left"):
-        files.write_result(RAN, "/dev/full")
+        documents.write_result(RAN, "/dev/full")
 
 
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:
@@ -450,12 +450,12 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     files.check_writable(pipe)
     with ThreadPoolExecutor() as pool:
         read = pool.submit(pipe.read_bytes)
-        files.write_result(STATIC, pipe)
+        documents.write_result(STATIC, pipe)
         assert read.result() == to_json(STATIC).encode()
     read_end, write_end = os.pipe()
     with ThreadPoolExecutor() as pool, os.fdopen(read_end, "rb") as stream:
         also_read = pool.submit(stream.read)
-        files.write_result(STATIC, f"/dev/fd/{write_end}")
+        documents.write_result(STATIC, f"/dev/fd/{write_end}")
         os.close(write_end)
         assert also_read.result() == to_json(STATIC).encode()
 
@@ -466,7 +466,7 @@ def test_impossible_targets_are_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ImcsimError, match=r"file: is a file, not a folder"):
         files.check_writable(file, folder=True)
     with pytest.raises(ImcsimError, match=r"file: is a file, not a folder"):
-        files.write_folder(RAN, file / "deeper")
+        documents.write_folder(RAN, file / "deeper")
     with pytest.raises(ImcsimError, match="is a folder, not a file"):
         files.check_writable(tmp_path)
     with pytest.raises(ImcsimError, match="its folder does not exist"):
@@ -494,5 +494,5 @@ def test_checking_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_folders_are_the_same_bytes_each_time(tmp_path: Path) -> None:
-    first, second = (files.write_folder(RAN, tmp_path / name) for name in ("a", "b"))
+    first, second = (documents.write_folder(RAN, tmp_path / name) for name in ("a", "b"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]

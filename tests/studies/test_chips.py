@@ -31,7 +31,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import main
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
-from imcsim.report.files import csv_tables
+from imcsim.report.documents import csv_tables
 from imcsim.report.terminal.chips import chips_report
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.chips.one_chip import DynamicRun, OneChip

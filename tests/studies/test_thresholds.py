@@ -28,8 +28,8 @@ from imcsim.commands.cli import main
 from imcsim.diffs.results import results_diff
 from imcsim.exits.outputs import exit_timesteps
 from imcsim.inputs import Inputs
+from imcsim.report.documents import csv_tables
 from imcsim.report.figures.comparison import accuracy_edp
-from imcsim.report.files import csv_tables
 from imcsim.report.site.choosing import base_point
 from imcsim.report.site.heat import heat_map
 from imcsim.report.site.pareto import pareto

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.comparison import (
-    BLUE,
-    GREY,
-    ORANGE,
-    VERMILION,
-    draw,
-    figure_axes,
-)
+from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, VERMILION, draw, figure
 from imcsim.results.chips.document import ChipsResult
 
 _COLOURS = {"dynamic": BLUE, "dynamic_once": ORANGE}
@@ -27,7 +20,7 @@ def accuracy_timesteps(result: ChipsResult) -> Figure:
     """Accuracy against mean timesteps: a dot a chip for leaving early, static T = 1, 2, ... as mean and
     standard deviation over the chips, and the ideal chip.
     """
-    figure, axes = figure_axes(width=4.4, height=3.2)
+    made, (axes,) = figure(width=4.4, height=3.2)
     steps = [one.timesteps for one in result.static]
     axes.plot(
         steps,
@@ -84,10 +77,8 @@ def accuracy_timesteps(result: ChipsResult) -> Figure:
     handles, labels = axes.get_legend_handles_labels()
     # matplotlib lists bars of errors last: the static runs belong together.
     order = sorted(range(len(labels)), key=lambda k: (not labels[k].startswith("static"), k))
-    figure.legend(
-        [handles[k] for k in order], [labels[k] for k in order], loc="outside upper center", ncols=2
-    )
-    return figure
+    made.legend([handles[k] for k in order], [labels[k] for k in order], loc="outside upper center", ncols=2)
+    return made
 
 
 def _threshold(result: ChipsResult, policy: str) -> str:
@@ -96,7 +87,7 @@ def _threshold(result: ChipsResult, policy: str) -> str:
 
 def exits(result: ChipsResult) -> Figure:
     """Share of the images that leave at each timestep: the ideal chip, and mean and spread over the chips."""
-    figure, axes = figure_axes(width=4.4, height=2.5)
+    made, (axes,) = figure(width=4.4, height=2.5)
     steps = range(1, result.meta.timesteps + 1)
     width = 0.8 / (1 + len(result.policies()))
     left = -width * len(result.policies()) / 2
@@ -119,5 +110,5 @@ def exits(result: ChipsResult) -> Figure:
     axes.set_ylim(0, 102)
     axes.set_xlabel("exit timestep")
     axes.set_ylabel("images (%)" if result.chips == 1 else "images (%), mean ± std")
-    figure.legend(loc="outside upper center", ncols=3)
-    return figure
+    made.legend(loc="outside upper center", ncols=3)
+    return made

@@ -1,66 +1,36 @@
-"""Results as figures for a paper: PNG and SVG whose bytes depend on the result alone.
-
-Only matplotlib's objects are used, never pyplot, so nothing opens a window or leaks state into a caller's
-figures. Colours are those of M. Okabe and K. Ito, Color Universal Design (2008), which colour-blind readers
-can tell apart.
-"""
+"""A comparison or a run as figures: exits, energy by component, accuracy against EDP, scaling."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import matplotlib.style
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from imcsim.report.units import ENERGY, TIME, Unit, fitting, number, percent, product, thresholds
+from imcsim.report.figures.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    HALO,
+    ORANGE,
+    STACK,
+    VERMILION,
+    dark,
+    draw,
+    figure,
+)
+from imcsim.report.units import ENERGY, TIME, fitting, number, percent, pretty, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, ScalingPoint, StaticPoint
 from imcsim.results.costs import ComponentCost
 from imcsim.results.run import RunResult
 
-FORMATS = ("png", "svg")
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#F0E442",
-)
-STACK = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
-GREY = "#999999"
-HALO = [withStroke(linewidth=2, foreground="white")]
 DTSNN_ENERGY = (0.443, 0.557)
 """E(T) / E(1) = 0.443 + 0.557 T: derived from the 4.9x energy of T = 8 that DT-SNN (DAC 2023) states."""
-
-_STYLE = {
-    "figure.dpi": 300,
-    "savefig.dpi": 300,
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "lines.linewidth": 1.3,
-    "svg.hashsalt": "imcsim",
-}
 
 
 def render(result: CompareResult | RunResult) -> dict[str, bytes]:
     """All figures of `result`: file name (``exits.svg``) to file content."""
     return draw(lambda: _compare(result) if isinstance(result, CompareResult) else _run(result))
-
-
-def draw(make: Callable[[], Mapping[str, Figure]]) -> dict[str, bytes]:
-    """The figures that `make` gives (name to figure), in the common style and rendered as in `render`."""
-    with matplotlib.style.context(["default", _STYLE]):
-        return {f"{name}.{kind}": _bytes(figure, kind) for name, figure in make().items() for kind in FORMATS}
 
 
 def _compare(result: CompareResult) -> dict[str, Figure]:
@@ -88,33 +58,9 @@ def _run(result: RunResult) -> dict[str, Figure]:
     }
 
 
-def _bytes(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    # Neither the date nor matplotlib's version: the file is to depend on the result alone.
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, metadata=metadata)
-    return buffer.getvalue()
-
-
-def figure_axes(width: float = 3.5, height: float = 2.6) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _name(unit: Unit) -> str:
-    return " ".join(
-        part.replace("um", "µm").replace("us", "µs").replace("uJ", "µJ") for part in unit.name.split()
-    )
-
-
-def literal(text: str) -> str:
-    """`text` without meaning to matplotlib, which reads what stands between dollars as mathematics."""
-    return text.replace("$", r"\$")
-
-
 def accuracy_edp(result: CompareResult) -> Figure:
     """Accuracy against EDP (mean of products): the thresholds, the one used, and static T = 1, 2, ...."""
-    figure, axes = figure_axes(height=2.9)
+    made, (axes,) = figure(height=2.9)
     rows: list[StaticPoint | Dynamic] = [*result.static, result.dynamic]
     unit = product(
         fitting(ENERGY, (row.energy_pj for row in rows)), fitting(TIME, (row.latency_ns for row in rows))
@@ -176,20 +122,20 @@ def accuracy_edp(result: CompareResult) -> Figure:
         label=f"threshold{'s' if used is None else ''} used, "
         + thresholds(result.dynamic.thresholds if used is None else used),
     )
-    axes.set_xlabel(f"EDP, mean over images ({_name(unit)})")
+    axes.set_xlabel(f"EDP, mean over images ({pretty(unit)})")
     axes.set_ylabel("accuracy (%)")
     if min(x) > 0 and max(x) > 30 * min(x):
         axes.set_xscale("log")
     else:
         axes.set_xlim(0, max(x) * 1.12 or 1.0)
     axes.grid(color="0.9")
-    figure.legend(loc="outside upper center", ncols=2)
-    return figure
+    made.legend(loc="outside upper center", ncols=2)
+    return made
 
 
 def exit_histogram(exit_fraction: Sequence[float], mean_timesteps: float) -> Figure:
     """Share of the images that leave at each timestep, and the mean."""
-    figure, axes = figure_axes(height=2.2)
+    made, (axes,) = figure(height=2.2)
     timesteps = range(1, len(exit_fraction) + 1)
     bars = axes.bar(timesteps, [100 * share for share in exit_fraction], width=0.7, color=BLUE)
     size = 7 if len(exit_fraction) <= 8 else 5
@@ -204,7 +150,7 @@ def exit_histogram(exit_fraction: Sequence[float], mean_timesteps: float) -> Fig
     axes.set_xlabel("exit timestep")
     axes.set_ylabel("images (%)")
     axes.legend(loc="upper right")
-    return figure
+    return made
 
 
 def energy_breakdown(components: Sequence[ComponentCost], bars: Mapping[str, Sequence[float]]) -> Figure:
@@ -216,12 +162,12 @@ def energy_breakdown(components: Sequence[ComponentCost], bars: Mapping[str, Seq
     shown, rest = order[: len(STACK)], order[len(STACK) :]
     if len(rest) == 1:  # one more colour than the palette has, but "others" would say less than its name
         shown, rest = order, []
-    parts = [(literal(components[i].name), [values[i] for values in bars.values()]) for i in shown]
+    parts = [(components[i].name, [values[i] for values in bars.values()]) for i in shown]
     if rest:
         parts.append((f"{len(rest)} others", [sum(values[i] for i in rest) for values in bars.values()]))
     totals = [sum(values) for values in bars.values()]
     unit = fitting(ENERGY, totals)
-    figure, axes = figure_axes(width=4.6 if len(bars) > 1 else 3.8, height=2.8)
+    made, (axes,) = figure(width=4.6 if len(bars) > 1 else 3.8, height=2.8)
     bottom = [0.0] * len(bars)
     for (name, values), colour in zip(parts, (*STACK, GREY), strict=False):
         heights = [value / unit.per_base for value in values]
@@ -239,8 +185,9 @@ def energy_breakdown(components: Sequence[ComponentCost], bars: Mapping[str, Seq
             f"{100 * value / total:.0f} %" if total and value / max(totals) > 0.05 else ""
             for value, total in zip(values, totals, strict=True)
         ]
-        dark = colour in (BLUE, GREEN, VERMILION)
-        axes.bar_label(drawn, labels, label_type="center", fontsize=7, color="white" if dark else "black")
+        axes.bar_label(
+            drawn, labels, label_type="center", fontsize=7, color="white" if dark(colour) else "black"
+        )
         bottom = [b + h for b, h in zip(bottom, heights, strict=True)]
     for index, total in enumerate(bottom):
         axes.annotate(
@@ -253,15 +200,15 @@ def energy_breakdown(components: Sequence[ComponentCost], bars: Mapping[str, Seq
         )
     axes.set_xlim(-0.55, len(bars) - 0.45)
     axes.set_ylim(0, max(bottom) * 1.1 or 1.0)
-    axes.set_ylabel(f"energy per image ({_name(unit)})")
+    axes.set_ylabel(f"energy per image ({pretty(unit)})")
     handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles[::-1], names[::-1], loc="outside right center")
-    return figure
+    made.legend(handles[::-1], names[::-1], loc="outside right center")
+    return made
 
 
 def scaling(points: Sequence[ScalingPoint]) -> Figure:
     """Static energy and latency against T, relative to T = 1, beside the energy line of DT-SNN."""
-    figure, axes = figure_axes()
+    made, (axes,) = figure()
     timesteps = [point.timesteps for point in points]
     constant, slope = DTSNN_ENERGY
     axes.plot(
@@ -295,4 +242,4 @@ def scaling(points: Sequence[ScalingPoint]) -> Figure:
     axes.set_ylim(bottom=0)
     axes.grid(color="0.9")
     axes.legend(loc="upper left")
-    return figure
+    return made

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
 from imcsim.mapping import Floorplan, TileRow
-from imcsim.report.figures.comparison import GREY, STACK, draw, literal
+from imcsim.report.figures.drawing import GREY, STACK, draw
 from imcsim.report.units import percent
 
 _SIDE = 0.9
@@ -57,7 +57,7 @@ def _figure(plan: Floorplan, title: str) -> Figure:
     axes.set_axis_off()
     axes.set_xlim(-1.0, columns - 0.4)
     axes.set_ylim(rows - 0.4, -0.6)
-    axes.set_title(f"{literal(title)}\n{_CAPTION}", loc="left", fontsize=7)
+    axes.set_title(f"{title}\n{_CAPTION}", loc="left", fontsize=7)
     taken = {tile.position for tile in plan.tiles}
     for x in range(columns):
         for y in range(rows):
@@ -68,7 +68,7 @@ def _figure(plan: Floorplan, title: str) -> Figure:
     for tile in plan.tiles:
         _tile(axes, tile, cell)
     handles = [
-        Patch(facecolor=colour(k), edgecolor=GREY, linewidth=0.5, label=literal(f"{k}  {layer.name}"))
+        Patch(facecolor=colour(k), edgecolor=GREY, linewidth=0.5, label=f"{k}  {layer.name}")
         for k, layer in enumerate(plan.layers)
     ]
     handles.append(Patch(facecolor=_EMPTY, edgecolor=GREY, linewidth=0.5, label="unused crossbars"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.comparison import BLUE, GREY, HALO, ORANGE, VERMILION, draw, literal
+from imcsim.report.figures.drawing import BLUE, GREY, HALO, ORANGE, VERMILION, draw
 from imcsim.report.terminal.stream import label, runs_of_tiles
 from imcsim.report.units import TIME, fitting, number
 from imcsim.results.stream import StreamResult
@@ -31,7 +31,7 @@ def utilisation(result: StreamResult) -> Figure:
         axes.bar(places, [100 * tile.utilisation for tile in run], width=0.8, color=colour)
         centres.append((places[0] + places[-1]) / 2)
     if len(runs) <= _MOST_NAMES:
-        names = [literal(", ".join(run[0].layers)) or "-" for _, run in runs]
+        names = [", ".join(run[0].layers) or "-" for _, run in runs]
         axes.set_xticks(centres, names, rotation=45, ha="right", rotation_mode="anchor")
     else:
         axes.set_xlabel("tile")
@@ -40,7 +40,7 @@ def utilisation(result: StreamResult) -> Figure:
     axes.set_xlim(-0.8, len(tiles) - 0.2)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("crossbars in use (% of time)")
-    figure.legend(loc="outside upper right", title=literal(label(result)), title_fontsize=7)
+    figure.legend(loc="outside upper right", title=label(result), title_fontsize=7)
     return figure
 
 
@@ -53,7 +53,7 @@ def latency_distribution(result: StreamResult) -> Figure:
     name = unit.name.replace("us", "µs")
     axes.step(
         [t / unit.per_base for t in times], range(len(times)), where="post", color=BLUE,
-        label=literal(label(result)),
+        label=label(result),
     )  # fmt: skip
     for percentile in (50, 95, 99):
         at = times[percentile] / unit.per_base

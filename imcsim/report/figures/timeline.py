@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from imcsim.base.errors import ImcsimError
-from imcsim.report.figures.comparison import BLUE, FORMATS, GREEN, GREY, ORANGE, VERMILION, draw, literal
+from imcsim.report.figures.drawing import BLUE, FORMATS, GREEN, GREY, ORANGE, VERMILION, draw
 from imcsim.report.units import TIME, Unit, fitting
 from imcsim.studies.timelines import Recorded
 
@@ -165,7 +165,7 @@ def _labels(axes: Axes, recorded: Recorded, lanes: int, rows: int, unit: Unit) -
         short = what if len(what) <= 22 else what[:20] + "..."
         names.append(f"tile {k}: {short}" if k % step == 0 else "")
     names.append("exit checker")
-    axes.set_yticks([row + 0.5 for row in range(rows)], [literal(name) for name in names], fontsize=6.5)
+    axes.set_yticks([row + 0.5 for row in range(rows)], names, fontsize=6.5)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(rows, 0)
     axes.set_xlim(0, recorded.last_cycle * recorded.clock_ns / unit.per_base * 1.005)

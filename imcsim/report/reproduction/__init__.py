@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imcsim.report.files import write_contents
+from imcsim.report.page.page import Section, compose
 from imcsim.report.reproduction.agreement import agreement_grids, agreements
 from imcsim.report.reproduction.combinations import candidates, joint_grids, joints
 from imcsim.report.reproduction.curves import curves, exits
@@ -25,7 +26,6 @@ from imcsim.report.reproduction.provenance import (
     marks_grid,
     training_grids,
 )
-from imcsim.report.site.page import Section, compose
 from imcsim.results.reproduction.document import Reproduction
 
 Progress = Callable[[str, int, int], None]

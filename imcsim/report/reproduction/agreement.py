@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE
+from imcsim.report.figures.drawing import BLUE, GREEN, MUTED, ORANGE, figure
+from imcsim.report.page.exhibits import Exhibit
+from imcsim.report.page.grids import Cell, Grid
+from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import file_name
-from imcsim.report.site.exhibits import MUTED, Exhibit, figure
-from imcsim.report.site.grids import Cell, Grid
-from imcsim.report.site.tables import Column
 from imcsim.report.units import percent
 from imcsim.results.reproduction.document import CheckerSize, NetworkPart, Reproduction
 

@@ -7,7 +7,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE, VERMILION
+from imcsim.report.figures.drawing import BLUE, GREEN, HALO, MUTED, ORANGE, VERMILION, figure
+from imcsim.report.page.exhibits import Exhibit
+from imcsim.report.page.grids import Cell, Grid, Tone
+from imcsim.report.page.tables import Column, Table
 from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import (
     accuracy_cell,
@@ -20,9 +23,6 @@ from imcsim.report.reproduction.wording import (
     points,
     shown_change,
 )
-from imcsim.report.site.exhibits import HALO, MUTED, Exhibit, figure
-from imcsim.report.site.grids import Cell, Grid, Tone
-from imcsim.report.site.tables import Column, Table
 from imcsim.report.units import percent, thresholds
 from imcsim.results.reproduction.document import NetworkPart, OnChip, Reproduction
 from imcsim.results.reproduction.ways import Choices, Joint, Step, Way

@@ -7,7 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE, VERMILION
+from imcsim.report.figures.drawing import BLUE, GREEN, HALO, INK, MUTED, ORANGE, PAPER, VERMILION, figure
+from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.reproduction.wording import (
     chip_names,
     compared,
@@ -18,7 +19,6 @@ from imcsim.report.reproduction.wording import (
     minus,
     shown_change,
 )
-from imcsim.report.site.exhibits import HALO, INK, MUTED, PAPER, Exhibit, figure
 from imcsim.report.units import percent
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.comparison import BLUE, ORANGE
+from imcsim.report.figures.drawing import BLUE, HALO, INK, ORANGE, figure
+from imcsim.report.page.exhibits import Exhibit
+from imcsim.report.page.grids import Cell, Grid
+from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import (
     accuracy_cell,
@@ -17,9 +20,6 @@ from imcsim.report.reproduction.wording import (
     shown_change,
     static_name,
 )
-from imcsim.report.site.exhibits import HALO, INK, Exhibit, figure
-from imcsim.report.site.grids import Cell, Grid
-from imcsim.report.site.tables import Column
 from imcsim.report.units import percent
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
 from imcsim.results.reproduction.ways import RuleWay

@@ -7,7 +7,21 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.comparison import BLUE, GREY, ORANGE, SKY, STACK
+from imcsim.report.figures.drawing import (
+    BLUE,
+    GREY,
+    ON_DARK,
+    ON_LIGHT,
+    ORANGE,
+    PAPER,
+    SKY,
+    STACK,
+    dark,
+    figure,
+)
+from imcsim.report.page.exhibits import Exhibit
+from imcsim.report.page.grids import Cell, Grid
+from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import (
     chip_names,
@@ -18,11 +32,7 @@ from imcsim.report.reproduction.wording import (
     published_cell,
     value_text,
 )
-from imcsim.report.site.breakdowns import dark
-from imcsim.report.site.exhibits import ON_DARK, ON_LIGHT, PAPER, Exhibit, figure, pretty
-from imcsim.report.site.grids import Cell, Grid
-from imcsim.report.site.tables import Column
-from imcsim.report.units import AREA, ENERGY, fitting, percent
+from imcsim.report.units import AREA, ENERGY, fitting, percent, pretty
 from imcsim.results.reproduction.document import NetworkPart, OnChip, Reproduction
 
 Segments = Sequence[tuple[str, str, Sequence[float]]]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE, VERMILION
+from imcsim.report.figures.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, figure
+from imcsim.report.page.exhibits import Exhibit
+from imcsim.report.page.grids import Cell, Grid
+from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import (
     about,
@@ -17,9 +20,6 @@ from imcsim.report.reproduction.wording import (
     times,
     value_text,
 )
-from imcsim.report.site.exhibits import INK, Exhibit, figure
-from imcsim.report.site.grids import Cell, Grid
-from imcsim.report.site.tables import Column
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
 from imcsim.results.reproduction.figures import PublishedFigure
 

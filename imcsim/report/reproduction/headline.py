@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from imcsim.report.page.grids import Cell, Grid, Tone
+from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.wording import (
     about,
     accuracy_cell,
@@ -21,10 +23,7 @@ from imcsim.report.reproduction.wording import (
     shown_change,
     static_name,
 )
-from imcsim.report.site.exhibits import pretty
-from imcsim.report.site.grids import Cell, Grid, Tone
-from imcsim.report.site.tables import Column
-from imcsim.report.units import ENERGY, TIME, fitting, number, percent, product
+from imcsim.report.units import ENERGY, TIME, fitting, number, percent, pretty, product
 from imcsim.results.comparison import Dynamic, StaticPoint
 from imcsim.results.reproduction.document import Aim, NetworkPart, OnChip, Reproduction
 from imcsim.results.reproduction.figures import Paired

@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from imcsim.report.figures.drawing import figure
+from imcsim.report.page.exhibits import Exhibit
+from imcsim.report.page.grids import Bar, Card, enlarged
+from imcsim.report.page.page import Section
 from imcsim.report.reproduction.wording import file_name
-from imcsim.report.site.exhibits import Exhibit, figure
-from imcsim.report.site.grids import Bar, Card, enlarged
-from imcsim.report.site.page import Section
 from imcsim.report.units import percent, thresholds
 from imcsim.results.reproduction.document import Example, NetworkPart, Reproduction
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from imcsim.report.page.grids import Cell, Grid
+from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.decisions import LOSSES
 from imcsim.report.reproduction.wording import (
     MARKS,
@@ -16,10 +18,7 @@ from imcsim.report.reproduction.wording import (
     value_text,
     width_name,
 )
-from imcsim.report.site.exhibits import pretty
-from imcsim.report.site.grids import Cell, Grid
-from imcsim.report.site.tables import Column
-from imcsim.report.units import AREA, fitting
+from imcsim.report.units import AREA, fitting, pretty
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
 
 HASH = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from imcsim.report.site.grids import Cell, Tone
+from imcsim.report.page.grids import Cell, Tone
 from imcsim.report.units import percent
 from imcsim.reproduction.verdicts import SPIKES
 from imcsim.results.comparison import Dynamic, StaticPoint

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from imcsim.base.errors import ImcsimError
 from imcsim.report.files import write_contents
+from imcsim.report.page.page import Section, compose
 from imcsim.report.site.breakdowns import breakdowns
 from imcsim.report.site.choosing import base_point, chosen, varied
 from imcsim.report.site.early_exit import exits, static_dynamic
 from imcsim.report.site.heat import heat_map
-from imcsim.report.site.page import TITLES, Section, build
 from imcsim.report.site.pareto import pareto
 from imcsim.report.site.read import read, with_parts
 from imcsim.report.site.sensitivity import MOST_AXES, pairs, sensitivities
@@ -26,6 +26,20 @@ REPORT = "report"
 """The folder of the page, inside the one that it reports on."""
 
 MOST_CHOSEN = 12
+
+MANY = 2000
+"""Points from which the page holds its figures' SVG files compressed."""
+_TITLES = {
+    "sweep": "Sweep", "search": "Search", "comparison": "Static against dynamic timesteps", "run": "Run",
+}  # fmt: skip
+
+
+def build(
+    study: Study, title: str, sections: Sequence[Section], tell: Callable[[str, int, int], None]
+) -> dict[str, bytes]:
+    """All files by name: ``index.html``, ``figures/*`` and ``data/*``. Same study, same bytes."""
+    many = len(study.points) > MANY
+    return compose(title, study.facts, study.warnings, sections, tell, many=many)
 
 
 @dataclass(frozen=True)
@@ -58,9 +72,9 @@ def write_report(
         raise ImcsimError(f"{len(set(points))} points", key="points", fix=f"choose at most {MOST_CHOSEN}")
     study = read(folder)
     sections = _sections(study, folder, points, base, heat)
-    name = title if title is not None else f"{TITLES[study.kind]} {study.name}".strip()
+    name = title if title is not None else f"{_TITLES[study.kind]} {study.name}".strip()
     if title is None and study.kind in ("comparison", "run"):
-        name = f"{TITLES[study.kind]}: {study.name}"
+        name = f"{_TITLES[study.kind]}: {study.name}"
     contents = build(study, name, sections, progress or (lambda stage, done, total: None))
     place = Path(folder) / REPORT if out is None else Path(out)
     write_contents(place, contents)

@@ -8,17 +8,10 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.comparison import GREY, STACK
-from imcsim.report.site.exhibits import (
-    ON_DARK,
-    ON_LIGHT,
-    PAPER,
-    Exhibit,
-    figure,
-    pretty,
-)
+from imcsim.report.figures.drawing import GREY, ON_DARK, ON_LIGHT, PAPER, STACK, dark, figure
+from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.study import Parts, Point
-from imcsim.report.units import AREA, ENERGY, Unit, fitting, number
+from imcsim.report.units import AREA, ENERGY, Unit, fitting, number, pretty
 
 Choice = tuple[Point, str]
 Bars = list[tuple[str, Mapping[str, float]]]
@@ -163,9 +156,3 @@ def _bars(bars: Bars, units: tuple[Unit, ...], what: str, parted: Callable[[Bars
     axes.set_xlabel(f"{what} ({pretty(unit)})")
     made.legend(loc="outside right center")
     return made
-
-
-def dark(colour: str) -> bool:
-    """Whether text on this colour should be light."""
-    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-    return 0.3 * red + 0.59 * green + 0.11 * blue < 0.52

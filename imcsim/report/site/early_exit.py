@@ -7,9 +7,22 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE, PURPLE, VERMILION
+from imcsim.report.figures.drawing import (
+    BLUE,
+    GREEN,
+    GRID,
+    HALO,
+    INK,
+    MOST_VECTORS,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    VERMILION,
+    figure,
+)
+from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.breakdowns import Choice, label
-from imcsim.report.site.exhibits import GRID, HALO, INK, MOST_VECTORS, MUTED, PAPER, Exhibit, figure
 from imcsim.report.site.study import Parts, Point, Study
 from imcsim.report.units import percent
 

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from imcsim.report.site.exhibits import MUTED, ON_DARK, ON_LIGHT, PAPER, Exhibit, figure, scales
+from imcsim.report.figures.drawing import MUTED, ON_DARK, ON_LIGHT, PAPER, figure
+from imcsim.report.figures.scales import scales
+from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.sensitivity import ACCURACY, MEASURES, at_base
 from imcsim.report.site.study import Axis, Point, Study, short, text
 from imcsim.report.units import number

@@ -6,9 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.comparison import BLUE, VERMILION
+from imcsim.report.figures.drawing import BLUE, HALO, INK, MOST_VECTORS, VERMILION, figure, logarithmic
+from imcsim.report.figures.scales import scales
+from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.choosing import COSTS, non_dominated
-from imcsim.report.site.exhibits import HALO, INK, MOST_VECTORS, Exhibit, figure, logarithmic, scales
 from imcsim.report.site.study import Outcome, Policy, Study
 
 _LOOKS: dict[Policy, tuple[str, str, str]] = {"static": (VERMILION, "s", "--"), "dynamic": (BLUE, "o", "-")}

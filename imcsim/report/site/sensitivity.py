@@ -11,19 +11,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from imcsim.report.figures.comparison import BLUE, GREEN, ORANGE, PURPLE, VERMILION
-from imcsim.report.site.choosing import along, swing, varied
-from imcsim.report.site.exhibits import (
+from imcsim.report.figures.drawing import (
+    BLUE,
+    GREEN,
     GRID,
     INK,
     MOST_VECTORS,
     MUTED,
-    Exhibit,
-    Scale,
+    ORANGE,
+    PURPLE,
+    VERMILION,
     figure,
     logarithmic,
-    scales,
 )
+from imcsim.report.figures.scales import Scale, scales
+from imcsim.report.page.exhibits import Exhibit
+from imcsim.report.site.choosing import along, swing, varied
 from imcsim.report.site.study import Axis, Outcome, Point, Study, short, text
 from imcsim.report.units import Unit
 

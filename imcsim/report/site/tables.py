@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from imcsim.report.figures.scales import Scale, scales
+from imcsim.report.page.tables import Column, Table
 from imcsim.report.site.choosing import COSTS, non_dominated
-from imcsim.report.site.exhibits import Scale, pretty, scales
 from imcsim.report.site.study import Outcome, Point, Study, short
-from imcsim.report.units import number, percent, thresholds
+from imcsim.report.units import number, percent, pretty, thresholds
 
 MOST_ROWS = 20_000
 """Rows that a page holds; of more points it shows the fronts and the first."""
-
-FIRST = 100
-"""Rows that stand in the page itself; the rest appears with its script."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """`key` is what filters call it, `unit` stands below its title."""
-
-    key: str
-    title: str
-    unit: str = ""
-    is_number: bool = True
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that sorts and filters. `left_out`: rows that the page does not hold."""
-
-    name: str
-    columns: Sequence[Column]
-    rows: Sequence[Sequence[str]]
-    left_out: int = 0
 
 
 def points_table(study: Study, chosen: Sequence[tuple[Point, str]] | None = None) -> Table:
@@ -78,7 +55,13 @@ def points_table(study: Study, chosen: Sequence[tuple[Point, str]] | None = None
         cells += [", ".join(fronts.get(point.index, ()))]
         rows.append(cells)
     left = 0 if chosen is not None else len(study.points) - len(kept)
-    return Table("points" if chosen is None else "chosen", columns, rows, left)
+    return Table("points" if chosen is None else "chosen", columns, rows, _left_out(left))
+
+
+def _left_out(points: int) -> str:
+    return (
+        f"{points} more points are not on this page; the store and table.csv have them." if points > 0 else ""
+    )
 
 
 def _numeric(study: Study, key: str) -> bool:
@@ -159,7 +142,7 @@ def failures_table(study: Study) -> Table | None:
         [str(p.index), *(_value(p.values.get(key)) for key in keys), p.error or ""]
         for p in failed[:MOST_ROWS]
     ]
-    return Table("failures", columns, rows, max(0, len(failed) - MOST_ROWS))
+    return Table("failures", columns, rows, _left_out(len(failed) - MOST_ROWS))
 
 
 _FRONT_TITLES = {

@@ -1,19 +1,14 @@
-"""A floorplan as tables, as JSON and as files."""
+"""A floorplan as tables."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from imcsim.mapping import Floorplan, LayerRow, TileRow
-from imcsim.report.files import csv_text, write_contents
 from imcsim.report.terminal.tables import plain, table
 from imcsim.report.units import AREA, fitting, percent
 
@@ -34,39 +29,6 @@ def floorplan_report(plan: Floorplan, network: str, hardware: str) -> Group:
         *tiles,
         plain(_totals(plan)),
     )
-
-
-def floorplan_json(plan: Floorplan, network: str, hardware: str) -> str:
-    """The floorplan as a JSON document; shares from 0 to 1, tiles and layers counted from 0."""
-    return json.dumps({"network": network, "hardware": hardware, **asdict(plan)}, indent=1) + "\n"
-
-
-def write_floorplan(plan: Floorplan, network: str, hardware: str, folder: str | Path) -> list[Path]:
-    """Write ``floorplan.json``, ``floorplan.svg``, ``.png``, ``layers.csv`` and ``tiles.csv``; returns them.
-
-    Raises ImcsimError naming the file that cannot be written.
-    """
-    from imcsim.report.figures.floorplan import floorplan_figure
-
-    contents = {"floorplan.json": floorplan_json(plan, network, hardware).encode()}
-    contents |= {name: text.encode() for name, text in floorplan_csv(plan).items()}
-    contents |= floorplan_figure(plan, f"{network} on {hardware}")
-    return write_contents(folder, contents)
-
-
-def floorplan_csv(plan: Floorplan) -> dict[str, str]:
-    """``layers.csv`` and ``tiles.csv`` as text. Lists of tiles and layers are separated by spaces."""
-    layers = [asdict(layer) | {"tiles": " ".join(map(str, layer.tiles))} for layer in plan.layers]
-    tiles: list[dict[str, Any]] = []
-    for tile in plan.tiles:
-        row = asdict(tile)
-        x, y = row.pop("position")
-        names = " ".join(plan.layers[k].name for k, _ in tile.layers)
-        tiles.append({"index": row.pop("index"), "x": x, "y": y} | row | {"layers": names})
-    return {
-        f"{name}.csv": csv_text(list(rows[0]), [list(row.values()) for row in rows])
-        for name, rows in (("layers", layers), ("tiles", tiles))
-    }
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -16,24 +16,18 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from imcsim.report.files import csv_text
-from imcsim.report.site.exhibits import FORMATS, Exhibit, render, salt
-from imcsim.report.site.grids import Card, Grid, cells
-from imcsim.report.site.study import Study
-from imcsim.report.site.tables import FIRST, Table
+from imcsim.report.page.exhibits import FORMATS, Exhibit, render, salt
+from imcsim.report.page.grids import Card, Grid, cells
+from imcsim.report.page.tables import FIRST, Table
 
 Progress = Callable[[str, int, int], None]
 
 LARGE = 100_000
 """Bytes of a CSV from which the page holds it compressed."""
-MANY = 2000
-"""Points from which the page holds its figures' SVG files compressed."""
 HELD = 3_000_000
 """Letters of a compressed file up to which the page holds it; a larger one is only beside it."""
 _TYPES = {
     "svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png", "csv": "text/csv;charset=utf-8",
-}  # fmt: skip
-TITLES = {
-    "sweep": "Sweep", "search": "Search", "comparison": "Static against dynamic timesteps", "run": "Run",
 }  # fmt: skip
 
 
@@ -68,12 +62,6 @@ class Download:
     """Name of the data in the page that the script gives instead."""
 
 
-def build(study: Study, title: str, sections: Sequence[Section], tell: Progress) -> dict[str, bytes]:
-    """All files by name: ``index.html``, ``figures/*`` and ``data/*``. Same study, same bytes."""
-    many = len(study.points) > MANY
-    return compose(title, study.facts, study.warnings, sections, tell, many=many)
-
-
 def compose(
     title: str,
     facts: Sequence[tuple[str, str]],
@@ -83,8 +71,10 @@ def compose(
     *,
     many: bool = False,
 ) -> dict[str, bytes]:
-    """A page of any sections, with its files by name as `build` gives them; with `many` its figures are so
-    large that it holds them compressed. The bytes depend on the arguments alone.
+    """A page of any sections, with its files by name: ``index.html``, ``figures/*`` and ``data/*``.
+
+    With `many` its figures are so large that it holds them compressed. The bytes depend on the arguments
+    alone.
     """
     contents: dict[str, bytes] = {}
     shown: list[dict[str, Any]] = []
@@ -106,7 +96,7 @@ def compose(
                        for name, cards in section.cards]}
         )  # fmt: skip
     tell("figures", total, total)
-    place = files("imcsim.report.site") / "static"
+    place = files("imcsim.report.page") / "static"
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -197,5 +187,5 @@ def _table(table: Table) -> dict[str, Any]:
     for mark in "<>&\u2028\u2029":  # nothing in it may end the element that holds it
         data = data.replace(mark, f"\\u{ord(mark):04x}")
     return {"name": table.name, "columns": table.columns, "first": table.rows[:FIRST],
-            "count": len(table.rows), "left_out": table.left_out, "large": large,
+            "count": len(table.rows), "note": table.note, "large": large,
             "data": _packed(data.encode()) if large else Markup(data)}  # fmt: skip

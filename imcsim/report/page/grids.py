@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imcsim.report.site.tables import Column
+from imcsim.report.page.tables import Column
 
 Tone = Literal["", "good", "bad", "strong", "faint"]
 ENLARGED = 5

@@ -1,0 +1,143 @@
+"""Result documents as files: JSON, CSV tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from imcsim.report.files import csv_text, write_contents, write_text
+from imcsim.results.chips.document import ChipsResult
+from imcsim.results.comparison import CompareResult, CurvePoint, ScalingPoint
+from imcsim.results.costs import Action, ComponentCost, LayerCost
+from imcsim.results.model import to_json
+from imcsim.results.run import RunResult
+from imcsim.results.stream import StreamResult, TileUse
+
+Result = CompareResult | RunResult | StreamResult | ChipsResult
+
+
+def write_result(result: Result, path: str | Path) -> None:
+    """Write the JSON document to `path`, replacing what is there. Raises ImcsimError naming the file."""
+    write_text(to_json(result), path)
+
+
+def write_folder(result: Result, folder: str | Path) -> list[Path]:
+    """Write ``result.json``, the CSV tables and ``figures/`` into `folder`; returns the files written.
+
+    The folder is made if need be; other files in it stay. Raises ImcsimError naming the file that failed.
+    """
+    contents = {"result.json": to_json(result).encode()}
+    contents |= {name: text.encode() for name, text in csv_tables(result).items()}
+    contents |= {f"figures/{name}": data for name, data in _figures(result).items()}
+    return write_contents(folder, contents)
+
+
+def _figures(result: Result) -> dict[str, bytes]:
+    # matplotlib takes a second to import: only where figures are wanted.
+    if isinstance(result, StreamResult):
+        from imcsim.report.figures.stream import render_stream
+
+        return render_stream(result)
+    if isinstance(result, ChipsResult):
+        from imcsim.report.figures.chips import render_chips
+
+        return render_chips(result)
+    from imcsim.report.figures.comparison import render
+
+    return render(result)
+
+
+def csv_tables(result: Result) -> dict[str, str]:
+    """The tables of `result`: file name to CSV text (comma, header line, floats by repr, empty for None)."""
+    if isinstance(result, StreamResult):
+        return _stream_tables(result)
+    if isinstance(result, ChipsResult):
+        return _chips_tables(result)
+    if isinstance(result, CompareResult):
+        tables = {
+            "static.csv": _csv(type(result.static[0]), result.static),
+            "dynamic.csv": _one_row(result.dynamic),
+            "curve.csv": _csv(CurvePoint, result.curve),
+            "scaling.csv": _csv(ScalingPoint, result.scaling),
+            "sensitivity.csv": _rows(result.sensitivity),
+        }
+        components, layers = result.components, result.layers
+    else:
+        components, layers = result.outcome.components, result.outcome.layers
+        tables = {"outcome.csv": _one_row(result.policy, result.outcome)}
+    tables["components.csv"] = _csv(ComponentCost, components, leave_out={"actions"})
+    rows = [[c.name, *a.model_dump().values()] for c in components for a in c.actions]
+    tables["actions.csv"] = csv_text(["component", *Action.model_fields], rows)
+    tables["layers.csv"] = _csv(LayerCost, layers)
+    return tables
+
+
+def _stream_tables(result: StreamResult) -> dict[str, str]:
+    came = {"arrivals": result.arrivals.kind, "images_per_s": result.arrivals.images_per_s}
+    cells = _cells(result.policy) | came | _cells(result)
+    columns = list(TileUse.model_fields)
+    tiles = [[" ".join(v) if isinstance(v, tuple) else v for v in vars(t).values()] for t in result.tiles]
+    return {
+        "stream.csv": csv_text(list(cells), [list(cells.values())]),
+        "tiles.csv": csv_text(columns, tiles),
+        "latency.csv": csv_text(
+            ["percentile", "latency_ns"], [[p, ns] for p, ns in enumerate(result.latency_percentiles_ns)]
+        ),
+    }
+
+
+def _chips_tables(result: ChipsResult) -> dict[str, str]:
+    tables = {
+        "instances.csv": result.rows(),
+        "summary.csv": result.summary_rows(),
+        "exits.csv": result.exit_rows(),
+        "moved.csv": result.moved_rows(),
+    }
+    return {
+        name: csv_text(list(rows[0]), [list(row.values()) for row in rows]) for name, rows in tables.items()
+    }
+
+
+def _csv(
+    model: type[BaseModel], rows: Sequence[BaseModel], leave_out: frozenset[str] | set[str] = frozenset()
+) -> str:
+    columns = [name for name in model.model_fields if name not in leave_out]
+    return csv_text(columns, [[getattr(row, column) for column in columns] for row in rows])
+
+
+def _one_row(*models: BaseModel) -> str:
+    """One line of figures: all cells of the models."""
+    cells = _cells(*models)
+    return csv_text(list(cells), [list(cells.values())])
+
+
+def _rows(models: Sequence[BaseModel]) -> str:
+    """A line of figures for each model."""
+    lines = [_cells(model) for model in models]
+    return csv_text(list(lines[0]) if lines else [], [list(line.values()) for line in lines])
+
+
+_NOT_CELLS = frozenset(
+    ("components", "layers", "checker", "schema_version", "meta", "policy", "arrivals", "tiles", "warnings")
+) | {"latency_percentiles_ns"}
+"""Parts of documents that have tables of their own, or belong to the JSON document only."""
+
+
+def _cells(*models: BaseModel) -> dict[str, Any]:
+    """Figures by column; a tuple becomes a column for each T, a nested model columns named after it."""
+    cells: dict[str, Any] = {}
+    for model in models:
+        for name in type(model).model_fields:
+            value = getattr(model, name)
+            if name in _NOT_CELLS or (name == "thresholds" and value is None):
+                continue
+            if isinstance(value, tuple):
+                cells |= {f"{name}_t{t}": part for t, part in enumerate(value, 1)}
+            elif isinstance(value, BaseModel):
+                cells |= {f"{name}_{key}": part for key, part in value.model_dump().items()}
+            else:
+                cells[name] = value
+    return cells

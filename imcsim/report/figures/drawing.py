@@ -1,0 +1,150 @@
+"""How every figure is drawn: one style, the colours, and the bytes of its files.
+
+The bytes depend on what a figure shows alone. Only matplotlib's objects are used, never pyplot, so nothing
+opens a window or leaks state into a caller's figures. Colours are those of M. Okabe and K. Ito, Color
+Universal Design (2008), which colour-blind readers can tell apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from PIL import Image
+
+Format = Literal["svg", "pdf", "png"]
+FORMATS: tuple[Format, ...] = ("png", "svg")
+"""Of the figures beside a result."""
+
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#F0E442",
+)
+STACK = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
+GREY = "#999999"
+INK, PAPER, GRID, MUTED = "#1a1a1a", "#ffffff", "#e4e4e4", "#767676"
+ON_DARK, ON_LIGHT = "#fefefe", "#111112"
+"""Text on a patch of colour: the page does not change it."""
+HALO = [withStroke(linewidth=2, foreground=PAPER)]
+MOST_VECTORS = 1500
+"""Points of a scatter up to which each is drawn as a shape; more are one picture inside the figure."""
+
+_DPI, _LAYER_DPI = 300, 200
+_STYLE: dict[str, Any] = {
+    "figure.dpi": _DPI, "savefig.dpi": _DPI, "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8,
+    "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "legend.frameon": False,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.linewidth": 0.7,
+    "lines.linewidth": 1.3, "lines.markersize": 4, "text.color": INK, "axes.edgecolor": INK,
+    "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": GRID, "hatch.color": MUTED,
+    "figure.facecolor": PAPER, "axes.facecolor": PAPER, "savefig.facecolor": PAPER, "pdf.fonttype": 42,
+    "text.parse_math": False,
+    "axes.formatter.useoffset": False, "axes.formatter.limits": (-5, 6),
+}  # fmt: skip
+
+
+def draw(make: Callable[[], Mapping[str, Figure]], formats: Iterable[Format] = FORMATS) -> dict[str, bytes]:
+    """The figures that `make` gives (name to figure) as files: ``exits.png`` and so on."""
+    with matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": "imcsim"}]):
+        return {
+            f"{name}.{kind}": data
+            for name, figure in make().items()
+            for kind, data in _files(figure, formats).items()
+        }
+
+
+def draw_one(
+    make: Callable[[], Figure], formats: Iterable[Format], salt: str, *, photographs: bool = False
+) -> tuple[dict[Format, bytes], float]:
+    """The figure that `make` gives, by format, and its width in inches.
+
+    salt: goes into the ids of the SVG, for a page in which several stand. photographs: the figure shows some,
+    which 256 colours would spoil.
+    """
+    with matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": salt}]):
+        figure = make()
+        return _files(figure, formats, photographs), figure.get_figwidth()
+
+
+def _files(figure: Figure, formats: Iterable[Format], photographs: bool = False) -> dict[Format, bytes]:
+    png = _bytes(figure, "png", photographs)
+    figure.set_layout_engine(None)  # that of the PNG holds for all
+    return {kind: png if kind == "png" else _bytes(figure, kind, photographs) for kind in formats}
+
+
+def _bytes(figure: Figure, kind: Format, photographs: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    # Neither dates nor versions: the file is to depend on what it shows alone.
+    about: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+    }
+    dpi = _DPI if kind == "png" else _LAYER_DPI
+    figure.savefig(buffer, format=kind, dpi=dpi, metadata=about[kind])
+    if kind == "svg":
+        return _slim(buffer.getvalue().decode(), photographs).encode()
+    return _few_colours(buffer) if kind == "png" and not photographs else buffer.getvalue()
+
+
+def _slim(svg: str, photographs: bool) -> str:
+    """Numbers without the millionths of a point that matplotlib writes; pictures, but photographs, with few
+    colours.
+    """
+    parts = re.split(r"(data:image/png;base64,[A-Za-z0-9+/=\s]+)", svg)
+    for k, part in enumerate(parts):
+        if k % 2 and photographs:
+            continue
+        if k % 2:
+            head, data = part.split(",", 1)
+            picture = _few_colours(io.BytesIO(base64.b64decode(data)), "RGBA")
+            parts[k] = f"{head},{base64.b64encode(picture).decode()}"
+        else:
+            parts[k] = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.5g}", part)
+    return re.sub(r' id="image\w+"', "", "".join(parts))  # equal pictures would have equal ids
+
+
+def _few_colours(png: io.BytesIO, mode: Literal["RGB", "RGBA"] = "RGB") -> bytes:
+    """The same picture with a palette, at a third of the size; white stays white."""
+    how = Image.Quantize.FASTOCTREE if mode == "RGBA" else Image.Quantize.MEDIANCUT
+    picture = Image.open(png).convert(mode).quantize(256, method=how, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", optimize=True, dpi=(_DPI, _DPI))
+    return buffer.getvalue()
+
+
+def figure(
+    width: float = 3.5, height: float = 2.6, rows: int = 1, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `width` x `height` inches with a grid of axes, row by row."""
+    made = Figure(figsize=(width, height), layout="constrained")
+    axes = made.subplots(rows, columns, squeeze=False)
+    return made, list(axes.flat)
+
+
+def logarithmic(axis: Any) -> None:
+    """A log scale with plain numbers."""
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    low, high = axis.get_view_interval()
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if high / low < 30:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def dark(colour: str) -> bool:
+    """Whether text on this colour should be light."""
+    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    return 0.3 * red + 0.59 * green + 0.11 * blue < 0.52

@@ -1,0 +1,1 @@
+"""Results: one module for each document, and the statistics of its figures."""
