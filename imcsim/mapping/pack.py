@@ -104,10 +104,9 @@ class _Packer:
         blocks: tuple[int, int],
         head: int | None = None,
     ) -> None:
-        per, total = layer.channels_per_column, layer.stage.out_channels
-        channels = min(columns[1] * per, total) - columns[0] * per
         index = len(self.parts)
         head = index if head is None else head
+        channels = layer.channels_of(columns)
         part = Part(index, layer.stage.index, self.tile, copies, columns, blocks, channels, head)
         self.parts.append(part)
         self.free -= part.units

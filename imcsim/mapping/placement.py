@@ -50,6 +50,11 @@ class LayerPlacement:
     unit_crossbars: int
     copies: int
 
+    def channels_of(self, columns: tuple[int, int]) -> int:
+        """Output channels in some columns of crossbars (a half-open range); the last one may be part full."""
+        per = self.channels_per_column
+        return min(columns[1] * per, self.stage.out_channels) - columns[0] * per
+
     @property
     def crossbars_per_copy(self) -> int:
         return self.blocks * self.columns * self.unit_crossbars

@@ -4,13 +4,12 @@
 ``reference`` plays every crossbar read, ``burst`` (the default) a row of reads at once.
 """
 
-from imcsim.timing.engine import layer_names
 from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Issue, Timing, parse
 from imcsim.timing.player import play
 from imcsim.timing.recorder import Recorder, Slice
-from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline
+from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline, layer_names
 
 __all__ = [
     "EVENTS",

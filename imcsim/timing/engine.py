@@ -20,19 +20,8 @@ from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Timing, issuers
 from imcsim.timing.jobs import Job, JobQueue
 from imcsim.timing.processes.flow import Wait
-from imcsim.timing.recorder import Recorder
-from imcsim.timing.timeline import Counter, Timeline
-
-INPUT_LAYER = "input"
-OUTPUT_LAYER = "output"
-STATIC_LAYER = "static"
-
-
-def layer_names(placement: Placement) -> tuple[str, ...]:
-    """Layers of the ledger: the input, the crossbar layers, the output (accumulator and checker), and
-    leakage.
-    """
-    return (INPUT_LAYER, *(layer.stage.name for layer in placement.layers), OUTPUT_LAYER, STATIC_LAYER)
+from imcsim.timing.recorder import Recorder, Slice
+from imcsim.timing.timeline import Counter, Timeline, layer_names
 
 
 class Engine:
@@ -66,7 +55,7 @@ class Engine:
         self._image_maps = 0
         self._arrival = np.full(self.images, -1, np.int64)
         self._departure = np.full(self.images, -1, np.int64)
-        self._leaves_at: dict[int, int] = {}
+        self._exits_at: dict[int, int] = {}
 
     # --- what tiles and mesh are asked for
 
@@ -75,11 +64,11 @@ class Engine:
         raise NotImplementedError
 
     def _answer(self, number: int) -> Wait:
-        """Wait until the class outputs of the first `number` jobs have come, and take those of the last."""
+        """Wait until the class outputs of the first `number` jobs have come, then take those of the last."""
         raise NotImplementedError
 
     def _locked(self) -> ImcsimError:
-        """What to say where images are left and nothing can go on."""
+        """The error where images have not exited and nothing can go on."""
         raise NotImplementedError
 
     def _powered(self) -> list[list[tuple[int, int, int]]]:
@@ -97,13 +86,13 @@ class Engine:
         brings_map = timestep == 0 or self.config.encoder.mode == "recompute"
         job = self.jobs.put(image, timestep, self._image_maps)
         self._image_maps += brings_map
-        job.cancelled_at = self._leaves_at.get(image, job.cancelled_at)
+        job.cancelled_at = self._exits_at.get(image, job.cancelled_at)
         self.counter.open()
         return job
 
-    def left(self, image: int) -> bool:
+    def exited(self, image: int) -> bool:
         """Whether the checker has let an image go by now."""
-        return self.env.now >= self._leaves_at.get(image, float("inf"))
+        return self.env.now >= self._exits_at.get(image, float("inf"))
 
     def arrived(self, image: int, cycle: int) -> None:
         self._arrival[image] = cycle
@@ -122,7 +111,7 @@ class Engine:
         return self._timeline()
 
     def _issue_all(self) -> Wait:
-        yield self.env.all_of([self.env.process(process) for process in issuers(self, self.timing.issue)])
+        yield self.env.all_of([self.env.process(process) for process in issuers(self)])
         self.jobs.close()
 
     def _check_global_buffer(self) -> None:
@@ -138,7 +127,7 @@ class Engine:
             )
 
     def _control(self) -> Wait:
-        """Accumulate the class outputs of job after job, check them, and say go on or leave."""
+        """When the class outputs of a job have come: accumulate and check them, and give the verdict."""
         classes, output = self.placement.graph.classes, len(self.names) - 2
         accumulator, checker = self.config.accumulator, self.config.checker
         checked = checker.events(classes, self.timing.mean)
@@ -155,30 +144,30 @@ class Engine:
             began = self.env.now
             yield self.env.timeout(classes * accumulator.class_cycles)
             job.answer_at = int(self.env.now)
-            if self.recorder is not None:
-                self.recorder.note("accumulate", job, output, began, self.env.now, classes)
-                ended = self.env.now + checker.cycles(classes)
-                self.recorder.note("check", job, output, self.env.now, ended, classes)
-            leaves = job.timestep + 1 >= self.exits[job.image]
             job.verdict_at = job.answer_at + checker.cycles(classes)
-            if leaves:
+            if self.recorder is not None:
+                spans = int(began), job.answer_at, job.verdict_at
+                self.recorder.note(Slice("accumulate", job.number, output, *spans[:2], classes))
+                self.recorder.note(Slice("check", job.number, output, *spans[1:], classes))
+            exits = job.timestep + 1 >= self.exits[job.image]
+            if exits:
                 # Known before it is spoken, so that everybody sees it in the cycle in which it is.
-                self._leaves_at[job.image] = job.verdict_at
+                self._exits_at[job.image] = job.verdict_at
                 for later in self.jobs.jobs[number:]:
                     if later.image == job.image:
                         self._cancel(later, job.verdict_at)
             yield self.env.timeout(checker.cycles(classes))
             for event, count in events:
                 self.counter.add(event, job.number, output, count)
-            if leaves:
+            if exits:
                 self._departure[job.image] = job.verdict_at
-                self._left(job.image)
+                self._exited(job.image)
                 if self._progress is not None:
                     self._progress(int((self._departure >= 0).sum()), self.images)
-            job.verdict.succeed(leaves)
+            job.verdict.succeed(exits)
 
-    def _left(self, image: int) -> None:
-        """An image leaves now."""
+    def _exited(self, image: int) -> None:
+        """An image exits now."""
 
     def _counts(self) -> NDArray[np.int64]:
         """All counts, int64 ``[jobs, events, layers]``."""

@@ -8,16 +8,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
+
+import simpy
 
 from imcsim.base.choices import Fidelity, Rule
 from imcsim.base.errors import ImcsimError
+from imcsim.timing.jobs import Job
 from imcsim.timing.processes.flow import Wait, late
-
-if TYPE_CHECKING:
-    from imcsim.timing.engine import Engine
 
 Kind = Literal["wait", "pipeline", "speculate", "interleave"]
 _PLAIN: tuple[Kind, ...] = ("wait", "pipeline", "speculate")
@@ -83,48 +83,67 @@ class Timing:
     """The exit rule that the checker is built for."""
 
 
-def issuers(engine: Engine, issue: Issue) -> list[Wait]:
+class Entrance(Protocol):
+    """What issuers ask of the chip."""
+
+    env: simpy.Environment
+    timing: Timing
+    images: int
+    arrivals: Sequence[int] | None
+    """The cycle at which each image comes; None in a closed loop."""
+
+    def issue(self, image: int, timestep: int) -> Job:
+        """Let a timestep of an image enter."""
+
+    def exited(self, image: int) -> bool:
+        """Whether an image has exited by now."""
+
+    def arrived(self, image: int, cycle: int) -> None:
+        """Note when an image came."""
+
+
+def issuers(chip: Entrance) -> list[Wait]:
     """The processes that issue all jobs of all images: one for each image that may be on the chip."""
-    if issue.runs_ahead:
-        return [_stream(engine)]
-    take = iter(range(engine.images)).__next__
-    return [_slot(engine, take) for _ in range(issue.images_on_chip)]
+    if chip.timing.issue.runs_ahead:
+        return [_stream(chip)]
+    take = iter(range(chip.images)).__next__
+    return [_slot(chip, take) for _ in range(chip.timing.issue.images_on_chip)]
 
 
-def _slot(engine: Engine, take: Callable[[], int]) -> Wait:
+def _slot(chip: Entrance, take: Callable[[], int]) -> Wait:
     """A place on the chip: an image enters, runs timestep by timestep until it exits, and makes place for the
     next.
     """
     while True:
         # New images are decided at the end of a cycle, after images that go on.
-        yield late(engine.env)
+        yield late(chip.env)
         try:
             image = take()
         except StopIteration:
             return
-        yield from _arrive(engine, image)
-        for timestep in range(engine.timing.timesteps):
-            exits = yield engine.issue(image, timestep).verdict
+        yield from _arrive(chip, image)
+        for timestep in range(chip.timing.timesteps):
+            exits = yield chip.issue(image, timestep).verdict
             if exits:
                 break
 
 
-def _stream(engine: Engine) -> Wait:
+def _stream(chip: Entrance) -> Wait:
     """All timesteps of all images one after the other, each as soon as the first layer has started the one
     before.
     """
-    for image in range(engine.images):
-        yield from _arrive(engine, image)
-        for timestep in range(engine.timing.timesteps):
-            if engine.left(image):
+    for image in range(chip.images):
+        yield from _arrive(chip, image)
+        for timestep in range(chip.timing.timesteps):
+            if chip.exited(image):
                 break
-            yield engine.issue(image, timestep).entered
+            yield chip.issue(image, timestep).entered
 
 
-def _arrive(engine: Engine, image: int) -> Wait:
+def _arrive(chip: Entrance, image: int) -> Wait:
     """Wait until an image comes, and note when it did. In a closed loop it comes when it is waited for."""
-    cycle = int(engine.env.now) if engine.arrivals is None else int(engine.arrivals[image])
-    if cycle > engine.env.now:
-        yield engine.env.timeout(cycle - engine.env.now)
-        yield late(engine.env)
-    engine.arrived(image, cycle)
+    cycle = int(chip.env.now) if chip.arrivals is None else int(chip.arrivals[image])
+    if cycle > chip.env.now:
+        yield chip.env.timeout(cycle - chip.env.now)
+        yield late(chip.env)
+    chip.arrived(image, cycle)

@@ -24,7 +24,7 @@ class Job:
     entered: simpy.Event
     """Happens when the first layer has started all rows."""
     verdict: simpy.Event
-    """Happens when the checker has spoken; its value says whether the image leaves."""
+    """Happens when the checker has spoken; its value says whether the image exits."""
     issued_at: int
     cancelled_at: float = NEVER
     answer_at: int | None = None

@@ -7,12 +7,10 @@ played is the same with and without. What tiles do inside is told by the ``refer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from imcsim.timing.jobs import Job
-
-if TYPE_CHECKING:
-    from imcsim.timing.processes.mesh import Hop
+from imcsim.timing.wiring import Hop
 
 Kind = Literal[
     "load", "fetch", "drive", "read", "convert", "fire", "write", "pool", "send", "hop", "accumulate", "check"
@@ -54,24 +52,9 @@ class Recorder:
         self.slices: list[Slice] = []
         self._sending: dict[int, tuple[int, int]] = {}
 
-    def note(
-        self,
-        kind: Kind,
-        job: Job,
-        layer: int,
-        began: float,
-        ended: float,
-        number: int,
-        *,
-        part: int = -1,
-        tile: int = -1,
-        row: int = -1,
-        unit: tuple[int, int, int] | None = None,
-    ) -> None:
+    def note(self, done: Slice) -> None:
         """Write down a piece of work."""
-        self.slices.append(
-            Slice(kind, job.number, layer, int(began), int(ended), number, part, tile, row, unit)
-        )
+        self.slices.append(done)
 
     def sends(self, rank: int, job: Job, layer: int) -> None:
         """Whose row the sender `rank` has on the mesh from now on; it sends one after the other."""

@@ -8,9 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.hardware.events import Event
+from imcsim.mapping import Placement
 
 EVENTS = tuple(Event)
 EVENT_INDEX = {event: k for k, event in enumerate(EVENTS)}
+
+
+INPUT_LAYER = "input"
+OUTPUT_LAYER = "output"
+STATIC_LAYER = "static"
+
+
+def layer_names(placement: Placement) -> tuple[str, ...]:
+    """Layers of the ledger: the input, the crossbar layers, the output (accumulator and checker), and
+    leakage.
+    """
+    return (INPUT_LAYER, *(layer.stage.name for layer in placement.layers), OUTPUT_LAYER, STATIC_LAYER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +52,7 @@ class Timeline:
 
     @property
     def cycles(self) -> int:
-        """Cycles until the last image has left."""
+        """Cycles until the last image has exited."""
         return int(self.departure.max())
 
     def count(self, event: Event) -> NDArray[np.int64]:

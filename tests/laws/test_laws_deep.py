@@ -33,7 +33,7 @@ from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.studies.comparison import compare
 from imcsim.studies.options import CompareOptions
 from imcsim.timing import Timeline, Timing, parse
-from imcsim.timing.processes.mesh import Hop, route
+from imcsim.timing.wiring import Hop, route
 
 BOTH = ("dtsnn_32nm", "spikesim_65nm")
 LEAVING = ("wait", "speculate", "interleave:2")

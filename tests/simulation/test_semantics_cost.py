@@ -22,7 +22,7 @@ from imcsim.network.graph import INPUT, LI, LIF, Conv2d, Flatten, Linear, Networ
 from imcsim.studies.comparison import compare
 from imcsim.studies.options import CompareOptions
 from imcsim.timing import EVENTS, Timeline
-from imcsim.timing.processes.part import Output
+from imcsim.timing.wiring import Output
 
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
@@ -74,7 +74,7 @@ def test_rows_of_padded_pools(size: int, stride: int, data: st.DataObject) -> No
     if height < 1:
         return
     edge = Edge(0, 1, "input", height, 1, 1, 1, size, stride, "pool", padding, size)
-    out = Output(None, edge, own)  # type: ignore[arg-type]
+    out = Output(edge, own)
     left = [(y, row) for y in range(own) for row in out.rows_after(y)]
     assert [row for _, row in left] == list(range(height))
     for y, row in left:

@@ -16,7 +16,7 @@ from imcsim.hardware.events import Event
 from imcsim.mapping import place
 from imcsim.network import problems
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network
-from imcsim.timing.processes.mesh import Mesh
+from imcsim.timing.processes.mesh import MeshLinks
 from imcsim.validate import by_hand, by_hand_rows
 from imcsim.validate.chips import Counts, simulated
 
@@ -133,7 +133,7 @@ def test_the_page_adds_up_to_the_image_s_cycles() -> None:
 def test_a_packet_alone_on_the_mesh(flits: int, routers: int, cycles: int) -> None:
     config = chip()
     env = simpy.Environment()
-    mesh = Mesh(env, config.noc.flit_bits, config.noc.hop_cycles)
+    mesh = MeshLinks(env, config.noc.flit_bits, config.noc.hop_cycles)
     assert mesh.flits(512) == 17
     target = (routers - 1, 0)
     assert len(mesh.path((0, 0), target)) == routers

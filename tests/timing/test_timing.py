@@ -24,7 +24,8 @@ from imcsim.mapping import place
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.timing import Timeline
 from imcsim.timing.processes.flow import Channel, Room, Rows, missing
-from imcsim.timing.processes.mesh import Mesh, route
+from imcsim.timing.processes.mesh import MeshLinks
+from imcsim.timing.wiring import route
 
 
 def chip(name: str = "dtsnn_32nm", **overrides: object) -> HardwareConfig:
@@ -169,7 +170,7 @@ def sent(
 ) -> list[int]:
     """When each packet (start, source, target, flits) has arrived."""
     env = simpy.Environment()
-    mesh = Mesh(env, 32, hop_cycles)
+    mesh = MeshLinks(env, 32, hop_cycles)
     arrived = [0] * len(packets)
 
     def carry(k: int, start: int, source: Any, target: Any, flits: int) -> Any:
@@ -203,7 +204,7 @@ def test_two_packets_share_a_link() -> None:
 
 
 def test_flits_of_a_packet() -> None:
-    mesh = Mesh(simpy.Environment(), 32, 2)
+    mesh = MeshLinks(simpy.Environment(), 32, 2)
     assert [mesh.flits(bits) for bits in (0, 1, 32, 33, 64)] == [1, 2, 2, 3, 3]
 
 
@@ -235,7 +236,7 @@ def test_rows_wake_those_that_wait_for_them() -> None:
 
 def test_a_full_channel_stops_its_sender() -> None:
     env = simpy.Environment()
-    channel = Channel(env, "rows", 2, None, None)
+    channel = Channel(env, "rows", 2)
     left: list[int] = []
 
     def send() -> Any:
@@ -265,7 +266,7 @@ def test_a_full_channel_stops_its_sender() -> None:
 
 def test_rows_that_nobody_needs_take_no_room() -> None:
     env = simpy.Environment()
-    channel = Channel(env, "rows", 1, None, None)
+    channel = Channel(env, "rows", 1)
     channel.free(2)
     for _ in range(2):
         assert channel.room.take() is None

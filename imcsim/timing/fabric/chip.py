@@ -57,7 +57,7 @@ class FabricEngine(Engine):
         self._table = np.zeros((self._memory.jobs, len(EVENTS), len(self.names)), np.int64)
         self._taken = np.zeros(layout.most_reads, np.bool_)
         self._gone: list[tuple[int, int, int]] = []
-        """Images that have left; jobs, and image maps, that had been issued by then."""
+        """Images that have exited; jobs, and image maps, that had been issued by then."""
         self._entered = 0
         self._come: simpy.Event | None = None
 
@@ -117,7 +117,7 @@ class FabricEngine(Engine):
     def issue(self, image: int, timestep: int) -> Job:
         job = super().issue(image, timestep)
         memory, values = self._memory, self._values
-        values.leave([gone for gone, *last in self._gone if memory.done(*last)])
+        values.exited([gone for gone, *last in self._gone if memory.done(*last)])
         self._gone = [gone for gone in self._gone if values.holds(gone[0])]
         slot = values.slot(image)
         memory.make_room(job.number + 1, self._image_maps, values.slots)
@@ -132,7 +132,7 @@ class FabricEngine(Engine):
         super()._cancel(job, cycle)
         self._memory.cancel(job.number, cycle)
 
-    def _left(self, image: int) -> None:
+    def _exited(self, image: int) -> None:
         # Rows that no class output hangs on, as those that a pool leaves over, may be under way still.
         if self._values.holds(image):
             self._gone.append((image, len(self.jobs.jobs), self._image_maps))
@@ -350,7 +350,7 @@ class _Values:
         """Whether an image has a slot."""
         return image in self._slot_of
 
-    def leave(self, images: Sequence[int]) -> None:
+    def exited(self, images: Sequence[int]) -> None:
         """Nothing of these images is under way any more."""
         self._unused += [self._slot_of.pop(image) for image in images]
 

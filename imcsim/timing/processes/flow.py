@@ -82,10 +82,8 @@ class Channel:
     full stops its sender. Rows of cancelled work arrive as void ones: they are counted, and take no room.
     """
 
-    def __init__(self, env: simpy.Environment, name: str, room: int, source: object, target: object) -> None:
+    def __init__(self, env: simpy.Environment, name: str, room: int) -> None:
         self.name = name
-        self.source = source
-        self.target = target
         self.room = Room(env, room)
         self.rows = Rows(env)
         self._held: deque[bool] = deque()

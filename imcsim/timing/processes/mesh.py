@@ -12,27 +12,10 @@ import heapq
 
 import simpy
 
+from imcsim.mapping.placement import Position
 from imcsim.timing.processes.flow import Wait, late
 from imcsim.timing.recorder import Recorder
-
-Node = tuple[int, int]
-Hop = tuple[Node, Node]
-
-
-def route(source: Node, target: Node) -> list[Hop]:
-    """Links from `source` to `target`: along x, then along y, then out of the last router's local port."""
-    links: list[Hop] = []
-    x, y = source
-    while x != target[0]:
-        step = (x + (1 if target[0] > x else -1), y)
-        links.append(((x, y), step))
-        x = step[0]
-    while y != target[1]:
-        step = (x, y + (1 if target[1] > y else -1))
-        links.append(((x, y), step))
-        y = step[1]
-    links.append((target, target))
-    return links
+from imcsim.timing.wiring import Hop, route
 
 
 class Link:
@@ -77,7 +60,7 @@ class Link:
             self._decide()
 
 
-class Mesh:
+class MeshLinks:
     """All links of the chip."""
 
     def __init__(
@@ -88,13 +71,13 @@ class Mesh:
         self._hop_cycles = hop_cycles
         self._recorder = recorder
         self.links: dict[Hop, Link] = {}
-        self._routes: dict[tuple[Node, Node], list[Link]] = {}
+        self._routes: dict[tuple[Position, Position], list[Link]] = {}
 
     def flits(self, bits: int) -> int:
         """A head flit, and as many as the payload needs."""
         return 1 + -(-bits // self._flit_bits)
 
-    def path(self, source: Node, target: Node) -> list[Link]:
+    def path(self, source: Position, target: Position) -> list[Link]:
         """The links between two nodes."""
         known = self._routes.get((source, target))
         if known is None:
@@ -105,7 +88,7 @@ class Mesh:
             self._routes[source, target] = known
         return known
 
-    def send(self, source: Node, target: Node, flits: int, rank: int) -> Wait:
+    def send(self, source: Position, target: Position, flits: int, rank: int) -> Wait:
         """Carry a packet; ends when its last flit has arrived."""
         path = self.path(source, target)
         for link in path[:-1]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import simpy
 
-from imcsim.hardware.events import Event
+from imcsim.timing.figures import PartFigures, Wave
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.flow import Room, Wait
-from imcsim.timing.processes.part import PartProcess, Row
+from imcsim.timing.processes.part import PartProcess, RowEvents, Surroundings
+from imcsim.timing.wiring import PartWiring
 
 
-class Unit:
+class CrossbarUnit:
     """One crossbar with its ADCs (or one PE whose crossbars share them)."""
 
     def __init__(self, env: simpy.Environment, channels: int, place: tuple[int, int, int]) -> None:
@@ -39,73 +40,69 @@ class Turn:
 class ReferencePart(PartProcess):
     """Plays a row wave by wave and read by read."""
 
-    def prepare(self) -> None:
-        env, tile = self.env, self.engine.config.tile
-        self.windows = Room(env, tile.input_sets)
-        self.sums = Room(env, tile.input_sets)
+    def __init__(self, around: Surroundings, figures: PartFigures, wiring: PartWiring) -> None:
+        super().__init__(around, figures, wiring)
+        env, part = around.env, figures.part
+        self.windows = Room(env, around.config.tile.input_sets)
+        self.sums = Room(env, around.config.tile.input_sets)
         self.drive = simpy.Resource(env, capacity=1)
         self.lif = simpy.Resource(env, capacity=1)
         self.write = simpy.Resource(env, capacity=1)
         self.previous = Turn(env.event().succeed(), env.event().succeed())
         self.units = {
-            (copy, column, block): Unit(env, self.column_channels(column), (copy, column, block))
-            for copy in range(self.part.copy_count)
-            for column in range(*self.part.columns)
-            for block in range(*self.part.blocks)
+            (copy, column, block): CrossbarUnit(
+                env, figures.layer.channels_of((column, column + 1)), (copy, column, block)
+            )
+            for copy in range(part.copy_count)
+            for column in range(*part.columns)
+            for block in range(*part.blocks)
         }
-        super().prepare()
+        self.busy_cycles = 0
 
-    def begin(self, job: Job, y: int, stored: bool) -> Row:
-        row = Row(self.env.event(), self.env.event())
+    def driven_cycles(self) -> int:
+        return self.busy_cycles
+
+    def begin(self, job: Job, y: int, stored: bool) -> RowEvents:
+        row = RowEvents(self.env.event(), self.env.event())
         self.env.process(self._row(job, y, stored, row))
         return row
 
-    def _row(self, job: Job, y: int, stored: bool, row: Row) -> Wait:
-        waves = []
-        for wave in range(self.layer.waves_per_row):
-            copies = self.copies(wave)
-            if copies == 0:
-                continue
+    def _row(self, job: Job, y: int, stored: bool, row: RowEvents) -> Wait:
+        """Fetch window after window, and let a wave go off with each."""
+        waves, figures = [], self.figures
+        for wave in figures.waves:
             if not stored:
                 wait = self.windows.take()
                 if wait is not None:
                     yield wait
                 began = self.env.now
-                yield self.env.timeout(self.fetch_cycles(wave, copies))
-                bits = self.fetch_bits(wave, copies)
+                yield self.env.timeout(wave.fetch_cycles)
+                bits = wave.fetch_bits
                 self.note("fetch", job, y, began, bits)
-                self.count_fetches(job, bits, self.pe_bits(bits), copies)
+                self.count(job, figures.fetches(bits, figures.pe_bits(bits), wave.copies))
             turn = Turn(self.env.event(), self.env.event())
-            waves.append(self.env.process(self._wave(job, y, wave, copies, stored, self.previous, turn)))
+            waves.append(self.env.process(self._wave(job, y, wave, stored, self.previous, turn)))
             self.previous = turn
         row.fetched.succeed()
         yield self.env.all_of(waves)
         row.done.succeed()
 
-    def _wave(
-        self,
-        job: Job,
-        y: int,
-        wave: int,
-        copies: int,
-        stored: bool,
-        previous: Turn,
-        turn: Turn,
-    ) -> Wait:
+    def _wave(self, job: Job, y: int, wave: Wave, stored: bool, previous: Turn, turn: Turn) -> Wait:
         """One position a copy, from crossbars to output register. Waves are added up in their order."""
+        figures = self.figures
         wait = self.sums.take()
         if wait is not None:
             yield wait
         if not stored:
-            yield from self._read(job, y, wave, copies)
+            yield from self._read(job, y, wave)
         if not previous.added.processed:
             yield previous.added
         turn.added.succeed()
         # Stored currents take the same way to the neurons, so that waves cannot overtake each other.
-        yield self.env.timeout(self.tree_cycles)
+        yield self.env.timeout(figures.tree_cycles)
         if not stored:
-            self.count_sums(job, copies)
-        if self.is_head:
+            self.count(job, figures.sums(wave.copies))
+        if figures.is_head:
             events = self.missing_sides(job, y, stored)
             if events:
                 yield self.env.all_of(events)
@@ -117,28 +114,28 @@ class ReferencePart(PartProcess):
                 with self.lif.request() as request:
                     yield request
                     began = self.env.now
-                    yield self.env.timeout(self.lif_cycles(copies))
-                    self.note("fire", job, y, began, copies)
-            self.count_fire(job, copies, stored)
+                    yield self.env.timeout(wave.lif_cycles)
+                    self.note("fire", job, y, began, wave.copies)
+            self.count(job, figures.fire(wave.copies, stored=stored, first=job.timestep == 0))
         self.sums.give()
         with self.write.request() as request:
             yield request
             began = self.env.now
-            yield self.env.timeout(self.write_cycles(copies))
-            self.note("write", job, y, began, copies)
-        self.count_write(job, copies)
+            yield self.env.timeout(wave.write_cycles)
+            self.note("write", job, y, began, wave.copies)
+        self.count(job, figures.write(wave.copies))
 
-    def _read(self, job: Job, y: int, wave: int, copies: int) -> Wait:
+    def _read(self, job: Job, y: int, wave: Wave) -> Wait:
         """Drive the wordlines once for each input bit; ends when the last code is out of the ADCs."""
         conversions: list[simpy.Event] = []
         with self.drive.request() as request:
             yield request
             for plane in range(self.stage.planes):
                 sampled = []
-                for copy in range(copies):
+                for copy in range(wave.copies):
                     for block in range(*self.part.blocks):
-                        if not self.is_active(job, y, wave, copy, block, plane):
-                            self.count_skipped(job, self.part.columns[1] - self.part.columns[0])
+                        if not self._is_active(job, y, wave.number, copy, block, plane):
+                            self.count(job, self.figures.skipped(1))
                             continue
                         for column in range(*self.part.columns):
                             sample = self.env.event()
@@ -154,9 +151,9 @@ class ReferencePart(PartProcess):
         if conversions:
             yield self.env.all_of(conversions)
 
-    def _crossbar(self, job: Job, y: int, unit: Unit, sampled: simpy.Event) -> Wait:
+    def _crossbar(self, job: Job, y: int, unit: CrossbarUnit, sampled: simpy.Event) -> Wait:
         """One read: sense, wait for the ADCs, hand the sample over, convert column after column."""
-        config = self.engine.config
+        config = self.around.config
         with unit.array.request() as array:
             yield array
             began = self.env.now
@@ -167,17 +164,14 @@ class ReferencePart(PartProcess):
         self.note("read", job, y, began, 1, unit.place)
         began = self.env.now
         yield self.env.timeout(config.convert_cycles)
-        self.note("convert", job, y, began, unit.channels * self.layer.slices, unit.place)
+        self.note("convert", job, y, began, unit.channels * self.figures.layer.slices, unit.place)
         unit.adcs.release(adcs)
-        self.count_reads(job, 1, unit.channels)
+        self.count(job, self.figures.reads(1, unit.channels))
 
-    def is_active(self, job: Job, y: int, wave: int, copy: int, block: int, plane: int) -> bool:
+    def _is_active(self, job: Job, y: int, wave: int, copy: int, block: int, plane: int) -> bool:
         """Whether a block has a row to drive; always so unless silent reads are skipped."""
-        active = self.engine.active(self.stage, job)
+        active = self.around.active(self.stage, job)
         if active is None:
             return True
-        position = y * self.stage.out_width + wave * self.layer.copies + self.part.copies[0] + copy
-        return bool(active[position, plane, block])
-
-    def count_skipped(self, job: Job, reads: int) -> None:
-        self.engine.count(Event.SKIPPED_READS, job, self.stage, reads * self.layer.unit_crossbars)
+        x = wave * self.figures.layer.copies + self.part.copies[0] + copy
+        return bool(active[y * self.stage.out_width + x, plane, block])

@@ -44,12 +44,11 @@ L_FREE, L_ASKED, L_FIRST, L_LAST, L_SIZE = range(4, 9)
 
 # A stream that a part puts out: the streams to its receivers, and the rows that wait for them. `O_GONE`: own
 # rows that it needs no more; `O_TURN`: own rows of all jobs of which every row has been delivered.
-# `O_VALUES`: spikes or the like and not sums.
 (
     O_PART, O_HEIGHT, O_OWN, O_STRIDE, O_PADDING, O_AFTER, O_STREAMS, O_STREAMS_END, O_QUEUE, O_QUEUE_END,
-    O_ENTRY, O_BITS, O_EDGE, O_FIRST, O_CHANNELS, O_EDGE_CHANNELS, O_SHARE, O_COPIES, O_EVENT_BITS, O_VALUES,
+    O_ENTRY, O_BITS, O_EDGE, O_FIRST, O_CHANNELS, O_EDGE_CHANNELS, O_SHARE, O_COPIES, O_EVENT_BITS,
     O_PUT, O_DELIVERED, O_DELIVERED_ROWS, O_TURN, O_GONE, O_SIZE,
-) = range(26)  # fmt: skip
+) = range(25)  # fmt: skip
 QUEUE_JOB, QUEUE_BITS, QUEUE_LEFT, QUEUE_SIZE = range(4)
 AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
 

@@ -1,0 +1,343 @@
+"""What a part of a layer takes and does, from its placement and the config alone: bits, cycles and counts.
+
+Nothing here knows what time it is: the processes ask for these figures wave by wave or row by row, the
+compiled fabric gets them as tables.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+from imcsim.hardware.config import HardwareConfig
+from imcsim.hardware.events import Event
+from imcsim.mapping import Edge, LayerPlacement, Part, Placement, Stage
+from imcsim.timing.wiring import edges_into
+
+Counts = dict[Event, int]
+"""How often events happen."""
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One position for each copy that still has one, from the tile buffer to the output register."""
+
+    number: int
+    copies: int
+    """They are the first ones of the part's range."""
+    fetch_bits: int
+    fetch_cycles: int
+    lif_cycles: int
+    write_cycles: int
+
+
+@dataclass(frozen=True, eq=False)
+class PartFigures:
+    """A part of `layer` on a chip."""
+
+    config: HardwareConfig
+    layer: LayerPlacement
+    part: Part
+    helpers: int
+    """Parts of the same layer that send it their partial sums."""
+    shortcuts: tuple[Edge, ...]
+    """Residual streams that meet here."""
+    pool_values: int
+    """Values that its pooling takes in, per timestep."""
+
+    # --- what it is
+
+    @property
+    def stage(self) -> Stage:
+        return self.layer.stage
+
+    @property
+    def is_head(self) -> bool:
+        """Whether it adds up its columns and has their neurons."""
+        return self.part.head == self.part.index
+
+    @property
+    def fires(self) -> bool:
+        """Whether its values pass neurons."""
+        return self.is_head and self.stage.neurons
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the layer's currents are computed once and stored."""
+        return self.stage.reads_image and self.config.encoder.mode == "keep"
+
+    @property
+    def whole_pe(self) -> bool:
+        """Whether a unit is a PE, whose crossbars share ADCs, and not a crossbar."""
+        return self.config.cells.row_order == "kernel_position"
+
+    @property
+    def columns(self) -> int:
+        return self.part.columns[1] - self.part.columns[0]
+
+    @property
+    def blocks(self) -> int:
+        return self.part.blocks[1] - self.part.blocks[0]
+
+    @cached_property
+    def block_rows(self) -> int:
+        """Rows of its blocks together."""
+        return int(self.layer.rows.block_rows[self.part.blocks[0] : self.part.blocks[1]].sum())
+
+    @cached_property
+    def positions(self) -> int:
+        """Positions of an output row that its copies work on."""
+        return sum(wave.copies for wave in self.waves)
+
+    # --- what a wave takes
+
+    @cached_property
+    def waves(self) -> tuple[Wave, ...]:
+        """The waves of a row in which it has something to do."""
+        numbers = [n for n in range(self.layer.waves_per_row) if self._copies(n) > 0]
+        return tuple(self._wave(n, self._copies(n)) for n in numbers)
+
+    def _wave(self, number: int, copies: int) -> Wave:
+        bits, config = self._fetch_bits(number, copies), self.config
+        return Wave(
+            number=number,
+            copies=copies,
+            fetch_bits=bits,
+            # On the bus, or out of the tile buffer where that is narrower.
+            fetch_cycles=max(-(-bits // config.tile.bus_bits), config.tile_buffer.access_cycles(bits)),
+            # A lane takes a cycle for each word of state: leak and add.
+            lif_cycles=-(-copies * self.part.channels * self.stage.states // config.lif.lanes),
+            write_cycles=-(-self.output_bits(copies) // config.tile.bus_bits),
+        )
+
+    def _copies(self, wave: int) -> int:
+        """Copies that have a position in a wave."""
+        left = self.stage.out_width - wave * self.layer.copies - self.part.copies[0]
+        return max(0, min(self.part.copy_count, left))
+
+    def _fetch_bits(self, wave: int, copies: int) -> int:
+        """Bits that a wave brings from the tile buffer: whole windows at the start of a row, then new
+        columns.
+        """
+        stage = self.stage
+        columns = stage.kernel[1] + stage.stride[1] * (copies - 1)
+        if wave > 0:
+            columns = min(columns, stage.stride[1] * self.layer.copies)
+        if stage.dilation[1] > 1:
+            before = self._window_columns(wave - 1, self._copies(wave - 1)) if wave > 0 else set()
+            columns = len(self._window_columns(wave, copies) - before)
+        return -(-columns * self.block_rows * stage.planes // stage.kernel[1])
+
+    def _window_columns(self, wave: int, copies: int) -> set[int]:
+        """Input columns under the windows of a wave, counted from the left of the padding."""
+        stage, first = self.stage, wave * self.layer.copies + self.part.copies[0]
+        return {
+            (first + copy) * stage.stride[1] + k * stage.dilation[1]
+            for copy in range(copies)
+            for k in range(stage.kernel[1])
+        }
+
+    def output_bits(self, positions: int) -> int:
+        """Bits that so many positions write: spikes, or sums where no neurons fire in this part."""
+        spikes = self.is_head and self.stage.spikes
+        return positions * self.part.channels * (1 if spikes else self.config.lif.partial_sum_bits)
+
+    @property
+    def tree_cycles(self) -> int:
+        """Cycles in which the sums of its row blocks are added up and latched."""
+        return 1 + (self.blocks - 1).bit_length() * self.config.adder_tree.level_cycles
+
+    @cached_property
+    def _per_window(self) -> tuple[int, int]:
+        """Rows that a window sends to all PEs of one copy together, and sums that come back from them for one
+        position.
+
+        Crossbars fill PEs column by column; a PE holds a window's rows once, and adds up its own blocks of a
+        column.
+        """
+        blocks, columns = range(*self.part.blocks), range(*self.part.columns)
+        holds = 1 if self.whole_pe else self.config.tile.crossbars_per_pe
+        pe = {
+            (column, block): (x * len(blocks) + y) // holds
+            for x, column in enumerate(columns)
+            for y, block in enumerate(blocks)
+        }
+        block_rows = self.layer.rows.block_rows
+        rows = sum(
+            int(block_rows[block]) * len({pe[column, block] for column in columns}) for block in blocks
+        )
+        sums = sum(
+            self.layer.channels_of((column, column + 1)) * len({pe[column, block] for block in blocks})
+            for column in columns
+        )
+        return rows, sums
+
+    # --- what a row takes on its way
+
+    def pooled_values(self, edge: Edge, rows: int) -> int:
+        """Values that go into so many pooled rows, for all copies of the layer."""
+        return rows * edge.width * edge.pool_area * self.part.channels * self.part.copy_count
+
+    def pool_cycles(self, edge: Edge | None, rows: int) -> int:
+        """Cycles to pool so many rows; 0 where there is no pool or no row."""
+        if edge is None or edge.pool_area == 1:
+            return 0
+        return -(-self.pooled_values(edge, rows) // (self.layer.copies * self.config.pooling.lanes))
+
+    def packet_bits(self, edge: Edge | None) -> int:
+        """This part's share of a row that travels as it is: its channels, at the positions of its copies."""
+        if edge is None:
+            total = self.stage.out_width * self.stage.out_channels
+            if not (self.is_head and self.stage.spikes):
+                total *= self.config.lif.partial_sum_bits
+        else:
+            total = edge.row_bits
+        share = self.part.channels * self.part.copy_count
+        return -(-total * share // (self.stage.out_channels * self.layer.copies))
+
+    def address_bits(self, edge: Edge) -> int:
+        """Bits of one value in an address-event packet: its address, and what it has above one bit."""
+        return max(1, (edge.width * self.part.channels - 1).bit_length()) + edge.bits - 1
+
+    @property
+    def first_channel(self) -> int:
+        """Where its channels begin in the layer."""
+        return self.part.columns[0] * self.layer.channels_per_column
+
+    # --- what it counts
+
+    def fetches(self, bits: int, to_pes: int, positions: int) -> Counts:
+        """Window columns that came from the tile buffer and went to the PEs, and windows latched, for a
+        number of positions.
+        """
+        planes = self.stage.planes
+        return {
+            Event.TILE_BUFFER_READ_BITS: bits,
+            Event.HTREE_BITS: to_pes,
+            Event.PE_BUFFER_WRITE_BITS: to_pes,
+            Event.PE_BUFFER_READ_BITS: self._per_window[0] * planes * positions,
+            Event.INPUT_REGISTER_BITS: self.block_rows * planes * positions * self.columns,
+        }
+
+    def pe_bits(self, bits: int) -> int:
+        """Bits that go to the PEs for a wave's `bits` from the tile buffer."""
+        return bits * self._per_window[0] // self.block_rows
+
+    def reads(self, reads: int, channels: int) -> Counts:
+        """Reads of one crossbar (or PE) with `channels` output channels."""
+        crossbars, phases = self.layer.unit_crossbars, self.config.column_mux.columns_per_adc
+        conversions = reads * channels * self.layer.slices
+        counts = {
+            Event.CROSSBAR_READS: reads * crossbars,
+            Event.CROSSBAR_PHASES: reads * crossbars * phases,
+            Event.CONVERSIONS: conversions,
+            Event.SHIFT_ADDS: conversions,
+        }
+        if self.whole_pe:
+            counts |= {Event.PE_CYCLES: reads, Event.PE_PHASES: reads * phases}
+        return counts
+
+    def skipped(self, reads: int) -> Counts:
+        """Reads of a row block in all its columns that are left out."""
+        return {Event.SKIPPED_READS: reads * self.columns * self.layer.unit_crossbars}
+
+    def sums(self, positions: int) -> Counts:
+        """Additions of row blocks, and of the encoding's offset."""
+        config = self.config
+        offset = 1 if config.cells.encoding == "offset" and self.is_head else 0
+        counts = {
+            Event.PARTIAL_SUM_ADDS: positions * self.part.channels * (self.blocks - 1 + offset),
+            Event.HTREE_SUM_BITS: positions * self._per_window[1] * config.lif.partial_sum_bits,
+        }
+        if not self.whole_pe:
+            driven = -(-self.blocks * self.columns // config.tile.crossbars_per_pe)
+            pes = positions * self.stage.planes * driven
+            counts |= {Event.PE_CYCLES: pes, Event.PE_PHASES: pes * config.column_mux.columns_per_adc}
+        return counts
+
+    def fire(self, positions: int, *, stored: bool, first: bool) -> Counts:
+        """Sums from elsewhere added, and neurons updated; before the `first` timestep their state is 0."""
+        stage, lif = self.stage, self.config.lif
+        outputs = positions * self.part.channels
+        counts: Counter[Event] = Counter()
+        if not stored:
+            counts[Event.PARTIAL_SUM_ADDS] += outputs * self.helpers
+            counts[Event.TILE_BUFFER_READ_BITS] += outputs * self.helpers * lif.partial_sum_bits
+        counts[Event.RESIDUAL_ADDS] += outputs * len(self.shortcuts)
+        counts[Event.TILE_BUFFER_READ_BITS] += outputs * sum(edge.bits for edge in self.shortcuts)
+        if self.keeps:
+            event = Event.CURRENT_READ_BITS if stored else Event.CURRENT_WRITE_BITS
+            counts[event] += outputs * lif.partial_sum_bits
+        if stage.neurons:
+            words = outputs * stage.states
+            counts[Event.LIF_UPDATES] += words
+            counts[Event.MEMBRANE_READ_BITS] += 0 if first else words * lif.membrane_bits
+            counts[Event.MEMBRANE_WRITE_BITS] += words * lif.membrane_bits
+        return counts
+
+    def write(self, positions: int) -> Counts:
+        """Values latched in the output register."""
+        return {Event.OUTPUT_REGISTER_BITS: self.output_bits(positions)}
+
+    # --- a whole row
+
+    @property
+    def row_reads(self) -> int:
+        """Reads of row blocks in a row, silent ones included; each is one in every column."""
+        return self.positions * self.stage.planes * self.blocks
+
+    def row_read_counts(self, reads: int, skipped: int) -> Counts:
+        """What a row counts whose row blocks are read so often, and left out so often."""
+        conversions = reads * self.part.channels * self.layer.slices
+        converted = {Event.CONVERSIONS: conversions, Event.SHIFT_ADDS: conversions}
+        return _together(self.reads(reads * self.columns, 0), converted, self.skipped(skipped))
+
+    def row_counts(self, *, stored: bool, first: bool) -> Counts:
+        """All that a row counts but its reads."""
+        positions, counted = self.positions, []
+        if not stored:
+            bits = [wave.fetch_bits for wave in self.waves]
+            to_pes = sum(self.pe_bits(n) for n in bits)
+            counted += [self.fetches(sum(bits), to_pes, positions), self.sums(positions)]
+        if self.is_head:
+            counted.append(self.fire(positions, stored=stored, first=first))
+        return _together(*counted, self.write(positions))
+
+
+def _together(*counted: Counts) -> Counts:
+    """The sum of some counts."""
+    total: Counter[Event] = Counter()
+    for counts in counted:
+        total.update(counts)
+    return total
+
+
+def part_figures(placement: Placement, config: HardwareConfig) -> tuple[PartFigures, ...]:
+    """The figures of all parts of a chip."""
+    helpers = Counter(part.head for part in placement.parts if part.head != part.index)
+    pooled = _shares_of_pooling(placement)
+    return tuple(
+        PartFigures(
+            config=config,
+            layer=placement.layers[part.stage],
+            part=part,
+            helpers=helpers[part.index],
+            shortcuts=tuple(edge for edge in edges_into(placement, part) if edge.role == "side"),
+            pool_values=pooled[part.index],
+        )
+        for part in placement.parts
+    )
+
+
+def _shares_of_pooling(placement: Placement) -> dict[int, int]:
+    """A layer's pooling dealt over its heads, in values per timestep, without losing or doubling one."""
+    shares: defaultdict[int, int] = defaultdict(int)
+    for layer in placement.layers:
+        heads = [p for p in placement.parts_of(layer.stage.index) if p.head == p.index]
+        whole, before, total = sum(p.channels * p.copy_count for p in heads), 0, layer.stage.pool_inputs
+        for part in heads:
+            after = before + part.channels * part.copy_count
+            shares[part.index] = total * after // whole - total * before // whole
+            before = after
+    return shares

@@ -1,0 +1,290 @@
+"""Who sends rows to whom on a placed chip, and how much room there is for them.
+
+All of it follows from the placement and the config before anything happens: the processes make channels of
+it, the compiled fabric addresses in its memory.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+from imcsim.base.errors import ImcsimError
+from imcsim.hardware.config import HardwareConfig
+from imcsim.mapping import IMAGE, Edge, Part, Placement, Stage
+from imcsim.mapping.placement import Position
+
+CORNER: Position = (0, 0)
+"""Mesh position of the global buffer and the checker."""
+
+Hop = tuple[Position, Position]
+"""A directed link, by its two ends; the local port of a router has the same end twice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Rows from one sender to one receiver; `name` says in messages what they are."""
+
+    rank: int
+    """Of senders that ask for a link in the same cycle the one with the lower rank goes first."""
+    name: str
+    layer: int
+    """The layer of the ledger that sends; 0 is the input."""
+    source: int | None
+    """The part that sends; None: the global buffer sends the image."""
+    target: int | None
+    """The part that receives; None: the checker receives class outputs."""
+    edge: Edge | None
+    """None for partial sums and class outputs."""
+    room: int
+    """Rows for which the receiver has a place."""
+
+    @property
+    def role(self) -> Literal["input", "side", "sums"]:
+        """What the rows are to their receiver."""
+        return "sums" if self.edge is None else self.edge.role
+
+    @property
+    def carries_values(self) -> bool:
+        """Whether pixels, spikes or the like travel, and not sums."""
+        return self.edge is not None and bool(self.edge.node)
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """Rows that a part puts out, the same ones to every receiver.
+
+    Rows of an `edge` are pooled before they leave, those without (partial sums and class outputs) are not.
+    The part makes `own_height` rows in a timestep.
+    """
+
+    edge: Edge | None
+    own_height: int
+    streams: tuple[Stream, ...] = ()
+
+    @property
+    def height(self) -> int:
+        """Rows delivered in a timestep."""
+        return self.own_height if self.edge is None else self.edge.height
+
+    @property
+    def size(self) -> int:
+        """Own rows under a pooling window."""
+        return 1 if self.edge is None else self.edge.pool_size
+
+    @property
+    def stride(self) -> int:
+        """Own rows from one pooling window to the next."""
+        return 1 if self.edge is None else self.edge.pool_stride
+
+    @property
+    def padding(self) -> int:
+        """Rows of padding above the first own row."""
+        return 0 if self.edge is None else self.edge.pool_padding
+
+    def rows_after(self, y: int) -> range:
+        """The delivered rows that are complete once own row y is done: one or none, but for the last own row,
+        below which all that is left is padding.
+        """
+        row, rest = divmod(y + 1 + self.padding - self.size, self.stride)
+        if y == self.own_height - 1:
+            # The first row that the own row before did not complete.
+            before = (y + self.padding - self.size) // self.stride
+            return range(max(0, before + 1), self.height)
+        return range(row, row + 1) if row >= 0 and rest == 0 and row < self.height else range(0)
+
+    def first_own_row(self, row: int) -> int:
+        """The first own row that delivered row `row` needs."""
+        return max(0, row * self.stride - self.padding)
+
+
+@dataclass(frozen=True, eq=False)
+class PartWiring:
+    """What comes into a part, and what it puts out."""
+
+    room: int
+    """Output rows for which the tile has a place: some to send from, and those that a pool still needs."""
+    inputs: tuple[Stream, ...]
+    """The rows that its crossbars read; each sender has a share of every row."""
+    partials: tuple[Stream, ...]
+    """Sums of this layer's other parts, a row for every output row."""
+    residuals: tuple[Stream, ...]
+    """Shortcut currents or spikes, a row for every output row."""
+    outputs: tuple[Output, ...]
+
+    def sides(self, stored: bool) -> tuple[Stream, ...]:
+        """What meets the crossbars' sums before neurons fire. A stored encoder's sums are complete."""
+        return self.residuals if stored else self.partials + self.residuals
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """All parts of a chip, and all streams by rank. `images` are those that bring the image, the last ones;
+    `answers` bring class outputs to the checker.
+    """
+
+    parts: tuple[PartWiring, ...]
+    streams: tuple[Stream, ...]
+    images: tuple[Stream, ...]
+    answers: tuple[Stream, ...]
+
+
+class _Link(NamedTuple):
+    """A stream that has no rank yet."""
+
+    name: str
+    layer: int
+    source: int | None
+    target: int | None
+    edge: Edge | None
+    room: int
+
+
+def wire(placement: Placement, config: HardwareConfig) -> Wiring:
+    """Connect all parts of a chip.
+
+    Raises ImcsimError where a part's share of the tile buffer does not hold the rows that it needs at a time.
+    """
+    links = _links(placement, config)
+    # A part's outputs come in the order in which receivers ask for them, the image after all parts. Two edges
+    # of a graph may say the same, so it is asked which one of them it is.
+    first: dict[tuple[int | None, int], int] = {}
+    for n, link in enumerate(links):
+        first.setdefault((link.source, id(link.edge)), n)
+
+    def turn(n: int) -> tuple[int, int, int]:
+        source, edge = links[n].source, links[n].edge
+        after_all = len(placement.parts)
+        return after_all if source is None else source, 0 if source is None else first[source, id(edge)], n
+
+    order = sorted(range(len(links)), key=turn)
+    streams = tuple(Stream(rank, *links[n]) for rank, n in enumerate(order))
+    incoming: defaultdict[tuple[int | None, str], list[Stream]] = defaultdict(list)
+    for _, stream in sorted(zip(order, streams, strict=True), key=lambda pair: pair[0]):
+        incoming[stream.target, stream.role].append(stream)
+    outputs: defaultdict[int | None, list[Output]] = defaultdict(list)
+    for (source, _), some in groupby(streams, key=lambda stream: (stream.source, id(stream.edge))):
+        if source is not None:
+            shared = tuple(some)
+            own_height = placement.layers[placement.parts[source].stage].stage.out_height
+            outputs[source].append(Output(shared[0].edge, own_height, shared))
+    return Wiring(
+        parts=tuple(
+            PartWiring(
+                room=config.tile.output_rows + max((out.size for out in outputs[part.index]), default=1) - 1,
+                inputs=tuple(incoming[part.index, "input"]),
+                partials=tuple(incoming[part.index, "sums"]),
+                residuals=tuple(incoming[part.index, "side"]),
+                outputs=tuple(outputs[part.index]),
+            )
+            for part in placement.parts
+        ),
+        streams=streams,
+        images=tuple(stream for stream in streams if stream.source is None),
+        answers=tuple(incoming[None, "sums"]),
+    )
+
+
+def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
+    """All streams, by receiver: first those into parts, then class outputs."""
+    sharing = _streams_into_tiles(placement)
+    heads: defaultdict[int, list[Part]] = defaultdict(list)
+    for part in placement.parts:
+        if part.head == part.index:
+            heads[part.stage].append(part)
+    links = []
+    for part in placement.parts:
+        stage = placement.graph.stages[part.stage]
+        for edge in edges_into(placement, part):
+            room = _room(config, edge.row_bits, sharing[part.tile])
+            needed = _rows_at_once(edge, stage)
+            if room < needed:
+                raise ImcsimError(
+                    f"layer {stage.name} needs {needed} input rows of {edge.row_bits} bits at a time; "
+                    f"its share of the tile buffer holds {room}",
+                    key="tile_buffer.capacity_bytes",
+                    fix=f"set it to at least {_smallest_buffer(placement, sharing)}",
+                )
+            if edge.source == IMAGE:
+                links.append(_Link(f"image rows for {stage.name}", 0, None, part.index, edge, room))
+            for source in heads[edge.source]:
+                name = f"rows from {placement.graph.stages[source.stage].name} to {stage.name}"
+                links.append(_Link(name, source.stage + 1, source.index, part.index, edge, room))
+        if part.head != part.index:
+            bits = stage.out_width * part.channels * config.lif.partial_sum_bits
+            head = placement.parts[part.head]
+            # A head adds a row up as it comes, so one row's place is enough even in a smaller buffer.
+            room = max(1, _room(config, bits, sharing[head.tile]))
+            name = f"partial sums of {stage.name}"
+            links.append(_Link(name, part.stage + 1, part.index, part.head, None, room))
+    for stage in placement.graph.stages:
+        if stage.is_output:
+            name = f"class outputs of {stage.name}"
+            links += [_Link(name, stage.index + 1, part.index, None, None, 1) for part in heads[stage.index]]
+    return links
+
+
+def edges_into(placement: Placement, part: Part) -> list[Edge]:
+    """The edges whose rows a part receives; shortcuts end at the head, which has the neurons."""
+    edges = placement.graph.inputs(placement.graph.stages[part.stage])
+    return [edge for edge in edges if edge.role == "input" or part.head == part.index]
+
+
+def _streams_into_tiles(placement: Placement) -> list[int]:
+    """For each tile the streams of rows that share its buffer; one edge into one part is one stream."""
+    streams = [0] * placement.tiles
+    for part in placement.parts:
+        streams[part.tile] += len(edges_into(placement, part))
+        if part.head != part.index:
+            streams[placement.parts[part.head].tile] += 1
+    return streams
+
+
+def _room(config: HardwareConfig, row_bits: int, streams: int) -> int:
+    """Rows that fit into a stream's share of the tile buffer."""
+    return config.tile_buffer.capacity_bytes * 8 // streams // row_bits
+
+
+def _rows_at_once(edge: Edge, stage: Stage) -> int:
+    """Rows of a stream that a part must hold to go on: a window for a convolution, all for a linear layer."""
+    if edge.role == "side":
+        return 1
+    return min(edge.height, stage.extent[0] if stage.kind == "conv" else edge.height)
+
+
+def _smallest_buffer(placement: Placement, sharing: list[int]) -> int:
+    """Bytes of a tile buffer that holds what every layer needs, so that one correction is enough."""
+    return max(
+        -(-_rows_at_once(edge, placement.graph.stages[part.stage]) * edge.row_bits * sharing[part.tile] // 8)
+        for part in placement.parts
+        for edge in edges_into(placement, part)
+    )
+
+
+def ends(placement: Placement, stream: Stream) -> tuple[Position, Position] | None:
+    """Where a stream begins and ends on the mesh; None where it stays within a tile."""
+    source, target = (
+        None if end is None else placement.parts[end].tile for end in (stream.source, stream.target)
+    )
+    if source is not None and source == target:
+        return None
+    begins, goes = (CORNER if tile is None else placement.positions[tile] for tile in (source, target))
+    return begins, goes
+
+
+def route(source: Position, target: Position) -> list[Hop]:
+    """Links from `source` to `target`: along x, then along y, then out of the last router's local port."""
+    links: list[Hop] = []
+    x, y = source
+    while x != target[0]:
+        step = (x + (1 if target[0] > x else -1), y)
+        links.append(((x, y), step))
+        x = step[0]
+    while y != target[1]:
+        step = (x, y + (1 if target[1] > y else -1))
+        links.append(((x, y), step))
+        y = step[1]
+    links.append((target, target))
+    return links
