@@ -12,7 +12,7 @@ from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost, check_co
 from imcsim.results.figures import (
     Accuracy,
     AtTimesteps,
-    ExitRule,
+    ExitChoice,
     Measured,
     Reduction,
     check_thresholds,
@@ -38,7 +38,7 @@ class StaticPoint(Accuracy, AtTimesteps):
     latency_without_checker_ns: Amount
 
 
-class Dynamic(Measured, ExitRule):
+class Dynamic(Measured, ExitChoice):
     """Every image leaves at the first timestep that satisfies the rule, else at T max."""
 
 

@@ -57,7 +57,7 @@ class ValidationFigures(DocumentPart):
     mean_timesteps: Amount
 
 
-class ExitRule(DocumentPart):
+class ExitChoice(DocumentPart):
     rule: Rule
     accumulation: Accumulation
     """Whether the rule looks at the running mean of the outputs or at their sum."""

@@ -24,9 +24,9 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from imcsim.base.errors import ImcsimError
-from imcsim.sweeps.tasks import Outcome, Task, execute
+from imcsim.sweeps.tasks import Task, TaskOutcome, execute
 
-Done = tuple[Task, Outcome | None]
+Done = tuple[Task, TaskOutcome | None]
 
 _COUNT_EVERY_S = 2.0
 """How often a cluster is asked for its workers, which come and go."""
@@ -66,7 +66,7 @@ class Processes:
 
     def __init__(self, workers: int) -> None:
         self.slots = workers
-        self._running: dict[Future[Outcome], Task] = {}
+        self._running: dict[Future[TaskOutcome], Task] = {}
         self._pool = self._fresh()
 
     def _fresh(self) -> ProcessPoolExecutor:

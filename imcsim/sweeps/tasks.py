@@ -54,7 +54,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskOutcome:
     """Rows of points, and how many runs of values were computed and how many found."""
 
     records: tuple[Record, ...] = ()
@@ -78,7 +78,7 @@ class _Process:
 _PROCESS = _Process()
 
 
-def execute(task: Task) -> Outcome:
+def execute(task: Task) -> TaskOutcome:
     """Do a task. Raises WorkerFault."""
     if task.version != __version__:
         raise WorkerFault(f"a worker has imcsim {__version__}, the sweep {task.version}: install the same")
@@ -98,10 +98,10 @@ def execute(task: Task) -> Outcome:
         records.append(record)
         if values is not None:
             computed, reused = computed + values.computed, reused + values.reused
-    return Outcome(tuple(records), computed, reused)
+    return TaskOutcome(tuple(records), computed, reused)
 
 
-def _values(run: Run, task: Task) -> Outcome:
+def _values(run: Run, task: Task) -> TaskOutcome:
     """Compute a run, or find that it is there. A point that cannot be run says so in its own row."""
     shelf = _PROCESS.shelf
     try:
@@ -117,7 +117,7 @@ def _values(run: Run, task: Task) -> Outcome:
             run.setting.options.seed, run.setting.options.chip, workers=task.threads, values=cache,
         )  # fmt: skip
         if run.longest is None:
-            return Outcome((), cache.computed, cache.reused)
+            return TaskOutcome((), cache.computed, cache.reused)
         inputs = held_out if run.role == "validation" else images
         assert inputs is not None
         inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
@@ -135,9 +135,9 @@ def _values(run: Run, task: Task) -> Outcome:
                 at=first, record=record, toggles=toggles, workers=task.threads,
             )
         )  # fmt: skip
-        return Outcome((), cache.computed, cache.reused)
+        return TaskOutcome((), cache.computed, cache.reused)
     except (ImcsimError, MemoryError):
-        return Outcome()
+        return TaskOutcome()
 
 
 def _cached(folder: str, point: Point, needs: Needs) -> CachedValues | None:

@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from imcsim._version import __version__
-from imcsim.validate.assumptions import CHANGES, FITTED, Fit, Outcome, fit, outcomes
+from imcsim.validate.assumptions import ASSUMPTIONS, FITTED, AssumptionOutcome, Fit, fit, outcomes
 from imcsim.validate.by_hand import by_hand_rows
 from imcsim.validate.dtsnn import dtsnn_rows, vgg16_run
 from imcsim.validate.isaac import isaac_rows
-from imcsim.validate.row import Row
+from imcsim.validate.row import ValidationRow
 from imcsim.validate.spikesim import spikesim_rows
 
 __all__ = [
     "FITTED",
+    "AssumptionOutcome",
     "Fit",
-    "Outcome",
-    "Row",
     "Validation",
+    "ValidationRow",
     "by_hand_rows",
     "isaac_rows",
     "spikesim_rows",
@@ -33,8 +33,8 @@ Progress = Callable[[str, int, int], None]
 class Validation:
     """All rows; what each assumption about DT-SNN's chip moves; and the assumptions that fit its shares."""
 
-    rows: Sequence[Row]
-    outcomes: Sequence[Outcome]
+    rows: Sequence[ValidationRow]
+    outcomes: Sequence[AssumptionOutcome]
     fit: Fit
 
     @property
@@ -55,7 +55,7 @@ class Validation:
 
 def validate(progress: Progress | None = None) -> Validation:
     """Run everything; about half a minute. `progress` hears the stage, steps done and all steps."""
-    steps = 5 + len(CHANGES)
+    steps = 5 + len(ASSUMPTIONS)
     done = 0
 
     def step() -> None:
@@ -64,7 +64,7 @@ def validate(progress: Progress | None = None) -> Validation:
         if progress is not None:
             progress("validation", done, steps)
 
-    rows: list[Row] = []
+    rows: list[ValidationRow] = []
     for part in (spikesim_rows, by_hand_rows, isaac_rows):
         rows += part()
         step()

@@ -13,7 +13,7 @@ from imcsim.validate.dtsnn import PAPER_SHARES, SHARES_AT, Shares, Vgg16, curves
 
 
 @dataclass(frozen=True)
-class Change:
+class Assumption:
     """An assumption that might be otherwise. `played`: it changes mapping or timing, not prices alone."""
 
     name: str
@@ -21,24 +21,24 @@ class Change:
     played: bool = False
 
 
-CHANGES = (
-    Change("as shipped"),
-    Change("encoder recomputes", {"encoder.mode": "recompute"}, True),
-    Change("no copies of layers", {"mapping.replication": "none"}, True),
-    Change("idle tiles gated", {"clock.gating": "idle_tiles"}, True),
-    Change("tile buffer of 40 KB", {"tile_buffer.capacity_bytes": 40960}, True),
-    Change("PE buffer of 20 KB", {"pe_buffer.capacity_bytes": 20480}),
-    Change("image from DRAM, 3.5 pJ/bit", {"offchip_link.bit_energy_pj": 3.5}),
-    Change("image from DRAM, 20 pJ/bit", {"offchip_link.bit_energy_pj": 20.0}),
-    Change("ADC preset isaac_sar", {"adc.preset": "isaac_sar"}),
-    Change("ADC preset survey_fit", {"adc.preset": "survey_fit"}),
-    Change("ADC preset neurosim_flash", {"adc.preset": "neurosim_flash"}),
-    Change("ADC of 5 bits", {"adc.bits": 5}),
-    Change("H-tree of 1 mm", {"htree.length_mm": 1.0}),
-    Change("links of 2 mm", {"noc.link_length_mm": 2.0}),
-    Change("no leakage of logic", {"technology.logic_leakage_uw_per_um2": 0.0}),
-    Change("clock tree estimated", {"clock.tile_cycle_energy_pj": "estimate"}),
-    Change("V_read 0.3 V", {"cells.v_read_v": 0.3}),
+ASSUMPTIONS = (
+    Assumption("as shipped"),
+    Assumption("encoder recomputes", {"encoder.mode": "recompute"}, True),
+    Assumption("no copies of layers", {"mapping.replication": "none"}, True),
+    Assumption("idle tiles gated", {"clock.gating": "idle_tiles"}, True),
+    Assumption("tile buffer of 40 KB", {"tile_buffer.capacity_bytes": 40960}, True),
+    Assumption("PE buffer of 20 KB", {"pe_buffer.capacity_bytes": 20480}),
+    Assumption("image from DRAM, 3.5 pJ/bit", {"offchip_link.bit_energy_pj": 3.5}),
+    Assumption("image from DRAM, 20 pJ/bit", {"offchip_link.bit_energy_pj": 20.0}),
+    Assumption("ADC preset isaac_sar", {"adc.preset": "isaac_sar"}),
+    Assumption("ADC preset survey_fit", {"adc.preset": "survey_fit"}),
+    Assumption("ADC preset neurosim_flash", {"adc.preset": "neurosim_flash"}),
+    Assumption("ADC of 5 bits", {"adc.bits": 5}),
+    Assumption("H-tree of 1 mm", {"htree.length_mm": 1.0}),
+    Assumption("links of 2 mm", {"noc.link_length_mm": 2.0}),
+    Assumption("no leakage of logic", {"technology.logic_leakage_uw_per_um2": 0.0}),
+    Assumption("clock tree estimated", {"clock.tile_cycle_energy_pj": "estimate"}),
+    Assumption("V_read 0.3 V", {"cells.v_read_v": 0.3}),
 )
 
 FITTED: Mapping[str, tuple[float, ...]] = {
@@ -52,7 +52,7 @@ estimated, and any resolution from that of one cell to the one shipped.
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AssumptionOutcome:
     """The comparison under one assumption.
 
     mark: how sure the shipped value is that was changed; empty where none was. shares, energy_pj: at T = 4.
@@ -75,14 +75,14 @@ class Fit:
     shares: Shares
 
 
-def outcomes(run: Vgg16) -> Iterator[Outcome]:
-    """One for each of `CHANGES`, the others left alone."""
+def outcomes(run: Vgg16) -> Iterator[AssumptionOutcome]:
+    """One for each of `ASSUMPTIONS`, the others left alone."""
     marks = imcsim.hardware.load("dtsnn_32nm").provenance
-    for change in CHANGES:
+    for change in ASSUMPTIONS:
         config = changed(run.simulation.chip.config, change.changes)
         ran = on_other_chip(run.simulation, config, run.inputs, played=change.played)
         energy, latency = curves(ran)
-        yield Outcome(
+        yield AssumptionOutcome(
             name=change.name,
             mark=", ".join(sorted({marks[key].mark for key in change.changes})),
             intercept=intercept(energy),

@@ -14,7 +14,7 @@ from imcsim.hardware.events import CHECKER_EVENTS
 from imcsim.inputs import Inputs
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network
 from imcsim.validate.chips import Counts, simulated
-from imcsim.validate.row import Row
+from imcsim.validate.row import ValidationRow
 
 SOURCE = "docs/timing.md"
 DIGITS = 1e-3
@@ -48,7 +48,7 @@ def one_row() -> Network:
     return Network("one_row", (3, 16, 16), 1, 1.0, 10, 1, 8, nodes)
 
 
-def by_hand_rows() -> list[Row]:
+def by_hand_rows() -> list[ValidationRow]:
     """A read, its conversions, a packet, and the cycles of a whole image."""
     hardware = imcsim.hardware.load("dtsnn_32nm")
     read = simulated(one_read(), hardware, ones(one_read()), 1)
@@ -60,8 +60,8 @@ def by_hand_rows() -> list[Row]:
 
     cycles = int(read.static.schedule.departure[0, 0])
 
-    def row(name: str, expected: float, got: float, unit: str, allowed: float) -> Row:
-        return Row("by_hand", name, expected, got, unit, allowed, SOURCE, "derived")
+    def row(name: str, expected: float, got: float, unit: str, allowed: float) -> ValidationRow:
+        return ValidationRow("by_hand", name, expected, got, unit, allowed, SOURCE, "derived")
 
     return [
         row(

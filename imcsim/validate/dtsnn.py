@@ -20,7 +20,7 @@ from imcsim.simulation.simulate import Simulation
 from imcsim.validate.chips import Counts, simulated
 from imcsim.validate.networks import random_images, vgg16
 from imcsim.validate.published import PAPER, figure
-from imcsim.validate.row import Row
+from imcsim.validate.row import ValidationRow
 
 SOURCE = PAPER
 SPIKE_RATE = 0.15
@@ -85,18 +85,18 @@ def shares(energy: Mapping[str, float]) -> Shares:
     return peripherals, crossbars, 100 - peripherals - crossbars
 
 
-def dtsnn_rows(run: Vgg16) -> Iterator[Row]:
+def dtsnn_rows(run: Vgg16) -> Iterator[ValidationRow]:
     """Growth with T, shares and checker."""
     energy, latency = curves(run.simulation)
     steps = np.arange(1, TIMESTEPS + 1)
     line = np.polyval(np.polyfit(steps, energy, 1), steps)
     once = intercept(energy)
     slower = figure("latency_t8")
-    yield Row(
+    yield ValidationRow(
         "dtsnn", slower.name, slower.value, latency[-1] / latency[0], slower.unit, 0.05, SOURCE, "paper",
         note="loading the image and reading it bit by bit happens once",
     )  # fmt: skip
-    yield Row(
+    yield ValidationRow(
         "dtsnn", "largest distance of E(T) from a straight line", 0,
         100 * float(np.abs(energy / line - 1).max()), "%", 1.0, "energy is affine in T", "derived",
         points=True, note="spikes differ from timestep to timestep",
@@ -105,7 +105,7 @@ def dtsnn_rows(run: Vgg16) -> Iterator[Row]:
     yield _beside("intercept", once)
     yield _beside("slope", 1 - once)
     needed = figure("intercept").value / figure("slope").value
-    yield Row(
+    yield ValidationRow(
         "dtsnn", "energy spent once an inference", needed * (1 - once) * energy[0] * 1e-6,
         once * energy[0] * 1e-6, "uJ", None, "what 0.443 needs at our slope", "derived",
     )  # fmt: skip
@@ -113,16 +113,16 @@ def dtsnn_rows(run: Vgg16) -> Iterator[Row]:
     yield _beside("edp_t4", growth)
     counts = Counts(run.simulation, SHARES_AT)
     for name, paper, ours in zip(GROUPS, PAPER_SHARES, shares(counts.energy_pj()), strict=True):
-        yield Row("dtsnn", f"share of {name}", paper, ours, "%", None, SOURCE, "paper", points=True)
+        yield ValidationRow("dtsnn", f"share of {name}", paper, ours, "%", None, SOURCE, "paper", points=True)
     check = Counts(run.simulation, 1).energy_pj(events=CHECKER_EVENTS)["checker"]
-    yield Row(
+    yield ValidationRow(
         "dtsnn", "a check over one timestep", figure("check").value,
         check / (energy[SHARES_AT - 1] / SHARES_AT), "", 1.0, SOURCE, "est",
         note="an order of magnitude is all that an estimated figure can be held to",
     )  # fmt: skip
 
 
-def _beside(key: str, got: float) -> Row:
+def _beside(key: str, got: float) -> ValidationRow:
     """A published figure beside ours, without a verdict."""
     paper = figure(key)
-    return Row("dtsnn", paper.name, paper.value, got, paper.unit, None, paper.source, paper.mark)
+    return ValidationRow("dtsnn", paper.name, paper.value, got, paper.unit, None, paper.source, paper.mark)

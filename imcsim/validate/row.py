@@ -9,7 +9,7 @@ Part = Literal["spikesim", "dtsnn", "by_hand", "isaac"]
 
 
 @dataclass(frozen=True)
-class Row:
+class ValidationRow:
     """A checked figure, or (`allowed` None) one that is only shown beside ours.
 
     The deviation is relative, ``got / expected - 1``; with `points` it is the difference ``got - expected``

@@ -10,7 +10,7 @@ import imcsim.hardware
 from imcsim.mapping import place
 from imcsim.validate.chips import Counts, simulated
 from imcsim.validate.networks import SPIKESIM_CHANNELS, random_images, spikesim_vgg9
-from imcsim.validate.row import Row
+from imcsim.validate.row import ValidationRow
 
 SOURCE = "SpikeSim, released estimator"
 TIMESTEPS = 5
@@ -33,26 +33,26 @@ SHARES = {
 ROUNDING_POINTS = 0.1
 
 
-def spikesim_rows() -> list[Row]:
+def spikesim_rows() -> list[ValidationRow]:
     """PEs, tiles, energy with both lists, and shares."""
     hardware = imcsim.hardware.load("spikesim_65nm")
     placed = place(spikesim_vgg9(LISTED_POOLS, classifier=False), hardware.config)
     listed, true = (_energy_pj(pools) for pools in (LISTED_POOLS, TRUE_POOLS))
     whole = sum(listed.values())
     rows = [
-        Row("spikesim", "PEs of VGG9", 48, placed.pes_used, "PE", 0.0, SOURCE, "code"),
-        Row("spikesim", "tiles of VGG9", 6, placed.tiles, "tile", 0.0, SOURCE, "code"),
-        Row(
+        ValidationRow("spikesim", "PEs of VGG9", 48, placed.pes_used, "PE", 0.0, SOURCE, "code"),
+        ValidationRow("spikesim", "tiles of VGG9", 6, placed.tiles, "tile", 0.0, SOURCE, "code"),
+        ValidationRow(
             "spikesim", "energy, SpikeSim's layer list, T = 5", 15_906_934, whole, "pJ", 1e-3, SOURCE, "code"
         ),
-        Row(
+        ValidationRow(
             "spikesim", "energy, true convolution sizes, T = 5", 25.45e6, sum(true.values()), "pJ", 5e-3,
             f"{SOURCE}: its formula with the other sizes", "derived",
         ),
     ]  # fmt: skip
     for name, (share, component) in SHARES.items():
         rows.append(
-            Row(
+            ValidationRow(
                 "spikesim", f"share of the {name}", share, 100 * listed[component] / whole, "%",
                 ROUNDING_POINTS, f"{SOURCE}: its formula", "derived", points=True,
                 note="the expected share is rounded to a tenth",

@@ -32,7 +32,7 @@ from imcsim.report.site import build, write_report
 from imcsim.report.site.breakdowns import breakdowns
 from imcsim.report.site.choosing import COSTS, along, base_point, chosen, non_dominated
 from imcsim.report.site.read import read
-from imcsim.report.site.study import Outcome, Parts, Point, Study
+from imcsim.report.site.study import Parts, PointFigures, Study, StudyPoint
 from imcsim.report.site.tables import failures_table, points_table
 from imcsim.sweeps import load_spec, open_store, sweep
 
@@ -58,8 +58,8 @@ def site(swept: Path) -> Path:
         return write_report(swept).page
 
 
-def outcome(point: int, energy: float, accuracy: float) -> Outcome:
-    return Outcome(point, "dynamic", 4, accuracy, accuracy, accuracy, energy, 1.0, energy, 1.0, 2.0)
+def outcome(point: int, energy: float, accuracy: float) -> PointFigures:
+    return PointFigures(point, "dynamic", 4, accuracy, accuracy, accuracy, energy, 1.0, energy, 1.0, 2.0)
 
 
 # --- what is shown
@@ -151,7 +151,7 @@ def test_failed_points_are_listed_with_their_errors(swept: Path) -> None:
 
 
 def test_a_sweep_of_which_all_failed_has_a_page(tmp_path: Path) -> None:
-    points = tuple(Point(k, {"adc.bits": 90 + k}, "no such ADC", "") for k in range(2))
+    points = tuple(StudyPoint(k, {"adc.bits": 90 + k}, "no such ADC", "") for k in range(2))
     study = Study("sweep", "lost", (), (), points, 2, {})
     from imcsim.report.site import _sections
 
@@ -235,7 +235,7 @@ def test_the_page_needs_nothing_from_outside_and_its_ids_are_its_own(site: Path)
 
 
 def test_names_are_no_mathematics_and_no_markup() -> None:
-    point = Point(0, {}, None, "", (outcome(0, 5.0, 0.5),))
+    point = StudyPoint(0, {}, None, "", (outcome(0, 5.0, 0.5),))
     parts = Parts(layers={"$\\frac{": 2.0, "<b>&": 3.0})
     (exhibit,) = breakdowns([(point, "")], {0: parts})
     rendered = render(exhibit)

@@ -24,8 +24,17 @@ from imcsim.network import problems, shapes
 from imcsim.network.graph import Conv2d, Network
 from imcsim.report.terminal import validation as report
 from imcsim.simulation.chip import numerics
-from imcsim.validate import FITTED, Fit, Outcome, Row, Validation, isaac_rows, spikesim_rows, validate
-from imcsim.validate.assumptions import CHANGES
+from imcsim.validate import (
+    FITTED,
+    AssumptionOutcome,
+    Fit,
+    Validation,
+    ValidationRow,
+    isaac_rows,
+    spikesim_rows,
+    validate,
+)
+from imcsim.validate.assumptions import ASSUMPTIONS
 from imcsim.validate.by_hand import by_hand_rows, one_row, ones
 from imcsim.validate.chips import Counts, changed, on_other_chip, simulated
 from imcsim.validate.dtsnn import (
@@ -62,14 +71,14 @@ PAGE = (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding
 def test_deviation_and_verdict(
     expected: float, got: float, allowed: float | None, points: bool, deviation: float, passed: bool | None
 ) -> None:
-    row = Row("isaac", "figure", expected, got, "mW", allowed, "somebody", "paper", points)
+    row = ValidationRow("isaac", "figure", expected, got, "mW", allowed, "somebody", "paper", points)
     assert row.deviation == pytest.approx(deviation)
     assert row.passed is passed
     assert row.document()["passed"] is passed
 
 
 def test_only_rows_outside_fail_a_validation() -> None:
-    good = Row("isaac", "a", 1.0, 1.0, "", 0.1, "s", "paper")
+    good = ValidationRow("isaac", "a", 1.0, 1.0, "", 0.1, "s", "paper")
     shown, bad = replace(good, got=5.0, allowed=None), replace(good, got=5.0)
     fit = Fit({}, (1.0, 2.0, 97.0))
     assert Validation((good, shown), (), fit).passed
@@ -183,7 +192,7 @@ def test_only_cells_and_wordlines_depend_on_values() -> None:
     assert different == {"cells", "wordline_driver"}
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
+@pytest.mark.parametrize("change", ASSUMPTIONS, ids=lambda change: change.name)
 def test_a_change_is_what_the_loader_would_make_of_it(change: Any) -> None:
     loaded = imcsim.hardware.load("dtsnn_32nm", change.changes).config
     assert changed(imcsim.hardware.load("dtsnn_32nm").config, change.changes) == loaded
@@ -225,9 +234,11 @@ def test_only_estimates_are_fitted_and_within_their_range() -> None:
 
 
 def sample(passed: bool = True) -> Validation:
-    row = Row("isaac", "power", 330, 327.0 if passed else 300.0, "mW", 0.05, "ISAAC", "paper", note="why")
-    shown = Row("dtsnn", "share", 45, 40.7, "%", None, "DT-SNN", "paper", points=True)
-    outcome = Outcome("links of 2 mm", "est", 0.0108, 7.82, (40.0, 37.5, 22.5), 39.2e6)
+    row = ValidationRow(
+        "isaac", "power", 330, 327.0 if passed else 300.0, "mW", 0.05, "ISAAC", "paper", note="why"
+    )
+    shown = ValidationRow("dtsnn", "share", 45, 40.7, "%", None, "DT-SNN", "paper", points=True)
+    outcome = AssumptionOutcome("links of 2 mm", "est", 0.0108, 7.82, (40.0, 37.5, 22.5), 39.2e6)
     return Validation((row, shown), (outcome,), Fit({"adc.bits": 5}, (45.0, 26.0, 29.0)))
 
 

@@ -19,7 +19,7 @@ from imcsim.report.site.heat import heat_map
 from imcsim.report.site.pareto import pareto
 from imcsim.report.site.read import read, with_parts
 from imcsim.report.site.sensitivity import MOST_AXES, pairs, sensitivities
-from imcsim.report.site.study import Axis, Point, Study
+from imcsim.report.site.study import Study, StudyAxis, StudyPoint
 from imcsim.report.site.tables import failures_table, front_table, points_table
 
 REPORT = "report"
@@ -142,7 +142,7 @@ def _front(study: Study) -> list[Section]:
     return [Section("front", "Front of the search", note, table=table)]
 
 
-def _axes(study: Study, start: Point, heat: Sequence[tuple[str, str]]) -> list[Section]:
+def _axes(study: Study, start: StudyPoint, heat: Sequence[tuple[str, str]]) -> list[Section]:
     if not varied(study):
         return []
     found = sensitivities(study, start)
@@ -159,7 +159,7 @@ def _axes(study: Study, start: Point, heat: Sequence[tuple[str, str]]) -> list[S
     ]
 
 
-def _axis(study: Study, key: str) -> Axis:
+def _axis(study: Study, key: str) -> StudyAxis:
     for axis in study.axes:
         if key in axis.keys:
             return axis

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from imcsim.report.figures.drawing import GREY, ON_DARK, ON_LIGHT, PAPER, STACK, dark, figure
 from imcsim.report.page.exhibits import Exhibit
-from imcsim.report.site.study import Parts, Point
+from imcsim.report.site.study import Parts, StudyPoint
 from imcsim.report.units import AREA, ENERGY, Unit, fitting, number, pretty
 
-Choice = tuple[Point, str]
+Choice = tuple[StudyPoint, str]
 Bars = list[tuple[str, Mapping[str, float]]]
 MOST_LAYERS = 12
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from imcsim.report.site.study import Axis, Outcome, Point, Study, text
+from imcsim.report.site.study import PointFigures, Study, StudyAxis, StudyPoint, text
 
-Cost = Callable[[Outcome], float]
+Cost = Callable[[PointFigures], float]
 COSTS: dict[str, Cost] = {
     "energy": lambda one: one.energy_pj,
     "latency": lambda one: one.latency_ns,
@@ -17,12 +17,12 @@ CLOSE = 0.01
 """A point is nearly as accurate as the best if it is at most this much (one percentage point) below."""
 
 
-def non_dominated(outcomes: Sequence[Outcome], cost: Cost) -> list[Outcome]:
+def non_dominated(outcomes: Sequence[PointFigures], cost: Cost) -> list[PointFigures]:
     """Those that none beats: no other costs less and is as accurate, or costs as much and is more accurate.
 
     By cost; equal ones stay together.
     """
-    found: list[Outcome] = []
+    found: list[PointFigures] = []
     for one in sorted(outcomes, key=lambda o: (cost(o), -o.accuracy, o.point, o.timesteps)):
         last = found[-1] if found else None
         if last is None or one.accuracy > last.accuracy or _as_good(one, last, cost):
@@ -30,17 +30,17 @@ def non_dominated(outcomes: Sequence[Outcome], cost: Cost) -> list[Outcome]:
     return found
 
 
-def _as_good(one: Outcome, other: Outcome, cost: Cost) -> bool:
+def _as_good(one: PointFigures, other: PointFigures, cost: Cost) -> bool:
     return one.accuracy == other.accuracy and cost(one) == cost(other)
 
 
-def base_point(study: Study, index: int | None = None) -> Point:
+def base_point(study: Study, index: int | None = None) -> StudyPoint:
     """The point from which each axis is changed alone: `index`, else the one that is most like the spec's own
     values. Where an axis does not have the spec's own value, its first counts.
     """
     if index is not None:
         return study.get(index)
-    wanted: dict[Axis, tuple[str, ...]] = {}
+    wanted: dict[StudyAxis, tuple[str, ...]] = {}
     for axis in study.axes:
         own = tuple(text(study.base_values.get(key, "")) for key in axis.keys)
         rows = [tuple(map(text, row)) for row in axis.values]
@@ -51,7 +51,7 @@ def base_point(study: Study, index: int | None = None) -> Point:
     )
 
 
-def chosen(study: Study, base: Point, given: Iterable[int] = ()) -> list[tuple[Point, str]]:
+def chosen(study: Study, base: StudyPoint, given: Iterable[int] = ()) -> list[tuple[StudyPoint, str]]:
     """Points for breakdowns, with what each stands for: those `given`, else the base and the extremes."""
     given = list(dict.fromkeys(given))
     if given:
@@ -67,7 +67,7 @@ def chosen(study: Study, base: Point, given: Iterable[int] = ()) -> list[tuple[P
         *((_least(done, cost), f"lowest {_NAMES.get(name, name)}") for name, cost in COSTS.items()),
         (max(done, key=lambda p: (p.shown().accuracy, -p.shown().edp_pj_ns, -p.index)), "highest accuracy"),
     ]
-    found: dict[int, tuple[Point, list[str]]] = {}
+    found: dict[int, tuple[StudyPoint, list[str]]] = {}
     for point, why in picks:
         found.setdefault(point.index, (point, []))[1].append(why)
     return [(point, _joined(why)) for point, why in found.values()]
@@ -83,21 +83,23 @@ def _joined(reasons: Sequence[str]) -> str:
     return ", ".join([*others, *([f"lowest {', '.join(lowest)}"] if lowest else [])])
 
 
-def _least(points: Sequence[Point], cost: Cost) -> Point:
+def _least(points: Sequence[StudyPoint], cost: Cost) -> StudyPoint:
     return min(points, key=lambda p: (cost(p.shown()), -p.shown().accuracy, p.index))
 
 
-def along(study: Study, base: Point, axis: Axis) -> list[tuple[tuple[object, ...], Point | None]]:
+def along(
+    study: Study, base: StudyPoint, axis: StudyAxis
+) -> list[tuple[tuple[object, ...], StudyPoint | None]]:
     """The axis' values in order, each with the point that has it and all else as the base has it."""
     return [(row, study.beside(base, [(axis, row)])) for row in axis.ordered()]
 
 
-def varied(study: Study) -> list[Axis]:
+def varied(study: Study) -> list[StudyAxis]:
     """Axes with two values or more."""
     return [axis for axis in study.axes if len(axis.values) > 1]
 
 
-def swing(study: Study, base: Point, axis: Axis) -> float:
+def swing(study: Study, base: StudyPoint, axis: StudyAxis) -> float:
     """How far the EDP goes along an axis, over that of the base."""
     found = [p.shown().edp_pj_ns for _, p in along(study, base, axis) if p is not None and p.ended]
     return (max(found) - min(found)) / (base.shown().edp_pj_ns or 1.0) if found else 0.0

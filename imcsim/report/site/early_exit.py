@@ -23,7 +23,7 @@ from imcsim.report.figures.drawing import (
 )
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.breakdowns import Choice, label
-from imcsim.report.site.study import Parts, Point, Study
+from imcsim.report.site.study import Parts, Study, StudyPoint
 from imcsim.report.units import percent
 
 _BOX = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
@@ -103,7 +103,7 @@ def static_dynamic(study: Study, chosen: Sequence[Choice]) -> list[Exhibit]:
     ]  # fmt: skip
 
 
-def _draw_both(both: Sequence[Point], shown: Sequence[Choice], marked: set[int]) -> Figure:
+def _draw_both(both: Sequence[StudyPoint], shown: Sequence[Choice], marked: set[int]) -> Figure:
     many = len(both) > 1
     made = Figure(
         figsize=(7.0 if many else 4.2, max(0.95 + 0.36 * len(shown), 2.5 if many else 1.5)),
@@ -163,7 +163,7 @@ _COMPARED = {
 }  # fmt: skip
 
 
-def _over(point: Point, name: str) -> float:
+def _over(point: StudyPoint, name: str) -> float:
     """The dynamic figure over that of static T max."""
     whole: float = getattr(point.static[-1], name)
     return getattr(point.shown(), name) / whole if whole else 1.0

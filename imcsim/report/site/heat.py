@@ -16,7 +16,7 @@ from imcsim.report.figures.drawing import MUTED, ON_DARK, ON_LIGHT, PAPER, figur
 from imcsim.report.figures.scales import scales
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.sensitivity import ACCURACY, MEASURES, at_base
-from imcsim.report.site.study import Axis, Point, Study, short, text
+from imcsim.report.site.study import Study, StudyAxis, StudyPoint, short, text
 from imcsim.report.units import number
 
 MOST_WRITTEN = 64
@@ -24,10 +24,10 @@ MOST_WRITTEN = 64
 
 MOST_PATCHES = 400
 
-Grid = list[list[Point | None]]
+Grid = list[list[StudyPoint | None]]
 
 
-def heat_map(study: Study, base: Point, up: Axis, across: Axis) -> Exhibit:
+def heat_map(study: Study, base: StudyPoint, up: StudyAxis, across: StudyAxis) -> Exhibit:
     """Accuracy, energy, latency and EDP of dynamic runs (else static T max) over two axes."""
     rows = up.ordered()
     columns = across.ordered()
@@ -59,7 +59,7 @@ def heat_map(study: Study, base: Point, up: Axis, across: Axis) -> Exhibit:
     )  # fmt: skip
 
 
-def _draw(base: Point, up: Axis, across: Axis, grid: Grid) -> Figure:
+def _draw(base: StudyPoint, up: StudyAxis, across: StudyAxis, grid: Grid) -> Figure:
     height, width = len(grid), len(grid[0])
     scale = {
         "accuracy": ACCURACY,

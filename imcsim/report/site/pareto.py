@@ -10,12 +10,12 @@ from imcsim.report.figures.drawing import BLUE, HALO, INK, MOST_VECTORS, VERMILI
 from imcsim.report.figures.scales import scales
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.choosing import COSTS, non_dominated
-from imcsim.report.site.study import Outcome, Policy, Study
+from imcsim.report.site.study import PointFigures, Policy, Study
 
 _LOOKS: dict[Policy, tuple[str, str, str]] = {"static": (VERMILION, "s", "--"), "dynamic": (BLUE, "o", "-")}
 _COLUMNS = ("point", "policy", "timesteps", "mean_timesteps", "threshold", "accuracy", "accuracy_low",
             "accuracy_high", "energy_pj", "latency_ns", "edp_pj_ns", "area_um2")  # fmt: skip
-Sets = dict[Policy, list[Outcome]]
+Sets = dict[Policy, list[PointFigures]]
 _TITLES = {"energy": "energy", "latency": "latency", "edp": "energy-delay product", "area": "area"}
 
 
@@ -125,7 +125,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     return made
 
 
-def _apart(front: list[Outcome], most: int = 8) -> list[Outcome]:
+def _apart(front: list[PointFigures], most: int = 8) -> list[PointFigures]:
     """At most `most` of a front, evenly spread, with both ends; one of those that coincide."""
     distinct = list({(one.accuracy, one.energy_pj): one for one in reversed(front)}.values())[::-1]
     if len(distinct) <= most:

@@ -8,7 +8,7 @@ from typing import Any
 
 from imcsim.base.errors import ImcsimError
 from imcsim.diffs.reading import read_result
-from imcsim.report.site.study import Axis, Kind, Outcome, Parts, Point, Study, text
+from imcsim.report.site.study import Kind, Parts, PointFigures, Study, StudyAxis, StudyPoint, text
 from imcsim.results.comparison import CompareResult
 from imcsim.results.costs import ComponentCost, LayerCost
 from imcsim.results.run import RunResult
@@ -87,8 +87,8 @@ def _sweep(store: Store) -> Study:
         setting = setting or row["setting"]
     if not about:
         raise ImcsimError("no point has ended yet", file=store.folder / STORE, fix="run the sweep first")
-    static: dict[int, list[Outcome]] = {}
-    dynamic: dict[int, Outcome] = {}
+    static: dict[int, list[PointFigures]] = {}
+    dynamic: dict[int, PointFigures] = {}
     for row in store.rows():
         outcome = _outcome(row, about[row["point"]]["area_um2"] or 0.0)
         if outcome.policy == "static":
@@ -96,7 +96,7 @@ def _sweep(store: Store) -> Study:
         elif outcome.policy == "dynamic":
             dynamic[outcome.point] = outcome
     points = tuple(
-        Point(
+        StudyPoint(
             index, row["axes"], row["error"], row["config_sha256"] or "",
             tuple(static.get(index, ())), dynamic.get(index),
         )
@@ -167,10 +167,10 @@ def _few(found: Mapping[str, None]) -> str:
 _ENDS = ("accuracy_low", "accuracy_high")
 
 
-def _outcome(row: Mapping[str, Any], area_um2: float) -> Outcome:
+def _outcome(row: Mapping[str, Any], area_um2: float) -> PointFigures:
     # One chip alone among many has no interval.
     low, high = (row["accuracy"] if row[key] is None else row[key] for key in _ENDS)
-    return Outcome(
+    return PointFigures(
         row["point"], row["policy"], row["timesteps"], row["accuracy"], low, high, row["energy_pj"],
         row["latency_ns"], row["edp_mean_of_products"], area_um2, row["mean_timesteps"],
         _used(row["threshold"], row.get("thresholds")), row["latency_p99_ns"], row.get("accuracy_std"),
@@ -183,7 +183,7 @@ def _used(threshold: float | None, each: Sequence[float] | None) -> float | tupl
     return threshold if each is None else tuple(each)
 
 
-def _axes(store: Store, points: Sequence[Point]) -> tuple[Axis, ...]:
+def _axes(store: Store, points: Sequence[StudyPoint]) -> tuple[StudyAxis, ...]:
     """The axes in the spec's order; keys that it zips are one."""
     groups = [tuple(group) for group in store.spec.get("zip") or ()]
     axes: dict[tuple[str, ...], None] = {}
@@ -195,7 +195,7 @@ def _axes(store: Store, points: Sequence[Point]) -> tuple[Axis, ...]:
             tuple(text(point.values.get(k)) for k in keys): tuple(_fixed(point.values.get(k)) for k in keys)
             for point in points
         }
-        found.append(Axis(keys, tuple(rows.values())))
+        found.append(StudyAxis(keys, tuple(rows.values())))
     return tuple(found)
 
 
@@ -240,8 +240,8 @@ def _base(store: Store, setting: Mapping[str, Any]) -> dict[str, Any]:
 def _compared(result: CompareResult | RunResult) -> Study:
     meta = result.meta
     area = meta.hardware.area_um2
-    static: tuple[Outcome, ...]
-    dynamic: Outcome | None
+    static: tuple[PointFigures, ...]
+    dynamic: PointFigures | None
     facts: tuple[tuple[str, str], ...] = (
         ("Hardware", meta.hardware.name),
         ("Changed", ", ".join(f"{k} = {text(v)}" for k, v in (meta.hardware.overrides or {}).items())),
@@ -255,7 +255,7 @@ def _compared(result: CompareResult | RunResult) -> Study:
     facts = tuple((name, value) for name, value in facts if value)
     if isinstance(result, RunResult):
         out, policy = result.outcome, result.policy
-        one = Outcome(
+        one = PointFigures(
             0, policy.kind, policy.timesteps, out.accuracy, out.accuracy_low, out.accuracy_high,
             out.energy_pj, out.latency_ns, out.edp_mean_of_products, area, out.mean_timesteps,
             _used(policy.threshold, policy.thresholds), out.latency_p99_ns,
@@ -265,24 +265,24 @@ def _compared(result: CompareResult | RunResult) -> Study:
         kept = {"static": energies} if policy.kind == "static" else {"dynamic": energies}
         parts = Parts(**kept, **_rest(out.components, out.layers), exits=out.exit_fraction)
         kind: Kind = "run"
-        curve: tuple[Outcome, ...] = ()
+        curve: tuple[PointFigures, ...] = ()
     else:
         static = tuple(
-            Outcome(
+            PointFigures(
                 0, "static", p.timesteps, p.accuracy, p.accuracy_low, p.accuracy_high, p.energy_pj,
                 p.latency_ns, p.edp_mean_of_products, area, float(p.timesteps),
             )
             for p in result.static
         )  # fmt: skip
         d = result.dynamic
-        dynamic = Outcome(
+        dynamic = PointFigures(
             0, "dynamic", meta.timesteps, d.accuracy, d.accuracy_low, d.accuracy_high, d.energy_pj,
             d.latency_ns, d.edp_mean_of_products, area, d.mean_timesteps, _used(d.threshold, d.thresholds),
             d.latency_p99_ns,
         )  # fmt: skip
         # The document has no interval for these.
         curve = tuple(
-            Outcome(
+            PointFigures(
                 0, "dynamic", meta.timesteps, c.accuracy, c.accuracy, c.accuracy, c.energy_pj, c.latency_ns,
                 c.edp_mean_of_products, area, c.mean_timesteps, c.threshold,
             )
@@ -296,7 +296,7 @@ def _compared(result: CompareResult | RunResult) -> Study:
             exits=d.exit_fraction,
         )
         kind = "comparison"
-    point = Point(0, {}, None, meta.hardware.sha256, static, dynamic)
+    point = StudyPoint(0, {}, None, meta.hardware.sha256, static, dynamic)
     name = f"{meta.network.name} on {meta.hardware.name}"
     return Study(kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings)
 

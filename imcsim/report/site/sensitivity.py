@@ -27,12 +27,12 @@ from imcsim.report.figures.drawing import (
 from imcsim.report.figures.scales import Scale, scales
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.choosing import along, swing, varied
-from imcsim.report.site.study import Axis, Outcome, Point, Study, short, text
+from imcsim.report.site.study import PointFigures, Study, StudyAxis, StudyPoint, short, text
 from imcsim.report.units import Unit
 
 MOST_AXES = 12
 ACCURACY = Scale("accuracy", Unit("%", 0.01))
-MEASURES: dict[str, Callable[[Outcome], float]] = {
+MEASURES: dict[str, Callable[[PointFigures], float]] = {
     "accuracy": lambda one: one.accuracy,
     "energy": lambda one: one.energy_pj,
     "latency": lambda one: one.latency_ns,
@@ -43,7 +43,7 @@ _COLUMNS = ("policy", "timesteps", "mean_timesteps", "accuracy", "accuracy_low",
             "energy_pj", "latency_ns", "edp_pj_ns", "area_um2")  # fmt: skip
 
 
-def sensitivities(study: Study, base: Point) -> list[Exhibit]:
+def sensitivities(study: Study, base: StudyPoint) -> list[Exhibit]:
     """The summary, and a figure for each axis, those that change the EDP most first."""
     axes = sorted(varied(study), key=lambda axis: -swing(study, base, axis))
     alone = [axis for axis in axes if _compared(study, base, axis)]
@@ -53,24 +53,24 @@ def sensitivities(study: Study, base: Point) -> list[Exhibit]:
     return found
 
 
-def _compared(study: Study, base: Point, axis: Axis) -> bool:
+def _compared(study: Study, base: StudyPoint, axis: StudyAxis) -> bool:
     """Whether two points or more differ in this axis alone."""
     return sum(p is not None and p.ended for _, p in along(study, base, axis)) > 1
 
 
-def at_base(study: Study, base: Point, but: Sequence[Axis]) -> str:
+def at_base(study: Study, base: StudyPoint, but: Sequence[StudyAxis]) -> str:
     """The values of the base, without those of some axes."""
     rest = [axis for axis in study.axes if axis not in but]
     said = ", ".join(f"{axis.name} = {short(axis.of(base))}" for axis in rest[:8])
     return said + (f" and {len(rest) - 8} more" if len(rest) > 8 else "")
 
 
-def _cells(point: Point) -> list[list[Any]]:
+def _cells(point: StudyPoint) -> list[list[Any]]:
     runs = [run for run in (point.static[-1] if point.static else None, point.dynamic) if run]
     return [[getattr(run, name) for name in _COLUMNS] for run in runs]
 
 
-def _one(study: Study, base: Point, axis: Axis) -> Exhibit:
+def _one(study: Study, base: StudyPoint, axis: StudyAxis) -> Exhibit:
     steps = along(study, base, axis)
     rows = [
         [*map(text, row), point.index, *cells]
@@ -92,7 +92,7 @@ def _one(study: Study, base: Point, axis: Axis) -> Exhibit:
     )
 
 
-def _draw(base: Point, axis: Axis, steps: list[tuple[Any, Point | None]]) -> Figure:
+def _draw(base: StudyPoint, axis: StudyAxis, steps: list[tuple[Any, StudyPoint | None]]) -> Figure:
     there = [(k, row, point) for k, (row, point) in enumerate(steps) if point is not None]
     runs = {
         "static, T max": [(k, row, p.static[-1]) for k, row, p in there if p.static],
@@ -147,7 +147,7 @@ def _draw(base: Point, axis: Axis, steps: list[tuple[Any, Point | None]]) -> Fig
     return made
 
 
-def _abscissa(panel: Axes, axis: Axis, rows: Sequence[Any]) -> None:
+def _abscissa(panel: Axes, axis: StudyAxis, rows: Sequence[Any]) -> None:
     if not axis.numeric:
         panel.set_xticks(range(len(rows)), [short(row, 14) for row in rows])
         long = sum(len(short(row, 14)) for row in rows) > 22
@@ -166,9 +166,9 @@ def _abscissa(panel: Axes, axis: Axis, rows: Sequence[Any]) -> None:
         panel.tick_params(axis="x", which="minor", bottom=False)
 
 
-def _summary(study: Study, base: Point, axes: Sequence[Axis]) -> Exhibit:
+def _summary(study: Study, base: StudyPoint, axes: Sequence[StudyAxis]) -> Exhibit:
     names = ("energy", "latency", "edp", "area", "accuracy")
-    changes: list[tuple[Axis, dict[str, tuple[float, float]]]] = []
+    changes: list[tuple[StudyAxis, dict[str, tuple[float, float]]]] = []
     rows = []
     for axis in axes[:MOST_AXES]:
         spans = {}
@@ -197,7 +197,7 @@ def _summary(study: Study, base: Point, axes: Sequence[Axis]) -> Exhibit:
     )
 
 
-def _draw_summary(changes: Sequence[tuple[Axis, dict[str, tuple[float, float]]]]) -> Figure:
+def _draw_summary(changes: Sequence[tuple[StudyAxis, dict[str, tuple[float, float]]]]) -> Figure:
     made, (left, right) = _two(7.0, 0.95 + 0.5 * len(changes))
     looks = {"energy": (BLUE, "o"), "latency": (ORANGE, "s"), "edp": (GREEN, "D"), "area": (PURPLE, "^")}
     for place, (_, spans) in enumerate(changes):
@@ -228,7 +228,7 @@ def _two(width: float, height: float) -> tuple[Figure, tuple[Axes, Axes]]:
     return made, (left, right)
 
 
-def _all(study: Study, base: Point, axis: Axis) -> Exhibit:
+def _all(study: Study, base: StudyPoint, axis: StudyAxis) -> Exhibit:
     """Where points do not share their other values (a search): all of them."""
     points = study.done
     rows = [[*map(text, axis.of(point)), point.index, *cells] for point in points for cells in _cells(point)]
@@ -243,7 +243,7 @@ def _all(study: Study, base: Point, axis: Axis) -> Exhibit:
     )
 
 
-def _draw_all(axis: Axis, points: Sequence[Point]) -> Figure:
+def _draw_all(axis: StudyAxis, points: Sequence[StudyPoint]) -> Figure:
     runs = [point.shown() for point in points]
     order = {tuple(map(text, row)): k for k, row in enumerate(axis.ordered())}
     xs = [float(axis.of(p)[0]) if axis.numeric else order[tuple(map(text, axis.of(p)))] for p in points]
@@ -263,7 +263,7 @@ def _draw_all(axis: Axis, points: Sequence[Point]) -> Figure:
     return made
 
 
-def pairs(study: Study, base: Point, most: int = 6) -> list[tuple[Axis, Axis]]:
+def pairs(study: Study, base: StudyPoint, most: int = 6) -> list[tuple[StudyAxis, StudyAxis]]:
     """The pairs of axes for heat maps: of those that change the EDP most, with points beside the base."""
     axes = sorted(varied(study), key=lambda axis: -swing(study, base, axis))
     found = [

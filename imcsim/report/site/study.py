@@ -14,7 +14,7 @@ Policy = Literal["static", "dynamic"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PointFigures:
     """One point under one policy: pJ, ns, um2, pJ ns (mean of the images' products), fractions of one. Of a
     point on many chips, means over them.
     """
@@ -40,22 +40,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class StudyPoint:
     """One point: what its axes say, and how it ended. `static` holds T = 1, 2, ..., T max."""
 
     index: int
     values: Mapping[str, Any]
     error: str | None
     config_sha256: str
-    static: tuple[Outcome, ...] = ()
-    dynamic: Outcome | None = None
+    static: tuple[PointFigures, ...] = ()
+    dynamic: PointFigures | None = None
 
     @property
     def ended(self) -> bool:
         """Whether there is a figure to show."""
         return bool(self.static) or self.dynamic is not None
 
-    def shown(self) -> Outcome:
+    def shown(self) -> PointFigures:
         """The dynamic run, else static T max."""
         return self.dynamic or self.static[-1]
 
@@ -72,7 +72,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Axis:
+class StudyAxis:
     """Keys that change together, and their values in the order of the spec."""
 
     keys: tuple[str, ...]
@@ -98,7 +98,7 @@ class Axis:
         """By size where they are numbers, else as in the spec."""
         return tuple(sorted(self.values)) if self.numeric else self.values
 
-    def of(self, point: Point) -> tuple[Any, ...]:
+    def of(self, point: StudyPoint) -> tuple[Any, ...]:
         return tuple(point.values.get(key) for key in self.keys)
 
 
@@ -109,30 +109,30 @@ class Study:
     kind: Kind
     name: str
     facts: tuple[tuple[str, str], ...]
-    axes: tuple[Axis, ...]
-    points: tuple[Point, ...]
+    axes: tuple[StudyAxis, ...]
+    points: tuple[StudyPoint, ...]
     planned: int
     parts: Mapping[int, Parts]
     base_values: Mapping[str, Any] = field(default_factory=dict)
-    curve: tuple[Outcome, ...] = ()
+    curve: tuple[PointFigures, ...] = ()
     """The dynamic run of a comparison at other thresholds."""
     front: tuple[Mapping[str, Any], ...] = ()
     """Rows of the front of a search, on the images that are reported."""
     warnings: tuple[str, ...] = ()
-    _at: dict[tuple[str, ...], Point] = field(default_factory=dict, repr=False, compare=False)
+    _at: dict[tuple[str, ...], StudyPoint] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._at.update((self._place(point.values), point) for point in self.points)
 
     @property
-    def done(self) -> list[Point]:
+    def done(self) -> list[StudyPoint]:
         return [point for point in self.points if point.ended]
 
     @property
-    def failed(self) -> list[Point]:
+    def failed(self) -> list[StudyPoint]:
         return [point for point in self.points if not point.ended]
 
-    def outcomes(self, policy: Policy) -> list[Outcome]:
+    def outcomes(self, policy: Policy) -> list[PointFigures]:
         """All outcomes of a policy, a comparison's other thresholds too."""
         if policy == "static":
             return [one for point in self.points for one in point.static]
@@ -141,14 +141,16 @@ class Study:
     def _place(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(text(values.get(key)) for axis in self.axes for key in axis.keys)
 
-    def beside(self, point: Point, change: Iterable[tuple[Axis, Sequence[Any]]]) -> Point | None:
+    def beside(
+        self, point: StudyPoint, change: Iterable[tuple[StudyAxis, Sequence[Any]]]
+    ) -> StudyPoint | None:
         """The point with these values of these axes, and all others as `point` has them."""
         values = dict(point.values)
         for axis, row in change:
             values.update(zip(axis.keys, row, strict=True))
         return self._at.get(self._place(values))
 
-    def get(self, index: int) -> Point:
+    def get(self, index: int) -> StudyPoint:
         """The point of this number. Raises ImcsimError where there is none, or none with figures."""
         for point in self.points:
             if point.index == index:

@@ -8,14 +8,14 @@ from typing import Any
 from imcsim.report.figures.scales import Scale, scales
 from imcsim.report.page.tables import Column, Table
 from imcsim.report.site.choosing import COSTS, non_dominated
-from imcsim.report.site.study import Outcome, Point, Study, short
+from imcsim.report.site.study import PointFigures, Study, StudyPoint, short
 from imcsim.report.units import number, percent, pretty, thresholds
 
 MOST_ROWS = 20_000
 """Rows that a page holds; of more points it shows the fronts and the first."""
 
 
-def points_table(study: Study, chosen: Sequence[tuple[Point, str]] | None = None) -> Table:
+def points_table(study: Study, chosen: Sequence[tuple[StudyPoint, str]] | None = None) -> Table:
     """A row a point, all or those chosen: axes, the dynamic run, static T max, and fronts that it is on."""
     runs = [one for point in study.points for one in (*point.static[-1:], point.dynamic) if one]
     scale = scales(runs)
@@ -87,7 +87,7 @@ def _group(prefix: str, title: str, units: Mapping[str, str], many: bool) -> lis
 
 
 def _figures(
-    run: Outcome | None, scale: Mapping[str, Scale], many: bool, *, dynamic: bool = False
+    run: PointFigures | None, scale: Mapping[str, Scale], many: bool, *, dynamic: bool = False
 ) -> list[str]:
     if run is None:
         return [""] * ((7 if dynamic else 5) + (2 if many else 0))

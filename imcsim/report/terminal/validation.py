@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from imcsim.report.terminal.tables import table
-from imcsim.validate import FITTED, Fit, Outcome, Row, Validation, validate
+from imcsim.validate import FITTED, AssumptionOutcome, Fit, Validation, ValidationRow, validate
 
 TITLES: Mapping[str, str] = {
     "spikesim": "SpikeSim's VGG9 on spikesim_65nm",
@@ -60,7 +60,7 @@ def validation_markdown(result: Validation) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def rows_markdown(rows: Sequence[Row]) -> str:
+def rows_markdown(rows: Sequence[ValidationRow]) -> str:
     """The table of some rows."""
     return markdown((*_ROW_COLUMNS, "source"), row_cells(rows, sources=True))
 
@@ -94,7 +94,7 @@ def validation_json(result: Validation) -> str:
     return json.dumps(result.document(), indent=2, allow_nan=False) + "\n"
 
 
-def row_cells(rows: Iterable[Row], *, sources: bool = False) -> Cells:
+def row_cells(rows: Iterable[ValidationRow], *, sources: bool = False) -> Cells:
     """Cells of some rows; with `sources`, and notes, in one more column."""
     cells = []
     for row in rows:
@@ -106,7 +106,7 @@ def row_cells(rows: Iterable[Row], *, sources: bool = False) -> Cells:
     return cells
 
 
-def outcome_cells(outcomes: Iterable[Outcome]) -> Cells:
+def outcome_cells(outcomes: Iterable[AssumptionOutcome]) -> Cells:
     return [
         [
             outcome.name,
@@ -141,7 +141,7 @@ def _figure(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1e-3 else f"{value:.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
 
 
-def _spread(row: Row, value: float, sign: str = "+") -> str:
+def _spread(row: ValidationRow, value: float, sign: str = "+") -> str:
     """A deviation, in per cent or in the row's own points, to two decimals."""
     text = f"{value if row.points else 100 * value:{sign}.2f}".rstrip("0").rstrip(".")
     unit = "points" if row.points else "%"
