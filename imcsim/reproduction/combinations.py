@@ -94,7 +94,7 @@ class Prices:
         self._costs: dict[tuple[Any, ...], Costs] = {}
 
     def costs(self, chosen: Choices, split: Split) -> Costs:
-        """Of images that leave early."""
+        """Of images under early exit."""
         about = (chosen.loss, chosen.issue, chosen.encoder, chosen.accumulation, chosen.rule)
         if (*about, split) not in self._costs:
             bench = self._benches[chosen.loss]
@@ -298,7 +298,7 @@ def rule_ways(outputs: Outputs, prices: Prices, base: Choices, losses: Sequence[
             outputs.needed(loss, accumulation, rule, "validation"), held_out, prices.costs(one, "validation"),
             outputs.largest(loss, rule), "one", goal=int(held_out[:, -1].sum()),
         )  # fmt: skip
-        assert words is not None  # at 0 nobody leaves early
+        assert words is not None  # at 0 no image exits early
         sides = {}
         for split in get_args(Split):
             right = outputs.right(loss, split)

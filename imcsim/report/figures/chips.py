@@ -17,7 +17,7 @@ def render_chips(result: ChipsResult) -> dict[str, bytes]:
 
 
 def accuracy_timesteps(result: ChipsResult) -> Figure:
-    """Accuracy against mean timesteps: a dot a chip for leaving early, static T = 1, 2, ... as mean and
+    """Accuracy against mean timesteps: one dot per chip for early exit, static T = 1, 2, ... as mean and
     standard deviation over the chips, and the ideal chip.
     """
     made, (axes,) = figure(width=4.4, height=3.2)

@@ -103,7 +103,7 @@ _RUNS = (
 )
 _GROWTH = (
     "The paper’s energy at T = 8 means that a part of it is spent once an image, not once a timestep. That "
-    "part caps what leaving early can save."
+    "part caps what early exit can save."
 )
 _ENERGY = "The paper splits the energy into three groups; here the same split, and every component."
 _JOINT = (

@@ -62,7 +62,7 @@ def _components(part: NetworkPart) -> Exhibit:
     return Exhibit(
         f"energy_{file_name(part.key)}",
         f"{part.title}: most energy goes to {large.name}, {percent((large.static_energy_pj or 0) / whole)} % "
-        f"of {last}; leaving early takes {percent(result.reduction.energy)} % off",
+        f"of {last}; early exit takes {percent(result.reduction.energy)} % off",
         f"Energy by component, each chip in % of its {last} ({totals} per image), {result.meta.images:,} "
         "test images. Small components are summed; the data has all of them.",
         lambda: _draw_components(part),

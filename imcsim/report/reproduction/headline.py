@@ -42,7 +42,7 @@ def verdicts(document: Reproduction) -> str:
 
 
 def _cap(document: Reproduction, chip: OnChip) -> str:
-    """How much leaving early could save, here and by the paper's law, and what makes the difference."""
+    """How much early exit could save, here and by the paper's law, and what makes the difference."""
     here = shown_change(chip.cap.edp_mean_of_products)
     cap, once = find(document, "cap"), find(document, "intercept")
     said = f"If every image left after one timestep, the EDP would be {here}"
@@ -250,7 +250,7 @@ def _runs(part: NetworkPart, chip: OnChip, name: str) -> Grid:
     )
     return Grid(
         f"runs_{file_name(part.key)}_{chip.width}",
-        f"{part.title}, {name}: leaving early changes energy by {shown_change(less.energy)} and latency by "
+        f"{part.title}, {name}: early exit changes energy by {shown_change(less.energy)} and latency by "
         f"{shown_change(less.latency)}",
         columns, rows, ("policy", "mean_timesteps", *fields), data,
         f"Means per image, {result.meta.images:,} test images. Threshold {_threshold(result.dynamic)}, "

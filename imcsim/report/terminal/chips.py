@@ -43,7 +43,7 @@ NAMES = {"dynamic": "own", "dynamic_once": "once"}
 
 
 def names(result: ChipsResult) -> dict[str, str]:
-    """How tables and figures call the ways to leave early."""
+    """How tables and figures call the rules of early exit."""
     if result.dynamic_once is None:
         return {"dynamic": "dynamic"}
     return {policy: f"dynamic, {name}" for policy, name in NAMES.items()}
@@ -145,7 +145,7 @@ def _early(result: ChipsResult) -> Table:
         # Neither a high nor a low one is bad, and the one for all is the ideal chip's.
         cells = _in_full(chosen, lambda value: f"{value:.4f}")[:-2]
         rows.append(["threshold", "own", *cells, NONE, NONE])
-    title = f"Leaving early against static T={result.meta.timesteps} on the same chip"
+    title = f"Early exit against static T={result.meta.timesteps} on the same chip"
     return table(title, ["", "", *_FULL], rows, left=2)
 
 

@@ -87,7 +87,7 @@ class ChipsResult(DocumentPart):
         return dynamic_spread(self.ideal, self.instances, name, self.meta.images)
 
     def policies(self) -> list[tuple[str, DynamicSpread]]:
-        """Its ways to leave early: ``dynamic``, and ``dynamic_once`` where thresholds were chosen."""
+        """Its rules of early exit: ``dynamic``, and ``dynamic_once`` where thresholds were chosen."""
         both = ("dynamic", self.dynamic), ("dynamic_once", self.dynamic_once)
         return [(name, spreads) for name, spreads in both if spreads is not None]
 
@@ -118,7 +118,7 @@ class ChipsResult(DocumentPart):
         return found
 
     def exit_rows(self) -> list[TableRow]:
-        """One row for each way to leave early and each timestep: the share that leaves, and its accuracy."""
+        """One row for each rule of early exit and each timestep: the share that leaves, and its accuracy."""
         return [
             {
                 "policy": policy,
@@ -132,7 +132,7 @@ class ChipsResult(DocumentPart):
         ]
 
     def moved_rows(self) -> list[TableRow]:
-        """One row for each way to leave early: images of all chips that leave at another timestep."""
+        """One row for each rule of early exit: images of all chips that leave at another timestep."""
         return [
             {"policy": policy, "chips": self.chips, "images": self.meta.images, **spreads.moved.model_dump()}
             for policy, spreads in self.policies()

@@ -28,7 +28,7 @@ from imcsim.results.model import (
 )
 
 PolicyName = Literal["dynamic", "dynamic_once"]
-"""Ways to leave early, by where the threshold comes from: each chip itself, or the ideal chip."""
+"""Rules of early exit, by where the threshold comes from: each chip itself, or the ideal chip."""
 
 
 class ChipCosts(Accuracy):
@@ -146,7 +146,7 @@ class OneChip(DocumentPart):
         return self
 
     def policies(self) -> list[tuple[PolicyName, DynamicRun, Moved | None]]:
-        """Its ways to leave early, with their images that moved."""
+        """Its rules of early exit, with their images that moved."""
         found: list[tuple[PolicyName, DynamicRun, Moved | None]] = [("dynamic", self.dynamic, self.moved)]
         if self.dynamic_once is not None:
             found.append(("dynamic_once", self.dynamic_once, self.moved_once))

@@ -34,11 +34,11 @@ class ExitSpread(DocumentPart):
 
 
 class DynamicSpread(DocumentPart):
-    """Leaving early, over the chips."""
+    """Early exit, over the chips."""
 
     accuracy: Spread
     accuracy_loss: Spread
-    """Accuracy of static T max minus that of leaving early, on the same chip."""
+    """Accuracy of static T max minus that of early exit, on the same chip."""
     mean_timesteps: Spread
     energy_pj: Spread
     latency_ns: Spread
@@ -77,7 +77,7 @@ def static_spread(ideal: OneChip, instances: Sequence[OneChip], timesteps: int) 
 def dynamic_spread(
     ideal: OneChip, instances: Sequence[OneChip], name: PolicyName, images: int
 ) -> DynamicSpread:
-    """Leaving early over the chips `instances`, each of which ran so many `images`."""
+    """Early exit over the chips `instances`, each of which ran so many `images`."""
     numbers = _numbers(instances)
     base, *runs = (_run(one, name) for one in (ideal, *instances))
 

@@ -72,7 +72,7 @@ class OnChip(DocumentPart):
     growth: Growth
     groups: tuple[EnergyGroup, ...]
     cap: Reduction
-    """Of static T = 1 against static T max: no rule that leaves early on this chip can save more."""
+    """Of static T = 1 against static T max: no exit rule on this chip can save more."""
     joint: Joint
 
 

@@ -21,7 +21,7 @@ Width = Literal["narrow", "full"]
 Varied = Literal["tables", "exp_entries", "log_entries", "table_bits", "fraction_bits"]
 """Which size of the checker a series changes; ``tables`` are both tables at once."""
 Judged = Literal["base", "best"]
-"""What an aim is judged on: the paper's own way to leave early, or the best joint choice."""
+"""What an aim is judged on: the paper's own early exit, or the best joint choice."""
 
 
 class PublishedFigure(DocumentPart):
