@@ -23,7 +23,7 @@ from peers import PEERS, Way, missing, runner, there, tuned
 import imcsim.hardware
 import imcsim.inputs
 from imcsim.studies.comparison import compare
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 
 THRESHOLD = 0.3
 TUNING_IMAGES = 64

@@ -28,7 +28,7 @@ from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
 from imcsim.studies.comparison import run_of
 from imcsim.studies.experiment import Experiment
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.streaming import StreamOptions, stream_of
 
 Policy = Literal["static", "dynamic"]

@@ -19,7 +19,7 @@ from networks import spiking, vgg16
 import imcsim.hardware
 import imcsim.inputs
 from imcsim.studies.comparison import compare
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 
 ALLOWED_MB = 2**31 / 1e6
 

@@ -33,7 +33,7 @@ from imcsim.report.files import write_contents, write_text
 from imcsim.results.chips.document import ChipsResult, DynamicSpread
 from imcsim.results.chips.spread import Spread, spread
 from imcsim.studies.chips import compare_chips
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 
 CSV = common.FOLDER / "nonideal_study.csv"
 PAGE = "nonideal.md"

@@ -30,7 +30,7 @@ from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.timing import Issue, Timing
 
 FILE = common.FOLDER / "scaling.csv"

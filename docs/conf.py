@@ -6,7 +6,7 @@ project = "imcsim"
 author = "the imcsim authors"
 release = version = imcsim.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 
 # Headings can be linked to, as on the code hosts that show these pages too.
 myst_heading_anchors = 4

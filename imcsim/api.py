@@ -2,20 +2,18 @@
 ``compare_chips`` is ``imcsim compare --chips``.
 
 Networks, chips and inputs are given by name, by file, or as objects that were loaded before. Results have
-``to_frame()``, which needs the extra ``frames``.
+``to_frame()``, which needs the extra ``frames``. The keywords are the settings that
+`imcsim.studies.settings` declares, spelled out so that an editor completes them.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from imcsim.base.choices import InputEncoding
-from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
@@ -25,14 +23,15 @@ from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
 from imcsim.simulation.values import Progress
 from imcsim.studies import comparison, streaming
+from imcsim.studies.checking import settings_of
 from imcsim.studies.chips import comparing
-from imcsim.studies.loading import Shelf
-from imcsim.studies.options import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL, CompareOptions, Setting
+from imcsim.studies.loading import load_given
+from imcsim.studies.settings import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL
 from imcsim.sweeps import Store, load_spec
 from imcsim.sweeps import sweep as run_sweep
-from imcsim.sweeps.spec import check_settings
 
 Policy = Literal["static", "dynamic"]
+ArrivalKind = Literal["closed", "periodic", "poisson"]
 
 
 def compare(
@@ -46,25 +45,64 @@ def compare(
     encoding: InputEncoding | None = None,
     labels: str | Path | None = None,
     bin_us: int | None = None,
+    timesteps: int | None = None,
+    threshold: float | tuple[float, ...] | None = None,
+    thresholds: Thresholds = "one",
+    rule: Rule = "entropy",
+    accumulation: Accumulation = "mean",
+    issue: str = "wait",
+    fidelity: Fidelity = "burst",
+    seed: int = 0,
+    chip: int = 0,
+    workers: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
 ) -> CompareResult:
-    """Static T = 1 .. T max against leaving early, on one chip.
+    """Compare static T = 1 .. T max with early exit, on one chip.
 
-    `overrides` change keys of the hardware file (``{"adc.bits": 5}``); `images` is how many of the inputs
-    are run; `encoding`, `labels` and `bin_us` are those of `inputs.load`; `options` are the fields of
-    `options.CompareOptions` (timesteps, threshold, thresholds, rule, accumulation, seed, workers, issue,
-    fidelity); `threshold` is a number, or one for each timestep after which an image may leave early.
-    Without `validation`, built-in inputs bring their own. Raises ImcsimError for whatever does not fit.
+    Args:
+        model: Trained network, by name or folder.
+        hardware: Chip, by name or file.
+        inputs: Images, events or a trace to run, by name, file or folder.
+        validation: Other images, on which the ADCs are calibrated and the threshold is chosen. None: built-in
+            ones that go with the inputs, such as cifar10_validation.
+        overrides: Other values for keys of the chip, as adc.bits=5.
+        images: How many of the inputs are run, from the first on. None: all of them.
+        encoding: Images enter as they are at every timestep, or as random spikes. None: direct.
+        labels: Labels of inputs that hold none: .npy, or .csv for a folder of images. None: none.
+        bin_us: Length of a timestep of events, in microseconds. None: each recording in equal parts.
+        timesteps: T max, the most timesteps that an image runs. None: the network's own.
+        threshold: Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image
+            may exit early. None: chosen on the validation images.
+        thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
+            validation images more closely, their chance too.
+        rule: Exit rule: what decides that an image may exit early.
+        accumulation: How the outputs of the timesteps so far are combined.
+        issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
+        fidelity: How finely time is played; both agree to the cycle.
+        seed: Seed of every random draw.
+        chip: Which of the chips that the seed draws is run, where cells, wires or ADCs have errors.
+        workers: How many processors work; no result depends on it. None: all there are.
+        progress: Called with a stage, how much of it is done and how much there is. None: nobody is told.
+
+    Returns:
+        The document that ``imcsim compare --json`` writes: energies in pJ, latencies in ns and EDP in pJ ns,
+        means per image.
+
+    Raises:
+        ImcsimError: For a value that the command line would refuse, a file that cannot be read, and inputs
+            that do not fit the network.
 
     >>> import imcsim
     >>> imcsim.compare(images=10, threshold=0.3, overrides={"adc.bits": 5}).dynamic.mean_timesteps <= 4
     True
     """
-    setting = _setting(overrides, images, encoding, labels, bin_us, options)
-    return comparison.compare(
-        *_loaded(setting, model, hardware, inputs, validation), setting.options, progress
-    )
+    settings = settings_of(
+        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us,
+        timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
+        accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
+    )  # fmt: skip
+    subject = load_given(settings, model, hardware, inputs, validation)
+    return comparison.compare(*subject, settings.options, progress)
 
 
 def compare_chips(
@@ -79,15 +117,55 @@ def compare_chips(
     encoding: InputEncoding | None = None,
     labels: str | Path | None = None,
     bin_us: int | None = None,
+    timesteps: int | None = None,
+    threshold: float | tuple[float, ...] | None = None,
+    thresholds: Thresholds = "one",
+    rule: Rule = "entropy",
+    accumulation: Accumulation = "mean",
+    issue: str = "wait",
+    fidelity: Fidelity = "burst",
+    seed: int = 0,
+    chip: int = 0,
+    workers: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
 ) -> ChipsResult:
-    """`compare` on so many programmed `chips` of one design, and on the ideal one, for all of them the same
-    images: mean, spread and worst of every figure, and which images leave earlier or later.
+    """Do what `compare` does on many programmed chips of one design, and on the ideal one.
 
-    The chips are those with the numbers `chip` (an option; 0) and on that the seed draws. Other arguments and
-    errors are those of `compare`. Interrupted by Ctrl-C after some chips, it raises `chips.Stopped`, a
-    KeyboardInterrupt that has their result.
+    Args:
+        model: Trained network, by name or folder.
+        hardware: Chip, by name or file.
+        inputs: Images, events or a trace to run, by name, file or folder.
+        validation: Other images, on which the ADCs are calibrated and the threshold is chosen. None: built-in
+            ones that go with the inputs, such as cifar10_validation.
+        chips: How many programmed chips are run, with the numbers from chip on.
+        overrides: Other values for keys of the chip, as adc.bits=5.
+        images: How many of the inputs are run, from the first on. None: all of them.
+        encoding: Images enter as they are at every timestep, or as random spikes. None: direct.
+        labels: Labels of inputs that hold none: .npy, or .csv for a folder of images. None: none.
+        bin_us: Length of a timestep of events, in microseconds. None: each recording in equal parts.
+        timesteps: T max, the most timesteps that an image runs. None: the network's own.
+        threshold: Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image
+            may exit early. None: chosen on the validation images.
+        thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
+            validation images more closely, their chance too.
+        rule: Exit rule: what decides that an image may exit early.
+        accumulation: How the outputs of the timesteps so far are combined.
+        issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
+        fidelity: How finely time is played; both agree to the cycle.
+        seed: Seed of every random draw.
+        chip: Which of the chips that the seed draws is run, where cells, wires or ADCs have errors.
+        workers: How many processors work; no result depends on it. None: all there are.
+        progress: Called with a stage, how much of it is done and how much there is. None: nobody is told.
+
+    Returns:
+        Mean, spread and worst chip of every figure, and which images exit earlier or later than on the ideal
+        chip.
+
+    Raises:
+        ImcsimError: For a value that the command line would refuse, a file that cannot be read, and inputs
+            that do not fit the network.
+        imcsim.studies.chips.Stopped: When Ctrl-C interrupts it after some chips; this KeyboardInterrupt has
+            their result.
 
     >>> import imcsim
     >>> varied = {"nonideal.variation.sigma": 0.02}
@@ -95,9 +173,13 @@ def compare_chips(
     >>> [one.chip for one in found.instances], found.dynamic.moved.images
     ([0, 1], 20)
     """
-    setting = _setting(overrides, images, encoding, labels, bin_us, options)
-    about = _loaded(setting, model, hardware, inputs, validation)
-    return comparing.compare_chips(*about, setting.options, chips, progress)
+    settings = settings_of(
+        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us,
+        timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
+        accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
+    )  # fmt: skip
+    subject = load_given(settings, model, hardware, inputs, validation)
+    return comparing.compare_chips(*subject, settings.options, chips, progress)
 
 
 def run(
@@ -112,13 +194,65 @@ def run(
     encoding: InputEncoding | None = None,
     labels: str | Path | None = None,
     bin_us: int | None = None,
+    timesteps: int | None = None,
+    threshold: float | tuple[float, ...] | None = None,
+    thresholds: Thresholds = "one",
+    rule: Rule = "entropy",
+    accumulation: Accumulation = "mean",
+    issue: str = "wait",
+    fidelity: Fidelity = "burst",
+    seed: int = 0,
+    chip: int = 0,
+    workers: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
 ) -> RunResult:
-    """One policy on one chip: what it costs, and where. Arguments and errors are those of `compare`."""
-    setting = _setting(overrides, images, encoding, labels, bin_us, options)
-    about = _loaded(setting, model, hardware, inputs, validation)
-    return comparison.run(*about, setting.options, progress, policy=policy)
+    """Run one policy on one chip: what it costs, and where.
+
+    Args:
+        model: Trained network, by name or folder.
+        hardware: Chip, by name or file.
+        inputs: Images, events or a trace to run, by name, file or folder.
+        validation: Other images, on which the ADCs are calibrated and the threshold is chosen. None: built-in
+            ones that go with the inputs, such as cifar10_validation.
+        policy: Early exit (dynamic), or always T max timesteps (static).
+        overrides: Other values for keys of the chip, as adc.bits=5.
+        images: How many of the inputs are run, from the first on. None: all of them.
+        encoding: Images enter as they are at every timestep, or as random spikes. None: direct.
+        labels: Labels of inputs that hold none: .npy, or .csv for a folder of images. None: none.
+        bin_us: Length of a timestep of events, in microseconds. None: each recording in equal parts.
+        timesteps: T max, the most timesteps that an image runs. None: the network's own.
+        threshold: Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image
+            may exit early. None: chosen on the validation images.
+        thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
+            validation images more closely, their chance too.
+        rule: Exit rule: what decides that an image may exit early.
+        accumulation: How the outputs of the timesteps so far are combined.
+        issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
+        fidelity: How finely time is played; both agree to the cycle.
+        seed: Seed of every random draw.
+        chip: Which of the chips that the seed draws is run, where cells, wires or ADCs have errors.
+        workers: How many processors work; no result depends on it. None: all there are.
+        progress: Called with a stage, how much of it is done and how much there is. None: nobody is told.
+
+    Returns:
+        The document that ``imcsim run --json`` writes: energies in pJ, latencies in ns and EDP in pJ ns,
+        means per image.
+
+    Raises:
+        ImcsimError: For a value that the command line would refuse, a file that cannot be read, and inputs
+            that do not fit the network.
+
+    >>> import imcsim
+    >>> imcsim.run(images=10, policy="static", timesteps=2).outcome.mean_timesteps
+    2.0
+    """
+    settings = settings_of(
+        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us,
+        timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
+        accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
+    )  # fmt: skip
+    subject = load_given(settings, model, hardware, inputs, validation)
+    return comparison.run(*subject, settings.options, progress, policy=policy)
 
 
 def stream(
@@ -128,21 +262,77 @@ def stream(
     validation: str | Path | Inputs | None = None,
     *,
     policy: Policy = "dynamic",
-    arrivals: Literal["closed", "periodic", "poisson"] = "closed",
+    arrivals: ArrivalKind = "closed",
     rate: float | None = None,
     overrides: Mapping[str, object] | None = None,
     images: int | None = None,
     encoding: InputEncoding | None = None,
     labels: str | Path | None = None,
     bin_us: int | None = None,
+    timesteps: int | None = None,
+    threshold: float | tuple[float, ...] | None = None,
+    thresholds: Thresholds = "one",
+    rule: Rule = "entropy",
+    accumulation: Accumulation = "mean",
+    issue: str = "wait",
+    fidelity: Fidelity = "burst",
+    seed: int = 0,
+    chip: int = 0,
+    workers: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
 ) -> StreamResult:
-    """A stream of images on one chip; `rate` is in images a second. Else as `compare`."""
-    setting = _setting(overrides, images, encoding, labels, bin_us, options)
-    about = _loaded(setting, model, hardware, inputs, validation)
+    """Play the inputs as a stream of images on one chip.
+
+    Args:
+        model: Trained network, by name or folder.
+        hardware: Chip, by name or file.
+        inputs: Images, events or a trace to run, by name, file or folder.
+        validation: Other images, on which the ADCs are calibrated and the threshold is chosen. None: built-in
+            ones that go with the inputs, such as cifar10_validation.
+        policy: Early exit (dynamic), or always T max timesteps (static).
+        arrivals: Images come as the chip takes them (closed), at regular intervals (periodic), or at random
+            (poisson).
+        rate: Images per second of periodic and poisson arrivals; closed has None.
+        overrides: Other values for keys of the chip, as adc.bits=5.
+        images: How many of the inputs are run, from the first on. None: all of them.
+        encoding: Images enter as they are at every timestep, or as random spikes. None: direct.
+        labels: Labels of inputs that hold none: .npy, or .csv for a folder of images. None: none.
+        bin_us: Length of a timestep of events, in microseconds. None: each recording in equal parts.
+        timesteps: T max, the most timesteps that an image runs. None: the network's own.
+        threshold: Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image
+            may exit early. None: chosen on the validation images.
+        thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
+            validation images more closely, their chance too.
+        rule: Exit rule: what decides that an image may exit early.
+        accumulation: How the outputs of the timesteps so far are combined.
+        issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
+        fidelity: How finely time is played; both agree to the cycle.
+        seed: Seed of every random draw.
+        chip: Which of the chips that the seed draws is run, where cells, wires or ADCs have errors.
+        workers: How many processors work; no result depends on it. None: all there are.
+        progress: Called with a stage, how much of it is done and how much there is. None: nobody is told.
+
+    Returns:
+        The document that ``imcsim stream --json`` writes: throughput in images per second, latencies in ns,
+        energies in pJ per image, utilisation as shares.
+
+    Raises:
+        ImcsimError: For a value that the command line would refuse, a file that cannot be read, and inputs
+            that do not fit the network. For arrivals and a rate that do not go together.
+
+    >>> import imcsim
+    >>> found = imcsim.stream(images=10, threshold=0.3, issue="speculate")
+    >>> found.latency_p50_ns <= found.latency_p99_ns <= found.makespan_ns
+    True
+    """
+    settings = settings_of(
+        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us,
+        timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
+        accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
+    )  # fmt: skip
+    subject = load_given(settings, model, hardware, inputs, validation)
     arriving = streaming.StreamOptions(arrivals, rate)
-    return streaming.stream(*about, setting.options, arriving, progress, policy=policy)
+    return streaming.stream(*subject, settings.options, arriving, progress, policy=policy)
 
 
 def sweep(
@@ -154,12 +344,31 @@ def sweep(
     retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> Store:
-    """Run every point of a spec, a YAML file or a mapping of the same form (see `sweeps.spec`).
+    """Run every point of a sweep.
 
-    `out` is the sweep's folder, in which a stopped sweep goes on; None is a passing one that goes with the
-    store. The store has ``points()``, ``rows()``, ``to_frame()``. Its `workers` (processes) do not run the
-    caller's script, which needs no ``if __name__ == "__main__"``. Raises ImcsimError for a spec that is not
-    sound and a folder of another sweep; a point that fails is a row.
+    The processes do not run the caller's script, which needs no ``if __name__ == "__main__"``. A point that
+    fails is a row of the store, with what went wrong.
+
+    Args:
+        spec: The spec: a YAML file, or a mapping of the same form (see `imcsim.sweeps.spec`).
+        out: Folder of the sweep, in which a stopped sweep goes on. None: a temporary one, which goes when the
+            store is closed.
+        workers: Processes on this machine; no row depends on it. None: one for each processor.
+        scheduler: Address of a Dask scheduler, whose cluster runs the points instead (extra ``cluster``).
+        retry_failed: Run points again that failed before.
+        progress: Called with a stage, how much of it is done and how much there is. None: nobody is told.
+
+    Returns:
+        The store, with ``points()``, ``rows()`` and ``to_frame()``.
+
+    Raises:
+        ImcsimError: For a spec that is not sound, and for a folder that holds another sweep.
+
+    >>> import imcsim
+    >>> spec = {"images": 10, "threshold": 0.3, "axes": {"adc.bits": [4, 5]}}
+    >>> with imcsim.sweep(spec, workers=1) as store:
+    ...     [row["axes"] for row in store.points()]
+    [{'adc.bits': 4}, {'adc.bits': 5}]
     """
     loaded = load_spec(spec)
     keep = None if out is not None else tempfile.TemporaryDirectory(prefix="imcsim-sweep-")
@@ -170,95 +379,3 @@ def sweep(
     )
     store.keep = keep
     return store
-
-
-def _setting(
-    overrides: Mapping[str, object] | None,
-    images: int | None,
-    encoding: InputEncoding | None,
-    labels: str | Path | None,
-    bin_us: int | None,
-    options: Mapping[str, Any],
-) -> Setting:
-    known = list(CompareOptions.__dataclass_fields__)
-    for name in options:
-        if name not in known:
-            close = nearest(name, known)
-            fix = f"did you mean {close}?" if close else f"options are {', '.join(known)}"
-            raise ImcsimError("there is no such option", key=name, fix=fix)
-    check_settings({"images": images, "encoding": encoding, "bin_us": bin_us, **options})
-    if options.get("thresholds") == "each" and options.get("threshold") is not None:
-        fix = "leave one of them out"
-        raise ImcsimError(
-            "it says how thresholds are chosen, threshold gives them", key="thresholds", fix=fix
-        )
-    if overrides is not None and not isinstance(overrides, Mapping):
-        raise ImcsimError("no mapping", key="overrides", fix='write {"adc.bits": 5}')
-    return Setting(
-        overrides=dict(overrides or {}),
-        images=images,
-        encoding=encoding,
-        labels=labels,
-        bin_us=bin_us,
-        options=CompareOptions(**options),
-    )
-
-
-def _loaded(
-    setting: Setting,
-    model: str | Path | Network,
-    hardware: str | Path | Hardware,
-    inputs: str | Path | Inputs,
-    validation: str | Path | Inputs | None,
-) -> tuple[Network, Hardware, Inputs, Inputs | None]:
-    """What was given, loaded where it is a name or a file."""
-    for key, given, loaded in (
-        ("model", model, Network), ("hardware", hardware, Hardware),
-        ("inputs", inputs, Inputs), ("validation", validation or "", Inputs),
-    ):  # fmt: skip
-        if not isinstance(given, str | Path | loaded):
-            fix = f"give a name, a path, or a loaded {loaded.__name__}"
-            raise ImcsimError(f"cannot be {type(given).__name__}", key=key, fix=fix)
-    shelf = _Given()
-    if isinstance(model, Network):
-        shelf.given_network = model
-    else:
-        setting = replace(setting, model=model)
-    if isinstance(hardware, Hardware):
-        if setting.overrides:
-            fix = "give the chip by its name or file, or load it with the overrides"
-            raise ImcsimError("overrides change a file, not a loaded chip", key="overrides", fix=fix)
-        chip = hardware
-    else:
-        chip = shelf.hardware(replace(setting, hardware=hardware))
-    if not isinstance(inputs, Inputs):
-        setting = replace(setting, inputs=inputs)
-        shown = shelf.inputs(setting)
-    else:
-        shown = inputs if setting.images is None else _few(inputs, setting.images)
-    if isinstance(validation, Inputs):
-        held_out: Inputs | None = validation
-    elif validation is not None:
-        held_out = shelf.validation(replace(setting, validation=validation), shown)
-    else:
-        held_out = None if isinstance(inputs, Inputs) else shelf.validation(setting)
-    return shelf.network(setting), chip, shown, held_out
-
-
-class _Given(Shelf):
-    """A shelf on which a network may lie already."""
-
-    given_network: Network | None = None
-
-    def network(self, setting: Setting) -> Network:
-        return super().network(setting) if self.given_network is None else self.given_network
-
-
-def _few(inputs: Inputs, images: int) -> Inputs:
-    """The first images of loaded inputs."""
-    from imcsim.inputs.data import check_count, fingerprint
-
-    count = check_count(Path(inputs.name), images, len(inputs.images))
-    shown, labels = inputs.images[:count], inputs.labels[:count]
-    lead = None if inputs.lead is None else inputs.lead[:count]
-    return replace(inputs, images=shown, labels=labels, sha256=fingerprint(shown, labels), lead=lead)

@@ -1,4 +1,4 @@
-"""Names of alternatives, and a unit, that several floors share."""
+"""Names of alternatives, a unit and a bound that several floors share."""
 
 from __future__ import annotations
 
@@ -30,10 +30,13 @@ Accumulation = Literal["mean", "sum"]
 """How the checker combines timesteps; see exits.outputs."""
 
 Thresholds = Literal["one", "each"]
-"""Whether one threshold is chosen for all timesteps, or one for each; see thresholds."""
+"""Whether one threshold is chosen for all timesteps, or one for each; see studies.thresholds."""
 
 Fidelity = Literal["reference", "burst"]
 """How finely time is played; both agree to the cycle. See timing."""
+
+MAX_TIMESTEPS = 4096
+"""The largest T of a network, of inputs with a frame for each timestep, and of a run."""
 
 LEVEL_FRACTION_BITS = 12
 """Fraction bits of the levels that the energy of cells with errors is counted in."""

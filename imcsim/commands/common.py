@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from imcsim.base.errors import ImcsimError
+from imcsim.commands.options import Delivery
+from imcsim.studies.settings import CompareOptions, RunSettings
 
 if TYPE_CHECKING:
     from imcsim.hardware import Hardware
@@ -20,96 +22,83 @@ if TYPE_CHECKING:
     from imcsim.results.comparison import CompareResult
     from imcsim.results.run import RunResult
     from imcsim.results.stream import StreamResult
-    from imcsim.studies.options import CompareOptions
 
     Result = CompareResult | RunResult | StreamResult | ChipsResult
 
 Progress = Callable[[str, int, int], None]
 
 
-def check_targets(settings: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class LoadedRun:
+    """What a command runs, loaded: the network, the chip, the inputs and the validation images, encoded
+    alike; and how.
+    """
+
+    network: Network
+    hardware: Hardware
+    inputs: Inputs
+    validation: Inputs | None
+    options: CompareOptions
+
+    @property
+    def subject(self) -> tuple[Network, Hardware, Inputs, Inputs | None]:
+        """All but the options, in the order in which studies take them."""
+        return self.network, self.hardware, self.inputs, self.validation
+
+
+def check_targets(delivery: Delivery) -> None:
     """Refuse targets that cannot be written before the long work, not after it."""
-    if settings["json_path"] is None and settings["out_folder"] is None:
+    json_path, out_folder = delivery.json_path, delivery.out_folder
+    if json_path is None and out_folder is None:
         return
     from imcsim.report.files import check_writable
 
-    if settings["json_path"] == "-":
+    if json_path == "-":
         if sys.stdout is None:
             raise ImcsimError("standard output is closed", key="--json", fix="give the name of a file")
-    elif settings["json_path"] is not None:
-        check_writable(settings["json_path"])
-    if settings["out_folder"] is not None:
-        check_writable(settings["out_folder"], folder=True)
+    elif json_path is not None:
+        check_writable(json_path)
+    if out_folder is not None:
+        check_writable(out_folder, folder=True)
 
 
-def choose_validation(settings: dict[str, Any], *, needed: bool) -> str | None:
+def choose_validation(settings: RunSettings, *, needed: bool) -> str | None:
     """Images that calibrate the ADCs and, where none is given, choose the threshold (`needed`)."""
     from imcsim.inputs import find as find_inputs
     from imcsim.studies.loading import validation_of
-    from imcsim.studies.options import Setting
 
-    if settings.get("thresholds") == "each" and settings["threshold"] is not None:
+    options = settings.options
+    if options.thresholds == "each" and options.threshold is not None:
         raise click.UsageError("--thresholds says how thresholds are chosen; --threshold gives them.")
-    found = validation_of(Setting(inputs=settings["inputs"], validation=settings["validation"]))
+    found = validation_of(settings)
     if found is not None:
         return str(found)
-    if not needed or settings["threshold"] is not None:
+    if not needed or options.threshold is not None:
         return None
-    find_inputs(settings["inputs"])  # a file that is not there comes first
+    find_inputs(settings.inputs)  # a file that is not there comes first
     raise click.UsageError(
         "With --inputs of your own, give --threshold, or --validation: other images, on which to choose it."
     )
 
 
-def load_all(
-    settings: dict[str, Any], validation: str | None, *, labelled: bool = True
-) -> tuple[Network, Hardware, Inputs, Inputs | None]:
-    """The network, the chip, the inputs and the validation images, encoded alike.
+def load_all(settings: RunSettings, validation: str | None, *, labelled: bool = True) -> LoadedRun:
+    """Load what a command runs; `validation` are the images that `choose_validation` found.
 
-    Where no seed was given, `settings` get that of a trace of random spikes, else 0.
+    Where no seed was given, it becomes that of a trace of random spikes, if the inputs are one.
     """
     from imcsim.studies.loading import Shelf
-    from imcsim.studies.options import CompareOptions, Setting
 
-    setting = Setting(
-        hardware=settings["hardware"],
-        overrides=settings["overrides"],
-        model=settings["model"],
-        inputs=settings["inputs"],
-        validation=validation,
-        images=settings["images"],
-        encoding=settings["encoding"],
-        labels=settings["labels"],
-        bin_us=settings["bin_us"],
-        options=CompareOptions(timesteps=settings["timesteps"], seed=settings["seed"] or 0),
-    )
     shelf = Shelf()
-    hardware, network = shelf.hardware(setting), shelf.network(setting)
-    inputs = shelf.inputs(setting, labelled=labelled)
-    if settings["seed"] is None:
-        seed = inputs.about.get("seed", 0) if inputs.coding == "rate" else 0
-        settings["seed"] = seed if isinstance(seed, int) and 0 <= seed < 2**63 else 0
-    if validation is None:
-        return network, hardware, inputs, None
-    setting = replace(setting, options=replace(setting.options, seed=settings["seed"]))
-    return network, hardware, inputs, shelf.validation(setting, inputs)
-
-
-def compare_options(settings: dict[str, Any]) -> CompareOptions:
-    from imcsim.studies.options import CompareOptions
-
-    return CompareOptions(
-        timesteps=settings["timesteps"],
-        threshold=settings["threshold"],
-        thresholds=settings["thresholds"],
-        rule=settings["rule"],
-        accumulation=settings["accumulation"],
-        seed=settings["seed"],
-        chip=settings["chip"],
-        workers=settings["workers"],
-        issue=settings["issue"],
-        fidelity=settings["fidelity"],
-    )
+    settings = replace(settings, validation=validation)
+    hardware, network = shelf.hardware(settings), shelf.network(settings)
+    inputs = shelf.inputs(settings, labelled=labelled)
+    given = click.get_current_context().get_parameter_source("seed")
+    if given is click.core.ParameterSource.DEFAULT and inputs.coding == "rate":
+        seed = inputs.about.get("seed", 0)
+        if isinstance(seed, int) and 0 <= seed < 2**63:
+            settings = settings.changed({"seed": seed})
+    held_out = None if validation is None else shelf.validation(settings, inputs)
+    return LoadedRun(network, hardware, inputs, held_out, settings.options)
 
 
 @contextmanager
@@ -124,12 +113,12 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
             yield bars
 
 
-def deliver(result: Result, settings: dict[str, Any]) -> None:
+def deliver(result: Result, delivery: Delivery) -> None:
     """Write what was asked for, then print the tables: on stderr if the JSON goes to stdout."""
     from imcsim.report.documents import write_folder, write_result
     from imcsim.results.model import to_json
 
-    json_path, out_folder, quiet = settings["json_path"], settings["out_folder"], settings["quiet"]
+    json_path, out_folder, quiet = delivery.json_path, delivery.out_folder, delivery.quiet
     to_stdout = json_path == "-"
     if out_folder is not None:
         write_folder(result, out_folder)

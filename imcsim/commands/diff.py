@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from imcsim.commands.common import (
-    choose_validation,
-    compare_options,
-    load_all,
-    print_report,
-    progress_bars,
-)
+from imcsim.commands.common import choose_validation, load_all, print_report, progress_bars
 from imcsim.commands.completion import complete_hardware
-from imcsim.commands.options import read_settings, simulating_options
+from imcsim.commands.options import EXITING, PLAYING, read_settings, run_settings
+from imcsim.studies.settings import RunSettings
 
 if TYPE_CHECKING:
     from imcsim.diffs import Diff
     from imcsim.hardware.config import Hardware
+    from imcsim.results.comparison import CompareResult
 
-_ALWAYS = frozenset({"a", "b", "overrides", "overrides_a", "simulate", "json_path", "quiet"})
+_SIMULATING = tuple(name for name in (*PLAYING, *EXITING) if name not in ("hardware", "overrides"))
+"""Settings of a simulation of both chips."""
 
 
 @click.command()
@@ -44,11 +42,22 @@ _ALWAYS = frozenset({"a", "b", "overrides", "overrides_a", "simulate", "json_pat
     help="The same for chip A.",
 )
 @click.option("--simulate", is_flag=True, help="Run both chips, and show what the difference does there.")
-@simulating_options
+@run_settings(*_SIMULATING)
 @click.option("--json", "json_path", metavar="FILE", help="Write everything as JSON; - is stdout.")
 @click.option("--quiet", is_flag=True, help="No progress; no tables either if --json is given.")
 @click.pass_context
-def diff(context: click.Context, /, a: str, b: str | None, **settings: Any) -> None:
+def diff(
+    context: click.Context,
+    /,
+    a: str,
+    b: str | None,
+    overrides: dict[str, Any],
+    overrides_a: dict[str, Any],
+    simulate: bool,
+    settings: RunSettings,
+    json_path: str | None,
+    quiet: bool,
+) -> None:
     """What differs between two chips or two results, and what it does to each component.
 
     A and B are chips (names or files), or results: JSON files of compare, run or stream, or folders of --out.
@@ -57,45 +66,52 @@ def diff(context: click.Context, /, a: str, b: str | None, **settings: Any) -> N
     from imcsim.report.files import check_writable, write_text
     from imcsim.report.terminal.diff import diff_json, diff_report
 
-    to_stdout = settings["json_path"] == "-"
-    if not to_stdout and settings["json_path"] is not None:
-        check_writable(settings["json_path"])
-    if not settings["simulate"]:
+    to_stdout = json_path == "-"
+    if not to_stdout and json_path is not None:
+        check_writable(json_path)
+    if not simulate:
         _refuse_simulating(context)
     of_chips = diffs.kind_of(a) == "hardware" and (b is None or diffs.kind_of(b) == "hardware")
     if of_chips:
-        if b is None and not settings["overrides"]:
+        if b is None and not overrides:
             raise click.UsageError("Give B, or what is different: --set KEY=VALUE.")
-        found = _of_chips(a, a if b is None else b, settings)
+        sides = (a, overrides_a), (a if b is None else b, overrides)
+        found = _of_chips(sides, settings if simulate else None, quiet)
     else:
         if b is None:
             raise click.UsageError("Give the other result, B.")
-        for key, name in (("overrides", "--set"), ("overrides_a", "--set-a"), ("simulate", "--simulate")):
-            if settings[key]:
+        for given, name in ((overrides, "--set"), (overrides_a, "--set-a"), (simulate, "--simulate")):
+            if given:
                 raise click.UsageError(f"{name} belongs to chips: a result is what it is.")
         found = diffs.diff_results(a, b)
     if to_stdout:
         sys.stdout.write(diff_json(found))
         sys.stdout.flush()
-    elif settings["json_path"] is not None:
-        write_text(diff_json(found), settings["json_path"])
-    if not (settings["quiet"] and settings["json_path"] is not None):
+    elif json_path is not None:
+        write_text(diff_json(found), json_path)
+    if not (quiet and json_path is not None):
         print_report(diff_report(found), sys.stderr if to_stdout else sys.stdout)
 
 
-def _of_chips(a: str, b: str, settings: dict[str, Any]) -> Diff:
+def _of_chips(
+    given: tuple[tuple[str, dict[str, Any]], ...], settings: RunSettings | None, quiet: bool
+) -> Diff:
+    """Two chips, each by name and overrides; what that does in a simulation, where there are settings."""
     import imcsim.hardware
     from imcsim.diffs import Diff, Side, diff_chips, results_diff
 
-    chips = [
-        imcsim.hardware.load(a, settings["overrides_a"]),
-        imcsim.hardware.load(b, settings["overrides"]),
-    ]
+    names = [name for name, _ in given]
+    chips = [imcsim.hardware.load(name, overrides) for name, overrides in given]
     results = None
-    if settings["simulate"]:
-        results = results_diff(_simulated(a, chips[0], settings), _simulated(b, chips[1], settings))
+    if settings is not None:
+        results = results_diff(
+            *(
+                _simulated(replace(settings, hardware=name, overrides=chip.overrides), quiet)
+                for name, chip in zip(names, chips, strict=True)
+            )
+        )
     sides = [
-        Side(_given(name, chip), chip.name, chip.sha256) for name, chip in zip((a, b), chips, strict=True)
+        Side(_given(name, chip), chip.name, chip.sha256) for name, chip in zip(names, chips, strict=True)
     ]
     return Diff("hardware", sides[0], sides[1], diff_chips(chips[0], chips[1]), results)
 
@@ -104,22 +120,19 @@ def _given(name: str, chip: Hardware) -> str:
     return " ".join([name, *(f"--set {key}={value}" for key, value in chip.overrides.items())])
 
 
-def _simulated(name: str, chip: Hardware, settings: dict[str, Any]) -> Any:
+def _simulated(settings: RunSettings, quiet: bool) -> CompareResult:
     """What `compare` finds on one of the chips."""
-    settings = settings | {"hardware": name, "overrides": chip.overrides, "fidelity": "burst"}
-    held_out = choose_validation(settings, needed=True)
-    network, hardware, inputs, validation = load_all(settings, held_out)
-    with progress_bars(settings["quiet"]) as progress:
+    loaded = load_all(settings, choose_validation(settings, needed=True))
+    with progress_bars(quiet) as progress:
         from imcsim.studies.comparison import compare
 
-        return compare(network, hardware, inputs, validation, compare_options(settings), progress)
+        return compare(*loaded.subject, loaded.options, progress)
 
 
 def _refuse_simulating(context: click.Context) -> None:
     """Refuse options of a simulation where there is none."""
     for parameter in context.command.params:
-        name = parameter.name
-        if name is None or name in _ALWAYS or not isinstance(parameter, click.Option):
-            continue
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+        if name in _SIMULATING and given:
             raise click.UsageError(f"{parameter.opts[0]} belongs to --simulate.")

@@ -8,7 +8,7 @@ import click
 
 from imcsim.commands.common import print_names, print_report, texts
 from imcsim.commands.completion import complete_hardware
-from imcsim.commands.options import set_option
+from imcsim.commands.options import options_of
 
 
 @click.group()
@@ -26,7 +26,7 @@ def hardware_list() -> None:
 
 @hardware.command("show")
 @click.argument("name", metavar="NAME|FILE", shell_complete=complete_hardware)
-@set_option
+@options_of("overrides")
 def hardware_show(name: str, overrides: dict[str, Any]) -> None:
     """Every figure of a chip, with unit, mark and source."""
     import imcsim.hardware
@@ -42,7 +42,7 @@ def hardware_show(name: str, overrides: dict[str, Any]) -> None:
 
 @hardware.command("check")
 @click.argument("file", metavar="NAME|FILE", shell_complete=complete_hardware)
-@set_option
+@options_of("overrides")
 def hardware_check(file: str, overrides: dict[str, Any]) -> None:
     """Read a chip's file and say whether it is sound."""
     import imcsim.hardware

@@ -12,8 +12,7 @@ import click
 
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import print_report, progress_bars
-from imcsim.commands.completion import complete_hardware
-from imcsim.commands.options import MAX_TIMESTEPS, encoding_options, set_option
+from imcsim.commands.options import ENCODING, option, options_of
 
 if TYPE_CHECKING:
     from imcsim.importers.importing.layers import ReadModel, ReadOptions
@@ -68,26 +67,11 @@ def _neuron(
 @click.argument("file", metavar="FILE", required=False)
 @click.option("-o", "output", metavar="DIR", help="Folder for the network.")
 @click.option("--inputs", metavar="NAME|FILE|DIR", help="Compare before and after rounding on these images.")
-@encoding_options
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=0,
-    metavar="INTEGER",
-    help="Of --encoding rate, and of the errors of --hardware.",
-)
-@click.option(
-    "--images",
-    type=click.IntRange(min=1),
-    help=f"Use the first so many.  [default: {DEFAULT_IMAGES}, or all]",
-)
-@click.option(
-    "--hardware",
-    metavar="NAME|FILE",
-    shell_complete=complete_hardware,
-    help="Compare on this chip too, and state its word widths.",
-)
-@set_option
+@options_of(*ENCODING)
+@option("seed", text="Seed of --encoding rate, and of the errors of --hardware.")
+@option("images", unset=f"{DEFAULT_IMAGES}, or all")
+@option("hardware", text="Compare on this chip too, and state its word widths.", default=None)
+@options_of("overrides")
 @click.option(
     "--weight-bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Width of weights."
 )
@@ -135,13 +119,9 @@ def _neuron(
 )
 @click.option("--mean", metavar="A,B,C", callback=_numbers, help="Taken from each channel in training.")
 @click.option("--std", metavar="A,B,C", callback=_numbers, help="Each channel was divided by it in training.")
-@click.option(
-    "--timesteps",
-    type=click.IntRange(1, MAX_TIMESTEPS),
-    help="T of the network.  [default: the file's, or 4]",
-)
+@option("timesteps", text="T of the network.", unset="the file's, or 4")
 @click.option("--name", help="Name of the network.  [default: the file's]")
-@click.option("--workers", type=click.IntRange(1, 1024), help="Processes.  [default: one for each processor]")
+@option("workers")
 @click.option("--json", "json_path", metavar="FILE", help="Write all that is printed as JSON; - is stdout.")
 @click.option("--quiet", is_flag=True, help="No progress, no tables.")
 @click.option(

@@ -8,7 +8,7 @@ import click
 
 from imcsim.commands.common import print_names, print_report
 from imcsim.commands.completion import complete_inputs
-from imcsim.commands.options import MAX_TIMESTEPS, encoding_options
+from imcsim.commands.options import ENCODING, option, options_of
 
 
 @click.group("inputs")
@@ -39,16 +39,10 @@ def inputs_show(name: str, labels: str | None) -> None:
 @inputs_group.command("convert")
 @click.argument("source", metavar="NAME|FILE|DIR", shell_complete=complete_inputs)
 @click.option("-o", "output", metavar="FILE.npz", required=True, help="The file to write.")
-@encoding_options
-@click.option(
-    "--timesteps",
-    type=click.IntRange(1, MAX_TIMESTEPS),
-    help="Frames of events or random spikes; of other frames, how many are kept.",
-)
-@click.option("--images", type=click.IntRange(min=1), help="Only so many of them.")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, metavar="INTEGER", help="Seed of random spikes."
-)
+@options_of(*ENCODING)
+@option("timesteps", text="Frames of events or random spikes; of other frames, how many are kept.")
+@option("images")
+@option("seed", text="Seed of random spikes.")
 @click.option(
     "--split", type=click.Choice(["test", "validation", "unknown"]), help="Part of the data set they are."
 )

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
 from imcsim.commands.common import check_targets, print_report
-from imcsim.commands.options import hardware_options, model_option
+from imcsim.commands.options import Delivery, run_settings
+from imcsim.studies.settings import RunSettings
 
 
 @click.command("map")
-@hardware_options
-@model_option
+@run_settings("hardware", "overrides", "model")
 @click.option("--json", "json_path", metavar="FILE", help="Write the floorplan as JSON; - is stdout.")
 @click.option("--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and the drawing there.")
-def map_network(**settings: Any) -> None:
+def map_network(settings: RunSettings, json_path: str | None, out_folder: str | None) -> None:
     """Where a network's layers stand on a chip: crossbars, PEs, tiles, and how full they are."""
-    check_targets(settings)
+    check_targets(Delivery(json_path, out_folder, quiet=False))
     import imcsim.hardware
     import imcsim.mapping
     import imcsim.network
@@ -26,16 +25,16 @@ def map_network(**settings: Any) -> None:
     from imcsim.report.files import write_text
     from imcsim.report.terminal import floorplan as report
 
-    chip = imcsim.hardware.load(settings["hardware"], settings["overrides"])
-    network = imcsim.network.load(settings["model"])
+    chip = imcsim.hardware.load(settings.hardware, settings.overrides)
+    network = imcsim.network.load(settings.model)
     plan = imcsim.mapping.floorplan(imcsim.mapping.place(network, chip.config), chip.config)
     names = network.name, chip.name
-    if settings["out_folder"] is not None:
-        files.write_floorplan(plan, *names, settings["out_folder"])
-    to_stdout = settings["json_path"] == "-"
+    if out_folder is not None:
+        files.write_floorplan(plan, *names, out_folder)
+    to_stdout = json_path == "-"
     if to_stdout:
         sys.stdout.write(files.floorplan_json(plan, *names))
         sys.stdout.flush()
-    elif settings["json_path"] is not None:
-        write_text(files.floorplan_json(plan, *names), settings["json_path"])
+    elif json_path is not None:
+        write_text(files.floorplan_json(plan, *names), json_path)
     print_report(report.floorplan_report(plan, *names), sys.stderr if to_stdout else sys.stdout)

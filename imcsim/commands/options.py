@@ -1,13 +1,15 @@
-"""Options that several commands share, and what is left out where none is given."""
+"""Options of the command line: those of run settings, made from their declarations, and those of results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, get_args
+from dataclasses import dataclass
+from functools import wraps
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.completion import (
     complete_hardware,
@@ -15,16 +17,28 @@ from imcsim.commands.completion import (
     complete_model,
     complete_setting,
 )
-from imcsim.studies.options import DEFAULT_HARDWARE as DEFAULT_HARDWARE
-from imcsim.studies.options import DEFAULT_INPUTS as DEFAULT_INPUTS
-from imcsim.studies.options import DEFAULT_MODEL as DEFAULT_MODEL
-from imcsim.studies.options import DEFAULT_VALIDATION as DEFAULT_VALIDATION
-from imcsim.studies.options import MAX_TIMESTEPS as MAX_TIMESTEPS
-from imcsim.studies.options import MOST_CHIPS
+from imcsim.studies.settings import DECLARED, RunSettings
 
-DEFAULT_ISSUE = "wait"
+PLAYING = (
+    "hardware", "overrides", "model", "inputs", "validation", "timesteps", "encoding", "bin_us", "labels",
+    "images", "seed", "chip", "workers",
+)  # fmt: skip
+"""Settings that all commands with a chip and inputs share: what is played on what."""
+EXITING = ("threshold", "thresholds", "rule", "accumulation", "issue")
+"""Settings of early exit, and of when the next timestep enters."""
+ENCODING = ("encoding", "bin_us", "labels")
+"""Settings that say how inputs of any kind become what enters at each timestep."""
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+
+@dataclass(frozen=True)
+class Delivery:
+    """Where a result goes: the file of its JSON document (``-``: stdout), the folder of its tables and
+    figures; and whether nothing else is printed.
+    """
+
+    json_path: str | None
+    out_folder: str | None
+    quiet: bool
 
 
 def numbers_in_unit_range(
@@ -33,19 +47,24 @@ def numbers_in_unit_range(
     """``0.3`` as a number, ``0.3,0.25,0.2`` as several."""
     if value is None:
         return None
+    low, high = DECLARED["threshold"].meaning.low, DECLARED["threshold"].meaning.high
+    assert low is not None
+    assert high is not None
     found = []
     for part in value.split(","):
         try:
             found.append(float(part))
         except ValueError:
             raise click.BadParameter(f"{part!r} is not a number", context, parameter) from None
-        if not 0 <= found[-1] <= 1:  # nor is anything that is no number
-            raise click.BadParameter(f"{part.strip()} does not lie between 0 and 1", context, parameter)
+        if not low <= found[-1] <= high:  # nor is anything that is no number
+            raise click.BadParameter(
+                f"{part.strip()} does not lie between {low} and {high}", context, parameter
+            )
     return found[0] if len(found) == 1 else tuple(found)
 
 
 def issue_policy(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value != DEFAULT_ISSUE:
+    if value != DECLARED["issue"].default:
         from imcsim.timing import parse
 
         try:
@@ -74,200 +93,126 @@ def read_settings(
     return found
 
 
-def set_option(command: Command) -> Command:
-    """``--set KEY=VALUE``: other values than the chip's file has."""
-    return click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=VALUE",
-        callback=read_settings,
-        shell_complete=complete_setting,
-        help="Give a key of the chip another value, as adc.bits=5. May be repeated.",
-    )(command)
+# What the command line does with values beyond their type and bounds.
+_CALLBACKS: dict[str, Callable[..., Any]] = {
+    "overrides": read_settings,
+    "threshold": numbers_in_unit_range,
+    "issue": issue_policy,
+}
+_COMPLETIONS: dict[str, Callable[..., Any]] = {
+    "hardware": complete_hardware,
+    "overrides": complete_setting,
+    "model": complete_model,
+    "inputs": complete_inputs,
+    "validation": complete_inputs,
+}
 
 
-def hardware_options(command: Command) -> Command:
-    """Which chip, and what is different on it."""
-    return click.option(
-        "--hardware",
-        metavar="NAME|FILE",
-        default=DEFAULT_HARDWARE,
-        show_default=True,
-        shell_complete=complete_hardware,
-        help="Chip.",
-    )(set_option(command))
+def option(
+    name: str, *, text: str | None = None, unset: str | None = None, **more: Any
+) -> Callable[[Any], Any]:
+    """The option of the setting `name`: its type, bounds, default and help are those of its declaration.
+
+    Where a command means something else by it, `text` is another help text, `unset` says what stands in the
+    place of an option that is left out, and `more` is for click, as it stands.
+    """
+    one = DECLARED[name]
+    about: dict[str, Any] = {"type": _type(name), "metavar": one.meaning.metavar}
+    shown = one.meaning.text if text is None else text
+    if name == "overrides":
+        about |= {"multiple": True}
+        shown += " May be repeated."
+    elif name == "seed":
+        about |= {"default": one.default}
+        unset = "that of a trace of random spikes, else 0" if text is None else "0"  # see `common.load_all`
+    elif one.default is not None and "default" not in more:
+        about |= {"default": one.default, "show_default": True}
+    elif text is None and unset is None:
+        unset = one.meaning.unset
+    if unset is not None:
+        shown += f"  [default: {unset}]"
+    if name in _CALLBACKS:
+        about |= {"callback": _CALLBACKS[name]}
+    if name in _COMPLETIONS:
+        about |= {"shell_complete": _COMPLETIONS[name]}
+    flags = ["--set", name] if name == "overrides" else [f"--{name.replace('_', '-')}"]
+    return click.option(*flags, **{**about, "help": shown, **more})
 
 
-def model_option(command: Command) -> Command:
-    """Which network."""
-    return click.option(
-        "--model",
-        metavar="NAME|DIR",
-        default=DEFAULT_MODEL,
-        show_default=True,
-        shell_complete=complete_model,
-        help="Trained network.",
-    )(command)
+def _type(name: str) -> Any:
+    """What click takes for the type of a setting."""
+    meaning, kind = DECLARED[name].meaning, DECLARED[name].type
+    kinds = [part for part in get_args(kind) if part is not NoneType] or [kind]
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    if get_origin(kinds[0]) is Literal:
+        return click.Choice(get_args(kinds[0]))
+    if kinds == [int]:
+        return click.IntRange(meaning.low, meaning.high)
+    return str
 
 
-def encoding_options(command: Command) -> Command:
-    """How inputs of any kind become what enters at each timestep."""
+def options_of(*names: str) -> Callable[[Any], Any]:
+    """The options of these settings, which the command takes one by one."""
+    return lambda command: _all(command, [option(name) for name in names])
+
+
+def run_settings(*names: str) -> Callable[[Any], Any]:
+    """The options of these settings, which the command takes as one argument: ``settings``."""
+
+    def add(command: Any) -> Any:
+        @wraps(command)
+        def called(*arguments: Any, **values: Any) -> Any:
+            given = {name: values.pop(name) for name in names}
+            return command(*arguments, settings=RunSettings().changed(given), **values)
+
+        return options_of(*names)(called)
+
+    return add
+
+
+def delivery_options(command: Any) -> Any:
+    """Where a result goes; the command takes it as one argument: ``delivery``."""
+
+    @wraps(command)
+    def called(*arguments: Any, **values: Any) -> Any:
+        delivery = Delivery(*(values.pop(name) for name in ("json_path", "out_folder", "quiet")))
+        return command(*arguments, delivery=delivery, **values)
+
     return _all(
-        command,
-        (
+        called,
+        [
             click.option(
-                "--encoding",
-                type=click.Choice(get_args(InputEncoding)),
-                help="Images enter as they are at every timestep, or as random spikes.  [default: direct]",
+                "--json", "json_path", metavar="FILE", help="Write the result as JSON; - is stdout."
             ),
             click.option(
-                "--bin-us",
-                type=click.IntRange(min=1),
-                metavar="MICROSECONDS",
-                help="Length of a timestep of events.  [default: each recording in equal parts]",
+                "--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and figures there."
             ),
             click.option(
-                "--labels",
-                metavar="FILE",
-                help="Labels of --inputs that hold none: .npy, or .csv for a folder of images.",
+                "--quiet", is_flag=True, help="No progress; no tables either if --json or --out is given."
             ),
-        ),
+        ],
     )
 
 
-_SUBJECTS = (
-    hardware_options,
-    model_option,
-    click.option(
-        "--inputs",
-        metavar="NAME|FILE|DIR",
-        default=DEFAULT_INPUTS,
-        show_default=True,
-        shell_complete=complete_inputs,
-        help="Images, events or a trace to run.",
-    ),
-    click.option(
-        "--validation",
-        metavar="NAME|FILE|DIR",
-        shell_complete=complete_inputs,
-        help="Images on which the threshold is chosen.  "
-        f"[default: built-in ones that go with --inputs, such as {DEFAULT_VALIDATION}]",
-    ),
-    click.option(
-        "--timesteps",
-        type=click.IntRange(1, MAX_TIMESTEPS),
-        help="T max.  [default: the network's own]",
-    ),
-)
-_IMAGES = click.option("--images", type=click.IntRange(min=1), help="Run only the first so many of --inputs.")
-_PLAYING = (
-    click.option(
-        "--seed",
-        type=click.IntRange(0, 2**63 - 1),
-        metavar="INTEGER",
-        help="Seed of every random draw.  [default: that of a trace of random spikes, else 0]",
-    ),
-    click.option(
-        "--chip",
-        type=click.IntRange(0, MOST_CHIPS - 1),
-        default=0,
-        show_default=True,
-        metavar="NUMBER",
-        help="Which of the chips that the seed draws, where cells, wires or ADCs have errors.",
-    ),
-    click.option(
-        "--workers",
-        type=click.IntRange(1, 1024),
-        help="Processes.  [default: one for each processor]",
-    ),
-)
-_LEAVING = (
-    click.option(
-        "--threshold",
-        metavar="FLOAT[,FLOAT...]",
-        callback=numbers_in_unit_range,
-        help="Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image may "
-        "leave early.  [default: chosen on the validation images]",
-    ),
-    click.option(
-        "--thresholds",
-        type=click.Choice(get_args(Thresholds)),
-        default="one",
-        show_default=True,
-        help="Choose one threshold for all timesteps, or one for each: cheaper, but it fits the validation "
-        "images more closely, their chance too.",
-    ),
-    click.option(
-        "--rule",
-        type=click.Choice(get_args(Rule)),
-        default="entropy",
-        show_default=True,
-        help="What decides that an image may leave.",
-    ),
-    click.option(
-        "--accumulation",
-        type=click.Choice(get_args(Accumulation)),
-        default="mean",
-        show_default=True,
-        help="How the outputs of the timesteps so far are combined.",
-    ),
-    click.option(
-        "--issue",
-        metavar="POLICY",
-        default=DEFAULT_ISSUE,
-        show_default=True,
-        callback=issue_policy,
-        help="When the next timestep enters: wait, pipeline, speculate or interleave:K.",
-    ),
-)
-_DELIVERED = (
-    click.option(
-        "--fidelity",
-        type=click.Choice(get_args(Fidelity)[::-1]),
-        default="burst",
-        show_default=True,
-        help="How finely time is played; both agree to the cycle.",
-    ),
-    click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - is stdout."),
-    click.option("--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and figures there."),
-    click.option("--quiet", is_flag=True, help="No progress; no tables either if --json or --out is given."),
-)
-
-
-def playing_options(command: Command) -> Command:
-    """What plays on what: the options that all commands with a chip and inputs share."""
-    return _all(command, (*_SUBJECTS, encoding_options, _IMAGES, *_PLAYING))
-
-
-def common_options(command: Command) -> Command:
+def common_options(command: Any) -> Any:
     """The options that `compare`, `run` and `stream` share."""
-    return playing_options(_all(command, (*_LEAVING, *_DELIVERED)))
+    return run_settings(*PLAYING, *EXITING, "fidelity")(delivery_options(command))
 
 
-def simulating_options(command: Command) -> Command:
-    """As `common_options`, but for the chip, and nothing is delivered."""
-    return _all(command, (*_SUBJECTS[1:], encoding_options, _IMAGES, *_PLAYING, *_LEAVING))
-
-
-def picked_options(command: Command) -> Command:
-    """As `common_options`, where images are picked one by one and nothing is delivered."""
-    return _all(command, (*_SUBJECTS, encoding_options, *_PLAYING, *_LEAVING))
-
-
-def _all(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
-    """Add options, the first one first in the help."""
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def policy_option(command: Command) -> Command:
+def policy_option(command: Any) -> Any:
     """The option that `run` and `stream` share."""
     return click.option(
         "--policy",
         type=click.Choice(["static", "dynamic"]),
         default="dynamic",
         show_default=True,
-        help="Always T max timesteps, or leave early.",
+        help="Always T max timesteps, or early exit.",
     )(command)
+
+
+def _all(command: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
+    """Add options, the first one first in the help."""
+    for one in reversed(options):
+        command = one(command)
+    return command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from imcsim.commands.common import print_report, progress_bars
+from imcsim.commands.options import option
 
 DOCUMENT = "reproduction.json"
 
@@ -25,7 +26,7 @@ DOCUMENT = "reproduction.json"
 @click.option(
     "--out", "folder", metavar="DIR", required=True, help="Where the page goes; a run goes on there."
 )
-@click.option("--workers", type=click.IntRange(1, 1024), help="Threads.  [default: one for each processor]")
+@option("workers")
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
 def reproduce(
     images: int | None,

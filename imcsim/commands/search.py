@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imcsim.commands.common import print_report, progress_bars
-from imcsim.commands.options import set_option
+from imcsim.commands.options import option, options_of
 
 if TYPE_CHECKING:
     from imcsim.searches import Search
@@ -18,16 +18,12 @@ MOST_LISTED = 40
 
 @click.command()
 @click.argument("spec", metavar="SPEC")
-@set_option
+@options_of("overrides")
 @click.option(
     "--out", "folder", metavar="DIR", required=True, help="Where the store goes; a search goes on there."
 )
 @click.option("--trials", type=click.IntRange(1, 1_000_000), help="Points to try.  [default: the spec's]")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 1024),
-    help="Processes on this machine.  [default: one for each processor]",
-)
+@option("workers", text="Processes on this machine.", unset="one for each processor")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster instead (extra: cluster).")
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 def search(

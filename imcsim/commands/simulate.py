@@ -3,93 +3,76 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import click
 
 from imcsim.commands.common import (
+    LoadedRun,
     check_targets,
     choose_validation,
-    compare_options,
     deliver,
     load_all,
     progress_bars,
 )
-from imcsim.commands.options import common_options, policy_option
-from imcsim.studies.options import MOST_AT_ONCE
-
-if TYPE_CHECKING:
-    from imcsim.hardware import Hardware
-    from imcsim.inputs import Inputs
-    from imcsim.network import Network
+from imcsim.commands.options import Delivery, common_options, options_of, policy_option
+from imcsim.studies.settings import RunSettings
 
 
 @click.command()
-@click.option(
-    "--chips",
-    type=click.IntRange(1, MOST_AT_ONCE),
-    metavar="INTEGER",
-    help="Run so many programmed chips, from --chip on, and the ideal one: what errors do to early exit.",
-)
+@options_of("chips")
 @common_options
-def compare(chips: int | None, **settings: Any) -> None:
-    """Static timesteps T = 1, ..., T max against leaving early, on one chip or many of one design.
+def compare(settings: RunSettings, delivery: Delivery, chips: int | None) -> None:
+    """Static timesteps T = 1, ..., T max against early exit, on one chip or many of one design.
 
     The threshold of the exit rule is chosen on validation images, never on the images reported;
     so are those of the timesteps with --thresholds each.
     """
-    check_targets(settings)
-    held_out = choose_validation(settings, needed=True)
-    network, hardware, inputs, validation = load_all(settings, held_out)
+    check_targets(delivery)
+    loaded = load_all(settings, choose_validation(settings, needed=True))
     if chips is not None:
-        compare_many(chips, network, hardware, inputs, validation, settings)
+        compare_many(chips, loaded, delivery)
         return
-    with progress_bars(settings["quiet"]) as progress:
+    with progress_bars(delivery.quiet) as progress:
         from imcsim.studies.comparison import compare as run_comparison
 
-        result = run_comparison(network, hardware, inputs, validation, compare_options(settings), progress)
-    deliver(result, settings)
+        result = run_comparison(*loaded.subject, loaded.options, progress)
+    deliver(result, delivery)
 
 
-def compare_many(
-    chips: int,
-    network: Network,
-    hardware: Hardware,
-    inputs: Inputs,
-    validation: Inputs | None,
-    settings: dict[str, Any],
-) -> None:
+def compare_many(chips: int, loaded: LoadedRun, delivery: Delivery) -> None:
     """``--chips``: interrupted, it delivers the chips that are ready before it ends as interrupted."""
     from imcsim.studies.chips import Stopped, compare_chips
 
     try:
-        with progress_bars(settings["quiet"]) as progress:
-            result = compare_chips(
-                network, hardware, inputs, validation, compare_options(settings), chips, progress
-            )
+        with progress_bars(delivery.quiet) as progress:
+            result = compare_chips(*loaded.subject, loaded.options, chips, progress)
     except Stopped as stopped:
-        deliver(stopped.result, settings)
+        deliver(stopped.result, delivery)
         raise
-    deliver(result, settings)
+    deliver(result, delivery)
 
 
 @click.command()
 @policy_option
 @common_options
 @click.pass_context
-def run(context: click.Context, /, policy: Literal["static", "dynamic"], **settings: Any) -> None:
+def run(
+    context: click.Context,
+    /,
+    policy: Literal["static", "dynamic"],
+    settings: RunSettings,
+    delivery: Delivery,
+) -> None:
     """One policy on one chip: what it costs, and where."""
-    check_targets(settings)
+    check_targets(delivery)
     check_policy(context, policy)
-    held_out = choose_validation(settings, needed=policy == "dynamic")
-    network, hardware, inputs, validation = load_all(settings, held_out)
-    with progress_bars(settings["quiet"]) as progress:
+    loaded = load_all(settings, choose_validation(settings, needed=policy == "dynamic"))
+    with progress_bars(delivery.quiet) as progress:
         from imcsim.studies.comparison import run as run_policy
 
-        result = run_policy(
-            network, hardware, inputs, validation, compare_options(settings), progress, policy=policy
-        )
-    deliver(result, settings)
+        result = run_policy(*loaded.subject, loaded.options, progress, policy=policy)
+    deliver(result, delivery)
 
 
 @click.command()
@@ -115,37 +98,28 @@ def stream(
     policy: Literal["static", "dynamic"],
     arrivals: Literal["closed", "periodic", "poisson"],
     rate: float | None,
-    **settings: Any,
+    settings: RunSettings,
+    delivery: Delivery,
 ) -> None:
     """A stream of images on one chip: throughput, latency, energy and utilisation."""
-    check_targets(settings)
+    check_targets(delivery)
     check_policy(context, policy)
     if rate is not None and not math.isfinite(rate):
-        raise click.UsageError("--rate must be a finite number of images a second.")
+        raise click.UsageError("--rate must be a finite number of images per second.")
     if (rate is None) != (arrivals == "closed"):
         raise click.UsageError(
             "--rate belongs to --arrivals periodic or poisson: a closed loop takes images as they can come."
             if arrivals == "closed"
             else f"--arrivals {arrivals} needs --rate IMAGES_PER_S."
         )
-    held_out = choose_validation(settings, needed=policy == "dynamic")
-    network, hardware, inputs, validation = load_all(settings, held_out)
-    with progress_bars(settings["quiet"]) as progress:
+    loaded = load_all(settings, choose_validation(settings, needed=policy == "dynamic"))
+    with progress_bars(delivery.quiet) as progress:
         from imcsim.studies.streaming import StreamOptions
         from imcsim.studies.streaming import stream as run_stream
 
         arriving = StreamOptions(arrivals, rate)
-        result = run_stream(
-            network,
-            hardware,
-            inputs,
-            validation,
-            compare_options(settings),
-            arriving,
-            progress,
-            policy=policy,
-        )
-    deliver(result, settings)
+        result = run_stream(*loaded.subject, loaded.options, arriving, progress, policy=policy)
+    deliver(result, delivery)
 
 
 def check_policy(context: click.Context, policy: str) -> None:
@@ -154,5 +128,5 @@ def check_policy(context: click.Context, policy: str) -> None:
         for name in ("threshold", "thresholds", "validation", "rule", "accumulation"):
             if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
                 raise click.UsageError(
-                    f"--{name} belongs to --policy dynamic: a static run never leaves early."
+                    f"--{name} belongs to --policy dynamic: a static run has no early exit."
                 )

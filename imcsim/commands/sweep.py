@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imcsim.commands.common import print_report, progress_bars
-from imcsim.commands.options import set_option
+from imcsim.commands.options import option, options_of
 
 if TYPE_CHECKING:
     from imcsim.sweeps import Spec, Store, Summary
@@ -18,15 +18,11 @@ MOST_LISTED = 200
 
 @click.command()
 @click.argument("spec", metavar="SPEC")
-@set_option
+@options_of("overrides")
 @click.option(
     "--out", "folder", metavar="DIR", help="Where the store and the table go; a sweep goes on there."
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 1024),
-    help="Processes on this machine.  [default: one for each processor]",
-)
+@option("workers", text="Processes on this machine.", unset="one for each processor")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster instead (extra: cluster).")
 @click.option("--retry-failed", is_flag=True, help="Run points again that failed before.")
 @click.option("--dry-run", is_flag=True, help="List the points and count the runs of values; run nothing.")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
 from imcsim.base.errors import ImcsimError
-from imcsim.commands.common import choose_validation, compare_options, load_all, progress_bars
-from imcsim.commands.options import picked_options, policy_option
+from imcsim.commands.common import choose_validation, load_all, progress_bars
+from imcsim.commands.options import EXITING, PLAYING, policy_option, run_settings
 from imcsim.commands.simulate import check_policy
+from imcsim.studies.settings import RunSettings
 
 
 @click.command()
@@ -33,7 +34,7 @@ from imcsim.commands.simulate import check_policy
     help="A slice for a unit's work on an output row, or for every crossbar read.",
 )
 @policy_option
-@picked_options
+@run_settings(*(name for name in (*PLAYING, *EXITING) if name != "images"))
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 @click.pass_context
 def timeline(
@@ -44,8 +45,8 @@ def timeline(
     picture: str | None,
     detail: Literal["rows", "reads"],
     policy: Literal["static", "dynamic"],
+    settings: RunSettings,
     quiet: bool,
-    **settings: Any,
 ) -> None:
     """What every tile, ADC group, link and the checker did, cycle by cycle.
 
@@ -64,15 +65,12 @@ def timeline(
         check_writable(picture)
         if Path(picture).resolve() == Path(output).resolve():
             raise click.UsageError("-o and --png name the same file.")
-    settings |= {"fidelity": "reference", "images": None}
     held_out = choose_validation(settings, needed=policy == "dynamic")
-    network, hardware, inputs, validation = load_all(settings, held_out, labelled=False)
+    loaded = load_all(settings, held_out, labelled=False)
     with progress_bars(quiet) as progress:
         from imcsim.studies.timelines import record
 
-        recorded = record(
-            network, hardware, inputs, validation, images, compare_options(settings), progress, policy=policy
-        )
+        recorded = record(*loaded.subject, images, loaded.options, progress, policy=policy)
     from imcsim.report.perfetto import trace_json
 
     files: dict[str | Path, bytes] = {output: trace_json(recorded, detail).encode()}
@@ -88,7 +86,7 @@ def timeline(
         time = fitting(TIME, [cycles * recorded.clock_ns])
         energy = fitting(ENERGY, [shown.energy_pj])
         click.echo(
-            f"image {shown.image}: leaves after {shown.timesteps} of {recorded.meta.timesteps} timesteps, "
+            f"image {shown.image}: exits after {shown.timesteps} of {recorded.meta.timesteps} timesteps, "
             f"{cycles:,} cycles, {time(cycles * recorded.clock_ns)} {time.name}, "
             f"{energy(shown.energy_pj)} {energy.name}"
         )

@@ -6,14 +6,9 @@ from typing import Any
 
 import click
 
-from imcsim.commands.common import (
-    choose_validation,
-    flat,
-    load_all,
-    print_report,
-    progress_bars,
-)
-from imcsim.commands.options import playing_options
+from imcsim.commands.common import choose_validation, flat, load_all, print_report, progress_bars
+from imcsim.commands.options import PLAYING, run_settings
+from imcsim.studies.settings import RunSettings
 
 
 @click.group()
@@ -31,9 +26,9 @@ def trace() -> None:
 @click.option(
     "--ideal", is_flag=True, help="Spikes with ideal ADCs and wide membranes: the network without the chip."
 )
-@playing_options
+@run_settings(*PLAYING)
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
-def record(output: str, layers: str | None, ideal: bool, quiet: bool, **settings: Any) -> None:
+def record(output: str, layers: str | None, ideal: bool, quiet: bool, settings: RunSettings) -> None:
     """Play a network on inputs; write the frames that entered at each timestep, and spikes of layers.
 
     A run with the trace as its --inputs gives exactly the report of a run with the inputs recorded.
@@ -42,26 +37,26 @@ def record(output: str, layers: str | None, ideal: bool, quiet: bool, **settings
 
     check_writable(output)
     held_out = choose_validation(settings, needed=False)
-    paired = held_out if settings["validation"] is None else None
-    network, hardware, inputs, validation = load_all(settings, held_out, labelled=False)
+    paired = held_out if settings.validation is None else None
+    loaded = load_all(settings, held_out, labelled=False)
     names: Any = () if layers is None else [name.strip() for name in layers.split(",")]
     with progress_bars(quiet) as progress:
         import imcsim.studies.traces
 
         found = imcsim.studies.traces.record(
-            network,
-            hardware,
-            inputs,
+            loaded.network,
+            loaded.hardware,
+            loaded.inputs,
             output,
-            validation=validation,
-            timesteps=settings["timesteps"],
+            validation=loaded.validation,
+            timesteps=loaded.options.timesteps,
             layers="all" if layers == "all" else names,
             ideal=ideal,
             paired=paired,
-            workers=settings["workers"],
+            workers=loaded.options.workers,
             progress=progress,
-            seed=settings["seed"],
-            chip=settings["chip"],
+            seed=loaded.options.seed,
+            chip=loaded.options.chip,
         )
     if not quiet:
         click.echo(f"{output}: {len(found.packed)} images, {_frames(found)}, {len(found.spikes)} layers")

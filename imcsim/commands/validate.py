@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
 from imcsim.commands.common import check_targets, print_report, progress_bars
+from imcsim.commands.options import Delivery
 
 
 @click.command()
 @click.option("--json", "json_path", metavar="FILE", help="Write every figure as JSON; - is stdout.")
 @click.option("--out", "out_folder", metavar="DIR", help="Write JSON and Markdown tables there.")
-def validate(**settings: Any) -> int:
+def validate(json_path: str | None, out_folder: str | None) -> int:
     """Published and hand-made figures beside ours: expected, got, deviation, allowed deviation.
 
     Takes about half a minute. The exit status is 1 if a deviation is larger than allowed.
     """
-    check_targets(settings)
+    check_targets(Delivery(json_path, out_folder, quiet=False))
     with progress_bars(quiet=False) as progress:
         from imcsim.validate import validate as run_validation
 
@@ -26,13 +26,13 @@ def validate(**settings: Any) -> int:
     from imcsim.report.files import write_contents, write_text
     from imcsim.report.terminal import validation as report
 
-    if settings["out_folder"] is not None:
-        write_contents(settings["out_folder"], report.validation_files(result))
-    to_stdout = settings["json_path"] == "-"
+    if out_folder is not None:
+        write_contents(out_folder, report.validation_files(result))
+    to_stdout = json_path == "-"
     if to_stdout:
         sys.stdout.write(report.validation_json(result))
         sys.stdout.flush()
-    elif settings["json_path"] is not None:
-        write_text(report.validation_json(result), settings["json_path"])
+    elif json_path is not None:
+        write_text(report.validation_json(result), json_path)
     print_report(report.validation_report(result), sys.stderr if to_stdout else sys.stdout)
     return 0 if result.passed else 1

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.choices import MAX_TIMESTEPS
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.inputs.arrays import read_classes, read_split
@@ -24,7 +25,6 @@ COLUMNS = ("t", "x", "y", "p")
 OPTIONAL = ("sample", "labels", "width", "height", "split", "classes")
 MAX_SIDE = 1 << 13
 MAX_TIME_US = 1 << 50
-MAX_TIMESTEPS = 4096
 _NO_TIMESTEPS = "events need a number of timesteps to be binned into"
 
 

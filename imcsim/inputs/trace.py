@@ -19,6 +19,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.choices import MAX_TIMESTEPS
 from imcsim.base.errors import ImcsimError
 from imcsim.inputs.data import (
     CALIBRATION_IMAGES,
@@ -252,7 +253,7 @@ def _sound(about: Any) -> bool:
     return (
         shape(about["shape"])
         and whole(about["bits"], 1, 8)
-        and whole(about["timesteps"], 1, 1 << 16)
+        and whole(about["timesteps"], 1, MAX_TIMESTEPS)
         and about["coding"] in CODINGS
         and about["split"] in SPLITS
         and (about["classes"] is None or whole(about["classes"], 2, MAX_CLASSES))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from imcsim.base.choices import MAX_TIMESTEPS
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.network.graph import (
@@ -42,7 +43,7 @@ MAX_POOLED = 255
 _LIMITS = {
     "input.bits": (1, 8),
     "classes": (2, MAX_SIZE),
-    "timesteps": (1, 256),
+    "timesteps": (1, MAX_TIMESTEPS),
     "weight_bits": (2, 16),
 }
 

@@ -32,7 +32,7 @@ from imcsim.simulation.values import Progress
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment, right_after
 from imcsim.studies.loading import network_sha256
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.widened import widened_experiment
 
 Benches = Mapping[Loss, Experiment]

@@ -21,7 +21,7 @@ from imcsim.network.graph import Conv2d, Network
 from imcsim.results.model import SCHEMA_VERSION
 from imcsim.results.reproduction.figures import Loss
 from imcsim.studies.loading import network_sha256
-from imcsim.studies.options import DEFAULT_HARDWARE
+from imcsim.studies.settings import DEFAULT_HARDWARE
 
 INPUTS = "cifar10_test_all"
 VALIDATION = "cifar10_validation_all"

@@ -7,8 +7,8 @@ from typing import Any
 from imcsim.searches.goals import OBJECTIVES
 from imcsim.searches.ranges import RANGES
 from imcsim.searches.spec import FIXED, SearchModel
+from imcsim.studies.settings import SETTINGS
 from imcsim.sweeps.json_schema import json_schema as of_sweeps
-from imcsim.sweeps.spec import SETTINGS
 
 Node = dict[str, Any]
 

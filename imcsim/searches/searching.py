@@ -25,7 +25,7 @@ from imcsim.searches.proposals import Proposals, Verdict, import_optuna
 from imcsim.searches.spec import Search
 from imcsim.searches.table import write_front
 from imcsim.studies.loading import Shelf, validation_of
-from imcsim.studies.options import Setting
+from imcsim.studies.settings import RunSettings
 from imcsim.sweeps.constraints import BadConstraint
 from imcsim.sweeps.plan import make_plan
 from imcsim.sweeps.pools import Pool, pool
@@ -201,7 +201,7 @@ class _Runner:
         return replace(point, setting=on_validation(point.setting, self.shelf))
 
 
-def on_validation(setting: Setting, shelf: Shelf) -> Setting:
+def on_validation(setting: RunSettings, shelf: Shelf) -> RunSettings:
     """The setting with its validation images in the place of the reported ones. Raises ImcsimError where it
     has none.
     """
@@ -244,7 +244,7 @@ def _verdict(spec: Search, outcome: dict[str, Any], point: Point) -> Verdict:
     if outcome["status"] != "done":
         return Verdict(None)
     found = figures(outcome)
-    known: dict[str, Any] = {**_settings(point.setting), **spec.sweep.base.overrides, **point.values, **found}
+    known: dict[str, Any] = {**point.setting.values(), **spec.sweep.base.overrides, **point.values, **found}
     away = []
     for limit in spec.limits:
         try:
@@ -252,10 +252,6 @@ def _verdict(spec: Search, outcome: dict[str, Any], point: Point) -> Verdict:
         except BadConstraint as error:
             raise ImcsimError(str(error), file=spec.sweep.path, key="constraints") from None
     return Verdict(tuple(float(outcome[one.column]) for one in spec.objectives), tuple(away))
-
-
-def _settings(setting: Setting) -> dict[str, Any]:
-    return {**vars(setting.options), **vars(setting)}
 
 
 def _meta(spec: Search, wanted: int, shelf: Shelf) -> dict[str, str]:

@@ -30,9 +30,10 @@ from imcsim.base.yamlfile import KeyPath, YamlDocument
 from imcsim.hardware.explain import explain
 from imcsim.searches.goals import COLUMNS, FIGURES, OBJECTIVES, Objective
 from imcsim.searches.ranges import Range, is_range, read_range
+from imcsim.studies.settings import SETTINGS
 from imcsim.sweeps.axes import BadAxis
 from imcsim.sweeps.constraints import BadConstraint, Constraint, parse_constraint
-from imcsim.sweeps.spec import SETTINGS, Spec, overridden, spec_document, spec_of
+from imcsim.sweeps.spec import Spec, overridden, spec_document, spec_of
 
 FIXED = (
     "inputs", "validation", "images", "encoding", "labels", "bin_us", "seed", "chip", "chips", "fidelity",

@@ -12,7 +12,7 @@ from imcsim.results.run import Outcome, RunResult
 from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 
 _PIPELINED = "use speculate: its static runs are pipelined"
 

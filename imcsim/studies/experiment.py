@@ -26,7 +26,7 @@ from imcsim.results.statistics import wilson_interval
 from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing
 from imcsim.simulation.simulate import Simulation, replay, simulate
 from imcsim.simulation.values import COMPUTED, Progress, Values
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.thresholds import one_for_all, one_for_each
 from imcsim.timing import Timing, parse
 

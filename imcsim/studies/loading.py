@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -13,10 +13,12 @@ import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
 from imcsim.base.choices import InputEncoding
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
+from imcsim.inputs.data import check_count, fingerprint
 from imcsim.network.graph import Network
-from imcsim.studies.options import CompareOptions, Setting
+from imcsim.studies.settings import RunSettings
 
 Loaded = TypeVar("Loaded")
 
@@ -30,22 +32,22 @@ class Shelf:
     _kept: dict[str, dict[Hashable, Any]] = field(default_factory=dict)
     _lock: Any = field(default_factory=Lock)
 
-    def network(self, setting: Setting) -> Network:
+    def network(self, setting: RunSettings) -> Network:
         """Raises ImcsimError as `network.load` does."""
         return self._get("network", str(setting.model), lambda: imcsim.network.load(setting.model))
 
-    def hardware(self, setting: Setting) -> Hardware:
+    def hardware(self, setting: RunSettings) -> Hardware:
         """The chip with its overrides. Raises ImcsimError as `hardware.load` does."""
         key = (str(setting.hardware), repr(sorted(setting.overrides.items())))
         overrides = dict(setting.overrides)
         return self._get("hardware", key, lambda: imcsim.hardware.load(setting.hardware, overrides))
 
-    def inputs(self, setting: Setting, *, labelled: bool = True) -> Inputs:
+    def inputs(self, setting: RunSettings, *, labelled: bool = True) -> Inputs:
         """The images that are reported. Raises ImcsimError as `inputs.load` does."""
         about = {"labels": setting.labels, "labelled": labelled}
         return self._inputs(setting, setting.inputs, setting.encoding, setting.images, **about)
 
-    def validation(self, setting: Setting, shown: Inputs | None = None) -> Inputs | None:
+    def validation(self, setting: RunSettings, shown: Inputs | None = None) -> Inputs | None:
         """The images that calibrate, and on which a threshold is chosen, encoded like the inputs.
 
         `shown` are the inputs where they were loaded otherwise.
@@ -61,7 +63,7 @@ class Shelf:
 
     def _inputs(
         self,
-        setting: Setting,
+        setting: RunSettings,
         name: str | Path,
         encoding: InputEncoding | None,
         *limit: int | None,
@@ -94,14 +96,14 @@ class Shelf:
         return made
 
 
-def validation_of(setting: Setting) -> str | Path | None:
+def validation_of(setting: RunSettings) -> str | Path | None:
     """The validation images of a setting: those given, else those that go with its inputs, if any do."""
     if setting.validation is not None:
         return setting.validation
     return imcsim.inputs.paired(setting.inputs)
 
 
-def timesteps_of(setting: Setting, network: Network) -> int:
+def timesteps_of(setting: RunSettings, network: Network) -> int:
     """T max."""
     return setting.options.timesteps or network.timesteps
 
@@ -119,14 +121,61 @@ def calibration_sha256(inputs: Inputs) -> str:
     return digest.hexdigest()
 
 
-def changed(setting: Setting, values: Mapping[str, Any]) -> Setting:
-    """The setting with other values: names of its own fields or of its options, else keys of the config."""
-    own = {key: value for key, value in values.items() if key in Setting.__dataclass_fields__}
-    options = {key: value for key, value in values.items() if key in CompareOptions.__dataclass_fields__}
-    config = {key: value for key, value in values.items() if key not in own and key not in options}
-    return replace(
-        setting,
-        **own,
-        options=replace(setting.options, **options),
-        overrides={**setting.overrides, **config},
-    )
+def load_given(
+    settings: RunSettings,
+    model: str | Path | Network,
+    hardware: str | Path | Hardware,
+    inputs: str | Path | Inputs,
+    validation: str | Path | Inputs | None,
+) -> tuple[Network, Hardware, Inputs, Inputs | None]:
+    """The network, the chip, the inputs and the validation images of `settings`, each given by name, by file
+    or as an object that was loaded before. Raises ImcsimError for anything else.
+    """
+    for key, given, loaded in (
+        ("model", model, Network), ("hardware", hardware, Hardware),
+        ("inputs", inputs, Inputs), ("validation", validation or "", Inputs),
+    ):  # fmt: skip
+        if not isinstance(given, str | Path | loaded):
+            fix = f"give a name, a path, or a loaded {loaded.__name__}"
+            raise ImcsimError(f"cannot be {type(given).__name__}", key=key, fix=fix)
+    shelf = _Given()
+    if isinstance(model, Network):
+        shelf.given_network = model
+    else:
+        settings = replace(settings, model=model)
+    if isinstance(hardware, Hardware):
+        if settings.overrides:
+            fix = "give the chip by its name or file, or load it with the overrides"
+            raise ImcsimError("overrides change a file, not a loaded chip", key="overrides", fix=fix)
+        chip = hardware
+    else:
+        chip = shelf.hardware(replace(settings, hardware=hardware))
+    if not isinstance(inputs, Inputs):
+        settings = replace(settings, inputs=inputs)
+        shown = shelf.inputs(settings)
+    else:
+        shown = inputs if settings.images is None else _few(inputs, settings.images)
+    if isinstance(validation, Inputs):
+        held_out: Inputs | None = validation
+    elif validation is not None:
+        held_out = shelf.validation(replace(settings, validation=validation), shown)
+    else:
+        held_out = None if isinstance(inputs, Inputs) else shelf.validation(settings)
+    return shelf.network(settings), chip, shown, held_out
+
+
+class _Given(Shelf):
+    """A shelf on which a network may lie already."""
+
+    given_network: Network | None = None
+
+    def network(self, setting: RunSettings) -> Network:
+        return super().network(setting) if self.given_network is None else self.given_network
+
+
+def _few(inputs: Inputs, images: int) -> Inputs:
+    """The first images of loaded inputs."""
+    count = check_count(Path(inputs.name), images, len(inputs.images))
+    shown, labels = inputs.images[:count], inputs.labels[:count]
+    lead = None if inputs.lead is None else inputs.lead[:count]
+    return replace(inputs, images=shown, labels=labels, sha256=fingerprint(shown, labels), lead=lead)

@@ -26,7 +26,7 @@ from imcsim.simulation.chip import Chip
 from imcsim.simulation.simulate import all_work
 from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.timing import EVENT_INDEX, Timeline, play
 
 

@@ -20,7 +20,7 @@ from imcsim.results.run import Policy
 from imcsim.simulation.simulate import all_work
 from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.timing import Recorder, Slice, Timeline, play
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from imcsim.sweeps.spec import SETTINGS, SpecModel
+from imcsim.studies.settings import SETTINGS
+from imcsim.sweeps.spec import SpecModel
 
 Node = dict[str, Any]
 
@@ -15,6 +16,7 @@ _FORMS = {
     "log": "First, last, how many: equal ratios.",
 }
 _AXIS = "#/$defs/Axis"
+_ABOUT = ("title", "default", "description")
 
 
 def json_schema() -> Node:
@@ -24,7 +26,7 @@ def json_schema() -> Node:
     schema = SpecModel.model_json_schema()
     properties: dict[str, Node] = schema["properties"]
     for key in SETTINGS:
-        about = {name: properties[key].pop(name) for name in ("title", "default") if name in properties[key]}
+        about = {name: properties[key].pop(name) for name in _ABOUT if name in properties[key]}
         properties[key] = about | {"anyOf": [properties[key], {"$ref": _AXIS}]}
     axes = {"type": "object", "additionalProperties": {"$ref": _AXIS}}
     properties["axes"] |= axes

@@ -18,7 +18,7 @@ from imcsim.inputs import Inputs
 from imcsim.simulation.chip import depends_on_values, nonideal, numerics, without_errors
 from imcsim.studies.experiment import fitting
 from imcsim.studies.loading import Shelf, calibration_sha256, network_sha256, timesteps_of
-from imcsim.studies.options import MOST_CHIPS, Setting
+from imcsim.studies.settings import MAX_CHIPS, RunSettings
 from imcsim.sweeps.cache import Longest, digest, value_numerics
 from imcsim.sweeps.spec import Point
 from imcsim.timing import parse
@@ -38,7 +38,7 @@ class Run:
 
     key: str
     role: Role
-    setting: Setting
+    setting: RunSettings
     longest: Longest | None
     after: str | None
     """The run that comes before it, as it sets ADC scales or neurons; if there is one."""
@@ -90,7 +90,7 @@ class _Shown:
 
     sha256: str
     longest: Longest
-    source: Setting
+    source: RunSettings
 
 
 class _Planner:
@@ -152,7 +152,7 @@ class _Planner:
         self.plan.needs[point.index] = self._needs.setdefault(needs, needs)
 
     def _runs(
-        self, setting: Setting, chip: _Chip, network: str, used: Sequence[tuple[Role, _Shown]]
+        self, setting: RunSettings, chip: _Chip, network: str, used: Sequence[tuple[Role, _Shown]]
     ) -> list[str]:
         """The runs of one chip, in the order in which they can be done."""
         config, seed = chip.config, setting.options.seed
@@ -179,7 +179,7 @@ class _Planner:
             keys.append(key)
         return keys
 
-    def _calibrations(self, setting: Setting, chip: _Chip, network: str, facts: Numerics) -> list[str]:
+    def _calibrations(self, setting: RunSettings, chip: _Chip, network: str, facts: Numerics) -> list[str]:
         """The runs of calibration images, each after the one before: of the chip as it was to be, which many
         chips share, and then of this very one.
         """
@@ -210,7 +210,7 @@ class _Planner:
             add(digest("channels", network, value_numerics(facts), *own, calibration), "chip")
         return keys
 
-    def _scales_of(self, setting: Setting) -> str | None:
+    def _scales_of(self, setting: RunSettings) -> str | None:
         """The hash of the images that set a point's ADC scales."""
         key = self._exact_key(setting)
         if key not in self._scales:
@@ -221,7 +221,7 @@ class _Planner:
                 self._scales[key] = None
         return self._scales[key]
 
-    def _config(self, setting: Setting) -> HardwareConfig | None:
+    def _config(self, setting: RunSettings) -> HardwareConfig | None:
         """A config that changes values as the point's does: other blocks are left alone, to read fewer."""
         few = {k: v for k, v in setting.overrides.items() if k.split(".")[0] in VALUE_BLOCKS}
         for overrides in (few, setting.overrides):
@@ -238,7 +238,7 @@ class _Planner:
                 return self._configs[key]
         return None
 
-    def _see(self, setting: Setting, role: Role) -> _Shown | None:
+    def _see(self, setting: RunSettings, role: Role) -> _Shown | None:
         key = f"{role} {self._exact_key(setting)}"
         if key not in self._shown:
             try:
@@ -247,7 +247,7 @@ class _Planner:
                 self._shown[key] = None
         return self._shown[key]
 
-    def _look(self, setting: Setting, role: Role) -> _Shown | None:
+    def _look(self, setting: RunSettings, role: Role) -> _Shown | None:
         network = self._shelf.network(setting)
         timesteps = timesteps_of(setting, network)
         most = self._most.get(str(setting.model), timesteps)
@@ -266,18 +266,18 @@ class _Planner:
             pass
         return _Shown(shown.sha256, Longest(shown.sha256, timesteps), setting)
 
-    def _read(self, setting: Setting, role: Role) -> Inputs | None:
+    def _read(self, setting: RunSettings, role: Role) -> Inputs | None:
         return self._shelf.validation(setting) if role == "validation" else self._shelf.inputs(setting)
 
-    def _inputs_key(self, setting: Setting) -> str:
+    def _inputs_key(self, setting: RunSettings) -> str:
         about = setting.inputs, setting.validation, setting.model, setting.images, setting.encoding
         return repr((*map(str, about), setting.labels, setting.bin_us, setting.options.seed))
 
-    def _exact_key(self, setting: Setting) -> str:
+    def _exact_key(self, setting: RunSettings) -> str:
         return f"{self._inputs_key(setting)} {setting.options.timesteps}"
 
 
-def _at(setting: Setting, timesteps: int) -> Setting:
+def _at(setting: RunSettings, timesteps: int) -> RunSettings:
     return replace(setting, options=replace(setting.options, timesteps=timesteps))
 
 
@@ -301,12 +301,12 @@ class _Chip:
     ideal: bool = False
 
 
-def _chips(setting: Setting, config: HardwareConfig) -> Iterator[_Chip]:
+def _chips(setting: RunSettings, config: HardwareConfig) -> Iterator[_Chip]:
     """The chips of a point: one, or many and the ideal one before them."""
     first, chips = setting.options.chip, setting.chips
     if chips is None:
         yield _Chip(config, first)
-    elif first + chips <= MOST_CHIPS:  # else its row says so
+    elif first + chips <= MAX_CHIPS:  # else its row says so
         yield _Chip(without_errors(config), first, ideal=True)
         if config.nonideal.active:
             for number in range(first, first + chips):

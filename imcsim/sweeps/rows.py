@@ -18,6 +18,7 @@ from imcsim.results.meta import Meta
 from imcsim.results.model import to_json
 from imcsim.results.model import to_json as chips_to_json
 from imcsim.studies.experiment import Experiment
+from imcsim.studies.settings import FILES, SETTINGS, RunSettings
 from imcsim.sweeps.spec import Point
 
 SPREADS = {
@@ -51,7 +52,7 @@ def _about(point: Point, hardware: Hardware | None) -> dict[str, Any]:
         "axes": _json(point.values),
         "config_sha256": None if hardware is None else hardware.sha256,
         "config": None if hardware is None else _json(_recorded(hardware.config)),
-        "setting": _json(said(point)),
+        "setting": _json(_recorded_settings(point.setting)),
         "seed": point.setting.options.seed,
         "version": __version__,
     }
@@ -61,29 +62,12 @@ def _recorded(config: HardwareConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", by_alias=True, exclude=set(config.left_out))
 
 
-def said(point: Point) -> dict[str, Any]:
-    """All settings of a point but the config's values, as plain data."""
-    setting, options = point.setting, point.setting.options
-    files = {
-        key: None if (value := getattr(setting, key)) is None else str(value)
-        for key in ("hardware", "model", "inputs", "validation", "labels")
-    }
-    return {
-        **files,
-        "images": setting.images,
-        "encoding": setting.encoding,
-        "bin_us": setting.bin_us,
-        "timesteps": options.timesteps,
-        "threshold": options.threshold,
-        "thresholds": options.thresholds,
-        "rule": options.rule,
-        "accumulation": options.accumulation,
-        "chip": options.chip,
-        "chips": setting.chips,
-        "issue": options.issue,
-        "fidelity": options.fidelity,
-        "overrides": dict(setting.overrides),
-    }
+def _recorded_settings(settings: RunSettings) -> dict[str, Any]:
+    """All settings of a point but the config's values, as plain data. The seed has a column of its own."""
+    values = settings.values()
+    files = {key: None if values[key] is None else str(values[key]) for key in FILES}
+    others = {key: values[key] for key in SETTINGS if key not in (*FILES, "seed")}
+    return {**files, **others, "overrides": dict(settings.overrides)}
 
 
 def done(point: Point, hardware: Hardware, result: CompareResult) -> Record:

@@ -26,70 +26,44 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.base.yamlfile import KeyPath, YamlDocument, read_yaml
 from imcsim.hardware.explain import explain
-from imcsim.studies.loading import Shelf, changed, validation_of
-from imcsim.studies.options import (
-    DEFAULT_HARDWARE,
-    DEFAULT_INPUTS,
-    DEFAULT_MODEL,
-    MAX_TIMESTEPS,
-    MOST_AT_ONCE,
-    MOST_CHIPS,
-    Setting,
-)
+from imcsim.studies.checking import Strict, plain, settings_model
+from imcsim.studies.loading import Shelf, validation_of
+from imcsim.studies.settings import DECLARED, FILES, SETTINGS, RunSettings
 from imcsim.sweeps.axes import BadAxis, axis_values
 from imcsim.sweeps.constraints import BadConstraint, Constraint, parse_constraint
 from imcsim.timing import parse as parse_issue
 
 MOST_POINTS = 10_000_000
-FILES = ("hardware", "model", "inputs", "validation", "labels")
-"""Settings that may name files."""
 
 
-_Share = Annotated[float, Field(ge=0, le=1)]
+class SpecParts(Strict):
+    """What the spec of a sweep holds besides settings of its runs."""
+
+    name: str = Field(default="", max_length=200, description="Name of the sweep.")
+    set: dict[str, Any] = Field(default_factory=dict, description=DECLARED["overrides"].meaning.text)
+    axes: dict[str, Any] = Field(
+        default_factory=dict, description="Values of settings and keys of the chip; all combinations are run."
+    )
+    zip: list[dict[str, Any]] = Field(
+        default_factory=list, description="Settings and keys of the chip that change together."
+    )
+    constraints: list[str] = Field(default_factory=list, description="What must hold of every point.")
 
 
-class SpecModel(BaseModel):
-    """What a spec may hold. All but the last five are settings, which may be axes as well."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    hardware: str = DEFAULT_HARDWARE
-    model: str = DEFAULT_MODEL
-    inputs: str = DEFAULT_INPUTS
-    validation: str | None = None
-    images: Annotated[int, Field(ge=1)] | None = None
-    encoding: InputEncoding | None = None
-    labels: str | None = None
-    bin_us: Annotated[int, Field(ge=1)] | None = None
-    timesteps: Annotated[int, Field(ge=1, le=MAX_TIMESTEPS)] | None = None
-    threshold: _Share | tuple[_Share, ...] | None = None
-    thresholds: Thresholds = "one"
-    rule: Rule = "entropy"
-    accumulation: Accumulation = "mean"
-    issue: str = "wait"
-    fidelity: Fidelity = "burst"
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
-    chip: Annotated[int, Field(ge=0, lt=MOST_CHIPS)] = 0
-    chips: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] | None = None
-    name: Annotated[str, Field(max_length=200)] = ""
-    set: dict[str, Any] = {}
-    axes: dict[str, Any] = {}
-    zip: list[dict[str, Any]] = []
-    constraints: list[str] = []
-
+SpecModel = settings_model(
+    "SpecModel", SETTINGS, SpecParts, "What a spec may hold. Settings may be axes as well."
+)
 
 _CHOICE = {"inputs", "validation", "threshold"}
 """What decides whether a threshold must be chosen."""
-
-SETTINGS = tuple(SpecModel.model_fields)[:-5]
 
 
 @dataclass(frozen=True)
@@ -106,7 +80,7 @@ class Point:
 
     index: int
     values: Mapping[str, Any]
-    setting: Setting
+    setting: RunSettings
 
 
 @dataclass(frozen=True)
@@ -115,7 +89,7 @@ class Spec:
 
     path: Path
     data: Mapping[str, Any]
-    base: Setting
+    base: RunSettings
     axes: tuple[Axis, ...]
     constraints: tuple[Constraint, ...]
     _document: YamlDocument = field(repr=False)
@@ -151,16 +125,16 @@ class Spec:
 
     def point(self, index: int, values: Mapping[str, Any], shelf: Shelf) -> Point | None:
         """The point with these values of the axes; None where a constraint forbids it."""
-        setting = changed(self.base, {key: self._resolved(key, value) for key, value in values.items()})
+        setting = self.base.changed({key: self._resolved(key, value) for key, value in values.items()})
         return Point(index, values, setting) if self._allowed(values, setting, shelf) else None
 
     def _resolved(self, key: str, value: Any) -> Any:
         return resolve(value, key, self.path.parent) if key in FILES and value is not None else value
 
-    def _allowed(self, values: Mapping[str, Any], setting: Setting, shelf: Shelf) -> bool:
+    def _allowed(self, values: Mapping[str, Any], setting: RunSettings, shelf: Shelf) -> bool:
         if not self.constraints:
             return True
-        known = {**_settings_of(setting), **self.base.overrides, **values}
+        known = {**setting.values(), **self.base.overrides, **values}
         for position, constraint in enumerate(self.constraints):
             missing = [key for key in constraint.keys if key not in known]
             if missing:
@@ -202,20 +176,6 @@ def spec_document(given: str | Path | Mapping[str, Any]) -> YamlDocument:
     return read_yaml(given)
 
 
-def check_settings(values: Mapping[str, Any]) -> None:
-    """Refuse settings, and numbers of workers, that the command line would refuse. Raises ImcsimError."""
-    for key, value in values.items():
-        try:
-            _plain({key: value})
-        except ImcsimError:
-            raise ImcsimError(f"{value!r:.60} is no value for it", key=key) from None
-    plain = _plain(values)
-    workers = plain.pop("workers", None)
-    if not (workers is None or (type(workers) is int and 1 <= workers <= 1024)):
-        raise ImcsimError(f"expected a whole number from 1 to 1024, got {workers!r}", key="workers")
-    _validated(YamlDocument(Path("options"), plain, {}), plain, (), plain)
-
-
 def overridden(document: YamlDocument, overrides: Mapping[str, Any] | None) -> YamlDocument:
     """The document with these keys in its ``set``, too."""
     data = document.data
@@ -225,13 +185,10 @@ def overridden(document: YamlDocument, overrides: Mapping[str, Any] | None) -> Y
 
 
 def _plain(given: Mapping[str, Any]) -> Any:
-    """A mapping as a file would have held it; paths become text, arrays lists."""
+    """A mapping as a file would have held it."""
     try:
-        text = json.dumps(
-            dict(given), allow_nan=False, default=lambda v: str(v) if isinstance(v, Path) else v.tolist()
-        )
-        return json.loads(text)
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        return plain(dict(given))
+    except ValueError as error:
         fix = "use texts, numbers, lists and mappings"
         raise ImcsimError(f"this is no spec: {error}", key="spec", fix=fix) from None
 
@@ -243,7 +200,7 @@ def spec_of(document: YamlDocument, most: int | None = MOST_POINTS) -> Spec:
     data = dict(document.data)
     # A setting with several values is an axis, wherever it stands.
     own = {key: data.pop(key) for key in SETTINGS if isinstance(data.get(key), list | dict)}
-    model = _validated(document, data, (), data)
+    model = _validated(document, (), data)
     places: list[tuple[tuple[str, ...], tuple[KeyPath, ...], tuple[Any, ...]]] = []
     single: list[tuple[KeyPath, Any]] = [((key,), value) for key, value in own.items()]
     single += [(("axes", key), value) for key, value in model.axes.items()]
@@ -268,7 +225,7 @@ def spec_of(document: YamlDocument, most: int | None = MOST_POINTS) -> Spec:
         raise document.error(("axes",), f"{count} combinations", fix=f"use at most {most}")
     constraints = tuple(_constraint(document, k, text) for k, text in enumerate(model.constraints))
     spec = Spec(document.path, document.data, _base(document, model), axes, constraints, document)
-    _check_keys(spec, model, places)
+    _check_keys(spec, places)
     return spec
 
 
@@ -300,10 +257,11 @@ def _built_in(kind: str) -> list[str]:
     return imcsim.inputs.names()
 
 
-def _validated(document: YamlDocument, data: Any, place: KeyPath, values: Any) -> SpecModel:
-    """The model of `values`; errors are told of the place in the document."""
+def _validated(document: YamlDocument, place: KeyPath, values: Any) -> SpecParts:
+    """The model of `values`, settings included; errors name the place in the document."""
     try:
-        return SpecModel.model_validate_json(json.dumps(values))
+        model: Any = SpecModel.model_validate_json(json.dumps(values))
+        return cast(SpecParts, model)
     except ValidationError as error:
         problem = explain(error, SpecModel, values)[0]
         raise document.error(place or problem.path, problem.message, fix=problem.fix) from None
@@ -321,7 +279,7 @@ def _axis(
         if key in SETTINGS:
             for position, value in enumerate(values):
                 at = (*place, position) if isinstance(one, list) else place
-                _validated(document, None, at, {key: value})
+                _validated(document, at, {key: value})
                 if key == "issue":
                     _check_issue(document, at, value)
         elif "." not in key:
@@ -356,17 +314,16 @@ def _constraint(document: YamlDocument, position: int, text: str) -> Constraint:
         raise document.error(("constraints", position), str(error), fix=fix) from None
 
 
-def _base(document: YamlDocument, model: SpecModel) -> Setting:
-    _check_issue(document, ("issue",), model.issue)
-    folder = document.path.parent
-    said = {key: getattr(model, key) for key in SETTINGS}
+def _base(document: YamlDocument, model: SpecParts) -> RunSettings:
+    values = {key: getattr(model, key) for key in SETTINGS}
+    _check_issue(document, ("issue",), values["issue"])
     for key in FILES:
-        if said[key] is not None:
-            said[key] = resolve(said[key], key, folder)
-    return changed(Setting(overrides=dict(model.set)), said)
+        if values[key] is not None:
+            values[key] = resolve(values[key], key, document.path.parent)
+    return RunSettings(overrides=dict(model.set)).changed(values)
 
 
-def _check_keys(spec: Spec, model: SpecModel, places: list[Any]) -> None:
+def _check_keys(spec: Spec, places: list[Any]) -> None:
     """Refuse a key that the hardware file cannot have, and what no point could use, before any run."""
     shelf = Shelf()
     if "hardware" not in spec.keys:
@@ -393,21 +350,17 @@ def _check_keys(spec: Spec, model: SpecModel, places: list[Any]) -> None:
     raise spec.error(("constraints",), "no point is left", fix="loosen the constraints")
 
 
-def _refusal(base: Setting, key: str, value: Any, shelf: Shelf) -> ImcsimError | None:
+def _refusal(base: RunSettings, key: str, value: Any, shelf: Shelf) -> ImcsimError | None:
     try:
-        shelf.hardware(changed(base, {key: value}))
+        shelf.hardware(base.changed({key: value}))
     except ImcsimError as error:
         return error
     return None
 
 
-def _settings_of(setting: Setting) -> dict[str, Any]:
-    return {k: getattr(setting if hasattr(setting, k) else setting.options, k) for k in SETTINGS}
-
-
-def _config_values(setting: Setting, base: Setting, shelf: Shelf) -> dict[str, Any]:
+def _config_values(setting: RunSettings, base: RunSettings, shelf: Shelf) -> dict[str, Any]:
     """All values of a point's hardware file, with what every point sets, by dotted key."""
-    plain = changed(base, {"hardware": setting.hardware})
+    plain = base.changed({"hardware": setting.hardware})
     return _flat(shelf.hardware(plain).config.model_dump(mode="json", by_alias=True), "")
 
 

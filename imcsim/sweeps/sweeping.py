@@ -19,7 +19,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.files import PARTIAL
 from imcsim.inputs import find as find_inputs
 from imcsim.studies.loading import Shelf, network_sha256, validation_of
-from imcsim.studies.options import Setting
+from imcsim.studies.settings import RunSettings
 from imcsim.sweeps.plan import Plan, make_plan
 from imcsim.sweeps.pools import Pool, pool
 from imcsim.sweeps.rows import failed
@@ -103,7 +103,7 @@ def contents(spec: Spec, points: list[Point], shelf: Shelf) -> dict[str, str]:
     """Hashes of all files that the points name; a file that cannot be read has an empty one."""
     found: dict[str, str] = {}
 
-    def note(key: str, read: Callable[[Setting], str], setting: Setting) -> None:
+    def note(key: str, read: Callable[[RunSettings], str], setting: RunSettings) -> None:
         if key not in found:
             try:
                 found[key] = read(setting)
@@ -112,7 +112,7 @@ def contents(spec: Spec, points: list[Point], shelf: Shelf) -> dict[str, str]:
 
     for point in points:
         setting = point.setting
-        plain = Setting(hardware=setting.hardware, model=setting.model)
+        plain = RunSettings(hardware=setting.hardware, model=setting.model)
         note(f"hardware {setting.hardware}", lambda s: shelf.hardware(s).sha256, plain)
         note(f"model {setting.model}", lambda s: network_sha256(shelf.network(s)), plain)
         for name in (setting.inputs, _quiet(setting), setting.labels):
@@ -121,7 +121,7 @@ def contents(spec: Spec, points: list[Point], shelf: Shelf) -> dict[str, str]:
     return found
 
 
-def _quiet(setting: Setting) -> str | Path | None:
+def _quiet(setting: RunSettings) -> str | Path | None:
     try:
         return validation_of(setting)
     except ImcsimError:

@@ -26,7 +26,7 @@ from imcsim.commands.cli import cli, main
 from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 
 COMPARED = compare_result(images=20)
 RAN = run_result(images=20)
@@ -142,8 +142,13 @@ def test_every_option_arrives(simulator: Simulator) -> None:
 
 
 def test_own_inputs_need_own_validation_images(
-    simulator: Simulator, capsys: pytest.CaptureFixture[str]
+    simulator: Simulator,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.npz").touch()
     assert main(["compare", "--inputs", "mine.npz"]) == 2
     assert "--validation" in capsys.readouterr().err
     assert simulator.loaded == []
@@ -190,7 +195,7 @@ def test_static_run_chooses_nothing(simulator: Simulator, capsys: pytest.Capture
         "--threshold 1.01",
         "--threshold x",
         "--timesteps 0",
-        "--timesteps 17",
+        "--timesteps 4097",
         "--images 0",
         "--workers 0",
         "--seed -1",

@@ -174,7 +174,7 @@ def test_wrong_usage(capsys: Captured, monkeypatch: pytest.MonkeyPatch, options:
 
 
 def test_progress_of_a_long_stream(stored: Path) -> None:
-    from imcsim.studies.options import CompareOptions
+    from imcsim.studies.settings import CompareOptions
     from imcsim.studies.streaming import stream
 
     seen: list[tuple[str, int, int]] = []

@@ -36,7 +36,7 @@ from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.studies.comparison import compare
 from imcsim.studies.experiment import Experiment
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.widened import widened_experiment
 from imcsim.timing import Issue, Timing
 

@@ -17,7 +17,7 @@ from imcsim.hardware.events import Event
 from imcsim.hardware.tile_budget import full_rate, tile_area_mm2, tile_budget, tile_power_mw
 from imcsim.inputs import Inputs
 from imcsim.studies.comparison import compare
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 
 DOCS = Path(__file__).parents[2] / "docs" / "components.md"
 PAPER = {"cells_per_weight": 8, "input_bits": 16}

@@ -22,7 +22,7 @@ from imcsim.commands.cli import main
 from imcsim.inputs.packs import save_pack
 from imcsim.network.arrays import read_npz, write_npz
 from imcsim.studies.loading import validation_of
-from imcsim.studies.options import Setting
+from imcsim.studies.settings import RunSettings
 
 Image: Any = pytest.importorskip("PIL.Image")
 sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
@@ -330,9 +330,9 @@ def test_built_in_test_images_are_paired_with_validation_images(tmp_path: Path) 
     assert inputs.paired("cifar10_test_all") == "cifar10_validation_all"
     assert inputs.paired("cifar10_validation_all") is None
     assert inputs.paired(pack(tmp_path / "cifar10_test_all.npz")) is None
-    assert validation_of(Setting(inputs="cifar10_test_all")) == "cifar10_validation_all"
-    assert validation_of(Setting(inputs="cifar10_test_all", validation="mine.npz")) == "mine.npz"
-    assert validation_of(Setting()) == "cifar10_validation"
+    assert validation_of(RunSettings(inputs="cifar10_test_all")) == "cifar10_validation_all"
+    assert validation_of(RunSettings(inputs="cifar10_test_all", validation="mine.npz")) == "mine.npz"
+    assert validation_of(RunSettings()) == "cifar10_validation"
 
 
 # The script that packs them

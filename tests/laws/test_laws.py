@@ -23,7 +23,7 @@ from imcsim.results.model import to_json
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import ExitCosts, Simulation, simulate
 from imcsim.studies.comparison import compare
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.timing import Issue, Timing
 
 IMAGES = 24

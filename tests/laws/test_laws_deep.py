@@ -31,7 +31,7 @@ from imcsim.results.model import to_json
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.studies.comparison import compare
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.timing import Timeline, Timing, parse
 from imcsim.timing.wiring import Hop, route
 

@@ -37,7 +37,7 @@ from imcsim.simulation.chip import numerics
 from imcsim.simulation.counts import travelling
 from imcsim.studies.comparison import compare_of, run_of
 from imcsim.studies.experiment import Experiment
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.streaming import stream_of
 from imcsim.studies.widened import widened_activity, widened_experiment
 

@@ -18,7 +18,7 @@ import imcsim.inputs
 import imcsim.network
 from imcsim.base.errors import ImcsimError
 from imcsim.studies.chips import compare_chips
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"

@@ -51,7 +51,7 @@ from imcsim.simulation.values import ActivityRequest
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.loading import network_sha256
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 
 CLASSES, TIMESTEPS, TEST, VALIDATION = 4, 4, 40, 48
 ABOUT = PaperNetwork("vgg16", "VGG-16", {"running": "a", "final": "b"}, stem=8)

@@ -20,7 +20,7 @@ from imcsim.mapping import Edge, Stage, place, stage_graph, traffic
 from imcsim.network import validate
 from imcsim.network.graph import INPUT, LI, LIF, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.studies.comparison import compare
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.timing import EVENTS, Timeline
 from imcsim.timing.wiring import Output
 

@@ -17,7 +17,7 @@ from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.studies.comparison import run, run_of
 from imcsim.studies.experiment import Experiment
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.streaming import StreamOptions, stream, stream_of
 
 CLASSES = 4

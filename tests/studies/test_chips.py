@@ -44,7 +44,7 @@ from imcsim.studies.chips import Stopped, compare_chips
 from imcsim.studies.chips.comparing import _shares
 from imcsim.studies.comparison import compare
 from imcsim.studies.experiment import Experiment, right_after
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 
 CLASSES, T = 4, 3
 NET = random_network(np.random.default_rng(5), depth=2, classes=CLASSES, timesteps=T)
@@ -345,8 +345,8 @@ def test_from_python() -> None:
     found = imcsim.compare_chips(NET, ERRING, SHOWN, HELD_OUT, chips=2, chip=1, workers=1)
     assert found == many(2, chip=1)
     assert imcsim.compare_chips(NET, IDEAL, SHOWN, HELD_OUT).chips == 20
-    with pytest.raises(ImcsimError, match="no such option"):
-        imcsim.compare_chips(NET, ERRING, SHOWN, HELD_OUT, chip_count=2)
+    with pytest.raises(TypeError, match="chip_count"):
+        imcsim.compare_chips(NET, ERRING, SHOWN, HELD_OUT, chip_count=2)  # type: ignore[call-arg]
 
 
 # Interrupted

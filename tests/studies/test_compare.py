@@ -31,7 +31,7 @@ from imcsim.results.schemas import json_schema
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.studies.comparison import compare, run
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.timing import Issue, Timeline, Timing
 
 ONE = CompareOptions(workers=1)

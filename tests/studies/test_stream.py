@@ -22,7 +22,7 @@ from imcsim.mapping import place
 from imcsim.network.graph import INPUT, Linear, Network
 from imcsim.results.stream import StreamResult
 from imcsim.studies.comparison import run
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.streaming import StreamOptions, stream
 from imcsim.timing import parse, play
 

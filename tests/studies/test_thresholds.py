@@ -42,7 +42,7 @@ from imcsim.results.model import to_json
 from imcsim.results.run import Policy
 from imcsim.studies.comparison import compare, compare_of, run, run_of
 from imcsim.studies.experiment import Experiment
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.streaming import stream_of
 from imcsim.studies.thresholds import one_for_all, one_for_each
 from imcsim.sweeps import load_spec, open_store, sweep

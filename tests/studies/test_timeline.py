@@ -27,7 +27,7 @@ from imcsim.network.graph import Network
 from imcsim.report.figures.timeline import timeline_figure
 from imcsim.report.perfetto import CHECKER, IMAGES, MESH, TILE, trace_events, trace_json
 from imcsim.studies.comparison import run
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.timelines import Recorded, record
 from imcsim.timing import Recorder, Timeline
 

@@ -351,9 +351,9 @@ def test_python_interface(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.to_frame()["energy_pj"][0] == one.outcome.energy_pj
     several = imcsim.stream(**about, threshold=0.3)
     assert several.to_frame()["makespan_ns"][0] == several.makespan_ns
-    from imcsim.studies.options import Setting
+    from imcsim.studies.settings import RunSettings
 
-    setting = Setting(model="net", inputs="test.npz", validation="held.npz")
+    setting = RunSettings(model="net", inputs="test.npz", validation="held.npz")
     loaded = imcsim.compare(
         shelf.network(setting), imcsim.hardware.load("dtsnn_32nm", {"adc.bits": 4}), shelf.inputs(setting),
         shelf.validation(setting), timesteps=2,
@@ -362,8 +362,8 @@ def test_python_interface(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = imcsim.compare(**about, images=7, threshold=0.2)
     again = imcsim.compare(**{**about, "inputs": shelf.inputs(setting)}, images=7, threshold=0.2)
     assert to_json(few) == to_json(again)
-    with pytest.raises(ImcsimError, match="threshold"):
-        imcsim.compare(**about, treshold=0.2)
+    with pytest.raises(TypeError, match="treshold"):
+        imcsim.compare(**about, treshold=0.2)  # type: ignore[call-arg]
     with pytest.raises(ImcsimError, match="overrides"):
         imcsim.compare(**about, hardware=imcsim.hardware.load("dtsnn_32nm"), overrides={"adc.bits": 4})
 
@@ -374,7 +374,7 @@ def test_python_interface(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         {"threshold": 3}, {"threshold": "a"}, {"threshold": float("nan")}, {"timesteps": 0},
         {"timesteps": 1.5}, {"rule": "x"}, {"seed": -1}, {"workers": 0}, {"workers": True}, {"images": "3"},
         {"encoding": "q"}, {"overrides": [1]}, {"model": 5}, {"hardware": None}, {"inputs": 3},
-        {"validation": 3}, {"timestep": 3}, {"accumulation": "x"}, {"fidelity": object()},
+        {"validation": 3}, {"accumulation": "x"}, {"fidelity": object()},
     ],
 )  # fmt: skip
 def test_functions_refuse_what_commands_refuse(wrong: dict[str, Any]) -> None:

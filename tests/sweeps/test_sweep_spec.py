@@ -151,7 +151,7 @@ def test_hash_of_a_spec_is_over_what_it_says(files: Path) -> None:
         ("axes: {issue: [wait, never]}", 4, ["issue[1]", "never"]),
         ("validation: null\naxes: {adc.bits: [4]}", 2, ["validation", "give threshold"]),
         ("axs: {}", 4, ["axs", "axes"]),
-        ("timesteps: 99", 4, ["timesteps"]),
+        ("timesteps: 4097", 4, ["timesteps", "1 to 4096"]),
     ],
 )
 def test_errors_name_line_key_and_fix(files: Path, text: str, line: int, words: list[str]) -> None:

@@ -33,7 +33,7 @@ from imcsim.network.graph import INPUT, Linear, Network
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.timing import Issue, Recorder, Timeline, Timing, parse
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.burst import BurstPart

@@ -30,7 +30,7 @@ from imcsim.results.model import to_json
 from imcsim.simulation.chip import make_chip, numerics
 from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare, run
-from imcsim.studies.options import CompareOptions
+from imcsim.studies.settings import CompareOptions
 from imcsim.studies.streaming import stream
 from imcsim.timing import Timing, parse
 

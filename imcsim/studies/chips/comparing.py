@@ -30,7 +30,7 @@ from imcsim.studies.experiment import (
     refuse_dynamic_pipeline,
     right_after,
 )
-from imcsim.studies.options import MOST_AT_ONCE, MOST_CHIPS, CompareOptions
+from imcsim.studies.settings import MAX_CHIPS, MAX_CHIPS_AT_ONCE, CompareOptions
 
 
 class Stopped(KeyboardInterrupt):
@@ -106,11 +106,11 @@ def compare_chips_of(
 
 def _check(chips: int, options: CompareOptions) -> None:
     refuse_dynamic_pipeline(options, fix="use speculate: its static runs are pipelined")
-    if type(chips) is not int or not 1 <= chips <= MOST_AT_ONCE:
-        raise ImcsimError(f"cannot run {chips!r} chips", key="chips", fix=f"use 1 to {MOST_AT_ONCE}")
-    if options.chip + chips > MOST_CHIPS:
+    if type(chips) is not int or not 1 <= chips <= MAX_CHIPS_AT_ONCE:
+        raise ImcsimError(f"cannot run {chips!r} chips", key="chips", fix=f"use 1 to {MAX_CHIPS_AT_ONCE}")
+    if options.chip + chips > MAX_CHIPS:
         raise ImcsimError(
-            f"a seed draws no chip beyond number {MOST_CHIPS - 1}", key="chip", fix="use a lower number"
+            f"a seed draws no chip beyond number {MAX_CHIPS - 1}", key="chip", fix="use a lower number"
         )
 
 
