@@ -17,7 +17,7 @@ import imcsim
 import imcsim.hardware
 from imcsim.results.model import to_json
 from imcsim.studies.comparison import compare
-from imcsim.studies.loading import Shelf
+from imcsim.studies.loading import Loader
 from imcsim.sweeps import Summary, load_spec, sweep
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     begun = time.perf_counter()
     naive = []
     for point in points:
-        shelf, setting = Shelf(), point.setting  # nothing is kept from the point before
+        shelf, setting = Loader(), point.setting  # nothing is kept from the point before
         result = compare(
             shelf.network(setting), shelf.hardware(setting), shelf.inputs(setting), shelf.validation(setting),
             setting.options,
@@ -74,7 +74,7 @@ def main() -> None:
 def warm(spec: imcsim.sweeps.Spec) -> None:
     """Have the kernels compiled or loaded before anything is timed."""
     point = next(spec.points())
-    shelf, setting = Shelf(), point.setting
+    shelf, setting = Loader(), point.setting
     inputs = imcsim.inputs.load(setting.inputs, 2)
     compare(shelf.network(setting), shelf.hardware(setting), inputs, inputs, setting.options)
 

@@ -86,18 +86,18 @@ def load_all(settings: RunSettings, validation: str | None, *, labelled: bool = 
 
     Where no seed was given, it becomes that of a trace of random spikes, if the inputs are one.
     """
-    from imcsim.studies.loading import Shelf
+    from imcsim.studies.loading import Loader
 
-    shelf = Shelf()
+    loader = Loader()
     settings = replace(settings, validation=validation)
-    hardware, network = shelf.hardware(settings), shelf.network(settings)
-    inputs = shelf.inputs(settings, labelled=labelled)
+    hardware, network = loader.hardware(settings), loader.network(settings)
+    inputs = loader.inputs(settings, labelled=labelled)
     given = click.get_current_context().get_parameter_source("seed")
     if given is click.core.ParameterSource.DEFAULT and inputs.coding == "rate":
         seed = inputs.about.get("seed", 0)
         if isinstance(seed, int) and 0 <= seed < 2**63:
             settings = settings.changed({"seed": seed})
-    held_out = None if validation is None else shelf.validation(settings, inputs)
+    held_out = None if validation is None else loader.validation(settings, inputs)
     return LoadedRun(network, hardware, inputs, held_out, settings.options)
 
 

@@ -45,10 +45,7 @@ _SIMULATING = tuple(name for name in (*PLAYING, *EXITING) if name not in ("hardw
 @run_settings(*_SIMULATING)
 @click.option("--json", "json_path", metavar="FILE", help="Write everything as JSON; - is stdout.")
 @click.option("--quiet", is_flag=True, help="No progress; no tables either if --json is given.")
-@click.pass_context
 def diff(
-    context: click.Context,
-    /,
     a: str,
     b: str | None,
     overrides: dict[str, Any],
@@ -70,7 +67,7 @@ def diff(
     if not to_stdout and json_path is not None:
         check_writable(json_path)
     if not simulate:
-        _refuse_simulating(context)
+        _refuse_simulating(click.get_current_context())
     of_chips = diffs.kind_of(a) == "hardware" and (b is None or diffs.kind_of(b) == "hardware")
     if of_chips:
         if b is None and not overrides:

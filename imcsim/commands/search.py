@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from imcsim.searches import Search
     from imcsim.sweeps import Store, Summary
 
-MOST_LISTED = 40
+MAX_LISTED = 40
 
 
 @click.command()
@@ -76,8 +76,8 @@ def _tell(search: Search, store: Store, summary: Summary, wanted: int) -> None:
         click.echo(f"no point{what} was found", err=True)
     else:
         print_report(_front(search, found))
-        if len(found) > MOST_LISTED:
-            click.echo(f"... and {len(found) - MOST_LISTED} more")
+        if len(found) > MAX_LISTED:
+            click.echo(f"... and {len(found) - MAX_LISTED} more")
     click.echo(
         f"wrote {store.folder / 'sweep.sqlite'}, {store.folder / 'front.csv'} and {store.folder / 'front'}"
     )
@@ -87,7 +87,7 @@ def _front(search: Search, rows: list[dict[str, Any]]) -> Any:
     """The front: judged on validation images, with the figures of the reported images."""
     from imcsim.report.terminal.tables import table
 
-    axes, shown = search.sweep.keys, rows[:MOST_LISTED]
+    axes, shown = search.sweep.keys, rows[:MAX_LISTED]
     columns = [_column(objective.column, rows) for objective in search.objectives]
     texts = [
         [str(row["point"]), *(_text(row[key]) for key in axes), *(write(row) for _, write in columns)]

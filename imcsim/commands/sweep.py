@@ -13,7 +13,7 @@ from imcsim.commands.options import option, options_of
 if TYPE_CHECKING:
     from imcsim.sweeps import Spec, Store, Summary
 
-MOST_LISTED = 200
+MAX_LISTED = 200
 
 
 @click.command()
@@ -73,10 +73,10 @@ def _show(spec: Spec) -> None:
     from imcsim.sweeps import make_plan
 
     points = list(spec.points())
-    rows = [[str(p.index), *(_text(p.values[key]) for key in spec.keys)] for p in points[:MOST_LISTED]]
+    rows = [[str(p.index), *(_text(p.values[key]) for key in spec.keys)] for p in points[:MAX_LISTED]]
     print_report(table(f"Sweep {spec.name}", ["point", *spec.keys], rows, left=1 + len(spec.keys)))
-    if len(points) > MOST_LISTED:
-        click.echo(f"... and {len(points) - MOST_LISTED} more")
+    if len(points) > MAX_LISTED:
+        click.echo(f"... and {len(points) - MAX_LISTED} more")
     plan = make_plan(points)
     click.echo(
         f"{len(points)} points need {plan.functional_runs} functional runs and {plan.scales} ADC calibrations"

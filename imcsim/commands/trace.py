@@ -65,7 +65,7 @@ def record(output: str, layers: str | None, ideal: bool, quiet: bool, settings: 
 @trace.command("info")
 @click.argument("file", metavar="FILE")
 def info(file: str) -> None:
-    """Shape, spikes a timestep, spike rate of each layer, and where a trace comes from."""
+    """Shape, spikes per timestep, spike rate of each layer, and where a trace comes from."""
     import numpy as np
 
     import imcsim.studies.traces
@@ -78,7 +78,7 @@ def info(file: str) -> None:
         ("timesteps", str(found.timesteps)),
         ("shape", " x ".join(map(str, found.shape))),
         ("frames", _frames(found)),
-        ("bits a value", str(found.bits)),
+        ("bits per value", str(found.bits)),
         ("encoding", about["coding"]),
         ("set bits" if found.bits > 1 else "spikes", _per_timestep(found.packed, found.timesteps)),
         ("labels", f"{len(set(found.labels.tolist()))} different ones" if len(found.labels) else "none"),
@@ -93,7 +93,7 @@ def info(file: str) -> None:
             shape = " x ".join(map(str, entry["shape"]))
             rate = total / (bits.shape[0] * bits.shape[1] * size)
             lines.append([entry["name"], shape, _per_timestep(bits, found.timesteps), f"{rate:.4f}"])
-        columns = ["layer", "neurons", "spikes an image at each timestep", "spike rate"]
+        columns = ["layer", "neurons", "spikes per image at each timestep", "spike rate"]
         title = "Recorded layers, ideal ADCs and wide membranes" if about["ideal"] else "Recorded layers"
         print_report(table(title, columns, lines, left=2))
     origin = {
@@ -108,7 +108,7 @@ def _frames(found: Any) -> str:
     """How the frames are stored."""
     if found.about["coding"] == "direct":
         return "1 frame, the same at every timestep"
-    return f"{found.stored_frames} frames, one a timestep"
+    return f"{found.stored_frames} frames, one per timestep"
 
 
 def _per_timestep(bits: Any, timesteps: int) -> str:

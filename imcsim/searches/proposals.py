@@ -20,19 +20,19 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.files import written_whole
 from imcsim.searches.ranges import is_ordered
 from imcsim.searches.spec import Search
-from imcsim.studies.loading import Shelf
-from imcsim.sweeps.spec import Axis, Point
+from imcsim.studies.loading import Loader
+from imcsim.sweeps.spec import SweepAxis, SweepPoint
 
 PATIENCE = 10
 """After so many proposals in a row that are known or forbidden, one is drawn from the others."""
 
-_MOST_LISTED = 20_000
-_MOST_DRAWN = 10_000
+_MAX_LISTED = 20_000
+_MAX_DRAWN = 10_000
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a point: its figures in the order of the objectives, None where it failed, and how far it
+    """The result of a point: its figures in the order of the objectives, None where it failed, and how far it
     is from each limit (0 where it holds).
     """
 
@@ -45,7 +45,7 @@ class Proposals:
     """Proposes the points of `search`. Raises ImcsimError where Optuna is missing."""
 
     search: Search
-    shelf: Shelf
+    loader: Loader
     study: Any = field(init=False)
     exhausted: bool = False
     """Nothing is left that was not tried."""
@@ -64,11 +64,11 @@ class Proposals:
         self._misses = 0
         self._others: list[dict[str, Any]] | None = None
 
-    def ask(self, most: int) -> list[Point]:
-        """Up to `most` points that were not tried, numbered on; fewer only where no others are left."""
-        found: list[Point] = []
+    def ask(self, count: int) -> list[SweepPoint]:
+        """Up to `count` points that were not tried, numbered on; fewer only where no others are left."""
+        found: list[SweepPoint] = []
         with _calm():
-            while len(found) < most and not self.exhausted:
+            while len(found) < count and not self.exhausted:
                 if self._misses >= PATIENCE:
                     other = self._other()
                     if other is None:
@@ -82,7 +82,7 @@ class Proposals:
         return found
 
     def tell(self, index: int, verdict: Verdict) -> None:
-        """What came of a point that was asked for."""
+        """Take the result of a point that was asked for."""
         self._verdicts[index] = verdict
         with _calm():
             for trial in self._waiting.pop(index):
@@ -108,13 +108,13 @@ class Proposals:
 
     # --- one proposal
 
-    def _ask(self) -> Point | None:
+    def _ask(self) -> SweepPoint | None:
         """The next proposal as a point; None where it is known or forbidden."""
         trial = self.study.ask()
         values = self._values(self._suggested(trial))
         key = _key(values)
         if key not in self._points and key not in self._forbidden:
-            point = self.search.sweep.point(len(self._points), values, self.shelf)
+            point = self.search.sweep.point(len(self._points), values, self.loader)
             if point is not None:
                 self._points[key] = point.index
                 self._waiting[point.index] = [trial]
@@ -167,14 +167,14 @@ class Proposals:
         """A choice that was not tried, each with the same chance; None where none is found."""
         axes = self.search.sweep.axes
         size = math.prod(self._count(axis) for axis in axes)
-        if size <= _MOST_LISTED:
+        if size <= _MAX_LISTED:
             if self._others is None:
                 names = [_name(axis) for axis in axes]
                 picks = itertools.product(*(self._picks(axis) for axis in axes))
                 self._others = [dict(zip(names, pick, strict=True)) for pick in picks]
             self._others = [one for one in self._others if self._is_new(one)]
             return self._draws.choice(self._others) if self._others else None
-        for _ in range(_MOST_DRAWN):
+        for _ in range(_MAX_DRAWN):
             drawn = {_name(axis): self._drawn(axis) for axis in axes}
             if self._is_new(drawn):
                 return drawn
@@ -185,22 +185,22 @@ class Proposals:
         key = _key(values)
         if key in self._points or key in self._forbidden:
             return False
-        if self.search.sweep.point(0, values, self.shelf) is None:
+        if self.search.sweep.point(0, values, self.loader) is None:
             self._forbidden.add(key)
             return False
         return True
 
-    def _count(self, axis: Axis) -> float:
+    def _count(self, axis: SweepAxis) -> float:
         within = self.search.ranges.get(_name(axis))
         if within is None:
             return len(axis.rows)
         return within.high - within.low + 1 if within.whole else math.inf
 
-    def _picks(self, axis: Axis) -> Sequence[int]:
+    def _picks(self, axis: SweepAxis) -> Sequence[int]:
         within = self.search.ranges.get(_name(axis))
         return range(len(axis.rows)) if within is None else range(int(within.low), int(within.high) + 1)
 
-    def _drawn(self, axis: Axis) -> int | float:
+    def _drawn(self, axis: SweepAxis) -> int | float:
         within = self.search.ranges.get(_name(axis))
         if within is None:
             return self._draws.randrange(len(axis.rows))
@@ -242,7 +242,7 @@ class _calm(warnings.catch_warnings):
         return entered
 
 
-def _name(axis: Axis) -> str:
+def _name(axis: SweepAxis) -> str:
     return " ".join(axis.keys)
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from imcsim.sweeps.axes import BadAxis
-from imcsim.sweeps.spec import Axis
+from imcsim.sweeps.spec import SweepAxis
 
 RANGES = ("between", "log_between")
 _SHOWN = 33
@@ -64,7 +64,7 @@ def read_range(given: Mapping[str, Any], *, real: bool) -> Range:
     return Range(low if whole else float(low), high if whole else float(high), whole, log)
 
 
-def is_ordered(axis: Axis) -> bool:
+def is_ordered(axis: SweepAxis) -> bool:
     """Whether neighbours among the rows are alike: numbers that rise or fall, in every column."""
     for column in zip(*axis.rows, strict=True):
         if not all(map(_is_number, column)):

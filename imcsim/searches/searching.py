@@ -24,15 +24,15 @@ from imcsim.searches.goals import figures, front
 from imcsim.searches.proposals import Proposals, Verdict, import_optuna
 from imcsim.searches.spec import Search
 from imcsim.searches.table import write_front
-from imcsim.studies.loading import Shelf, validation_of
+from imcsim.studies.loading import Loader, validation_of
 from imcsim.studies.settings import RunSettings
 from imcsim.sweeps.constraints import BadConstraint
 from imcsim.sweeps.plan import make_plan
-from imcsim.sweeps.pools import Pool, pool
-from imcsim.sweeps.spec import Point
+from imcsim.sweeps.pools import WorkerPool, pool
+from imcsim.sweeps.spec import SweepPoint
 from imcsim.sweeps.store import Store, alone, create_store
 from imcsim.sweeps.sweeping import (
-    Drive,
+    Dispatcher,
     Progress,
     Summary,
     check_made_for,
@@ -68,13 +68,13 @@ def search(
     there are no validation images, and as `sweeps.sweep` does; a point that fails is a row.
     """
     folder, summary = Path(folder), summary or Summary()
-    shelf, wanted = Shelf(), trials or spec.trials
-    proposals = Proposals(spec, shelf)
-    on_validation(spec.sweep.base, shelf)
+    loader, wanted = Loader(), trials or spec.trials
+    proposals = Proposals(spec, loader)
+    on_validation(spec.sweep.base, loader)
     make_folder(folder)
     with alone(folder):
         check_made_for(folder, spec.sha256)
-        meta = _meta(spec, wanted, shelf)
+        meta = _meta(spec, wanted, loader)
         store = create_store(folder, meta)
         try:
             check_same(store, meta)
@@ -84,7 +84,7 @@ def search(
             processes = 1 if scheduler is not None else max(1, min(workers or os.cpu_count() or 1, wanted))
             threads = 1 if scheduler is not None else max(1, (os.cpu_count() or 1) // processes)
             with pool(processes, scheduler) as hands:
-                runner = _Runner(spec, shelf, hands, threads, folder)
+                runner = _Runner(spec, loader, hands, threads, folder)
                 points = _explore(runner, store, proposals, wanted, progress, summary)
                 store.put_meta("points", str(len(points)))
                 store.write_table()
@@ -107,11 +107,11 @@ def _explore(
     wanted: int,
     progress: Progress | None,
     summary: Summary,
-) -> list[Point]:
+) -> list[SweepPoint]:
     """Ask for points and run them, batch by batch; those that the store holds are only looked up."""
     spec = runner.spec
     held = {row["point"]: row for row in store.outcomes()}
-    points: list[Point] = []
+    points: list[SweepPoint] = []
     while len(points) < wanted and not proposals.exhausted:
         batch = proposals.ask(min(spec.batch, wanted - len(points)))
         missing = [point for point in batch if point.index not in held]
@@ -135,7 +135,7 @@ def _explore(
     return points
 
 
-def _show(runner: _Runner, store: Store, points: list[Point], progress: Progress | None) -> None:
+def _show(runner: _Runner, store: Store, points: list[SweepPoint], progress: Progress | None) -> None:
     """Find the front and run its points on the reported images."""
     spec = runner.spec
     outcomes = {row["point"]: row for row in store.outcomes()}
@@ -165,16 +165,16 @@ class _Runner:
     """Runs points; all of them use the kept values in `folder`."""
 
     spec: Search
-    shelf: Shelf
-    hands: Pool
+    loader: Loader
+    hands: WorkerPool
     threads: int
     folder: Path
-    _ghosts: list[Point] = field(default_factory=list)
+    _ghosts: list[SweepPoint] = field(default_factory=list)
 
     def run(
         self,
         store: Store,
-        points: list[Point],
+        points: list[SweepPoint],
         done: int,
         total: int,
         progress: Progress | None,
@@ -183,25 +183,25 @@ class _Runner:
     ) -> None:
         """Run points and write their rows. `done` of `total` were done before."""
         if not self._ghosts:
-            self._ghosts = list(_corners(self.spec, self.shelf))
+            self._ghosts = list(_corners(self.spec, self.loader))
         # What values are computed for the longest T that any point of the search may have, serves them all.
-        plan = make_plan([*points, *self._ghosts], self.shelf)
+        plan = make_plan([*points, *self._ghosts], self.loader)
         own = Summary()
 
         def tell(_: str, now: int, all_: int) -> None:
             if progress is not None:
                 progress(stage, done + now, total)
 
-        Drive(store, plan, points, self.hands, self.threads, tell, own, self.folder).run()
+        Dispatcher(store, plan, points, self.hands, self.threads, tell, own, self.folder).run()
         summary.computed += own.computed
         summary.reused += own.reused
 
-    def judged(self, point: Point) -> Point:
+    def judged(self, point: SweepPoint) -> SweepPoint:
         """The point on the validation images."""
-        return replace(point, setting=on_validation(point.setting, self.shelf))
+        return replace(point, setting=on_validation(point.setting, self.loader))
 
 
-def on_validation(setting: RunSettings, shelf: Shelf) -> RunSettings:
+def on_validation(setting: RunSettings, loader: Loader) -> RunSettings:
     """The setting with its validation images in the place of the reported ones. Raises ImcsimError where it
     has none.
     """
@@ -214,25 +214,25 @@ def on_validation(setting: RunSettings, shelf: Shelf) -> RunSettings:
         )
     encoding = setting.encoding
     try:
-        # A trace of random spikes brings its encoding with it, as in `Shelf.validation`.
-        if encoding is None and shelf.inputs(setting).coding == "rate":
+        # A trace of random spikes brings its encoding with it, as in `Loader.validation`.
+        if encoding is None and loader.inputs(setting).coding == "rate":
             encoding = "rate"
     except ImcsimError:  # the point's own row says so
         pass
     return replace(setting, inputs=held_out, validation=held_out, labels=None, encoding=encoding)
 
 
-def _corners(spec: Search, shelf: Shelf) -> Iterator[Point]:
+def _corners(spec: Search, loader: Loader) -> Iterator[SweepPoint]:
     """Points of unused numbers, with every network and T that the axes allow, on both sets of images."""
     index = 0
     for point in _over(spec, {"model", "timesteps"}):
-        for setting in (point.setting, on_validation(point.setting, shelf)):
+        for setting in (point.setting, on_validation(point.setting, loader)):
             index -= 1
             # Which chips run them says nothing about how long they are run.
-            yield Point(index, point.values, replace(setting, chips=None))
+            yield SweepPoint(index, point.values, replace(setting, chips=None))
 
 
-def _over(spec: Search, keys: set[str]) -> Iterator[Point]:
+def _over(spec: Search, keys: set[str]) -> Iterator[SweepPoint]:
     """Points with every value of these keys, whatever constraints say; other axes stay at their first."""
     axes = tuple(
         axis if keys & set(axis.keys) else replace(axis, rows=axis.rows[:1]) for axis in spec.sweep.axes
@@ -240,7 +240,7 @@ def _over(spec: Search, keys: set[str]) -> Iterator[Point]:
     return replace(spec.sweep, axes=axes, constraints=()).points()
 
 
-def _verdict(spec: Search, outcome: dict[str, Any], point: Point) -> Verdict:
+def _verdict(spec: Search, outcome: dict[str, Any], point: SweepPoint) -> Verdict:
     if outcome["status"] != "done":
         return Verdict(None)
     found = figures(outcome)
@@ -254,12 +254,12 @@ def _verdict(spec: Search, outcome: dict[str, Any], point: Point) -> Verdict:
     return Verdict(tuple(float(outcome[one.column]) for one in spec.objectives), tuple(away))
 
 
-def _meta(spec: Search, wanted: int, shelf: Shelf) -> dict[str, str]:
+def _meta(spec: Search, wanted: int, loader: Loader) -> dict[str, str]:
     named = list(_over(spec, {"hardware", "model"}))
     return {
         "spec": json.dumps(dict(spec.data)),
         "spec_sha256": spec.sha256,
-        "contents": json.dumps(contents(spec.sweep, named, shelf), sort_keys=True),
+        "contents": json.dumps(contents(spec.sweep, named, loader), sort_keys=True),
         "version": __version__,
         "code": code_sha256(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

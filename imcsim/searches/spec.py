@@ -82,10 +82,10 @@ class Search:
     @property
     def sha256(self) -> str:
         """Hash over what decides which points are tried, and in which order. More trials go on with it."""
-        said = {**self.data, "kind": "search", "keys": self.sweep.keys}
+        about = {**self.data, "kind": "search", "keys": self.sweep.keys}
         for key in ("name", "trials"):
-            said.pop(key, None)
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+            about.pop(key, None)
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def load_search(given: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Search:
@@ -102,7 +102,7 @@ def load_search(given: str | Path | Mapping[str, Any], overrides: Mapping[str, A
     ranges: dict[str, Range] = {}
     data = _without_ranges(document, data, ranges)
     data, limits = _without_limits(document, data)
-    sweep = spec_of(replace(document, data=data), most=None)
+    sweep = spec_of(replace(document, data=data), max_points=None)
     _check_axes(sweep, data)
     _check_limits(document, sweep, limits)
     objectives = _objectives(document, model)

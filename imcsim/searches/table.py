@@ -32,9 +32,9 @@ def write_front(
 ) -> None:
     """Write the table ``front`` of the store and ``front.csv``.
 
-    A row a point: its axes; ``area_um2``; ``validation_...`` figures that it was judged by; ``test_...`` of
-    the same point on the reported images, ``test_static_...`` those of static T max; `error` where that run
-    failed.
+    There is one row per point: its axes; ``area_um2``; ``validation_...`` figures that it was judged by;
+    ``test_...`` of the same point on the reported images, ``test_static_...`` those of static T max; `error`
+    where that run failed.
     """
     keys = search.sweep.keys
     rows = []

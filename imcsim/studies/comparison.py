@@ -38,19 +38,19 @@ def compare(
     return compare_of(Experiment.make(network, hardware, inputs, validation, options, progress))
 
 
-def compare_of(bench: Experiment) -> CompareResult:
+def compare_of(experiment: Experiment) -> CompareResult:
     """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does."""
-    refuse_dynamic_pipeline(bench.options, fix=_PIPELINED)
-    costs = Breakdown(bench)
-    choice = bench.choose()
-    stay = bench.exits(bench.images, choice.registers)
-    ran = bench.images.leaving
+    refuse_dynamic_pipeline(experiment.options, fix=_PIPELINED)
+    costs = Breakdown(experiment)
+    choice = experiment.choose()
+    stay = experiment.exits(experiment.images, choice.registers)
+    ran = experiment.images.leaving
     dynamic = costs.measured(stay, ran)
-    points = tuple(costs.static(t) for t in range(1, bench.timesteps + 1))
+    points = tuple(costs.static(t) for t in range(1, experiment.timesteps + 1))
     return CompareResult(
-        meta=bench.meta(),
+        meta=experiment.meta(),
         static=points,
-        dynamic=Dynamic(**bench.exit_rule(choice), **dynamic),
+        dynamic=Dynamic(**experiment.exit_rule(choice), **dynamic),
         components=costs.components(stay, ran, with_static=True),
         layers=costs.layers(stay, ran),
         checker=costs.checker(),
@@ -65,7 +65,7 @@ def compare_of(bench: Experiment) -> CompareResult:
             for p in points
         ),
         sensitivity=costs.sensitivity(stay),
-        warnings=bench.warnings(),
+        warnings=experiment.warnings(),
     )
 
 
@@ -83,21 +83,21 @@ def run(
     options = options or CompareOptions()
     if policy == "dynamic":
         refuse_dynamic_pipeline(options)
-    bench = Experiment.make(
+    experiment = Experiment.make(
         network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic"
     )
-    return run_of(bench, policy=policy)
+    return run_of(experiment, policy=policy)
 
 
-def run_of(bench: Experiment, *, policy: Literal["static", "dynamic"] = "dynamic") -> RunResult:
+def run_of(experiment: Experiment, *, policy: Literal["static", "dynamic"] = "dynamic") -> RunResult:
     """What the images of an experiment cost under one policy. Raises ImcsimError for a dynamic pipeline."""
     if policy == "dynamic":
-        refuse_dynamic_pipeline(bench.options)
-    costs = Breakdown(bench)
-    stay, about = bench.decide(policy)
-    ran = bench.images.static if policy == "static" else bench.images.leaving
+        refuse_dynamic_pipeline(experiment.options)
+    costs = Breakdown(experiment)
+    stay, about = experiment.decide(policy)
+    ran = experiment.images.static if policy == "static" else experiment.images.leaving
     return RunResult(
-        meta=bench.meta(),
+        meta=experiment.meta(),
         policy=about,
         outcome=Outcome(
             **costs.measured(stay, ran),
@@ -105,5 +105,5 @@ def run_of(bench: Experiment, *, policy: Literal["static", "dynamic"] = "dynamic
             layers=costs.layers(stay, ran),
             checker=costs.checker(),
         ),
-        warnings=bench.warnings(),
+        warnings=experiment.warnings(),
     )

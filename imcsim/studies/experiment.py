@@ -35,7 +35,7 @@ from imcsim.timing import Timing, parse
 class Choice:
     """The words of the threshold registers, the thresholds they stand for, and how they were chosen.
 
-    registers: int64 ``[T - 1]``; both have an entry for each timestep after which an image may leave early.
+    registers: int64 ``[T - 1]``; both have an entry for each timestep after which an image may exit early.
     `threshold` is the one that all of them have, None where they differ.
     """
 
@@ -375,7 +375,7 @@ def check_threshold(options: CompareOptions, timesteps: int) -> None:
     """Raise ImcsimError for another number of thresholds than one, or one for each of 1 to T max - 1."""
     given, early = options.threshold, timesteps - 1
     if isinstance(given, tuple) and len(given) != early:
-        several = f", or {early}: one for each timestep after which an image may leave early" if early else ""
+        several = f", or {early}: one for each timestep after which an image may exit early" if early else ""
         raise ImcsimError(
             f"{len(given)} thresholds do not go with T = {timesteps}",
             key="threshold",
@@ -400,9 +400,9 @@ def _stated(accuracy: object, key: str) -> tuple[float, ...] | None:
 
 
 def refuse_dynamic_pipeline(options: CompareOptions, fix: str = "use speculate, or a static policy") -> None:
-    """Raise ImcsimError for the issue policy under which nothing leaves early."""
+    """Raise ImcsimError for an issue policy without early exit."""
     if not parse(options.issue).exits_early:
-        raise ImcsimError("nothing leaves early from a pipeline", key="issue", fix=fix)
+        raise ImcsimError("a pipeline has no early exit", key="issue", fix=fix)
 
 
 def accuracy(answers: NDArray[np.bool_]) -> dict[str, Any]:

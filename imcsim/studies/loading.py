@@ -22,12 +22,12 @@ from imcsim.studies.settings import RunSettings
 
 Loaded = TypeVar("Loaded")
 
-_MOST_KEPT = 8
+_MAX_KEPT = 8
 
 
 @dataclass
-class Shelf:
-    """Keeps the last few things that were read; several threads may share one."""
+class Loader:
+    """Reads what settings name, and keeps the last few things it read; several threads may share one."""
 
     _kept: dict[str, dict[Hashable, Any]] = field(default_factory=dict)
     _lock: Any = field(default_factory=Lock)
@@ -88,12 +88,12 @@ class Shelf:
                 kept[key] = kept.pop(key)  # the last used stands last
                 found: Loaded = kept[key]
                 return found
-        made = read()
+        result = read()
         with self._lock:
-            kept[key] = made
-            while len(kept) > _MOST_KEPT:
+            kept[key] = result
+            while len(kept) > _MAX_KEPT:
                 kept.pop(next(iter(kept)))
-        return made
+        return result
 
 
 def validation_of(setting: RunSettings) -> str | Path | None:
@@ -138,9 +138,9 @@ def load_given(
         if not isinstance(given, str | Path | loaded):
             fix = f"give a name, a path, or a loaded {loaded.__name__}"
             raise ImcsimError(f"cannot be {type(given).__name__}", key=key, fix=fix)
-    shelf = _Given()
+    loader = _Given()
     if isinstance(model, Network):
-        shelf.given_network = model
+        loader.given_network = model
     else:
         settings = replace(settings, model=model)
     if isinstance(hardware, Hardware):
@@ -149,23 +149,23 @@ def load_given(
             raise ImcsimError("overrides change a file, not a loaded chip", key="overrides", fix=fix)
         chip = hardware
     else:
-        chip = shelf.hardware(replace(settings, hardware=hardware))
+        chip = loader.hardware(replace(settings, hardware=hardware))
     if not isinstance(inputs, Inputs):
         settings = replace(settings, inputs=inputs)
-        shown = shelf.inputs(settings)
+        shown = loader.inputs(settings)
     else:
         shown = inputs if settings.images is None else _few(inputs, settings.images)
     if isinstance(validation, Inputs):
         held_out: Inputs | None = validation
     elif validation is not None:
-        held_out = shelf.validation(replace(settings, validation=validation), shown)
+        held_out = loader.validation(replace(settings, validation=validation), shown)
     else:
-        held_out = None if isinstance(inputs, Inputs) else shelf.validation(settings)
-    return shelf.network(settings), chip, shown, held_out
+        held_out = None if isinstance(inputs, Inputs) else loader.validation(settings)
+    return loader.network(settings), chip, shown, held_out
 
 
-class _Given(Shelf):
-    """A shelf on which a network may lie already."""
+class _Given(Loader):
+    """A loader that may be given a network."""
 
     given_network: Network | None = None
 

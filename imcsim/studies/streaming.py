@@ -54,14 +54,14 @@ def stream(
     """Play `inputs` one after the other, in their order. See `compare` for the arguments and errors."""
     options, arriving = options or CompareOptions(), arriving or StreamOptions()
     _check(policy, options, arriving)
-    bench = Experiment.make(
+    experiment = Experiment.make(
         network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic"
     )
-    return stream_of(bench, arriving, progress, policy=policy)
+    return stream_of(experiment, arriving, progress, policy=policy)
 
 
 def stream_of(
-    bench: Experiment,
+    experiment: Experiment,
     arriving: StreamOptions | None = None,
     progress: Progress | None = None,
     *,
@@ -71,10 +71,10 @@ def stream_of(
     the policies do not go together or a rate is missing.
     """
     arriving = arriving or StreamOptions()
-    _check(policy, bench.options, arriving)
-    stay, about = bench.decide(policy)
-    chip, options = bench.chip, bench.options
-    work = all_work(chip, bench.inputs, options.workers)
+    _check(policy, experiment.options, arriving)
+    stay, about = experiment.decide(policy)
+    chip, options = experiment.chip, experiment.options
+    work = all_work(chip, experiment.inputs, options.workers)
     line = play(
         chip.placement,
         chip.config,
@@ -84,7 +84,7 @@ def stream_of(
         work=work,
         progress=None if progress is None else partial(progress, "stream"),
     )
-    return _document(bench, stay, about, arriving, line)
+    return _document(experiment, stay, about, arriving, line)
 
 
 def _check(policy: str, options: CompareOptions, arriving: StreamOptions) -> None:
@@ -135,13 +135,13 @@ def job_counts(varied: Mapping[Event, NDArray[np.int64]], line: Timeline) -> NDA
 
 
 def _document(
-    bench: Experiment, stay: Stay, policy: Policy, arriving: StreamOptions, line: Timeline
+    experiment: Experiment, stay: Stay, policy: Policy, arriving: StreamOptions, line: Timeline
 ) -> StreamResult:
-    chip, images = bench.chip, len(stay)
+    chip, images = experiment.chip, len(stay)
     clock = chip.config.technology.clock_ns
     latency = (line.departure - line.arrival) * clock
     makespan = line.cycles * clock
-    counts = job_counts(bench.images.leaving.ledger.varied, line)
+    counts = job_counts(experiment.images.leaving.ledger.varied, line)
     per_event = counts.sum(axis=(0, 2))
     per_event[EVENT_INDEX[Event.POWERED_CYCLES]] = line.cycles
     lost = counts[line.verdict < 0].sum(axis=(0, 2))
@@ -163,11 +163,11 @@ def _document(
             names[part.tile].append(name)
     links = chip.placement.mesh[0] * chip.placement.mesh[1]
     return StreamResult(
-        meta=bench.meta(),
+        meta=experiment.meta(),
         policy=policy,
         arrivals=StreamArrivals(kind=arriving.arrivals, images_per_s=arriving.images_per_s),
-        **bench.accuracy(stay),
-        **bench.leaving(stay),
+        **experiment.accuracy(stay),
+        **experiment.leaving(stay),
         makespan_ns=makespan,
         latency_ns=float(latency.mean()),
         latency_percentiles_ns=percentiles,
@@ -181,5 +181,5 @@ def _document(
             for k in range(chip.placement.tiles)
         ),
         flits_a_cycle_and_router=line.link_cycles / (line.cycles * links),
-        warnings=bench.warnings(),
+        warnings=experiment.warnings(),
     )

@@ -25,7 +25,7 @@ GRID = {1: 1 << 16, 2: 512, 3: 96}
 """How many values are tried of each register when 1, 2 or 3 are changed together."""
 PAIRS_GRID = 96
 """The same, where there are so many registers that pairs take turns."""
-MOST_ROUNDS = 24
+MAX_ROUNDS = 24
 
 
 def one_for_all(
@@ -70,7 +70,7 @@ def one_for_each(
     common = np.full(count, one_for_all(needed, right, largest, goal=goal), np.int64)
     if count == 0:
         return common
-    search = _Search(needed, right, cost, largest, int(right[:, -1].sum()) if goal is None else goal)
+    search = _RegisterSearch(needed, right, cost, largest, int(right[:, -1].sum()) if goal is None else goal)
     start = search.positions(common)
     best = search.descend(start)
     if search.cost_of(best) >= search.cost_of(start):
@@ -78,7 +78,7 @@ def one_for_each(
     return search.words(search.smallest(best))
 
 
-class _Search:
+class _RegisterSearch:
     """The registers as positions among the words at which someone leaves, 0 being the word 0."""
 
     def __init__(
@@ -136,7 +136,7 @@ class _Search:
     def descend(self, start: Sequence[int]) -> tuple[int, ...]:
         """Better and better positions from `start`, until no block of registers can be improved."""
         best, cost = tuple(start), self.cost_of(start)
-        for turn in range(MOST_ROUNDS):
+        for turn in range(MAX_ROUNDS):
             before = cost
             for block in self._blocks():
                 tried = list(self._tried(best, block, everywhere=turn == 0))
@@ -157,16 +157,16 @@ class _Search:
         """The positions of each register in `block` that are tried, in order: all of them if they are few,
         else evenly spread, or at distances from the present one that grow by equal ratios.
         """
-        most = GRID[len(block)] if self._count <= max(GRID) else PAIRS_GRID
+        count = GRID[len(block)] if self._count <= max(GRID) else PAIRS_GRID
         for k in block:
             end, here = len(self._words[k]) - 1, positions[k]
-            if end < most:
+            if end < count:
                 yield np.arange(end + 1)
                 continue
             if everywhere:
-                spread = np.linspace(0, end, most - 1)
+                spread = np.linspace(0, end, count - 1)
             else:
-                away = np.geomspace(1, end, most // 2 - 1)
+                away = np.geomspace(1, end, count // 2 - 1)
                 spread = np.concatenate([here - away, here + away])
             yield np.unique(np.clip(np.rint(np.append(spread, here)).astype(np.int64), 0, end))
 

@@ -25,7 +25,7 @@ from imcsim.timing import Recorder, Slice, Timeline, play
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownImage:
     """One image. `image` is its index among the inputs, `label` None where it has none; it left after
     `timesteps` with `prediction`. energy_pj: what it costs alone on the chip, leakage and cancelled work
     included.
@@ -54,7 +54,7 @@ class Recorded:
 
     meta: Meta
     policy: Policy
-    images: tuple[Shown, ...]
+    images: tuple[ShownImage, ...]
     line: Timeline
     slices: tuple[Slice, ...]
     tiles: tuple[TileOf, ...]
@@ -91,10 +91,10 @@ def record(
     options = options or CompareOptions()
     if policy == "dynamic":
         refuse_dynamic_pipeline(options, fix="use speculate, or --policy static")
-    bench = _bench(network, hardware, inputs, validation, images, options, progress, policy)
-    stay, about = bench.decide(policy)
-    chip = bench.chip
-    work = all_work(chip, bench.inputs, options.workers)
+    experiment = _experiment(network, hardware, inputs, validation, images, options, progress, policy)
+    stay, about = experiment.decide(policy)
+    chip = experiment.chip
+    work = all_work(chip, experiment.inputs, options.workers)
     recorder = Recorder()
     line = play(
         chip.placement,
@@ -104,17 +104,17 @@ def record(
         work=work,
         recorder=recorder,
     )
-    ran = bench.images.static if policy == "static" else bench.images.leaving
-    said = predictions(bench.images.activity.outputs)
+    ran = experiment.images.static if policy == "static" else experiment.images.leaving
+    answers = predictions(experiment.images.activity.outputs)
     names = [layer.stage.name for layer in chip.placement.layers]
     return Recorded(
-        meta=bench.meta(),
+        meta=experiment.meta(),
         policy=about,
         images=tuple(
-            Shown(
+            ShownImage(
                 image=int(index),
                 label=int(inputs.labels[index]) if len(inputs.labels) else None,
-                prediction=int(said[k, stay[k] - 1]),
+                prediction=int(answers[k, stay[k] - 1]),
                 timesteps=int(stay[k]),
                 energy_pj=float(ran.energy_pj[k, stay[k] - 1]),
             )
@@ -135,7 +135,7 @@ def record(
     )
 
 
-def _bench(
+def _experiment(
     network: Network,
     hardware: Hardware,
     inputs: Inputs,
@@ -152,8 +152,8 @@ def _bench(
             raise ImcsimError(
                 f"there is no image {index}", key=inputs.name, fix=f"there are images 0 to {count - 1}"
             )
-    bench = Experiment.make(
+    experiment = Experiment.make(
         network, hardware, inputs, validation, replace(options, fidelity="burst"), progress,
         dynamic=policy == "dynamic", picked=images,
     )  # fmt: skip
-    return replace(bench, options=replace(options, fidelity="reference"))
+    return replace(experiment, options=replace(options, fidelity="reference"))

@@ -29,19 +29,19 @@ from imcsim.simulation.simulate import Simulation, replay
 from imcsim.studies.experiment import Experiment
 
 
-def widened_experiment(bench: Experiment, factor: int) -> Experiment:
+def widened_experiment(experiment: Experiment, factor: int) -> Experiment:
     """The experiment of the network with every channel `factor` times, on the chip as large as that needs.
 
-    No image is run. The images' activity is that of `bench`, scaled (see `widened_activity`); outputs and who
-    is right are taken over. So is who would leave when: one threshold, given or chosen on the validation
-    images, stays the same. Thresholds for each timestep are chosen by what images cost, here on the wide
-    chip. The chip's `program` and `converters` stay the narrow network's, which computed the values.
+    No image is run. The images' activity is that of `experiment`, scaled (see `widened_activity`); outputs
+    and who is right are taken over. So is who would exit when: one threshold, given or chosen on the
+    validation images, stays the same. Thresholds for each timestep are chosen by what images cost, here on
+    the wide chip. The chip's `program` and `converters` stay the narrow network's, which computed the values.
     `Experiment.with_issue`, `compare_of`, `run_of` and `stream_of` take the result as any other. Raises
     ImcsimError where the wide network does not fit the chip, where `widen` refuses, where time depends on
     values (address events, skipped reads), as those of single rows are not kept, and for cells, wires or
     converters with errors.
     """
-    config = bench.chip.config
+    config = experiment.chip.config
     if depends_on_values(config):
         skips = config.activity.skip_zero_reads
         raise ImcsimError(
@@ -56,9 +56,9 @@ def widened_experiment(bench: Experiment, factor: int) -> Experiment:
             key="nonideal",
             fix="use the chip without errors, or run the wide network (imcsim.network.widen)",
         )
-    narrow = bench.chip.network
+    narrow = experiment.chip.network
     wide = widen(narrow, factor)
-    chip = with_timing(replace(bench.chip, network=wide), bench.chip.timing)
+    chip = with_timing(replace(experiment.chip, network=wide), experiment.chip.timing)
 
     def scaled(simulation: Simulation, inputs: Inputs) -> Simulation:
         timing = simulation.chip.timing
@@ -66,9 +66,10 @@ def widened_experiment(bench: Experiment, factor: int) -> Experiment:
         return replay(itself, chip if timing == chip.timing else with_timing(chip, timing), inputs)
 
     held_out = None
-    if bench.held_out is not None and bench.validation is not None:
-        held_out = scaled(bench.held_out, bench.validation)
-    return replace(bench, chip=chip, images=scaled(bench.images, bench.inputs), held_out=held_out)
+    if experiment.held_out is not None and experiment.validation is not None:
+        held_out = scaled(experiment.held_out, experiment.validation)
+    images = scaled(experiment.images, experiment.inputs)
+    return replace(experiment, chip=chip, images=images, held_out=held_out)
 
 
 def widened_activity(activity: Activity, narrow: Network, factor: int) -> Activity:

@@ -4,17 +4,17 @@
 """
 
 from imcsim.sweeps.plan import Plan, make_plan
-from imcsim.sweeps.spec import Axis, Point, Spec, load_spec
+from imcsim.sweeps.spec import Spec, SweepAxis, SweepPoint, load_spec
 from imcsim.sweeps.store import Store, open_store
 from imcsim.sweeps.sweeping import Summary, sweep
 
 __all__ = [
-    "Axis",
     "Plan",
-    "Point",
     "Spec",
     "Store",
     "Summary",
+    "SweepAxis",
+    "SweepPoint",
     "load_spec",
     "make_plan",
     "open_store",

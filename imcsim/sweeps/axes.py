@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-MOST_VALUES = 100_000
+MAX_VALUES = 100_000
 
 Number = int | float
 
@@ -83,8 +83,8 @@ def _log(first: Number, last: Number, count: Number) -> tuple[Number, ...]:
 
 
 def _check_count(count: Number) -> int:
-    if int(count) != count or not 1 <= count <= MOST_VALUES:
-        raise BadAxis(f"an axis of {count} values", f"use 1 to {MOST_VALUES}")
+    if int(count) != count or not 1 <= count <= MAX_VALUES:
+        raise BadAxis(f"an axis of {count} values", f"use 1 to {MAX_VALUES}")
     return int(count)
 
 

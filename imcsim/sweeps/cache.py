@@ -36,20 +36,20 @@ from imcsim.studies.loading import calibration_sha256
 from imcsim.sweeps.value_keys import as_plain_data, telling
 
 _COUNTS = ("active_rows", "active_levels", "active_reads", "spikes", "outputs")
-_MOST_KEPT = 4
+_MAX_KEPT = 4
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def value_numerics(numerics: Numerics) -> dict[str, Any]:
     """What of the numerics changes values; the checker's tables only change who leaves when."""
-    said = asdict(numerics)
-    said["checker"] = {"fraction_bits": numerics.checker.fraction_bits}
+    about = asdict(numerics)
+    about["checker"] = {"fraction_bits": numerics.checker.fraction_bits}
     if numerics.nonideal is None:
-        del said["nonideal"]  # values of ideal chips keep the names that they had
+        del about["nonideal"]  # values of ideal chips keep the names that they had
     else:
-        said["nonideal"] = as_plain_data(telling(numerics.nonideal))
-    return said
+        about["nonideal"] = as_plain_data(telling(numerics.nonideal))
+    return about
 
 
 def _calibrated(program: Program) -> str | None:
@@ -81,7 +81,7 @@ def digest(*parts: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Longest:
+class LongestRun:
     """The inputs whose run serves others too: their hash, and the timesteps that are run."""
 
     inputs_sha256: str
@@ -89,7 +89,7 @@ class Longest:
 
 
 @dataclass
-class Memory:
+class RecentFiles:
     """The last few files that were read, in memory; several threads may share one."""
 
     _kept: dict[Path, Any] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Memory:
     def put(self, path: Path, value: Any) -> None:
         with self._lock:
             self._kept[path] = value
-            while len(self._kept) > _MOST_KEPT:
+            while len(self._kept) > _MAX_KEPT:
                 self._kept.pop(next(iter(self._kept)))
 
 
@@ -116,8 +116,8 @@ class CachedValues:
 
     folder: Path
     network_sha256: str
-    longest: Mapping[str, Longest]
-    memory: Memory = field(default_factory=Memory)
+    longest: Mapping[str, LongestRun]
+    memory: RecentFiles = field(default_factory=RecentFiles)
     computed: int = 0
     reused: int = 0
 
@@ -133,10 +133,10 @@ class CachedValues:
             self.reused += 1
             shift = {name: found[str(k)] for k, name in enumerate(names)}
             return Converters(shift, (1 << numerics.adc_bits) - 1)
-        made = COMPUTED.converters(program, calibration, workers)
+        fresh = COMPUTED.converters(program, calibration, workers)
         self.computed += 1
-        self._write(path, {str(k): made.shift[name] for k, name in enumerate(names)})
-        return made
+        self._write(path, {str(k): fresh.shift[name] for k, name in enumerate(names)})
+        return fresh
 
     def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
         about = self.network_sha256, value_numerics(program.numerics), calibration_sha256(calibration)
@@ -145,9 +145,9 @@ class CachedValues:
         found = self._read(path)
         if found is not None and set(found) == {"active"} and found["active"].shape == (len(names),):
             return dict(zip(names, found["active"].tolist(), strict=True))
-        made = COMPUTED.densities(program, calibration, workers)
-        self._write(path, {"active": np.array([made[name] for name in names], np.float64)})
-        return made
+        fresh = COMPUTED.densities(program, calibration, workers)
+        self._write(path, {"active": np.array([fresh[name] for name in names], np.float64)})
+        return fresh
 
     def channels(
         self,
@@ -165,9 +165,9 @@ class CachedValues:
         found = self._read(path)
         if found is not None and {k: kept.shape for k, kept in found.items()} == shapes:
             return {name: Channels(*found[str(k)]) for k, name in enumerate(names)}
-        made = COMPUTED.channels(real, designed, converters, calibration, workers)
-        self._write(path, {str(k): np.stack(astuple(made[name])) for k, name in enumerate(names)})
-        return made
+        fresh = COMPUTED.channels(real, designed, converters, calibration, workers)
+        self._write(path, {str(k): np.stack(astuple(fresh[name])) for k, name in enumerate(names)})
+        return fresh
 
     def _about(self, program: Program, converters: Converters) -> tuple[Any, ...]:
         """What values depend on besides inputs and timesteps."""
@@ -178,9 +178,9 @@ class CachedValues:
 
     def activity(self, request: ActivityRequest) -> Activity:
         inputs, timesteps, at, record = request.inputs, request.timesteps, request.at, request.record
-        run = self.longest.get(inputs.sha256, Longest(inputs.sha256, timesteps))
+        run = self.longest.get(inputs.sha256, LongestRun(inputs.sha256, timesteps))
         if run.timesteps < timesteps:
-            run = Longest(inputs.sha256, timesteps)
+            run = LongestRun(inputs.sha256, timesteps)
         about = self._about(request.program, request.converters)
         path = self.folder / f"run-{digest(*about, run.inputs_sha256, run.timesteps)}.npz"
         first = path.with_name(_part(path, at.start or 0)) if record else None

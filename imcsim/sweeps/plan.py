@@ -17,10 +17,10 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.simulation.chip import depends_on_values, nonideal, numerics, without_errors
 from imcsim.studies.experiment import fitting
-from imcsim.studies.loading import Shelf, calibration_sha256, network_sha256, timesteps_of
+from imcsim.studies.loading import Loader, calibration_sha256, network_sha256, timesteps_of
 from imcsim.studies.settings import MAX_CHIPS, RunSettings
-from imcsim.sweeps.cache import Longest, digest, value_numerics
-from imcsim.sweeps.spec import Point
+from imcsim.sweeps.cache import LongestRun, digest, value_numerics
+from imcsim.sweeps.spec import SweepPoint
 from imcsim.timing import parse
 
 Role = Literal["scales", "chip", "images", "validation"]
@@ -33,13 +33,13 @@ VALUE_BLOCKS = ("cells", "column_mux", "adc", "lif", "checker", "activity", "enc
 
 
 @dataclass
-class Run:
+class ValueRun:
     """One run of values: that of the point `setting` for the longest T that any point needs."""
 
     key: str
     role: Role
     setting: RunSettings
-    longest: Longest | None
+    longest: LongestRun | None
     after: str | None
     """The run that comes before it, as it sets ADC scales or neurons; if there is one."""
     ideal: bool = False
@@ -53,14 +53,14 @@ class Needs:
     """What a point waits for: runs, and which run holds the values of which inputs."""
 
     runs: tuple[str, ...] = ()
-    longest: tuple[tuple[str, Longest], ...] = ()
+    longest: tuple[tuple[str, LongestRun], ...] = ()
 
 
 @dataclass
 class Plan:
     """The runs of a sweep by key, and how points use them."""
 
-    runs: dict[str, Run] = field(default_factory=dict)
+    runs: dict[str, ValueRun] = field(default_factory=dict)
     needs: dict[int, Needs] = field(default_factory=dict)
 
     @property
@@ -74,9 +74,9 @@ class Plan:
         return sum(run.role == "scales" for run in self.runs.values())
 
 
-def make_plan(points: Iterable[Point], shelf: Shelf | None = None) -> Plan:
+def make_plan(points: Iterable[SweepPoint], loader: Loader | None = None) -> Plan:
     """The runs that `points` need."""
-    planner = _Planner(shelf or Shelf())
+    planner = _Planner(loader or Loader())
     points = list(points)
     planner.look_ahead(points)
     for point in points:
@@ -85,53 +85,53 @@ def make_plan(points: Iterable[Point], shelf: Shelf | None = None) -> Plan:
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _ShownInputs:
     """Inputs as a run of T timesteps shows them, and the longest run that begins like it."""
 
     sha256: str
-    longest: Longest
+    longest: LongestRun
     source: RunSettings
 
 
 class _Planner:
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, loader: Loader) -> None:
         self.plan = Plan()
-        self._shelf = shelf
-        self._most: dict[str, int] = {}
+        self._loader = loader
+        self._max_timesteps: dict[str, int] = {}
         self._configs: dict[str, HardwareConfig | None] = {}
-        self._shown: dict[str, _Shown | None] = {}
+        self._shown: dict[str, _ShownInputs | None] = {}
         self._scales: dict[str, str | None] = {}
         self._needs: dict[Needs, Needs] = {}
-        self._alike: dict[tuple[Any, ...], Needs] = {}
+        self._needs_by_key: dict[tuple[Any, ...], Needs] = {}
         self._sound: set[str] = set()
 
-    def look_ahead(self, points: list[Point]) -> None:
+    def look_ahead(self, points: list[SweepPoint]) -> None:
         """The largest T of all points that run the same network."""
         for point in points:
             key = str(point.setting.model)
             try:
-                timesteps = timesteps_of(point.setting, self._shelf.network(point.setting))
+                timesteps = timesteps_of(point.setting, self._loader.network(point.setting))
             except ImcsimError:
                 continue
-            self._most[key] = max(self._most.get(key, 0), timesteps)
+            self._max_timesteps[key] = max(self._max_timesteps.get(key, 0), timesteps)
 
-    def add(self, point: Point) -> None:
+    def add(self, point: SweepPoint) -> None:
         setting = point.setting
         blocks = {k: v for k, v in setting.overrides.items() if k.split(".")[0] in VALUE_BLOCKS}
         about = self._exact_key(setting), str(setting.hardware), repr(blocks)
         options = setting.options
         key = (*about, options.threshold is None, options.issue, options.chip, setting.chips)
-        if key in self._alike:
-            self.plan.needs[point.index] = self._alike[key]
+        if key in self._needs_by_key:
+            self.plan.needs[point.index] = self._needs_by_key[key]
             return
         self._look_at(point)
         # Blocks that change no value may still be wrong together: then the whole config was read, for one.
         if digest(str(setting.hardware), sorted(map(repr, blocks.items()))) in self._sound:
-            self._alike[key] = self.plan.needs[point.index]
+            self._needs_by_key[key] = self.plan.needs[point.index]
 
-    def _look_at(self, point: Point) -> None:
+    def _look_at(self, point: SweepPoint) -> None:
         if not parse(point.setting.options.issue).exits_early:
-            self.plan.needs[point.index] = Needs()  # nothing leaves early from a pipeline: its row says so
+            self.plan.needs[point.index] = Needs()  # a comparison needs early exit: the point's row says so
             return
         config = self._config(point.setting)
         shown = self._see(point.setting, "images") if config is not None else None
@@ -140,10 +140,10 @@ class _Planner:
             return
         setting = point.setting
         held_out = self._see(setting, "validation")
-        used: list[tuple[Role, _Shown]] = [("images", shown)]
+        used: list[tuple[Role, _ShownInputs]] = [("images", shown)]
         if held_out is not None and setting.options.threshold is None:
             used.append(("validation", held_out))
-        network = network_sha256(self._shelf.network(setting))
+        network = network_sha256(self._loader.network(setting))
         keys: dict[str, None] = {}
         for chip in _chips(setting, config):
             keys |= dict.fromkeys(self._runs(setting, chip, network, used))
@@ -152,7 +152,11 @@ class _Planner:
         self.plan.needs[point.index] = self._needs.setdefault(needs, needs)
 
     def _runs(
-        self, setting: RunSettings, chip: _Chip, network: str, used: Sequence[tuple[Role, _Shown]]
+        self,
+        setting: RunSettings,
+        chip: _PlannedChip,
+        network: str,
+        used: Sequence[tuple[Role, _ShownInputs]],
     ) -> list[str]:
         """The runs of one chip, in the order in which they can be done."""
         config, seed = chip.config, setting.options.seed
@@ -172,14 +176,16 @@ class _Planner:
                     chips=None,
                     options=replace(one.source.options, chip=chip.number),
                 )
-                self.plan.runs[key] = Run(key, role, source, one.longest, after, chip.ideal)
+                self.plan.runs[key] = ValueRun(key, role, source, one.longest, after, chip.ideal)
             run = self.plan.runs[key]
             run.record |= depends_on_values(config)
             run.toggles |= config.activity.toggling == "counted"
             keys.append(key)
         return keys
 
-    def _calibrations(self, setting: RunSettings, chip: _Chip, network: str, facts: Numerics) -> list[str]:
+    def _calibrations(
+        self, setting: RunSettings, chip: _PlannedChip, network: str, facts: Numerics
+    ) -> list[str]:
         """The runs of calibration images, each after the one before: of the chip as it was to be, which many
         chips share, and then of this very one.
         """
@@ -190,7 +196,7 @@ class _Planner:
 
         def add(key: str, role: Role) -> None:
             after = keys[-1] if keys else None
-            self.plan.runs.setdefault(key, Run(key, role, setting, None, after, chip.ideal))
+            self.plan.runs.setdefault(key, ValueRun(key, role, setting, None, after, chip.ideal))
             keys.append(key)
 
         wired = errors is not None and not errors.wires.ideal
@@ -215,7 +221,7 @@ class _Planner:
         key = self._exact_key(setting)
         if key not in self._scales:
             try:
-                images = self._shelf.validation(setting) or self._shelf.inputs(setting)
+                images = self._loader.validation(setting) or self._loader.inputs(setting)
                 self._scales[key] = calibration_sha256(images)
             except ImcsimError:
                 self._scales[key] = None
@@ -228,7 +234,7 @@ class _Planner:
             key = digest(str(setting.hardware), sorted(map(repr, overrides.items())))
             if key not in self._configs:
                 try:
-                    config = self._shelf.hardware(replace(setting, overrides=overrides)).config
+                    config = self._loader.hardware(replace(setting, overrides=overrides)).config
                 except ImcsimError:
                     self._configs[key] = None
                 else:
@@ -238,7 +244,7 @@ class _Planner:
                 return self._configs[key]
         return None
 
-    def _see(self, setting: RunSettings, role: Role) -> _Shown | None:
+    def _see(self, setting: RunSettings, role: Role) -> _ShownInputs | None:
         key = f"{role} {self._exact_key(setting)}"
         if key not in self._shown:
             try:
@@ -247,27 +253,27 @@ class _Planner:
                 self._shown[key] = None
         return self._shown[key]
 
-    def _look(self, setting: RunSettings, role: Role) -> _Shown | None:
-        network = self._shelf.network(setting)
+    def _look(self, setting: RunSettings, role: Role) -> _ShownInputs | None:
+        network = self._loader.network(setting)
         timesteps = timesteps_of(setting, network)
-        most = self._most.get(str(setting.model), timesteps)
+        longest = self._max_timesteps.get(str(setting.model), timesteps)
         inputs = self._read(setting, role)
         if inputs is None:
             return None
         shown = fitting(inputs, network, timesteps)
         if not shown.timed:
-            return _Shown(shown.sha256, Longest(shown.sha256, most), _at(setting, most))
+            return _ShownInputs(shown.sha256, LongestRun(shown.sha256, longest), _at(setting, longest))
         try:
-            longer = self._read(_at(setting, most), role)
+            longer = self._read(_at(setting, longest), role)
             if longer is not None and longer.first(timesteps).sha256 == shown.sha256:
-                whole = longer.first(most)
-                return _Shown(shown.sha256, Longest(whole.sha256, most), _at(setting, most))
+                whole = longer.first(longest)
+                return _ShownInputs(shown.sha256, LongestRun(whole.sha256, longest), _at(setting, longest))
         except ImcsimError:  # too few frames for the longest run
             pass
-        return _Shown(shown.sha256, Longest(shown.sha256, timesteps), setting)
+        return _ShownInputs(shown.sha256, LongestRun(shown.sha256, timesteps), setting)
 
     def _read(self, setting: RunSettings, role: Role) -> Inputs | None:
-        return self._shelf.validation(setting) if role == "validation" else self._shelf.inputs(setting)
+        return self._loader.validation(setting) if role == "validation" else self._loader.inputs(setting)
 
     def _inputs_key(self, setting: RunSettings) -> str:
         about = setting.inputs, setting.validation, setting.model, setting.images, setting.encoding
@@ -293,7 +299,7 @@ def _own_scales(facts: Numerics) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Chip:
+class _PlannedChip:
     """A chip that a point runs: its config, and its number among those that the seed draws."""
 
     config: HardwareConfig
@@ -301,13 +307,13 @@ class _Chip:
     ideal: bool = False
 
 
-def _chips(setting: RunSettings, config: HardwareConfig) -> Iterator[_Chip]:
+def _chips(setting: RunSettings, config: HardwareConfig) -> Iterator[_PlannedChip]:
     """The chips of a point: one, or many and the ideal one before them."""
     first, chips = setting.options.chip, setting.chips
     if chips is None:
-        yield _Chip(config, first)
+        yield _PlannedChip(config, first)
     elif first + chips <= MAX_CHIPS:  # else its row says so
-        yield _Chip(without_errors(config), first, ideal=True)
+        yield _PlannedChip(without_errors(config), first, ideal=True)
         if config.nonideal.active:
             for number in range(first, first + chips):
-                yield _Chip(config, number)
+                yield _PlannedChip(config, number)

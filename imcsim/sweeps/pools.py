@@ -32,7 +32,7 @@ _COUNT_EVERY_S = 2.0
 """How often a cluster is asked for its workers, which come and go."""
 
 
-class Pool(Protocol):
+class WorkerPool(Protocol):
     """`slots`: how many tasks it works on at a time."""
 
     @property
@@ -45,7 +45,7 @@ class Pool(Protocol):
         ...
 
 
-class Here:
+class InProcess:
     """This process, one task after the other."""
 
     slots = 1
@@ -185,16 +185,16 @@ def _lost_scheduler() -> ImcsimError:
 
 
 @contextmanager
-def pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
+def pool(workers: int, scheduler: str | None) -> Iterator[WorkerPool]:
     """The pool for so many processes, or for a cluster. Raises ImcsimError where the cluster is not there."""
     if scheduler is None and workers == 1:
-        yield Here()
+        yield InProcess()
         return
-    made = Cluster(scheduler) if scheduler is not None else Processes(workers)
+    found = Cluster(scheduler) if scheduler is not None else Processes(workers)
     try:
-        yield made
+        yield found
     finally:
-        made.close()
+        found.close()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from imcsim.results.model import to_json
 from imcsim.results.model import to_json as chips_to_json
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.settings import FILES, SETTINGS, RunSettings
-from imcsim.sweeps.spec import Point
+from imcsim.sweeps.spec import SweepPoint
 
 SPREADS = {
     "accuracy": ("accuracy_std", "accuracy_worst"),
@@ -41,12 +41,12 @@ class Record:
     results: tuple[dict[str, Any], ...] = ()
 
 
-def failed(point: Point, error: str, hardware: Hardware | None = None) -> Record:
+def failed(point: SweepPoint, error: str, hardware: Hardware | None = None) -> Record:
     """The record of a point that has no result."""
     return Record(_about(point, hardware) | {"status": "failed", "error": error})
 
 
-def _about(point: Point, hardware: Hardware | None) -> dict[str, Any]:
+def _about(point: SweepPoint, hardware: Hardware | None) -> dict[str, Any]:
     return {
         "point": point.index,
         "axes": _json(point.values),
@@ -70,7 +70,7 @@ def _recorded_settings(settings: RunSettings) -> dict[str, Any]:
     return {**files, **others, "overrides": dict(settings.overrides)}
 
 
-def done(point: Point, hardware: Hardware, result: CompareResult) -> Record:
+def done(point: SweepPoint, hardware: Hardware, result: CompareResult) -> Record:
     """The record of a point that ran on one chip."""
     dynamic = result.dynamic
     about = _about(point, hardware) | _ran(result.meta, result.warnings, to_json(result))
@@ -114,13 +114,13 @@ def done(point: Point, hardware: Hardware, result: CompareResult) -> Record:
     return Record(about, tuple({"point": point.index, **row} for row in rows))
 
 
-def done_on_many(point: Point, bench: Experiment, result: ChipsResult) -> Record:
-    """The record of a point that ran on many chips, of which `bench` is the first: means over them, and how
-    far they spread. Figures of single components and layers are not known.
+def done_on_many(point: SweepPoint, experiment: Experiment, result: ChipsResult) -> Record:
+    """The record of a point that ran on many chips, of which `experiment` is the first: means over them, and
+    how far they spread. Figures of single components and layers are not known.
     """
-    config, size = bench.chip.config, bench.chip.size
+    config, size = experiment.chip.config, experiment.chip.size
     areas = {name: part.area_um2(config) * part.instances(config, size) for name, part in config.components()}
-    about = _about(point, bench.hardware) | _ran(result.meta, result.warnings, chips_to_json(result))
+    about = _about(point, experiment.hardware) | _ran(result.meta, result.warnings, chips_to_json(result))
     about |= {"areas_um2": _json(areas), "chips": result.chips}
     rows: list[dict[str, Any]] = []
     for one in result.static:

@@ -8,7 +8,7 @@ A spec is a YAML file::
     axes:                         # every combination is a point; the last axis turns fastest
       adc.bits: [4, 5, 6]
       noc.flit_bits: {log: [16, 64, 3]}
-      threshold: [null, 0.2]      # null: chosen on the validation images; [0.3, 0.2]: one a timestep
+      threshold: [null, 0.2]      # null: chosen on the validation images; [0.3, 0.2]: one per timestep
     zip:                          # keys that change together are one axis
       - {cells.rows: [64, 128], cells.columns: [64, 128]}
     constraints:
@@ -35,13 +35,13 @@ from imcsim.base.names import nearest
 from imcsim.base.yamlfile import KeyPath, YamlDocument, read_yaml
 from imcsim.hardware.explain import explain
 from imcsim.studies.checking import Strict, plain, settings_model
-from imcsim.studies.loading import Shelf, validation_of
+from imcsim.studies.loading import Loader, validation_of
 from imcsim.studies.settings import DECLARED, FILES, SETTINGS, RunSettings
 from imcsim.sweeps.axes import BadAxis, axis_values
 from imcsim.sweeps.constraints import BadConstraint, Constraint, parse_constraint
 from imcsim.timing import parse as parse_issue
 
-MOST_POINTS = 10_000_000
+MAX_POINTS = 10_000_000
 
 
 class SpecParts(Strict):
@@ -67,7 +67,7 @@ _CHOICE = {"inputs", "validation", "threshold"}
 
 
 @dataclass(frozen=True)
-class Axis:
+class SweepAxis:
     """Keys that change together, and the values of each row."""
 
     keys: tuple[str, ...]
@@ -75,7 +75,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One run of a sweep. `values`: what its axes say, by key; `setting`: all that it is made of."""
 
     index: int
@@ -90,7 +90,7 @@ class Spec:
     path: Path
     data: Mapping[str, Any]
     base: RunSettings
-    axes: tuple[Axis, ...]
+    axes: tuple[SweepAxis, ...]
     constraints: tuple[Constraint, ...]
     _document: YamlDocument = field(repr=False)
 
@@ -107,31 +107,31 @@ class Spec:
     @property
     def sha256(self) -> str:
         """Hash over what it says; the order of keys counts only where it orders the points."""
-        said = {**self.data, "axes": [[axis.keys, axis.rows] for axis in self.axes]}
+        about = {**self.data, "axes": [[axis.keys, axis.rows] for axis in self.axes]}
         for key in ("zip", "name"):
-            said.pop(key, None)
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+            about.pop(key, None)
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
-    def points(self, shelf: Shelf | None = None) -> Iterator[Point]:
+    def points(self, loader: Loader | None = None) -> Iterator[SweepPoint]:
         """The points that the constraints leave, in order. Raises ImcsimError where one has no answer."""
-        shelf = shelf or Shelf()
+        loader = loader or Loader()
         index = 0
         for rows in itertools.product(*(axis.rows for axis in self.axes)):
             values = dict(zip(self.keys, itertools.chain.from_iterable(rows), strict=True))
-            point = self.point(index, values, shelf)
+            point = self.point(index, values, loader)
             if point is not None:
                 yield point
                 index += 1
 
-    def point(self, index: int, values: Mapping[str, Any], shelf: Shelf) -> Point | None:
+    def point(self, index: int, values: Mapping[str, Any], loader: Loader) -> SweepPoint | None:
         """The point with these values of the axes; None where a constraint forbids it."""
         setting = self.base.changed({key: self._resolved(key, value) for key, value in values.items()})
-        return Point(index, values, setting) if self._allowed(values, setting, shelf) else None
+        return SweepPoint(index, values, setting) if self._allowed(values, setting, loader) else None
 
     def _resolved(self, key: str, value: Any) -> Any:
         return resolve(value, key, self.path.parent) if key in FILES and value is not None else value
 
-    def _allowed(self, values: Mapping[str, Any], setting: RunSettings, shelf: Shelf) -> bool:
+    def _allowed(self, values: Mapping[str, Any], setting: RunSettings, loader: Loader) -> bool:
         if not self.constraints:
             return True
         known = {**setting.values(), **self.base.overrides, **values}
@@ -139,7 +139,7 @@ class Spec:
             missing = [key for key in constraint.keys if key not in known]
             if missing:
                 try:
-                    known = _config_values(setting, self.base, shelf) | known
+                    known = _config_values(setting, self.base, loader) | known
                 except ImcsimError:  # a point that cannot be built says so in its own row
                     continue
                 for key in missing:
@@ -193,8 +193,8 @@ def _plain(given: Mapping[str, Any]) -> Any:
         raise ImcsimError(f"this is no spec: {error}", key="spec", fix=fix) from None
 
 
-def spec_of(document: YamlDocument, most: int | None = MOST_POINTS) -> Spec:
-    """The spec in a document that has been read, of at most `most` combinations. Raises ImcsimError."""
+def spec_of(document: YamlDocument, max_points: int | None = MAX_POINTS) -> Spec:
+    """The spec in a document that has been read, of at most `max_points` combinations. Raises ImcsimError."""
     if not isinstance(document.data, dict):
         raise document.error((), "expected `key: value` lines", fix="is this the spec of a sweep?")
     data = dict(document.data)
@@ -221,8 +221,8 @@ def spec_of(document: YamlDocument, most: int | None = MOST_POINTS) -> Spec:
                 raise document.error(path, "this key is given twice", fix="keep one of them")
             seen.add(key)
     count = math.prod(len(axis.rows) for axis in axes)
-    if most is not None and count > most:
-        raise document.error(("axes",), f"{count} combinations", fix=f"use at most {most}")
+    if max_points is not None and count > max_points:
+        raise document.error(("axes",), f"{count} combinations", fix=f"use at most {max_points}")
     constraints = tuple(_constraint(document, k, text) for k, text in enumerate(model.constraints))
     spec = Spec(document.path, document.data, _base(document, model), axes, constraints, document)
     _check_keys(spec, places)
@@ -269,7 +269,7 @@ def _validated(document: YamlDocument, place: KeyPath, values: Any) -> SpecParts
 
 def _axis(
     document: YamlDocument, keys: tuple[str, ...], places: tuple[KeyPath, ...], given: tuple[Any, ...]
-) -> Axis:
+) -> SweepAxis:
     columns = []
     for key, place, one in zip(keys, places, given, strict=True):
         try:
@@ -296,7 +296,7 @@ def _axis(
     rows = tuple(zip(*columns, strict=True))
     if len({json.dumps(row, sort_keys=True) for row in rows}) != len(rows):
         raise document.error(places[0], "a value stands twice", fix="remove one: every point is one row")
-    return Axis(keys, rows)
+    return SweepAxis(keys, rows)
 
 
 def _check_issue(document: YamlDocument, place: KeyPath, value: str) -> None:
@@ -325,15 +325,15 @@ def _base(document: YamlDocument, model: SpecParts) -> RunSettings:
 
 def _check_keys(spec: Spec, places: list[Any]) -> None:
     """Refuse a key that the hardware file cannot have, and what no point could use, before any run."""
-    shelf = Shelf()
+    loader = Loader()
     if "hardware" not in spec.keys:
-        config = _config_values(spec.base, spec.base, shelf)
+        config = _config_values(spec.base, spec.base, loader)
         for keys, at, _ in places:
             axis = next(a for a in spec.axes if a.keys == keys)
             for column, (key, place) in enumerate(zip(keys, at, strict=True)):
                 if key in SETTINGS or any(k == key or k.startswith(f"{key}.") for k in config):
                     continue
-                errors = [_refusal(spec.base, key, row[column], shelf) for row in axis.rows[:20]]
+                errors = [_refusal(spec.base, key, row[column], loader) for row in axis.rows[:20]]
                 if all(errors) and errors[0] is not None:
                     raise spec.error(place, errors[0].message, fix=errors[0].fix)
     choosing = spec.base.options.threshold is None and not _CHOICE & set(spec.keys)
@@ -342,26 +342,26 @@ def _check_keys(spec: Spec, places: list[Any]) -> None:
             ("inputs",), "inputs of your own bring no validation images", "give threshold, or validation"
         )
     if "model" not in spec.keys:
-        shelf.network(spec.base)
+        loader.network(spec.base)
         if "inputs" not in spec.keys and "timesteps" not in spec.keys:
-            shelf.inputs(spec.base)
-    for _ in itertools.islice(spec.points(shelf), 1):  # constraints that cannot be judged are refused here
+            loader.inputs(spec.base)
+    for _ in itertools.islice(spec.points(loader), 1):  # constraints that cannot be judged are refused here
         return
     raise spec.error(("constraints",), "no point is left", fix="loosen the constraints")
 
 
-def _refusal(base: RunSettings, key: str, value: Any, shelf: Shelf) -> ImcsimError | None:
+def _refusal(base: RunSettings, key: str, value: Any, loader: Loader) -> ImcsimError | None:
     try:
-        shelf.hardware(base.changed({key: value}))
+        loader.hardware(base.changed({key: value}))
     except ImcsimError as error:
         return error
     return None
 
 
-def _config_values(setting: RunSettings, base: RunSettings, shelf: Shelf) -> dict[str, Any]:
+def _config_values(setting: RunSettings, base: RunSettings, loader: Loader) -> dict[str, Any]:
     """All values of a point's hardware file, with what every point sets, by dotted key."""
     plain = base.changed({"hardware": setting.hardware})
-    return _flat(shelf.hardware(plain).config.model_dump(mode="json", by_alias=True), "")
+    return _flat(loader.hardware(plain).config.model_dump(mode="json", by_alias=True), "")
 
 
 def _flat(section: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -5,12 +5,12 @@ Tables:
 - ``meta(key, value)``: ``spec`` (what the spec says, JSON), ``spec_sha256``, ``contents`` (hashes of the
   files that it names, JSON), ``version`` of imcsim, ``created`` (UTC), ``keys`` (of the axes, JSON),
   ``points`` (how many there are).
-- ``points``: one row a point, written when it ends. ``point`` (its number), ``axes`` (values by key, JSON),
+- ``points``: one row per point, written when it ends. ``point`` (its number), ``axes`` (values by key, JSON),
   ``config`` (the whole hardware config, JSON) and ``config_sha256``, ``setting`` (everything else, JSON),
   ``seed``, ``version``, ``status`` (done or failed), ``error``, ``seconds``; and what does not depend on the
   policy: network, inputs, images, tiles, crossbars, ``area_um2`` and ``areas_um2`` by component (JSON),
   ``result_sha256`` (of the document that `imcsim compare` would write).
-- ``results``: one row a point and policy: ``policy`` static with ``timesteps`` 1 to T max, and dynamic.
+- ``results``: one row per point and policy: ``policy`` static with ``timesteps`` 1 to T max, and dynamic.
   Of a point on many chips (``chips`` in ``points`` says how many) figures are means over the chips, accuracy
   has the 95 % interval of this mean; ``..._std...`` are sample standard deviations over the chips (null for
   one) and ``..._worst...`` those of the worst chip; dynamic is with the threshold chosen on each chip, a
@@ -18,7 +18,7 @@ Tables:
   null. Energies are pJ and latencies ns, means per image; ``components`` and ``layers`` are energies by name
   (JSON; components of static runs at T max only), ``exit_fraction`` the shares that leave at T = 1, 2, ...;
   where timesteps have thresholds of their own, ``threshold`` is null and ``thresholds`` has them (JSON).
-- ``sweep``: a view with one row a point: points, static T max and dynamic side by side.
+- ``sweep``: a view with one row per point: points, static T max and dynamic side by side.
 - ``front``, of a search only: the points of its Pareto front (see `imcsim.searches`).
 
 A point and its results are one transaction, so a row is whole or absent, whatever happens.
@@ -97,7 +97,7 @@ class Store:
             yield row
 
     def table(self) -> Iterator[dict[str, Any]]:
-        """One row a point: its axes, then static T max and dynamic side by side; nothing about time.
+        """One row per point: its axes, then static T max and dynamic side by side; nothing about time.
 
         There are ``dynamic_thresholds`` where a point has a threshold for each timestep, and ``chips``,
         spreads and ``dynamic_once_...`` where a point ran on many chips.
@@ -146,11 +146,11 @@ class Store:
         return found
 
     def to_frame(self) -> Any:
-        """`table` as a pandas data frame, with a row a point. Raises ImcsimError without pandas."""
+        """`table` as a pandas data frame, with a row per point. Raises ImcsimError without pandas."""
         return frame(self.table())
 
     def close(self) -> None:
-        """Let go of the file; a passing folder goes too."""
+        """Let go of the file; a temporary folder is removed too."""
         self._connection.close()
         if self.keep is not None:
             self.keep.cleanup()

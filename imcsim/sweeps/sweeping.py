@@ -18,19 +18,19 @@ from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import PARTIAL
 from imcsim.inputs import find as find_inputs
-from imcsim.studies.loading import Shelf, network_sha256, validation_of
+from imcsim.studies.loading import Loader, network_sha256, validation_of
 from imcsim.studies.settings import RunSettings
 from imcsim.sweeps.plan import Plan, make_plan
-from imcsim.sweeps.pools import Pool, pool
+from imcsim.sweeps.pools import WorkerPool, pool
 from imcsim.sweeps.rows import failed
-from imcsim.sweeps.spec import Point, Spec
+from imcsim.sweeps.spec import Spec, SweepPoint
 from imcsim.sweeps.store import STORE, Store, alone, create_store, open_store
 from imcsim.sweeps.tasks import ACTIVITY, Task, WorkerFault
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """A task at which so many workers died, each time with nothing else running, is given up."""
 
-MOST_POINTS_A_TASK = 16
+MAX_POINTS_A_TASK = 16
 AHEAD = 2
 """Tasks that wait at each worker, so that none is idle."""
 
@@ -58,7 +58,7 @@ def sweep(
     progress: Progress | None = None,
     summary: Summary | None = None,
 ) -> Store:
-    """Run the points of `spec` that `folder` does not hold yet, and write its table.
+    """ValueRun the points of `spec` that `folder` does not hold yet, and write its table.
 
     `workers`: processes (None: one for each processor); `scheduler`: address of a Dask scheduler instead.
     Neither changes a row. `retry_failed` runs failed points again. Stopped at any moment, the same call
@@ -68,10 +68,10 @@ def sweep(
     folder, summary = Path(folder), summary or Summary()
     make_folder(folder)
     with alone(folder):
-        shelf = Shelf()
+        loader = Loader()
         check_made_for(folder, spec.sha256)
-        points = list(spec.points(shelf))
-        meta = _meta(spec, points, shelf)
+        points = list(spec.points(loader))
+        meta = _meta(spec, points, loader)
         store = create_store(folder, meta)
         try:
             check_same(store, meta)
@@ -81,11 +81,11 @@ def sweep(
             held = store.finished()
             missing = [point for point in points if point.index not in held]
             summary.points, summary.earlier = len(points), len(held)
-            plan = make_plan(points, shelf) if missing else Plan()
+            plan = make_plan(points, loader) if missing else Plan()
             processes = max(1, min(workers or os.cpu_count() or 1, len(missing)))
             threads = 1 if scheduler is not None else max(1, (os.cpu_count() or 1) // processes)
             with pool(processes, scheduler) as hands:
-                Drive(store, plan, missing, hands, threads, progress, summary).run()
+                Dispatcher(store, plan, missing, hands, threads, progress, summary).run()
             summary.failed = store.counts()["failed"]
             store.write_table()
             store.verify()
@@ -99,7 +99,7 @@ def sweep(
         return store
 
 
-def contents(spec: Spec, points: list[Point], shelf: Shelf) -> dict[str, str]:
+def contents(spec: Spec, points: list[SweepPoint], loader: Loader) -> dict[str, str]:
     """Hashes of all files that the points name; a file that cannot be read has an empty one."""
     found: dict[str, str] = {}
 
@@ -113,8 +113,8 @@ def contents(spec: Spec, points: list[Point], shelf: Shelf) -> dict[str, str]:
     for point in points:
         setting = point.setting
         plain = RunSettings(hardware=setting.hardware, model=setting.model)
-        note(f"hardware {setting.hardware}", lambda s: shelf.hardware(s).sha256, plain)
-        note(f"model {setting.model}", lambda s: network_sha256(shelf.network(s)), plain)
+        note(f"hardware {setting.hardware}", lambda s: loader.hardware(s).sha256, plain)
+        note(f"model {setting.model}", lambda s: network_sha256(loader.network(s)), plain)
         for name in (setting.inputs, _quiet(setting), setting.labels):
             if name is not None:
                 note(f"file {name}", lambda s: _file_sha256(s.inputs), replace(setting, inputs=name))
@@ -145,11 +145,11 @@ def _file_sha256(name: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _meta(spec: Spec, points: list[Point], shelf: Shelf) -> dict[str, str]:
+def _meta(spec: Spec, points: list[SweepPoint], loader: Loader) -> dict[str, str]:
     return {
         "spec": json.dumps(dict(spec.data)),
         "spec_sha256": spec.sha256,
-        "contents": json.dumps(contents(spec, points, shelf), sort_keys=True),
+        "contents": json.dumps(contents(spec, points, loader), sort_keys=True),
         "version": __version__,
         "code": code_sha256(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -209,13 +209,13 @@ def sweep_up(folder: Path) -> None:
 
 
 @dataclass
-class Drive:
+class Dispatcher:
     """Hands out runs, then the points that needed them, and writes what comes back."""
 
     store: Store
     plan: Plan
-    missing: list[Point]
-    hands: Pool
+    missing: list[SweepPoint]
+    hands: WorkerPool
     threads: int | None
     progress: Progress | None
     summary: Summary
@@ -272,7 +272,7 @@ class Drive:
     def _lost(self, task: Task) -> int:
         """A worker died at or beside a task: try again; give up in the end. Returns points given up."""
         count = self._attempts[task.key] = self._attempts.get(task.key, 0) + 1
-        if count < MOST_ATTEMPTS:
+        if count < MAX_ATTEMPTS:
             self._suspects.append(task)
             return 0
         if task.run is not None:  # its points will tell
@@ -281,23 +281,23 @@ class Drive:
         if len(task.points) > 1:
             self._suspects.extend(self._task(points=(one,)) for one in task.points)
             for one in task.points:
-                self._attempts[f"points-{one[0].index}"] = MOST_ATTEMPTS - 1
+                self._attempts[f"points-{one[0].index}"] = MAX_ATTEMPTS - 1
             return 0
-        self.store.add(failed(task.points[0][0], f"the worker died {MOST_ATTEMPTS} times at this point"))
+        self.store.add(failed(task.points[0][0], f"the worker died {MAX_ATTEMPTS} times at this point"))
         return 1
 
-    def _group(self) -> dict[tuple[str, ...], list[Point]]:
+    def _group(self) -> dict[tuple[str, ...], list[SweepPoint]]:
         """Missing points by the runs that they need."""
-        groups: dict[tuple[str, ...], list[Point]] = {}
+        groups: dict[tuple[str, ...], list[SweepPoint]] = {}
         for point in self.missing:
             groups.setdefault(self.plan.needs[point.index].runs, []).append(point)
         return groups
 
-    def _tasks(self, points: list[Point]) -> Iterator[Task]:
+    def _tasks(self, points: list[SweepPoint]) -> Iterator[Task]:
         slots = self.hands.slots
         size = 1
         if slots > 1:
-            size = min(MOST_POINTS_A_TASK, max(1, len(self.missing) // (4 * slots)))
+            size = min(MAX_POINTS_A_TASK, max(1, len(self.missing) // (4 * slots)))
         for start in range(0, len(points), size):
             some = points[start : start + size]
             yield self._task(points=tuple((point, self.plan.needs[point.index]) for point in some))

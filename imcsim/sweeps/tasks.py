@@ -24,11 +24,11 @@ from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.studies.chips import compare_chips_of
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
-from imcsim.studies.loading import Shelf, network_sha256, timesteps_of
-from imcsim.sweeps.cache import CachedValues, Memory
-from imcsim.sweeps.plan import Needs, Run
+from imcsim.studies.loading import Loader, network_sha256, timesteps_of
+from imcsim.sweeps.cache import CachedValues, RecentFiles
+from imcsim.sweeps.plan import Needs, ValueRun
 from imcsim.sweeps.rows import Record, done, done_on_many, failed
-from imcsim.sweeps.spec import Point
+from imcsim.sweeps.spec import SweepPoint
 
 ACTIVITY = "activity"
 """The folder of kept values, inside that of the sweep."""
@@ -44,8 +44,8 @@ class Task:
     threads: int | None
     version: str
     code: str
-    run: Run | None = None
-    points: tuple[tuple[Point, Needs], ...] = ()
+    run: ValueRun | None = None
+    points: tuple[tuple[SweepPoint, Needs], ...] = ()
 
     @property
     def key(self) -> str:
@@ -70,9 +70,9 @@ class WorkerFault(Exception):
 class _Process:
     """What stays in the process between tasks."""
 
-    shelf: Shelf = field(default_factory=Shelf)
-    memory: Memory = field(default_factory=Memory)
-    bench: tuple[Any, Experiment] | None = None
+    loader: Loader = field(default_factory=Loader)
+    memory: RecentFiles = field(default_factory=RecentFiles)
+    experiment: tuple[Any, Experiment] | None = None
 
 
 _PROCESS = _Process()
@@ -101,14 +101,14 @@ def execute(task: Task) -> TaskOutcome:
     return TaskOutcome(tuple(records), computed, reused)
 
 
-def _values(run: Run, task: Task) -> TaskOutcome:
+def _values(run: ValueRun, task: Task) -> TaskOutcome:
     """Compute a run, or find that it is there. A point that cannot be run says so in its own row."""
-    shelf = _PROCESS.shelf
+    loader = _PROCESS.loader
     try:
-        network, hardware = shelf.network(run.setting), shelf.hardware(run.setting)
+        network, hardware = loader.network(run.setting), loader.hardware(run.setting)
         timesteps = timesteps_of(run.setting, network)
-        images = shelf.inputs(run.setting).first(timesteps)
-        held_out = shelf.validation(run.setting)
+        images = loader.inputs(run.setting).first(timesteps)
+        held_out = loader.validation(run.setting)
         held_out = held_out if held_out is None else held_out.first(timesteps)
         cache = CachedValues(Path(task.folder) / ACTIVITY, network_sha256(network), {}, _PROCESS.memory)
         config = without_errors(hardware.config) if run.ideal else hardware.config
@@ -140,14 +140,14 @@ def _values(run: Run, task: Task) -> TaskOutcome:
         return TaskOutcome()
 
 
-def _cached(folder: str, point: Point, needs: Needs) -> CachedValues | None:
+def _cached(folder: str, point: SweepPoint, needs: Needs) -> CachedValues | None:
     if not needs.runs:
         return None
     # The planner has read these files; a worker that cannot sits on another machine without them.
     try:
-        network = _PROCESS.shelf.network(point.setting)
+        network = _PROCESS.loader.network(point.setting)
         timesteps = timesteps_of(point.setting, network)
-        shown = _PROCESS.shelf.inputs(point.setting).first(timesteps)
+        shown = _PROCESS.loader.inputs(point.setting).first(timesteps)
     except ImcsimError as error:
         raise WorkerFault(f"a worker cannot read what the sweep's own process could: {error}") from None
     if shown.sha256 not in dict(needs.longest):
@@ -156,17 +156,17 @@ def _cached(folder: str, point: Point, needs: Needs) -> CachedValues | None:
     return CachedValues(Path(folder) / ACTIVITY, network_sha256(network), longest, _PROCESS.memory)
 
 
-def _record(point: Point, needs: Needs, values: CachedValues | None, threads: int | None) -> Record:
-    shelf, hardware = _PROCESS.shelf, None
+def _record(point: SweepPoint, needs: Needs, values: CachedValues | None, threads: int | None) -> Record:
+    loader, hardware = _PROCESS.loader, None
     try:
-        hardware = shelf.hardware(point.setting)
-        network = shelf.network(point.setting)
-        inputs, validation = shelf.inputs(point.setting), shelf.validation(point.setting)
-        bench = _bench(point, network, hardware, inputs, validation, values, threads)
+        hardware = loader.hardware(point.setting)
+        network = loader.network(point.setting)
+        inputs, validation = loader.inputs(point.setting), loader.validation(point.setting)
+        experiment = _experiment(point, network, hardware, inputs, validation, values, threads)
         if point.setting.chips is None:
-            return done(point, hardware, compare_of(bench))
+            return done(point, hardware, compare_of(experiment))
         kept = COMPUTED if values is None else values
-        return done_on_many(point, bench, compare_chips_of(bench, point.setting.chips, values=kept))
+        return done_on_many(point, experiment, compare_chips_of(experiment, point.setting.chips, values=kept))
     except ImcsimError as error:
         return failed(point, str(error), hardware)
     except MemoryError:
@@ -176,8 +176,8 @@ def _record(point: Point, needs: Needs, values: CachedValues | None, threads: in
         return failed(point, f"internal error, please report it: {type(error).__name__}: {text}", hardware)
 
 
-def _bench(
-    point: Point,
+def _experiment(
+    point: SweepPoint,
     network: Network,
     hardware: Hardware,
     inputs: Inputs,
@@ -190,20 +190,20 @@ def _bench(
     """
     options = replace(point.setting.options, workers=threads)
     refuse_dynamic_pipeline(options, fix="use speculate: its static runs are pipelined")
-    alike = (
+    key = (
         hardware.sha256, str(hardware.path), network_sha256(network), inputs.sha256, inputs.name,
         None if validation is None else (validation.sha256, validation.name),
         options.timesteps, options.accumulation, options.issue, options.fidelity, options.threshold is None,
         (options.seed, options.chip) if hardware.config.nonideal.active else None,
         options.rule if depends_on_values(hardware.config) else None,
     )  # fmt: skip
-    last = _PROCESS.bench
-    if last is not None and last[0] == alike:
+    last = _PROCESS.experiment
+    if last is not None and last[0] == key:
         same = last[1] if last[1].options.rule == options.rule else last[1].with_rule(options.rule)
-        _PROCESS.bench = (alike, same)
+        _PROCESS.experiment = (key, same)
         return replace(same, options=options, hardware=hardware)
-    made = Experiment.make(
+    experiment = Experiment.make(
         network, hardware, inputs, validation, options, None, values=COMPUTED if values is None else values
     )
-    _PROCESS.bench = (alike, made)
-    return made
+    _PROCESS.experiment = (key, experiment)
+    return experiment

@@ -125,7 +125,7 @@ def test_pipeline_is_for_static_runs(stored: Path, capsys: Captured) -> None:
     for command in ("stream", "run", "compare"):
         assert main(_arguments(command, stored, "--issue", "pipeline", "--threshold", "0.1")) == 2
         shown = capsys.readouterr()
-        assert shown.err.startswith("error: issue: nothing leaves early from a pipeline (use speculate")
+        assert shown.err.startswith("error: issue: a pipeline has no early exit (use speculate")
         assert len(shown.err.splitlines()) == 1
 
 

@@ -33,7 +33,7 @@ from imcsim.inputs import Inputs
 from imcsim.network.graph import Conv2d, Linear, Network
 from imcsim.simulation.chip import numerics, program_chip
 from imcsim.simulation.values import COMPUTED, ActivityRequest
-from imcsim.sweeps.cache import CachedValues, Longest
+from imcsim.sweeps.cache import CachedValues, LongestRun
 
 T = 3
 ERRORLESS = DrawnChip(0, 0, 15, 64, 8)
@@ -314,7 +314,7 @@ def test_kept_statistics_make_the_same_chip(tmp_path: Path) -> None:
     ):
         erring = config(**errors)
         inputs = shown(net, 1)
-        kept = CachedValues(tmp_path, "0" * 64, {inputs.sha256: Longest(inputs.sha256, T)})
+        kept = CachedValues(tmp_path, "0" * 64, {inputs.sha256: LongestRun(inputs.sha256, T)})
 
         def outputs(values: Any, held_out: Inputs) -> NDArray[np.int64]:
             program, _ = program_chip(net, erring, held_out, 3, values=values)  # noqa: B023

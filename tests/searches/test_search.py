@@ -27,11 +27,11 @@ from imcsim.searches.goals import OBJECTIVES, front
 from imcsim.searches.json_schema import json_schema
 from imcsim.searches.proposals import Proposals, Verdict
 from imcsim.searches.ranges import is_ordered, read_range
-from imcsim.studies.loading import Shelf
+from imcsim.studies.loading import Loader
 from imcsim.sweeps import Summary, load_spec, open_store, sweep
 from imcsim.sweeps.axes import BadAxis
 from imcsim.sweeps.constraints import parse_constraint
-from imcsim.sweeps.spec import Axis
+from imcsim.sweeps.spec import SweepAxis
 
 pytest.importorskip("optuna", reason="searches need the extra `search`")
 
@@ -109,7 +109,7 @@ def test_what_was_learned_helps(files: Path, exhaustive: list[dict[str, Any]]) -
 
     def share_found(sampler: str, seed: int) -> float:
         plan = load_search(at(files, spec(sampler=sampler, seed=seed, population=12), "learn.yaml"))
-        proposals, found = Proposals(plan, Shelf()), set()
+        proposals, found = Proposals(plan, Loader()), set()
         for _ in range(6):
             for point in proposals.ask(6):
                 cost = known[tuple(point.values[key] for key in AXES)]
@@ -370,11 +370,11 @@ def test_how_far_a_constraint_is_from_true(text: str, away: float) -> None:
 
 
 def test_only_numbers_in_order_are_neighbours() -> None:
-    assert is_ordered(Axis(("a",), ((1,), (2,), (5,))))
-    assert is_ordered(Axis(("a", "b"), ((1, 9.0), (2, 3.0))))
-    assert not is_ordered(Axis(("a",), ((1,), (5,), (2,))))
-    assert not is_ordered(Axis(("a",), ((None,), (5,))))
-    assert not is_ordered(Axis(("a",), ((False,), (True,))))
+    assert is_ordered(SweepAxis(("a",), ((1,), (2,), (5,))))
+    assert is_ordered(SweepAxis(("a", "b"), ((1, 9.0), (2, 3.0))))
+    assert not is_ordered(SweepAxis(("a",), ((1,), (5,), (2,))))
+    assert not is_ordered(SweepAxis(("a",), ((None,), (5,))))
+    assert not is_ordered(SweepAxis(("a",), ((False,), (True,))))
 
 
 @given(st.floats(0.001, 1), st.floats(1.5, 1000), st.booleans())

@@ -85,7 +85,7 @@ def test_membranes_go_with_the_images_on_the_chip() -> None:
 def test_what_does_not_go_together_is_refused() -> None:
     pipelined = _bench(False).with_issue("pipeline")
     for refused in (lambda: run_of(pipelined), lambda: stream_of(pipelined)):
-        with pytest.raises(ImcsimError, match="nothing leaves early"):
+        with pytest.raises(ImcsimError, match="no early exit"):
             refused()
     with pytest.raises(ImcsimError, match="a closed loop has no rate"):
         stream_of(_bench(False), StreamOptions("closed", 5.0))

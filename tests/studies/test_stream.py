@@ -319,7 +319,7 @@ def test_arrivals_need_a_rate(kind: Any, rate: float | None) -> None:
 
 
 def test_nothing_leaves_a_pipeline_early() -> None:
-    with pytest.raises(ImcsimError, match="nothing leaves early from a pipeline") as caught:
+    with pytest.raises(ImcsimError, match="a pipeline has no early exit") as caught:
         streamed(one_layer(), hardware(HAND), issue="pipeline")
     assert "speculate" in (caught.value.fix or "")
 

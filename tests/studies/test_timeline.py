@@ -306,7 +306,7 @@ def test_the_command_writes_trace_and_picture(tmp_path: Path, capsys: pytest.Cap
         (["-o", "t.json", "--image", "100000", "--threshold", "0.2"], "there is no image 100000"),
         (
             ["-o", "t.json", "--issue", "pipeline", "--threshold", "0.2"],
-            "nothing leaves early from a pipeline",
+            "a pipeline has no early exit",
         ),
         (["-o", "t.json", "--policy", "static", "--threshold", "0.2"], "belongs to --policy dynamic"),
         (["-o", "t.json", "--image", "-1"], "-1"),

@@ -241,7 +241,7 @@ def test_info_says_what_is_in_it(place: Path, tmp_path: Path, capsys: pytest.Cap
         assert f"{spikes.mean():.4f}" in text, name
     each = found.frames.reshape(36, T, -1).sum(axis=(0, 2)) / 36
     assert ", ".join(f"{n:.1f}" for n in each) in text
-    assert "3 frames, one a timestep" in text
+    assert "3 frames, one per timestep" in text
     source_sha = imcsim.inputs.load(source).sha256
     assert source_sha in text
     assert found.about["sha256"] in text

@@ -23,8 +23,8 @@ from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json
 from imcsim.simulation.values import ActivityRequest, Computed
 from imcsim.studies.comparison import compare
-from imcsim.studies.loading import Shelf
-from imcsim.sweeps import Point, Store, Summary, load_spec, make_plan, open_store, sweep
+from imcsim.studies.loading import Loader
+from imcsim.sweeps import Store, Summary, SweepPoint, load_spec, make_plan, open_store, sweep
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def alone(point: Point) -> CompareResult:
+def alone(point: SweepPoint) -> CompareResult:
     """The point by itself: everything is read and computed for it."""
-    shelf, setting = Shelf(), point.setting
+    shelf, setting = Loader(), point.setting
     return compare(
         shelf.network(setting), imcsim.hardware.load(setting.hardware, dict(setting.overrides) or None),
         shelf.inputs(setting), shelf.validation(setting), setting.options,
@@ -338,7 +338,7 @@ def test_python_interface(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(files)
     about: dict[str, Any] = {"model": "net", "inputs": "test.npz", "validation": "held.npz"}
     result = imcsim.compare(**about, overrides={"adc.bits": 4}, timesteps=2)
-    shelf = Shelf()
+    shelf = Loader()
     with imcsim.sweep(base(timesteps=2, axes={"adc.bits": [4]}), workers=1) as store:
         row = next(store.points())
         assert row["result_sha256"] == hashlib.sha256(to_json(result).encode()).hexdigest()

@@ -25,8 +25,8 @@ from imcsim.results.model import to_json as chips_to_json
 from imcsim.simulation.values import ActivityRequest, Computed
 from imcsim.studies.chips import compare_chips
 from imcsim.studies.comparison import compare
-from imcsim.studies.loading import Shelf
-from imcsim.sweeps import Point, Store, Summary, load_spec, make_plan, open_store, sweep
+from imcsim.studies.loading import Loader
+from imcsim.sweeps import Store, Summary, SweepPoint, load_spec, make_plan, open_store, sweep
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +36,25 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def loaded(point: Point) -> tuple[Any, ...]:
-    shelf, setting = Shelf(), point.setting
+def loaded(point: SweepPoint) -> tuple[Any, ...]:
+    shelf, setting = Loader(), point.setting
     return (
         shelf.network(setting), imcsim.hardware.load(setting.hardware, dict(setting.overrides) or None),
         shelf.inputs(setting), shelf.validation(setting), setting.options,
     )  # fmt: skip
 
 
-def alone(point: Point) -> CompareResult:
+def alone(point: SweepPoint) -> CompareResult:
     """The point by itself: everything is read and computed for it."""
     return compare(*loaded(point))
 
 
-def many(point: Point) -> ChipsResult:
+def many(point: SweepPoint) -> ChipsResult:
     assert point.setting.chips is not None
     return compare_chips(*loaded(point), chips=point.setting.chips)
 
 
-def read(folder: Path, spec: dict[str, Any]) -> list[Point]:
+def read(folder: Path, spec: dict[str, Any]) -> list[SweepPoint]:
     return list(load_spec(write_spec(folder, spec)).points())
 
 
@@ -64,7 +64,7 @@ def run(folder: Path, spec: dict[str, Any], out: Path, **how: Any) -> tuple[Stor
     return sweep(load_spec(write_spec(folder, spec)), out, summary=summary, **how), summary
 
 
-def check_single(store: Store, points: list[Point]) -> list[str]:
+def check_single(store: Store, points: list[SweepPoint]) -> list[str]:
     """Every point against the same comparison alone; returns the hashes of the documents."""
     hashes = []
     for point, row in zip(points, store.points(), strict=True):
@@ -275,7 +275,7 @@ def test_numbers_of_chips_that_cannot_be(bad: dict[str, Any], files: Path) -> No
 # --- many chips a point
 
 
-def check_many(store: Store, points: list[Point]) -> None:
+def check_many(store: Store, points: list[SweepPoint]) -> None:
     """Every point on many chips against `compare_chips`, figure by figure."""
     rows: dict[int, list[dict[str, Any]]] = {}
     for row in store.rows():

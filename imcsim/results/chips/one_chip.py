@@ -1,4 +1,4 @@
-"""What one chip came to: its runs, and which of its images leave at another timestep than on the ideal one.
+"""The figures of one chip: its runs, and which of its images exit at another timestep than on the ideal one.
 
 Parts of the document in `imcsim.results.chips.document`.
 """
@@ -32,7 +32,7 @@ PolicyName = Literal["dynamic", "dynamic_once"]
 
 
 class ChipCosts(Accuracy):
-    """What the images of one chip came to. The accuracy's interval is that of the images alone."""
+    """What the images of one chip cost. The accuracy's interval is that of the images alone."""
 
     energy_pj: Amount
     latency_ns: Amount

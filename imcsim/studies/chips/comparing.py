@@ -1,4 +1,4 @@
-"""Run many programmed chips of one design on the same images, and gather what they came to."""
+"""Run many programmed chips of one design on the same images, and gather their figures."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def _others(
     def one(number: int) -> OneChip:
         watch("", 0, 0)
         try:
-            bench = first.on_chip(number, workers=workers, progress=watch, values=values)
-            return _programmed(bench, ideal, number)
+            experiment = first.on_chip(number, workers=workers, progress=watch, values=values)
+            return _programmed(experiment, ideal, number)
         except ImcsimError as error:
             raise ImcsimError(f"chip {number}: {error.message}", key=error.key, fix=error.fix) from error
 
@@ -186,58 +186,58 @@ def _done(jobs: Mapping[Future[OneChip], int]) -> dict[int, OneChip]:
     }
 
 
-def _ideal(bench: Experiment) -> _Ideal:
-    choice = bench.choose()
-    right = right_after(bench.images, bench.inputs)
-    stay = bench.exits(bench.images, choice.registers)
-    static = _static(bench, right)
-    run = _left(bench, choice, stay, right, static[-1])
+def _ideal(experiment: Experiment) -> _Ideal:
+    choice = experiment.choose()
+    right = right_after(experiment.images, experiment.inputs)
+    stay = experiment.exits(experiment.images, choice.registers)
+    static = _static(experiment, right)
+    run = _left(experiment, choice, stay, right, static[-1])
     once = None if choice.validation is None else run
     chip = OneChip(chip=None, static=static, dynamic=run, dynamic_once=once, moved=None, moved_once=None)
     return _Ideal(choice, stay, _then(right, stay), chip)
 
 
-def _programmed(bench: Experiment, ideal: _Ideal, number: int) -> OneChip:
+def _programmed(experiment: Experiment, ideal: _Ideal, number: int) -> OneChip:
     """The figures of one programmed chip."""
-    choice = bench.choose()
-    right = right_after(bench.images, bench.inputs)
-    static = _static(bench, right)
-    stay = bench.exits(bench.images, choice.registers)
+    choice = experiment.choose()
+    right = right_after(experiment.images, experiment.inputs)
+    static = _static(experiment, right)
+    stay = experiment.exits(experiment.images, choice.registers)
     once = moved_once = None
     if choice.validation is not None:
-        stay_once = bench.exits(bench.images, ideal.choice.registers)
-        once = _left(bench, ideal.choice, stay_once, right, static[-1])
+        stay_once = experiment.exits(experiment.images, ideal.choice.registers)
+        once = _left(experiment, ideal.choice, stay_once, right, static[-1])
         moved_once = _moved(stay_once, _then(right, stay_once), ideal)
     return OneChip(
         chip=number,
         static=static,
-        dynamic=_left(bench, choice, stay, right, static[-1]),
+        dynamic=_left(experiment, choice, stay, right, static[-1]),
         dynamic_once=once,
         moved=_moved(stay, _then(right, stay), ideal),
         moved_once=moved_once,
     )
 
 
-def _static(bench: Experiment, right: NDArray[np.bool_]) -> tuple[StaticRun, ...]:
+def _static(experiment: Experiment, right: NDArray[np.bool_]) -> tuple[StaticRun, ...]:
     return tuple(
-        StaticRun(timesteps=t, **_costs(bench.images.static, right, np.full(len(right), t, np.int64)))
-        for t in range(1, bench.timesteps + 1)
+        StaticRun(timesteps=t, **_costs(experiment.images.static, right, np.full(len(right), t, np.int64)))
+        for t in range(1, experiment.timesteps + 1)
     )
 
 
 def _left(
-    bench: Experiment, choice: Choice, stay: Stay, right: NDArray[np.bool_], static: StaticRun
+    experiment: Experiment, choice: Choice, stay: Stay, right: NDArray[np.bool_], static: StaticRun
 ) -> DynamicRun:
     then = _then(right, stay)
-    costs = _costs(bench.images.leaving, right, stay)
+    costs = _costs(experiment.images.leaving, right, stay)
     before = static.edp_mean_of_products
     return DynamicRun(
         threshold=choice.threshold,
         thresholds=choice.thresholds if choice.threshold is None else None,
-        **leaving(stay, bench.timesteps),
+        **leaving(stay, experiment.timesteps),
         exit_accuracy=tuple(
             float(then[stay == t].mean()) if (stay == t).any() else None
-            for t in range(1, bench.timesteps + 1)
+            for t in range(1, experiment.timesteps + 1)
         ),
         edp_reduction=1 - costs["edp_mean_of_products"] / before if before else 0.0,
         **costs,
