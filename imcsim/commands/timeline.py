@@ -55,8 +55,6 @@ def timeline(
     from imcsim.report.files import check_writable, write_files
 
     check_policy(context, policy)
-    if Path(output).suffix != ".json" and not _is_device(output):
-        raise ImcsimError("the trace is written as JSON", file=output, fix="end the name with .json")
     check_writable(output)
     if picture is not None:
         from imcsim.report.figures.timeline import check_format, timeline_picture
@@ -65,6 +63,8 @@ def timeline(
         check_writable(picture)
         if Path(picture).resolve() == Path(output).resolve():
             raise click.UsageError("-o and --png name the same file.")
+    if Path(output).suffix != ".json" and not _is_device(output):
+        raise ImcsimError("the trace is written as JSON", file=output, fix="end the name with .json")
     held_out = choose_validation(settings, needed=policy == "dynamic")
     loaded = load_all(settings, held_out, labelled=False)
     with progress_bars(quiet) as progress:
