@@ -59,7 +59,7 @@ class FabricEngine(Engine):
         self._gone: list[tuple[int, int, int]] = []
         """Images that have exited; jobs, and image maps, that had been issued by then."""
         self._entered = 0
-        self._come: simpy.Event | None = None
+        self._awaited: simpy.Event | None = None
 
     # --- what the engine asks for
 
@@ -96,9 +96,9 @@ class FabricEngine(Engine):
         while self._entered < m[m[k.G_PARTS] + k.P_JOB]:
             self.jobs.jobs[self._entered].entered.succeed()
             self._entered += 1
-        if self._come is not None and self._have(int(m[k.G_WANTED])):
-            self._come.succeed()
-            self._come = None
+        if self._awaited is not None and self._have(int(m[k.G_WANTED])):
+            self._awaited.succeed()
+            self._awaited = None
             m[k.G_WANTED] = k.NEVER
 
     def _have(self, number: int) -> bool:
@@ -110,8 +110,8 @@ class FabricEngine(Engine):
         m = self._memory.m
         if not self._have(number):
             m[k.G_WANTED] = number
-            self._come = self.env.event()
-            yield self._come
+            self._awaited = self.env.event()
+            yield self._awaited
         self._memory.m[k.G_FREE_ANSWERS] += 1
 
     def issue(self, image: int, timestep: int) -> Job:
