@@ -89,10 +89,10 @@ def info(file: str) -> None:
         for entry in about["layers"]:
             bits = found.packed_spikes(entry["name"])
             size = int(np.prod(entry["shape"]))
-            total = int(np.bitwise_count(bits).sum())
+            total = int(_counts(bits).sum())
             shape = " x ".join(map(str, entry["shape"]))
             rate = total / (bits.shape[0] * bits.shape[1] * size)
-            lines.append([entry["name"], shape, _per_timestep(bits, found.timesteps), f"{rate:.4f}"])
+            lines.append([entry["name"], shape, _means(_counts(bits), found.timesteps), f"{rate:.4f}"])
         columns = ["layer", "neurons", "spikes per image at each timestep", "spike rate"]
         title = "Recorded layers, ideal ADCs and wide membranes" if about["ideal"] else "Recorded layers"
         print_report(table(title, columns, lines, left=2))
@@ -115,5 +115,19 @@ def _per_timestep(bits: Any, timesteps: int) -> str:
     """Mean number of set bits of an image in each timestep; ``[N, T or 1, ...]``."""
     import numpy as np
 
-    counts = np.bitwise_count(bits).reshape(*bits.shape[:2], -1).sum(axis=(0, 2)) / len(bits)
-    return ", ".join(f"{count:.1f}" for count in np.broadcast_to(counts, timesteps))
+    return _means(np.bitwise_count(bits).reshape(*bits.shape[:2], -1).sum(axis=2), timesteps)
+
+
+def _counts(bits: Any) -> Any:
+    """Spikes of each image and timestep, ``[N, T]``, of packed bits or planes of bits."""
+    import numpy as np
+
+    each = np.bitwise_count(bits).sum(axis=-1, dtype=np.int64)
+    return each if each.ndim == 2 else each @ (1 << np.arange(each.shape[2]))
+
+
+def _means(counts: Any, timesteps: int) -> str:
+    """The mean of each timestep over images; counts ``[N, T or 1]``."""
+    import numpy as np
+
+    return ", ".join(f"{count:.1f}" for count in np.broadcast_to(counts.sum(axis=0) / len(counts), timesteps))

@@ -85,12 +85,48 @@ def _fire(
 
 
 @jit
+def _fire_several(
+    membrane: NDArray[np.int64], threshold: NDArray[np.int64], most: int, spikes: NDArray[np.uint8]
+) -> int:
+    """Whole thresholds in each membrane, `most` at most; returns how many spikes these are."""
+    total = 0
+    for c in range(spikes.shape[0]):
+        count = 0
+        if membrane[c] >= threshold[c]:
+            count = min(membrane[c] // threshold[c], most)
+        spikes[c] = count
+        total += count
+    return total
+
+
+@jit
+def _silence(resting: NDArray[np.int64], refractory: int, spikes: NDArray[np.uint8]) -> int:
+    """Take back spikes of neurons that rest, let those that fired begin to; returns spikes taken back."""
+    taken = 0
+    for c in range(spikes.shape[0]):
+        if resting[c] > 0:
+            resting[c] -= 1
+            taken += spikes[c]
+            spikes[c] = 0
+        elif spikes[c] > 0:
+            resting[c] = refractory
+    return taken
+
+
+@jit
 def _reset(
-    membrane: NDArray[np.int64], threshold: NDArray[np.int64], spikes: NDArray[np.uint8], reset: int
+    membrane: NDArray[np.int64],
+    threshold: NDArray[np.int64],
+    spikes: NDArray[np.uint8],
+    reset: int,
+    most: int,
 ) -> None:
     if reset == HARD:
         for c in range(spikes.shape[0]):
             membrane[c] = 0 if spikes[c] else membrane[c]
+    elif reset == SOFT and most > 1:
+        for c in range(spikes.shape[0]):
+            membrane[c] -= threshold[c] * np.int64(spikes[c])
     elif reset == SOFT:
         for c in range(spikes.shape[0]):
             membrane[c] -= threshold[c] if spikes[c] else 0
@@ -121,6 +157,11 @@ def lif(
     reset: int,
     late: bool,
     limit: int,
+    floor: NDArray[np.int64],
+    initial: NDArray[np.int64],
+    drift: NDArray[np.int64],
+    most: int,
+    refractory: int,
     spikes: NDArray[np.uint8],
     counts: NDArray[np.int64],
 ) -> None:
@@ -130,6 +171,8 @@ def lif(
     current with one timestep is the same at every timestep (stored encoder). `leak` and `synapse` (empty for
     none) count in ``2**-decay_bits``, one a channel. A spike is a membrane at or `above` its threshold.
     `late` resets come with the next timestep. Membranes and synaptic currents saturate at +-`limit`.
+    floor, initial and drift are empty for none, else one a channel; a neuron fires `most` times at most, and
+    then rests for `refractory` timesteps.
     spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
     """
     images, timesteps, positions, channels = spikes.shape
@@ -143,10 +186,12 @@ def lif(
         _repeated(left, places), _repeated(right, places), _repeated(bias, places),
         _repeated(threshold, places), _repeated(leak, places),
     )  # fmt: skip
-    synapse = _repeated(synapse, places)
+    synapse, floor = _repeated(synapse, places), _repeated(floor, places)
+    initial, drift = _repeated(initial, places), _repeated(drift, places)
     strip = places * channels
     membrane, flowing = np.empty(strip, np.int64), np.empty(strip, np.int64)
     entering = np.empty(strip, np.int64)
+    resting, held = np.zeros(strip, np.int64), np.zeros(strip, np.int64)
     counts[:] = 0
     for n in range(images):
         for begin in range(0, neurons, strip):
@@ -154,22 +199,42 @@ def lif(
             u, i, add = membrane[: end - begin], flowing[: end - begin], entering[: end - begin]
             u[:] = 0
             i[:] = 0
+            resting[:] = 0
+            for c in range(initial.shape[0]):
+                if c < end - begin:
+                    u[c] = initial[c]
             for t in range(timesteps):
                 if t < given:
                     _enter(entering_map[n, t, begin:end], left, right, bias, add)
+                if refractory > 0:
+                    held[: end - begin] = u
                 if filtered:
                     _decay(i, synapse, decay_bits, add)
                     _saturate(i, limit)
                     _decay(u, leak, decay_bits, i)
                 else:
                     _decay(u, leak, decay_bits, add)
+                if drift.shape[0] > 0:
+                    for c in range(end - begin):
+                        u[c] += drift[c]
                 if late and t > 0:
-                    _reset(u, threshold, fired_map[n, t - 1, begin:end], reset)
+                    _reset(u, threshold, fired_map[n, t - 1, begin:end], reset, 1)
                 _saturate(u, limit)
+                if floor.shape[0] > 0:
+                    for c in range(end - begin):
+                        u[c] = max(u[c], floor[c])
+                if refractory > 0:
+                    for c in range(end - begin):
+                        u[c] = held[c] if resting[c] > 0 else u[c]
                 fired = fired_map[n, t, begin:end]
-                counts[n, t] += _fire(u, threshold, beyond, fired)
+                if most > 1:
+                    counts[n, t] += _fire_several(u, threshold, most, fired)
+                else:
+                    counts[n, t] += _fire(u, threshold, beyond, fired)
+                if refractory > 0:
+                    counts[n, t] -= _silence(resting, refractory, fired)
                 if not late:
-                    _reset(u, threshold, fired, reset)
+                    _reset(u, threshold, fired, reset, most)
 
 
 @jit

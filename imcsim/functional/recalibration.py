@@ -195,7 +195,8 @@ def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> St
             moved = moved + worth * (stretch * one.designed_mean - kept[branch.source] * one.mean)
     threshold = np.maximum(step.threshold + np.rint((stretch - 1) * step.threshold), 1)
     # Fraction bits that go, so that a larger threshold leaves as much room as the designed one.
-    over = np.where(stretch > 1, np.ceil(np.log2(4 * threshold / step.limit)), 0)
+    most = 3 + step.max_spikes
+    over = np.where(stretch > 1, np.ceil(np.log2(most * threshold / step.limit)), 0)
     fewer = np.maximum(over, 0).astype(np.int64)
     coarser = np.exp2(-fewer.astype(np.float64))
     if np.abs((step.bias + moved) * coarser).max() >= 2.0**MAX_BRANCH_BITS:
@@ -207,7 +208,7 @@ def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> St
     fraction = np.rint(np.log2(main.multiplier)).astype(np.int64) - main.right - fewer
     left, right = np.maximum(fraction, 0), np.clip(-fraction, 0, MAX_SHIFT)
     largest = {layer.name: layer.largest_sum for layer in program.crossbar_layers}
-    largest |= {layer.name: 1 for layer in program.neuron_layers}
+    largest |= {layer.name: layer.max_spikes for layer in program.steps if isinstance(layer, NeuronLayer)}
     branches = tuple(
         Branch(main.source, np.int64(1) << left, right)
         if branch.source == main.source
@@ -221,7 +222,12 @@ def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> St
     exactly = step.bias + np.rint(np.where(fewer == 0, moved, 0)).astype(np.int64)
     bias = np.where(fewer == 0, exactly, np.rint((step.bias + moved) * coarser).astype(np.int64))
     threshold = np.maximum(np.rint(threshold * coarser), 1).astype(np.int64)
-    return replace(step, threshold=threshold, bias=bias, **shifts)
+    levels = {
+        key: np.rint(words * stretch * coarser).clip(-step.limit - 1, step.limit).astype(np.int64)
+        for key in ("floor", "initial", "drift")
+        if len(words := getattr(step, key))
+    }
+    return replace(step, threshold=threshold, bias=bias, **shifts, **levels)
 
 
 def _outputs_anew(program: Program, one: Channels) -> Program:

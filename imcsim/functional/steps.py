@@ -68,7 +68,8 @@ def play(
         membrane_kernels.lif(
             current.reshape(*current.shape[:2], -1, channels), step.left, step.right, step.bias,
             step.threshold, step.above, step.leak, step.synapse, step.decay_bits, _RESETS[step.reset],
-            step.late, step.limit, spikes.reshape(*spikes.shape[:2], -1, channels), counts,
+            step.late, step.limit, step.floor, step.initial, step.drift, step.max_spikes, step.refractory,
+            spikes.reshape(*spikes.shape[:2], -1, channels), counts,
         )  # fmt: skip
         return spikes, counts
     if isinstance(step, IntegratorLayer):

@@ -59,7 +59,9 @@ class Event(StrEnum):
     PARTIAL_SUM_ADDS = "partial_sum_adds"
     """Additions of the partial sums of row blocks, and of the encoding's offset."""
     LIF_UPDATES = "lif_updates"
-    """Words of neuron state updated: a membrane, and a synaptic current where there is one."""
+    """Updates of neurons: of the membrane, of a synaptic current where there is one, and one for each bit of
+    the spikes beyond the first where a neuron fires several times per timestep.
+    """
     MEMBRANE_READ_BITS = "membrane_read_bits"
     MEMBRANE_WRITE_BITS = "membrane_write_bits"
     CURRENT_WRITE_BITS = "current_write_bits"

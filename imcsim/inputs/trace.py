@@ -3,7 +3,9 @@
 An ``.npz`` with ``trace`` (the version, 1), ``about`` (JSON), ``labels`` (integers, one an image), ``frames``
 and ``spikes_0``, ``spikes_1``, ... (one for each recorded layer). Bits are packed with ``numpy.packbits``
 over the last axis, which runs over channels, rows and columns of a map: ``frames`` is uint8
-``[images, frames, bits, bytes]``, bit 0 of the values first, ``spikes_k`` ``[images, timesteps, bytes]``.
+``[images, frames, bits, bytes]``, bit 0 of the values first, ``spikes_k`` ``[images, timesteps, bytes]``, or
+``[images, timesteps, bits, bytes]`` of a layer whose neurons may fire several times per timestep: ``about``
+gives its ``bits``.
 ``about`` holds the shapes. Images that enter alike at every timestep are stored once: frames is 1.
 """
 
@@ -83,8 +85,8 @@ class Trace:
 
     @property
     def spikes(self) -> Mapping[str, Bits]:
-        """Spikes 0 or 1 of each recorded layer, uint8 ``[images, timesteps, channels, height, width]``; each
-        is read from the file when it is asked for.
+        """Spikes of each recorded layer, 0 or 1 or how many, uint8 ``[images, timesteps, channels, height,
+        width]``; each is read from the file when it is asked for.
         """
         return _Spikes(self)
 
@@ -94,12 +96,14 @@ class Trace:
         if layer not in names:
             raise KeyError(layer)
         index = names.index(layer)
-        key, shape = f"spikes_{index}", tuple(self.about["layers"][index]["shape"])
+        entry = self.about["layers"][index]
+        key, shape, planes = f"spikes_{index}", tuple(entry["shape"]), entry.get("bits", 1)
         stored = read_npz(self.path, wanted=lambda name: name == key)
         if key not in stored:
             raise ImcsimError(f"it holds no array {key!r}", file=self.path, fix=_AGAIN)
         bits = stored[key]
-        wanted = (len(self.packed), self.timesteps, -(-math.prod(shape) // 8))
+        several = (planes,) if planes > 1 else ()
+        wanted = (len(self.packed), self.timesteps, *several, -(-math.prod(shape) // 8))
         if bits.dtype != np.uint8 or bits.shape != wanted:
             raise ImcsimError(
                 f"must be uint8 {list(wanted)}, not {bits.dtype} {list(bits.shape)}",
@@ -118,6 +122,8 @@ class _Spikes(Mapping[str, Bits]):
         packed = self._trace.packed_spikes(layer)
         shape = tuple(next(e["shape"] for e in self._trace.about["layers"] if e["name"] == layer))
         check_room(self._trace.path, packed.size * 8, f"the spikes of {layer}")
+        if packed.ndim == 4:
+            return unpack_values(packed, shape)
         flat = np.unpackbits(packed, axis=-1, count=math.prod(shape))
         return flat.reshape(*packed.shape[:2], *shape)
 
@@ -262,7 +268,10 @@ def _sound(about: Any) -> bool:
         and all(text(about[key]) for key in ("name", "sha256"))
         and all(isinstance(source, dict) for source in sources)
         and all(text(v) or v is None or type(v) is int for source in sources for v in source.values())
-        and all(shape(layer["shape"]) and text(layer["name"], 64) for layer in layers)
+        and all(
+            shape(layer["shape"]) and text(layer["name"], 64) and whole(layer.get("bits", 1), 1, 8)
+            for layer in layers
+        )
         and len(set(names)) == len(names)
         and (about["validation"] is None or text(about["validation"]))
     )

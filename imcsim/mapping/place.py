@@ -47,11 +47,12 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
 
 
 def _state_bits(graph: StageGraph, hardware: HardwareConfig) -> int:
-    """Membrane potentials and synaptic currents of all neurons, and the encoder's currents where it keeps
-    them.
+    """Membrane potentials, synaptic currents and refractory counters of all neurons, and the encoder's
+    currents where it keeps them.
     """
-    words = sum(s.positions * s.out_channels * s.states for s in graph.stages if s.neurons)
+    membrane = hardware.lif.membrane_bits
+    held = sum(s.positions * s.out_channels * s.state_bits(membrane) for s in graph.stages if s.neurons)
     kept = sum(s.positions * s.out_channels for s in graph.stages if s.reads_image)
     if hardware.encoder.mode == "recompute":
         kept = 0
-    return words * hardware.lif.membrane_bits + kept * hardware.lif.partial_sum_bits
+    return held + kept * hardware.lif.partial_sum_bits

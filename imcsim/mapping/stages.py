@@ -67,7 +67,7 @@ class Stage:
     planes: int
     neurons: bool
     pool_inputs: int
-    """Values that pooling takes in per timestep (0 without pooling)."""
+    """Values that pooling takes in, a timestep (0 without pooling)."""
     reads_image: bool
     is_output: bool
     dilation: tuple[int, int] = (1, 1)
@@ -76,6 +76,10 @@ class Stage:
     """Words of state of a neuron: its membrane, and a synaptic current."""
     fires: bool = True
     """Neurons give spikes; those that never fire give their membranes."""
+    spike_bits: int = 1
+    """Bits of what a neuron gives in a timestep: more than one where it may fire several times."""
+    counter_bits: int = 0
+    """Bits in which a neuron counts its refractory timesteps."""
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -87,8 +91,20 @@ class Stage:
 
     @property
     def spikes(self) -> bool:
-        """Whether spikes leave, one bit each; else sums or membranes do."""
+        """Whether spikes leave, of `spike_bits` each; else sums or membranes do."""
         return self.neurons and self.fires
+
+    @property
+    def updates(self) -> int:
+        """Turns of a lane that a neuron takes: one for each word of state, and one for each further bit of
+        its spikes. These are found from the highest bit on, by comparing with that many thresholds and taking
+        them away (restoring division).
+        """
+        return self.states + self.spike_bits - 1
+
+    def state_bits(self, membrane_bits: int) -> int:
+        """Bits that a neuron keeps from one timestep to the next."""
+        return self.states * membrane_bits + self.counter_bits
 
     @property
     def rows(self) -> int:
@@ -173,7 +189,10 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
                     if side != main:
                         edges.append(_edge(streams[side], weighted[main], "side"))
             at = streams[main]
-            streams[node.name] = _Stream(at.stage, at.height, at.width, at.channels, 1, node.name)
+            most = node.max_spikes if isinstance(node, LIF) else 1
+            streams[node.name] = _Stream(
+                at.stage, at.height, at.width, at.channels, most.bit_length(), node.name, most
+            )
         elif isinstance(node, Pool2d):
             at = streams[node.inputs[0]]
             streams[node.name] = _pooled(node, at, sizes[node.name])
@@ -261,4 +280,6 @@ def _stage(
         groups=groups,
         states=1 if neurons is None or neurons.synapse is None else 2,
         fires=not isinstance(neurons, LI),
+        spike_bits=neurons.max_spikes.bit_length() if isinstance(neurons, LIF) else 1,
+        counter_bits=neurons.refractory.bit_length() if isinstance(neurons, LIF) else 0,
     )

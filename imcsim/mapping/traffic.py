@@ -54,7 +54,7 @@ def traffic(placement: Placement, config: HardwareConfig) -> list[Flow]:
             sums = outputs * config.lif.partial_sum_bits
             send(part, placement.parts[part.head], stage.out_height, _share(sums, part, layer))
         elif stage.is_output:
-            row = outputs * (1 if stage.spikes else config.lif.partial_sum_bits)
+            row = outputs * (stage.spike_bits if stage.spikes else config.lif.partial_sum_bits)
             send(part, None, stage.out_height, _share(row, part, layer))
     return flows
 

@@ -54,7 +54,8 @@ def _detail(node: Node) -> str:
             after = " a timestep later" if node.reset_at == "next" and node.reset != "none" else ""
             above = " (fires above it)" if node.fires == "above" else ""
             threshold = f"threshold {_number(node.threshold)}{above}"
-            return f"leak {_number(node.leak)}, {threshold}, {node.reset} reset{after}{_synapse(node)}"
+            more = _synapse(node) + _more(node)
+            return f"leak {_number(node.leak)}, {threshold}, {node.reset} reset{after}{more}"
         case LI():
             return f"leak {_number(node.leak)}{_synapse(node)}"
         case Pool2d():
@@ -78,6 +79,15 @@ def _number(value: PerChannel) -> str:
 
 def _synapse(node: LIF | LI) -> str:
     return "" if node.synapse is None else f", synapse {_number(node.synapse)}"
+
+
+def _more(node: LIF) -> str:
+    """What few neurons have."""
+    said = "" if node.floor is None else f", floor {_number(node.floor)}"
+    said += f", starts at {_number(node.initial)}" if np.any(node.initial) else ""
+    said += f", drift {_number(node.drift)}" if np.any(node.drift) else ""
+    said += f", up to {node.max_spikes} spikes" if node.max_spikes > 1 else ""
+    return said + (f", {node.refractory} refractory timesteps" if node.refractory else "")
 
 
 def _pair(values: tuple[int, int]) -> str:

@@ -18,13 +18,24 @@ Currents and values, for a node n at timestep t:
   - reset ``next``: ``u = (leak * u + i) * (1 - s')`` (``hard``) or ``u = leak * u + i - threshold * s'``
     (``soft``); then ``s = fires(u)``;
   - reset ``none``: ``u = leak * u + i; s = fires(u)``.
+
+  What a neuron may have besides (all off by default):
+
+  - `initial`: u before the first timestep.
+  - `drift`: added to u at every timestep, after the leak and i. A leak towards another potential than the
+    reset's is ``drift = (1 - leak) * leak_reversal``.
+  - `floor`: u is never below it, from the first timestep on.
+  - `max_spikes` n above 1: s is ``min(floor(u / threshold), n)`` where u is above 0, else 0, and the soft
+    reset takes s thresholds away (hard: u = 0 where s > 0).
+  - `refractory` k: for k timesteps after a spike u keeps the value that the reset left it, and s is 0. The
+    synaptic current i goes on.
 - `LI`: ``i`` as above, ``v = leak * v + i``; puts out v.
 - `Pool2d`: average, sum or maximum over windows of spikes; rows and columns that fill no window are left
   out. Padding counts as zeros, also in the size of an average's window.
 - `Flatten`: channels, rows, columns, in that order.
 
 The last node gives the class outputs of a timestep: the currents of a `Conv2d` or `Linear`, the spikes of a
-`LIF` (0 or 1), or the v of an `LI`.
+`LIF` (0 to `max_spikes`), or the v of an `LI`.
 """
 
 from __future__ import annotations
@@ -86,7 +97,9 @@ class LIF:
     """Leaky integrate-and-fire neurons. `leak` in [0, 1] (1 is IF); `threshold` > 0.
 
     `leak`, `threshold` and `synapse` (the decay of a synaptic current, in [0, 1]) are numbers, or float64
-    ``[C]``, one a channel.
+    ``[C]``, one a channel; so are `floor` (at most 0, None for none), `initial` and `drift`. Membranes are
+    counted from the value that a hard reset gives them: a reset to another value moves threshold, floor,
+    initial membrane and drift.
     """
 
     name: str
@@ -97,6 +110,11 @@ class LIF:
     fires: Literal["at", "above"] = "at"
     reset_at: Literal["now", "next"] = "now"
     synapse: PerChannel | None = None
+    floor: PerChannel | None = None
+    initial: PerChannel = 0.0
+    drift: PerChannel = 0.0
+    max_spikes: int = 1
+    refractory: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from imcsim.network.parameters import MAX_REFRACTORY, MAX_SPIKES
 from imcsim.network.schema import _KEYS, _OPTIONAL, SCHEMA
 
 Node = dict[str, Any]
@@ -28,6 +29,11 @@ _VALUES: dict[str, Node] = {
     "leak": _NUMBER,
     "threshold": _NUMBER,
     "synapse": _NUMBER,
+    "floor": _NUMBER,
+    "initial": _NUMBER,
+    "drift": _NUMBER,
+    "max_spikes": {"type": "integer", "minimum": 1, "maximum": MAX_SPIKES},
+    "refractory": {"type": "integer", "minimum": 0, "maximum": MAX_REFRACTORY},
     "reset": {"enum": ["hard", "soft", "none"]},
     "fires": {"enum": ["at", "above"]},
     "reset_at": {"enum": ["now", "next"]},

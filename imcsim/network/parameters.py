@@ -15,6 +15,12 @@ Text = tuple[str, str | None]
 
 MAX_SIZE = 1 << 16
 
+MAX_SPIKES = 255
+"""Spikes of a neuron in one timestep: weights read values of 8 bits."""
+
+MAX_REFRACTORY = 4095
+"""Timesteps: one less than the most that a network may run."""
+
 
 def about_parameters(node: Node, weight_bits: int) -> Iterator[Text]:
     match node:
@@ -42,6 +48,7 @@ def about_parameters(node: Node, weight_bits: int) -> Iterator[Text]:
                 if getattr(node, key) not in words:
                     listed = ", ".join(map(repr, words[:-1])) + f" or {words[-1]!r}"
                     yield f"{key} must be {listed}, not {getattr(node, key)!r}", None
+            yield from _about_more(node)
         case LI():
             yield from _about_decay("leak", node.leak)
             if node.synapse is not None:
@@ -82,6 +89,36 @@ def _about_threshold(value: Any) -> Iterator[Text]:
             yield "threshold must be a positive number for every channel", None
     elif not positive(value):
         yield f"threshold must be a positive number, not {value!r}", None
+
+
+def _about_more(node: LIF) -> Iterator[Text]:
+    """What a neuron may have besides leak, threshold, reset and synapse."""
+    for key in ("floor", "initial", "drift"):
+        value = getattr(node, key)
+        if isinstance(value, np.ndarray):
+            yield from _about_array(key, value)
+            if value.dtype == np.float64 and not (np.abs(value) <= 1e300).all():
+                yield f"{key} must be finite for every channel", None
+        elif value is not None and not number(value):
+            yield f"{key} must be a number, not {value!r}", None
+    floor = node.floor
+    if (
+        floor is not None
+        and (isinstance(floor, np.ndarray) or number(floor))
+        and np.any(np.asarray(floor) > 0)
+    ):
+        yield "floor must not be above 0", "a hard reset puts the membrane to 0, below it"
+    for key, low, high in (("max_spikes", 1, MAX_SPIKES), ("refractory", 0, MAX_REFRACTORY)):
+        value = getattr(node, key)
+        if not is_int(value) or not low <= value <= high:
+            yield f"{key} must be an integer from {low} to {high}, not {value!r}", None
+    if is_int(node.max_spikes) and node.max_spikes > 1 and (node.fires != "at" or node.reset_at != "now"):
+        yield (
+            "several spikes per timestep are counted at the threshold and reset at once",
+            "use fires: at and reset_at: now",
+        )
+    if is_int(node.refractory) and node.refractory > 0 and node.reset_at != "now":
+        yield "refractory timesteps begin with a reset at once", "use reset_at: now"
 
 
 def _about_array(key: str, value: np.ndarray[Any, Any]) -> Iterator[Text]:

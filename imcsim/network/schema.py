@@ -44,13 +44,13 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 }
 _OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "conv2d": ("dilation", "groups"),
-    "lif": ("fires", "reset_at", "synapse"),
+    "lif": ("fires", "reset_at", "synapse", "floor", "initial", "drift", "max_spikes", "refractory"),
     "li": ("synapse",),
     "pool2d": ("padding",),
 }
 """Keys that are left out where they say nothing new; so files from before them keep their fingerprint."""
 
-_PER_CHANNEL = ("leak", "threshold", "synapse")
+_PER_CHANNEL = ("leak", "threshold", "synapse", "floor", "initial", "drift")
 _DEEPEST_PROVENANCE = 20
 
 
@@ -89,7 +89,7 @@ def arrays(network: Network) -> dict[str, NDArray[Any]]:
         if isinstance(neurons, LIF | LI):
             for key in _PER_CHANNEL:
                 value = getattr(neurons, key, None)
-                if isinstance(value, np.ndarray):
+                if isinstance(value, np.ndarray) and (key not in ("initial", "drift") or value.any()):
                     found[f"{neurons.name}.{key}"] = value.astype("<f8")
     return found
 
@@ -152,6 +152,10 @@ def _from_node(node: Node) -> dict[str, Any]:
             entry |= {} if node.fires == "at" else {"fires": node.fires}
             entry |= {} if node.reset_at == "now" else {"reset_at": node.reset_at}
             entry |= {} if node.synapse is None else {"synapse": _stated(node, "synapse")}
+            entry |= {} if node.floor is None else {"floor": _stated(node, "floor")}
+            entry |= {key: _stated(node, key) for key in ("initial", "drift") if np.any(getattr(node, key))}
+            entry |= {} if node.max_spikes == 1 else {"max_spikes": int(node.max_spikes)}
+            entry |= {} if node.refractory == 0 else {"refractory": int(node.refractory)}
         case LI():
             entry["leak"] = _stated(node, "leak")
             entry |= {} if node.synapse is None else {"synapse": _stated(node, "synapse")}
@@ -245,6 +249,11 @@ def _neurons(
         cast("Literal['at', 'above']", fires),
         cast("Literal['now', 'next']", reset_at),
         synapse,
+        number("floor") if "floor" in section.data else None,
+        number("initial") if "initial" in section.data else 0.0,
+        number("drift") if "drift" in section.data else 0.0,
+        section.integer("max_spikes") if "max_spikes" in section.data else 1,
+        section.integer("refractory") if "refractory" in section.data else 0,
     )
 
 

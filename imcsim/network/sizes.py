@@ -110,7 +110,7 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
                     )
             return first
         case LIF() | LI():
-            for key in ("leak", "threshold", "synapse"):
+            for key in ("leak", "threshold", "synapse", "floor", "initial", "drift"):
                 value = getattr(node, key, None)
                 if isinstance(value, np.ndarray) and value.shape != first[:1]:
                     raise ImcsimError(

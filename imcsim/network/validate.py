@@ -203,7 +203,7 @@ def _largest(node: Node | None, known: Mapping[str, Node]) -> int:
         if node.kind != "max" and pair(node.size, 1):
             largest *= math.prod(node.size)
         node = known.get(node.inputs[0])
-    return largest
+    return largest * (node.max_spikes if isinstance(node, LIF) and is_int(node.max_spikes) else 1)
 
 
 def _about_ends(network: Network, sizes: Mapping[str, Shape]) -> Iterator[BrokenRule]:

@@ -119,6 +119,9 @@ def _wide(node: Node, copied: Mapping[str, int], sizes: Mapping[str, Shape]) -> 
                 leak=_parameter(node.leak, outer),
                 threshold=_parameter(node.threshold, outer),
                 synapse=None if node.synapse is None else _parameter(node.synapse, outer),
+                floor=None if node.floor is None else _parameter(node.floor, outer),
+                initial=_parameter(node.initial, outer),
+                drift=_parameter(node.drift, outer),
             )
         case LI():
             return replace(

@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from imcsim.results.model import Amount, Count, DocumentPart, Fraction, Share, require, same
+from imcsim.results.model import Amount, Count, DocumentPart, Share, require, same
 
 
 class Action(DocumentPart):
@@ -61,8 +61,10 @@ class LayerCost(DocumentPart):
     """How many times the layer stands on the chip."""
     energy_pj: Amount
     share: Share
-    spike_rate: Fraction | None
-    """Spikes per neuron and timestep of its output; None for the classifier, which has no neurons."""
+    spike_rate: Amount | None
+    """Spikes per neuron and timestep of its output, above 1 where neurons fire several times per timestep;
+    None for the classifier, which has no neurons.
+    """
 
 
 class CheckerCost(DocumentPart):

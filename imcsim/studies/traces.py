@@ -86,7 +86,8 @@ def record(
     bits, count = network.input_bits, len(shown.images)
     frames = shown.images if shown.timed else shown.images[:, None]
     size = count * frames.shape[1] * bits * -(-math.prod(shown.shape) // 8)
-    size += sum(count * steps * -(-math.prod(shape) // 8) for shape in maps.values())
+    planes = {name: network.node(name).max_spikes.bit_length() for name in names}  # type: ignore[union-attr]
+    size += sum(count * steps * planes[name] * -(-math.prod(shape) // 8) for name, shape in maps.items())
     if size > MAX_BYTES:
         raise ImcsimError(
             f"the trace would take {size} bytes; at most {MAX_BYTES} are read",
@@ -106,7 +107,10 @@ def record(
         "timesteps": steps,
         "shape": list(shown.shape),
         "bits": bits,
-        "layers": [{"name": name, "shape": list(shape)} for name, shape in maps.items()],
+        "layers": [
+            {"name": name, "shape": list(shape)} | ({"bits": planes[name]} if planes[name] > 1 else {})
+            for name, shape in maps.items()
+        ],
         "network": {"name": network.name, "sha256": network.sha256},
         "hardware": {"name": hardware.name, "sha256": hardware.sha256},
         "ideal": ideal,
@@ -131,7 +135,8 @@ def record(
                 for k, name in enumerate(names):
                     # Tiles hold maps channels last; a trace has them first.
                     values = recorded[name].transpose(0, 1, 4, 2, 3)
-                    writer.add(f"spikes_{k}", np.packbits(values.reshape(*values.shape[:2], -1), axis=-1))
+                    packed = pack_values(values, planes[name])
+                    writer.add(f"spikes_{k}", packed if planes[name] > 1 else packed[:, :, 0])
             if progress is not None:
                 progress("trace", min(count, start + RECORDED_IMAGES), count)
     return load_trace(path)

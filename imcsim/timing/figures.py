@@ -106,8 +106,8 @@ class PartFigures:
             fetch_bits=bits,
             # On the bus, or out of the tile buffer where that is narrower.
             fetch_cycles=max(-(-bits // config.tile.bus_bits), config.tile_buffer.access_cycles(bits)),
-            # A lane takes a cycle for each word of state: leak and add.
-            lif_cycles=-(-copies * self.part.channels * self.stage.states // config.lif.lanes),
+            # A lane takes a cycle for each update: leak and add, or one more bit of the spikes.
+            lif_cycles=-(-copies * self.part.channels * self.stage.updates // config.lif.lanes),
             write_cycles=-(-self.output_bits(copies) // config.tile.bus_bits),
         )
 
@@ -140,8 +140,13 @@ class PartFigures:
 
     def output_bits(self, positions: int) -> int:
         """Bits that so many positions write: spikes, or sums where no neurons fire in this part."""
+        return positions * self.part.channels * self._value_bits
+
+    @property
+    def _value_bits(self) -> int:
+        """Bits of a value that leaves this part: spikes, or a sum where no neurons fire in it."""
         spikes = self.is_head and self.stage.spikes
-        return positions * self.part.channels * (1 if spikes else self.config.lif.partial_sum_bits)
+        return self.stage.spike_bits if spikes else self.config.lif.partial_sum_bits
 
     @property
     def tree_cycles(self) -> int:
@@ -188,9 +193,7 @@ class PartFigures:
     def packet_bits(self, edge: Edge | None) -> int:
         """This part's share of a row that travels as it is: its channels, at the positions of its copies."""
         if edge is None:
-            total = self.stage.out_width * self.stage.out_channels
-            if not (self.is_head and self.stage.spikes):
-                total *= self.config.lif.partial_sum_bits
+            total = self.stage.out_width * self.stage.out_channels * self._value_bits
         else:
             total = edge.row_bits
         share = self.part.channels * self.part.copy_count
@@ -257,7 +260,7 @@ class PartFigures:
         return counts
 
     def fire(self, positions: int, *, stored: bool, first: bool) -> Counts:
-        """Sums from elsewhere added, and neurons updated; before the `first` timestep their state is 0."""
+        """Sums from elsewhere added, neurons updated; before the `first` timestep their state is known."""
         stage, lif = self.stage, self.config.lif
         outputs = positions * self.part.channels
         counts: Counter[Event] = Counter()
@@ -270,10 +273,10 @@ class PartFigures:
             event = Event.CURRENT_READ_BITS if stored else Event.CURRENT_WRITE_BITS
             counts[event] += outputs * lif.partial_sum_bits
         if stage.neurons:
-            words = outputs * stage.states
-            counts[Event.LIF_UPDATES] += words
-            counts[Event.MEMBRANE_READ_BITS] += 0 if first else words * lif.membrane_bits
-            counts[Event.MEMBRANE_WRITE_BITS] += words * lif.membrane_bits
+            state = outputs * stage.state_bits(lif.membrane_bits)
+            counts[Event.LIF_UPDATES] += outputs * stage.updates
+            counts[Event.MEMBRANE_READ_BITS] += 0 if first else state
+            counts[Event.MEMBRANE_WRITE_BITS] += state
         return counts
 
     def write(self, positions: int) -> Counts:

@@ -279,6 +279,11 @@ LIF = st.fixed_dictionaries(
         "membrane_bits": st.sampled_from([8, 12, 16, 32, 48, 56]),
         "shift": st.integers(-12, 20),
         "wide": st.booleans(),
+        "floor": st.booleans(),
+        "initial": st.booleans(),
+        "drift": st.booleans(),
+        "most": st.sampled_from([1, 1, 2, 5, 255]),
+        "refractory": st.sampled_from([0, 0, 1, 3]),
         "seed": st.integers(0, 2**31),
     }
 )
@@ -308,15 +313,23 @@ def test_neurons(setting: dict[str, Any]) -> None:
     spikes = np.full((2, timesteps, 3, channels), 9, np.uint8)
     counts = np.full((2, timesteps), -1, np.int64)
     reset, late, above = setting["reset"], setting["late"], setting["above"]
+    most, refractory = setting["most"], setting["refractory"]
+    late, above = late and most == 1 and refractory == 0, above and most == 1
+    nothing = np.zeros(0, np.int64)
+    floor = rng.integers(-limit // 2, 1, channels) if setting["floor"] else nothing
+    initial = rng.integers(-limit // 2, limit // 2, channels) if setting["initial"] else nothing
+    drift = rng.integers(-limit // 8, limit // 8 + 1, channels) if setting["drift"] else nothing
     code = {"hard": membrane_kernels.HARD, "soft": membrane_kernels.SOFT, "none": membrane_kernels.NONE}[
         reset
     ]
     membrane_kernels.lif(
-        current, left, right, bias, threshold, above, leak, synapse, bits, code, late, limit, spikes, counts
-    )
+        current, left, right, bias, threshold, above, leak, synapse, bits, code, late, limit, floor, initial,
+        drift, most, refractory, spikes, counts,
+    )  # fmt: skip
     plain = naive.lif(
-        current, left, right, bias, threshold, above, leak, synapse, bits, reset, late, limit, timesteps
-    )
+        current, left, right, bias, threshold, above, leak, synapse, bits, reset, late, limit, timesteps,
+        floor, initial, drift, most, refractory,
+    )  # fmt: skip
     assert np.array_equal(spikes, plain)
     assert np.array_equal(counts, plain.sum(axis=(2, 3)))
     membranes = np.full(spikes.shape, 9, np.int64)
@@ -338,8 +351,9 @@ def neuron(
     membrane_kernels.lif(
         given, zero, zero, zero, np.array([threshold]), more.get("above", False),
         np.array([round(leak * 2**15)]), synapse, 15,
-        membrane_kernels.HARD if hard else membrane_kernels.SOFT, more.get("late", False), limit, spikes,
-        counts,
+        membrane_kernels.HARD if hard else membrane_kernels.SOFT, more.get("late", False), limit,
+        *(np.array(more.get(key, ()), np.int64) for key in ("floor", "initial", "drift")),
+        more.get("most", 1), more.get("refractory", 0), spikes, counts,
     )  # fmt: skip
     return [int(s) for s in spikes.ravel()]
 
@@ -355,6 +369,30 @@ def neuron(
 )
 def test_late_resets_and_synapses_by_hand(setting: dict[str, Any], expected: list[int]) -> None:
     assert neuron([6] * 5, 1.0, 10, **setting) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"hard": False, "most": 3}, [3, 2, 0, 0]),  # 35 is three and 5; 25; -35 to -30; 4 to -26
+        ({"hard": False, "most": 2}, [2, 2, 0, 1]),  # 35 to 15; 35 to 15; -40; 14
+        ({"hard": True, "most": 9}, [3, 2, 0, 0]),  # 35 to 0; 20 to 0; -55; -1
+        ({"hard": False, "most": 9, "floor": [-6]}, [3, 2, 0, 4]),  # -6 in place of -50, then 48
+        ({"hard": False, "floor": [0], "initial": [-30]}, [0, 1, 0, 1]),  # 5; 25 to 15; 0 for -40; 54
+        ({"hard": True, "refractory": 2, "initial": [-30]}, [0, 1, 0, 0]),
+        ({"hard": True, "drift": [-26]}, [0, 0, 0, 0]),  # 9, 3, -78, -50
+    ],
+)
+def test_several_spikes_and_floors_by_hand(setting: dict[str, Any], expected: list[int]) -> None:
+    assert neuron([35, 20, -55, 54], 1.0, 10, **setting) == expected
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_refractory_timesteps_by_hand(hard: bool) -> None:
+    """Two timesteps of rest after each spike, whatever comes in; a soft reset leaves 2, then 4."""
+    assert neuron([12] * 7, 1.0, 10, hard=hard, refractory=2) == [1, 0, 0, 1, 0, 0, 1]
+    later = [0, 1, 0, 0, 1, 0, 0] if hard else [0, 1, 0, 1, 0, 1, 0]
+    assert neuron([9] * 7, 1.0, 10, hard=hard, refractory=1) == later
 
 
 @pytest.mark.parametrize(

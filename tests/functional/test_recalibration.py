@@ -163,13 +163,23 @@ def _neurons(rng: np.random.Generator, count: int, fraction: NDArray[np.int64]) 
     """Neurons of any kind; thresholds around 40 counts of the sums."""
     limit = (1 << 40) - 1  # no membrane gets there
     decays = rng.integers(1 << 12, 1 << 15, (2, count))
+    several, rests = int(rng.choice([1, 1, 4])), int(rng.choice([0, 0, 2]))
+
+    def level(low: int, high: int) -> NDArray[np.int64]:
+        """Of half the neurons; even counts, which every stretch leaves whole."""
+        if rng.integers(2):
+            return np.zeros(0, np.int64)
+        return 2 * np.rint(rng.uniform(low, high, count) * 2.0**fraction).astype(np.int64)
+
     return NeuronLayer(
         name="lif", source="main", main="main", left=np.maximum(fraction, 0), right=np.maximum(-fraction, 0),
         bias=np.rint(rng.uniform(-20, 20, count) * 2.0**fraction).astype(np.int64),
         threshold=np.rint(rng.uniform(20, 60, count) * 2.0**fraction).astype(np.int64),
-        above=bool(rng.integers(2)), leak=decays[0],
+        above=bool(rng.integers(2)) and several == 1, leak=decays[0],
         synapse=decays[1] if rng.integers(2) else np.zeros(0, np.int64), decay_bits=15,
-        reset=rng.choice(["hard", "soft", "none"]).item(), late=bool(rng.integers(2)), limit=limit,
+        reset=rng.choice(["hard", "soft", "none"]).item(),
+        late=bool(rng.integers(2)) and several == 1 and rests == 0, limit=limit, floor=level(-20, 0),
+        initial=level(-10, 10), drift=level(-2, 2), max_spikes=several, refractory=rests,
     )  # fmt: skip
 
 
@@ -212,7 +222,7 @@ def test_neurons_fire_as_on_the_currents_that_were_to_be(seed: int, residual: bo
     assert (4 * again.threshold <= again.limit).all() or (step.threshold * 4 > step.limit).any()
     about: Any = (6, exact(blank), np.arange(5), False)
     wanted, found_spikes = play(step, designed, *about)[0], play(again, real, *about)[0]
-    assert 0 < wanted.mean() < 1
+    assert 0 < (wanted > 0).mean() < 1
     # Words are rounded, and decays cut off, to other last bits.
     assert (found_spikes == wanted).mean() > 0.9995
     assert (play(step, real, *about)[0] == wanted).mean() < 0.99
@@ -224,13 +234,19 @@ def test_thresholds_keep_their_room() -> None:
     blank = build(net, numerics(config()))
     template = next(s for s in blank.steps if isinstance(s, CrossbarLayer))
     step = _neurons(np.random.default_rng(1), 3, np.array([24, 0, -2]))
-    step = replace(step, limit=1 << 31, threshold=np.array([1 << 29, 1 << 20, 3]))
+    step = replace(step, limit=1 << 31, threshold=np.array([1 << 29, 1 << 20, 3]), max_spikes=1)
     program = replace(blank, steps=(replace(template, name="main"), step), output="another")
     wide = Channels(*np.array([[0.0] * 3, [10.0] * 3, [0.0] * 3, [80.0, 80.0, 1.0]]))
     found = recalibrated(program, {"main": wide}).steps[-1]
     assert isinstance(found, NeuronLayer)
     assert found.threshold.tolist() == [1 << 29, 1 << 23, 1]
     assert (found.left.tolist(), found.right.tolist()) == ([21, 0, 0], [0, 0, 2])
+    # Five spikes in a timestep: room for eight thresholds.
+    found = recalibrated(
+        replace(program, steps=(program.steps[0], replace(step, max_spikes=5))), {"main": wide}
+    ).steps[-1]
+    assert isinstance(found, NeuronLayer)
+    assert found.threshold.tolist() == [1 << 28, 1 << 23, 1]
 
 
 def test_silent_constant_and_broken_channels_keep_their_scale() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -195,26 +195,39 @@ def lif(
     late: bool,
     limit: int,
     timesteps: int,
+    floor: Sequence[int] = (),
+    initial: Sequence[int] = (),
+    drift: Sequence[int] = (),
+    most: int = 1,
+    refractory: int = 0,
 ) -> NDArray[np.uint8]:
     """Spikes ``[n, T, P, C]`` of the neurons, each one by itself, in Python's unbounded integers."""
     images, given, positions, channels = current.shape
     spikes = np.zeros((images, timesteps, positions, channels), np.uint8)
     for n, p, c in product(range(images), range(positions), range(channels)):
-        u = i = spike = 0
+        u = int(initial[c]) if len(initial) else 0
+        i = spike = rests = 0
         fires_at = int(threshold[c])
         for t in range(timesteps):
             value = aligned(current[n, 0 if given == 1 else t, p, c], left[c], right[c]) + int(bias[c])
             if len(synapse):
                 i = saturated(decayed(i, int(synapse[c]), decay_bits) + value, limit)
                 value = i
-            u = decayed(u, int(leak[c]), decay_bits) + value
+            if rests:
+                rests -= 1
+                continue
+            u = decayed(u, int(leak[c]), decay_bits) + value + (int(drift[c]) if len(drift) else 0)
             if late and spike:
                 u = {"hard": 0, "soft": u - fires_at, "none": u}[reset]
             u = saturated(u, limit)
+            u = max(u, int(floor[c])) if len(floor) else u
             spike = int(u > fires_at if above else u >= fires_at)
+            if spike and most > 1:
+                spike = min(u // fires_at, most)
             spikes[n, t, p, c] = spike
             if spike and not late:
-                u = {"hard": 0, "soft": u - fires_at, "none": u}[reset]
+                u = {"hard": 0, "soft": u - spike * fires_at, "none": u}[reset]
+            rests = refractory if spike else 0
     return spikes
 
 

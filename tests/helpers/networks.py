@@ -203,14 +203,23 @@ class _Builder:
         def some(options: Sequence[float]) -> PerChannel:
             return rng.choice(options, channels) if rng.integers(2) else float(rng.choice(options))
 
+        # Several spikes are counted at the threshold, and these and refractory timesteps reset at once.
+        # Levels lie off the grid of the currents, so that no membrane meets its threshold by chance.
+        off = 2.0**-23
+        several, rests = int(rng.choice([1, 1, 2, 3, 7])), int(rng.choice([0, 0, 1, 2]))
         return self.lif(
             name,
             source,
+            floor=some([off - 0.5, 0.0, off - 1.25]) if rng.integers(2) else None,
+            initial=some([0.0, 0.5 + off, off - 0.25]) if rng.integers(2) else 0.0,
+            drift=some([0.0, 0.125 + off, off - 0.125]) if rng.integers(2) else 0.0,
+            max_spikes=several,
+            refractory=rests,
             leak=some([0.0, 0.25, 0.5, 0.75, 0.875, 1.0]),
             threshold=some([0.75, 1.0, 1.25]),
             reset=rng.choice(["hard", "soft", "none"]).item(),
-            fires=rng.choice(["at", "above"]).item(),
-            reset_at=rng.choice(["now", "next"]).item(),
+            fires="at" if several > 1 else rng.choice(["at", "above"]).item(),
+            reset_at="now" if several > 1 or rests else rng.choice(["now", "next"]).item(),
             synapse=some([0.0, 0.5, 0.25]) if rng.integers(2) else None,
         )
 
@@ -331,14 +340,27 @@ def _node(node: Node, values: dict[str, Values], image: Values, timesteps: int, 
 def _spikes(node: LIF, x: Values) -> Values:
     """Spikes of neurons whose currents are `x`, from the equations of the graph."""
     leak, threshold = _each(node.leak, x), _each(node.threshold, x)
-    u, spike, spikes = np.zeros(x.shape[1:]), np.zeros(x.shape[1:]), np.zeros(x.shape)
+    u, spike, spikes = (
+        np.zeros(x.shape[1:]) + _each(node.initial, x),
+        np.zeros(x.shape[1:]),
+        np.zeros(x.shape),
+    )
+    rests = np.zeros(x.shape[1:], int)
     for t, current in enumerate(_filtered(node.synapse, x)):
-        u = leak * u + current
+        before = u
+        u = leak * u + current + _each(node.drift, x)
         if node.reset_at == "next" and node.reset != "none":
             u = u * (1 - spike) if node.reset == "hard" else u - threshold * spike
+        if node.floor is not None:
+            u = np.maximum(u, _each(node.floor, x))
+        u[rests > 0] = before[rests > 0]
         spike = (u > threshold if node.fires == "above" else u >= threshold).astype(np.float64)
+        if node.max_spikes > 1:
+            spike = spike * np.minimum(u // threshold, node.max_spikes)
+        spike[rests > 0] = 0
+        rests = np.where(spike > 0, node.refractory, rests - (rests > 0))
         if node.reset_at == "now" and node.reset != "none":
-            u = u * (1 - spike) if node.reset == "hard" else u - threshold * spike
+            u = u * (spike == 0) if node.reset == "hard" else u - threshold * spike
         spikes[t] = spike
     return spikes
 

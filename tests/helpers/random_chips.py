@@ -198,7 +198,13 @@ class _Shapes:
 
     def _lif(self, source: str) -> None:
         synapse = self.draw(st.sampled_from((None, None, 0.5)))
-        self._add(LIF(f"lif{len(self.nodes)}", (source,), 0.5, 1.0, "hard", synapse=synapse))
+        several, rests = self.draw(st.sampled_from((1, 1, 2, 6))), self.draw(st.sampled_from((0, 0, 3)))
+        self._add(
+            LIF(
+                f"lif{len(self.nodes)}", (source,), 0.5, 1.0, "hard", synapse=synapse, max_spikes=several,
+                refractory=rests,
+            )
+        )  # fmt: skip
 
     def _pool(self) -> None:
         sides = (self.height, self.width)

@@ -74,7 +74,7 @@ def test_sums_of_the_ledger(name: str, issue: Issue) -> None:
     chip = hardware(name, technology__logic_leakage_uw_per_um2=0.01)
     run = simulated(net(residual=True), chip, issue=issue)
     prices, stay = run.chip.prices(), np.random.default_rng(3).integers(1, 4, IMAGES)
-    for ran in (run.dynamic, run.static):
+    for ran in (run.leaving, run.static):
         ledger = ran.ledger
         totals, cancelled = ledger.totals(stay), ledger.cancelled(stay)
         assert set(totals) == set(ledger.fixed) | set(ledger.varied)
@@ -136,11 +136,11 @@ def test_the_document_says_what_the_ledger_says() -> None:
     for component in result.components:
         for action in component.actions:
             event = Event.POWERED_CYCLES if action.name == "leakage" else Event(action.name)
-            ledger = run.dynamic.ledger
+            ledger = run.leaving.ledger
             count = action.count * IMAGES
             assert count == pytest.approx(round(count), abs=1e-6)
             if event in ledger.fixed:
-                assert round(count) == round(float(running @ whole(run.dynamic, event).sum(1)))
+                assert round(count) == round(float(running @ whole(run.leaving, event).sum(1)))
             assert action.energy_pj == pytest.approx(action.count * action.energy_pj_each, rel=1e-12)
     assert math.fsum(c.energy_pj for c in result.components) == pytest.approx(
         result.dynamic.energy_pj, rel=1e-9
@@ -173,7 +173,8 @@ def planes(network: Network, node: Conv2d | Linear) -> int:
         if isinstance(source, Pool2d) and source.kind != "max":
             largest *= math.prod(source.size)
         source = network.node(source.inputs[0])
-    return largest.bit_length()
+    assert isinstance(source, LIF)
+    return (largest * source.max_spikes).bit_length()
 
 
 def window_sums(
@@ -306,16 +307,20 @@ def test_counts_equal_closed_forms(name: str, overrides: dict[str, Any], setting
         assert (ledger.varied[Event.ACTIVE_LEVELS][at] == levels).all()
     neurons = [n for n in network.nodes if isinstance(n, LIF | LI)]
     updates = whole(run.static, Event.LIF_UPDATES).sum(1)
-    # A synaptic current is a second word of state.
-    words = sum(math.prod(sizes[n.name]) * (1 if n.synapse is None else 2) for n in neurons)
-    assert updates.tolist() == [words] * timesteps
-    membranes = updates * config.lif.membrane_bits
+    # A synaptic current is a second word of state; each bit of the spikes beyond the first is an update.
+    words = {n.name: 1 if n.synapse is None else 2 for n in neurons}
+    rests = {n.name: n.refractory.bit_length() for n in neurons if isinstance(n, LIF)}
+    several = {n.name: n.max_spikes.bit_length() - 1 for n in neurons if isinstance(n, LIF)}
+    turns = sum(math.prod(sizes[n]) * (words[n] + several.get(n, 0)) for n in words)
+    assert updates.tolist() == [turns] * timesteps
+    held = sum(math.prod(sizes[n]) * (words[n] * config.lif.membrane_bits + rests.get(n, 0)) for n in words)
+    membranes = np.full(timesteps, held)
     assert (whole(run.static, Event.MEMBRANE_WRITE_BITS).sum(1) == membranes).all()
-    # At the first timestep every potential is known to be 0 and is not read.
+    # At the first timestep every potential is known and is not read.
     assert whole(run.static, Event.MEMBRANE_READ_BITS).sum(1).tolist() == [0, *membranes[1:]]
     kept = sum(math.prod(sizes[n.name]) for n in network.weighted if n.inputs[0] == INPUT)
     kept *= config.lif.partial_sum_bits if config.encoder.mode == "keep" else 0
-    assert run.chip.size.memory_bits == words * config.lif.membrane_bits + kept
+    assert run.chip.size.memory_bits == held + kept
     firing = [n.name for n in neurons if isinstance(n, LIF)]
     spikes = sum(np.asarray(recorded[name]).sum((2, 3, 4), dtype=np.int64) for name in firing)
     assert (ledger.varied[Event.SPIKES].sum(2) == spikes).all()

@@ -171,6 +171,41 @@ def test_a_synapse_is_a_second_word_of_state() -> None:
     assert two - one == 64 * config.lif.membrane_bits
 
 
+@pytest.mark.parametrize("coding", ["bitmap", "aer"])
+def test_several_spikes_and_refractory_timesteps(coding: str) -> None:
+    """Up to 5 spikes are 3 bits: two more turns of a lane, three times the bits on all buses, three reads of
+    the weights behind. Three timesteps of rest are 2 more bits of memory.
+    """
+    config = changed(
+        "dtsnn_32nm", {"lif.lanes": 1, "encoder.mode": "recompute", "activity.spike_coding": coding}
+    )
+    plain = ending("lif")
+    several = {n.name: replace(n, max_spikes=5, refractory=3) for n in plain.nodes if isinstance(n, LIF)}
+    network = replace(plain, nodes=tuple(several.get(n.name, n) for n in plain.nodes))
+    validate(network)
+    places = [place(n, config) for n in (plain, network)]
+    lines = [play(p, config, [2], 2) for p in places]
+
+    def counts(event: Event, layer: str) -> list[int]:
+        return [count(line, event, layer, 1) for line in lines]
+
+    bits = config.lif.membrane_bits
+    assert counts(Event.LIF_UPDATES, "hidden") == [64, 64 * 3]
+    assert counts(Event.MEMBRANE_READ_BITS, "hidden") == [64 * bits, 64 * (bits + 2)]
+    assert counts(Event.MEMBRANE_WRITE_BITS, "fc") == [3 * bits, 3 * (bits + 2)]
+    assert counts(Event.OUTPUT_REGISTER_BITS, "hidden") == [64, 64 * 3]
+    for event in (Event.CROSSBAR_READS, Event.CONVERSIONS, Event.INPUT_REGISTER_BITS, Event.SHIFT_ADDS):
+        one, three = counts(event, "fc")
+        assert three == 3 * one > 0, event
+    assert places[1].size.memory_bits - places[0].size.memory_bits == 67 * 2
+    assert [f.bits for f in traffic(places[1], config) if f.target is None] == [3 * 3]
+    edge = places[1].graph.inputs(places[1].graph.stages[1])[0]
+    assert (edge.bits, edge.row_bits, places[1].graph.stages[1].planes) == (3, 64 * 3, 3)
+    reads = 2 * (config.sense_cycles + config.convert_cycles) * 2
+    slower = lines[1].cycles - lines[0].cycles
+    assert 2 * (64 + 3) * 2 <= slower <= 2 * (64 + 3) * 2 + reads + 2 * 16, "turns of the lanes, and reads"
+
+
 @pytest.mark.parametrize("output", ["lif", "li"])
 @pytest.mark.parametrize("mode", ["keep", "recompute"])
 def test_one_layer_with_outputs_of_neurons(output: str, mode: str) -> None:

@@ -73,6 +73,12 @@ class NeuronLayer:
     reset: Literal["hard", "soft", "none"]
     late: bool
     limit: int
+    floor: NDArray[np.int64]
+    """As `initial` and `drift` in counts of the membrane; each is empty where there is none."""
+    initial: NDArray[np.int64]
+    drift: NDArray[np.int64]
+    max_spikes: int
+    refractory: int
     branches: tuple[Branch, ...] = ()
 
 

@@ -138,13 +138,14 @@ def neurons(
     limit = (1 << (numerics.membrane_bits - 1)) - 1
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         threshold = node.threshold / main.unit
-        sane = np.isfinite(4.0 * threshold) & np.isfinite(enters.bias)
-        room = np.floor(np.log2(limit / (4.0 * threshold)))
+        reach = np.maximum((3.0 + node.max_spikes) * threshold, 2.0 * _farthest(node) / main.unit)
+        sane = np.isfinite(reach) & np.isfinite(enters.bias)
+        room = np.floor(np.log2(limit / reach))
     if not sane.all():
         raise ImcsimError("threshold or bias is too large for the scale of the weights", key=node.name)
     # Threshold and bias in units of the main branch's scale, with as many fractional bits as leave room for
-    # four thresholds; more than a few only where there is ample room. A channel of tiny scale may have less
-    # than none.
+    # four thresholds (three more than spikes in a timestep); more than a few only where there is ample room.
+    # A channel of tiny scale may have less than none.
     most = np.minimum(_spare_bits(enters, crossbars, values), numerics.fraction_bits)
     ample = np.minimum(room + 2 - HEADROOM_BITS, most)
     fraction = np.maximum(np.minimum(room, SHORT_FRACTION_BITS), ample).astype(np.int64)
@@ -172,8 +173,29 @@ def neurons(
         reset=node.reset,
         late=node.reset_at == "next",
         limit=limit,
+        floor=_level(node.floor, main, fraction, limit),
+        initial=_level(node.initial if np.any(node.initial) else None, main, fraction, limit),
+        drift=_level(node.drift if np.any(node.drift) else None, main, fraction, limit),
+        max_spikes=node.max_spikes,
+        refractory=node.refractory,
         branches=branches,
     )
+
+
+def _farthest(node: LIF) -> Any:
+    """The size of the farthest level from 0 that a membrane is set to besides its threshold."""
+    levels = [np.abs(value) for value in (node.floor, node.initial, node.drift) if value is not None]
+    return np.maximum.reduce([np.asarray(level, np.float64) for level in np.broadcast_arrays(*levels)])
+
+
+def _level(
+    value: PerChannel | None, main: CrossbarLayer, fraction: NDArray[np.int64], limit: int
+) -> NDArray[np.int64]:
+    """A potential in counts of the membrane, ``[C]``; none for None."""
+    if value is None:
+        return np.zeros(0, np.int64)
+    counts = np.rint(value / main.unit * np.exp2(fraction))
+    return np.clip(counts, -limit - 1, limit).astype(np.int64)
 
 
 def integrators(

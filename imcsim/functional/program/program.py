@@ -77,7 +77,7 @@ def build(network: Network, numerics: Numerics) -> Program:
             adds[node.name] = node
         elif isinstance(node, LIF):
             steps.append(neurons(node, crossbars, adds, values, numerics))
-            values[node.name] = Value(1, 1.0)
+            values[node.name] = Value(node.max_spikes, 1.0)
         elif isinstance(node, LI):
             steps.append(integrators(node, crossbars, adds, values, numerics, network.timesteps))
         elif isinstance(node, Pool2d):

@@ -1,7 +1,9 @@
 """LIF unit: leak, integrate, compare, reset, in fixed point, `lanes` neurons a cycle in each tile.
 
 A synaptic current is one more word to leak and add to: such a neuron counts as two updates, and takes two
-turns of its lane. An integrator is updated like a neuron and never fires.
+turns of its lane. A neuron that may fire up to n times per timestep divides its membrane by its threshold,
+bit by bit (restoring division): one more update and turn for each bit of n beyond the first. A floor is the
+lower end at which a membrane saturates. An integrator is updated like a neuron and never fires.
 
 The membrane memory is a component of its own (state_memory). Estimates: two adders (integrate, leak) and a
 comparator of `membrane_bits` a lane (Aladdin).
