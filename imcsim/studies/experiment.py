@@ -232,7 +232,7 @@ class Experiment:
         right = right_after(self.held_out, self.validation)
         needed, largest = self.required(self.held_out), self.word_of(1.0)
         if self.options.thresholds == "each":
-            cost = self.held_out.dynamic.energy_pj * self.held_out.dynamic.latency_ns
+            cost = self.held_out.leaving.energy_pj * self.held_out.leaving.latency_ns
             words = one_for_each(needed, right, cost, largest)
         else:
             words = np.full(early, one_for_all(needed, right, largest), np.int64)
@@ -343,6 +343,7 @@ class Experiment:
                 f"{self.chip.network.name} is a narrower network with each channel several times: costs are "
                 "those of the wide chip, spike rates and accuracy those of the narrow network"
             )
+        found += [f"{self.chip.network.name}: {line}" for line in _affirmed(self.chip.network)]
         shown = [self.inputs] if self.validation is None else [self.inputs, self.validation]
         found += [problem for images in shown if (problem := other_pixels(images)) is not None]
         if self.inputs.coding == "rate":
@@ -360,6 +361,13 @@ class Experiment:
             count = len(self.hardware.unsourced)
             found.append(f"{count} hardware value{'s have' if count > 1 else ' has'} no source")
         return tuple(found)
+
+
+def _affirmed(network: Network) -> list[str]:
+    """What of an imported network holds because its user said so (see `importers`)."""
+    about = network.provenance.get("imported")
+    lines = about.get("affirmed") if isinstance(about, dict) else None
+    return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
 
 
 def fitting(inputs: Inputs, network: Network, timesteps: int, *, labelled: bool = True) -> Inputs:

@@ -21,6 +21,9 @@ _MODULES = {
     "sinabs": ("sinabs", "nir"),
 }
 
+SINABS = {"max_spikes": 1, "floor": "none", "input": "decayed"}
+"""What no file of sinabs says of its neurons: here SingleSpike, no min_v_mem, norm_input."""
+
 _STATES = {"snntorch": "reset_mechanism", "spikingjelly": "v_threshold", "norse": "p", "sinabs": "v_mem"}
 """What a module has that is a neuron."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import frameworks
 import numpy as np
 import pytest
+from safetensors_bytes import write_safetensors
 
 import imcsim.inputs
 import imcsim.network
@@ -173,12 +174,51 @@ def test_nir_of_every_framework_in_two_commands(
     image = shape if len(shape) == 3 else (3, 2, 2)  # a row of 12 values may come from an image of 12
     images_file(Path("images.npz"), *image, labels=False)
     about = ["--inputs", "images.npz", "--input-scale", "1", "--json", "import.json"]
+    if framework == "sinabs":
+        about += [word for key, value in frameworks.SINABS.items() for word in ("--neuron", f"{key}={value}")]
     text = run(capsys, "import", "net.nir", "-o", "model", *about)
     assert framework in text
     layers = json.loads(Path("import.json").read_text())["agreement"]["ideal"]["layers"]
     assert [layer["equal"] for layer in layers] == [1.0] * len(layers)
     images_file(Path("labelled.npz"), *imcsim.network.load("model").input_shape)
-    run(capsys, "compare", "--model", "model", "--inputs", "labelled.npz", "--threshold", "0.5", "--quiet")
+    comparing = ("compare", "--model", "model", "--inputs", "labelled.npz", "--threshold", "0.5", "--quiet")
+    run(capsys, *comparing, "--json", "compared.json")
+    warnings = json.loads(Path("compared.json").read_text())["warnings"]
+    repeated = [line for line in warnings if "its file does not say what its neurons do" in line]
+    assert len(repeated) == (framework == "sinabs"), "what the user affirmed stands in every report"
+
+
+def test_a_bound_on_spikes_that_is_reached_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """By the import, with how often, and by every report on the network; not where it is large enough."""
+    monkeypatch.chdir(tmp_path)
+    layers = """
+input: {shape: [1, 4, 4], scale: 1.0}
+timesteps: 2
+neuron: {leak: 1.0, reset: soft, threshold: 1.0, max_spikes: 15}
+layers:
+  - kind: flatten
+  - {name: fc, kind: linear, prefix: fc}
+  - {name: sn, kind: neuron}
+  - {name: out, kind: linear, prefix: out}
+"""
+    write_safetensors(Path("net.safetensors"), {"fc.weight": np.eye(3, 16), "out.weight": np.eye(3)})
+    images = np.zeros((4, 1, 4, 4), np.uint8)
+    images[:, 0, 0, :3] = [[20, 3, 0], [1, 2, 3], [2, 14, 1], [15, 1, 1]]
+    imcsim.inputs.save("images.npz", images, np.array([0, 2, 1, 0]))
+    for bound, times in ((15, "16.7 %"), (31, None)):
+        Path("net.yaml").write_text(layers.replace("15", str(bound)))
+        importing = ("import", "net.safetensors", "--layers", "net.yaml", "-o", f"model{bound}")
+        text = " ".join(run(capsys, *importing, "--inputs", "images.npz").split())
+        assert ("sn fires as often as it may" in text) == (times is not None)
+        assert times is None or f"(15 times per timestep) in {times} of neurons" in text
+        run(
+            capsys, "compare", "--model", f"model{bound}", "--inputs", "images.npz", "--threshold", "0.5",
+            "--quiet", "--json", "compared.json",
+        )  # fmt: skip
+        warnings = json.loads(Path("compared.json").read_text())["warnings"]
+        assert any("sn fires as often" in line for line in warnings) == (times is not None)
 
 
 def test_without_inputs_no_accuracy_is_claimed(folder: Path, capsys: Any) -> None:

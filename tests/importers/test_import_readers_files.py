@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,30 @@ import yaml
 from safetensors_bytes import write_safetensors
 
 from imcsim.base.errors import ImcsimError
+from imcsim.functional.program.numerics import Numerics
+from imcsim.functional.program.program import build
+from imcsim.functional.run import ideal_converters
+from imcsim.functional.run import run as run_integers
 from imcsim.importers.folding.fold import Image, fold
 from imcsim.importers.importing.float_network import run
-from imcsim.importers.importing.layers import Flatten, Model, Neuron, Norm, Pool, ReadOptions, Weights
+from imcsim.importers.importing.layers import (
+    Neuron,
+    Norm,
+    ReadFlatten,
+    ReadModel,
+    ReadOptions,
+    ReadPool,
+    Weights,
+)
 from imcsim.importers.importing.read import read
 from imcsim.importers.listed.templates import TEMPLATES, template
+from imcsim.importers.quantising.quantise import quantise
 
+NUMERICS = Numerics(16, "im2col", "offset", 2, 5, "ideal", 100.0, 24)
 RANDOM = np.random.default_rng(0)
 
 
-def listed(tmp_path: Path, text: str, tensors: dict[str, Any], **options: Any) -> Model:
+def listed(tmp_path: Path, text: str, tensors: dict[str, Any], **options: Any) -> ReadModel:
     layers = tmp_path / "layers.yaml"
     layers.write_text(text)
     weights = write_safetensors(tmp_path / "net.safetensors", tensors)
@@ -83,6 +99,88 @@ def test_templates_read_and_run(tmp_path: Path, name: str, weighted: int) -> Non
 def test_template_names() -> None:
     assert list(TEMPLATES) == ["vgg16", "resnet19", "mlp"]
     refused(("vgg16",), template, "vgg_16")
+
+
+NEURONS = [
+    {"leak": 0.75, "reset_to": -0.5, "rest": -0.25, "initial": 0.25, "floor": -1.0},
+    {"leak": 0.75, "reset_to": -0.5, "rest": -0.25, "initial": 0.25, "floor": -1.0, "synapse": 0.5},
+    {"leak": 0.5, "reset_to": 0.25, "threshold": 0.75},  # starts and rests where it is reset to
+    {"leak": 1.0, "initial": 0.5, "reset": "soft"},  # as QCFS conversion starts: at half the threshold
+    {"leak": 1.0, "floor": -0.5, "reset": "soft", "max_spikes": 3},
+    {"leak": 0.5, "refractory": 2, "synapse": 0.5, "input": "decayed"},
+    {"leak": 0.5, "refractory": 1, "reset": "soft", "max_spikes": 2, "rest": 0.5},
+    {"tau": 2.0, "floor": "none", "max_spikes": 1, "rest": 0.25},
+]
+
+
+@pytest.mark.parametrize("keys", NEURONS)
+def test_what_neurons_may_be(tmp_path: Path, keys: dict[str, Any]) -> None:
+    """Neuron by neuron in the membrane's own terms, against the network before and after rounding."""
+    weight = np.random.default_rng(1).integers(-3, 4, (20, 6)) / 4.0
+    text = f"""
+input: {{shape: [6, 1, 1], scale: 1.0}}
+timesteps: 12
+neuron: {json.dumps(keys)}
+layers:
+  - {{name: fc, kind: linear, prefix: fc}}
+  - {{name: sn, kind: neuron}}
+"""
+    model = listed(tmp_path, text, {"fc.weight": weight.astype(np.float32)})
+    seen = np.random.default_rng(2).integers(0, 2, (3, 12, 6, 1, 1)).astype(np.uint8)
+    network = fold(model, Image(bits=1))
+    ours = run(network, seen, 12, record=["sn"]).spikes["sn"]
+
+    threshold, start = keys.get("threshold", 1.0), keys.get("reset_to", 0.0)
+    leak = keys.get("leak", 0.5)
+    rest, floor = keys.get("rest", start), keys.get("floor", "none")
+    expected = np.zeros(ours.shape, np.uint8)
+    for n, c in itertools.product(range(3), range(20)):
+        u, i, rests = keys.get("initial", start), 0.0, 0
+        for t in range(12):
+            current = float(weight[c] @ seen[n, t, :, 0, 0])
+            i = keys["synapse"] * i + current if "synapse" in keys else current
+            if rests:
+                rests -= 1
+                continue
+            u = rest + leak * (u - rest) + (0.5 if keys.get("input") == "decayed" else 1.0) * i
+            u = u if floor == "none" else max(u, floor)
+            spikes = int(u >= threshold) and min(int(u // threshold), keys.get("max_spikes", 1))
+            expected[n, t, c] = spikes
+            if spikes:
+                u = u - spikes * threshold if keys.get("reset") == "soft" else start
+                rests = keys.get("refractory", 0)
+    assert 0.05 < (expected > 0).mean() < 0.9
+    assert np.array_equal(ours, expected)
+    integers = quantise(network, 4)
+    program = build(integers, NUMERICS.ideal())
+    activity = run_integers(program, seen, 12, ideal_converters(program), workers=1, record={"sn"})
+    assert np.array_equal(activity.recorded["sn"].reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"reset": "soft", "reset_to": 0.5}, ("reset_to", "soft")),
+        ({"max_spikes": 256}, ("max_spikes", "255")),
+        ({"max_spikes": "few"}, ("max_spikes", "integer")),
+        ({"refractory": 1.5}, ("refractory", "integer")),
+        ({"floor": 0.5}, ("floor",)),
+        ({"reset_to": 1.0}, ("threshold",)),
+    ],
+)
+def test_what_neurons_may_not_be(tmp_path: Path, keys: dict[str, Any], words: tuple[str, ...]) -> None:
+    text = f"""
+input: {{shape: [2, 1, 1]}}
+neuron: {json.dumps({"leak": 0.5} | keys)}
+layers:
+  - {{name: fc, kind: linear, prefix: fc}}
+  - {{name: sn, kind: neuron}}
+"""
+
+    def whole() -> None:
+        fold(listed(tmp_path, text, {"fc.weight": np.ones((3, 2), np.float32)}), Image())
+
+    refused(words, whole)
 
 
 def test_every_key_of_a_list(tmp_path: Path) -> None:
@@ -273,7 +371,7 @@ def test_onnx_layers(tmp_path: Path) -> None:
         node("Softmax", "z", "y"),
     ]
     model = read(graph(tmp_path, nodes, CONSTANTS), SAID)
-    kinds = [Weights, Norm, Neuron, Weights, Neuron, Pool, Flatten, Weights, Norm]
+    kinds = [Weights, Norm, Neuron, Weights, Neuron, ReadPool, ReadFlatten, Weights, Norm]
     assert [type(layer) for layer in model.layers] == kinds
     assert model.input_shape == (2, 8, 8)
     conv, norm, _, quantised, neuron, _, _, matrix, offset = model.layers
@@ -305,7 +403,7 @@ def test_onnx_neurons_one_by_one(tmp_path: Path) -> None:
     model = read(file, ReadOptions(layers_file=tmp_path / "n.yaml"))
     one, two = (layer for layer in model.layers if isinstance(layer, Neuron))
     assert (one.threshold, two.threshold, two.fires) == (3.0, 0.5, "at")
-    pool = next(layer for layer in model.layers if isinstance(layer, Pool))
+    pool = next(layer for layer in model.layers if isinstance(layer, ReadPool))
     assert pool.size == (3, 8)
     assert model.source["timesteps"] == 6
     refused(("Relu.s1", "neuron"), read, file)

@@ -107,16 +107,47 @@ def test_norse(tmp_path: Path, share: float) -> None:
 @pytest.mark.parametrize("decayed", [True, False])
 def test_sinabs(tmp_path: Path, decayed: bool) -> None:
     frameworks.need("sinabs")
-    options = ReadOptions(neuron=None if decayed else {"input": "undecayed"})
+    said = frameworks.SINABS | {"input": "decayed" if decayed else "undecayed"}
+    options = ReadOptions(neuron=said)
     same_spikes("sinabs", frameworks.sinabs_conv(norm_input=decayed), MAPS, tmp_path, options)
 
 
-def test_multi_spikes_of_sinabs_are_named(tmp_path: Path) -> None:
+def test_what_sinabs_does_not_write_is_asked_for(tmp_path: Path) -> None:
     frameworks.need("sinabs")
     import torch
 
     file = frameworks.write("sinabs", frameworks.sinabs_conv(), torch.zeros(1, *MAPS), tmp_path / "net.nir")
-    assert any("MultiSpike" in note for note in read(file).source["notes"])
+    refused(file, "MultiSpike", "min_v_mem", "--neuron max_spikes=... --neuron floor=... --neuron input=...")
+    for key in frameworks.SINABS:
+        said = {k: v for k, v in frameworks.SINABS.items() if k != key}
+        refused(file, f"say --neuron {key}=...", options=ReadOptions(neuron=said))
+    said = ReadOptions(neuron=frameworks.SINABS | {"max_spikes": 7, "floor": -1.0}, reset="hard")
+    words = "--reset hard --neuron max_spikes=7 --neuron floor=-1 --neuron input=decayed"
+    assert read(file, said).source["affirmed"] == [
+        f"its file does not say what its neurons do: {words} was stated"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"max_spikes": 0.0}, ("max_spikes", "1 to 255")),
+        ({"max_spikes": 2.5}, ("max_spikes", "integer")),
+        ({"refractory": -1}, ("refractory", "0 to 4095")),
+        ({"floor": "low"}, ("floor", "number")),
+        ({"initial": "none"}, ("initial", "number")),
+        ({"floor": 0.5}, ("floor", "above")),
+        ({"reset_to": 0.5}, ("reset_to", "v_reset")),
+        ({"input": "decayed"}, ("input", "sinabs")),
+        ({"tau": 2.0}, ("tau", "no place")),
+    ],
+)
+def test_what_cannot_be_said_of_a_file(tmp_path: Path, said: dict[str, Any], words: tuple[str, ...]) -> None:
+    file = plain(tmp_path, {"a": affine(), "n": lif()}, CHAIN)
+    with pytest.raises(ImcsimError) as caught:
+        fold(read(file, ReadOptions(neuron=said)), Image(scale=1.0))
+    for word in words:
+        assert word in str(caught.value)
 
 
 # --- plain NIR, written with the nir library
@@ -283,7 +314,8 @@ def test_a_file_that_two_frameworks_may_have_written_is_refused(tmp_path: Path) 
     file = plain(tmp_path, {"a": weights, "n": spiking}, CHAIN)
     refused(file, "norse", "sinabs", "--framework")
     for name, fires in (("norse", "above"), ("sinabs", "at")):
-        neuron = read(file, ReadOptions(framework=name)).layers[1]  # type: ignore[arg-type]
+        said = frameworks.SINABS if name == "sinabs" else None
+        neuron = read(file, ReadOptions(framework=name, neuron=said)).layers[1]  # type: ignore[arg-type]
         assert isinstance(neuron, Neuron)
         assert (neuron.fires, neuron.gain) == (fires, 1.0)
 

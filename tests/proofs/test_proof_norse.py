@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from imcsim.commands.cli import main
 from imcsim.importers import ReadOptions
+from imcsim.network.graph import LIF
 
 frameworks.need("norse")
 DT = 0.001
@@ -66,6 +67,31 @@ def test_lif(tmp_path: Path, share: float) -> None:
 
     module = chain(nn.Linear(30, 20), box(share, 1.0, 20), nn.Linear(20, 10), box(share, 0.5, 10))
     proof.prove("norse", module, (30,), tmp_path, seen=proof.spikes((30,), 10, 12))
+
+
+@pytest.mark.parametrize("current", [None, 0.25])
+def test_leaks_towards_another_potential_than_the_reset(tmp_path: Path, current: float | None) -> None:
+    """v_leak is in the file and is where Norse starts; v_reset is not, and has to be stated."""
+    import norse.torch as norse
+    from torch import nn
+
+    full = frameworks.full
+
+    def neurons(*shape: int) -> Any:
+        fields = (full(0.5 / DT, *shape), full(0.25, *shape), full(1.0, *shape), full(-0.5, *shape))
+        if current is None:
+            return norse.LIFBoxCell(norse.LIFBoxParameters(*fields))
+        return norse.LIFCell(norse.LIFParameters(full(current / DT, *shape), *fields))
+
+    module = chain(nn.Linear(30, 20), neurons(20), nn.Linear(20, 10), neurons(10))
+    options = ReadOptions(neuron={"reset_to": -0.5})
+    seen = proof.spikes((30,), 10, 12)
+    found = proof.prove("norse", module, (30,), tmp_path, seen=seen, options=options)
+    hidden = next(n for n in found.imported.network.nodes if isinstance(n, LIF))
+    assert (hidden.threshold, hidden.initial) == (1.5, 0.75)
+    assert (hidden.drift != 0) == (current is not None), "without a synapse the drift is a bias"
+    affirmed = found.imported.network.provenance["imported"]["affirmed"]
+    assert affirmed == ["its file does not say what its neurons do: --neuron reset_to=-0.5 was stated"]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])

@@ -185,18 +185,22 @@ class _Fold:
     def _neuron(self, layer: file.Neuron, form: Form) -> Form | _Integrator:
         about = {
             key: _numbers(getattr(layer, key), form, f"its {key}")
-            for key in ("leak", "threshold", "synapse")
+            for key in ("leak", "threshold", "synapse", "floor", "initial")
             if getattr(layer, key) is not None
         }
         gain = spread(layer.gain, form.shape, form.row, "its input gain")
         gain = gain * spread(layer.synapse_gain, form.shape, form.row, "its synaptic gain")
         drift = spread(layer.drift, form.shape, form.row, "its drift")
         finite(gain=gain, drift=drift, **about)
+        apart: Values | None = None
         if layer.synapse is not None and drift.any():
-            raise Unfit(
-                "its membrane drifts (towards a potential that is not the reset) and has a synapse too",
-                "train with v_leak equal to the reset potential",
-            )
+            # What enters the synapse would be filtered: the membrane drifts by itself.
+            if not layer.spiking:
+                raise Unfit(
+                    "its membrane drifts (towards a potential that is not the start) and has a synapse too",
+                    "train with v_leak equal to the start of the membrane",
+                )
+            apart, drift = per_channel(drift, "its drift"), np.zeros_like(drift)
         for key in ("leak", "synapse"):
             if key in about and not ((about[key] >= 0) & (about[key] <= 1)).all():
                 raise Unfit(
@@ -208,15 +212,29 @@ class _Fold:
                 f"its threshold lies {_worst(about['threshold']):g} above the reset potential: not above 0",
                 "neurons must not fire by themselves: use a positive threshold",
             )
+        if "floor" in about and (about["floor"] > 0).any():
+            raise Unfit(
+                f"its floor lies {_worst(about['floor']):g} above the value that a reset gives its membrane",
+                "use a floor that is not above it",
+            )
         form = form.affine(gain, drift)
         if not layer.spiking:
             return _Integrator(layer, form)
         source, row = self.nodes.current(layer.name, form)
         name = self.nodes.named(layer.name, "lif")
-        leak, threshold = _plain(about["leak"]), _plain(about["threshold"])
-        synapse = _plain(about["synapse"]) if "synapse" in about else None
+        plain = {key: _plain(values) for key, values in about.items()}
         self.nodes.made.append(
-            LIF(name, (source,), leak, threshold, layer.reset, layer.fires, layer.reset_at, synapse)
+            LIF(
+                name,
+                (source,),
+                reset=layer.reset,
+                fires=layer.fires,
+                reset_at=layer.reset_at,
+                drift=0.0 if apart is None else _plain(apart),
+                max_spikes=layer.max_spikes,
+                refractory=layer.refractory,
+                **plain,
+            )
         )
         return of(Spikes(name, form.shape, row), flat=None if row else form.flat)
 

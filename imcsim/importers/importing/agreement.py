@@ -25,12 +25,18 @@ Bits = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class LayerAgreement:
-    """One LIF layer: the share of neurons and timesteps in which both did the same, and their spike rates."""
+    """One LIF layer: the share of neurons and timesteps in which both did the same, and their spike rates
+    (spikes per neuron and timestep).
+    """
 
     name: str
     equal: float
     float_rate: float
     rate: float
+    bound: int = 1
+    """Spikes that a neuron may fire in a timestep."""
+    at_bound: float = 0.0
+    """Where that is several: the share of neurons and timesteps of the float network that fire so many."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,8 @@ class _Side:
     ) -> None:
         self.hardware, self.program, self.converters, self.seed = hardware, program, converters, seed
         self.layers = [node.name for node in network.nodes if isinstance(node, LIF)]
-        self.counts = {name: np.zeros(4, np.int64) for name in self.layers}
+        self.bounds = {node.name: node.max_spikes for node in network.nodes if isinstance(node, LIF)}
+        self.counts = {name: np.zeros(5, np.int64) for name in self.layers}
         self.named: list[NDArray[np.int64]] = []
 
     def play(
@@ -178,15 +185,19 @@ class _Side:
                 wanted = wanted.transpose(0, 1, 3, 4, 2)
             spikes = activity.recorded[name].reshape(wanted.shape)
             same = np.count_nonzero(wanted == spikes)
-            both = np.count_nonzero(wanted), np.count_nonzero(spikes)
-            self.counts[name] += np.array([wanted.size, same, *both])
+            both = int(wanted.sum()), int(spikes.sum(dtype=np.int64))
+            bound = self.bounds[name]
+            full = np.count_nonzero(wanted == bound) if bound > 1 else 0
+            self.counts[name] += np.array([wanted.size, same, *both, full])
         self.named.append(predictions(activity.outputs))
 
     def result(self, real_named: NDArray[np.int64], labels: NDArray[np.int64] | None) -> IntegerAgreement:
         named = np.concatenate(self.named)
         layers = tuple(
-            LayerAgreement(name, *(float(n) / float(total) for n in rest))
-            for name, (total, *rest) in self.counts.items()
+            LayerAgreement(name, same / total, wanted / total, found / total, self.bounds[name], full / total)
+            for name, (total, same, wanted, found, full) in (
+                (name, map(float, counts)) for name, counts in self.counts.items()
+            )
         )
         same = tuple(float(share) for share in (named == real_named).mean(axis=0))
         accuracy = None if labels is None else _accuracy(named == labels[:, None])

@@ -198,29 +198,40 @@ def _currents(node: FloatWeights, x: Values, network: FloatNetwork) -> Values:
 
 
 def _fire(node: LIF, currents: Values) -> Values:
-    """Spikes 0 or 1, ``[n, T, ...]``."""
-    leak, threshold = (_along(v, currents) for v in (node.leak, node.threshold))
+    """Spikes of each timestep, ``[n, T, ...]``."""
+    leak, threshold, drift, initial = (
+        _along(v, currents) for v in (node.leak, node.threshold, node.drift, node.initial)
+    )
     synapse = None if node.synapse is None else _along(node.synapse, currents)
-    membrane, current = np.zeros(currents[:, 0].shape), np.zeros(currents[:, 0].shape)
+    floor = -np.inf if node.floor is None else _along(node.floor, currents)
+    membrane, current = np.broadcast_to(initial, currents[:, 0].shape), np.zeros(currents[:, 0].shape)
     fired = np.zeros(membrane.shape)
+    resting = np.zeros(membrane.shape, np.int64)
     spikes = np.empty(currents.shape)
     least, most = threshold * (1.0 - TIE), threshold * (1.0 + TIE)
     for t in range(currents.shape[1]):
         current = currents[:, t] if synapse is None else synapse * current + currents[:, t]
-        membrane = leak * membrane + current
+        held, membrane = membrane, leak * membrane + current + drift
         if node.reset_at == "next":
-            if node.reset == "hard":
-                membrane = membrane * (1.0 - fired)
-            elif node.reset == "soft":
-                membrane = membrane - threshold * fired
-        fired = (membrane >= least if node.fires == "at" else membrane > most).astype(np.float64)
+            membrane = _after(node, membrane, threshold, fired)
+        membrane = np.where(resting > 0, held, np.maximum(membrane, floor))
+        if node.max_spikes > 1:
+            fired = np.clip(np.floor(membrane / least), 0, node.max_spikes)
+        else:
+            fired = (membrane >= least if node.fires == "at" else membrane > most).astype(np.float64)
+        fired = np.where(resting > 0, 0.0, fired)
+        resting = np.where(fired > 0, node.refractory, np.maximum(resting - 1, 0))
         if node.reset_at == "now":
-            if node.reset == "hard":
-                membrane = membrane * (1.0 - fired)
-            elif node.reset == "soft":
-                membrane = membrane - threshold * fired
+            membrane = _after(node, membrane, threshold, fired)
         spikes[:, t] = fired
     return spikes
+
+
+def _after(node: LIF, membrane: Values, threshold: Values, fired: Values) -> Values:
+    """The membrane once it is reset for the spikes `fired`."""
+    if node.reset == "hard":
+        return np.where(fired > 0, 0.0, membrane)
+    return membrane - threshold * fired if node.reset == "soft" else membrane
 
 
 def _integrate(node: LI, currents: Values) -> Values:

@@ -55,7 +55,20 @@ class Imported:
     @property
     def notes(self) -> tuple[str, ...]:
         """One line each."""
-        return (*(str(note) for note in self.model.source.get("notes", ())), *self.real.notes)
+        return (*(str(note) for note in self.model.source.get("notes", ())), *self.real.notes, *self.affirmed)
+
+    @property
+    def affirmed(self) -> tuple[str, ...]:
+        """What holds because the user says so, and where it was seen not to hold: every report repeats it."""
+        stated = tuple(str(line) for line in self.model.source.get("affirmed", ()))
+        layers = () if self.agreement is None else self.agreement.ideal.layers
+        return stated + tuple(
+            f"{layer.name} fires as often as it may ({layer.bound} times per timestep) in "
+            f"{100 * layer.at_bound:.3g} % of neurons and timesteps of {self.agreement.inputs}: what would "
+            "fire more often is held back"
+            for layer in layers
+            if layer.at_bound and self.agreement is not None
+        )
 
     @property
     def names(self) -> dict[str, str]:
@@ -232,6 +245,8 @@ def _provenance(
             "notes": [_line(note) for note in imported.notes],
         }
     }
+    if imported.affirmed:
+        found["imported"]["affirmed"] = [_line(note) for note in imported.affirmed]
     renamed = {_line(layer): node for layer, node in imported.names.items() if layer != node}
     if renamed:
         found["imported"]["renamed"] = renamed

@@ -65,9 +65,9 @@ class Neuron:
         i = synapse * i + synapse_gain * I        (i = I where `synapse` is None)
         u = leak * u + gain * i + drift
 
-    then a spike, and the reset, as in `imcsim.network.graph.LIF`. u is the membrane less its reset value: it
-    starts at 0 and a hard reset makes it 0; `threshold` is counted from there too. For an integrator, u is
-    the membrane less the value it starts from, and that value is 0 (readers refuse others).
+    then a spike, and the reset, as in `imcsim.network.graph.LIF`. u is the membrane less its reset value: a
+    hard reset makes it 0; `threshold`, `floor` and `initial` are counted from there too. For an integrator, u
+    is the membrane less the value it starts from, and that value is 0 (readers refuse others).
     """
 
     name: str
@@ -82,6 +82,10 @@ class Neuron:
     synapse: Number | None = None
     synapse_gain: Number = 1.0
     spiking: bool = True
+    floor: Number | None = None
+    initial: Number = 0.0
+    max_spikes: int = 1
+    refractory: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +117,9 @@ class ReadModel:
 
     `input_shape` is ``(C, H, W)``, ``(C, L)`` for a 1-D convolution or ``(N,)`` for a row of numbers.
     `source` says where the layers come from and how the file was read: ``file``, ``format``, ``framework``
-    (the rules of time and reset that were used), ``notes`` (a list of what the user should know) and, where
-    the file or the options say so, ``timesteps``, ``classes`` and ``input_scale``.
+    (the rules of time and reset that were used), ``notes`` (a list of what the user should know),
+    ``affirmed`` (of what only the user knows: every report repeats it) and, where the file or the options say
+    so, ``timesteps``, ``classes`` and ``input_scale``.
     """
 
     name: str
@@ -129,7 +134,7 @@ class ReadOptions:
     """What the user says about a file; None where nothing was said.
 
     `dt` is in seconds. `neuron` gives the neurons of formats without any (ONNX): the same keys as
-    ``neuron:`` in a layer list.
+    ``neuron:`` in a layer list; and of a NIR file what its neurons are besides what the file can say.
     """
 
     framework: Framework = "auto"

@@ -20,11 +20,15 @@ timestep later for Synaptic; Norse exports ``tau = dt / tau_mem_inv`` though a s
 ``dt tau_mem_inv``; sinabs counts tau in timesteps, and its integrators (ExpLeak) take their input undecayed.
 CubaLIF has a current in front, ``i = (1 - dt / tau_syn) i + (dt / tau_syn) w_in S``, and v takes the new i;
 Norse's jumps by the input itself (``i = i + I`` before v, decay after).
+
+What no field holds is said by the user (`UNSAID`), or is 0, none or one spike. sinabs has neurons that fire
+several times in a timestep by default, and its own reader gives integrate-and-fire neurons a floor: there
+the user must say both, and for LIF neurons what their input is multiplied by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -35,6 +39,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.importing.layers import Fires, Neuron, ReadOptions, Reset, ResetAt
 from imcsim.importers.importing.per_neuron import as_number, as_written, bare
+from imcsim.importers.listed.neuron_keys import check_keys
 from imcsim.importers.nir.graph import NirNode
 
 Values = NDArray[np.float64]
@@ -66,6 +71,49 @@ DEFAULTS: Mapping[str, Dialect] = {
 }
 
 
+UNSAID = ("input", "floor", "initial", "max_spikes", "refractory", "reset_to")
+"""What may be said of the neurons of a NIR file: keys as in a layer list."""
+
+
+def check_said(file: Path, dialect: Dialect, nodes: Sequence[NirNode], options: ReadOptions) -> None:
+    """Raise ImcsimError where `options` say what has no place in this file, or leave open what only the user
+    knows.
+    """
+
+    def fail(key: str, message: str, fix: str | None) -> ImcsimError:
+        return ImcsimError(message, file=file, key=f"--neuron {key}", fix=fix)
+
+    said = options.neuron or {}
+    wrong = sorted(set(said) - set(UNSAID))
+    if wrong:
+        raise ImcsimError(
+            f"a NIR file has neurons of its own: {wrong[0]!r} has no place",
+            file=file,
+            fix="what it cannot say are " + ", ".join(UNSAID),
+        )
+    check_keys(said, fail)
+    if "input" in said and dialect.name != "sinabs":
+        raise fail("input", "only sinabs leaves open what inputs are multiplied by", "leave it out")
+    if "reset_to" in said and dialect.name != "norse":
+        raise fail("reset_to", "the file says it: v_reset", "leave it out")
+    for key in ("floor", "initial", "reset_to"):
+        if isinstance(said.get(key), str) and not (key == "floor" and said[key] == "none"):
+            raise fail(key, f"must be a number, not {said[key]!r:.40}", None)
+    spiking = {node.kind for node in nodes} & set(SPIKING)
+    if dialect.name != "sinabs" or not spiking:
+        return
+    open_ = [f"--neuron {key}=..." for key in ("max_spikes", "floor") if key not in said]
+    open_ += ["--neuron input=..."] if "LIF" in spiking and "input" not in said else []
+    if open_:
+        raise ImcsimError(
+            "sinabs writes neither how often neurons fire per timestep (max_spikes: 1 for SingleSpike; for "
+            "MultiSpike, its default, and MaxSpike the most that the chip counts, as 15), nor min_v_mem "
+            "(floor: a number, or none), nor norm_input of LIF (input: decayed for True, else undecayed)",
+            file=file,
+            fix="say " + " ".join(open_),
+        )
+
+
 def neuron(file: Path, node: NirNode, dialect: Dialect, options: ReadOptions) -> Neuron:
     """The layer that the neuron `node` is in `dialect`, with what `options` say of reset and comparison.
 
@@ -82,8 +130,10 @@ def neuron(file: Path, node: NirNode, dialect: Dialect, options: ReadOptions) ->
             as_number(get("threshold")),
             fires=options.fires or "above",
         )
-    spiking = node.kind in SPIKING
+    spiking, said = node.kind in SPIKING, options.neuron or {}
     start = get("v_reset") if spiking and "v_reset" in node.fields else np.zeros(1)
+    if spiking and "reset_to" in said:
+        start = np.full(1, float(said["reset_to"]))
     reset, reset_at = _reset(node, dialect, options)
     if spiking and reset != "hard" and np.any(start != 0):
         raise _refused(
@@ -91,10 +141,13 @@ def neuron(file: Path, node: NirNode, dialect: Dialect, options: ReadOptions) ->
         )
     leak, gain, pull = _membrane(file, node, dialect, get)
     rest = get("v_leak") if "v_leak" in node.fields else np.zeros(1)
-    if dialect.name == "norse" and np.any(rest - start != 0):
-        raise _refused(
-            file, node, "v_leak is not v_reset, and Norse starts the membrane there", "use v_leak 0"
-        )
+    # Norse starts its membranes at v_leak, the others at v_reset.
+    initial = rest - start if dialect.name == "norse" else np.zeros(1)
+    if "initial" in said:
+        initial = float(said["initial"]) - start
+    if not spiking and np.any(initial != 0):
+        raise _refused(file, node, "its integrators do not start at 0", "use v_leak 0")
+    floor = None if said.get("floor") in (None, "none") or not spiking else float(said["floor"]) - start
     synapse, synapse_gain = _synapse(file, node, dialect, get)
     _in_range(file, node, leak, "membrane")
     if synapse is not None:
@@ -112,6 +165,10 @@ def neuron(file: Path, node: NirNode, dialect: Dialect, options: ReadOptions) ->
         None if synapse is None else as_number(synapse),
         as_number(synapse_gain),
         spiking,
+        None if floor is None else as_number(floor),
+        as_number(initial) if spiking else 0.0,
+        int(said.get("max_spikes", 1)) if spiking else 1,
+        int(said.get("refractory", 0)) if spiking else 0,
     )
 
 
@@ -236,6 +293,7 @@ def _refused(file: Path, node: NirNode, why: str, fix: str) -> ImcsimError:
 
 def describe(dialect: Dialect, options: ReadOptions) -> list[str]:
     """What was taken about time, reset and comparison, and what the file cannot say: lines for the user."""
+    said = options.neuron or {}
     reset = options.reset or dialect.reset
     at = options.reset_at or (
         "by neuron" if dialect.name == "snntorch" and reset == "hard" else dialect.reset_at
@@ -255,16 +313,30 @@ def describe(dialect: Dialect, options: ReadOptions) -> list[str]:
             "SpikingJelly exports hard resets only: give --reset soft for v_reset=None",
             "give --dt where the dt of the export was another",
         ],
-        "norse": ["the file does not say v_reset: 0 is taken", "give --dt where the network's is not 0.001"],
-        "sinabs": [
-            "the file does not say the spike function: SingleSpike is taken; MultiSpike, the default of "
-            "sinabs, gives several spikes a timestep and cannot be represented",
-            "the file does not say norm_input (taken: "
-            + ("True, input times 1 - alpha" if dialect.decayed_input else "False")
-            + "), min_v_mem (taken: none) nor tau_syn (taken: none)",
+        "norse": [
+            "the file does not say v_reset: "
+            + (f"{said['reset_to']:g} as stated" if "reset_to" in said else "0 is taken"),
+            "give --dt where the network's is not 0.001",
         ],
+        "sinabs": ["the file does not say tau_syn (taken: none)"],
         "nir": ["NIR does not say the timestep, the reset nor the comparison: see --dt, --reset, --fires"],
     }
     if dialect.name == "snntorch" and reset == "soft" and at == "now":
         lines.append("reset_delay=False: exact unless a membrane stays above its threshold after the reset")
     return lines + notes[dialect.name]
+
+
+def affirmed(options: ReadOptions) -> list[str]:
+    """What was stated of the neurons that no NIR file says, for every report to repeat: a line, or none."""
+    words = [
+        f"--{key.replace('_', '-')} {value:g}"
+        if isinstance(value, float)
+        else f"--{key.replace('_', '-')} {value}"
+        for key in ("dt", "reset", "reset_at", "fires")
+        if (value := getattr(options, key)) is not None
+    ]
+    words += [
+        f"--neuron {key}={value:g}" if isinstance(value, int | float) else f"--neuron {key}={value}"
+        for key, value in (options.neuron or {}).items()
+    ]
+    return [f"its file does not say what its neurons do: {' '.join(words)} was stated"] if words else []

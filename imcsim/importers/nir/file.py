@@ -22,7 +22,7 @@ from imcsim.importers.importing.layers import (
     Weights,
 )
 from imcsim.importers.importing.per_neuron import as_number, bare
-from imcsim.importers.nir.dialects import DEFAULTS, NEURONS, Dialect, describe, neuron
+from imcsim.importers.nir.dialects import DEFAULTS, NEURONS, Dialect, affirmed, check_said, describe, neuron
 from imcsim.importers.nir.graph import NirGraph, NirNode, graph
 from imcsim.importers.nir.recognise import recognise
 
@@ -58,6 +58,7 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
         "framework": dialect.name,
         "recognised": options.framework == "auto",
         "notes": notes,
+        "affirmed": affirmed(options),
     }
     if options.timesteps is not None:
         source["timesteps"] = options.timesteps
@@ -67,13 +68,6 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
 def _refuse_unused(path: Path, options: ReadOptions) -> None:
     if options.layers_file is not None:
         raise ImcsimError("a NIR file has a graph of its own", file=path, fix="leave out --layers")
-    wrong = set(options.neuron or {}) - {"input"}
-    if wrong:
-        raise ImcsimError(
-            f"a NIR file has neurons of its own: {sorted(wrong)[0]!r} has no place",
-            file=path,
-            fix="only `input: decayed|undecayed` can be said, for sinabs",
-        )
 
 
 def _dialect(path: Path, found: NirGraph, options: ReadOptions) -> Dialect:
@@ -83,14 +77,9 @@ def _dialect(path: Path, found: NirGraph, options: ReadOptions) -> Dialect:
             f"must be auto, {', '.join(DEFAULTS)}, not {name!r:.40}", file=path, key="framework"
         )
     dialect = DEFAULTS[name]
+    check_said(path, dialect, found.nodes, options)
     stated = (options.neuron or {}).get("input")
     if stated is not None:
-        if name != "sinabs" or stated not in ("decayed", "undecayed"):
-            raise ImcsimError(
-                "`input` is decayed or undecayed, and only sinabs leaves it open",
-                file=path,
-                fix="leave it out",
-            )
         dialect = replace(dialect, decayed_input=stated == "decayed")
     if options.dt is not None:
         if not 0 < options.dt < float("inf"):

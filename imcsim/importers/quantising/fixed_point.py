@@ -18,8 +18,9 @@ class FixedPoint:
     scale: the fewest and the most of all channels (below 0: the last bits of the sums are dropped).
 
     threshold_error: the largest change of a threshold by rounding, as a share of it; None for integrators.
-    bias_error: the largest change of a bias, as a share of the threshold (for integrators, of the largest
-    bias). leak_error: the largest change of a leak or synapse, as a share of it.
+    bias_error: the largest change of a bias, floor, drift or initial membrane, as a share of the threshold
+    (for integrators, of the largest bias). leak_error: the largest change of a leak or synapse, as a share
+    of it.
     """
 
     name: str
@@ -63,13 +64,17 @@ def _words(
     exact = sum((biases[name] for name in names if name in biases), np.zeros_like(unit)) / unit
     exact = exact * np.exp2(fraction)
     scale = counts if isinstance(layer, NeuronLayer) else np.maximum(np.abs(exact).max(), 1.0)
+    changes = [np.abs(layer.bias - exact) / scale]
+    for key in ("floor", "drift", "initial") if isinstance(layer, NeuronLayer) else ():
+        if len(words := getattr(layer, key)):
+            changes.append(np.abs(words - getattr(node, key) / unit * np.exp2(fraction)) / scale)
     return FixedPoint(
         name=layer.name,
         membrane_bits=numerics.membrane_bits,
         fraction_bits=(int(fraction.min()), int(fraction.max())),
         leak_fraction_bits=layer.decay_bits,
         threshold_error=threshold_error,
-        bias_error=float((np.abs(layer.bias - exact) / scale).max()),
+        bias_error=max(float(change.max()) for change in changes),
         leak_error=max(
             _relative(layer.leak, node.leak, layer.decay_bits),
             _relative(layer.synapse, node.synapse, layer.decay_bits),
