@@ -84,7 +84,7 @@ def _larger_mesh(tiles: int, columns: int, rows: int) -> list[str]:
 
 
 def _enough_pes(fits: Callable[[int], bool], pes: int) -> int | None:
-    """A number of PEs a tile, above `pes`, that fits where one less does not."""
+    """A number of PEs per tile, above `pes`, that fits where one less does not."""
     low, high = pes, 2 * pes
     while not fits(high):
         low, high = high, 2 * high

@@ -75,7 +75,7 @@ def _sites(placement: Placement) -> list[Position]:
 
 
 def _flits(placement: Placement, config: HardwareConfig, sites: int) -> tuple[_Matrix, _Matrix]:
-    """Flits a timestep: between tiles, both ways, ``[sites, sites]``; between tile and corner ``[sites]``."""
+    """Flits per timestep: between tiles, both ways, ``[sites, sites]``; tile and corner ``[sites]``."""
     between, corner = np.zeros((sites, sites)), np.zeros(sites)
     for source, target, _, flits in traffic(placement, config):
         if source is None or target is None:

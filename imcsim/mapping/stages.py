@@ -67,7 +67,7 @@ class Stage:
     planes: int
     neurons: bool
     pool_inputs: int
-    """Values that pooling takes in, a timestep (0 without pooling)."""
+    """Values that pooling takes in per timestep (0 without pooling)."""
     reads_image: bool
     is_output: bool
     dilation: tuple[int, int] = (1, 1)

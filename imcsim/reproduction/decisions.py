@@ -100,8 +100,8 @@ def costs_on(chip: Chip, bench: Experiment, split: Split, workers: int | None = 
     """What the images of an experiment cost on a chip that does the same with their values."""
     simulation, inputs = simulated(bench, split)
     if chip is bench.chip:
-        return Costs.of(simulation.leaving)
-    return Costs.of(replay(simulation, chip, inputs, workers=workers).leaving)
+        return Costs.of(simulation.dynamic)
+    return Costs.of(replay(simulation, chip, inputs, workers=workers).dynamic)
 
 
 def registers(

@@ -1,7 +1,7 @@
 """A network on one chip, ready for images: placed, programmed, calibrated, and its schedules played.
 
 A run to T max serves every smaller T and every threshold: what an image does in its first timesteps does not
-depend on when it leaves, and the schedules know the cost of every exit. The values serve every exit rule; as
+depend on when it exits, and the schedules know the cost of every exit. The values serve every exit rule; as
 rules take different cycles, each has schedules of its own.
 """
 
@@ -49,14 +49,14 @@ def numerics(config: HardwareConfig) -> Numerics:
 
 def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> DrawnChip | None:
     """The errors of chip number `chip` of a `seed`; None where the config asks for none."""
-    said = config.nonideal
-    if not said.active:
+    errors = config.nonideal
+    if not errors.active:
         return None
     largest = (1 << config.cells.cell_bits) - 1
     off, siemens = 0.0, 0.0
-    if isinstance(config.cells, ConductanceCells) and said.needs_ohms:
+    if isinstance(config.cells, ConductanceCells) and errors.needs_ohms:
         ohms = config.cells.r_on_ohm, config.cells.r_off_ohm
-        off = off_level(*ohms, largest) if said.on_off.finite else 0.0
+        off = off_level(*ohms, largest) if errors.on_off.finite else 0.0
         siemens = level_siemens(*ohms, largest)
     return DrawnChip(
         seed=seed,
@@ -66,14 +66,14 @@ def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> DrawnChip 
         columns_per_adc=config.column_mux.columns_per_adc,
         off_level=off,
         level_siemens=siemens,
-        reference_column=said.on_off.reference_column,
-        variation=said.variation,
-        stuck=said.stuck,
-        drift=said.drift,
-        read_noise=said.read_noise.sigma,
-        wires=said.wires,
-        converter=said.converter,
-        neurons_recalibrated=said.neurons.calibrated_on == "chip",
+        reference_column=errors.on_off.reference_column,
+        variation=errors.variation,
+        stuck=errors.stuck,
+        drift=errors.drift,
+        read_noise=errors.read_noise.sigma,
+        wires=errors.wires,
+        converter=errors.converter,
+        neurons_recalibrated=errors.neurons.calibrated_on == "chip",
         encoder_kept=config.encoder.mode == "keep",
     )
 
@@ -83,9 +83,9 @@ class Chip:
     """A network placed on a chip and calibrated. Serves any images, or any timed inputs.
 
     `config` is `stated`, the chip's own, but that the checker is built for the exit rule, and that an encoder
-    recomputes where inputs change at each timestep.
-    `leaving` and `static` are the schedules of images that leave early and of static runs, None where time
-    depends on values and every image has its own.
+    recomputes where inputs change at each timestep. `dynamic` and `static` are the schedules of images that
+    may exit early and of static runs. They are None where time depends on values, so that every image has its
+    own.
     """
 
     network: Network
@@ -94,7 +94,7 @@ class Chip:
     program: Program
     converters: Converters
     timing: Timing
-    leaving: Schedule | None
+    dynamic: Schedule | None
     static: Schedule | None
     stated: HardwareConfig
 
@@ -205,7 +205,7 @@ def _chip(
     placement = place(network, config)
     size = replace(placement.size, memory_bits=placement.size.memory_bits * timing.issue.images_on_chip)
     placement = replace(placement, size=size)
-    leaving = static = None
+    dynamic = static = None
     if not depends_on_values(config):
-        leaving, static = schedules(placement, config, timing, None)
-    return Chip(network, config, placement, program, converters, timing, leaving, static, stated)
+        dynamic, static = schedules(placement, config, timing, None)
+    return Chip(network, config, placement, program, converters, timing, dynamic, static, stated)

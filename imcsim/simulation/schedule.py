@@ -1,7 +1,7 @@
-"""When an image would leave, and what it would have cost, for every timestep at which it might.
+"""When an image would exit, and what it would have cost, for every exit timestep.
 
-Under ``wait`` (and for an image alone under ``interleave``) one timeline to T max holds all of them: leaving
-earlier is its beginning. A chip that runs ahead is played once for each exit.
+Under ``wait`` (and for an image alone under ``interleave``) one timeline to T max holds all of them: an
+earlier exit is its beginning. A chip that runs ahead is played once for each exit timestep.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """`departure` and `check`: cycles from an image's arrival until it leaves, and those of them in which
-    only the checker worked, int64 ``[groups, T]`` by exit. fixed, begun: see `Ledger`. busy_cycles: int64
-    ``[tiles]`` of the longest run.
+    """One image of every group of images that take the same time, for every exit timestep.
+
+    A chip whose time does not depend on values has one group. `fixed` and `begun` go into the `Ledger`.
     """
 
     layers: tuple[str, ...]
     departure: Counts
+    """Cycles from an image's arrival until it exits, int64 ``[groups, T]``."""
     check: Counts
+    """Those of them in which only the checker worked, int64 ``[groups, T]``."""
     fixed: dict[Event, Counts]
     begun: tuple[Counts, Counts]
     busy_cycles: Counts
+    """Cycles in which a tile's crossbars were driven in the longest run, int64 ``[tiles]``."""
 
     @property
     def timesteps(self) -> int:
@@ -43,7 +46,7 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False)
 class _Exit:
-    """One image that leaves after some timesteps: counts ``[T, events, layers]``."""
+    """One image that exits after some timesteps: counts ``[T, events, layers]``."""
 
     departure: int
     check: int
@@ -58,15 +61,15 @@ def schedules(
     layout: Layout | None = None,
     workers: int | None = None,
 ) -> tuple[Schedule, Schedule]:
-    """Schedules of leaving early and of static runs; the same one where nothing runs ahead of the checker."""
+    """Schedules of dynamic and of static runs; the same one where nothing runs ahead of the checker."""
     if layout is None and timing.fidelity == "burst":
         layout = Layout(placement, config)
 
-    def played(leaving: bool) -> Schedule:
-        return schedule(placement, config, timing, leaving=leaving, work=work, layout=layout, workers=workers)
+    def played(dynamic: bool) -> Schedule:
+        return schedule(placement, config, timing, dynamic=dynamic, work=work, layout=layout, workers=workers)
 
-    leaving = played(True)
-    return leaving, played(False) if timing.issue.runs_ahead else leaving
+    dynamic = played(True)
+    return dynamic, played(False) if timing.issue.runs_ahead else dynamic
 
 
 def schedule(
@@ -74,14 +77,14 @@ def schedule(
     config: HardwareConfig,
     timing: Timing,
     *,
-    leaving: bool,
+    dynamic: bool,
     work: Sequence[ImageWork] | None = None,
     layout: Layout | None = None,
     workers: int | None = None,
 ) -> Schedule:
     """Play one image for each exit timestep from 1 to T max; with `work`, each of its images.
 
-    Without `leaving`, entry t is a run of t timesteps, of which the chip knows beforehand (static). `layout`
+    Without `dynamic`, entry t is a run of t timesteps, of which the chip knows beforehand (static). `layout`
     is that of the chip, made here where it is not given. The images are played by `workers` threads; the
     result does not depend on how many they are.
     """
@@ -99,7 +102,7 @@ def schedule(
 
         last = alone(timesteps, timesteps)
         if timing.issue.runs_ahead:
-            played = [alone(t, timesteps if leaving else t) for t in range(1, timesteps)]
+            played = [alone(t, timesteps if dynamic else t) for t in range(1, timesteps)]
             return [_exit(line, t, timesteps) for t, line in enumerate([*played, last], 1)], last
         return [_prefix(last, t) for t in range(1, timesteps + 1)], last
 
@@ -112,24 +115,24 @@ def schedule(
     return _stack([exits for exits, _ in groups], [line for _, line in groups])
 
 
-def _exit(line: Timeline, leaves: int, timesteps: int) -> _Exit:
-    """What a timeline of one image says about leaving after `leaves` timesteps; the checker holds up only the
-    last.
+def _exit(line: Timeline, exit_after: int, timesteps: int) -> _Exit:
+    """What a timeline of one image says about its exit timestep `exit_after`; the checker holds up only the
+    last one.
     """
     counts = np.zeros((timesteps, *line.counts.shape[1:]), np.int64)
     counts[: len(line.counts)] = line.counts
-    verdict = line.verdict[:leaves] - line.arrival[0]
+    verdict = line.verdict[:exit_after] - line.arrival[0]
     _power(counts, verdict)
-    return _Exit(int(verdict[-1]), int(line.verdict[leaves - 1] - line.answer[leaves - 1]), counts)
+    return _Exit(int(verdict[-1]), int(line.verdict[exit_after - 1] - line.answer[exit_after - 1]), counts)
 
 
-def _prefix(line: Timeline, leaves: int) -> _Exit:
+def _prefix(line: Timeline, exit_after: int) -> _Exit:
     """The beginning of a timeline that waits for every verdict."""
     counts = line.counts.copy()
-    counts[leaves:] = 0
-    verdict = line.verdict[:leaves] - line.arrival[0]
+    counts[exit_after:] = 0
+    verdict = line.verdict[:exit_after] - line.arrival[0]
     _power(counts, verdict)
-    return _Exit(int(verdict[-1]), int((line.verdict - line.answer)[:leaves].sum()), counts)
+    return _Exit(int(verdict[-1]), int((line.verdict - line.answer)[:exit_after].sum()), counts)
 
 
 def _power(counts: Counts, verdict: Counts) -> None:

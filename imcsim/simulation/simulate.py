@@ -37,11 +37,11 @@ class ExitCosts:
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """Images on a chip, to T max: leaving early, and static runs of 1 to T max timesteps."""
+    """Images on a chip, to T max: with dynamic timesteps, and as static runs of 1 to T max timesteps."""
 
     chip: Chip
     activity: Activity
-    leaving: ExitCosts
+    dynamic: ExitCosts
     static: ExitCosts
 
 
@@ -70,10 +70,10 @@ def simulate(
         )
     inputs = inputs.first(timesteps)
     inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
-    if chip.leaving is None or chip.static is None:
-        activity, leaving, static = _with_work(chip, inputs, workers, progress, stage, values)
+    if chip.dynamic is None or chip.static is None:
+        activity, dynamic, static = _with_work(chip, inputs, workers, progress, stage, values)
     else:
-        leaving, static = chip.leaving, chip.static
+        dynamic, static = chip.dynamic, chip.static
         activity = values.activity(
             ActivityRequest(
                 chip.program,
@@ -86,7 +86,7 @@ def simulate(
                 stage=stage,
             )
         )
-    return _joined(chip, activity, leaving, static)
+    return _joined(chip, activity, dynamic, static)
 
 
 def replay(
@@ -103,14 +103,14 @@ def replay(
     What the images do is taken over, unless time depends on it: then it is computed anew. `inputs` are the
     simulated images, T max must be the same.
     """
-    if chip.leaving is None or chip.static is None:
+    if chip.dynamic is None or chip.static is None:
         return simulate(chip, inputs, workers=workers, progress=progress, stage=stage)
-    return _joined(chip, simulation.activity, chip.leaving, chip.static)
+    return _joined(chip, simulation.activity, chip.dynamic, chip.static)
 
 
-def _joined(chip: Chip, activity: Activity, leaving: Schedule, static: Schedule) -> Simulation:
-    left = _run(chip, leaving, activity)
-    return Simulation(chip, activity, left, left if static is leaving else _run(chip, static, activity))
+def _joined(chip: Chip, activity: Activity, dynamic: Schedule, static: Schedule) -> Simulation:
+    left = _run(chip, dynamic, activity)
+    return Simulation(chip, activity, left, left if static is dynamic else _run(chip, static, activity))
 
 
 def _counted(chip: Chip) -> frozenset[str]:
@@ -122,19 +122,19 @@ def _with_work(
     chip: Chip, inputs: Inputs, workers: int | None, progress: Progress | None, stage: str, values: Values
 ) -> tuple[Activity, Schedule, Schedule]:
     """Values and schedules of images whose time depends on their values, some images at a time."""
-    activities, leaving, static = [], [], []
+    activities, dynamic, static = [], [], []
     done, total = 0, len(inputs.images)
     layout = Layout(chip.placement, chip.config) if chip.timing.fidelity == "burst" else None
     for activity, work in work_of(chip, inputs, workers, values):
         activities.append(activity)
         pair = schedules(chip.placement, chip.config, chip.timing, work, layout, workers)
-        leaving.append(pair[0])
+        dynamic.append(pair[0])
         static.append(pair[1])
         done += len(work)
         if progress is not None:
             progress(stage, done, total)
-    left = join(leaving)
-    same = all(a is b for a, b in zip(leaving, static, strict=True))
+    left = join(dynamic)
+    same = all(a is b for a, b in zip(dynamic, static, strict=True))
     return concatenate(activities), left, left if same else join(static)
 
 

@@ -200,7 +200,7 @@ class Breakdown:
                     else choice.threshold,
                     accuracy=float(right[np.arange(len(stay)), stay - 1].mean()),
                     mean_timesteps=float(stay.mean()),
-                    **self._sums(stay, self.of.images.leaving),
+                    **self._sums(stay, self.of.images.dynamic),
                 )
             )
         return tuple(points)
@@ -214,7 +214,7 @@ class Breakdown:
             changed = config.model_copy(update={"adc": config.adc.model_copy(update={"preset": name})})
             prices = charges(changed, self.of.chip.size)
             static = self._sums(full, images.static, energy_pj(images.static.ledger, prices))
-            dynamic = self._sums(stay, images.leaving, energy_pj(images.leaving.ledger, prices))
+            dynamic = self._sums(stay, images.dynamic, energy_pj(images.dynamic.ledger, prices))
             points.append(
                 SensitivityPoint(
                     name=name,

@@ -44,7 +44,7 @@ def compare_of(experiment: Experiment) -> CompareResult:
     costs = Breakdown(experiment)
     choice = experiment.choose()
     stay = experiment.exits(experiment.images, choice.registers)
-    ran = experiment.images.leaving
+    ran = experiment.images.dynamic
     dynamic = costs.measured(stay, ran)
     points = tuple(costs.static(t) for t in range(1, experiment.timesteps + 1))
     return CompareResult(
@@ -95,7 +95,7 @@ def run_of(experiment: Experiment, *, policy: Literal["static", "dynamic"] = "dy
         refuse_dynamic_pipeline(experiment.options)
     costs = Breakdown(experiment)
     stay, about = experiment.decide(policy)
-    ran = experiment.images.static if policy == "static" else experiment.images.leaving
+    ran = experiment.images.static if policy == "static" else experiment.images.dynamic
     return RunResult(
         meta=experiment.meta(),
         policy=about,

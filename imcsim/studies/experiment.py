@@ -232,7 +232,7 @@ class Experiment:
         right = right_after(self.held_out, self.validation)
         needed, largest = self.required(self.held_out), self.word_of(1.0)
         if self.options.thresholds == "each":
-            cost = self.held_out.leaving.energy_pj * self.held_out.leaving.latency_ns
+            cost = self.held_out.dynamic.energy_pj * self.held_out.dynamic.latency_ns
             words = one_for_each(needed, right, cost, largest)
         else:
             words = np.full(early, one_for_all(needed, right, largest), np.int64)

@@ -141,7 +141,7 @@ def _document(
     clock = chip.config.technology.clock_ns
     latency = (line.departure - line.arrival) * clock
     makespan = line.cycles * clock
-    counts = job_counts(experiment.images.leaving.ledger.varied, line)
+    counts = job_counts(experiment.images.dynamic.ledger.varied, line)
     per_event = counts.sum(axis=(0, 2))
     per_event[EVENT_INDEX[Event.POWERED_CYCLES]] = line.cycles
     lost = counts[line.verdict < 0].sum(axis=(0, 2))

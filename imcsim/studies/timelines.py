@@ -104,7 +104,7 @@ def record(
         work=work,
         recorder=recorder,
     )
-    ran = experiment.images.static if policy == "static" else experiment.images.leaving
+    ran = experiment.images.static if policy == "static" else experiment.images.dynamic
     answers = predictions(experiment.images.activity.outputs)
     names = [layer.stage.name for layer in chip.placement.layers]
     return Recorded(

@@ -25,7 +25,12 @@ from imcsim.timing.timeline import Counter, Timeline, layer_names
 
 
 class Engine:
-    """One chip, its jobs and its checker. Processes ask it for shared things: clock, jobs, counter."""
+    """One chip while it plays: its clock, its jobs, its checker and what it has counted.
+
+    `run` begins everything. Issuers then let jobs enter (`issue`); tiles and mesh work on them until their
+    class outputs have come (`_answer`); the checker accumulates these, and its verdict lets the image exit or
+    its issuer go on. See `play` for the arguments.
+    """
 
     def __init__(
         self,
@@ -91,7 +96,7 @@ class Engine:
         return job
 
     def exited(self, image: int) -> bool:
-        """Whether the checker has let an image go by now."""
+        """Whether the verdict that lets an image exit has been given by now."""
         return self.env.now >= self._exits_at.get(image, float("inf"))
 
     def arrived(self, image: int, cycle: int) -> None:
@@ -100,7 +105,7 @@ class Engine:
     # --- images and verdicts
 
     def run(self) -> Timeline:
-        """Play until nothing is left to happen."""
+        """Play until nothing more can happen. Raises ImcsimError where images have not exited by then."""
         self._check_global_buffer()
         self._start()
         self.env.process(self._issue_all())

@@ -1,4 +1,4 @@
-"""Jobs: one timestep of one image on its way through the chip. Parts take them in the order of issue."""
+"""Jobs, each one timestep of one image on its way through the chip. Parts take them in the order of issue."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class JobQueue:
     _waiting: list[simpy.Event] = field(default_factory=list)
 
     def put(self, image: int, timestep: int, image_maps: int) -> Job:
-        """Issue a job."""
+        """Issue a job now, and wake those who wait for it."""
         job = Job(
             len(self.jobs), image, timestep, image_maps, self.env.event(), self.env.event(), int(self.env.now)
         )

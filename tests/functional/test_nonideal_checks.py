@@ -352,7 +352,7 @@ def test_energy_of_an_array_is_that_of_its_real_cells_behind_their_wires(inactiv
     hardware = imcsim.hardware.load("dtsnn_32nm", {**chosen, "cells.row_order": "im2col"})
     config, few = hardware.config, replace(TEST, images=TEST.images[:1], labels=TEST.labels[:1])
     done = simulate(make_chip(NET, hardware, HELD_OUT, Timing(1, Issue()), seed=4), few, workers=1)
-    counted = done.leaving.ledger.varied
+    counted = done.dynamic.ledger.varied
     price = config.cells.charges(config)
     layer, at = done.chip.program.crossbar_layers[0], (0, 0, 1)
     energy_pj = sum(
@@ -390,7 +390,7 @@ def test_energy_stays_that_of_the_cells_when_most_of_their_current_is_gone() -> 
         said = keys | {"nonideal.on_off.finite": False} if name == "plain" else more
         hardware = imcsim.hardware.load("dtsnn_32nm", said)
         done = simulate(make_chip(NET, hardware, HELD_OUT, Timing(1, Issue()), seed=4), TEST, workers=1)
-        price, counted = hardware.config.cells.charges(hardware.config), done.leaving.ledger.varied
+        price, counted = hardware.config.cells.charges(hardware.config), done.dynamic.ledger.varied
         assert all((counts >= 0).all() for counts in counted.values()), name
         # Of the first layer, whose inputs are the same on all of them.
         array_pj[name] = sum(counted[event][:, :, 1].sum() * one for event, one in price.items())

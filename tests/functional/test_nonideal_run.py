@@ -160,7 +160,7 @@ def test_a_chip_whose_errors_are_all_0_is_ideal_to_the_bit() -> None:
     off = simulated(chip(variation__sigma=0, drift__time_s=1e6, stuck__on_rate=0))
     for name in (*COUNTS, "active_levels"):
         assert np.array_equal(getattr(plain.activity, name), getattr(off.activity, name))
-    assert plain.leaving.energy_pj.tolist() == off.leaving.energy_pj.tolist()
+    assert plain.dynamic.energy_pj.tolist() == off.dynamic.energy_pj.tolist()
     program, converters = plain.chip.program, plain.chip.converters
     errorless = DrawnChip(seed=0, chip=0, largest_level=15, columns=64, columns_per_adc=8)
     held = on_real_chip(program, errorless, {})
@@ -196,7 +196,7 @@ def test_energy_is_that_of_the_cells_as_they_are() -> None:
         rows = conducts[at.row[i] : at.row[i] + at.last[i] - at.first[i]]
         seen = framed[:, at.ky[i] : at.ky[i] + height, at.kx[i] : at.kx[i] + width, at.first[i] : at.last[i]]
         total += (seen.sum(axis=(1, 2)) * rows).sum(axis=1)
-    counted = done.leaving.ledger.varied[Event.ACTIVE_LEVELS][:, 0, 1]
+    counted = done.dynamic.ledger.varied[Event.ACTIVE_LEVELS][:, 0, 1]
     assert counted / PARTS == pytest.approx(total, rel=1e-5)
     config, ideal = hardware.config, chip().config
     price = config.cells.charges(config)[Event.ACTIVE_LEVELS]

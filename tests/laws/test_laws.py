@@ -74,7 +74,7 @@ def test_sums_of_the_ledger(name: str, issue: Issue) -> None:
     chip = hardware(name, technology__logic_leakage_uw_per_um2=0.01)
     run = simulated(net(residual=True), chip, issue=issue)
     prices, stay = run.chip.prices(), np.random.default_rng(3).integers(1, 4, IMAGES)
-    for ran in (run.leaving, run.static):
+    for ran in (run.dynamic, run.static):
         ledger = ran.ledger
         totals, cancelled = ledger.totals(stay), ledger.cancelled(stay)
         assert set(totals) == set(ledger.fixed) | set(ledger.varied)
@@ -136,11 +136,11 @@ def test_the_document_says_what_the_ledger_says() -> None:
     for component in result.components:
         for action in component.actions:
             event = Event.POWERED_CYCLES if action.name == "leakage" else Event(action.name)
-            ledger = run.leaving.ledger
+            ledger = run.dynamic.ledger
             count = action.count * IMAGES
             assert count == pytest.approx(round(count), abs=1e-6)
             if event in ledger.fixed:
-                assert round(count) == round(float(running @ whole(run.leaving, event).sum(1)))
+                assert round(count) == round(float(running @ whole(run.dynamic, event).sum(1)))
             assert action.energy_pj == pytest.approx(action.count * action.energy_pj_each, rel=1e-12)
     assert math.fsum(c.energy_pj for c in result.components) == pytest.approx(
         result.dynamic.energy_pj, rel=1e-9

@@ -103,7 +103,7 @@ def check_sums(data: st.DataObject) -> None:
     timesteps, policy = data.draw(TIMESTEPS), data.draw(st.sampled_from(LEAVING))
     run = simulated(network, chip, timesteps, policy)
     stay = np.array([data.draw(st.integers(1, timesteps)) for _ in range(IMAGES)])
-    for ran in (run.leaving, run.static):
+    for ran in (run.dynamic, run.static):
         ledger, prices = ran.ledger, run.chip.prices()
         totals = ledger.totals(stay)
         by_component: dict[str, float] = {}

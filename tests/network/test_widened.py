@@ -268,9 +268,9 @@ def test_costs_are_those_of_a_run_of_the_wide_network(kind: str, changed: Any, i
     assert run.held_out is not None
     same(derived.held_out.activity, run.held_out.activity)
     for mine, its in (
-        (derived.images.leaving, run.images.leaving),
+        (derived.images.dynamic, run.images.dynamic),
         (derived.images.static, run.images.static),
-        (derived.held_out.leaving, run.held_out.leaving),
+        (derived.held_out.dynamic, run.held_out.dynamic),
     ):
         assert np.array_equal(mine.energy_pj, its.energy_pj)
         assert np.array_equal(mine.latency_ns, its.latency_ns)

@@ -278,8 +278,8 @@ def test_schedules_are_those_of_a_chip_made_so() -> None:
     prices = Prices(benches(), 1)
     prices.costs(one.model_copy(update={"loss": "running"}), "test")  # played for the other network
     costs = prices.costs(one, "test")
-    np.testing.assert_allclose(costs.energy_pj, again.images.leaving.energy_pj, rtol=1e-12)
-    np.testing.assert_array_equal(costs.latency_ns, again.images.leaving.latency_ns)
+    np.testing.assert_allclose(costs.energy_pj, again.images.dynamic.energy_pj, rtol=1e-12)
+    np.testing.assert_array_equal(costs.latency_ns, again.images.dynamic.latency_ns)
 
 
 # Paired differences and aims

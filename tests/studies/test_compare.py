@@ -229,7 +229,7 @@ def figures(sim: Simulation, inputs: Inputs, stay: NDArray[np.int64]) -> dict[st
     choice, line = decided(sim.activity.outputs), timeline()
     energies, latencies, right = [], [], 0
     for k, t in enumerate(stay):
-        energies.append(float(sim.leaving.energy_pj[k, t - 1]))
+        energies.append(float(sim.dynamic.energy_pj[k, t - 1]))
         latencies.append(float(line.verdict[t - 1]))
         right += int(choice[k, t - 1] == inputs.labels[k])
     count, order = len(stay), sorted(latencies)

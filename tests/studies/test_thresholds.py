@@ -196,7 +196,7 @@ def each() -> CompareResult:
 def test_each_saves_on_the_validation_images_without_loss(rule: Any, issue: str) -> None:
     held_out = bench(issue).held_out
     assert held_out is not None
-    products = held_out.leaving.energy_pj * held_out.leaving.latency_ns
+    products = held_out.dynamic.energy_pj * held_out.dynamic.latency_ns
     means = []
     for how in ("one", "each"):
         one = asked(issue, rule=rule, thresholds=how)

@@ -114,7 +114,7 @@ def test_plays_leave_nothing_behind_in_the_layout() -> None:
 def played(placement: Placement, workers: int, policy: str, images: int = 7) -> Schedule:
     config = changed("dtsnn_32nm", SKIP)
     work = random_work(np.random.default_rng(4), placement, images, 3, 0.3)
-    return schedule(placement, config, Timing(3, parse(policy)), leaving=True, work=work, workers=workers)
+    return schedule(placement, config, Timing(3, parse(policy)), dynamic=True, work=work, workers=workers)
 
 
 def same(one: Schedule, other: Schedule) -> None:
@@ -137,9 +137,9 @@ def test_counts_that_all_images_have_alike_are_kept_once() -> None:
     placement = place(network(), changed("dtsnn_32nm", SKIP))
     config = changed("dtsnn_32nm", SKIP)
     work = random_work(np.random.default_rng(4), placement, 7, 3, 0.3)
-    whole = schedule(placement, config, Timing(3), leaving=True, work=work)
+    whole = schedule(placement, config, Timing(3), dynamic=True, work=work)
     some = [
-        schedule(placement, config, Timing(3), leaving=True, work=work[a:b])
+        schedule(placement, config, Timing(3), dynamic=True, work=work[a:b])
         for a, b in ((0, 3), (3, 6), (6, 7))
     ]
     joined = join(some)

@@ -229,7 +229,7 @@ def _left(
     experiment: Experiment, choice: Choice, stay: Stay, right: NDArray[np.bool_], static: StaticRun
 ) -> DynamicRun:
     then = _then(right, stay)
-    costs = _costs(experiment.images.leaving, right, stay)
+    costs = _costs(experiment.images.dynamic, right, stay)
     before = static.edp_mean_of_products
     return DynamicRun(
         threshold=choice.threshold,

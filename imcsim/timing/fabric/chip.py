@@ -1,7 +1,7 @@
 """The chip of `burst`: tiles and mesh run compiled between the events that issuers and checker wait for.
 
-One SimPy process plays all of them. It never runs past the next event of another process, so nobody can tell
-it from a process for each part and packet (`ProcessEngine`).
+One SimPy process plays all of them. It never runs past the next event of another process, so that nobody can
+tell it from a process for each part and packet (`ProcessEngine`).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Table = NDArray[np.int64]
 
 
 class FabricStalled(Exception):
-    """The fabric cannot go on: processes can say why, or go on."""
+    """Raised when the fabric cannot go on; processes can, or say why they cannot either."""
 
 
 class FabricEngine(Engine):
-    """Plays `layout`; see `play` for the rest. Raises FabricStalled where the chip locks up."""
+    """Plays a layout, with the arguments of `play`. Raises FabricStalled when the chip locks up."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class FabricEngine(Engine):
         self._gone: list[tuple[int, int, int]] = []
         """Images that have exited; jobs, and image maps, that had been issued by then."""
         self._entered = 0
-        self._come: simpy.Event | None = None
+        self._awaited: simpy.Event | None = None
 
     # --- what the engine asks for
 
@@ -67,7 +67,7 @@ class FabricEngine(Engine):
         self.env.process(self._fabric())
 
     def _fabric(self) -> Wait:
-        """Tiles and mesh, always at the end of a cycle: what others do in it comes first."""
+        """Play tiles and mesh at the end of each cycle in which something happens, after all others."""
         env = self.env
         while True:
             yield late(env)
@@ -91,14 +91,14 @@ class FabricEngine(Engine):
                 yield env.timeout(until - now)
 
     def _tell(self) -> None:
-        """Let those go on who wait for the first layer, or for class outputs."""
+        """Let those go on who wait for the first layer to start a job, or for class outputs."""
         m = self._memory.m
         while self._entered < m[m[k.G_PARTS] + k.P_JOB]:
             self.jobs.jobs[self._entered].entered.succeed()
             self._entered += 1
-        if self._come is not None and self._have(int(m[k.G_WANTED])):
-            self._come.succeed()
-            self._come = None
+        if self._awaited is not None and self._have(int(m[k.G_WANTED])):
+            self._awaited.succeed()
+            self._awaited = None
             m[k.G_WANTED] = k.NEVER
 
     def _have(self, number: int) -> bool:
@@ -110,8 +110,8 @@ class FabricEngine(Engine):
         m = self._memory.m
         if not self._have(number):
             m[k.G_WANTED] = number
-            self._come = self.env.event()
-            yield self._come
+            self._awaited = self.env.event()
+            yield self._awaited
         self._memory.m[k.G_FREE_ANSWERS] += 1
 
     def issue(self, image: int, timestep: int) -> Job:
@@ -157,7 +157,7 @@ class FabricEngine(Engine):
 
 
 class _Memory:
-    """The memory of one play: a copy of the layout's, and behind it what grows with the jobs under way."""
+    """The memory of one play: a copy of the layout's, and behind it what grows with the jobs in flight."""
 
     def __init__(self, layout: Layout, ring: int, columns: tuple[int, int]) -> None:
         self._layout = layout
@@ -169,7 +169,7 @@ class _Memory:
         self._lay_out(ring)
 
     def _lay_out(self, ring: int) -> None:
-        """Behind the records: rings of jobs under way, jobs, work of images, powered rows."""
+        """Place what stands behind the records: rings of jobs in flight, jobs, image work, powered rows."""
         layout, before = self._layout, self.m
         records = before[: self._fixed]
         streams = records[layout.streams].reshape(-1, k.S_SIZE)
@@ -198,7 +198,7 @@ class _Memory:
             self._bring_over(before, records, ring)
 
     def _point(self, ring: int) -> None:
-        """Let everybody find their place in the rings."""
+        """Point each record to its place in the rings."""
         streams, parts, outputs = self.streams, self.parts, self.outputs
         height = np.maximum(1, streams[:, k.S_HEIGHT])
         streams[:, k.S_VALID_END] = streams[:, k.S_VALID] + ring
@@ -216,7 +216,7 @@ class _Memory:
         streams[sent, k.S_ENTRY] = output[:, k.O_QUEUE] + at * k.QUEUE_SIZE
 
     def _bring_over(self, before: Table, records: Table, ring: int) -> None:
-        """What stood behind the records before."""
+        """Copy what stood behind the records before to its new place."""
         layout, m, old = self._layout, self.m, int(records[k.G_RING])
         for where, size, last, field in (
             (layout.streams, k.S_SIZE, self.streams[:, k.S_TOTAL] // self.streams[:, k.S_HEIGHT], k.S_VALID),
@@ -239,7 +239,7 @@ class _Memory:
             m[m[field] : m[field] + len(found)] = found
 
     def make_room(self, jobs: int, maps: int, slots: int) -> None:
-        """Room for `jobs` jobs, of which `maps` bring a map, and for `slots` images under way."""
+        """Make room for `jobs` jobs, of which `maps` bring a map, and for `slots` images in flight."""
         ring = int(self.m[k.G_RING])
         wider = jobs > ring and self._under_way(jobs, maps) > ring
         if jobs > self.jobs or slots > self._slots or wider:

@@ -14,11 +14,11 @@ from simpy.events import EventPriority
 Wait = Generator[simpy.Event, Any, None]
 
 LATE = EventPriority(2)
-"""SimPy priority after all ordinary events of a cycle: decisions that must see all requests of a cycle."""
+"""SimPy priority after all ordinary events of a cycle, for decisions that must see all its requests."""
 
 
 def late(env: simpy.Environment) -> simpy.Event:
-    """An event at the end of the current cycle."""
+    """An event that happens at the end of the current cycle, after all ordinary events."""
     event = env.event()
     event._ok, event._value = True, None
     env.schedule(event, priority=LATE)
@@ -26,7 +26,7 @@ def late(env: simpy.Environment) -> simpy.Event:
 
 
 class Room:
-    """Places that can be taken and given back; who finds none waits in line."""
+    """Places that can be taken and given back. Whoever finds none waits in line."""
 
     def __init__(self, env: simpy.Environment, capacity: int) -> None:
         self._env = env
@@ -60,7 +60,7 @@ class Rows:
         self._order = count()
 
     def arrive(self) -> None:
-        """One more row is there."""
+        """Count one more row, and let those go on who waited for it."""
         self.total += 1
         while self._waiting and self._waiting[0][0] <= self.total:
             heapq.heappop(self._waiting)[2].succeed()
@@ -114,5 +114,5 @@ class Channel:
 
 
 def missing(channels: Iterable[Channel], total: int) -> list[simpy.Event]:
-    """Events of the channels that have not brought `total` rows yet."""
+    """Events that happen when channels that have not brought `total` rows yet have done so."""
     return [c.rows.reach(total) for c in channels if c.rows.total < total]

@@ -1,9 +1,9 @@
 """The mesh: XY routing over contended links, packets of one row.
 
-A packet's head takes `hop_cycles` a hop; its flits follow one a cycle, and a link is held until the last one
-has passed. A link decides at the end of a cycle among all packets that ask for it: the one that has waited
-longest, then the one with the lower rank. A waiting packet is kept whole in its router, so it does not hold
-the links behind it; room at the receiver is taken beforehand, so packets always drain.
+A packet's head takes `hop_cycles` per hop; its flits follow, one per cycle, and a link is held until the last
+one has passed. A link decides at the end of a cycle among all packets that ask for it: the one that has
+waited longest, then the one with the lower rank. A waiting packet is kept whole in its router, so it does not
+hold the links behind it; room at the receiver is taken beforehand, so packets always drain.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from imcsim.timing.wiring import Hop, route
 
 
 class Link:
-    """One directed link, held by one packet at a time."""
+    """One directed link. It is held by one packet at a time."""
 
     def __init__(self, env: simpy.Environment, hop: Hop, recorder: Recorder | None = None) -> None:
         self._env = env
@@ -37,7 +37,7 @@ class Link:
         return granted
 
     def _decide(self) -> None:
-        """Choose at the end of this cycle, or of the one in which the link falls free."""
+        """Choose a packet at the end of this cycle, or of the one in which the link falls free."""
         if self._deciding:
             return
         self._deciding = True

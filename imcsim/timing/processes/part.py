@@ -1,7 +1,7 @@
 """A part of a layer in its tile, row by row: what both fidelities have in common.
 
 A row starts when its input rows are there and the tile has room for its output. It is then processed in
-waves, one position a copy: fetch, drive and sense, convert, add up, fire, write. How long that takes is the
+waves, one position per copy: fetch, drive and sense, convert, add up, fire, write. How long that takes is the
 fidelity's business (`begin`); waiting, pooling and sending are the same for both.
 """
 

@@ -88,7 +88,7 @@ class ReferencePart(PartProcess):
         row.done.succeed()
 
     def _wave(self, job: Job, y: int, wave: Wave, stored: bool, previous: Turn, turn: Turn) -> Wait:
-        """One position a copy, from crossbars to output register. Waves are added up in their order."""
+        """One position per copy, from crossbars to output register. Waves are added up in their order."""
         figures = self.figures
         wait = self.sums.take()
         if wait is not None:

@@ -1,0 +1,70 @@
+"""The package keeps its structure: floors, no upward import, no circle, short parameter lists."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import structure  # noqa: E402
+
+FOUND = structure.measure()
+
+
+def test_root_and_floors() -> None:
+    assert len(FOUND.root_modules) <= 8
+    assert len(FOUND.floors) <= 14
+
+
+def test_nothing_imports_upwards_or_the_package_root() -> None:
+    assert FOUND.upward == []
+    assert FOUND.root_imports == []
+
+
+def test_component_and_config_are_the_only_circle() -> None:
+    (circle,) = FOUND.circles
+    assert {"imcsim.hardware.component", "imcsim.hardware.config"} <= set(circle)
+    assert all(name.startswith("imcsim.hardware.") for name in circle)
+
+
+def test_a_class_name_means_one_thing() -> None:
+    assert FOUND.ambiguous == {}
+
+
+def test_long_parameter_lists_are_optional_keywords_and_named_in_the_contributing_page() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for function in FOUND.wide:
+        module, name = function.place.split(":")[0], function.place.split()[-1]
+        assert function.optional, function.place
+        assert f"`{module.removeprefix('imcsim.')}.{name}`" in page, function.place
+
+
+def test_the_measure_sees_what_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a package with one fault of each kind, each is found."""
+    package = tmp_path / "imcsim"
+    for name, text in {
+        "__init__.py": "",
+        "high/__init__.py": "",
+        "high/one.py": "class Thing: ...\n",
+        "low/__init__.py": "import imcsim\nfrom imcsim.high import one\n",
+        "low/a.py": "from imcsim.low import b\nclass Thing: ...\n",
+        "low/b.py": "def f():\n    from imcsim.low.a import Thing\n",
+        "low/wide.py": "def g(a, b, c, d, e, f, g, h, i): ...\ndef h(self, a, *, b=1, c=2, d=3, e=4): ...\n",
+        "low/kernels.py": "def k(a, b, c, d, e, f, g, h, i, j): ...\n",
+    }.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    (tmp_path / "tests").mkdir()
+    contract = "[importlinter:contract:floors]\nlayers =\n    (high)\n    (low)\n"
+    (tmp_path / ".importlinter").write_text(contract)
+    monkeypatch.setattr(structure, "ROOT", tmp_path)
+    found = structure.measure()
+    assert found.upward == [("imcsim.low", "imcsim.high.one")]
+    assert found.root_imports == ["imcsim.low"]
+    assert found.circles == [["imcsim.low.a", "imcsim.low.b"]]
+    assert list(found.ambiguous) == ["Thing"]
+    assert [f.count for f in found.wide] == [9]
