@@ -90,7 +90,8 @@ def test_parts_of_a_layer_do_its_work_together(network: Network, config: Hardwar
         blocks = layer.blocks * layer.columns
         assert rows[Event.CROSSBAR_READS] == stage.out_width * stage.planes * blocks * layer.unit_crossbars
         assert rows[Event.CONVERSIONS] == outputs * stage.planes * layer.blocks * layer.slices
-        assert rows[Event.LIF_UPDATES] == (outputs * stage.states if stage.neurons else 0)
+        turns = stage.states + stage.spike_bits - 1 if stage.neurons else 0
+        assert rows[Event.LIF_UPDATES] == outputs * turns
         assert (rows[Event.MEMBRANE_READ_BITS] == 0) == (first or not stage.neurons)
         assert sum(one.pool_values for one in mine) == stage.pool_inputs
         # Skipped reads stand for reads, one for one.
