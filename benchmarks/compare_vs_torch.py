@@ -2,7 +2,7 @@
 
     python benchmarks/compare_vs_torch.py [--images 1000] [--runs 3] [--peer snnTorch]
 
-Ours: values bit for bit, to T = 4, cycles, energy and EDP of static T = 1 .. 4 and of leaving early, the
+Ours: values bit for bit, to T = 4, cycles, energy and EDP of static T = 1 .. 4 and of early exit, the
 curve over thresholds, all tables. PyTorch: class outputs at T = 1 .. 4, floating point. Both have all cores,
 and have run before; reading images and weights is not counted. The threshold is given; with `--choose` it is
 chosen on as many validation images, which both sides then run as well.

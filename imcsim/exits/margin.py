@@ -6,7 +6,7 @@ decides on running means, the register of timestep t holds t times the lead, so 
 A threshold of 0 to 1 means what it means to a softmax of the two leading classes: ``1 - (p_1 - p_2)`` of
 these two is ``2 / (exp(lead) + 1)``, so a threshold of h asks for a lead above ``ln(2 / h - 1)``. The
 register holds the lead that is asked for, in the words of the class outputs, up to the checker's
-``exp_range``; there and above no image leaves early.
+``exp_range``; there and above no image exits early.
 
 A check takes one pass over K classes, in which two comparators hold each class against the best and the
 second best so far. Then come one subtraction and the comparison with the register. Operations and units are

@@ -39,7 +39,7 @@ class ExitRule(ABC):
     """Decides after each timestep whether an image may leave: it may where its score is below a threshold.
 
     A score says how unsure the checker is, in counts of the threshold register. The register holds a word
-    from 0, with which no image leaves early, to ``word(1.0, ...)``; a larger word never lets an image go
+    from 0, with which no image exits early, to ``word(1.0, ...)``; a larger word never lets an image go
     later. A rule is stateless: it sees all timesteps at once, but the score after timestep t must follow from
     the outputs of the timesteps 1 to t alone.
     """

@@ -134,7 +134,7 @@ def _reset(
 
 @jit
 def _repeated(values: NDArray[np.int64], times: int) -> NDArray[np.int64]:
-    """One number a channel, for so many positions."""
+    """One number per channel, for so many positions."""
     channels = values.shape[0]
     repeated = np.empty(times * channels, np.int64)
     for k in range(times):
@@ -169,9 +169,9 @@ def lif(
 
     current ``[n, T or 1, P, C]`` is aligned by ``<< left`` or a rounding ``>> right`` of its channel; a
     current with one timestep is the same at every timestep (stored encoder). `leak` and `synapse` (empty for
-    none) count in ``2**-decay_bits``, one a channel. A spike is a membrane at or `above` its threshold.
+    none) count in ``2**-decay_bits``, one per channel. A spike is a membrane at or `above` its threshold.
     `late` resets come with the next timestep. Membranes and synaptic currents saturate at +-`limit`.
-    floor, initial and drift are empty for none, else one a channel; a neuron fires `most` times at most, and
+    floor, initial and drift are empty for none, else one per channel; a neuron fires `most` times at most, and
     then rests for `refractory` timesteps.
     spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
     """

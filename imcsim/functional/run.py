@@ -117,7 +117,7 @@ def calibrated_converters(
     """The smallest steps with which ADCs cover the program's percentile of column sums over `images`, with
     exact conversion before.
 
-    `images` are uint8 ``[N, C, H, W]``, or ``[N, T', C, H, W]`` with a frame a timestep: these begin again
+    `images` are uint8 ``[N, C, H, W]``, or ``[N, T', C, H, W]`` with a frame per timestep: these begin again
     where there are fewer than `timesteps`.
     The scale of a layer is set for each slice, from all reads with a row active.
     """
@@ -150,7 +150,7 @@ def calibrated_converters(
 
 
 def begun_again(images: NDArray[np.uint8], timesteps: int) -> NDArray[np.uint8]:
-    """Images as they are; of those with a frame a timestep as many frames as are needed, from the first again
+    """Images as they are; of those with a frame per timestep as many frames as are needed, from the first again
     where there are fewer.
     """
     return images if images.ndim == 4 else images[:, np.arange(timesteps) % images.shape[1]]
@@ -196,7 +196,7 @@ def run(
     stage: str = "spikes",
     numbers: NDArray[np.int64] | None = None,
 ) -> Activity:
-    """Play images uint8 ``[N, C, H, W]``, or ``[N, T, C, H, W]`` with a frame a timestep, for `timesteps`
+    """Play images uint8 ``[N, C, H, W]``, or ``[N, T, C, H, W]`` with a frame per timestep, for `timesteps`
     timesteps; there are at least as many frames.
 
     `record` names nodes whose values are kept (``[N, T, H, W, C]``; ``input`` included); memory grows with

@@ -213,7 +213,7 @@ def describe(name_or_path: str | Path, *, labels: str | Path | None = None) -> l
         rows.append(("trace of", f"{inputs.name} (imcsim trace info says more)"))
     if inputs.timed:
         rate = f"{float(inputs.images.astype(bool).mean()):.4f} of the values are not 0"
-        rows[2:2] = [("frames", f"{inputs.frames}, one a timestep"), ("activity", rate)]
+        rows[2:2] = [("frames", f"{inputs.frames}, one per timestep"), ("activity", rate)]
     if inputs.coding in ("rate", "events") or inputs.spikes:
         rows.insert(2, ("values", "spikes" + ("" if inputs.coding == "frames" else f", {inputs.coding}")))
     return rows

@@ -119,7 +119,7 @@ def _remedy(images: NDArray[Any]) -> str | None:
         )
     if images.ndim == 3:
         return "for grey images store images[:, None]"
-    return "or [N, T, C, H, W] with a frame a timestep"
+    return "or [N, T, C, H, W] with a frame per timestep"
 
 
 def read_classes(path: Path, value: NDArray[Any] | None) -> int | None:

@@ -28,7 +28,7 @@ CALIBRATION_TIMESTEPS = 4
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """images: uint8 ``[N, C, H, W]``, the same at every timestep, or ``[N, T, C, H, W]``, a frame a timestep.
+    """images: uint8 ``[N, C, H, W]``, the same at every timestep, or ``[N, T, C, H, W]``, a frame per timestep.
 
     labels: int64 ``[N]``, empty where there are none. `sha256` is over both. `split` says which part of the
     data set they are; `classes` is the number of labels, if known. `spikes`: the values are spikes, 0 or 1,
@@ -73,7 +73,7 @@ class Inputs:
 
     @property
     def calibration(self) -> NDArray[np.uint8]:
-        """The first images, on which ADC scales are set; a frame a timestep where they are timed."""
+        """The first images, on which ADC scales are set; a frame per timestep where they are timed."""
         if self.lead is not None:
             return self.lead
         few = self.images[:CALIBRATION_IMAGES]

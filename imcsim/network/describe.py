@@ -70,7 +70,7 @@ def _detail(node: Node) -> str:
 
 
 def _number(value: PerChannel) -> str:
-    """A number, or the range of one number a channel."""
+    """A number, or the range of one number per channel."""
     if not isinstance(value, np.ndarray):
         return f"{value:g}"
     low, high = value.min(), value.max()

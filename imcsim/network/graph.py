@@ -97,7 +97,7 @@ class LIF:
     """Leaky integrate-and-fire neurons. `leak` in [0, 1] (1 is IF); `threshold` > 0.
 
     `leak`, `threshold` and `synapse` (the decay of a synaptic current, in [0, 1]) are numbers, or float64
-    ``[C]``, one a channel; so are `floor` (at most 0, None for none), `initial` and `drift`. Membranes are
+    ``[C]``, one per channel; so are `floor` (at most 0, None for none), `initial` and `drift`. Membranes are
     counted from the value that a hard reset gives them: a reset to another value moves threshold, floor,
     initial membrane and drift.
     """
@@ -189,7 +189,7 @@ class Network:
 
     `input_shape` is ``(C, H, W)``; pixels are unsigned integers of `input_bits` bits, worth `input_scale`.
     `timesteps` is the T it was trained for. `provenance` says where the weights come from. `input_padding` is
-    the pixel, one number a channel, that a padded convolution finds around the image; empty is 0.
+    the pixel, one number per channel, that a padded convolution finds around the image; empty is 0.
     """
 
     name: str

@@ -16,7 +16,7 @@ _ONE_OR_PAIR: Node = {"anyOf": [{"type": "integer", "minimum": 0}, _PAIR]}
 _ARRAY: Node = {"type": "string", "description": "Name of the array in weights.npz."}
 _NUMBER: Node = {
     "anyOf": [{"type": "number"}, {"type": "string"}],
-    "description": "A number, or the array in weights.npz that holds one a channel.",
+    "description": "A number, or the array in weights.npz that holds one per channel.",
 }
 
 _VALUES: dict[str, Node] = {

@@ -123,7 +123,7 @@ def _about_more(node: LIF) -> Iterator[Text]:
 
 def _about_array(key: str, value: np.ndarray[Any, Any]) -> Iterator[Text]:
     if value.ndim != 1 or not value.size:
-        yield f"{key} must be a number, or one a channel, not {list(value.shape)}", None
+        yield f"{key} must be a number, or one per channel, not {list(value.shape)}", None
     elif value.dtype != np.float64:
         yield f"{key} must be float64, not {value.dtype}", None
 

@@ -171,7 +171,7 @@ def _from_node(node: Node) -> dict[str, Any]:
 
 
 def _stated(node: LIF | LI, key: str) -> float | str:
-    """A number, or the name of the array that holds one a channel."""
+    """A number, or the name of the array that holds one per channel."""
     value = getattr(node, key)
     return f"{node.name}.{key}" if isinstance(value, np.ndarray) else float(value)
 
@@ -230,7 +230,7 @@ def _neurons(
             raise section.error(
                 key,
                 f"must be a number, not {section.data[key]!r}"[:200],
-                f"weights.npz may hold one number a channel as {name}.{key}",
+                f"weights.npz may hold one number per channel as {name}.{key}",
             )
         values = _array(section, key, stored, used)
         return values.astype(np.float64) if values.dtype.kind == "f" else values

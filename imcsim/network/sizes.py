@@ -116,7 +116,7 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
                     raise ImcsimError(
                         f"{key} has {show(value.shape)} values, but {source!r} gives {first[0]} channels",
                         key=node.name,
-                        fix="give one number, or one a channel",
+                        fix="give one number, or one per channel",
                     )
             return first
 

@@ -113,7 +113,7 @@ def _about_network(network: Network) -> Iterator[BrokenRule]:
         channels = network.input_shape[0]
         if len(padding) != channels or not all(is_int(n) and 0 <= n <= largest for n in padding):
             yield BrokenRule(
-                None, "input.padding", f"must be {channels} pixels from 0 to {largest}, one a channel"
+                None, "input.padding", f"must be {channels} pixels from 0 to {largest}, one per channel"
             )
     accuracy = network.provenance.get("accuracy")
     for key, value in accuracy.items() if isinstance(accuracy, Mapping) else ():

@@ -226,7 +226,7 @@ class Store:
                 self._connection.executemany(f"DELETE FROM {table} WHERE point = ?", others)
 
     def write_front(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write the table ``front`` anew, whole or not at all: a row a point, by number."""
+        """Write the table ``front`` anew, whole or not at all: a row per point, by number."""
         with errors_of(self.path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("DROP TABLE IF EXISTS front")

@@ -34,7 +34,7 @@ _LISTS = ("thresholds", "exit_fraction")
 
 
 def side_by_side(points: Collection[str], results: Collection[str]) -> str:
-    """A query with one row a point, of the columns that ``points`` and ``results`` have."""
+    """A query with one row per point, of the columns that ``points`` and ``results`` have."""
     columns = [f"p.{name}" for name in POINTS if name in points and name not in ("error", "seconds")]
     for letter, policy, names in _BESIDE:
         columns += [f"{letter}.{name} AS {policy}_{name}" for name in names if name in results]

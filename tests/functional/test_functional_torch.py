@@ -50,7 +50,7 @@ def weigh(node: Conv2d | Linear, x: Tensor) -> Tensor:
 
 
 def spread(values: Any, like: Tensor) -> Tensor:
-    """One number a channel, over the places of ``[T, N, C, ...]``."""
+    """One number per channel, over the places of ``[T, N, C, ...]``."""
     return torch.as_tensor(np.asarray(values)).reshape(1, 1, -1, *[1] * (like.ndim - 3))
 
 

@@ -231,9 +231,9 @@ def test_prices_by_hand() -> None:
     assert price(config, "noc", Event.FLIT_HOPS) == pytest.approx(2.59 + 0.576)
     assert price(config, "adc", Event.CONVERSIONS) == 0.213
     assert price(config, "column_mux", Event.CONVERSIONS) == 0.0309
-    # 0.187 pJ a byte at 2 KB
+    # 0.187 pJ per byte at 2 KB
     assert price(config, "state_memory", Event.MEMBRANE_READ_BITS) == pytest.approx(0.187 / 8)
-    # 10 KB between 8 KB (0.430) and 16 KB (0.818): 0.430 x 1.9023 ^ log2(1.25) = 0.5289 pJ a byte
+    # 10 KB between 8 KB (0.430) and 16 KB (0.818): 0.430 x 1.9023 ^ log2(1.25) = 0.5289 pJ per byte
     assert price(config, "tile_buffer", Event.TILE_BUFFER_WRITE_BITS) == pytest.approx(0.5289 / 8, rel=1e-4)
     assert price(config, "offchip_link", Event.IMAGE_BITS) == 0.203
     checker = config.checker

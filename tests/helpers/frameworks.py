@@ -48,7 +48,7 @@ def on_grid(module: Any, seed: int = 0, low: int = -3, high: int = 4) -> Any:
 
 
 def full(value: float, *shape: int) -> Any:
-    """A float32 tensor of one value; exporters want one number a neuron."""
+    """A float32 tensor of one value; exporters want one number per neuron."""
     import torch
 
     return torch.full(shape, value)

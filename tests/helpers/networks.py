@@ -377,5 +377,5 @@ def _filtered(synapse: PerChannel | None, x: Values) -> Values:
 
 
 def _each(value: PerChannel, x: Values) -> Any:
-    """A number, or one a channel over the places of ``[N, C, ...]``."""
+    """A number, or one per channel over the places of ``[N, C, ...]``."""
     return value.reshape(-1, *[1] * (x.ndim - 3)) if isinstance(value, np.ndarray) else value

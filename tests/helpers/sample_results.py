@@ -30,7 +30,7 @@ from imcsim.results.stream import StreamArrivals, StreamResult, TileUse
 
 Times = NDArray[np.int64]
 
-# component: instances, area of all, and for each action: events once an image, events a timestep, pJ each
+# component: instances, area of all, and for each action: events once per image, events a timestep, pJ each
 COMPONENTS: dict[str, tuple[int, float, dict[str, tuple[float, float, float]]]] = {
     "input buffer": (1, 41_000.0, {"load": (3_072, 0, 330.0)}),
     "crossbar": (3_600, 94_371.8, {"read": (40_000, 154_112, 0.54)}),

@@ -428,7 +428,7 @@ def test_onnx_neurons_one_by_one(tmp_path: Path) -> None:
         ("Gemm", "x fc", {}, ("flatten",)),
         ("Reshape", "x row3", {}, ("not a row",)),
         ("Add", "x x", {}, ("twice",)),
-        ("Mul", "x fb", {}, ("one number a channel",)),
+        ("Mul", "x fb", {}, ("one number per channel",)),
     ],
 )
 def test_onnx_refuses_by_name(

@@ -402,7 +402,7 @@ def test_anything_is_shown_and_converted(tmp_path: Path, capsys: pytest.CaptureF
     assert np.array_equal(back.images, inputs.load(tmp_path / "dvs.npz", timesteps=4).images)
     assert back.spikes
     assert main(["inputs", "show", out]) == 0
-    assert "4, one a timestep" in capsys.readouterr().out
+    assert "4, one per timestep" in capsys.readouterr().out
     _pictures(tmp_path / "pets", {"cat": ["a.png"], "dog": ["b.jpg"]})
     assert main(["inputs", "convert", str(tmp_path / "pets"), "-o", out, "--split", "test"]) == 0
     back, folder = inputs.load(out), inputs.load(tmp_path / "pets")

@@ -90,7 +90,7 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(ImcsimError, match="a closed loop has no rate"):
         stream_of(_bench(False), StreamOptions("closed", 5.0))
     for rate in (None, 0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(ImcsimError, match="images a second above 0"):
+        with pytest.raises(ImcsimError, match="images per second above 0"):
             stream_of(_bench(False), StreamOptions("periodic", rate))
     with pytest.raises(ImcsimError, match="is not an issue policy"):
         _bench(False).with_issue("luck")

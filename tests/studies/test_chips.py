@@ -551,7 +551,7 @@ def test_everything_is_delivered(stored: Path, tmp_path: Path, capsys: pytest.Ca
     }  # fmt: skip
     assert {path: path.read_bytes() for path in out.rglob("*.*")} == first
     assert target.read_bytes() == (out / "result.json").read_bytes()
-    assert "Leaving early against static T=3" in capsys.readouterr().out
+    assert "Early exit against static T=3" in capsys.readouterr().out
     for reader in (["report", str(out)], ["diff", str(out), str(target)]):
         assert main(reader) == 2
         said = capsys.readouterr()

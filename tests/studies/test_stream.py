@@ -313,7 +313,7 @@ def test_images_that_come_too_fast_queue() -> None:
 @pytest.mark.parametrize("rate", [None, 0.0, -1.0, float("nan"), float("inf")])
 @pytest.mark.parametrize("kind", ["periodic", "poisson"])
 def test_arrivals_need_a_rate(kind: Any, rate: float | None) -> None:
-    with pytest.raises(ImcsimError, match="need images a second above 0") as caught:
+    with pytest.raises(ImcsimError, match="need images per second above 0") as caught:
         streamed(one_layer(), hardware(HAND), StreamOptions(kind, rate))
     assert caught.value.key == "rate"
 

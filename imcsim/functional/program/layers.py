@@ -28,7 +28,7 @@ class CrossbarLayer:
     stride: tuple[int, int]
     padding: tuple[int, int]
     border: tuple[int, ...]
-    """Pixel around the image, one a channel; empty where it is 0 or the layer reads no image."""
+    """Pixel around the image, one per channel; empty where it is 0 or the layer reads no image."""
     out_shape: tuple[int, int, int]
     unit: NDArray[np.float64]
     bias: NDArray[np.float64]

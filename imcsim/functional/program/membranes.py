@@ -70,7 +70,7 @@ def _entering(node: LIF | LI, crossbars: dict[str, CrossbarLayer], adds: dict[st
 
 
 def _decay(value: PerChannel | None, channels: int, bits: int) -> NDArray[np.int64]:
-    """A leak or synapse as words, one a channel; none for None."""
+    """A leak or synapse as words, one per channel; none for None."""
     if value is None:
         return np.zeros(0, np.int64)
     return np.broadcast_to(np.rint(np.float64(1 << bits) * value), (channels,)).astype(np.int64)

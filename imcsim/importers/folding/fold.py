@@ -256,7 +256,7 @@ class _Fold:
             raise Unfit(f"the output has {math.prod(form.shape)} values, but {stated} classes were stated")
         if form.shape[1:] != (1, 1):
             shown = " x ".join(map(str, form.shape))
-            raise Unfit(f"the output is a {shown} map, not one value a class", "end with a classifier")
+            raise Unfit(f"the output is a {shown} map, not one value per class", "end with a classifier")
         return form.shape[0]
 
     def _end(self, form: Form) -> None:

@@ -133,13 +133,13 @@ def per_channel(values: Values, what: str) -> Values:
     if (values != first).any():
         raise Unfit(
             f"{what} differs between the neurons of a channel",
-            "the chip keeps one number a channel: train with one, or with one for the layer",
+            "the chip keeps one number per channel: train with one, or with one for the layer",
         )
     return np.ascontiguousarray(first[:, 0, 0])
 
 
 def spread(values: object, shape: Shape, row: bool, what: str) -> Values:
-    """A layer's numbers (one, one a channel, one a neuron) as an array that multiplies values of `shape`.
+    """A layer's numbers (one, one per channel, one per neuron) as an array that multiplies values of `shape`.
 
     Raises Unfit where their count fits none of these.
     """

@@ -58,7 +58,7 @@ FloatNode = FloatWeights | LIF | LI | Pool2d | Flatten | Add
 class FloatNetwork:
     """`nodes` in topological order, the last one gives the class outputs; the rest as in `Network`.
 
-    `input_padding` is the pixel around the image of a padded convolution, one number a channel, not rounded.
+    `input_padding` is the pixel around the image of a padded convolution, one number per channel, not rounded.
     `names` maps the layers of the file to the nodes that hold their values, `notes` say what was done.
     """
 
@@ -95,7 +95,7 @@ class FloatActivity:
 def run(
     network: FloatNetwork, images: NDArray[np.uint8], timesteps: int, *, record: Collection[str] = ()
 ) -> FloatActivity:
-    """Play images uint8 ``[N, C, H, W]``, or ``[N, T, C, H, W]`` with a frame a timestep.
+    """Play images uint8 ``[N, C, H, W]``, or ``[N, T, C, H, W]`` with a frame per timestep.
 
     `record` names LIF nodes whose spikes are kept. The result is exact where all sums are (numbers with short
     binary fractions), whatever their order.

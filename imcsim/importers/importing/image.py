@@ -20,7 +20,7 @@ class Image:
     (None: 8).
 
     `scale` None is the file's own word, else the largest code's reciprocal: pixels from 0 to 1. `mean` and
-    `std` hold one number, or one a channel.
+    `std` hold one number, or one per channel.
     """
 
     bits: int | None = None

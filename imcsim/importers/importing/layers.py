@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 Number = float | FloatArray
-"""A number for all neurons, or float64 ``[C]`` one a channel, or ``[C, H, W]`` one a neuron."""
+"""A number for all neurons, or float64 ``[C]`` one per channel, or ``[C, H, W]`` one per neuron."""
 
 Reset = Literal["hard", "soft", "none"]
 ResetAt = Literal["now", "next"]

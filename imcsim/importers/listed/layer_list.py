@@ -225,7 +225,7 @@ def _weights(what: str, name: str, inputs: tuple[str, ...], entry: Entry) -> Wei
 
 
 def _scale(entry: Entry, channels: int) -> NDArray[np.float64] | None:
-    """The scale of integers, one a channel: what `scale` says, or the tensor that usually holds it."""
+    """The scale of integers, one per channel: what `scale` says, or the tensor that usually holds it."""
     if entry.has("scale"):
         found = entry.values("scale", 1.0)
     else:
@@ -246,7 +246,7 @@ def _scale(entry: Entry, channels: int) -> NDArray[np.float64] | None:
         found = entry.tensor("weight", name).astype(np.float64).ravel()
     if len(found) not in (1, channels):
         raise entry.fail(
-            "scale", f"{len(found)} scales for {channels} channels", "give one, or one a channel"
+            "scale", f"{len(found)} scales for {channels} channels", "give one, or one per channel"
         )
     return np.broadcast_to(found, (channels,)).copy()
 
@@ -270,7 +270,7 @@ def _norm(what: str, name: str, inputs: tuple[str, ...], entry: Entry) -> Norm:
             raise entry.fail("prefix", "weight, bias, mean and variance have different shapes", None)
     if mean.ndim != 1 or variance.shape != mean.shape:
         raise entry.fail(
-            "mean", f"the tensor has the shape {list(mean.shape)}; one number a channel is read", None
+            "mean", f"the tensor has the shape {list(mean.shape)}; one number per channel is read", None
         )
     if weight is not None:
         gain, centre = gain * weight, centre * weight

@@ -19,7 +19,7 @@
 ``refractory`` timesteps after a spike in which the membrane stays as it is and does not fire; default 0
 =============  =========================================================================================
 
-A number may also be the name of a tensor with one value, or one a channel.
+A number may also be the name of a tensor with one value, or one per channel.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ timesteps: 4              # T that the network was trained for
 classes: 10
 neuron:                   # all neurons, unless a layer says otherwise
   tau: 2.0                # leak = 1 - 1 / tau; or give `leak` itself (1.0 is integrate-and-fire)
-  threshold: 1.0          # or the name of a tensor with one threshold a channel
+  threshold: 1.0          # or the name of a tensor with one threshold per channel
   reset: hard             # hard: membrane to 0; soft: minus the threshold; none
   fires: at               # at: u >= threshold; above: u > threshold
   reset_at: now           # now: in the timestep of the spike; next: one timestep later

@@ -124,7 +124,7 @@ def _layer(path: Path, node: NirNode, dialect: Dialect, options: ReadOptions) ->
         case "Scale":
             factor = as_number(bare(_real(path, node, "scale")))
             if isinstance(factor, np.ndarray) and factor.ndim > 1:
-                raise _wrong(path, node, "the scale differs within a channel", "use one scale a channel")
+                raise _wrong(path, node, "the scale differs within a channel", "use one scale per channel")
             values = np.atleast_1d(np.asarray(factor, np.float64))
             return Norm(node.name, node.reads, values, np.zeros(1))
     return neuron(path, node, dialect, options)

@@ -5,7 +5,7 @@
   ``tau / dt``; an IF has ``r = 1 / dt``.
 - Norse: float32; r = 1; ``tau = dt / tau_mem_inv``, far below a timestep of NIR's own equations; no pools, no
   flattening.
-- sinabs: float32; r = 1; tau in timesteps, so about 1 and more; one value a neuron in an IF; no CubaLIF.
+- sinabs: float32; r = 1; tau in timesteps, so about 1 and more; one value per neuron in an IF; no CubaLIF.
 
 A file that fits none is read by NIR's own equations; one that fits several is refused.
 """
@@ -143,6 +143,6 @@ def _norse(node: NirNode) -> bool:
 def _sinabs(node: NirNode) -> bool:
     if not _all_of(node, "float32") or not _is(_field(node, "r"), 1.0):
         return False
-    if node.kind == "IF":  # its exporter writes one value a neuron, never a bare number
+    if node.kind == "IF":  # its exporter writes one value per neuron, never a bare number
         return all(v.ndim > 0 for v in node.fields.values() if isinstance(v, np.ndarray))
     return bool(np.all(_tau(node) >= _SHORTEST_TAU_SINABS))

@@ -257,7 +257,7 @@ class Walk(Operands):
         return self._affine()
 
     def _affine(self) -> ImageTensor:
-        """Add, Sub, Mul, Div with a constant: one number, or one a channel."""
+        """Add, Sub, Mul, Div with a constant: one number, or one per channel."""
         op, values = self.node["op"], (self._value(0), self._value(1))
         swapped = isinstance(values[0], Constant)
         flow, constant = self._flow(1 if swapped else 0), self._constant(0 if swapped else 1)

@@ -16,7 +16,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """Numbers of the file; with `scale` (one a channel, or one) they are integers to be multiplied by it."""
+    """Numbers of the file; with `scale` (one per channel, or one) they are integers to be multiplied by it."""
 
     values: NDArray[Any]
     scale: Values | None = None
@@ -50,7 +50,7 @@ class Operands:
         aligned = values.reshape((1,) * (len(shape) + 1 - values.ndim) + values.shape)
         if aligned.ndim != len(shape) + 1 or aligned.shape[1] != shape[0] or aligned.size != shape[0]:
             raise self._wrong(
-                f"a constant of shape {list(values.shape)} is not one number a channel", "export again"
+                f"a constant of shape {list(values.shape)} is not one number per channel", "export again"
             )
         return aligned.ravel()
 

@@ -108,7 +108,7 @@ def growth_grids(document: Reproduction) -> list[Grid]:
              published_cell(energy if at_eight else None)],
             [f"latency at T = {most} over T = 1", *(times(p.latency_ratio) for p in ends),
              published_cell(latency if at_eight else None)],
-            [Cell("spent once an image", below="as a share of E(1)"),
+            [Cell("spent once per image", below="as a share of E(1)"),
              *(f"{chip.growth.intercept:.3f}" for chip in part.chips), published_cell(law)],
         ]  # fmt: skip
         found.append(

@@ -52,7 +52,7 @@ def _cap(document: Reproduction, chip: OnChip) -> str:
     share = f"{percent(chip.growth.intercept)} %" if chip.growth.intercept > 0 else "nothing"
     return (
         f"{said}, {shown_change(cap.value / 100)} by the paper’s law: here "
-        f"{share} of the energy of one timestep is spent once an image, there "
+        f"{share} of the energy of one timestep is spent once per image, there "
         f"{percent(once.value)} %."
     )
 

@@ -1,4 +1,4 @@
-"""The tables of the page: cells as text, one unit a column, raw values in the CSV."""
+"""The tables of the page: cells as text, one unit per column, raw values in the CSV."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_ROWS = 20_000
 
 
 def points_table(study: Study, chosen: Sequence[tuple[StudyPoint, str]] | None = None) -> Table:
-    """A row a point, all or those chosen: axes, the dynamic run, static T max, and fronts that it is on."""
+    """A row per point, all or those chosen: axes, the dynamic run, static T max, and fronts that it is on."""
     runs = [one for point in study.points for one in (*point.static[-1:], point.dynamic) if one]
     scale = scales(runs)
     dynamic = any(point.dynamic for point in study.points)
