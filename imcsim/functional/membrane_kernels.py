@@ -171,7 +171,7 @@ def lif(
     current with one timestep is the same at every timestep (stored encoder). `leak` and `synapse` (empty for
     none) count in ``2**-decay_bits``, one per channel. A spike is a membrane at or `above` its threshold.
     `late` resets come with the next timestep. Membranes and synaptic currents saturate at +-`limit`.
-    floor, initial and drift are empty for none, else one per channel; a neuron fires `most` times at most, and
+    floor, initial and drift are empty for none, else one per channel; a neuron fires at most `most` times and
     then rests for `refractory` timesteps.
     spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
     """

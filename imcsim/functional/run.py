@@ -150,8 +150,8 @@ def calibrated_converters(
 
 
 def begun_again(images: NDArray[np.uint8], timesteps: int) -> NDArray[np.uint8]:
-    """Images as they are; of those with a frame per timestep as many frames as are needed, from the first again
-    where there are fewer.
+    """Images as they are; of those with a frame per timestep as many frames as are needed, from the first
+    again where there are fewer.
     """
     return images if images.ndim == 4 else images[:, np.arange(timesteps) % images.shape[1]]
 

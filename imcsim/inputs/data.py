@@ -28,7 +28,7 @@ CALIBRATION_TIMESTEPS = 4
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """images: uint8 ``[N, C, H, W]``, the same at every timestep, or ``[N, T, C, H, W]``, a frame per timestep.
+    """images: uint8 ``[N, C, H, W]``, the same at every timestep, or ``[N, T, C, H, W]``, one frame for each.
 
     labels: int64 ``[N]``, empty where there are none. `sha256` is over both. `split` says which part of the
     data set they are; `classes` is the number of labels, if known. `spikes`: the values are spikes, 0 or 1,

@@ -321,7 +321,7 @@ def test_a_file_that_two_frameworks_may_have_written_is_refused(tmp_path: Path) 
 
 
 def test_what_only_one_framework_writes_tells_them_apart(tmp_path: Path) -> None:
-    """IF with bare numbers is Norse's (sinabs writes one per neuron); Norse never writes a reset potential."""
+    """IF with bare numbers is Norse's (sinabs writes one per neuron); Norse writes no reset potential."""
     nir = pytest.importorskip("nir", reason="nir is not installed")
     single = np.float32
     weights = nir.Affine(np.ones((2, 3), single), np.ones(2, single))

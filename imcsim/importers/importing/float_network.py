@@ -58,7 +58,7 @@ FloatNode = FloatWeights | LIF | LI | Pool2d | Flatten | Add
 class FloatNetwork:
     """`nodes` in topological order, the last one gives the class outputs; the rest as in `Network`.
 
-    `input_padding` is the pixel around the image of a padded convolution, one number per channel, not rounded.
+    `input_padding` is the pixel around the image of a padded convolution, one number per channel, exact.
     `names` maps the layers of the file to the nodes that hold their values, `notes` say what was done.
     """
 

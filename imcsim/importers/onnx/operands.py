@@ -16,7 +16,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """Numbers of the file; with `scale` (one per channel, or one) they are integers to be multiplied by it."""
+    """Numbers of the file; with `scale` (one per channel, or one) they are integers to multiply by it."""
 
     values: NDArray[Any]
     scale: Values | None = None

@@ -102,7 +102,7 @@ _RUNS = (
     "of products: mean over the images of energy × latency; product of means: mean energy × mean latency."
 )
 _GROWTH = (
-    "The paper’s energy at T = 8 means that a part of it is spent once per image, not once per timestep. That "
+    "The paper’s energy at T = 8 means that a part of it is spent once per image, not per timestep. That "
     "part caps what early exit can save."
 )
 _ENERGY = "The paper splits the energy into three groups; here the same split, and every component."
