@@ -1,13 +1,12 @@
 """The file of a recorded trace: frames and spikes as packed bits, and where they come from.
 
 An ``.npz`` with ``trace`` (the version, 1), ``about`` (JSON), ``labels`` (integers, one per image),
-``frames`` and ``spikes_0``, ``spikes_1``, ... (one for each recorded layer). Bits are packed with ``numpy.packbits``
-over the last axis, which runs over channels, rows and columns of a map: ``frames`` is uint8
-``[images, frames, bits, bytes]``, bit 0 of the values first, ``spikes_k`` ``[images, timesteps, bytes]``, or
-``[images, timesteps, bits, bytes]`` of a layer whose neurons may fire several times per timestep: ``about``
-gives its ``bits``.
-``about`` holds the shapes. Images that enter alike at every timestep are stored once: frames is 1.
-"""
+``frames`` and ``spikes_0``, ``spikes_1``, ... (one for each recorded layer). Bits are packed with
+``numpy.packbits`` over the last axis, which runs over channels, rows and columns of a map: ``frames`` is
+uint8 ``[images, frames, bits, bytes]``, bit 0 of the values first, ``spikes_k`` ``[images, timesteps,
+bytes]``, or ``[images, timesteps, bits, bytes]`` of a layer whose neurons may fire several times per
+timestep: ``about`` gives its ``bits``. ``about`` holds the shapes. Images that enter alike at every
+timestep are stored once: frames is 1. """
 
 from __future__ import annotations
 
