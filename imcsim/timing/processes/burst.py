@@ -70,6 +70,11 @@ class BurstPart(PartProcess):
         sizes = (STATE_SIZE, around.config.tile.input_sets, around.config.tile.input_sets, units, units)
         self._state = _State(*(np.zeros(size, np.int64) for size in sizes))
         self._pending: deque[_Pending] = deque()
+        self._row_counts = {
+            (stored, first): figures.row_counts(stored=stored, first=first)
+            for stored in (False, True)
+            for first in (False, True)
+        }
 
     def driven_cycles(self) -> int:
         return int(self._state.times[BUSY])
@@ -140,4 +145,4 @@ class BurstPart(PartProcess):
             everything, active = self.figures.row_reads, pending.active
             reads = everything if active.size == 0 else int(active.sum())
             self.count(job, self.figures.row_read_counts(reads, everything - reads))
-        self.count(job, self.figures.row_counts(stored=pending.stored, first=job.timestep == 0))
+        self.count(job, self._row_counts[pending.stored, job.timestep == 0])
