@@ -6,7 +6,8 @@ An ``.npz`` with ``trace`` (the version, 1), ``about`` (JSON), ``labels`` (integ
 uint8 ``[images, frames, bits, bytes]``, bit 0 of the values first, ``spikes_k`` ``[images, timesteps,
 bytes]``, or ``[images, timesteps, bits, bytes]`` of a layer whose neurons may fire several times per
 timestep: ``about`` gives its ``bits``. ``about`` holds the shapes. Images that enter alike at every
-timestep are stored once: frames is 1. """
+timestep are stored once: frames is 1.
+"""
 
 from __future__ import annotations
 
