@@ -1,11 +1,11 @@
-"""One line of the validation: what a figure should be, what we get, and how far apart they may be."""
+"""One row: what a figure should be, what we get, and how far apart they may be."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Part = Literal["spikesim", "dtsnn", "by_hand", "isaac"]
+Part = Literal["spikesim", "dtsnn", "by_hand", "isaac", "growth"]
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,17 @@ from imcsim.report.terminal import validation as report
 from imcsim.simulation.chip import numerics
 from imcsim.validate import (
     FITTED,
+    Accounting,
     AssumptionOutcome,
     Fit,
+    JudgedRows,
     Validation,
     ValidationRow,
+    Verification,
     isaac_rows,
     spikesim_rows,
     validate,
+    verify,
 )
 from imcsim.validate.assumptions import ASSUMPTIONS
 from imcsim.validate.by_hand import by_hand_rows, one_row, ones
@@ -42,11 +46,14 @@ from imcsim.validate.dtsnn import (
     PERIPHERALS,
     SPIKE_RATE,
     TIMESTEPS,
+    Vgg16,
     curves,
     dtsnn_rows,
+    growth_rows,
     intercept,
     vgg16_run,
 )
+from imcsim.validate.hypotheses import accountings, peripherals_once
 from imcsim.validate.networks import random_images, spikesim_vgg9, vgg16
 from imcsim.validate.spikesim import LISTED_POOLS, TRUE_POOLS
 
@@ -81,8 +88,10 @@ def test_only_rows_outside_fail_a_validation() -> None:
     good = ValidationRow("isaac", "a", 1.0, 1.0, "", 0.1, "s", "paper")
     shown, bad = replace(good, got=5.0, allowed=None), replace(good, got=5.0)
     fit = Fit({}, (1.0, 2.0, 97.0))
-    assert Validation((good, shown), (), fit).passed
-    assert not Validation((good, shown, bad), (), fit).passed
+    assert Validation((good, shown), (), fit, ()).passed
+    assert not Validation((good, shown, bad), (), fit, ()).passed
+    assert Verification((good, shown)).passed
+    assert not Verification((good, shown, bad)).passed
 
 
 # Parts
@@ -239,10 +248,11 @@ def sample(passed: bool = True) -> Validation:
     )
     shown = ValidationRow("dtsnn", "share", 45, 40.7, "%", None, "DT-SNN", "paper", points=True)
     outcome = AssumptionOutcome("links of 2 mm", "est", 0.0108, 7.82, (40.0, 37.5, 22.5), 39.2e6)
-    return Validation((row, shown), (outcome,), Fit({"adc.bits": 5}, (45.0, 26.0, 29.0)))
+    counted = Accounting("peripherals once", True, 4.85, 0.45, 10.6, 8.0)
+    return Validation((row, shown), (outcome,), Fit({"adc.bits": 5}, (45.0, 26.0, 29.0)), (counted,))
 
 
-def text(result: Validation, width: int = 100) -> str:
+def text(result: JudgedRows, width: int = 100) -> str:
     stream = io.StringIO()
     Console(file=stream, width=width, color_system=None, markup=False).print(report.validation_report(result))
     return stream.getvalue()
@@ -251,11 +261,20 @@ def text(result: Validation, width: int = 100) -> str:
 def test_the_report_says_what_it_compares() -> None:
     lines = [line.strip() for line in text(sample()).splitlines()]
     assert max(map(len, lines)) <= 100
+    assert lines[0].startswith("Validation: these published figures were not put in")
+    (once,) = (line.split("  ") for line in lines if line.startswith("peripherals once"))
+    assert [word.strip() for word in once if word.strip()] == [
+        "peripherals once", "hypothesis", "4.85", "0.450", "10.60", "8.00",
+    ]  # fmt: skip
     assert lines[-1] == "1 of 1 judged figures are within what is allowed"
     (power,) = (line.split() for line in lines if line.startswith("power"))
     assert power == ["power", "330", "327", "mW", "-0.91", "%", "5", "%", "paper", "ok"]
     (share,) = (line.split() for line in lines if line.startswith("share "))
     assert share == ["share", "45", "40.7", "%", "-4.3", "points", "paper", "shown"]
+    checked = text(Verification(sample().rows))
+    assert checked.startswith("Verification: these figures follow from what was put in")
+    assert report.ASSUMPTIONS not in checked
+    assert "1 of 1 judged" in checked
     outside = text(sample(passed=False))
     assert "0 of 1 judged figures are within what is allowed; outside: power" in outside
     assert "OUTSIDE" in outside
@@ -266,15 +285,17 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """The command with a sample in place of the long run; the list says whether its figures pass."""
     passes = [True]
     monkeypatch.setattr(imcsim.validate, "validate", lambda progress: sample(passes[0]))
+    monkeypatch.setattr(imcsim.validate, "verify", lambda progress: Verification(sample(passes[0]).rows))
     return passes
 
 
+@pytest.mark.parametrize("asked", [[], ["--verification"]])
 @pytest.mark.parametrize("passed", [True, False])
 def test_the_command_s_exit_status(
-    replaced: list[bool], passed: bool, capsys: pytest.CaptureFixture[str]
+    replaced: list[bool], passed: bool, asked: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     replaced[0] = passed
-    assert main(["validate"]) == (0 if passed else 1)
+    assert main(["validate", *asked]) == (0 if passed else 1)
     printed = capsys.readouterr()
     assert "deviation" in printed.out
     assert printed.err == ""
@@ -295,6 +316,14 @@ def test_the_command_writes_what_it_prints(
     assert "deviation" in printed.err
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["validation.json", "validation.md"]
     assert json.loads((tmp_path / "new" / "validation.json").read_text()) == document
+    assert document["kind"] == "validation"
+    assert document["accountings"][0]["hypothesis"] is True
+    assert main(["validate", "--verification", "--json", "-", "--out", str(tmp_path / "new")]) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert checked == {k: v for k, v in document.items() if k in checked} | {"kind": "verification"}
+    assert sorted(checked) == ["kind", "passed", "rows", "version"]
+    assert json.loads((tmp_path / "new" / "verification.json").read_text()) == checked
+    assert (tmp_path / "new" / "verification.md").read_text().startswith("Verification: ")
     assert main(["validate", "--json", str(tmp_path / "no" / "such" / "file.json")]) == 2
 
 
@@ -322,24 +351,29 @@ def test_tables_of_the_page_can_be_renewed() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_validation_passes_and_is_the_page() -> None:
+def test_the_whole_verification_and_validation_pass_and_are_the_page() -> None:
     heard: list[tuple[str, int, int]] = []
-    result = validate(lambda *step: heard.append(step))
-    assert result.passed
+    verification = verify(lambda *step: heard.append(step))
     assert [done for _, done, _ in heard] == list(range(1, heard[-1][2] + 1))
-    for block in report.validation_markdown(result).split("\n\n"):
-        assert block.strip() in PAGE
-    json.loads(report.validation_json(result))
-    assert max(map(len, text(result).splitlines())) <= 100
+    heard.clear()
+    validation = validate(lambda *step: heard.append(step))
+    assert [done for _, done, _ in heard] == list(range(1, heard[-1][2] + 1))
+    for result in (verification, validation):
+        assert result.passed
+        for block in report.validation_markdown(result).split("\n\n"):
+            assert block.strip() in PAGE
+        json.loads(report.validation_json(result))
+        assert max(map(len, text(result).splitlines())) <= 100
     # What the page says in words.
-    moved = {outcome.name: outcome for outcome in result.outcomes}
+    moved = {outcome.name: outcome for outcome in validation.outcomes}
     assert moved["no copies of layers"].intercept == pytest.approx(0.443, abs=0.05)
     assert moved["no copies of layers"].latency_ratio < 4
-    others = [o.intercept for o in result.outcomes if o.name != "no copies of layers"]
+    others = [o.intercept for o in validation.outcomes if o.name != "no copies of layers"]
     assert max(others) < 0.065
-    rows = {row.name: row for row in result.rows}
+    rows = {row.name: row for row in (*verification.rows, *validation.rows)}
     needed = rows["energy spent once an inference"].expected
     growth = rows["EDP at T = 4 over T = 1"]
+    ours, what_if, of_shares, _ = validation.accountings
     for words in (
         f"within {-100 * rows['latency at T = 8 over T = 1'].deviation:.1f} %",
         f"our chip spends {100 * rows['intercept of E(T) / E(1)'].got:.0f} %",
@@ -349,14 +383,41 @@ def test_the_whole_validation_passes_and_is_the_page() -> None:
         f"EDP of T = 4 is {growth.got:.1f} times",
         f"at most {100 - 100 / growth.got:.1f} %",
         f"instead of {100 - 100 / growth.expected:.1f} %",
+        f"E(8) / E(1) = {of_shares.energy_ratio:.2f} and EDP(4) / EDP(1) = {of_shares.edp_ratio:.1f}",
+        f"E(8) / E(1) becomes {what_if.energy_ratio:.2f} instead of {ours.energy_ratio:.2f}",
     ):
         assert words in " ".join(PAGE.split()), words
 
 
+@pytest.fixture(scope="module")
+def vgg() -> Vgg16:
+    return vgg16_run()
+
+
 @pytest.mark.slow
-def test_dtsnn_s_rows() -> None:
-    vgg = vgg16_run()
-    rows = {row.name: row for row in dtsnn_rows(vgg)}
+def test_peripherals_once_is_our_energy_less_their_later_timesteps(vgg: Vgg16) -> None:
+    energy, latency = curves(vgg.simulation)
+    once = peripherals_once(vgg)
+    assert once[0] == pytest.approx(energy[0])
+    last = Counts(vgg.simulation, TIMESTEPS).energy_pj()
+    first = Counts(vgg.simulation, 1).energy_pj()
+    later = sum(last[name] - first[name] for name in PERIPHERALS)
+    assert energy[-1] - once[-1] == pytest.approx(later)
+    ours, what_if, of_shares, paper = accountings(vgg)
+    assert [one.hypothesis for one in (ours, what_if, of_shares, paper)] == [False, True, True, False]
+    assert ours.energy_ratio == pytest.approx(energy[-1] / energy[0])
+    assert what_if.energy_ratio < ours.energy_ratio
+    assert what_if.latency_ratio == ours.latency_ratio == pytest.approx(latency[-1] / latency[0])
+    # By hand: 0.45 + 0.55 T at T = 8, and (0.45 + 0.55 x 4) x 4.
+    assert of_shares.energy_ratio == pytest.approx(4.85)
+    assert of_shares.intercept == pytest.approx(0.45)
+    assert of_shares.edp_ratio == pytest.approx(10.6)
+    assert (paper.energy_ratio, paper.latency_ratio) == (4.9, 8)
+
+
+@pytest.mark.slow
+def test_dtsnn_s_rows(vgg: Vgg16) -> None:
+    rows = {row.name: row for row in (*growth_rows(vgg), *dtsnn_rows(vgg))}
     assert all(row.passed is not False for row in rows.values())
     energy, latency = curves(vgg.simulation)
     assert len(energy) == TIMESTEPS

@@ -1,4 +1,4 @@
-"""The validation as tables: for a terminal, and in Markdown for docs/validation.md.
+"""Verification and validation as tables: for a terminal, and in Markdown for docs/validation.md.
 
 ``python -m imcsim.report.terminal.validation docs/validation.md`` renews the tables of the page.
 """
@@ -7,42 +7,64 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from imcsim.report.terminal.tables import table
-from imcsim.validate import FITTED, AssumptionOutcome, Fit, Validation, ValidationRow, validate
+from imcsim.validate import (
+    FITTED,
+    Accounting,
+    AssumptionOutcome,
+    Fit,
+    JudgedRows,
+    Validation,
+    ValidationRow,
+    validate,
+    verify,
+)
 
 TITLES: Mapping[str, str] = {
-    "spikesim": "SpikeSim's VGG9 on spikesim_65nm",
     "dtsnn": "DT-SNN's VGG-16 on dtsnn_32nm",
+    "spikesim": "SpikeSim's VGG9 on spikesim_65nm",
     "by_hand": "Worked by hand",
     "isaac": "ISAAC's tile",
+    "growth": "How DT-SNN's VGG-16 grows with T",
+}
+SHOWS: Mapping[str, str] = {
+    "verification": "Verification: these figures follow from what was put in; they show that the simulator "
+    "computes what its constants and formulas say.",
+    "validation": "Validation: these published figures were not put in; they show how far off ours are.",
 }
 ASSUMPTIONS = "Assumptions about DT-SNN's chip, one at a time"
 FIT = "Fitted to the shares"
+ACCOUNTINGS = "What if DT-SNN charges its digital peripherals once per inference"
 
 _ROW_COLUMNS = ("figure", "expected", "got", "unit", "deviation", "allowed", "mark", "verdict")
 _OUTCOME_COLUMNS = (
     "assumption", "mark", "intercept", "D(8) / D(1)", "periph. %", "crossbar + ADC %", "rest %", "E(4) uJ"
 )  # fmt: skip
 _FIT_COLUMNS = ("key", "may be", "fitted")
-_WORDS = frozenset({"figure", "unit", "mark", "verdict", "source", "assumption", "key"})
+_ACCOUNTING_COLUMNS = ("energy", "what it is", "E(8) / E(1)", "intercept", "EDP(4) / EDP(1)", "D(8) / D(1)")
+_WORDS = frozenset(
+    {"figure", "unit", "mark", "verdict", "source", "assumption", "key", "energy", "what it is"}
+)
 
 Cells = list[list[str]]
 
 
-def validation_report(result: Validation) -> Group:
-    """All tables, 100 columns wide, and the verdict."""
-    parts: list[RenderableType] = []
-    for part, title in TITLES.items():
-        rows = [row for row in result.rows if row.part == part]
+def validation_report(result: JudgedRows) -> Group:
+    """What kind of figures they are, all tables, 100 columns wide, and the verdict."""
+    parts: list[RenderableType] = [Text(SHOWS[result.kind]), Text()]
+    for title, rows in _parts(result):
         parts += [table(title, _ROW_COLUMNS, row_cells(rows)), Text()]
-    parts += [table(ASSUMPTIONS, _OUTCOME_COLUMNS, outcome_cells(result.outcomes), left=2), Text()]
-    parts += [table(FIT, _FIT_COLUMNS, fit_cells(result.fit)), Text()]
+    if isinstance(result, Validation):
+        counted = accounting_cells(result.accountings)
+        parts += [table(ACCOUNTINGS, _ACCOUNTING_COLUMNS, counted, left=2), Text()]
+        parts += [table(ASSUMPTIONS, _OUTCOME_COLUMNS, outcome_cells(result.outcomes), left=2), Text()]
+        parts += [table(FIT, _FIT_COLUMNS, fit_cells(result.fit)), Text()]
     judged = [row for row in result.rows if row.passed is not None]
     outside = [row.name for row in judged if not row.passed]
     verdict = f"{len(judged) - len(outside)} of {len(judged)} judged figures are within what is allowed"
@@ -50,14 +72,25 @@ def validation_report(result: Validation) -> Group:
     return Group(*parts)
 
 
-def validation_markdown(result: Validation) -> str:
+def validation_markdown(result: JudgedRows) -> str:
     """The tables as they stand in docs/validation.md."""
     blocks = []
-    for part, title in TITLES.items():
-        blocks += [f"### {title}", rows_markdown([row for row in result.rows if row.part == part])]
-    blocks += [f"### {ASSUMPTIONS}", markdown(_OUTCOME_COLUMNS, outcome_cells(result.outcomes))]
-    blocks += [f"### {FIT}", markdown(_FIT_COLUMNS, fit_cells(result.fit))]
+    for title, rows in _parts(result):
+        blocks += [f"### {title}", rows_markdown(rows)]
+    if isinstance(result, Validation):
+        counted = accounting_cells(result.accountings)
+        blocks += [f"### {ACCOUNTINGS}", markdown(_ACCOUNTING_COLUMNS, counted)]
+        blocks += [f"### {ASSUMPTIONS}", markdown(_OUTCOME_COLUMNS, outcome_cells(result.outcomes))]
+        blocks += [f"### {FIT}", markdown(_FIT_COLUMNS, fit_cells(result.fit))]
     return "\n\n".join(blocks) + "\n"
+
+
+def _parts(result: JudgedRows) -> Iterator[tuple[str, list[ValidationRow]]]:
+    """The title and the rows of every part that has some."""
+    for part, title in TITLES.items():
+        rows = [row for row in result.rows if row.part == part]
+        if rows:
+            yield title, rows
 
 
 def rows_markdown(rows: Sequence[ValidationRow]) -> str:
@@ -81,16 +114,16 @@ def renewed(page: str, tables: str) -> str:
     return page
 
 
-def validation_files(result: Validation) -> dict[str, bytes]:
-    """Contents of the files that ``--out`` writes, by name."""
+def validation_files(result: JudgedRows) -> dict[str, bytes]:
+    """Contents of the files that ``--out`` writes, by name: ``validation.json``, ``verification.md``, ..."""
     return {
-        "validation.json": validation_json(result).encode(),
-        "validation.md": validation_markdown(result).encode(),
+        f"{result.kind}.json": validation_json(result).encode(),
+        f"{result.kind}.md": f"{SHOWS[result.kind]}\n\n{validation_markdown(result)}".encode(),
     }
 
 
-def validation_json(result: Validation) -> str:
-    """The validation as a JSON document."""
+def validation_json(result: JudgedRows) -> str:
+    """The rows, and what else there is, as a JSON document."""
     return json.dumps(result.document(), indent=2, allow_nan=False) + "\n"
 
 
@@ -117,6 +150,21 @@ def outcome_cells(outcomes: Iterable[AssumptionOutcome]) -> Cells:
             f"{outcome.energy_pj * 1e-6:.2f}",
         ]
         for outcome in outcomes
+    ]
+
+
+def accounting_cells(accountings: Iterable[Accounting]) -> Cells:
+    """Cells of ways to count the energy; a hypothesis says that it is one."""
+    return [
+        [
+            one.name,
+            "hypothesis" if one.hypothesis else "",
+            f"{one.energy_ratio:.2f}",
+            f"{one.intercept:.3f}",
+            f"{one.edp_ratio:.2f}",
+            f"{one.latency_ratio:.2f}",
+        ]
+        for one in accountings
     ]
 
 
@@ -150,5 +198,7 @@ def _spread(row: ValidationRow, value: float, sign: str = "+") -> str:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    text = renewed(place.read_text(encoding="utf-8"), validation_markdown(validate()))
+    text = place.read_text(encoding="utf-8")
+    for kind in (verify(), validate()):
+        text = renewed(text, validation_markdown(kind))
     place.write_text(text, encoding="utf-8")
