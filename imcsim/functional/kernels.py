@@ -55,6 +55,37 @@ def pool(
 
 
 @jit
+def pool_currents(
+    sums: NDArray[Any],
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    adding: bool,
+    out: NDArray[np.int64],
+) -> None:
+    """Sum or maximum of currents over windows, of what lies in the map; ``[n, H, W, C]``. Every window holds
+    something of the map.
+    """
+    images, out_height, out_width, channels = out.shape
+    height, width = sums.shape[1], sums.shape[2]
+    for n in range(images):
+        for y in range(out_height):
+            top = y * stride[0] - padding[0]
+            for x in range(out_width):
+                left = x * stride[1] - padding[1]
+                target = out[n, y, x]
+                target[:] = 0 if adding else np.iinfo(np.int64).min
+                for iy in range(max(top, 0), min(top + size[0], height)):
+                    for ix in range(max(left, 0), min(left + size[1], width)):
+                        source = sums[n, iy, ix]
+                        for c in range(channels):
+                            if adding:
+                                target[c] += source[c]
+                            else:
+                                target[c] = max(target[c], np.int64(source[c]))
+
+
+@jit
 def active_blocks(
     inputs: NDArray[np.uint8],
     planes: int,

@@ -176,7 +176,8 @@ def _moments(
 
 def _sources(step: Step) -> tuple[str, ...]:
     branches = step.branches if isinstance(step, NeuronLayer) else ()
-    return tuple(branch.source for branch in branches) or (step.source,)
+    main = step.main if isinstance(step, NeuronLayer) else step.source
+    return tuple(branch.source for branch in branches) or (main,)
 
 
 def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> Step:
@@ -192,6 +193,8 @@ def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> St
         if branch.source in found:
             one = found[branch.source]
             kept[branch.source] = stretch / one.stretch
+            # A sum of pooled currents moves by what all of them move by.
+            worth = worth * step.pooled.elements
             moved = moved + worth * (stretch * one.designed_mean - kept[branch.source] * one.mean)
     threshold = np.maximum(step.threshold + np.rint((stretch - 1) * step.threshold), 1)
     # Fraction bits that go, so that a larger threshold leaves as much room as the designed one.

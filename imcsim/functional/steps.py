@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from imcsim.functional.program.layers import (
     Step,
 )
 from imcsim.network.graph import INPUT
+
+N = TypeVar("N", NeuronLayer, IntegratorLayer)
 
 Values = dict[str, NDArray[Any]]
 """Values of nodes, ``[n, T or 1, H, W, C]``; one timestep where all are the same."""
@@ -62,7 +64,7 @@ def play(
     numbers ``[n]`` of the images tell their noise; again: see `reads_again`.
     """
     if isinstance(step, NeuronLayer):
-        current = _current(step, values)
+        current, step = _current(step, values)
         spikes = np.empty((len(numbers), timesteps, *current.shape[2:]), np.uint8)
         counts, channels = np.empty(spikes.shape[:2], np.int64), spikes.shape[-1]
         membrane_kernels.lif(
@@ -73,7 +75,7 @@ def play(
         )  # fmt: skip
         return spikes, counts
     if isinstance(step, IntegratorLayer):
-        current = _current(step, values)
+        current, step = _current(step, values)
         membranes = np.empty((len(numbers), timesteps, *current.shape[2:]), np.int64)
         membrane_kernels.integrate(
             current.reshape(*current.shape[:2], -1, current.shape[-1]), step.left, step.right, step.bias,
@@ -87,6 +89,10 @@ def play(
             source = np.repeat(source, timesteps, axis=1)
         return _crossbar(step, source, converters, numbers)
     if isinstance(step, PoolLayer):
+        if step.currents:
+            sums = np.empty((*source.shape[:2], *step.out_shape), np.int64)
+            kernels.pool_currents(flat(source), step.size, step.stride, step.padding, step.sums, flat(sums))
+            return sums, None
         out = np.empty((*source.shape[:2], *step.out_shape), np.uint8)
         kernels.pool(flat(source), step.size, step.stride, step.padding, step.sums, flat(out))
         return out, None
@@ -139,14 +145,23 @@ def _crossbar(
     return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)
 
 
-def _current(step: NeuronLayer | IntegratorLayer, values: Values) -> NDArray[Any]:
-    """The neuron's current: a layer's sums, or aligned branches of a residual addition."""
+def _current(step: N, values: Values) -> tuple[NDArray[Any], N]:
+    """The neurons' current, and how they take it: a layer's sums, pooled or not, or aligned branches of a
+    residual addition. Where padded windows give each place a bias of its own it is in the current already.
+    """
+    windows = step.pooled.windows
+    if windows.size:
+        sums = values[step.source].astype(np.int64)
+        aligned = ((sums << step.left) + ((np.int64(1) << step.right) >> 1)) >> step.right
+        nothing = np.zeros_like(step.bias)
+        alike = replace(step, left=nothing, right=nothing, bias=nothing)
+        return np.ascontiguousarray(aligned + step.bias * windows[..., None]), alike
     if not step.branches:
-        return values[step.source]
+        return values[step.source], step
     total: Any = 0
     for branch in step.branches:
         aligned = values[branch.source].astype(np.int64) * branch.multiplier + (
             (np.int64(1) << branch.right) >> 1
         )
         total = total + (aligned >> branch.right)
-    return np.ascontiguousarray(total)
+    return np.ascontiguousarray(total), step

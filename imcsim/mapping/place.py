@@ -51,7 +51,9 @@ def _state_bits(graph: StageGraph, hardware: HardwareConfig) -> int:
     currents where it keeps them.
     """
     membrane = hardware.lif.membrane_bits
-    held = sum(s.positions * s.out_channels * s.state_bits(membrane) for s in graph.stages if s.neurons)
+    held = sum(
+        s.neuron_positions * s.out_channels * s.state_bits(membrane) for s in graph.stages if s.neurons
+    )
     kept = sum(s.positions * s.out_channels for s in graph.stages if s.reads_image)
     if hardware.encoder.mode == "recompute":
         kept = 0

@@ -7,6 +7,7 @@ residual addition, neurons, pooling. An edge is a stream of rows from one stage 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -47,6 +48,34 @@ class Edge:
         return self.width * self.channels * self.bits
 
 
+def rows_after(y: int, own: int, height: int, size: int, stride: int, padding: int) -> range:
+    """The pooled rows, of `height`, that are complete once own row y of `own` is done: one or none, but for
+    the last own row, below which all that is left is padding.
+    """
+    row, rest = divmod(y + 1 + padding - size, stride)
+    if y == own - 1:
+        # The first row that the own row before did not complete.
+        before = (y + padding - size) // stride
+        return range(max(0, before + 1), height)
+    return range(row, row + 1) if row >= 0 and rest == 0 and row < height else range(0)
+
+
+@dataclass(frozen=True)
+class CurrentPool:
+    """A pool between a layer's sums and its neurons: `height` x `width` windows, sizes as (rows, columns)."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    height: int
+    width: int
+
+    @property
+    def area(self) -> int:
+        """Sums under a window."""
+        return self.size[0] * self.size[1]
+
+
 @dataclass(frozen=True)
 class Stage:
     """A conv or linear layer with `planes` input bits. Branches and outputs without LIF have no `neurons`.
@@ -80,6 +109,8 @@ class Stage:
     """Bits of what a neuron gives in a timestep: more than one where it may fire several times."""
     counter_bits: int = 0
     """Bits in which a neuron counts its refractory timesteps."""
+    pool: CurrentPool | None = None
+    """What its currents pass before the neurons."""
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -113,6 +144,26 @@ class Stage:
     @property
     def positions(self) -> int:
         return self.out_height * self.out_width
+
+    @property
+    def leaving_height(self) -> int:
+        """Rows that leave: those behind a pool of currents, where there is one."""
+        return self.out_height if self.pool is None else self.pool.height
+
+    @property
+    def leaving_width(self) -> int:
+        return self.out_width if self.pool is None else self.pool.width
+
+    @property
+    def neuron_positions(self) -> int:
+        return self.leaving_height * self.leaving_width
+
+    def rows_behind_pool(self, y: int) -> range:
+        """The rows of neurons whose currents are complete once own row y is done, behind a pool of them."""
+        pool = self.pool
+        if pool is None:
+            return range(0)
+        return rows_after(y, self.out_height, pool.height, pool.size[0], pool.stride[0], pool.padding[0])
 
     def rows_needed(self, out_row: int, in_height: int) -> int:
         """Input rows that must have arrived before output row `out_row` can start."""
@@ -157,10 +208,12 @@ class _Stream:
     size: int = 1
     stride: int = 1
     padding: int = 0
+    rows: int = 1
+    row_stride: int = 1
     columns: int = 1
     column_stride: int = 1
-    """Pooling so far: rows of the stage under a window, its step and padding, and the same for columns (as
-    large as they are without padding)."""
+    """Pooling so far: rows of the stage under a window, its step and padding; and rows and columns of spikes
+    under a window and their steps (as large as they are without padding)."""
 
 
 def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
@@ -172,6 +225,7 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
     neurons = _neurons_of_stages(network)
     pooled = dict.fromkeys(weighted.values(), 0)
     adds: dict[str, Add] = {n.name: n for n in network.nodes if isinstance(n, Add)}
+    pools = _pools_of_currents(network, sizes)
     edges: list[Edge] = []
     for node in network.nodes:
         if isinstance(node, Conv2d | Linear):
@@ -183,19 +237,25 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
             )
         elif isinstance(node, LIF | LI):
             before = node.inputs[0]
-            main = _main_branch(adds[before], weighted) if before in adds else before
+            main = _main(node, network, adds, weighted)
             if before in adds:
                 for side in adds[before].inputs:
                     if side != main:
                         edges.append(_edge(streams[side], weighted[main], "side"))
-            at = streams[main]
+            at, pool = streams[main], pools.get(before)
             most = node.max_spikes if isinstance(node, LIF) else 1
             streams[node.name] = _Stream(
                 at.stage, at.height, at.width, at.channels, most.bit_length(), node.name, most
             )
+            if pool is not None:
+                streams[node.name] = replace(
+                    streams[node.name], height=pool.height, width=pool.width, size=pool.size[0],
+                    stride=pool.stride[0], padding=pool.padding[0],
+                )  # fmt: skip
         elif isinstance(node, Pool2d):
             at = streams[node.inputs[0]]
-            streams[node.name] = _pooled(node, at, sizes[node.name])
+            # What is pooled before the neurons travels nowhere.
+            streams[node.name] = at if node.name in pools else _pooled(node, at, sizes[node.name])
             pooled[at.stage] += math.prod(node.size) * math.prod(sizes[node.name])
         elif isinstance(node, Flatten):
             streams[node.name] = streams[node.inputs[0]]
@@ -203,7 +263,12 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
     last = network.nodes[-1]
     output = next((stage for stage, node in neurons.items() if node is last), last.name)
     stages = tuple(
-        _stage(k, node, sizes[node.name], read[k], neurons.get(node.name), pooled[k], node.name == output)
+        replace(
+            _stage(
+                k, node, sizes[node.name], read[k], neurons.get(node.name), pooled[k], node.name == output
+            ),
+            pool=next((pools[n.inputs[0]] for n in _of(neurons, node) if n.inputs[0] in pools), None),
+        )
         for k, node in enumerate(network.weighted)
     )
     return StageGraph(stages, tuple(edges), channels * height * width * network.input_bits, network.classes)
@@ -212,7 +277,7 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
 def _edge(at: _Stream, target: int, role: Literal["input", "side"]) -> Edge:
     return Edge(
         at.stage, target, role, at.height, at.width, at.channels, at.bits, at.size, at.stride, at.node,
-        at.padding, at.size * at.columns,
+        at.padding, at.rows * at.columns,
     )  # fmt: skip
 
 
@@ -229,6 +294,8 @@ def _pooled(node: Pool2d, at: _Stream, shape: tuple[int, ...]) -> _Stream:
         size=at.size + (node.size[0] - 1) * at.stride,
         stride=at.stride * node.stride[0],
         padding=at.padding + node.padding[0] * at.stride,
+        rows=at.rows + (node.size[0] - 1) * at.row_stride,
+        row_stride=at.row_stride * node.stride[0],
         columns=at.columns + (node.size[1] - 1) * at.column_stride,
         column_stride=at.column_stride * node.stride[1],
     )
@@ -239,13 +306,35 @@ def _main_branch(add: Add, weighted: dict[str, int]) -> str:
     return next(name for name in add.inputs if name in weighted)
 
 
+def _pools_of_currents(network: Network, sizes: Mapping[str, tuple[int, ...]]) -> dict[str, CurrentPool]:
+    """The pools between weights and neurons, by name."""
+    weighted = {node.name for node in network.weighted}
+    return {
+        node.name: CurrentPool(node.size, node.stride, node.padding, *sizes[node.name][1:])
+        for node in network.nodes
+        if isinstance(node, Pool2d) and node.inputs[0] in weighted
+    }
+
+
+def _main(node: LIF | LI, network: Network, adds: Mapping[str, Add], weighted: dict[str, int]) -> str:
+    """The layer in whose tiles neurons stand."""
+    before = node.inputs[0]
+    if before in adds:
+        return _main_branch(adds[before], weighted)
+    return before if before in weighted else network.node(before).inputs[0]
+
+
+def _of(neurons: Mapping[str, LIF | LI], node: Conv2d | Linear) -> tuple[LIF | LI, ...]:
+    """The neurons of a layer: one or none."""
+    return (neurons[node.name],) if node.name in neurons else ()
+
+
 def _neurons_of_stages(network: Network) -> dict[str, LIF | LI]:
     """The neurons in the tiles of each layer that has some, by the layer's name."""
     weighted = {n.name: k for k, n in enumerate(network.weighted)}
     adds = {n.name: n for n in network.nodes if isinstance(n, Add)}
     found = [n for n in network.nodes if isinstance(n, LIF | LI)]
-    before = [n.inputs[0] for n in found]
-    mains = [_main_branch(adds[b], weighted) if b in adds else b for b in before]
+    mains = [_main(n, network, adds, weighted) for n in found]
     twice = {m for m in mains if mains.count(m) > 1}
     if twice:
         raise ImcsimError(

@@ -54,8 +54,9 @@ def traffic(placement: Placement, config: HardwareConfig) -> list[Flow]:
             sums = outputs * config.lif.partial_sum_bits
             send(part, placement.parts[part.head], stage.out_height, _share(sums, part, layer))
         elif stage.is_output:
-            row = outputs * (stage.spike_bits if stage.spikes else config.lif.partial_sum_bits)
-            send(part, None, stage.out_height, _share(row, part, layer))
+            values = stage.leaving_width * stage.out_channels
+            row = values * (stage.spike_bits if stage.spikes else config.lif.partial_sum_bits)
+            send(part, None, stage.leaving_height, _share(row, part, layer))
     return flows
 
 

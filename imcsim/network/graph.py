@@ -31,7 +31,9 @@ Currents and values, for a node n at timestep t:
     synaptic current i goes on.
 - `LI`: ``i`` as above, ``v = leak * v + i``; puts out v.
 - `Pool2d`: average, sum or maximum over windows of spikes; rows and columns that fill no window are left
-  out. Padding counts as zeros, also in the size of an average's window.
+  out. Padding counts as zeros, also in the size of an average's window. A pool that reads a `Conv2d` pools
+  its currents, between the weights and the neurons that read it; a maximum is then that of what lies in the
+  map.
 - `Flatten`: channels, rows, columns, in that order.
 
 The last node gives the class outputs of a timestep: the currents of a `Conv2d` or `Linear`, the spikes of a
@@ -129,7 +131,7 @@ class LI:
 
 @dataclass(frozen=True)
 class Pool2d:
-    """Pooling of spikes over windows of `size` with step `stride`, all (rows, columns).
+    """Pooling of spikes or currents over windows of `size` with step `stride`, all (rows, columns).
 
     `padding` zeros stand around the map; an average divides by the whole window.
     """

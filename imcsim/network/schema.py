@@ -89,7 +89,7 @@ def arrays(network: Network) -> dict[str, NDArray[Any]]:
         if isinstance(neurons, LIF | LI):
             for key in _PER_CHANNEL:
                 value = getattr(neurons, key, None)
-                if isinstance(value, np.ndarray) and (key not in ("initial", "drift") or value.any()):
+                if isinstance(value, np.ndarray):
                     found[f"{neurons.name}.{key}"] = value.astype("<f8")
     return found
 
@@ -153,7 +153,9 @@ def _from_node(node: Node) -> dict[str, Any]:
             entry |= {} if node.reset_at == "now" else {"reset_at": node.reset_at}
             entry |= {} if node.synapse is None else {"synapse": _stated(node, "synapse")}
             entry |= {} if node.floor is None else {"floor": _stated(node, "floor")}
-            entry |= {key: _stated(node, key) for key in ("initial", "drift") if np.any(getattr(node, key))}
+            for key in ("initial", "drift"):
+                if isinstance(value := getattr(node, key), np.ndarray) or value != 0:
+                    entry[key] = _stated(node, key)
             entry |= {} if node.max_spikes == 1 else {"max_spikes": int(node.max_spikes)}
             entry |= {} if node.refractory == 0 else {"refractory": int(node.refractory)}
         case LI():

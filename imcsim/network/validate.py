@@ -69,9 +69,10 @@ def problems(network: Network) -> Iterator[BrokenRule]:
 
     The rules: names are unique and inputs come before their readers; shapes fit; weights are integers of the
     symmetric range of `weight_bits`; scales and thresholds are positive, leaks and synapses lie in [0, 1];
-    `Conv2d` and `Linear` read the image or spikes, `LIF` and `LI` currents, `Pool2d` spikes, `Add` currents
-    or spikes (not averaged or summed ones); sums of spikes stay below 256; the last node gives one value a
-    class, and every other node is read; an `LI` is the last node.
+    `Conv2d` and `Linear` read the image or spikes, `LIF` and `LI` currents, `Pool2d` spikes, or the currents
+    of a `Conv2d` for one layer of neurons, `Add` currents or spikes (not averaged or summed ones); sums of
+    spikes stay below 256; the last node gives one value a class, and every other node is read; an `LI` is the
+    last node.
     """
     yield from _about_network(network)
     known: dict[str, Node] = {}
@@ -154,21 +155,27 @@ def _about_reading(node: Node, known: Mapping[str, Node]) -> Iterator[Text]:
         what = "the image" if source is None else f"{name!r} ({kind(source)})"
         match node:
             case Conv2d() | Linear():
-                if source is not None and not isinstance(source, LIF | Pool2d | Flatten):
+                if pools_currents(source, known):
+                    yield f"reads pooled currents of {name!r}", "put a lif node between them"
+                elif source is not None and not isinstance(source, LIF | Pool2d | Flatten):
                     yield f"reads {what}: weights take the image or spikes", "put a lif node between them"
             case LIF() | LI():
-                if not isinstance(source, Conv2d | Linear | Add):
+                if not isinstance(source, Conv2d | Linear | Add) and not pools_currents(source, known):
                     yield f"reads {what}: neurons take currents", "let it read a conv2d, linear or add node"
             case Pool2d():
-                if not isinstance(source, LIF | Pool2d):
-                    yield f"reads {what}: pools take spikes", "pool after the lif node"
+                if pools_currents(source, known):
+                    yield f"pools the pooled currents of {name!r}", "make one pool of both"
+                elif not isinstance(source, LIF | Pool2d | Conv2d):
+                    yield f"reads {what}: pools take spikes, or a convolution's currents", "pool a map"
+                elif isinstance(source, Conv2d):
+                    pass
                 elif pair(node.size, 1) and _largest(node, known) > MAX_POOLED:
                     yield (
                         f"adds up to {_largest(node, known)} spikes; an input of 8 bits holds {MAX_POOLED}",
                         "use smaller windows, or max pools",
                     )
             case Flatten():
-                if not isinstance(source, LIF | Pool2d):
+                if not isinstance(source, LIF | Pool2d) or pools_currents(source, known):
                     yield (
                         f"reads {what}: only maps of spikes are flattened",
                         "let it read a lif or pool2d node",
@@ -176,7 +183,9 @@ def _about_reading(node: Node, known: Mapping[str, Node]) -> Iterator[Text]:
             case Add():
                 currents = isinstance(source, Conv2d | Linear)
                 spikes = isinstance(source, LIF) or (
-                    isinstance(source, Pool2d) and not _summed(source, known)
+                    isinstance(source, Pool2d)
+                    and not _summed(source, known)
+                    and not pools_currents(source, known)
                 )
                 if not currents and not spikes:
                     yield (
@@ -185,6 +194,11 @@ def _about_reading(node: Node, known: Mapping[str, Node]) -> Iterator[Text]:
                     )
     if isinstance(node, Add) and not any(isinstance(source, Conv2d | Linear) for source in sources):
         yield "adds no currents", "at least one of its inputs must be a conv2d or linear node"
+
+
+def pools_currents(node: Node | None, known: Mapping[str, Node]) -> bool:
+    """Does `node` pool what a convolution gives, before neurons?"""
+    return isinstance(node, Pool2d) and isinstance(known.get(node.inputs[0]), Conv2d)
 
 
 def _summed(node: Node | None, known: Mapping[str, Node]) -> bool:
@@ -215,6 +229,16 @@ def _about_ends(network: Network, sizes: Mapping[str, Shape]) -> Iterator[Broken
     for index, node in enumerate(network.nodes[:-1]):
         if node.name not in read:
             yield BrokenRule(index, node.name, "nothing reads this node", "remove it, or put the output last")
+    known = {node.name: node for node in network.nodes}
+    readers = {name: [n for n in network.nodes if name in n.inputs] for name in known}
+    for index, node in enumerate(network.nodes):
+        if pools_currents(node, known) and (len(readers[node.name]) > 1 or len(readers[node.inputs[0]]) > 1):
+            yield BrokenRule(
+                index,
+                node.name,
+                "pooled currents are for one layer of neurons, and so is what they are pooled of",
+                "give each layer of neurons a convolution of its own",
+            )
     index, last = len(network.nodes) - 1, network.nodes[-1]
     for place, node in enumerate(network.nodes[:-1]):
         if isinstance(node, LI):

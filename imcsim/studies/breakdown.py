@@ -145,7 +145,7 @@ class Breakdown:
                 )  # fmt: skip
                 continue
             stage = layer.stage
-            places = stage.positions * stage.out_channels * int(stay.sum())
+            places = stage.neuron_positions * stage.out_channels * int(stay.sum())
             spikes = int(totals[Event.SPIKES][:, k].sum())
             rows.append(
                 LayerCost(

@@ -59,8 +59,12 @@ class PartFigures:
 
     @property
     def fires(self) -> bool:
-        """Whether its values pass neurons."""
-        return self.is_head and self.stage.neurons
+        """Whether its values pass neurons wave by wave; behind a pool of currents they do so row by row."""
+        return self.is_head and self.stage.neurons and self.stage.pool is None
+
+    @property
+    def fires_behind_pool(self) -> bool:
+        return self.is_head and self.stage.pool is not None
 
     @property
     def keeps(self) -> bool:
@@ -144,7 +148,13 @@ class PartFigures:
 
     @property
     def _value_bits(self) -> int:
-        """Bits of a value that leaves this part: spikes, or a sum where no neurons fire in it."""
+        """Bits of a value that a wave writes: spikes, or a sum where no neurons fire in it."""
+        spikes = self.fires and self.stage.fires
+        return self.stage.spike_bits if spikes else self.config.lif.partial_sum_bits
+
+    @property
+    def _leaving_bits(self) -> int:
+        """Bits of a value that leaves this part: a spike, or a sum or membrane."""
         spikes = self.is_head and self.stage.spikes
         return self.stage.spike_bits if spikes else self.config.lif.partial_sum_bits
 
@@ -190,10 +200,37 @@ class PartFigures:
             return 0
         return -(-self.pooled_values(edge, rows) // (self.layer.copies * self.config.pooling.lanes))
 
+    @cached_property
+    def _pooled_positions(self) -> int:
+        """Positions of a row of neurons behind a pool of currents that are this part's: its copies' share."""
+        width, (first, last) = self.stage.leaving_width, self.part.copies
+        return width * last // self.layer.copies - width * first // self.layer.copies
+
+    def behind_pool_cycles(self, rows: int) -> int:
+        """Cycles in which so many rows of currents are pooled, fire and are written."""
+        pool, config = self.stage.pool, self.config
+        if pool is None or rows == 0:
+            return 0
+        taken = rows * pool.width * pool.area * self.part.channels * self.part.copy_count
+        neurons = rows * self._pooled_positions * self.part.channels
+        return (
+            -(-taken // (self.layer.copies * config.pooling.lanes))
+            - (-neurons * self.stage.updates // config.lif.lanes)
+            - (-neurons * self._leaving_bits // config.tile.bus_bits)
+        )
+
+    def behind_pool(self, rows: int, *, first: bool) -> Counts:
+        """Neurons updated and values latched, of so many rows behind a pool of currents."""
+        neurons = rows * self._pooled_positions * self.part.channels
+        return _together(
+            self._updates(neurons, first=first), {Event.OUTPUT_REGISTER_BITS: neurons * self._leaving_bits}
+        )
+
     def packet_bits(self, edge: Edge | None) -> int:
         """This part's share of a row that travels as it is: its channels, at the positions of its copies."""
         if edge is None:
-            total = self.stage.out_width * self.stage.out_channels * self._value_bits
+            width = self.stage.leaving_width if self.is_head else self.stage.out_width
+            total = width * self.stage.out_channels * self._leaving_bits
         else:
             total = edge.row_bits
         share = self.part.channels * self.part.copy_count
@@ -261,7 +298,7 @@ class PartFigures:
 
     def fire(self, positions: int, *, stored: bool, first: bool) -> Counts:
         """Sums from elsewhere added, neurons updated; before the `first` timestep their state is known."""
-        stage, lif = self.stage, self.config.lif
+        lif = self.config.lif
         outputs = positions * self.part.channels
         counts: Counter[Event] = Counter()
         if not stored:
@@ -272,12 +309,18 @@ class PartFigures:
         if self.keeps:
             event = Event.CURRENT_READ_BITS if stored else Event.CURRENT_WRITE_BITS
             counts[event] += outputs * lif.partial_sum_bits
-        if stage.neurons:
-            state = outputs * stage.state_bits(lif.membrane_bits)
-            counts[Event.LIF_UPDATES] += outputs * stage.updates
-            counts[Event.MEMBRANE_READ_BITS] += 0 if first else state
-            counts[Event.MEMBRANE_WRITE_BITS] += state
+        if self.fires:
+            counts.update(self._updates(outputs, first=first))
         return counts
+
+    def _updates(self, neurons: int, *, first: bool) -> Counts:
+        """Neurons updated; before the `first` timestep their state is known."""
+        state = neurons * self.stage.state_bits(self.config.lif.membrane_bits)
+        return {
+            Event.LIF_UPDATES: neurons * self.stage.updates,
+            Event.MEMBRANE_READ_BITS: 0 if first else state,
+            Event.MEMBRANE_WRITE_BITS: state,
+        }
 
     def write(self, positions: int) -> Counts:
         """Values latched in the output register."""

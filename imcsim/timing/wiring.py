@@ -15,6 +15,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import IMAGE, Edge, Part, Placement, Stage
 from imcsim.mapping.placement import Position
+from imcsim.mapping.stages import CurrentPool, rows_after
 
 CORNER: Position = (0, 0)
 """Mesh position of the global buffer and the checker."""
@@ -57,43 +58,46 @@ class Output:
     """Rows that a part puts out, the same ones to every receiver.
 
     Rows of an `edge` are pooled before they leave, those without (partial sums and class outputs) are not.
-    The part makes `own_height` rows in a timestep.
+    But class outputs of neurons behind a pool of currents (`pool`) have fewer rows than the part itself,
+    which makes `own_height` in a timestep.
     """
 
     edge: Edge | None
     own_height: int
     streams: tuple[Stream, ...] = ()
+    pool: CurrentPool | None = None
 
     @property
     def height(self) -> int:
         """Rows delivered in a timestep."""
-        return self.own_height if self.edge is None else self.edge.height
+        if self.edge is not None:
+            return self.edge.height
+        return self.own_height if self.pool is None else self.pool.height
 
     @property
     def size(self) -> int:
         """Own rows under a pooling window."""
-        return 1 if self.edge is None else self.edge.pool_size
+        if self.edge is not None:
+            return self.edge.pool_size
+        return 1 if self.pool is None else self.pool.size[0]
 
     @property
     def stride(self) -> int:
         """Own rows from one pooling window to the next."""
-        return 1 if self.edge is None else self.edge.pool_stride
+        if self.edge is not None:
+            return self.edge.pool_stride
+        return 1 if self.pool is None else self.pool.stride[0]
 
     @property
     def padding(self) -> int:
         """Rows of padding above the first own row."""
-        return 0 if self.edge is None else self.edge.pool_padding
+        if self.edge is not None:
+            return self.edge.pool_padding
+        return 0 if self.pool is None else self.pool.padding[0]
 
     def rows_after(self, y: int) -> range:
-        """The delivered rows that are complete once own row y is done: one or none, but for the last own row,
-        below which all that is left is padding.
-        """
-        row, rest = divmod(y + 1 + self.padding - self.size, self.stride)
-        if y == self.own_height - 1:
-            # The first row that the own row before did not complete.
-            before = (y + self.padding - self.size) // self.stride
-            return range(max(0, before + 1), self.height)
-        return range(row, row + 1) if row >= 0 and rest == 0 and row < self.height else range(0)
+        """The delivered rows that are complete once own row y is done (see `stages.rows_after`)."""
+        return rows_after(y, self.own_height, self.height, self.size, self.stride, self.padding)
 
     def first_own_row(self, row: int) -> int:
         """The first own row that delivered row `row` needs."""
@@ -168,8 +172,10 @@ def wire(placement: Placement, config: HardwareConfig) -> Wiring:
     for (source, _), some in groupby(streams, key=lambda stream: (stream.source, id(stream.edge))):
         if source is not None:
             shared = tuple(some)
-            own_height = placement.layers[placement.parts[source].stage].stage.out_height
-            outputs[source].append(Output(shared[0].edge, own_height, shared))
+            part = placement.parts[source]
+            stage = placement.graph.stages[part.stage]
+            pool = stage.pool if part.head == part.index else None
+            outputs[source].append(Output(shared[0].edge, stage.out_height, shared, pool))
     return Wiring(
         parts=tuple(
             PartWiring(

@@ -441,3 +441,28 @@ def test_pool(size: tuple[int, int], stride: tuple[int, int], sums: bool, larges
     out = np.full(expected.shape, 99, np.uint8)
     kernels.pool(inputs, size, stride, padding, sums, out)
     assert np.array_equal(out, expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(0, 2**31), st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)), st.booleans(),
+)  # fmt: skip
+def test_pools_of_currents(seed: int, size: tuple[int, int], stride: tuple[int, int], adding: bool) -> None:
+    """Against numpy, window by window: padding adds nothing, and is no place of a maximum."""
+    rng = np.random.default_rng(seed)
+    padding = (int(rng.integers(0, size[0])), int(rng.integers(0, size[1])))
+    height, width = (int(rng.integers(max(1, k - 2 * p), 8)) for k, p in zip(size, padding, strict=True))
+    sums = rng.integers(-(2**40), 2**40, (2, height, width, 3)).astype(np.int64)
+    if rng.integers(2):
+        sums = (sums >> 12).astype(np.int32)
+    around = 0 if adding else np.iinfo(np.int64).min
+    framed = np.pad(
+        sums.astype(np.int64), ((0, 0), *((p, p) for p in padding), (0, 0)), constant_values=around
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(framed, size, axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1]]
+    wanted = windows.sum(axis=(-2, -1)) if adding else windows.max(axis=(-2, -1))
+    out = np.full(wanted.shape, 9, np.int64)
+    kernels.pool_currents(sums, size, stride, padding, adding, out)
+    assert np.array_equal(out, wanted)

@@ -30,7 +30,7 @@ from imcsim.functional.run import Activity, calibrated_converters, exact, run
 from imcsim.functional.steps import Converters, play
 from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
-from imcsim.network.graph import Conv2d, Linear, Network
+from imcsim.network.graph import LIF, Conv2d, Flatten, Linear, Network, Pool2d
 from imcsim.simulation.chip import numerics, program_chip
 from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.sweeps.cache import CachedValues, LongestRun
@@ -226,6 +226,39 @@ def test_neurons_fire_as_on_the_currents_that_were_to_be(seed: int, residual: bo
     # Words are rounded, and decays cut off, to other last bits.
     assert (found_spikes == wanted).mean() > 0.9995
     assert (play(step, real, *about)[0] == wanted).mean() < 0.99
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 1)])
+@pytest.mark.parametrize("kind", ["max", "average", "sum"])
+def test_pooled_currents_are_set_right_too(kind: Any, padding: tuple[int, int]) -> None:
+    """A shift of every sum moves a pooled one by that of all sums under its window."""
+    rng = np.random.default_rng(5)
+    nodes = (
+        Conv2d(
+            "conv", ("input",), np.ones((4, 1, 1, 1), np.int8), np.full(4, 0.25), rng.integers(-8, 9, 4) / 8
+        ),
+        Pool2d("pool", ("conv",), kind, (2, 2), (2, 2), padding),
+        LIF("lif", ("pool",), 0.5, np.array([4.0, 6.0, 8.0, 10.0]), "soft"),
+        Flatten("flat", ("lif",)),
+        Linear("fc", ("flat",), np.ones((2, 36 if any(padding) else 16), np.int8), np.ones(2), np.zeros(2)),
+    )
+    program = build(Network("pooled", (1, 4, 4), 8, 1.0, 2, 6, 4, nodes), numerics(config()).ideal())
+    pool, lif = program.steps[1:3]
+    stretch, mean, there = np.array([0.5, 1, 2, 4]), rng.integers(-9, 9, 4), rng.integers(-9, 9, 4)
+    sums = mean + 4 * rng.integers(-20, 21, (5, 6, 4, 4, 4))
+    real = (there + (sums - mean) * stretch).astype(np.int64)
+    found = {"conv": Channels(mean.astype(float), np.full(4, 36.0), there.astype(float), 36 * stretch)}
+    again = recalibrated(program, found).steps[2]
+    about: Any = (6, exact(program), np.arange(5), False)
+
+    def spikes_of(step: Any, currents: NDArray[Any]) -> NDArray[Any]:
+        pooled = play(pool, {"conv": currents}, *about)[0]
+        return play(step, {"pool": pooled}, *about)[0]
+
+    wanted = spikes_of(lif, sums)
+    assert 0.02 < wanted.mean() < 0.98
+    assert np.array_equal(spikes_of(again, real), wanted)
+    assert not np.array_equal(spikes_of(lif, real), wanted)
 
 
 def test_thresholds_keep_their_room() -> None:

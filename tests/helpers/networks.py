@@ -114,7 +114,7 @@ def mixed_network(
     first = builder.conv("conv1", INPUT, 2, 4, stride=int(rng.integers(1, 3)), dilation=dilation())
     pooled = builder.any_pool("pool1", builder.any_lif("lif1", first))
     deep = builder.conv("depthwise", pooled, 4, 8, dilation=dilation(), groups=4)
-    spikes = builder.any_lif("lif2", deep)
+    spikes = builder.any_lif("lif2", builder.any_pool("currents", deep) if rng.integers(2) else deep)
     inner = builder.any_lif("lif3", builder.conv("grouped", spikes, 8, 6, groups=2))
     main = builder.conv("main", inner, 6, 8, spread=0.3, dilation=dilation())
     side = builder.conv("side", spikes, 8, 8, kernel=1, spread=0.3)
@@ -325,7 +325,9 @@ def _node(node: Node, values: dict[str, Values], image: Values, timesteps: int, 
                 out[t] = v
             return out
         case Pool2d():
-            framed = np.pad(x, ((0, 0),) * 3 + tuple((p, p) for p in node.padding))
+            currents = isinstance(network.node(node.inputs[0]), Conv2d)
+            around = -np.inf if currents and node.kind == "max" else 0.0
+            framed = np.pad(x, ((0, 0),) * 3 + tuple((p, p) for p in node.padding), constant_values=around)
             windows = np.lib.stride_tricks.sliding_window_view(framed, node.size, axis=(3, 4))
             windows = windows[:, :, :, :: node.stride[0], :: node.stride[1]]
             pools = {"average": np.mean, "sum": np.sum, "max": np.max}

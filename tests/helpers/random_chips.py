@@ -115,7 +115,11 @@ class _Shapes:
         if self.last != INPUT and not self.summed and self.draw(st.booleans()):
             self._residual()
         else:
-            self._lif(self._conv(self.last))
+            self._conv(self.last)
+            if self.draw(st.sampled_from((False, False, True))):
+                self._pool()
+                self.summed = False  # of currents, not of spikes
+            self._lif(self.last)
         for _ in range(self.draw(st.integers(0, 2))):
             self._pool()
 

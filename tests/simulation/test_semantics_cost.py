@@ -22,6 +22,7 @@ from imcsim.network.graph import INPUT, LI, LIF, Conv2d, Flatten, Linear, Networ
 from imcsim.studies.comparison import compare
 from imcsim.studies.settings import CompareOptions
 from imcsim.timing import EVENTS, Timeline
+from imcsim.timing.figures import part_figures
 from imcsim.timing.wiring import Output
 
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -169,6 +170,46 @@ def test_a_synapse_is_a_second_word_of_state() -> None:
     assert lines[1].cycles - lines[0].cycles == 2 * 64  # one lane, 64 neurons, two timesteps
     one, two = (place(ending("linear", s), config).size.memory_bits for s in (None, 0.5))
     assert two - one == 64 * config.lif.membrane_bits
+
+
+@pytest.mark.parametrize("kind", ["max", "average", "sum"])
+def test_pooled_currents_by_hand(kind: Any) -> None:
+    """Sums of 20 bits are written row by row, pooled, and fire: a neuron for each window.
+
+    Windows of 2 x 3 with step 2 x 2 and a padding of 1 row on a map of 6 x 7: 4 x 3 neurons in 4 channels.
+    """
+    lanes = {"lif.lanes": 2, "pooling.lanes": 4, "tile.bus_bits": 16, "mapping.replication": "none"}
+    config = changed("dtsnn_32nm", lanes | {"encoder.mode": "recompute"})
+    nodes: tuple[Node, ...] = (
+        Conv2d("conv", (INPUT,), np.ones((4, 1, 1, 1), np.int8), np.ones(4), np.zeros(4)),
+        Pool2d("pool", ("conv",), kind, (2, 3), (2, 2), (1, 0)),
+        LIF("lif", ("pool",), 0.5, 1.0, "hard", max_spikes=3),
+        Flatten("flatten", ("lif",)),
+        ones("fc", "flatten", 2, 48),
+    )
+    network = Network("pooled", (1, 6, 7), 8, 1.0, 2, 2, 4, nodes)
+    validate(network)
+    placement = place(network, config)
+    stage = placement.graph.stages[0]
+    assert (stage.positions, stage.neuron_positions, stage.pool_inputs) == (42, 12, 12 * 6 * 4)
+    edge = placement.graph.inputs(placement.graph.stages[1])[0]
+    assert (edge.height, edge.width, edge.channels, edge.bits, edge.pool_area) == (4, 3, 4, 2, 1)
+    assert [len(stage.rows_behind_pool(y)) for y in range(6)] == [1, 0, 1, 0, 1, 1]
+    line = play(placement, config, [2], 2)
+    wanted = {
+        Event.LIF_UPDATES: 48 * 2,
+        Event.MEMBRANE_WRITE_BITS: 48 * 16,
+        Event.MEMBRANE_READ_BITS: 48 * 16,
+        Event.POOL_OPERATIONS: 12 * 6 * 4,
+        Event.OUTPUT_REGISTER_BITS: 42 * 4 * 20 + 48 * 2,
+    }
+    assert {event: count(line, event, "conv", 1) for event in wanted} == wanted
+    assert count(line, Event.MEMBRANE_READ_BITS, "conv", 0) == 0
+    assert placement.size.memory_bits == 48 * 16
+    # A row of neurons: 3 x 6 x 4 sums over 4 lanes, 12 neurons of two updates over 2, 24 bits over 16.
+    figures = part_figures(placement, config)[0]
+    assert figures.behind_pool_cycles(1) == 18 + 12 + 2
+    assert figures.waves[0].write_cycles == 5  # 4 sums of 20 bits
 
 
 @pytest.mark.parametrize("coding", ["bitmap", "aer"])

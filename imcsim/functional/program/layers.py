@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +52,19 @@ class Branch:
 
 
 @dataclass(frozen=True, eq=False)
+class PooledBias:
+    """What a pool between weights and neurons does to biases; by itself: there is none.
+
+    windows: how many sums each neuron's current has, int64 ``[H, W]``, where that differs because of padding;
+    then a layer's bias is that of one sum. elements: where it does not, the sums that a current has (1 for a
+    maximum).
+    """
+
+    windows: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    elements: int = 1
+
+
+@dataclass(frozen=True, eq=False)
 class NeuronLayer:
     """LIF neurons in fixed point. left, right, bias, threshold, leak, synapse: int64 ``[C]``.
 
@@ -80,6 +93,7 @@ class NeuronLayer:
     max_spikes: int
     refractory: int
     branches: tuple[Branch, ...] = ()
+    pooled: PooledBias = field(default_factory=PooledBias)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +114,14 @@ class IntegratorLayer:
     limit: int
     unit: NDArray[np.float64]
     branches: tuple[Branch, ...] = ()
+    pooled: PooledBias = field(default_factory=PooledBias)
 
 
 @dataclass(frozen=True)
 class PoolLayer:
-    """Pooling; `sums` for averages too, which the next layer's unit divides."""
+    """Pooling of values, or of a crossbar layer's sums (`currents`); `sums` for averages too, which the next
+    layer's unit divides.
+    """
 
     name: str
     source: str
@@ -113,6 +130,7 @@ class PoolLayer:
     padding: tuple[int, int]
     sums: bool
     out_shape: tuple[int, int, int]
+    currents: bool = False
 
 
 @dataclass(frozen=True)

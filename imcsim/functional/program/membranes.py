@@ -5,16 +5,16 @@ The unit of a layer's membranes is the scale of its main branch's output channel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.program.layers import Branch, CrossbarLayer, IntegratorLayer, NeuronLayer
+from imcsim.functional.program.layers import Branch, CrossbarLayer, IntegratorLayer, NeuronLayer, PooledBias
 from imcsim.functional.program.numerics import Numerics
-from imcsim.network.graph import LI, LIF, Add, PerChannel
+from imcsim.network.graph import LI, LIF, Add, PerChannel, Pool2d
 
 RATIO_FRACTION_BITS = 12
 RATIO_BITS = 16
@@ -57,16 +57,56 @@ class _Currents:
     add: Add | None
     main: CrossbarLayer
     bias: NDArray[np.float64]
+    pooled: PooledBias
 
 
-def _entering(node: LIF | LI, crossbars: dict[str, CrossbarLayer], adds: dict[str, Add]) -> _Currents:
-    source = node.inputs[0]
-    add = adds.get(source)
+@dataclass(frozen=True)
+class Before:
+    """What comes before a node, by name: the layers, additions and pools of currents, and the values."""
+
+    crossbars: dict[str, CrossbarLayer]
+    adds: dict[str, Add]
+    pools: dict[str, Pool2d]
+    values: dict[str, Value]
+
+
+def _entering(node: LIF | LI, before: Before) -> _Currents:
+    source, crossbars = node.inputs[0], before.crossbars
+    if source in before.pools:
+        return _pooled(before.pools[source], crossbars)
+    add = before.adds.get(source)
     inputs = (source,) if add is None else add.inputs
     main = crossbars[next(name for name in inputs if name in crossbars)]
     bias = sum((crossbars[name].bias for name in inputs if name in crossbars), np.zeros(main.bias.shape))
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        return _Currents(inputs, add, main, bias / main.unit)
+        return _Currents(inputs, add, main, bias / main.unit, PooledBias())
+
+
+def _pooled(pool: Pool2d, crossbars: dict[str, CrossbarLayer]) -> _Currents:
+    """A layer's currents behind a pool: an average's count is worth less, and sums are larger. Padding has no
+    bias, so where it takes part the bias is that of one sum.
+    """
+    main = crossbars[pool.inputs[0]]
+    if pool.kind == "max":
+        bias, pooled = main.bias / main.unit, PooledBias()
+    else:
+        area = pool.size[0] * pool.size[1]
+        unit = main.unit / area if pool.kind == "average" else main.unit
+        bias, pooled = main.bias / main.unit * area, PooledBias(elements=area)
+        if pool.padding != (0, 0):
+            bias, pooled = main.bias / main.unit, PooledBias(windows=_in_the_map(pool, main.out_shape))
+        main = replace(main, unit=unit, largest_sum=main.largest_sum * area, reach=main.reach * area)
+    return _Currents((main.name,), None, main, bias, pooled)
+
+
+def _in_the_map(pool: Pool2d, shape: tuple[int, int, int]) -> NDArray[np.int64]:
+    """How many places of a map ``(H, W, C)`` each window has, int64 ``[H, W]``."""
+    along = []
+    for size, step, padding, side in zip(pool.size, pool.stride, pool.padding, shape, strict=False):
+        first = np.arange((side + 2 * padding - size) // step + 1) * step - padding
+        along.append(np.minimum(first + size, side) - np.maximum(first, 0))
+    places: NDArray[np.int64] = np.multiply.outer(*along).astype(np.int64)
+    return places
 
 
 def _decay(value: PerChannel | None, channels: int, bits: int) -> NDArray[np.int64]:
@@ -79,8 +119,7 @@ def _decay(value: PerChannel | None, channels: int, bits: int) -> NDArray[np.int
 def _aligned(
     node: LIF | LI,
     enters: _Currents,
-    crossbars: dict[str, CrossbarLayer],
-    values: dict[str, Value],
+    before: Before,
     fraction: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], tuple[Branch, ...]]:
     """Shifts, bias and branches for membranes with `fraction` fraction bits, ``[C]`` (below 0: fewer)."""
@@ -95,7 +134,7 @@ def _aligned(
         branches = tuple(
             Branch(name, np.int64(1) << left, right)
             if name == main.name
-            else _branch(name, crossbars, values, add, step / main.unit)
+            else _branch(name, before, add, step / main.unit)
             for name in enters.inputs
         )
         left, right = np.zeros_like(left), np.zeros_like(right)
@@ -108,16 +147,14 @@ def _aligned(
     return left, right, bias, branches
 
 
-def _spare_bits(
-    enters: _Currents, crossbars: dict[str, CrossbarLayer], values: dict[str, Value]
-) -> NDArray[np.int64]:
+def _spare_bits(enters: _Currents, before: Before) -> NDArray[np.int64]:
     """Fraction bits with which every branch stays within 58 bits, ``[C]``."""
     largest: Any = np.full(enters.main.unit.shape, float(enters.main.largest_sum))
     for name in enters.inputs:
         if name != enters.main.name and enters.add is not None:
-            side = crossbars.get(name)
-            worth = values[name].worth * enters.add.scale if side is None else side.unit
-            counts = values[name].largest if side is None else side.largest_sum
+            side = before.crossbars.get(name)
+            worth = before.values[name].worth * enters.add.scale if side is None else side.unit
+            counts = before.values[name].largest if side is None else side.largest_sum
             with np.errstate(over="ignore", divide="ignore"):
                 largest = np.maximum(largest, worth * float(counts) / enters.main.unit)
     spare: NDArray[np.int64] = np.clip(
@@ -126,14 +163,8 @@ def _spare_bits(
     return spare
 
 
-def neurons(
-    node: LIF,
-    crossbars: dict[str, CrossbarLayer],
-    adds: dict[str, Add],
-    values: dict[str, Value],
-    numerics: Numerics,
-) -> NeuronLayer:
-    enters = _entering(node, crossbars, adds)
+def neurons(node: LIF, before: Before, numerics: Numerics) -> NeuronLayer:
+    enters = _entering(node, before)
     main, channels = enters.main, len(enters.main.unit)
     limit = (1 << (numerics.membrane_bits - 1)) - 1
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -146,7 +177,7 @@ def neurons(
     # Threshold and bias in units of the main branch's scale, with as many fractional bits as leave room for
     # four thresholds (three more than spikes in a timestep); more than a few only where there is ample room.
     # A channel of tiny scale may have less than none.
-    most = np.minimum(_spare_bits(enters, crossbars, values), numerics.fraction_bits)
+    most = np.minimum(_spare_bits(enters, before), numerics.fraction_bits)
     ample = np.minimum(room + 2 - HEADROOM_BITS, most)
     fraction = np.maximum(np.minimum(room, SHORT_FRACTION_BITS), ample).astype(np.int64)
     threshold = np.rint(threshold * np.exp2(fraction))
@@ -156,7 +187,7 @@ def neurons(
             key=main.name,
             fix="use smaller scales or more weight bits",
         )
-    left, right, bias, branches = _aligned(node, enters, crossbars, values, fraction)
+    left, right, bias, branches = _aligned(node, enters, before, fraction)
     bits = numerics.leak_fraction_bits
     return NeuronLayer(
         name=node.name,
@@ -179,6 +210,7 @@ def neurons(
         max_spikes=node.max_spikes,
         refractory=node.refractory,
         branches=branches,
+        pooled=enters.pooled,
     )
 
 
@@ -198,25 +230,20 @@ def _level(
     return np.clip(counts, -limit - 1, limit).astype(np.int64)
 
 
-def integrators(
-    node: LI,
-    crossbars: dict[str, CrossbarLayer],
-    adds: dict[str, Add],
-    values: dict[str, Value],
-    numerics: Numerics,
-    timesteps: int,
-) -> IntegratorLayer:
+def integrators(node: LI, before: Before, numerics: Numerics, timesteps: int) -> IntegratorLayer:
     """Fraction bits leave room for the largest possible membrane after `timesteps` timesteps."""
-    enters = _entering(node, crossbars, adds)
+    enters = _entering(node, before)
     main, channels = enters.main, len(enters.main.unit)
     limit = (1 << (min(numerics.membrane_bits, MAX_STATE_BITS) - 1)) - 1
     reach: Any = np.abs(enters.bias)
     for name in enters.inputs:
-        side = crossbars.get(name)
+        side = main if name == main.name else before.crossbars.get(name)
         if side is not None:
             reach = reach + side.reach * (side.unit / main.unit)
         elif enters.add is not None:
-            reach = reach + values[name].largest * values[name].worth * enters.add.scale / main.unit
+            reach = (
+                reach + before.values[name].largest * before.values[name].worth * enters.add.scale / main.unit
+            )
     for decay in (node.leak, node.synapse):
         if decay is not None:
             # The sum of the first powers of the decay.
@@ -226,9 +253,9 @@ def integrators(
         room = np.floor(np.log2(limit / np.maximum(reach, 1.0)))
     if not np.isfinite(room).all():
         raise ImcsimError("a bias is too large for the scale of the weights", key=node.name)
-    spare = np.maximum(_spare_bits(enters, crossbars, values), 0)
+    spare = np.maximum(_spare_bits(enters, before), 0)
     fraction = np.minimum(room, np.minimum(spare, numerics.fraction_bits)).astype(np.int64)
-    left, right, bias, branches = _aligned(node, enters, crossbars, values, fraction)
+    left, right, bias, branches = _aligned(node, enters, before, fraction)
     bits = numerics.leak_fraction_bits
     return IntegratorLayer(
         name=node.name,
@@ -243,21 +270,16 @@ def integrators(
         limit=limit,
         unit=main.unit * np.exp2(-fraction.astype(np.float64)),
         branches=branches,
+        pooled=enters.pooled,
     )
 
 
-def _branch(
-    name: str,
-    crossbars: dict[str, CrossbarLayer],
-    values: dict[str, Value],
-    add: Add,
-    counts: NDArray[np.float64],
-) -> Branch:
+def _branch(name: str, before: Before, add: Add, counts: NDArray[np.float64]) -> Branch:
     """Bring a side branch of `add` to the main branch's unit; counts: membrane counts of a current of 1,
     ``[C]``."""
-    side = crossbars.get(name)
-    worth = side.unit if side is not None else values[name].worth * add.scale
-    largest = side.largest_sum if side is not None else (1 << values[name].bits) - 1
+    side = before.crossbars.get(name)
+    worth = side.unit if side is not None else before.values[name].worth * add.scale
+    largest = side.largest_sum if side is not None else (1 << before.values[name].bits) - 1
     with np.errstate(over="ignore"):
         return side_branch(name, worth * counts, largest, add.name)
 

@@ -22,7 +22,7 @@ from imcsim.functional.program.layers import (
     Program,
     Step,
 )
-from imcsim.functional.program.membranes import Value, integrators, neurons
+from imcsim.functional.program.membranes import Before, Value, integrators, neurons
 from imcsim.functional.program.numerics import Numerics
 from imcsim.network import shapes
 from imcsim.network.cells import to_cells
@@ -60,6 +60,7 @@ def build(network: Network, numerics: Numerics) -> Program:
     values: dict[str, Value] = {INPUT: Value((1 << network.input_bits) - 1, network.input_scale)}
     crossbars: dict[str, CrossbarLayer] = {}
     adds: dict[str, Add] = {}
+    pools: dict[str, Pool2d] = {}
     steps: list[Step] = []
     for node in network.nodes:
         shape = sizes[node.name]
@@ -76,16 +77,22 @@ def build(network: Network, numerics: Numerics) -> Program:
         elif isinstance(node, Add):
             adds[node.name] = node
         elif isinstance(node, LIF):
-            steps.append(neurons(node, crossbars, adds, values, numerics))
+            steps.append(neurons(node, Before(crossbars, adds, pools, values), numerics))
             values[node.name] = Value(node.max_spikes, 1.0)
         elif isinstance(node, LI):
-            steps.append(integrators(node, crossbars, adds, values, numerics, network.timesteps))
+            steps.append(
+                integrators(node, Before(crossbars, adds, pools, values), numerics, network.timesteps)
+            )
         elif isinstance(node, Pool2d):
-            values[node.name] = _pooled(node, values[node.inputs[0]])
+            currents = node.inputs[0] in crossbars
+            if currents:
+                pools[node.name] = node
+            else:
+                values[node.name] = _pooled(node, values[node.inputs[0]])
             steps.append(
                 PoolLayer(
                     node.name, node.inputs[0], node.size, node.stride, node.padding, node.kind != "max",
-                    _map_shape(shape),
+                    _map_shape(shape), currents,
                 )
             )  # fmt: skip
         else:

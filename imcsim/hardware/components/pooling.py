@@ -1,4 +1,7 @@
-"""Pooling unit: the maximum or the sum of spikes under a window.
+"""Pooling unit: the maximum or the sum of spikes under a window, or of currents before the neurons.
+
+Currents are pooled row by row: a layer's sums are written to the tile's output rows at their full width, and
+when the last row of a window is there its windows are pooled and their neurons fire, row after row.
 
 Estimate: a comparator of ``lif.partial_sum_bits`` for each lane (Aladdin).
 """

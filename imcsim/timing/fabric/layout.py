@@ -196,6 +196,13 @@ class Layout:
         r[k.P_COUNTS], _ = self._table([self._counted(row, stage.index + 1) for row in rows_counted])
         r[k.P_READ_COUNTS] = self._counted(one.row_read_counts(1, 0), stage.index + 1)
         r[k.P_SKIP_COUNTS] = self._counted(one.row_read_counts(0, 1), stage.index + 1)
+        if one.fires_behind_pool:
+            complete = [len(stage.rows_behind_pool(y)) for y in rows]
+            r[k.P_FIRE_ROWS], _ = self._table([n for c in complete for n in (c, one.behind_pool_cycles(c))])
+            fired = [
+                self._counted(one.behind_pool(1, first=first), stage.index + 1) for first in (True, False)
+            ]
+            r[k.P_FIRE_COUNTS], _ = self._table(fired)
         r[k.P_TIMES] = self._zeros(self._state_size(part.copy_count * one.blocks))
         return r
 

@@ -108,6 +108,8 @@ class PartProcess:
         self._held: deque[bool] = deque()
         """Of each row that has not given its place back, whether it has one; void rows take none."""
         self._ended = self._released = 0
+        self._pool_free = 0
+        """The cycle from which on the units behind the sums can take pooled currents."""
         self._outboxes = [_Outbox(self.env, out) for out in wiring.outputs]
 
     # --- given by the fidelity
@@ -231,6 +233,7 @@ class PartProcess:
         began = int(self.env.now)
         if not done.processed:
             yield done
+        yield from self._fire_behind_pool(job, y)
         self.around.worked(self.part.tile, began, job)
         for out in self.wiring.outputs:
             ready = len(out.rows_after(y))
@@ -241,6 +244,18 @@ class PartProcess:
         if y == self.stage.out_height - 1 and self.figures.pool_values:
             self.count(job, {Event.POOL_OPERATIONS: self.figures.pool_values})
         self._leave(job, y, stored)
+
+    def _fire_behind_pool(self, job: Job, y: int) -> Wait:
+        """Pool the currents of the windows that end with row y, and let their neurons fire, row after row."""
+        rows = len(self.stage.rows_behind_pool(y)) if self.figures.fires_behind_pool else 0
+        if rows == 0:
+            return
+        began = max(int(self.env.now), self._pool_free)
+        self._pool_free = began + self.figures.behind_pool_cycles(rows)
+        self.count(job, self.figures.behind_pool(rows, first=job.timestep == 0))
+        if self._pool_free > self.env.now:
+            yield self.env.timeout(self._pool_free - self.env.now)
+            self.note("fire", job, y, began, rows)
 
     def _leave(self, job: Job, y: int, stored: bool) -> None:
         """A row has ended, or was never started: let go of what it held and pass it on."""

@@ -110,7 +110,7 @@ class ReferencePart(PartProcess):
             if not previous.complete.processed:
                 yield previous.complete
             turn.complete.succeed()
-            if self.stage.neurons:
+            if figures.fires:
                 with self.lif.request() as request:
                     yield request
                     began = self.env.now

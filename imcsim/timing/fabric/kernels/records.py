@@ -54,7 +54,8 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
 
 # A part. Counts: addresses of lists of places and numbers (see `add_counts`), for rows not stored and stored,
 # of first and later timesteps, for a read and for one left out. `P_HELD` to `P_HELD_END`: rows that hold
-# a place of each job under way, of which `P_HOLD` is being played and `P_LET` released.
+# a place of each job under way, of which `P_HOLD` is being played and `P_LET` released. `P_FIRE_ROWS`: for
+# each own row the rows of neurons behind a pool of currents that it completes, and their cycles (0: no pool).
 (
     P_HEAD, P_FIRES, P_KEEPS, P_ROWS, P_PLANES, P_TREE, P_COPIES, P_BLOCKS, P_WAVES, P_WAVE_COUNT, P_INPUTS,
     P_INPUTS_END, P_INPUT_HEIGHT, P_INPUT_IMAGE, P_ROW_TABLE, P_PARTIALS, P_PARTIALS_END, P_RESIDUALS,
@@ -62,14 +63,14 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
     P_SLOT_COUNT, P_WIDTH, P_POSITIONS, P_ALL_COPIES, P_COPY0, P_ALL_BLOCKS, P_BLOCK0, P_READS, P_COUNTS,
     P_READ_COUNTS, P_SKIP_COUNTS, P_TIMES, P_JOB, P_ROW, P_PHASE, P_FETCHED, P_FREED, P_ROOM, P_ENDED,
     P_RELEASED, P_PLAYED, P_BEGUN, P_SETTLED, P_WAITING, P_SEEN, P_HELD, P_HELD_END, P_HOLD, P_LET,
-    P_LET_ROWS, P_UNSOLVED, P_SIZE,
-) = range(4, 62)  # fmt: skip
+    P_LET_ROWS, P_UNSOLVED, P_FIRE_ROWS, P_FIRE_COUNTS, P_FIRE_FREE, P_SIZE,
+) = range(4, 65)  # fmt: skip
 NEXT_JOB, NEXT_ROW, FOR_ROOM, FOR_INPUT, FOR_FETCH = range(5)
 
 # A row under way.
 (
     Q_PART, Q_JOB, Q_ROW, Q_STORED, Q_READY, Q_SIDES, Q_TOLD, Q_BEGAN, Q_OUTPUT, Q_ALIVE, Q_SIZE,
 ) = range(4, 15)  # fmt: skip
-TOLD_FETCHED, TOLD_DONE, TOLD_POWERED, TOLD_READS = 1, 2, 4, 8
+TOLD_FETCHED, TOLD_DONE, TOLD_POWERED, TOLD_READS, TOLD_FIRED = 1, 2, 4, 8, 16
 
 J_TIMESTEP, J_MAP, J_CANCELLED, J_SLOT, J_SIZE = range(5)

@@ -114,6 +114,17 @@ def begin_row(m: Memory, counts: Memory, part: int, job: int, y: int, stored: bo
 def row_done(m: Memory, counts: Memory, events: Memory, slot: int, now: int) -> None:
     """A row is done, or one of its streams pooled: pool the next, and queue it for sending."""
     part, y, job = m[slot + k.Q_PART], m[slot + k.Q_ROW], m[slot + k.Q_JOB]
+    if m[part + k.P_FIRE_ROWS] != 0 and m[slot + k.Q_TOLD] & k.TOLD_FIRED == 0:
+        m[slot + k.Q_TOLD] |= k.TOLD_FIRED
+        entry = m[part + k.P_FIRE_ROWS] + 2 * y
+        if m[entry] > 0:
+            ends = max(now, m[part + k.P_FIRE_FREE]) + m[entry + 1]
+            m[part + k.P_FIRE_FREE] = ends
+            counted = m[part + k.P_FIRE_COUNTS] + (timestep_of(m, job) > 0)
+            add_counts(m, counts, job, m[counted], m[entry])
+            if ends > now:
+                put(m, slot, ends)
+                return
     if m[slot + k.Q_TOLD] & k.TOLD_POWERED == 0:
         m[slot + k.Q_TOLD] |= k.TOLD_POWERED
         if m[k.G_GATED] == 1:
