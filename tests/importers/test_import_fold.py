@@ -278,20 +278,61 @@ def test_averages_of_averages_are_one_pool() -> None:
     assert [(p.size, p.stride) for p in pools] == [((4, 4), (2, 2))]
 
 
+@pytest.mark.parametrize("padding", [(0, 0), (1, 0)])
+@pytest.mark.parametrize("kind", ["average", "sum", "max"])
+def test_currents_are_pooled_before_neurons(kind: Any, padding: tuple[int, int]) -> None:
+    """A batch norm before the pool and a scale after it go into the weights; a maximum ignores padding."""
+    draw = Dyadic(7)
+    layers = [
+        Weights("conv", ("input",), draw(4, 1, 3, 3), draw(4), (2, 1), (1, 1), (1, 2), groups=2),
+        Norm("bn", ("conv",), draw(4), draw(4)),
+        ReadPool("pool", ("bn",), kind, (2, 2), (2, 2), padding),
+        Norm("after", ("pool",), np.abs(draw(4)) + 0.5, np.zeros(4) if any(padding) else draw(4)),
+        neuron("lif", "after", threshold=0.25),
+        ReadFlatten("flat", ("lif",)),
+        Weights("fc", ("flat",), draw(3, 24 if any(padding) else 16), draw(3)),
+    ]
+    net = check(model(layers, (2, 8, 6)), draw.images(6, 2, 8, 6))
+    assert [node.name for node in net.nodes] == ["conv", "pool", "lif", "flat", "fc"]
+
+
 @pytest.mark.parametrize("kind", ["average", "sum"])
-def test_pooled_currents_become_one_convolution(kind: Any) -> None:
+def test_pooled_currents_before_weights_become_one_convolution(kind: Any) -> None:
     draw = Dyadic(7)
     layers = [
         Weights("conv", ("input",), draw(4, 1, 3, 3), draw(4), (2, 1), (1, 1), (1, 2), groups=2),
         Norm("bn", ("conv",), draw(4), draw(4)),
         ReadPool("pool", ("bn",), kind, (2, 2), (2, 2)),
-        neuron("lif", "pool", threshold=0.25),
+        Weights("point", ("pool",), draw(4, 4, 1, 1), draw(4)),
+        neuron("lif", "point", threshold=0.25),
         ReadFlatten("flat", ("lif",)),
         Weights("fc", ("flat",), draw(3, 16), draw(3)),
     ]
     net = check(model(layers, (2, 8, 6)), draw.images(6, 2, 8, 6))
-    assert [node.name for node in net.nodes] == ["pool", "lif", "flat", "fc"]
+    assert [node.name for node in net.nodes] == ["point", "lif", "flat", "fc"]
     assert any("pool pools the currents of conv" in note for note in net.notes)
+
+
+def test_what_is_pooled_for_two_readers_is_computed_for_each() -> None:
+    """Neurons behind a pool, neurons on the same currents, a sum of pooled currents, pooled class outputs."""
+    draw = Dyadic(3)
+    layers = [
+        Weights("conv", ("input",), draw(4, 2, 3, 3), draw(4), padding=(1, 1)),
+        ReadPool("pool", ("conv",), "max", (2, 2), (2, 2)),
+        neuron("lif", "pool", threshold=0.25),
+        neuron("wide", "conv", threshold=0.5),
+        ReadPool("mean", ("conv",), "average", (2, 2), (2, 2)),
+        Weights("on", ("lif",), draw(4, 4, 1, 1), draw(4)),
+        neuron("both", ("on", "mean"), threshold=0.5),
+        Weights("three", ("wide",), draw(4, 4, 2, 2), draw(4), (2, 2)),
+        neuron("last", ("both", "three"), threshold=1.0),
+        Weights("vote", ("last",), draw(3, 4, 1, 1), draw(3)),
+        ReadPool("out", ("vote",), "max", (4, 3), (4, 3)),
+    ]
+    net = check(model(layers, (2, 8, 6)), draw.images(6, 2, 8, 6))
+    pools = {node.name: node.inputs for node in net.nodes if isinstance(node, Pool2d)}
+    assert set(pools) == {"pool", "out"}, "an average that is added becomes a convolution"
+    assert isinstance(net.nodes[-1], LI)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 2), st.integers(1, 2), st.integers(1, 2), st.integers(1, 2))
@@ -513,7 +554,7 @@ REFUSED: list[tuple[str, str, list[Layer]]] = [
     ("lif", "leak is -0.5 a timestep", [CONV, neuron("lif", "conv", leak=-0.5)]),
     ("lif", "threshold lies 0 above", [CONV, neuron("lif", "conv", threshold=0.0)]),
     ("lif", "its gain holds NaN", [CONV, neuron("lif", "conv", gain=NAN)]),
-    ("lif", "drifts", [CONV, neuron("lif", "conv", synapse=0.5, drift=1.0)]),
+    ("lif", "drifts", [CONV, neuron("lif", "conv", synapse=0.5, drift=1.0, spiking=False)]),
     (
         "conv",
         "its weight holds NaN",
@@ -521,7 +562,36 @@ REFUSED: list[tuple[str, str, list[Layer]]] = [
     ),
     ("bn", "its factor holds NaN", [CONV, Norm("bn", ("conv",), np.array([np.inf]), np.zeros(1))]),
     ("bn", "its factor has 3 numbers", [CONV, Norm("bn", ("conv",), np.ones(3), np.zeros(1))]),
-    ("pool", "maximum of the currents of 'conv'", [CONV, ReadPool("pool", ("conv",), "max", (2, 2), (2, 2))]),
+    (
+        "on",
+        "reads the maxima of currents (pool)",
+        [
+            CONV,
+            ReadPool("pool", ("conv",), "max", (2, 2), (2, 2)),
+            Weights("on", ("pool",), np.ones((1, 4, 1, 1))),
+            neuron("lif", "on"),
+        ],
+    ),
+    (
+        "lif",
+        "turns its maximum into a minimum",
+        [
+            CONV,
+            ReadPool("pool", ("conv",), "max", (2, 2), (2, 2)),
+            Norm("bn", ("pool",), np.full(1, -1.0), np.zeros(1)),
+            neuron("lif", "bn"),
+        ],
+    ),
+    (
+        "lif",
+        "whose padding has no such offset",
+        [
+            CONV,
+            ReadPool("pool", ("conv",), "average", (2, 2), (2, 2), (1, 1)),
+            Norm("bn", ("pool",), np.ones(1), np.ones(1)),
+            neuron("lif", "bn"),
+        ],
+    ),
     ("pool", "maximum over the image", [ReadPool("pool", ("input",), "max", (2, 2), (2, 2))]),
     (
         "next",

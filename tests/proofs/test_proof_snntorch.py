@@ -217,3 +217,48 @@ def test_what_the_import_states_of_float_weights(tmp_path: Path, capsys: pytest.
     assert "snntorch" in text
     for layer in found["agreement"]["ideal"]["layers"]:
         assert f"{100 * layer['equal']:.6g}" in text
+
+
+TUTORIAL = """\
+input: {{shape: [1, 20, 20]}}
+timesteps: 10
+neuron: {{leak: 0.5, threshold: {threshold}, reset: soft, fires: above, reset_at: next}}
+layers:
+  - {{name: conv1, kind: conv2d, prefix: conv1}}
+  - {{kind: {pool}, size: 2}}
+  - {{name: lif1, kind: neuron}}
+  - {{name: conv2, kind: conv2d, prefix: conv2}}
+  - {{kind: {pool}, size: [2, 3], stride: [1, 2], padding: [1, 0]}}
+  - {{name: lif2, kind: neuron}}
+  - kind: flatten
+  - {{name: fc, kind: linear, prefix: fc}}
+  - {{name: lif3, kind: neuron}}
+"""
+
+
+@pytest.mark.parametrize("pool", ["maxpool", "avgpool"])
+def test_pools_between_convolutions_and_neurons(tmp_path: Path, pool: str) -> None:
+    """The order of snnTorch's tutorial on convolutional networks: conv, pool, Leaky; the second pool with
+    padding, and windows that overlap.
+    """
+    from torch import nn
+
+    class Tutorial(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            make: Any = nn.MaxPool2d if pool == "maxpool" else nn.AvgPool2d
+            about: Any = {"beta": 0.5, "threshold": 8.0}
+            self.conv1, self.pool1, self.lif1 = nn.Conv2d(1, 4, 5), make(2), leaky(4, 8, 8, **about)
+            self.conv2, self.pool2 = nn.Conv2d(4, 6, 5), make((2, 3), (1, 2), (1, 0))
+            self.lif2, self.flat = leaky(6, 5, 1, **about), nn.Flatten()
+            self.fc, self.lif3 = nn.Linear(30, 10), leaky(10, **about)
+
+        def forward(self, x: Any) -> Any:
+            x = self.lif2(self.pool2(self.conv2(self.lif1(self.pool1(self.conv1(x))))))
+            return self.lif3(self.fc(self.flat(x)))
+
+    module = frameworks.on_grid(Tutorial())
+    layers = TUTORIAL.format(pool=pool, threshold=8.0)
+    found = proof.prove_listed("snntorch", module, (1, 20, 20), layers, tmp_path)
+    kinds = [type(node).__name__ for node in found.imported.network.nodes]
+    assert kinds == ["Conv2d", "Pool2d", "LIF"] * 2 + ["Flatten", "Linear", "LIF"]

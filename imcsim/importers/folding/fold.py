@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.folding.form import (
     Form,
+    PooledCurrents,
     Spikes,
     Unfit,
     finite,
@@ -162,7 +163,7 @@ class _Fold:
             forms.append(form)
         if not forms:
             raise Unfit("reads nothing")
-        return total(forms)
+        return forms[0] if len(forms) == 1 else total([self.linear.without_pools(form) for form in forms])
 
     def _after_integrator(self, layer: file.Layer, before: _Integrator) -> _Integrator:
         """A scale of what integrators put out is a scale of what they read."""
@@ -261,10 +262,14 @@ class _Fold:
 
     def _end(self, form: Form) -> None:
         base = form.terms[0].base
+        if isinstance(base, PooledCurrents) and base.pool.kind != "max":
+            form = self.linear.without_pools(form)
         last = self.nodes.made[-1] if self.nodes.made else None
         if isinstance(base, Spikes) and form.single and isinstance(last, LIF) and base.node == last.name:
             return
         source, _ = self.nodes.current(self.model.output, form)
+        if isinstance(form.terms[0].base, PooledCurrents):
+            self.nodes.made.append(LI(self.nodes.unique(f"{source}.out"), (source,), 0.0))
         if len(form.terms) > 1:
             # The graph ends with weights, LIF or LI: integrators that forget at once put out their current.
             self.nodes.made.append(LI(self.nodes.unique(f"{source}.out"), (source,), 0.0))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.importers.importing.layers import ReadPool
 from imcsim.network.sizes import MAX_VALUES
 
 Values = NDArray[np.float64]
@@ -69,10 +70,27 @@ class Currents:
 
 
 @dataclass(frozen=True, eq=False)
+class PooledCurrents:
+    """A pool over ``form``, the currents of one layer, for neurons behind it; no node yet."""
+
+    pool: ReadPool
+    form: Form
+    shape: Shape
+
+    @property
+    def layer(self) -> str:
+        return self.pool.name
+
+    @property
+    def row(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, eq=False)
 class Term:
     """`factor` has the shape of the form, or ``[C, 1, 1]``."""
 
-    base: Spikes | Currents
+    base: Spikes | Currents | PooledCurrents
     factor: Values
 
 
@@ -104,7 +122,9 @@ class Form:
         return replace(self, terms=terms, offset=self.offset * factor + offset)
 
 
-def of(base: Spikes | Currents, offset: Values | None = None, flat: str | None = None) -> Form:
+def of(
+    base: Spikes | Currents | PooledCurrents, offset: Values | None = None, flat: str | None = None
+) -> Form:
     """The form that is `base` alone, plus `offset`."""
     channels = base.shape[0]
     nothing = np.zeros((channels, 1, 1)) if offset is None else offset
@@ -118,7 +138,7 @@ def total(forms: list[Form]) -> Form:
         if form.shape != first.shape or form.row != first.row:
             shown = " and ".join(" x ".join(map(str, f.shape)) for f in (first, form))
             raise Unfit(f"its inputs have different shapes ({shown})", "add values of one shape")
-    terms: dict[Spikes | Currents, Term] = {}  # by identity
+    terms: dict[Spikes | Currents | PooledCurrents, Term] = {}  # by identity
     for term in (term for form in forms for term in form.terms):
         known = terms.get(term.base)
         terms[term.base] = term if known is None else replace(term, factor=known.factor + term.factor)

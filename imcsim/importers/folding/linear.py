@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from imcsim.importers.folding.form import (
     Currents,
     Form,
+    PooledCurrents,
+    Shape,
     Spikes,
     Term,
     Unfit,
     composed,
     finite,
+    of,
     per_channel,
+    total,
     window_shape,
 )
 from imcsim.importers.folding.nodes import Nodes
@@ -36,6 +40,7 @@ class LinearFolding:
         self.border: Values | None = None
 
     def weights(self, layer: file.Weights, form: Form) -> Form:
+        form = self.without_pools(form)
         weight = np.asarray(layer.weight, np.float64)
         if weight.ndim == 3:
             weight = weight[:, :, None, :]
@@ -108,8 +113,9 @@ class LinearFolding:
                 f"{layer.name} reads a sum of {len(form.terms)} layers: its weights are stored once for each"
             )
 
-    def _over(self, whole: Currents, base: Spikes | Currents, factor: Values) -> Term:
+    def _over(self, whole: Currents, base: Spikes | Currents | PooledCurrents, factor: Values) -> Term:
         """`whole` over ``factor * base``; factor: one number for each input channel, or value."""
+        assert not isinstance(base, PooledCurrents)
         ones = np.ones((whole.shape[0], 1, 1))
         if isinstance(base, Currents):
             merged = composed(whole, base, factor)
@@ -164,25 +170,63 @@ class LinearFolding:
     def pool(self, layer: file.ReadPool, form: Form) -> Form:
         if form.row:
             raise Unfit("it pools a row of values, not a map", "pool before flattening")
+        form = self.without_pools(form)
         shape = window_shape(form.shape, form.shape[0], layer.size, layer.stride, layer.padding)
-        factors = [per_channel(term.factor, "the scale of what it reads") for term in form.terms]
+        for term in form.terms:
+            per_channel(term.factor, "the scale of what it reads")
         offset = per_channel(form.offset, "the offset of what it reads")
-        padded = layer.padding != (0, 0)
-        count = math.prod(layer.size)
+        if len(form.terms) == 1 and isinstance(form.terms[0].base, Currents):
+            # Which way it goes depends on what reads it: neurons, or other weights.
+            return of(PooledCurrents(layer, form, shape))
         if layer.kind == "max":
             if len(form.terms) > 1:
                 raise Unfit("it takes the maximum of a sum", "put the pool before the addition")
-            self._maximum(form.terms[0].base, factors[0])
-        elif padded and offset.any():
+            self._maximum(form.terms[0].base, per_channel(form.terms[0].factor, "the scale of what it reads"))
+        elif layer.padding != (0, 0) and offset.any():
             raise Unfit("it pads values that were shifted by an offset", "normalise after the pool")
+        return self._linear_pool(layer, form, shape)
+
+    def without_pools(self, form: Form) -> Form:
+        """`form` for readers that are no neurons: an average or sum of currents is a larger kernel."""
+        if not any(isinstance(term.base, PooledCurrents) for term in form.terms):
+            return form
+        forms = []
+        for term in form.terms:
+            if isinstance(term.base, PooledCurrents):
+                forms.append(
+                    self._as_weights(term.base).affine(term.factor, np.zeros((len(term.factor), 1, 1)))
+                )
+            else:
+                forms.append(Form((term,), np.zeros_like(form.offset), form.shape, form.flat))
+        whole = total([replace(one, flat=form.flat) for one in forms])
+        return replace(whole, offset=whole.offset + form.offset)
+
+    def _as_weights(self, pooled: PooledCurrents) -> Form:
+        layer, form = pooled.pool, pooled.form
+        if layer.kind == "max":
+            raise Unfit(
+                f"it reads the maxima of currents ({layer.name}) with no neurons between",
+                "put neurons behind the pool",
+            )
+        if layer.padding != (0, 0) and form.offset.any():
+            raise Unfit(
+                f"{layer.name} pads values that were shifted by an offset, with no neurons behind it",
+                "normalise after the pool",
+            )
+        return self._linear_pool(layer, form, pooled.shape)
+
+    def _linear_pool(self, layer: file.ReadPool, form: Form, shape: Shape) -> Form:
+        """Pools of values as nodes; average and sum of the image or of currents as weights."""
+        count, channels = math.prod(layer.size), form.shape[0]
+        offset = per_channel(form.offset, "the offset of what it reads")
         grow = float(count) if layer.kind == "sum" else 1.0
         terms = []
-        for term, factor in zip(form.terms, factors, strict=True):
-            base = term.base
+        for term in form.terms:
+            base, factor = term.base, per_channel(term.factor, "the scale of what it reads")
+            assert not isinstance(base, PooledCurrents)
             if isinstance(base, Spikes) and base is not self.nodes.image:
                 pooled: Spikes | Currents = self.nodes.pool(layer, base, shape)
             else:
-                channels = form.shape[0]
                 window = Currents(
                     layer.name, self.nodes.image, shape, np.ones((channels, 1, *layer.size)),
                     np.full(channels, 1.0 if layer.kind == "sum" else 1.0 / count),
@@ -199,12 +243,7 @@ class LinearFolding:
             terms.append(Term(pooled, factor.reshape(-1, 1, 1)))
         return Form(tuple(terms), offset.reshape(-1, 1, 1) * grow, shape)
 
-    def _maximum(self, base: Spikes | Currents, factor: Values) -> None:
-        if isinstance(base, Currents):
-            raise Unfit(
-                f"it takes the maximum of the currents of {base.layer!r}: the chip pools spikes",
-                "put the pool after the neurons, or use average pooling",
-            )
+    def _maximum(self, base: Spikes | Currents | PooledCurrents, factor: Values) -> None:
         if base is self.nodes.image:
             raise Unfit("it takes the maximum over the image: the chip pools spikes", "pool the data before")
         if (factor < 0).any():

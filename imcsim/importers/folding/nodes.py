@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.importers.folding.form import Currents, Form, Shape, Spikes, Unfit, per_channel
+from imcsim.importers.folding.form import Currents, Form, PooledCurrents, Shape, Spikes, Unfit, per_channel
 from imcsim.importers.importing import layers as file
 from imcsim.importers.importing.float_network import FloatNode, FloatWeights
 from imcsim.network.graph import INPUT, Add, Flatten, Pool2d
@@ -30,7 +31,7 @@ class Nodes:
         self.notes: list[str] = []
         self._merged: set[str] = set()
         self._taken = {INPUT}
-        self._weights: dict[tuple[Currents, bytes, bytes], str] = {}
+        self._weights: dict[tuple[Currents, bytes, bytes, str], str] = {}
         self._flat: dict[str, str] = {}
 
     # --- names
@@ -85,11 +86,14 @@ class Nodes:
         layer, which is a 1x1 convolution with weight 1.
         """
         offset = per_channel(form.offset, "the offset of what it reads")
+        if isinstance(form.terms[0].base, PooledCurrents):
+            factor = per_channel(form.terms[0].factor, "the scale of what it reads")
+            return self._pooled(form.terms[0].base, factor, offset), False
         parts = [(term.base, per_channel(term.factor, "the scale of what it reads")) for term in form.terms]
         weighted = [part for part in parts if isinstance(part[0], Currents)]
         direct: list[tuple[Spikes, Values]] = []
         for base, factor in parts:
-            if isinstance(base, Currents):
+            if not isinstance(base, Spikes):
                 continue
             uniform = base.binary and factor[0] > 0 and bool((factor == factor[0]).all())
             like = not direct or direct[0][1][0] == factor[0]
@@ -116,6 +120,32 @@ class Nodes:
         self.made.append(Add(name, tuple(names), scale))
         return name, row
 
+    def _pooled(self, base: PooledCurrents, factor: Values, offset: Values) -> str:
+        """A pool over a layer's currents, for neurons: what scales and shifts its values goes before it."""
+        pool, inner = base.pool, base.form.terms[0]
+        if pool.kind == "max" and (factor < 0).any():
+            raise Unfit(
+                f"what comes after {pool.name!r} turns its maximum into a minimum (a negative scale)",
+                "normalise before the pool",
+            )
+        if pool.kind != "max" and pool.padding != (0, 0) and offset.any():
+            raise Unfit(
+                f"it shifts what {pool.name!r} gives, whose padding has no such offset",
+                "normalise before the pool",
+            )
+        each = offset / math.prod(pool.size) if pool.kind == "sum" else offset
+        before = per_channel(base.form.offset, "the offset of what it reads") * factor + each
+        assert isinstance(inner.base, Currents)
+        scale = per_channel(inner.factor, "the scale of what it reads") * factor
+        source = self._weighted(inner.base, scale, before, apart=pool.name)
+        name = (
+            self.unique(_name(pool.name, "pool"))
+            if pool.name in self.names
+            else self.named(pool.name, "pool")
+        )
+        self.made.append(Pool2d(name, (source,), pool.kind, pool.size, pool.stride, pool.padding))
+        return name
+
     def _identity(self, reader: str, base: Spikes) -> Currents:
         what = "the image" if base is self.image else base.node
         self.notes.append(f"{reader} takes {what} without weights: an identity layer stands between them")
@@ -131,9 +161,11 @@ class Nodes:
             )
         return Currents(name, base, base.shape, np.eye(channels), np.ones(channels))
 
-    def _weighted(self, currents: Currents, factor: Values, bias: Values) -> str:
-        """The node of `currents` with `factor` in its scale; made once for each factor and bias."""
-        key = (currents, factor.tobytes(), bias.tobytes())
+    def _weighted(self, currents: Currents, factor: Values, bias: Values, apart: str = "") -> str:
+        """The node of `currents` with `factor` in its scale; made once for each factor and bias, and `apart`
+        for a pool.
+        """
+        key = (currents, factor.tobytes(), bias.tobytes(), apart)
         if key in self._weights:
             return self._weights[key]
         scale = factor * currents.scale

@@ -168,7 +168,8 @@ def _node(node: FloatNode, values: dict[str, Values], timesteps: int, network: F
         case LI():
             return _integrate(node, np.broadcast_to(x, (len(x), timesteps, *x.shape[2:])))
         case Pool2d():
-            return _pool(node, x)
+            of_currents = any(n.name == node.inputs[0] for n in network.weighted)
+            return _pool(node, x, -np.inf if of_currents and node.kind == "max" else 0.0)
         case Flatten():
             return x.reshape(*x.shape[:2], -1)
         case Add():
@@ -252,9 +253,9 @@ def _along(value: Any, currents: Values) -> Values:
     return array.reshape(-1, *(1,) * (currents.ndim - 3)) if array.ndim else array
 
 
-def _pool(node: Pool2d, x: Values) -> Values:
+def _pool(node: Pool2d, x: Values, around: float) -> Values:
     (down, right), (tall, wide) = node.padding, node.size
-    padded = np.pad(x, ((0, 0), (0, 0), (0, 0), (down, down), (right, right)))
+    padded = np.pad(x, ((0, 0), (0, 0), (0, 0), (down, down), (right, right)), constant_values=around)
     seen = np.lib.stride_tricks.sliding_window_view(padded, (tall, wide), axis=(3, 4))
     seen = seen[:, :, :, :: node.stride[0], :: node.stride[1]]
     if node.kind == "max":

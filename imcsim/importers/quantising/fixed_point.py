@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import IntegratorLayer, NeuronLayer, build
-from imcsim.network.graph import LI, LIF, Network
+from imcsim.network.graph import LI, LIF, Network, Pool2d
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,22 @@ def fixed_point(network: Network, numerics: Numerics) -> tuple[FixedPoint, ...]:
     program = build(network, numerics)
     units = {layer.name: layer.unit for layer in program.crossbar_layers}
     biases = {layer.name: layer.bias for layer in program.crossbar_layers}
-    return tuple(
-        _words(network.node(layer.name), layer, units[layer.main], biases, numerics)
-        for layer in program.neuron_layers
-    )
+    return tuple(_words(network, layer, units, biases, numerics) for layer in program.neuron_layers)
 
 
 def _words(
-    node: Any,
+    network: Network,
     layer: NeuronLayer | IntegratorLayer,
-    unit: Any,
+    units: dict[str, Any],
     biases: dict[str, Any],
     numerics: Numerics,
 ) -> FixedPoint:
+    node, unit = network.node(layer.name), units[layer.main]
     assert isinstance(node, LIF | LI)
+    pool = network.node(node.inputs[0])
+    count = math.prod(pool.size) if isinstance(pool, Pool2d) and pool.kind != "max" else 1
+    if isinstance(pool, Pool2d) and pool.kind == "average":
+        unit = unit / count
     if isinstance(layer, NeuronLayer):
         assert isinstance(node, LIF)
         threshold = node.threshold / unit
@@ -60,9 +63,10 @@ def _words(
     else:
         fraction = np.rint(np.log2(unit / layer.unit)).astype(np.int64)
         threshold_error = None
-    names = [branch.source for branch in layer.branches] or [layer.source]
-    exact = sum((biases[name] for name in names if name in biases), np.zeros_like(unit)) / unit
-    exact = exact * np.exp2(fraction)
+    names = [branch.source for branch in layer.branches] or [layer.main]
+    exact = sum((biases[name] for name in names if name in biases), np.zeros_like(unit)) / units[layer.main]
+    # Of pooled sums as many as there are, or of one where padding has none.
+    exact = exact * np.exp2(fraction) * (1 if layer.pooled.windows.size else count)
     scale = counts if isinstance(layer, NeuronLayer) else np.maximum(np.abs(exact).max(), 1.0)
     changes = [np.abs(layer.bias - exact) / scale]
     for key in ("floor", "drift", "initial") if isinstance(layer, NeuronLayer) else ():
