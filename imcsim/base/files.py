@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +38,44 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folders(*folders: Path) -> Iterator[None]:
+    """Make folders, with those above them. After an error, those that were made here and are empty go again.
+
+    Raises OSError where one cannot be made.
+    """
+    made: list[Path] = []
+    try:
+        for folder in folders:
+            missing = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
+            for place in reversed(missing):
+                place.mkdir(exist_ok=True)
+                made.append(place)
+            folder.mkdir(exist_ok=True)
+        yield
+    except BaseException:
+        for place in reversed(made):
+            with suppress(OSError):
+                place.rmdir()
+        raise
+
+
+def read_ordinary(path: Path, most: int) -> bytes:
+    """The content of an ordinary file of at most `most` bytes.
+
+    A pipe, a device or a folder is never waited for. Raises OSError, also for what is no ordinary file, and
+    ValueError for a larger file.
+    """
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(number, "rb") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "this is not an ordinary file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"the file is larger than {most} bytes")
+    return content
 
 
 def write_through(path: Path, data: bytes) -> None:

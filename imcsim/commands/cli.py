@@ -41,6 +41,10 @@ COLLECTED_AFTER = 20_000
 """New objects after which the garbage collector looks for more than Python's own counts find."""
 
 
+_SHOWN = 2000
+"""Characters of a message at each end, where a name makes it longer than a screen."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on `arguments` (default: the process's own) and return its exit status.
 
@@ -103,6 +107,8 @@ def _interrupted() -> int:
 def _fail(message: str, status: int, *, prefix: str = "error: ") -> int:
     # A file name may hold anything; a terminal should not obey it.
     text = "".join(c if c.isprintable() or c == "\n" else "?" for c in message)
+    if len(text) > 2 * _SHOWN:
+        text = f"{text[:_SHOWN]} ... {text[-_SHOWN:]}"
     with suppress(OSError):
         click.echo(prefix + text, err=True)
     return status

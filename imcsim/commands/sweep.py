@@ -17,7 +17,7 @@ MAX_LISTED = 200
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC")
+@click.argument("spec", metavar="SPEC", required=False)
 @options_of("overrides")
 @click.option(
     "--out", "folder", metavar="DIR", help="Where the store and the table go; a sweep goes on there."
@@ -26,22 +26,36 @@ MAX_LISTED = 200
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster instead (extra: cluster).")
 @click.option("--retry-failed", is_flag=True, help="Run points again that failed before.")
 @click.option("--dry-run", is_flag=True, help="List the points and count the runs of values; run nothing.")
+@click.option(
+    "--check", "checked", metavar="DIR", help="Read all of a sweep's store: is it sound? Run nothing."
+)
+@click.option(
+    "--repair", "repaired", metavar="DIR", help="Keep what is sound of a sweep's store. Run nothing."
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 def sweep(
-    spec: str,
+    spec: str | None,
     overrides: dict[str, Any],
     folder: str | None,
     workers: int | None,
     scheduler: str | None,
     retry_failed: bool,
     dry_run: bool,
+    checked: str | None,
+    repaired: str | None,
     quiet: bool,
-) -> None:
+) -> int:
     """Run every point of a spec: a base chip, network and inputs, and axes over any of their settings.
 
     Each point is a row of DIR/sweep.sqlite, written as it ends, and of DIR/table.csv. Stopped at any moment,
     the same command goes on where it was.
     """
+    if checked is not None or repaired is not None:
+        if spec is not None or (checked is not None and repaired is not None):
+            raise click.UsageError("Give --check DIR or --repair DIR alone.")
+        return _check(checked) if checked is not None else _repair(str(repaired))
+    if spec is None:
+        raise click.UsageError("Missing argument 'SPEC'.")
     if not dry_run and folder is None:
         raise click.UsageError("Give --out DIR, or --dry-run.")
     if workers is not None and scheduler is not None:
@@ -54,7 +68,7 @@ def sweep(
     loaded = load_spec(spec, overrides)
     if dry_run:
         _show(loaded)
-        return
+        return 0
     assert folder is not None
     summary = Summary()
     with progress_bars(quiet) as progress:
@@ -65,6 +79,38 @@ def sweep(
     with store:
         if not quiet:
             _tell(store, summary)
+    return 0
+
+
+def _check(folder: str) -> int:
+    """Say what is wrong with a store; the status is 1 where something is."""
+    from imcsim.sweeps.repairing import check_store
+
+    found = check_store(folder)
+    for problem in found.problems:
+        click.echo(_line(problem))
+    count = f"{len(found.sound)} of {found.planned} points are there and sound"
+    click.echo(f"{count}; {len(found.problems)} problems" if found.problems else count)
+    return 1 if found.problems else 0
+
+
+def _repair(folder: str) -> int:
+    from imcsim.sweeps.repairing import repair_store
+
+    found = repair_store(folder)
+    for problem in found.checked.problems:
+        click.echo(_line(problem))
+    click.echo(f"{len(found.checked.sound)} of {found.checked.planned} points are there and sound")
+    if found.before is not None:
+        click.echo(
+            f"the store of before is {found.before}; points that are missing run when the sweep goes on"
+        )
+    return 0
+
+
+def _line(text: str) -> str:
+    """A text that a file may have brought, as one line that no terminal obeys."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def _show(spec: Spec) -> None:

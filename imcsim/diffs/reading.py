@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from imcsim import hardware as chips
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import read_ordinary
+from imcsim.base.names import shown
 from imcsim.results.comparison import CompareResult
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
@@ -18,7 +21,9 @@ Kind = Literal["hardware", "compare", "run", "stream"]
 RESULT = "result.json"
 """The document in a folder that ``--out`` wrote."""
 
-MOST_BYTES = 64_000_000
+MOST_BYTES = 16_000_000
+_LARGEST, _LARGEST_COUNT = 1e300, 1 << 63
+_LONGEST_KEY = 200
 _YAML = (".yaml", ".yml")
 
 
@@ -74,18 +79,42 @@ def _result_file(given: str) -> Path | None:
 
 def _document(file: Path) -> Any:
     try:
-        with file.open("rb") as stream:
-            raw = stream.read(MOST_BYTES + 1)
+        raw = read_ordinary(file, MOST_BYTES)
     except OSError as error:
         raise ImcsimError(
             f"cannot read the result: {error.strerror}", file=file, fix="check the path"
         ) from None
-    if len(raw) > MOST_BYTES:
-        raise ImcsimError(f"the file is larger than {MOST_BYTES} bytes", file=file, fix="is it a result?")
+    except ValueError as error:
+        raise ImcsimError(str(error), file=file, fix="is it a result?") from None
     try:
-        return json.loads(raw.decode("utf-8-sig"))
+        data = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise ImcsimError("this is no JSON", file=file, fix="give what --json or --out wrote") from None
+    for key, value in _numbers(data):
+        largest = _LARGEST if isinstance(value, float) else _LARGEST_COUNT
+        if not abs(value) < largest:
+            raise ImcsimError(
+                f"the number {shown(value)} is out of range: it must lie within -{largest} and {largest}",
+                file=file,
+                key=key,
+                fix="run the command again",
+            )
+    return data
+
+
+def _numbers(data: Any) -> Iterator[tuple[str, float]]:
+    """All numbers of a document with their dotted keys."""
+    waiting: list[tuple[str, Any]] = [("", data)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{key}.{name}"[-_LONGEST_KEY:].lstrip("."), part) for name, part in value.items()]
+        elif isinstance(value, list):
+            waiting += [
+                (f"{key}.{index}"[-_LONGEST_KEY:].lstrip("."), part) for index, part in enumerate(value)
+            ]
+        elif isinstance(value, int | float):
+            yield key, value
 
 
 def _kind(file: Path, data: Any) -> Kind:

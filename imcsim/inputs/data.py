@@ -195,7 +195,7 @@ def check_labels(path: Path, labels: NDArray[Any], images: int, classes: int | N
         )
     if len(labels) != images:
         raise ImcsimError(f"there are {images} images but {len(labels)} labels", file=path, key="labels")
-    lowest, highest = int(labels.min()), int(labels.max())
+    lowest, highest = int(labels.min(initial=0)), int(labels.max(initial=0))
     if lowest < 0 or highest >= (classes or MAX_CLASSES):
         raise ImcsimError(
             f"labels go from {lowest} to {highest}, but must lie in 0 to {(classes or MAX_CLASSES) - 1}",

@@ -112,6 +112,8 @@ def describe_events(path: Path) -> list[tuple[str, str]]:
     t = _whole(path, "t", stored["t"])
     samples = _whole(path, "sample", stored["sample"]) if "sample" in stored else np.zeros(1, np.int64)
     labels = stored.get("labels")
+    if labels is not None:
+        labels = check_labels(path, labels, labels.size, None)
     count = int(samples.max(initial=-1)) + 1 if labels is None else len(labels)
     sides = []
     for key, column in (("height", "y"), ("width", "x")):

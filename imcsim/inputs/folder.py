@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import read_ordinary
 from imcsim.inputs.arrays import read_labels
 from imcsim.inputs.data import Source, check_count, check_labels, check_room
 
@@ -123,13 +124,13 @@ def _from_table(
 ) -> tuple[list[Path], NDArray[np.int64], int | None]:
     """Images and labels in the order of a CSV file. Names of classes are numbered in their order."""
     try:
-        if table.stat().st_size > MAX_CSV_BYTES:
-            raise ImcsimError("the file is too large", file=table)
-        text = table.read_text(encoding="utf-8-sig")
+        text = read_ordinary(table, MAX_CSV_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise ImcsimError(f"cannot read the file: {error.strerror}", file=table) from None
     except UnicodeDecodeError:
         raise ImcsimError("is not UTF-8 text", file=table, fix="save it as UTF-8") from None
+    except ValueError as error:
+        raise ImcsimError(str(error), file=table) from None
     try:
         rows = [row for row in csv.reader(text.splitlines()) if row]
     except csv.Error as error:

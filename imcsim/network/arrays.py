@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import os
 import re
@@ -25,6 +26,7 @@ MAX_MEMBERS = 4096
 MAX_EXPANSION = 1000
 """Largest ratio of unpacked to packed size; honest deflate streams stay below it but for a file of zeros."""
 
+_MOST_WINDOW = 1 << 26
 _SLACK = 1 << 20  # small files may expand more: a bias of zeros packs very well
 _MAX_HEADER = 10_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.npy")
@@ -42,6 +44,7 @@ _BROKEN = (
     struct.error,
     ValueError,
     OverflowError,
+    lzma.LZMAError,
 )
 """What zipfile raises for damaged or unusual archives."""
 
@@ -70,7 +73,7 @@ def read_npz(
             _check_count(path, archive)
             _check_members(path, members, max_bytes, max_members)
             named = {m.filename.removesuffix(".npy"): m for m in members}
-            return {name: _read_member(path, archive, m) for name, m in named.items() if wanted(name)}
+            return {name: _sound_member(path, archive, m) for name, m in named.items() if wanted(name)}
     except _BROKEN as error:
         text = str(error).split("\n")[0]
         raise ImcsimError(f"not a sound .npz file: {text}", file=path, fix=_REWRITE) from None
@@ -173,6 +176,34 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], max_bytes: int, m
         raise ImcsimError(
             f"{packed} bytes claim to unpack to {total}; that is no honest file", file=path, fix=_REWRITE
         )
+
+
+def _sound_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """The array of a member. Raises ImcsimError, naming it, where it is damaged."""
+    name = member.filename.removesuffix(".npy")
+    if member.compress_type == zipfile.ZIP_LZMA and _lzma_window(path, member) > _MOST_WINDOW:
+        raise ImcsimError("it needs too much memory to unpack", file=path, key=name, fix=_REWRITE)
+    try:
+        return _read_member(path, archive, member)
+    except _BROKEN as error:
+        text = str(error).split("\n")[0][:200]
+        raise ImcsimError(f"the data are damaged: {text}", file=path, key=name, fix=_REWRITE) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        text = str(error).split("\n")[0][:200]  # what bz2 says of damaged data
+        raise ImcsimError(f"the data are damaged: {text}", file=path, key=name, fix=_REWRITE) from None
+
+
+def _lzma_window(path: Path, member: zipfile.ZipInfo) -> int:
+    """Bytes that the decoder of a member takes before it begins (PKWARE APPNOTE 5.8.8: the dictionary's size
+    stands behind a version, a length and a byte of properties).
+    """
+    with path.open("rb") as file:
+        file.seek(member.header_offset + 26)
+        name, extra = struct.unpack("<2H", file.read(4))
+        file.seek(name + extra + 5, os.SEEK_CUR)
+        return int.from_bytes(file.read(4), "little")
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:

@@ -14,8 +14,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from imcsim.base.cells import csv_cell
 from imcsim.base.errors import ImcsimError
-from imcsim.base.files import temporary_name, write_through, written_whole
+from imcsim.base.files import new_folders, temporary_name, write_through, written_whole
 
 
 def write_contents(folder: str | Path, contents: Mapping[str, bytes]) -> list[Path]:
@@ -23,10 +24,8 @@ def write_contents(folder: str | Path, contents: Mapping[str, bytes]) -> list[Pa
     folder = Path(folder)
     check_writable(folder, folder=True)
     files = {folder / name: data for name, data in contents.items()}
-    with _named(folder):
-        for place in sorted({path.parent for path in files}):
-            place.mkdir(parents=True, exist_ok=True)
-    _write(files)
+    with _named(folder), new_folders(*sorted({path.parent for path in files})):
+        _write(files)
     return list(files)
 
 
@@ -70,8 +69,8 @@ def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A header line and `rows` as comma-separated values."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerow([csv_cell(name) for name in columns])
+    writer.writerows([csv_cell(cell) for cell in row] for row in rows)
     return buffer.getvalue()
 
 

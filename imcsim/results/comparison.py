@@ -99,8 +99,9 @@ class CompareResult(DocumentPart, Framed):
     @classmethod
     def _check_static(cls, static: tuple[StaticPoint, ...], info: ValidationInfo) -> tuple[StaticPoint, ...]:
         if "meta" in info.data:
-            expected = list(range(1, info.data["meta"].timesteps + 1))
-            require([p.timesteps for p in static] == expected, "static must hold T = 1, ..., T max")
+            whole = len(static) == info.data["meta"].timesteps
+            in_order = all(p.timesteps == t for t, p in enumerate(static, 1))
+            require(whole and in_order, "static must hold T = 1, ..., T max")
         return static
 
     @model_validator(mode="after")

@@ -100,7 +100,8 @@ class StreamResult(Accuracy, Framed):
             "cancelled work and leakage exceed the energy",
         )
         require(
-            [t.tile for t in self.tiles] == list(range(self.meta.hardware.tiles)),
+            len(self.tiles) == self.meta.hardware.tiles
+            and all(t.tile == k for k, t in enumerate(self.tiles)),
             "tiles must hold every tile of the chip in order",
         )
         return self

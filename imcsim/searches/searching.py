@@ -38,7 +38,7 @@ from imcsim.sweeps.sweeping import (
     check_made_for,
     check_same,
     contents,
-    make_folder,
+    made_folder,
     sweep_up,
 )
 from imcsim.sweeps.tasks import ACTIVITY, WorkerFault
@@ -71,8 +71,7 @@ def search(
     loader, wanted = Loader(), trials or spec.trials
     proposals = Proposals(spec, loader)
     on_validation(spec.sweep.base, loader)
-    make_folder(folder)
-    with alone(folder):
+    with made_folder(folder), alone(folder):
         check_made_for(folder, spec.sha256)
         meta = _meta(spec, wanted, loader)
         store = create_store(folder, meta)
@@ -146,7 +145,7 @@ def _show(runner: _Runner, store: Store, points: list[SweepPoint], progress: Pro
             sound.append((point, verdict.figures))
     best = [sound[k][0] for k in front([row for _, row in sound], spec.objectives)]
     folder = store.folder / FRONT
-    make_folder(folder)
+    folder.mkdir(exist_ok=True)
     about = {key: value for key, value in store.meta.items() if key != "search"}
     with create_store(folder, {**about, "name": f"front of {spec.sweep.name}"}) as shown:
         shown.keep_only(point.index for point in best)

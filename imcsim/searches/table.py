@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from imcsim.base.cells import csv_cell
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import written_whole
 from imcsim.searches.goals import COLUMNS
@@ -61,14 +62,14 @@ def _write(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
     try:
         with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
+            writer.writerow([csv_cell(name) for name in columns])
             writer.writerows([_cell(value) for value in row.values()] for row in rows)
     except OSError as error:
         raise ImcsimError(f"cannot write: {error.strerror}", file=path, fix="make room on the disk") from None
 
 
 def _cell(value: Any) -> Any:
-    return repr(value) if isinstance(value, float) else "" if value is None else value
+    return repr(value) if isinstance(value, float) else "" if value is None else csv_cell(value)
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,8 @@ ADC scales depend on the network, the keys of the config that change values, and
 What images do depends on the network, those keys, the ADC scales and the images; a run to T max holds all
 shorter ones. Keys of a chip with errors have its seed and number among them; what else calibration images set
 on such a chip (wires, neurons) counts too. Each file's name is a hash over these. Files are written whole or
-not at all; one that cannot be read or written is as if it were not there.
+not at all, with a checksum; one that cannot be read or written, or holds something else, is as if it were
+not there.
 """
 
 from __future__ import annotations
@@ -78,6 +79,18 @@ def digest(*parts: Any) -> str:
     """A short hash over plain data and the code that values follow from."""
     about = json.dumps((code_sha256(), *parts), sort_keys=True)
     return hashlib.sha256(about.encode()).hexdigest()[:32]
+
+
+_CHECKSUM = "checksum"
+
+
+def _checksum(arrays: Arrays) -> bytes:
+    """A hash over names, types, shapes and values."""
+    hashed = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        hashed.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed.digest()
 
 
 @dataclass(frozen=True)
@@ -261,6 +274,9 @@ class CachedValues:
             found = read_npz(path)
         except (ImcsimError, OSError):  # damaged: it is computed anew
             return None
+        checksum = found.pop(_CHECKSUM, None)
+        if checksum is None or checksum.tobytes() != _checksum(found):  # not what was written
+            return None
         if remember:
             self.memory.put(path, found)
         return found
@@ -272,6 +288,7 @@ class CachedValues:
             with NpzWriter(path) as writer:
                 for name, array in arrays.items():
                     writer.put(name, array)
+                writer.put(_CHECKSUM, np.frombuffer(_checksum(arrays), np.uint8))
         if remember:
             self.memory.put(path, arrays)
 

@@ -197,6 +197,9 @@ META: Mapping[str, Check] = {
 }  # fmt: skip
 """Entries of ``meta``; `points` is a count in text."""
 
+LATER = frozenset(("chips", "thresholds", *chain(*SPREADS.values())))
+"""Columns that stores of before do not have."""
+
 _NEEDED = {
     "points": ("point", "axes", "setting", "seed", "version", "status"),
     "results": ("point", "policy", "timesteps", "mean_timesteps", "accuracy", "energy_pj", "latency_ns",
@@ -221,7 +224,7 @@ def check_row(table: str, row: Mapping[str, Any]) -> None:
     if table == "points":
         needed += _NEEDED_WHEN_DONE if row["status"] == "done" else ("error",)
     for column in needed:
-        if row[column] is None:
+        if row.get(column) is None:
             raise Unsound(f"{column} is missing")
     if table == "points" and row["status"] == "failed" and not row["error"].strip():
         raise Unsound("error is empty")

@@ -17,6 +17,7 @@ from typing import Any
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import shown
 from imcsim.sweeps.columns import (
+    LATER,
     MOST_VALUE_BYTES,
     POINTS,
     RESULTS,
@@ -79,10 +80,10 @@ class Reading:
         return names
 
     def known(self, table: str) -> list[str]:
-        """The columns of ``points`` or ``results`` that this store has; those of today may be missing."""
+        """The columns of ``points`` or ``results`` that this store has; later ones may be missing."""
         known = POINTS if table == "points" else RESULTS
         there = set(self.columns(table))
-        missing = [name for name, (kind, _) in known.items() if "NOT NULL" in kind and name not in there]
+        missing = [name for name in known if name not in there and name not in LATER]
         if missing:
             raise self.unsound(f"{table} has no column {missing[0]}")
         return [name for name in known if name in there]
@@ -96,6 +97,8 @@ class Reading:
             return {}
         if not {"key", "value"} <= set(self.columns("meta")) or not {"points", "results"} <= tables:
             raise self.unsound("these are not the tables of a sweep")
+        for table in ("points", "results"):
+            self.known(table)
         found: dict[str, str] = {}
         for key, value in self.raw(f"SELECT key, value FROM meta LIMIT {_MOST_META + 1}"):
             if len(found) == _MOST_META or not isinstance(key, str) or key in found:

@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from imcsim._version import __version__
 from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
-from imcsim.base.files import PARTIAL
+from imcsim.base.files import PARTIAL, new_folders
 from imcsim.inputs import find as find_inputs
 from imcsim.studies.loading import Loader, network_sha256, validation_of
 from imcsim.studies.settings import RunSettings
@@ -66,8 +66,7 @@ def sweep(
     that cannot be used; a point that fails is a row.
     """
     folder, summary = Path(folder), summary or Summary()
-    make_folder(folder)
-    with alone(folder):
+    with made_folder(folder), alone(folder):
         loader = Loader()
         check_made_for(folder, spec.sha256)
         points = list(spec.points(loader))
@@ -194,11 +193,30 @@ def check_same(store: Store, meta: Mapping[str, str]) -> None:
             )
 
 
-def make_folder(folder: Path) -> None:
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make the folder of a sweep. A sweep that fails before it has a store leaves nothing behind."""
+    fresh = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with new_folders(folder):
+            try:
+                yield
+            except BaseException:
+                if fresh:
+                    _remove_unused(folder)
+                raise
     except OSError as error:
-        raise ImcsimError(f"cannot make the folder: {error.strerror}", file=folder) from None
+        raise ImcsimError(
+            f"cannot make the folder: {error.strerror}", file=error.filename or folder
+        ) from None
+
+
+def _remove_unused(folder: Path) -> None:
+    with suppress(OSError):
+        if (folder / STORE).exists() and (folder / STORE).stat().st_size:
+            return
+        for name in (STORE, f"{STORE}-journal", f"{STORE}-wal", f"{STORE}-shm", ".lock", ".lock-journal"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def sweep_up(folder: Path) -> None:

@@ -76,30 +76,36 @@ def read(path: Path) -> Answer:
     if model.functions or graph.sparse_initializer:
         raise ImcsimError("functions and sparse weights are not read", fix="export it without them")
     arrays = _Arrays()
-    constants = {t.name: arrays.add(t, t.name) for t in graph.initializer}
+    constants = {_text(t.name): arrays.add(t, _text(t.name)) for t in graph.initializer}
     nodes = []
     for index, node in enumerate(graph.node):
-        name = node.name or (node.output[0] if node.output else "") or f"{node.op_type}_{index}"
+        inputs, outputs = [_text(one) for one in node.input], [_text(one) for one in node.output]
+        name = _text(node.name) or (outputs[0] if outputs else "") or f"{_text(node.op_type)}_{index}"
         attributes: dict[str, Any] = {}
         for attribute in node.attribute:
-            attributes[attribute.name] = _attribute(attribute, name, arrays)
+            attributes[_text(attribute.name)] = _attribute(attribute, name, arrays)
         nodes.append(
             {
                 "name": name[:_SHOWN],
-                "op": node.op_type[:_SHOWN],
+                "op": _text(node.op_type)[:_SHOWN],
                 "standard": node.domain in _DOMAINS,
-                "inputs": list(node.input),
-                "outputs": list(node.output),
+                "inputs": inputs,
+                "outputs": outputs,
                 "attributes": attributes,
             }
         )
-    inputs = [{"name": v.name, "shape": _shape(v)} for v in graph.input if v.name not in constants]
+    images = [{"name": _text(v.name), "shape": _shape(v)} for v in graph.input]
     return {
         "nodes": nodes,
         "constants": constants,
-        "inputs": inputs,
-        "outputs": [v.name for v in graph.output],
+        "inputs": [image for image in images if image["name"] not in constants],
+        "outputs": [_text(v.name) for v in graph.output],
     }, arrays.found
+
+
+def _text(value: str | bytes) -> str:
+    """A text, which protobuf gives as bytes where it is no UTF-8."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _attribute(attribute: AttributeProto, node: str, arrays: _Arrays) -> Any:

@@ -28,6 +28,7 @@ the user must say both, and for LIF neurons what their input is multiplied by.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,9 @@ class Dialect:
     decayed_input: bool = True
     """For sinabs: is the input of a LIF multiplied by 1 - alpha (`norm_input`)?"""
 
+
+MOST_NEURONS = 1 << 24
+"""Most neurons in one node."""
 
 DEFAULTS: Mapping[str, Dialect] = {
     "nir": Dialect("nir", 1e-4, "hard", "now", "above"),
@@ -273,11 +277,24 @@ def _snapped(values: Values) -> Values:
 
 
 def _getter(file: Path, node: NirNode) -> Callable[[str], Values]:
-    """Reads a field of the node as float64 of at most three axes; NaN is refused."""
+    """Reads a field of the node as float64 of at most three axes; NaN is refused, and so is a shape that
+    does not go with the fields read before.
+    """
+    together: tuple[int, ...] = ()
 
     def get(field: str) -> Values:
+        nonlocal together
         stored = node.array(file, field)
         value = bare(as_written(stored) if field.startswith("v_") else stored.astype(np.float64))
+        if value.size == 0 or value.ndim > 3:
+            raise _refused(file, node, f"{field} has the shape {list(stored.shape)}", "export it again")
+        try:
+            together = np.broadcast_shapes(together, value.shape)
+        except ValueError:
+            why = f"{field} has the shape {list(stored.shape)}, other fields {list(together)}"
+            raise _refused(file, node, why, "export it again") from None
+        if math.prod(together) > MOST_NEURONS:
+            raise _refused(file, node, f"it has more than {MOST_NEURONS} neurons", "export it again")
         if np.isnan(value).any():
             raise _refused(file, node, f"{field} holds NaN", "train or export it again")
         if np.isinf(value).any() and field not in ("r", "tau", "tau_mem", "tau_syn", "w_in"):

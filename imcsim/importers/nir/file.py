@@ -23,7 +23,7 @@ from imcsim.importers.importing.layers import (
 )
 from imcsim.importers.importing.per_neuron import as_number, bare
 from imcsim.importers.nir.dialects import DEFAULTS, NEURONS, Dialect, affirmed, check_said, describe, neuron
-from imcsim.importers.nir.graph import NirGraph, NirNode, graph
+from imcsim.importers.nir.graph import NirGraph, NirNode, graph, whole_numbers
 from imcsim.importers.nir.recognise import recognise
 
 READ = ("Conv1d", "Conv2d", "Linear", "Affine", "SumPool2d", "AvgPool2d", "Flatten", "Scale", *NEURONS)
@@ -180,10 +180,13 @@ def _pair(path: Path, node: NirNode, field: str, one: bool = False) -> tuple[int
 
 def _check_flatten(path: Path, node: NirNode) -> None:
     """Only all axes can become one row; `start_dim` counts without the batch axis."""
-    start, end = (int(node.array(path, field).ravel()[0]) for field in ("start_dim", "end_dim"))
+    ends = [whole_numbers(node.array(path, field)) for field in ("start_dim", "end_dim")]
+    if any(len(found) != 1 for found in ends):
+        raise _wrong(path, node, "start_dim and end_dim must each be one integer", "export it again")
+    (start,), (end,) = ends
     shape = node.fields.get("input_type")
-    rank = int(shape.size) if isinstance(shape, np.ndarray) and shape.ndim == 1 else None
-    sizes = [int(n) for n in shape] if isinstance(shape, np.ndarray) and rank else []
+    sizes = whole_numbers(shape) if isinstance(shape, np.ndarray) and shape.ndim == 1 else []
+    rank = len(sizes) or None
     first = start + rank if rank and start < 0 else start
     last = end + rank if rank and end < 0 else end
     if sizes and all(n == 1 for n in sizes[: max(first, 0)]):

@@ -98,8 +98,18 @@ def graph(file: Path, document: dict[str, Any], arrays: dict[str, NDArray[Any]])
             fix="end the graph with one node",
         )
     stated = None if shape is None else _field(shape, arrays)
-    sizes = tuple(int(n) for n in stated.ravel()) if isinstance(stated, np.ndarray) else None
+    sizes = tuple(whole_numbers(stated)) if isinstance(stated, np.ndarray) else None
     return NirGraph(document["version"], sizes, tuple(kept), final[0])
+
+
+def whole_numbers(value: Field | None) -> list[int]:
+    """The whole numbers in a field; none where it holds anything else."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        return []
+    numbers = value.ravel()
+    if numbers.dtype.kind == "f" and not (np.isfinite(numbers) & (numbers == np.rint(numbers))).all():
+        return []
+    return [int(n) for n in numbers]
 
 
 def _flatten(

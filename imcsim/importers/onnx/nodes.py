@@ -105,7 +105,7 @@ class Walk(Operands):
             return self._value(0)
         if op == "Transpose":
             values = self._constant(0)
-            axes = node["attributes"].get("perm") or list(range(values.values.ndim))[::-1]
+            axes = self._ints("perm") or list(range(values.values.ndim))[::-1]
             if values.scale is not None or sorted(axes) != list(range(values.values.ndim)):
                 raise self._wrong("only plain constants are transposed", "export it again")
             return Constant(values.values.transpose(axes))
@@ -159,11 +159,16 @@ class Walk(Operands):
             return Constant(self.arrays[attributes["value"]["array"]])
         for key in ("value_float", "value_int", "value_floats", "value_ints"):
             if attributes.get(key) is not None:
-                return Constant(np.asarray(attributes[key]))
+                made = np.asarray(attributes[key])
+                if made.dtype.kind not in "iuf":
+                    raise self._wrong(f"the attribute {key} must hold numbers", "export it again")
+                return Constant(made)
         raise self._wrong("this constant holds no numbers", "export it again")
 
     def _dequantised(self) -> Constant:
         values, scale = self._constant(0).values, self._constant(1).real().ravel()
+        if scale.size == 0:
+            raise self._wrong("there is no scale", "quantise it again")
         if len(self.node["inputs"]) > 2 and np.any(self._constant(2).values != 0):
             raise self._wrong("a zero point other than 0 is not modelled", "quantise symmetrically")
         axis = int(self._int("axis", 1)) % max(values.ndim, 1)
@@ -209,7 +214,7 @@ class Walk(Operands):
     def _gemm(self) -> ImageTensor:
         flow, constant = self._row(0), self._constant(1)
         weight, scale = self._integers(constant), self._scale(constant)
-        alpha, beta = (float(self.node["attributes"].get(key, 1.0)) for key in ("alpha", "beta"))
+        alpha, beta = self._number("alpha", 1.0), self._number("beta", 1.0)
         if self._int("transA", 0) or weight.ndim != 2:
             raise self._wrong("it must multiply a row with a matrix", "export it again")
         if not self._int("transB", 0):
@@ -278,7 +283,7 @@ class Walk(Operands):
     def _batch_norm(self) -> ImageTensor:
         flow = self._flow(0)
         weight, bias, mean, variance = (self._constant(i).real().ravel() for i in range(1, 5))
-        eps = float(self.node["attributes"].get("epsilon", 1e-5))
+        eps = self._number("epsilon", 1e-5)
         if self._int("training_mode", 0) or not weight.shape == bias.shape == mean.shape == variance.shape:
             raise self._wrong("it must be a batch norm in evaluation", "call model.eval() before the export")
         if np.any(variance + eps <= 0):
@@ -308,9 +313,7 @@ class Walk(Operands):
             raise self._wrong("it averages a row", "pool before flattening")
         shape: tuple[int, ...] = (flow.shape[0], *(1,) * (len(flow.shape) - 1))
         if self.node["op"] == "ReduceMean":
-            axes = self.node["attributes"].get("axes") or (
-                [int(n) for n in self._constant(1).values.ravel()] if len(self.node["inputs"]) > 1 else []
-            )
+            axes = self._ints("axes") or (self._whole(1) if len(self.node["inputs"]) > 1 else [])
             rank = len(flow.shape) + 1
             if sorted(a % rank for a in axes) != list(range(2, rank)):
                 raise self._wrong("only means over rows and columns are modelled", "use an average pool")
@@ -323,7 +326,7 @@ class Walk(Operands):
         flow = self._flow(0)
         count = math.prod(flow.shape)
         if self.node["op"] == "Reshape":
-            wanted = [int(n) for n in self._constant(1).values.ravel()]
+            wanted = self._whole(1)
             row = len(wanted) == 2 and (wanted[1] in (-1, count) or (len(flow.shape) == 1 and wanted[1] == 0))
             if not row:
                 raise self._wrong(f"the shape {wanted[:8]} is not a row for each image", "use Flatten")

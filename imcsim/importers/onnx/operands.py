@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import shown
 
 Values = NDArray[np.float64]
 
@@ -47,7 +49,7 @@ class Operands:
     def _per_channel(self, values: Values, shape: tuple[int, ...]) -> Values:
         if values.size == 1:
             return values.reshape(1)
-        aligned = values.reshape((1,) * (len(shape) + 1 - values.ndim) + values.shape)
+        aligned = values.reshape((1,) * max(len(shape) + 1 - values.ndim, 0) + values.shape)
         if aligned.ndim != len(shape) + 1 or aligned.shape[1] != shape[0] or aligned.size != shape[0]:
             raise self._wrong(
                 f"a constant of shape {list(values.shape)} is not one number per channel", "export again"
@@ -86,31 +88,61 @@ class Operands:
     def _scale(self, constant: Constant) -> Values | None:
         if constant.scale is None:
             return None
+        if constant.values.ndim == 0 or constant.scale.size not in (1, len(constant.values)):
+            raise self._wrong("the scales do not go with the output channels", "quantise it again")
         return np.broadcast_to(constant.scale, (len(constant.values),)).copy()
 
     def _bias(self, index: int, count: int) -> Values | None:
         if len(self.node["inputs"]) <= index or not self.node["inputs"][index]:
             return None
         bias = self._constant(index).real().ravel()
+        if bias.size not in (1, count):
+            raise self._wrong(f"the bias holds {bias.size} numbers for {count} channels", "export it again")
         return np.broadcast_to(bias, (count,)).copy() if bias.size == 1 else bias
 
+    def _attribute(self, key: str, kind: type | tuple[type, ...], called: str) -> Any:
+        """An attribute of the node, None where it has none. Raises ImcsimError for one of another type."""
+        value = self.node["attributes"].get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise self._wrong(f"the attribute {key} must be {called}, not {shown(value)}", "export it again")
+        return value
+
     def _int(self, key: str, default: int) -> int:
-        value = self.node["attributes"].get(key, default)
-        return value if isinstance(value, int) else default
+        value = self._attribute(key, int, "a whole number")
+        return default if value is None else int(value)
+
+    def _number(self, key: str, default: float) -> float:
+        value = self._attribute(key, (int, float), "a number")
+        if value is not None and not math.isfinite(value):
+            raise self._wrong(f"the attribute {key} must be a finite number", "export it again")
+        return default if value is None else float(value)
+
+    def _ints(self, key: str) -> list[int] | None:
+        value = self._attribute(key, list, "a list of whole numbers")
+        if value is not None and not all(type(one) is int for one in value):
+            raise self._wrong(f"the attribute {key} must be a list of whole numbers", "export it again")
+        return None if value is None else list(value)
+
+    def _whole(self, index: int) -> list[int]:
+        """A constant input that lists whole numbers."""
+        values = self._constant(index).values.ravel()
+        if values.dtype.kind not in "iu":
+            raise self._wrong(f"input {index} must hold whole numbers", "export it again")
+        return [int(n) for n in values]
 
     def _pair(self, key: str, default: tuple[int, int] | None, one: bool) -> tuple[int, int]:
-        value = self.node["attributes"].get(key)
+        value = self._ints(key)
         if value is None and default is not None:
             return default
-        if not isinstance(value, list) or len(value) != (1 if one else 2):
+        if value is None or len(value) != (1 if one else 2):
             raise self._wrong(f"{key} is missing or has another length", "export it again")
         return (1, int(value[0])) if one else (int(value[0]), int(value[1]))
 
     def _pads(self, one: bool) -> tuple[int, int]:
-        automatic = self.node["attributes"].get("auto_pad", "NOTSET")
+        automatic = self._attribute("auto_pad", str, "a text") or "NOTSET"
         if automatic not in ("NOTSET", "VALID", ""):
             raise self._wrong(f"auto_pad {automatic[:20]} is not read", "export it with numbers")
-        pads = self.node["attributes"].get("pads") or [0] * (2 if one else 4)
+        pads = self._ints("pads") or [0] * (2 if one else 4)
         half = len(pads) // 2
         if len(pads) != (2 if one else 4) or pads[:half] != pads[half:]:
             raise self._wrong(f"the padding {pads[:8]} differs between the two sides", "pad both sides alike")

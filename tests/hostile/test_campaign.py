@@ -1,0 +1,95 @@
+"""Every reader, for a second or so: damaged files are read or refused, and nothing else happens.
+
+The long campaign is ``python tests/hostile/campaign.py``; its table is tests/hostile/campaign.csv.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+SECONDS = 0.9
+TRIES = 400
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modules() -> Iterator[tuple[ModuleType, ModuleType]]:
+    """`campaign` and `readers` of this folder; readers of large libraries work in this process."""
+    sys.path.insert(0, str(HERE))
+    import campaign
+    import readers
+
+    before = [(m, m.read_apart) for m in readers.readers_apart()]
+    readers.use_readers_here()
+    yield campaign, readers
+    for module, function in before:
+        module.read_apart = function
+    sys.path.remove(str(HERE))
+
+
+def names() -> list[str]:
+    sys.path.insert(0, str(HERE))
+    try:
+        import readers
+    finally:
+        sys.path.remove(str(HERE))
+    return [reader.name for reader in readers.READERS]
+
+
+@pytest.mark.parametrize("name", names())
+def test_damaged_files_are_read_or_refused(
+    name: str, modules: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign, readers = modules
+    reader = next(one for one in readers.READERS if one.name == name)
+    if reader.needs is not None and importlib.util.find_spec(reader.needs) is None:
+        pytest.skip(f"{reader.needs} is not installed")
+    monkeypatch.chdir(tmp_path)
+    outcomes = dict(campaign.tries(name, 1, 0, TRIES, tmp_path / "files", SECONDS))
+    wrong = {index: said for index, said in outcomes.items() if said not in ("read", "refused")}
+    assert not wrong
+    assert outcomes
+
+
+def test_what_is_sound_is_read(modules: Any, tmp_path: Path) -> None:
+    """A fuzzer of files that are refused at once would find nothing."""
+    campaign, readers = modules
+    found: dict[str, bool] = {}
+    for reader in readers.READERS:
+        if reader.needs is not None and importlib.util.find_spec(reader.needs) is None:
+            continue
+        said = [outcome for _, outcome in campaign.tries(reader.name, 2, 0, 150, tmp_path / reader.name, 3.0)]
+        found[reader.name] = "read" in said
+    assert all(found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("use", "kind"),
+    [
+        (lambda path, made: (_ for _ in ()).throw(KeyError("x")), "internal: KeyError"),
+        (lambda path, made: __import__("os").system("true"), "executed"),
+        (lambda path, made: Path("/var/tmp/imcsim-executed").open("w").close(), "executed"),
+    ],
+)
+def test_the_campaign_sees_what_it_looks_for(
+    use: Callable[[Any, Any], Any],
+    kind: str,
+    modules: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    campaign, readers = modules
+    bad = readers.Reader("bad", lambda folder: None, lambda draw, made, folder: folder / "x", use)
+    monkeypatch.setattr(readers, "READERS", (bad,))
+    try:
+        ((_, said),) = campaign.tries("bad", 1, 0, 1, tmp_path, 10.0)
+    finally:
+        Path("/var/tmp/imcsim-executed").unlink(missing_ok=True)
+    assert said.startswith(kind)

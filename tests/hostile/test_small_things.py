@@ -1,0 +1,177 @@
+"""Pipes, devices, huge numbers and names, full disks, cells of spreadsheets: one case of each kind."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sample_results import stream_result
+
+from imcsim.base.cells import csv_cell
+from imcsim.base.errors import ImcsimError
+from imcsim.base.files import new_folders, read_ordinary
+from imcsim.commands.cli import main
+from imcsim.network.arrays import read_npz
+from imcsim.report.files import csv_text, write_contents
+from imcsim.results.model import to_json
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["diff", "x.json", "x.json"],
+        ["inputs", "show", "x.npz"],
+        ["inputs", "show", "x.npy"],
+        ["inputs", "show", "images", "--labels", "x.csv"],
+        ["inputs", "show", "images", "--labels", "x.npy"],
+        ["hardware", "show", "x.yaml"],
+        ["sweep", "x.yaml", "--out", "out"],
+        ["import", "x.nir", "-o", "out"],
+        ["trace", "info", "x.npz"],
+        ["report", "x"],
+    ],
+)
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_never_ends_is_not_waited_for(
+    command: list[str],
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.json", "x.npz", "x.npy", "x.csv", "x.yaml", "x.nir"):
+        if kind == "pipe":
+            os.mkfifo(name)
+        else:
+            Path(name).symlink_to("/dev/zero")
+    Path("images").mkdir()
+    Image.new("L", (4, 4)).save("images/a.png")
+    assert main(command) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_only_ordinary_files_are_read_and_not_too_much_of_them(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert read_ordinary(tmp_path / "x", 3) == b"abc"
+    with pytest.raises(ValueError, match="larger than 2 bytes"):
+        read_ordinary(tmp_path / "x", 2)
+    for other in (Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError):  # noqa: PT011 (whatever the system says)
+            read_ordinary(other, 3)
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**64), 10**400, 1e301])
+def test_numbers_beyond_all_range_in_results(
+    value: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(to_json(stream_result()))
+    document["meta"]["hardware"]["tiles"] = value
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    assert main(["diff", str(tmp_path / "x.json"), str(tmp_path / "x.json")]) == 2
+    assert "meta.hardware.tiles: the number" in capsys.readouterr().err
+
+
+def test_a_number_of_tiles_takes_no_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = json.loads(to_json(stream_result()))
+    document["meta"]["hardware"]["tiles"] = 10**15
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    assert main(["diff", str(tmp_path / "x.json"), str(tmp_path / "x.json")]) == 2
+    assert "tiles must hold every tile" in capsys.readouterr().err
+
+
+def test_names_of_70_000_letters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "x" * 70_000
+    for command in (["inputs", "show", name], ["diff", name, name], ["map", "--set", f"{name}=1"]):
+        assert main(command) == 2
+        text = capsys.readouterr().err
+        assert "internal" not in text
+        assert len(text) < 5000
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compressions(tmp_path: Path, compression: int) -> None:
+    """Read, but damaged ones are refused by the name of the member."""
+    path, member = tmp_path / "x.npz", io.BytesIO()
+    np.save(member, np.arange(100))
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("a.npy", member.getvalue())
+    assert read_npz(path)["a"].tolist() == list(range(100))
+    raw = bytearray(path.read_bytes())
+    start = 30 + len("a.npy")
+    for place in range(start + 12, start + 60):
+        damaged = bytearray(raw)
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        with pytest.raises(ImcsimError, match=r"x\.npz: a: ") as caught:
+            read_npz(path)
+        assert "None" not in str(caught.value)
+
+
+def test_lzma_that_asks_for_gigabytes(tmp_path: Path) -> None:
+    path, member = tmp_path / "x.npz", io.BytesIO()
+    np.save(member, np.arange(100))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.npy", member.getvalue())
+    raw = bytearray(path.read_bytes())
+    at = 30 + len("a.npy") + 5
+    raw[at : at + 4] = (0xFFFFFFF0).to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(ImcsimError, match="too much memory"):
+        read_npz(path)
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+x", "-x", "@x", "\tx", "-", "--5"])
+def test_no_spreadsheet_computes_a_cell(value: str) -> None:
+    assert csv_cell(value) == f"'{value}"
+    rows = list(csv.reader(io.StringIO(csv_text([value, "b"], [[value, -1.5], ["-2.5e3", None]]))))
+    assert rows == [[f"'{value}", "b"], [f"'{value}", "-1.5"], ["-2.5e3", ""]]
+
+
+def test_a_full_disk_leaves_no_empty_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("imcsim.report.files.write_through", full)
+    (tmp_path / "there").mkdir()
+    for target in (tmp_path / "new" / "deep", tmp_path / "there"):
+        with pytest.raises(ImcsimError, match="No space left"):
+            write_contents(target, {"a.csv": b"x", "figures/b.svg": b"x"})
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_folders_stay_where_something_is_in_them(tmp_path: Path) -> None:
+    def fail() -> None:
+        with new_folders(tmp_path / "a" / "b", tmp_path / "a" / "c"):
+            (tmp_path / "a" / "c" / "x").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "c", "x"]
+
+
+def test_a_sweep_that_cannot_begin_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sweep_files import base, made
+
+    files = made(tmp_path / "files" if (tmp_path / "files").mkdir() is None else tmp_path, base())
+
+    def full(*arguments: Any) -> None:
+        raise ImcsimError("the disk is full")
+
+    monkeypatch.setattr("imcsim.sweeps.sweeping.create_store", full)
+    out = tmp_path / "new" / "out"
+    assert main(["sweep", str(files / "spec.yaml"), "--out", str(out), "--workers", "1"]) == 2
+    assert not (tmp_path / "new").exists()
