@@ -226,7 +226,7 @@ def onnx_bytes() -> bytes:
 def test_onnx_tensors_that_lie(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     path = tmp_path / "a.onnx"
-    for change, word in (("far", "another file"), ("huge", "larger than its data"), ("text", "type")):
+    for change, word in (("far", "another folder"), ("huge", "larger than its data"), ("text", "type")):
         model = onnx.ModelProto.FromString(onnx_bytes())
         tensor = model.graph.initializer[0]
         if change == "far":
@@ -238,6 +238,36 @@ def test_onnx_tensors_that_lie(tmp_path: Path) -> None:
             tensor.data_type = onnx.TensorProto.STRING
         path.write_bytes(model.SerializeToString())
         refused(path, None, word, "w:")
+
+
+@pytest.mark.parametrize(
+    ("about", "word"),
+    [
+        ({"location": "../w.bin"}, "another folder"),
+        ({"location": ".."}, "another folder"),
+        ({"location": ""}, "another folder"),
+        ({"location": "missing.bin"}, "not there"),
+        ({"location": "link.bin"}, "not there"),
+        ({"location": "w.bin", "offset": "8", "length": "24"}, "beyond the end"),
+        ({"location": "w.bin", "offset": "-8"}, "beyond the end"),
+        ({"location": "w.bin", "length": "8"}, "larger than its data"),
+        ({"location": "w.bin", "offset": "x"}, "not a sound ONNX file"),
+    ],
+)
+def test_onnx_data_beside_that_lie(tmp_path: Path, about: dict[str, str], word: str) -> None:
+    """Only plain files in the folder of the model are read, and only as much as they hold."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    model = onnx.ModelProto.FromString(onnx_bytes())
+    tensor = model.graph.initializer[0]
+    tensor.dims[:] = [300, 2]  # more than the slack of the check of sizes
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in about.items():
+        tensor.external_data.add(key=key, value=value)
+    (tmp_path / "w.bin").write_bytes(bytes(24))
+    (tmp_path / "link.bin").symlink_to(tmp_path / "w.bin")
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    refused(tmp_path / "a.onnx", None, word)
 
 
 @settings(SETTINGS, max_examples=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -386,6 +387,38 @@ def test_onnx_layers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(matrix.weight, CONSTANTS["fc"].T)
     np.testing.assert_array_equal(offset.offset, CONSTANTS["fb"])
     assert "Softmax" in model.source["notes"][0]
+
+
+def test_onnx_weights_beside_the_file(tmp_path: Path) -> None:
+    """As today's exporters write by default: all weights in one file beside, and a LogSoftmax at the end."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    nodes = [
+        node("Conv", "x w b", "c", pads=[1, 1, 1, 1]),
+        node("Relu", "c", "s"),
+        node("AveragePool", "s", "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Flatten", "p", "f"),
+        node("Gemm", "f fc fb", "z"),
+        node("LogSoftmax", "z", "y"),
+    ]
+    file = graph(tmp_path, nodes, CONSTANTS)
+    whole = read(file, SAID)
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    onnx.save(
+        onnx.load(file), apart / "net.onnx", save_as_external_data=True, location="net.onnx.data",
+        size_threshold=0,
+    )  # fmt: skip
+    model = read(apart / "net.onnx", SAID)
+    for one, other in zip(model.layers, whole.layers, strict=True):
+        assert type(one) is type(other)
+        if isinstance(one, Weights):
+            np.testing.assert_array_equal(one.weight, other.weight)
+            np.testing.assert_array_equal(one.bias, other.bias)
+    sha256 = hashlib.sha256((apart / "net.onnx.data").read_bytes()).hexdigest()
+    assert f"weights come from net.onnx.data, beside the file (sha256 {sha256})" in model.source["notes"]
+    assert any("LogSoftmax at the end" in note for note in model.source["notes"])
+    (apart / "net.onnx.data").unlink()
+    refused(("net.onnx.data", "not there"), read, apart / "net.onnx", SAID)
 
 
 def test_onnx_neurons_one_by_one(tmp_path: Path) -> None:

@@ -25,16 +25,52 @@ _SHOWN = 200
 
 
 class _Arrays:
-    def __init__(self) -> None:
+    """The tensors of a file in `folder`; `beside` are the files there that hold data of some."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.found: dict[str, NDArray[Any]] = {}
+        self.beside: set[str] = set()
         self.room = MAX_BYTES
+
+    def _from_beside(self, tensor: TensorProto, name: str) -> TensorProto:
+        """The tensor with the data that lie in a file beside the model, and nowhere else."""
+        about = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
+        location = about.get("location", "")
+        file = self.folder / location
+        if not location or location.strip(".") == "" or any(c in location for c in "/\\:\0"):
+            raise ImcsimError(
+                "its data lie in another folder", key=name, fix="save the model and its data in one folder"
+            )
+        if file.is_symlink() or not file.is_file():
+            raise ImcsimError(
+                f"its data lie in {location!a:.60}, which is not there",
+                key=name,
+                fix="put it beside the model",
+            )
+        size, first = file.stat().st_size, int(about.get("offset", 0))
+        length = int(about.get("length", size - first))
+        if not (0 <= first <= size and 0 <= length <= min(size - first, self.room)):
+            raise ImcsimError(
+                f"its data reach beyond the end of {location!a:.60}",
+                key=name,
+                fix="fetch or write both files again",
+            )
+        with file.open("rb") as stream:
+            stream.seek(first)
+            data = stream.read(length)
+        self.beside.add(location)
+        whole = TensorProto()
+        whole.CopyFrom(tensor)
+        del whole.external_data[:]
+        whole.data_location = TensorProto.DEFAULT
+        whole.raw_data = data
+        return whole
 
     def add(self, tensor: TensorProto, name: str) -> str:
         """Keep the tensor; returns its key. Raises ImcsimError where its shape and data disagree."""
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise ImcsimError(
-                "its data lie in another file", key=name, fix="save the model with its weights in one file"
-            )
+            tensor = self._from_beside(tensor, name)
         if len(tensor.dims) > 8 or any(n < 0 for n in tensor.dims):
             raise ImcsimError(
                 f"the shape {list(tensor.dims)[:10]} is not possible", key=name, fix="export again"
@@ -75,7 +111,7 @@ def read(path: Path) -> Answer:
         )
     if model.functions or graph.sparse_initializer:
         raise ImcsimError("functions and sparse weights are not read", fix="export it without them")
-    arrays = _Arrays()
+    arrays = _Arrays(path.parent)
     constants = {_text(t.name): arrays.add(t, _text(t.name)) for t in graph.initializer}
     nodes = []
     for index, node in enumerate(graph.node):
@@ -100,6 +136,7 @@ def read(path: Path) -> Answer:
         "constants": constants,
         "inputs": [image for image in images if image["name"] not in constants],
         "outputs": [_text(v.name) for v in graph.output],
+        "beside": sorted(arrays.beside),
     }, arrays.found
 
 

@@ -10,6 +10,7 @@ domain than ONNX's own), and what they do comes from the options or from a YAML 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,10 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
     walk = Walk(path, document, arrays, options.input_shape or words.input_shape, words.neuron)
     output = walk.layers_to_output()
     words.check_names({layer.name for layer in walk.layers if isinstance(layer, Neuron)})
+    for name in document["beside"]:
+        with path.with_name(name).open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        walk.notes.append(f"weights come from {name}, beside the file (sha256 {sha256})")
     source: dict[str, Any] = {
         "file": str(path),
         "format": "onnx",

@@ -111,10 +111,13 @@ class Walk(Operands):
             return Constant(values.values.transpose(axes))
         if op == "DequantizeLinear":
             return self._dequantised()
-        if op == "Softmax" and node["outputs"] == self.outputs:
-            self.notes.append(
-                f"the Softmax at the end ({node['name']}) is left out: classes keep their order"
-            )
+        if op in ("Softmax", "LogSoftmax") and node["outputs"] == self.outputs:
+            kept = "classes keep their order"
+            if op == "LogSoftmax":
+                kept = (
+                    "it takes the same number from all classes, which no exit and no mean over timesteps sees"
+                )
+            self.notes.append(f"the {op} at the end ({node['name']}) is left out: {kept}")
             return self._flow(0)
         if op in _ACTIVATIONS:
             return self._neuron(self._flow(0), {})
