@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imcsim.importers.importing.layers import ReadModel, ReadOptions
     from imcsim.inputs import Inputs
 
-DEFAULT_IMAGES = 128
+DEFAULT_IMAGES = 32
 """Images of --inputs that are compared where --images is not given."""
 
 FRAMEWORKS = ("auto", "nir", "snntorch", "spikingjelly", "norse", "sinabs")
