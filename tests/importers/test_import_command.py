@@ -374,7 +374,7 @@ def test_as_a_python_function(folder: Path) -> None:
         import_model("mlp.safetensors", options=options, image=Image(scale=-1.0))
 
 
-@pytest.mark.parametrize("module", ["importing", "quantise"])
+@pytest.mark.parametrize("module", ["importing.importing", "quantising.quantise"])
 def test_examples_of_the_docstrings(module: str) -> None:
     pytest.importorskip("safetensors")
     found = doctest.testmod(importlib.import_module(f"imcsim.importers.{module}"))
