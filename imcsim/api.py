@@ -45,6 +45,7 @@ def compare(
     encoding: InputEncoding | None = None,
     labels: str | Path | None = None,
     bin_us: int | None = None,
+    plugins: tuple[str, ...] = (),
     timesteps: int | None = None,
     threshold: float | tuple[float, ...] | None = None,
     thresholds: Thresholds = "one",
@@ -67,15 +68,18 @@ def compare(
             ones that go with the inputs, such as cifar10_validation.
         overrides: Other values for keys of the chip, as adc.bits=5.
         images: How many of the inputs are run, from the first on. None: all of them.
-        encoding: Images enter as they are at every timestep, or as random spikes. None: direct.
+        encoding: Images enter as they are at every timestep (direct), as random spikes (rate), or by an
+            encoding of a plug-in. None: direct.
         labels: Labels of inputs that hold none: .npy, or .csv for a folder of images. None: none.
         bin_us: Length of a timestep of events, in microseconds. None: each recording in equal parts.
+        plugins: Files of plug-ins, which add exit rules, estimators, models of cell errors and encodings.
         timesteps: T max, the most timesteps that an image runs. None: the network's own.
         threshold: Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image
             may exit early. None: chosen on the validation images.
         thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
             validation images more closely, their chance too.
-        rule: Exit rule: what decides that an image may exit early.
+        rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
+            plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
         issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
         fidelity: How finely time is played; both agree to the cycle.
@@ -97,7 +101,7 @@ def compare(
     True
     """
     settings = settings_of(
-        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us,
+        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
         timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
@@ -117,6 +121,7 @@ def compare_chips(
     encoding: InputEncoding | None = None,
     labels: str | Path | None = None,
     bin_us: int | None = None,
+    plugins: tuple[str, ...] = (),
     timesteps: int | None = None,
     threshold: float | tuple[float, ...] | None = None,
     thresholds: Thresholds = "one",
@@ -140,15 +145,18 @@ def compare_chips(
         chips: How many programmed chips are run, with the numbers from chip on.
         overrides: Other values for keys of the chip, as adc.bits=5.
         images: How many of the inputs are run, from the first on. None: all of them.
-        encoding: Images enter as they are at every timestep, or as random spikes. None: direct.
+        encoding: Images enter as they are at every timestep (direct), as random spikes (rate), or by an
+            encoding of a plug-in. None: direct.
         labels: Labels of inputs that hold none: .npy, or .csv for a folder of images. None: none.
         bin_us: Length of a timestep of events, in microseconds. None: each recording in equal parts.
+        plugins: Files of plug-ins, which add exit rules, estimators, models of cell errors and encodings.
         timesteps: T max, the most timesteps that an image runs. None: the network's own.
         threshold: Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image
             may exit early. None: chosen on the validation images.
         thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
             validation images more closely, their chance too.
-        rule: Exit rule: what decides that an image may exit early.
+        rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
+            plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
         issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
         fidelity: How finely time is played; both agree to the cycle.
@@ -174,7 +182,7 @@ def compare_chips(
     ([0, 1], 20)
     """
     settings = settings_of(
-        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us,
+        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
         timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
@@ -194,6 +202,7 @@ def run(
     encoding: InputEncoding | None = None,
     labels: str | Path | None = None,
     bin_us: int | None = None,
+    plugins: tuple[str, ...] = (),
     timesteps: int | None = None,
     threshold: float | tuple[float, ...] | None = None,
     thresholds: Thresholds = "one",
@@ -217,15 +226,18 @@ def run(
         policy: Early exit (dynamic), or always T max timesteps (static).
         overrides: Other values for keys of the chip, as adc.bits=5.
         images: How many of the inputs are run, from the first on. None: all of them.
-        encoding: Images enter as they are at every timestep, or as random spikes. None: direct.
+        encoding: Images enter as they are at every timestep (direct), as random spikes (rate), or by an
+            encoding of a plug-in. None: direct.
         labels: Labels of inputs that hold none: .npy, or .csv for a folder of images. None: none.
         bin_us: Length of a timestep of events, in microseconds. None: each recording in equal parts.
+        plugins: Files of plug-ins, which add exit rules, estimators, models of cell errors and encodings.
         timesteps: T max, the most timesteps that an image runs. None: the network's own.
         threshold: Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image
             may exit early. None: chosen on the validation images.
         thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
             validation images more closely, their chance too.
-        rule: Exit rule: what decides that an image may exit early.
+        rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
+            plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
         issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
         fidelity: How finely time is played; both agree to the cycle.
@@ -247,7 +259,7 @@ def run(
     2.0
     """
     settings = settings_of(
-        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us,
+        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
         timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
@@ -269,6 +281,7 @@ def stream(
     encoding: InputEncoding | None = None,
     labels: str | Path | None = None,
     bin_us: int | None = None,
+    plugins: tuple[str, ...] = (),
     timesteps: int | None = None,
     threshold: float | tuple[float, ...] | None = None,
     thresholds: Thresholds = "one",
@@ -295,15 +308,18 @@ def stream(
         rate: Images per second of periodic and poisson arrivals; closed has None.
         overrides: Other values for keys of the chip, as adc.bits=5.
         images: How many of the inputs are run, from the first on. None: all of them.
-        encoding: Images enter as they are at every timestep, or as random spikes. None: direct.
+        encoding: Images enter as they are at every timestep (direct), as random spikes (rate), or by an
+            encoding of a plug-in. None: direct.
         labels: Labels of inputs that hold none: .npy, or .csv for a folder of images. None: none.
         bin_us: Length of a timestep of events, in microseconds. None: each recording in equal parts.
+        plugins: Files of plug-ins, which add exit rules, estimators, models of cell errors and encodings.
         timesteps: T max, the most timesteps that an image runs. None: the network's own.
         threshold: Exit threshold, 0 to 1, or T max - 1 of them: one for each timestep after which an image
             may exit early. None: chosen on the validation images.
         thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
             validation images more closely, their chance too.
-        rule: Exit rule: what decides that an image may exit early.
+        rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
+            plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
         issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
         fidelity: How finely time is played; both agree to the cycle.
@@ -326,7 +342,7 @@ def stream(
     True
     """
     settings = settings_of(
-        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us,
+        overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
         timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip

@@ -13,8 +13,12 @@ RowOrder = Literal["im2col", "kernel_position"]
 FullScale = Literal["ideal", "calibrated"]
 """What the ADC's range covers; see functional.numerics."""
 
-InputEncoding = Literal["direct", "rate"]
-"""How images enter: the same pixels at every timestep, or as random spikes; see inputs."""
+InputEncoding = str
+"""How images enter, by name: ``direct``, the same pixels at every timestep; ``rate``, as random spikes; or an
+encoding of a plug-in. See inputs.encodings.
+"""
+INPUT_ENCODINGS = ("direct", "rate")
+"""Those that come with imcsim."""
 
 Distribution = Literal["normal", "lognormal"]
 """How conductances spread around what was to be programmed; see functional.nonideal.variation."""
@@ -25,7 +29,11 @@ InactiveRows = Literal["grounded", "gated"]
 CalibratedOn = Literal["ideal", "chip"]
 """Which chip calibration images are run on, to set ADC scales: as it was to be, or with its errors."""
 
-Rule = Literal["entropy", "max_softmax", "margin"]
+Rule = str
+"""An exit rule by name: one of ours, or one of a plug-in. See exits."""
+EXIT_RULES = ("entropy", "max_softmax", "margin")
+"""Those that come with imcsim."""
+
 Accumulation = Literal["mean", "sum"]
 """How the checker combines timesteps; see exits.outputs."""
 

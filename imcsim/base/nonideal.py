@@ -7,9 +7,16 @@ the models, in imcsim.functional.nonideal.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from imcsim.base.choices import CalibratedOn, Distribution, InactiveRows
 
@@ -163,6 +170,17 @@ class Neurons(Errors):
     """
 
 
+class PluggedErrors(Errors):
+    """Errors of cells by a model of a plug-in (see functional.nonideal.cell_errors)."""
+
+    model: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]{0,63})?$")] = ""
+    """Name of the model; none by default."""
+    parameters: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    """Numbers of the model, by its own names; those left out have the model's defaults."""
+    time_s: Positive = 1.0
+    """When the chip is used, since it was programmed."""
+
+
 class NonIdeal(Errors):
     """Errors of cells, wires and converters; all off by default."""
 
@@ -174,6 +192,15 @@ class NonIdeal(Errors):
     wires: Wires = Wires()
     converter: ConverterErrors = ConverterErrors()
     neurons: Neurons = Neurons()
+    cell_errors: PluggedErrors = PluggedErrors()
+
+    @model_serializer(mode="wrap")
+    def _without_plugged(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A chip has the hash that it had before there were plug-ins.
+        written: dict[str, Any] = whole(self)
+        if self.cell_errors == PluggedErrors():
+            written.pop("cell_errors", None)
+        return written
 
     @property
     def needs_ohms(self) -> str:
@@ -194,6 +221,7 @@ class NonIdeal(Errors):
             or self.stuck.on_rate
             or self.stuck.off_rate
             or self.drift.drifts
+            or self.cell_errors.model
             or self.read_noise.sigma
             or self.converter.err
         )

@@ -27,6 +27,7 @@ from imcsim.commands.import_ import import_file
 from imcsim.commands.inputs import inputs_group
 from imcsim.commands.map import map_network
 from imcsim.commands.model import model
+from imcsim.commands.plugins import plugins_group
 from imcsim.commands.report import report
 from imcsim.commands.reproduce import reproduce
 from imcsim.commands.schema import schema
@@ -165,6 +166,7 @@ for command in (
     model,
     inputs_group,
     trace,
+    plugins_group,
     diff,
     timeline,
     schema,

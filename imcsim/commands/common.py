@@ -84,8 +84,9 @@ def choose_validation(settings: RunSettings, *, needed: bool) -> str | None:
 def load_all(settings: RunSettings, validation: str | None, *, labelled: bool = True) -> LoadedRun:
     """Load what a command runs; `validation` are the images that `choose_validation` found.
 
-    Where no seed was given, it becomes that of a trace of random spikes, if the inputs are one.
+    Where no seed was given, it becomes that of a trace of encoded images, if the inputs are one.
     """
+    from imcsim.inputs import encoding_of
     from imcsim.studies.loading import Loader
 
     loader = Loader()
@@ -93,7 +94,7 @@ def load_all(settings: RunSettings, validation: str | None, *, labelled: bool = 
     hardware, network = loader.hardware(settings), loader.network(settings)
     inputs = loader.inputs(settings, labelled=labelled)
     given = click.get_current_context().get_parameter_source("seed")
-    if given is click.core.ParameterSource.DEFAULT and inputs.coding == "rate":
+    if given is click.core.ParameterSource.DEFAULT and encoding_of(inputs) is not None:
         seed = inputs.about.get("seed", 0)
         if isinstance(seed, int) and 0 <= seed < 2**63:
             settings = settings.changed({"seed": seed})

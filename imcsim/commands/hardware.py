@@ -8,7 +8,7 @@ import click
 
 from imcsim.commands.common import print_names, print_report, texts
 from imcsim.commands.completion import complete_hardware
-from imcsim.commands.options import options_of
+from imcsim.commands.options import options_of, plugin_option
 
 
 @click.group()
@@ -27,6 +27,7 @@ def hardware_list() -> None:
 @hardware.command("show")
 @click.argument("name", metavar="NAME|FILE", shell_complete=complete_hardware)
 @options_of("overrides")
+@plugin_option
 def hardware_show(name: str, overrides: dict[str, Any]) -> None:
     """Every figure of a chip, with unit, mark and source."""
     import imcsim.hardware
@@ -43,6 +44,7 @@ def hardware_show(name: str, overrides: dict[str, Any]) -> None:
 @hardware.command("check")
 @click.argument("file", metavar="NAME|FILE", shell_complete=complete_hardware)
 @options_of("overrides")
+@plugin_option
 def hardware_check(file: str, overrides: dict[str, Any]) -> None:
     """Read a chip's file and say whether it is sound."""
     import imcsim.hardware

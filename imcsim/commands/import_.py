@@ -12,7 +12,7 @@ import click
 
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import print_report, progress_bars
-from imcsim.commands.options import ENCODING, option, options_of
+from imcsim.commands.options import ENCODING, option, options_of, plugin_option
 
 if TYPE_CHECKING:
     from imcsim.importers.importing.layers import ReadModel, ReadOptions
@@ -72,6 +72,7 @@ def _neuron(
 @option("images", unset=f"{DEFAULT_IMAGES}, or all")
 @option("hardware", text="Compare on this chip too, and state its word widths.", default=None)
 @options_of("overrides")
+@plugin_option
 @click.option(
     "--weight-bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Width of weights."
 )

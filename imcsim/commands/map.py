@@ -12,7 +12,7 @@ from imcsim.studies.settings import RunSettings
 
 
 @click.command("map")
-@run_settings("hardware", "overrides", "model")
+@run_settings("hardware", "overrides", "model", "plugins")
 @click.option("--json", "json_path", metavar="FILE", help="Write the floorplan as JSON; - is stdout.")
 @click.option("--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and the drawing there.")
 def map_network(settings: RunSettings, json_path: str | None, out_folder: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from imcsim.base.choices import EXIT_RULES, INPUT_ENCODINGS
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.completion import (
     complete_hardware,
@@ -21,7 +22,7 @@ from imcsim.studies.settings import DECLARED, RunSettings
 
 PLAYING = (
     "hardware", "overrides", "model", "inputs", "validation", "timesteps", "encoding", "bin_us", "labels",
-    "images", "seed", "chip", "workers",
+    "images", "seed", "chip", "workers", "plugins",
 )  # fmt: skip
 """Settings that all commands with a chip and inputs share: what is played on what."""
 EXITING = ("threshold", "thresholds", "rule", "accumulation", "issue")
@@ -93,11 +94,48 @@ def read_settings(
     return found
 
 
+def load_plugins(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Offer the parts of these files to what is parsed after them."""
+    if value:
+        from imcsim.base.plugins import load_files
+
+        load_files(value)
+    return value
+
+
+def exit_rule(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value not in EXIT_RULES:  # only a plug-in's is looked for: numpy takes its time
+        _check_name(context, parameter, "rule", value)
+    return value
+
+
+def encoding(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and value not in INPUT_ENCODINGS:
+        _check_name(context, parameter, "encoding", value)
+    return value
+
+
+def _check_name(context: click.Context, parameter: click.Parameter, key: str, value: str) -> None:
+    from imcsim.studies.checking import check_name
+
+    try:
+        check_name(key, value)
+    except ImcsimError as error:
+        if error.file is not None:  # a plug-in is broken, not the option
+            raise
+        raise click.BadParameter(str(error), context, parameter) from error
+
+
 # What the command line does with values beyond their type and bounds.
 _CALLBACKS: dict[str, Callable[..., Any]] = {
     "overrides": read_settings,
     "threshold": numbers_in_unit_range,
     "issue": issue_policy,
+    "plugins": load_plugins,
+    "rule": exit_rule,
+    "encoding": encoding,
 }
 _COMPLETIONS: dict[str, Callable[..., Any]] = {
     "hardware": complete_hardware,
@@ -106,6 +144,10 @@ _COMPLETIONS: dict[str, Callable[..., Any]] = {
     "inputs": complete_inputs,
     "validation": complete_inputs,
 }
+
+
+_FLAGS = {"overrides": ["--set", "overrides"], "plugins": ["--plugin", "plugins"]}
+"""Names of options that are not those of their settings."""
 
 
 def option(
@@ -122,6 +164,9 @@ def option(
     if name == "overrides":
         about |= {"multiple": True}
         shown += " May be repeated."
+    elif name == "plugins":
+        about |= {"multiple": True, "is_eager": True, "type": str}
+        shown += " May be repeated."
     elif name == "seed":
         about |= {"default": one.default}
         unset = "that of a trace of random spikes, else 0" if text is None else "0"  # see `common.load_all`
@@ -135,7 +180,7 @@ def option(
         about |= {"callback": _CALLBACKS[name]}
     if name in _COMPLETIONS:
         about |= {"shell_complete": _COMPLETIONS[name]}
-    flags = ["--set", name] if name == "overrides" else [f"--{name.replace('_', '-')}"]
+    flags = _FLAGS.get(name) or [f"--{name.replace('_', '-')}"]
     return click.option(*flags, **{**about, "help": shown, **more})
 
 
@@ -169,6 +214,11 @@ def run_settings(*names: str) -> Callable[[Any], Any]:
         return options_of(*names)(called)
 
     return add
+
+
+def plugin_option(command: Any) -> Any:
+    """The option ``--plugin`` of a command that takes no settings: files are loaded before all else."""
+    return option("plugins", expose_value=False)(command)
 
 
 def delivery_options(command: Any) -> Any:

@@ -18,7 +18,7 @@ MAX_LISTED = 40
 
 @click.command()
 @click.argument("spec", metavar="SPEC")
-@options_of("overrides")
+@options_of("overrides", "plugins")
 @click.option(
     "--out", "folder", metavar="DIR", required=True, help="Where the store goes; a search goes on there."
 )
@@ -29,6 +29,7 @@ MAX_LISTED = 40
 def search(
     spec: str,
     overrides: dict[str, Any],
+    plugins: tuple[str, ...],
     folder: str,
     trials: int | None,
     workers: int | None,
@@ -49,7 +50,7 @@ def search(
     from imcsim.searches import search as run_search
     from imcsim.sweeps import Summary
 
-    loaded = load_search(spec, overrides)
+    loaded = load_search(spec, overrides, plugins)
     summary = Summary()
     with progress_bars(quiet) as progress:
         store = run_search(

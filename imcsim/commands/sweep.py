@@ -18,7 +18,7 @@ MAX_LISTED = 200
 
 @click.command()
 @click.argument("spec", metavar="SPEC", required=False)
-@options_of("overrides")
+@options_of("overrides", "plugins")
 @click.option(
     "--out", "folder", metavar="DIR", help="Where the store and the table go; a sweep goes on there."
 )
@@ -36,6 +36,7 @@ MAX_LISTED = 200
 def sweep(
     spec: str | None,
     overrides: dict[str, Any],
+    plugins: tuple[str, ...],
     folder: str | None,
     workers: int | None,
     scheduler: str | None,
@@ -65,7 +66,7 @@ def sweep(
     from imcsim.sweeps import Summary, load_spec
     from imcsim.sweeps import sweep as run_sweep
 
-    loaded = load_spec(spec, overrides)
+    loaded = load_spec(spec, overrides, plugins)
     if dry_run:
         _show(loaded)
         return 0

@@ -9,6 +9,8 @@ does not know the functional side, so rules stand below both: `studies` asks a r
 
 from __future__ import annotations
 
+from imcsim.base.plugins import Kind
+from imcsim.exits.checked import CheckedRule
 from imcsim.exits.entropy import Entropy
 from imcsim.exits.margin import Margin
 from imcsim.exits.max_softmax import MaxSoftmax
@@ -17,7 +19,17 @@ from imcsim.exits.rule import ExitRule
 OWN: dict[str, ExitRule] = {"entropy": Entropy(), "max_softmax": MaxSoftmax(), "margin": Margin()}
 """The rules that come with the package, by name; the first is the default."""
 
+RULES: Kind[ExitRule] = Kind("exit_rules", ExitRule, OWN)
+"""All exit rules: our own, and those of plug-ins."""
+
 
 def named(name: str) -> ExitRule:
-    """The exit rule of this name. Raises KeyError where there is none."""
-    return OWN[name]
+    """The exit rule of this name. Raises ImcsimError where there is none, or where its plug-in is broken.
+
+    What a plug-in's rule returns is checked whenever it is asked.
+    """
+    if name in OWN:
+        return OWN[name]
+    rule, origin = RULES.get(name), RULES.origin(name)
+    assert origin is not None
+    return CheckedRule(rule, origin)

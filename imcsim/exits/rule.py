@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
+from typing import final as final_method
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,7 @@ class ExitRule(ABC):
             return 1.0
         return word / float(self.scale(classes, checker))
 
+    @final_method
     def required(self, outputs: ClassOutputs, checker: CheckerNumerics) -> NDArray[np.int64]:
         """The smallest word with which each image leaves after each timestep, int64 ``[N, T]``."""
         return self.scores(outputs, checker) + 1

@@ -28,6 +28,7 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
     """
     from imcsim.hardware.component import ESTIMATE
     from imcsim.hardware.config import Hardware, HardwareConfig
+    from imcsim.hardware.estimators.estimator import with_times
     from imcsim.hardware.files import find
     from imcsim.hardware.layers import plain_value
     from imcsim.hardware.loader import config_hash, load_config
@@ -45,6 +46,11 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
             name: [str(e) for e in component.charges(config)] for name, component in config.components()
         }
         config = config.with_reference(read_tables(files, actions))
+    config, times = with_times(config)
+    for key, source in times.items():
+        provenance[key] = replace(provenance[key], mark="derived", source=ESTIMATE, citation=source, note="")
+    for key in [key for key in provenance if key.split(".")[0] == "estimators"]:
+        del provenance[key]  # every figure of an estimator says where it comes from
     for key, estimate in config.estimates().items():
         provenance[key] = replace(
             provenance[key], mark="derived", source=ESTIMATE, citation=estimate.rule, note=""
@@ -68,8 +74,11 @@ def describe(hardware: Hardware, *, short: bool = False) -> list[tuple[str, str,
     With `short` a source is the short name under which `sources` has its citation.
 
     A figure that the file leaves to an estimator is shown as computed, with the rule as its source. Figures
-    of reference tables follow under ``component.event``, ``component.area`` and ``component.leakage``.
+    of reference tables and of plug-ins' estimators follow under ``component.event``, ``component.area`` and
+    ``component.leakage``.
     """
+    from imcsim.hardware.estimators.estimator import shown_figures
+
     rows = []
     config = hardware.config
     values = config.model_dump(mode="json", by_alias=True)
@@ -83,6 +92,9 @@ def describe(hardware: Hardware, *, short: bool = False) -> list[tuple[str, str,
         name = about.source if short and about.source != "estimate" else about.citation or about.source
         note = f" - {about.note}" if about.note else ""
         rows.append((key, shown, about.unit, about.mark, f"{name}{note}"))
+    for key, number, unit, source in shown_figures(config):
+        by = f"estimator {config.estimators[key.split('.')[0]]}: {source}"
+        rows.append((key, f"{number:.6g}", unit, "derived", by))
     for figure in config.reference.origins:
         place = f"{figure.file}:{figure.line}" if figure.line else figure.file
         rows.append((figure.key, f"{figure.value:.6g}", figure.unit, "given", f"reference table {place}"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imcsim.hardware.estimators.estimate import Estimate
+from imcsim.hardware.estimators.estimator import plugged_figures
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Component(Block):
     """Fields are the component's config block; methods are its estimator.
 
     `charges` gives pJ for one event, `area_um2` and `leakage_uw` are for one instance, and there are
-    `instances` of it on the chip. Subclasses say what they are by the methods with an underscore; figures
-    from a reference table take their place here.
+    `instances` of it on the chip. Subclasses say what they are by the methods with an underscore; figures of
+    an estimator that the chip names take their place here, and figures from a reference table that of both.
     """
 
     block: ClassVar[str]
@@ -60,18 +61,25 @@ class Component(Block):
 
     def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         """Energy in pJ of each event that this component pays for."""
+        computed = plugged_figures(chip, self).energy_pj
+        own = {event: computed.get(event, energy) for event, energy in self._charges(chip).items()}
         table = chip.reference.energy_pj.get(self.block, {})
-        return {event: table.get(event, energy) for event, energy in self._charges(chip).items()}
+        return {event: table.get(event, energy) for event, energy in own.items()}
 
     def area_um2(self, chip: HardwareConfig) -> float:
         """Area of one instance in um2."""
         area = chip.reference.area_um2.get(self.block)
+        if area is None:
+            area = plugged_figures(chip, self).area_um2
         return self._area_um2(chip) if area is None else area
 
     def leakage_uw(self, chip: HardwareConfig) -> float:
         """Static power of one instance in uW."""
         leakage = chip.reference.leakage_pj.get(self.block)
-        return self._leakage_uw(chip) if leakage is None else leakage / chip.technology.clock_ns * 1e3
+        if leakage is not None:
+            return leakage / chip.technology.clock_ns * 1e3
+        computed = plugged_figures(chip, self).leakage_uw
+        return self._leakage_uw(chip) if computed is None else computed
 
     def standing_energy_pj(self, chip: HardwareConfig) -> float:
         """Energy in pJ of one instance in a clock cycle in which it is powered: 1 uW over 1 ns is 1e-3 pJ."""

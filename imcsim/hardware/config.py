@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from imcsim.base.names import nearest
 from imcsim.base.nonideal import NonIdeal
 from imcsim.hardware.component import (
     ESTIMATE,
@@ -168,6 +169,10 @@ class HardwareConfig(BaseModel):
     checker: Checker
     offchip_link: OffchipLink
     nonideal: NonIdeal = NonIdeal()
+    estimators: dict[str, str] = {}
+    """Estimators of plug-ins, by the component whose figures they compute (see
+    hardware.estimators.estimator).
+    """
     _reference: ReferenceFigures = PrivateAttr(default_factory=ReferenceFigures)
 
     @model_validator(mode="after")
@@ -185,6 +190,12 @@ class HardwareConfig(BaseModel):
                 "tile.adcs pe; im2col goes with tile.adcs crossbar"
             )
         self._has_cells_for(self.nonideal)
+        blocks = [name for name, _ in self.components()]
+        for name in self.estimators:
+            if name not in blocks:
+                close = nearest(name, blocks)
+                hint = f"did you mean {close}?" if close else f"components are {', '.join(blocks)}"
+                raise ValueError(f"estimators: there is no component {name!r:.60}; {hint}")
         return self
 
     def _has_cells_for(self, nonideal: NonIdeal) -> None:
@@ -226,7 +237,8 @@ class HardwareConfig(BaseModel):
 
         So a chip has the hash that it had before there were such sections.
         """
-        return frozenset({"nonideal"} if self.nonideal == NonIdeal() else ())
+        unused = {"nonideal": self.nonideal == NonIdeal(), "estimators": not self.estimators}
+        return frozenset(name for name, left in unused.items() if left)
 
     def with_reference(self, reference: ReferenceFigures) -> HardwareConfig:
         """A copy whose components take the figures of `reference`."""

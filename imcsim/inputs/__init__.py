@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.choices import InputEncoding
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.base.resources import data_dirs
@@ -22,20 +20,19 @@ from imcsim.inputs.data import (
     Source,
     Split,
     check_count,
-    check_room,
     finished,
 )
+from imcsim.inputs.encodings import DIRECT, encoded, encoding_of, encoding_origin
 from imcsim.inputs.events import describe_events, is_events, read_events
 from imcsim.inputs.folder import read_folder
 from imcsim.inputs.packs import is_pack, other_pixels, read_pack
-from imcsim.inputs.rate import rate_encode
 from imcsim.inputs.trace import TRACE, load_trace, play_back, read_about
 from imcsim.inputs.writer import NpzWriter
 from imcsim.network.arrays import names_in_npz, write_npz
 
 __all__ = [
-    "CALIBRATION_IMAGES", "CALIBRATION_TIMESTEPS", "SPLITS", "Inputs", "Split", "describe", "find", "load",
-    "names", "other_pixels", "paired", "save",
+    "CALIBRATION_IMAGES", "CALIBRATION_TIMESTEPS", "SPLITS", "Inputs", "Split", "describe", "encoding_of",
+    "encoding_origin", "find", "load", "names", "other_pixels", "paired", "save",
 ]  # fmt: skip
 
 
@@ -48,7 +45,7 @@ def load(
     name_or_path: str | Path,
     limit: int | None = None,
     *,
-    encoding: InputEncoding | None = None,
+    encoding: str | None = None,
     timesteps: int | None = None,
     seed: int = 0,
     labelled: bool = True,
@@ -68,9 +65,10 @@ def load(
       microseconds; `shape` (C, H, W) gives the sensor's size where the file does not;
     - a recorded trace (see imcsim.studies.traces), played as it was recorded.
 
-    `encoding` ``rate`` turns images into random spikes by `seed` over `timesteps` (see inputs.rate); None is
-    ``direct``: the image enters at every timestep. Timed inputs are cut to `timesteps` where given. Without
-    `labelled`, labels may be missing. A built-in name wins over a file of that name. Raises ImcsimError for
+    `encoding` ``rate`` turns images into random spikes by `seed` over `timesteps` (see inputs.rate), that of
+    a plug-in into its own frames; None is ``direct``: the image enters at every timestep. Timed inputs are
+    cut to `timesteps` where given. Without `labelled`, labels may be missing. A built-in name wins over a
+    file of that name. Raises ImcsimError for
     anything else, and for fewer than `limit` images.
     """
     path = find(name_or_path)
@@ -90,7 +88,7 @@ def load(
                 key="bin_us",
                 fix="leave it out",
             )
-        if encoding == "rate" and found.coding != "rate":
+        if encoding not in (None, DIRECT, encoding_of(found)):
             raise ImcsimError(
                 "this trace was recorded with direct encoding, and is played as it was recorded"
                 if found.coding == "direct"
@@ -104,8 +102,8 @@ def load(
     )
     source.images, name = source.images[:count], path.name if path.is_dir() else path.stem
     source.labels = None if source.labels is None else source.labels[:count]
-    if encoding == "rate":
-        source = _spiking(source, timesteps, seed, name)
+    if encoding not in (None, DIRECT):
+        source = encoded(source, str(encoding), timesteps, seed, name)
     inputs = finished(source, name=name)
     return inputs if timesteps is None else inputs.first(timesteps)
 
@@ -139,26 +137,6 @@ def _read(
         source = read(path, labelled=labelled, labels_file=labels)
         return source, check_count(path, limit, len(source.images))
     return source, len(source.images)
-
-
-def _spiking(source: Source, timesteps: int | None, seed: int, name: str) -> Source:
-    """Images as random spikes, for as many timesteps as a run, or the setting of ADC scales, needs."""
-    if source.images.ndim == 5 or source.spikes:
-        raise ImcsimError(
-            "these inputs have a frame for each timestep already"
-            if source.images.ndim == 5
-            else "these inputs are spikes already",
-            file=source.path,
-            fix="leave --encoding out",
-        )
-    if timesteps is None:
-        raise ImcsimError("rate encoding needs a number of timesteps", key=name, fix="give timesteps")
-    frames = max(timesteps, CALIBRATION_TIMESTEPS)
-    check_room(source.path, source.images.size * frames, "the spikes")
-    still = finished(source, name=name)
-    spikes = rate_encode(source.images, frames, seed, source.indices)
-    about = {**source.about, "seed": seed, "images_sha256": still.sha256}
-    return replace(source, images=spikes, coding="rate", spikes=True, about=about)
 
 
 def save(
@@ -214,8 +192,9 @@ def describe(name_or_path: str | Path, *, labels: str | Path | None = None) -> l
     if inputs.timed:
         rate = f"{float(inputs.images.astype(bool).mean()):.4f} of the values are not 0"
         rows[2:2] = [("frames", f"{inputs.frames}, one per timestep"), ("activity", rate)]
-    if inputs.coding in ("rate", "events") or inputs.spikes:
-        rows.insert(2, ("values", "spikes" + ("" if inputs.coding == "frames" else f", {inputs.coding}")))
+    if encoding_of(inputs) is not None or inputs.coding == "events" or inputs.spikes:
+        what = "spikes" if inputs.spikes or inputs.coding == "events" else "pixel codes"
+        rows.insert(2, ("values", what + ("" if inputs.coding == "frames" else f", {inputs.coding}")))
     return rows
 
 

@@ -17,8 +17,10 @@ from imcsim.network.arrays import MAX_BYTES
 
 Split = Literal["test", "validation", "unknown"]
 SPLITS = ("test", "validation", "unknown")
-Coding = Literal["direct", "frames", "events", "rate"]
-"""How values come into timesteps: the same at each, a given frame at each, binned events, random spikes."""
+Coding = str
+"""How values come into timesteps: ``direct``, the same at each; ``frames``, a given frame at each;
+``events``, binned; else the name of the encoding that made the frames, such as ``rate``.
+"""
 
 MAX_CLASSES = 1 << 16
 CALIBRATION_IMAGES = 32

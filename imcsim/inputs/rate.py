@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.inputs.encoding import FrameEncoding
+
 LARGEST_CODE = 255
 
 
@@ -31,6 +33,15 @@ def rate_encode(
             draws = _words(seed, int(number), t, flat.size).astype(np.uint64) * LARGEST_CODE >> 32
             out[t] = (draws < flat).reshape(image.shape)
     return spikes
+
+
+class RateEncoding(FrameEncoding):
+    """The encoding ``rate``."""
+
+    def frames(
+        self, images: NDArray[np.uint8], timesteps: int, seed: int, numbers: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
+        return rate_encode(images, timesteps, seed, numbers)
 
 
 def _words(seed: int, image: int, timestep: int, count: int) -> NDArray[np.uint32]:

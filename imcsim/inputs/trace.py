@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ from imcsim.network.arrays import read_npz
 TRACE = "trace"
 VERSION = 1
 MAX_ABOUT = 1 << 20
-CODINGS = ("direct", "frames", "events", "rate")
+CODING = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _AGAIN = "record it again with imcsim trace record"
 _CHUNK = 64
 
@@ -51,7 +52,8 @@ class Trace:
     """A trace as read. `about` holds everything that is neither a frame nor a spike.
 
     name, split, classes, sha256: of the inputs that were played. coding: how they entered (``direct``,
-    ``frames``, ``events``, ``rate``). timesteps: how many were recorded; bits: of a value.
+    ``frames``, ``events``, or by an encoding such as ``rate``). timesteps: how many were recorded;
+    bits: of a value.
     """
 
     path: Path
@@ -260,7 +262,7 @@ def _sound(about: Any) -> bool:
         shape(about["shape"])
         and whole(about["bits"], 1, 8)
         and whole(about["timesteps"], 1, MAX_TIMESTEPS)
-        and about["coding"] in CODINGS
+        and CODING.fullmatch(about["coding"]) is not None
         and about["split"] in SPLITS
         and (about["classes"] is None or whole(about["classes"], 2, MAX_CLASSES))
         and type(about["spikes"]) is bool

@@ -95,6 +95,7 @@ def about_trace(recorded: Recorded, detail: Detail) -> dict[str, Any]:
         "network": meta.network.name,
         "inputs": meta.inputs.name,
         "issue": meta.policy,
+        **({"plugins": [one.model_dump() for one in meta.plugins]} if meta.plugins else {}),
         "detail": detail,
         "clock_ns": recorded.clock_ns,
         "cycles": line.cycles,

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.choices import Accumulation, Rule
+from imcsim.base.choices import EXIT_RULES, Accumulation, Rule
 from imcsim.exits.outputs import exit_timesteps
 from imcsim.mapping import Placement
 from imcsim.reproduction.decisions import (
@@ -202,7 +202,7 @@ def combinations(base: Choices, losses: Sequence[Loss]) -> list[Choices]:
     values = {
         "loss": losses,
         "accumulation": get_args(Accumulation),
-        "rule": get_args(Rule),
+        "rule": EXIT_RULES,
         "thresholds": ("one", "each"),
         "issue": ISSUES,
         "encoder": ("keep", "recompute"),
@@ -291,7 +291,7 @@ def rule_ways(outputs: Outputs, prices: Prices, base: Choices, losses: Sequence[
     same network's static T max on the validation images.
     """
     found = []
-    for loss, rule, accumulation in itertools.product(losses, get_args(Rule), get_args(Accumulation)):
+    for loss, rule, accumulation in itertools.product(losses, EXIT_RULES, get_args(Accumulation)):
         one = base.model_copy(update={"loss": loss, "rule": rule, "accumulation": accumulation})
         held_out = outputs.right(loss, "validation")
         words = registers(

@@ -50,6 +50,26 @@ class InputsMeta(DocumentPart):
     split: Literal["test", "validation", "unknown"]
 
 
+class PluginMeta(DocumentPart):
+    """A part of the simulator that a plug-in added, and that the run used."""
+
+    kind: Literal["exit_rules", "estimators", "cell_errors", "encodings"]
+    name: str
+    source: str
+    """The installed package, or the file."""
+    version: str
+    """Of the package, or what the file says; empty where it says nothing."""
+    sha256: Sha256
+    """Hash of the file, or of all files of the package."""
+
+    @property
+    def text(self) -> str:
+        """The part in a few words: kind, name, where it comes from."""
+        kind = self.kind.removesuffix("s").replace("_", " ")
+        version = f" {self.version}" if self.version else ""
+        return f"{kind} {self.name} of {self.source}{version}, sha256 {self.sha256[:16]}"
+
+
 class Meta(DocumentPart):
     """What was run on what. There is no date in it."""
 
@@ -65,3 +85,9 @@ class Meta(DocumentPart):
     hardware: HardwareMeta
     network: NetworkMeta
     inputs: InputsMeta
+    plugins: tuple[PluginMeta, ...] | None = None
+    """Parts of plug-ins that were used; left out where there were none."""
+
+    @model_serializer(mode="wrap")
+    def _without_plugins(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_nothing(whole(self), "plugins")

@@ -20,11 +20,13 @@ from typing import Any
 from imcsim._version import __version__
 from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
+from imcsim.inputs import encoding_of
 from imcsim.searches.goals import figures, front
 from imcsim.searches.proposals import Proposals, Verdict, import_optuna
 from imcsim.searches.spec import Search
 from imcsim.searches.table import write_front
 from imcsim.studies.loading import Loader, validation_of
+from imcsim.studies.plugged import names_a_part
 from imcsim.studies.settings import RunSettings
 from imcsim.sweeps.constraints import BadConstraint
 from imcsim.sweeps.plan import make_plan
@@ -39,6 +41,7 @@ from imcsim.sweeps.sweeping import (
     check_same,
     contents,
     made_folder,
+    plugins_meta,
     sweep_up,
 )
 from imcsim.sweeps.tasks import ACTIVITY, WorkerFault
@@ -213,9 +216,8 @@ def on_validation(setting: RunSettings, loader: Loader) -> RunSettings:
         )
     encoding = setting.encoding
     try:
-        # A trace of random spikes brings its encoding with it, as in `Loader.validation`.
-        if encoding is None and loader.inputs(setting).coding == "rate":
-            encoding = "rate"
+        if encoding is None:  # a trace of encoded images brings its encoding with it
+            encoding = encoding_of(loader.inputs(setting))
     except ImcsimError:  # the point's own row says so
         pass
     return replace(setting, inputs=held_out, validation=held_out, labels=None, encoding=encoding)
@@ -254,8 +256,9 @@ def _verdict(spec: Search, outcome: dict[str, Any], point: SweepPoint) -> Verdic
 
 
 def _meta(spec: Search, wanted: int, loader: Loader) -> dict[str, str]:
-    named = list(_over(spec, {"hardware", "model"}))
+    named = list(_over(spec, {"model", *(key for key in spec.sweep.keys if names_a_part(key))}))
     return {
+        **plugins_meta(named, loader),
         "spec": json.dumps(dict(spec.data)),
         "spec_sha256": spec.sha256,
         "contents": json.dumps(contents(spec.sweep, named, loader), sort_keys=True),

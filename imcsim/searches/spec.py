@@ -88,13 +88,17 @@ class Search:
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def load_search(given: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Search:
+def load_search(
+    given: str | Path | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    plugins: Sequence[str] = (),
+) -> Search:
     """Read a spec from a YAML file, or from a mapping of the same form.
 
-    `overrides` are further keys of its ``set``, and win over those that stand there. Raises ImcsimError, with
-    file, line and key, for whatever is wrong with it.
+    `overrides` are further keys of its ``set``, and win over those that stand there; `plugins` are further
+    files of its ``plugins``. Raises ImcsimError, with file, line and key, for whatever is wrong with it.
     """
-    document = overridden(spec_document(given), overrides)
+    document = overridden(spec_document(given), overrides, plugins)
     if not isinstance(document.data, dict):
         raise document.error((), "expected `key: value` lines", fix="is this the spec of a search?")
     data = dict(document.data)

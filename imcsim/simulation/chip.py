@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from imcsim.base.nonideal import NonIdeal
 from imcsim.functional.nonideal import DrawnChip
+from imcsim.functional.nonideal.cell_errors import PluggedCells
 from imcsim.functional.nonideal.on_off import level_siemens, off_level
 from imcsim.functional.nonideal_chip import on_real_chip
 from imcsim.functional.program.numerics import Numerics
@@ -75,6 +76,7 @@ def nonideal(config: HardwareConfig, seed: int = 0, chip: int = 0) -> DrawnChip 
         converter=errors.converter,
         neurons_recalibrated=errors.neurons.calibrated_on == "chip",
         encoder_kept=config.encoder.mode == "keep",
+        cell_errors=PluggedCells.of(errors.cell_errors),
     )
 
 

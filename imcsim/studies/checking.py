@@ -17,8 +17,11 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plugins import load_files
 from imcsim.base.yamlfile import dotted
+from imcsim.exits import RULES
 from imcsim.hardware.explain import explain
+from imcsim.inputs.encodings import DIRECT, ENCODINGS
 from imcsim.studies.settings import DECLARED, Declaration, Meaning, RunSettings
 
 
@@ -61,10 +64,24 @@ def settings_of(**values: object) -> RunSettings:
     except ValidationError as error:
         problem = explain(error, model, found)[0]
         raise ImcsimError(problem.message, key=dotted(problem.path) or None, fix=problem.fix) from None
+    load_files(found.get("plugins") or ())
+    for key, value in found.items():
+        check_name(key, value)
     if found.get("thresholds") == "each" and found.get("threshold") is not None:
         message = "this says how thresholds are chosen, threshold gives them"
         raise ImcsimError(message, key="thresholds", fix="leave one of them out")
     return RunSettings(overrides=dict(overrides or {})).changed(given)
+
+
+def check_name(key: str, value: object) -> None:
+    """Raise ImcsimError where the setting `key` names a part of the simulator that is not there.
+
+    Plug-ins must have been loaded before.
+    """
+    if key == "rule" and isinstance(value, str):
+        RULES.get(value)
+    if key == "encoding" and isinstance(value, str) and value != DIRECT:
+        ENCODINGS.get(value)
 
 
 def plain(value: Any) -> Any:

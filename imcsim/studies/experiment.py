@@ -17,7 +17,7 @@ from imcsim.exits.outputs import ClassOutputs, exit_timesteps, predictions
 from imcsim.exits.rule import ExitRule
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
-from imcsim.inputs import Inputs, other_pixels
+from imcsim.inputs import Inputs, encoding_of, other_pixels
 from imcsim.network.graph import Network
 from imcsim.results.figures import ValidationFigures
 from imcsim.results.meta import HardwareMeta, InputsMeta, Meta, NetworkMeta
@@ -26,6 +26,7 @@ from imcsim.results.statistics import wilson_interval
 from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing
 from imcsim.simulation.simulate import Simulation, replay, simulate
 from imcsim.simulation.values import COMPUTED, Progress, Values
+from imcsim.studies.plugged import as_meta, used
 from imcsim.studies.settings import CompareOptions
 from imcsim.studies.thresholds import one_for_all, one_for_each
 from imcsim.timing import Timing, parse
@@ -321,6 +322,7 @@ class Experiment:
                 accuracy_quantised_per_timestep=_stated(accuracy, "quantised_per_timestep"),
             ),
             inputs=InputsMeta(name=self.inputs.name, sha256=self.inputs.sha256, split=self.inputs.split),
+            plugins=as_meta(used(self.chip.stated, self.options.rule, (self.inputs, self.validation))),
         )
 
     def warnings(self, *, many: bool = False) -> tuple[str, ...]:
@@ -346,8 +348,9 @@ class Experiment:
         found += [f"{self.chip.network.name}: {line}" for line in _affirmed(self.chip.network)]
         shown = [self.inputs] if self.validation is None else [self.inputs, self.validation]
         found += [problem for images in shown if (problem := other_pixels(images)) is not None]
-        if self.inputs.coding == "rate":
-            found.append(f"images were turned into random spikes (rate encoding, {_seed(self.inputs)})")
+        if (encoding := encoding_of(self.inputs)) is not None:
+            made = "random spikes" if encoding == "rate" else "frames"
+            found.append(f"images were turned into {made} ({encoding} encoding, {_seed(self.inputs)})")
         if self.validation is None and (calibrated := self._calibrated()):
             found.append(f"without validation images {calibrated} calibrated on the first reported images")
         if self.validation is not None:

@@ -56,9 +56,8 @@ class Loader:
         if name is None:
             return None
         encoding = setting.encoding
-        # A trace of random spikes brings its encoding with it.
-        if encoding is None and (shown or self.inputs(setting)).coding == "rate":
-            encoding = "rate"
+        if encoding is None:  # a trace of encoded images brings its encoding with it
+            encoding = imcsim.inputs.encoding_of(shown or self.inputs(setting))
         return self._inputs(setting, name, encoding)
 
     def _inputs(

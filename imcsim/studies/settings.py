@@ -75,7 +75,14 @@ class CompareOptions:
             "images more closely, their chance too."
         ),
     ] = "one"
-    rule: Annotated[Rule, Meaning("Exit rule: what decides that an image may exit early.")] = "entropy"
+    rule: Annotated[
+        Rule,
+        Meaning(
+            "Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a "
+            "plug-in.",
+            metavar="NAME",
+        ),
+    ] = "entropy"
     accumulation: Annotated[
         Accumulation, Meaning("How the outputs of the timesteps so far are combined.")
     ] = "mean"
@@ -136,7 +143,12 @@ class RunSettings:
     ] = None
     encoding: Annotated[
         InputEncoding | None,
-        Meaning("Images enter as they are at every timestep, or as random spikes.", "direct"),
+        Meaning(
+            "Images enter as they are at every timestep (direct), as random spikes (rate), or by an encoding "
+            "of a plug-in.",
+            "direct",
+            metavar="NAME",
+        ),
     ] = None
     labels: Annotated[
         str | Path | None,
@@ -155,6 +167,13 @@ class RunSettings:
             metavar="MICROSECONDS",
         ),
     ] = None
+    plugins: Annotated[
+        tuple[str, ...],
+        Meaning(
+            "Files of plug-ins, which add exit rules, estimators, models of cell errors and encodings.",
+            metavar="FILE",
+        ),
+    ] = ()
     chips: Annotated[
         int | None,
         Meaning(
@@ -222,5 +241,7 @@ DECLARED: Mapping[str, Declaration] = _declared()
 
 FILES = ("hardware", "model", "inputs", "validation", "labels")
 """Settings that may name files."""
-SETTINGS = tuple(name for name in DECLARED if name not in ("overrides", "workers"))
-"""Settings that decide what a run finds, but for keys of the chip: the spec of a sweep may vary them."""
+SETTINGS = tuple(name for name in DECLARED if name not in ("overrides", "plugins", "workers"))
+"""Settings that decide what a run finds, but for keys of the chip: the spec of a sweep may vary them. Files
+of plug-ins only offer further names.
+"""

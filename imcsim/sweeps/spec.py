@@ -23,7 +23,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -32,9 +32,10 @@ from pydantic import Field, ValidationError
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
+from imcsim.base.plugins import load_file
 from imcsim.base.yamlfile import KeyPath, YamlDocument, read_yaml
 from imcsim.hardware.explain import explain
-from imcsim.studies.checking import Strict, plain, settings_model
+from imcsim.studies.checking import Strict, check_name, plain, settings_model
 from imcsim.studies.loading import Loader, validation_of
 from imcsim.studies.settings import DECLARED, FILES, SETTINGS, RunSettings
 from imcsim.sweeps.axes import BadAxis, axis_values
@@ -56,6 +57,7 @@ class SpecParts(Strict):
         default_factory=list, description="Settings and keys of the chip that change together."
     )
     constraints: list[str] = Field(default_factory=list, description="What must hold of every point.")
+    plugins: list[str] = Field(default_factory=list, description=DECLARED["plugins"].meaning.text)
 
 
 SpecModel = settings_model(
@@ -157,13 +159,17 @@ class Spec:
         return self._document.error(path, message, fix=fix)
 
 
-def load_spec(given: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Spec:
-    """Read a spec from a YAML file, or from a mapping of the same form.
+def load_spec(
+    given: str | Path | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    plugins: Sequence[str] = (),
+) -> Spec:
+    """Read a spec from a YAML file, or from a mapping of the same form, and load its plug-ins.
 
-    `overrides` are further keys of its ``set``, and win over those that stand there. Raises ImcsimError, with
-    file, line and key, for whatever is wrong with it.
+    `overrides` are further keys of its ``set``, and win over those that stand there; `plugins` are further
+    files of its ``plugins``. Raises ImcsimError, with file, line and key, for whatever is wrong with it.
     """
-    return spec_of(overridden(spec_document(given), overrides))
+    return spec_of(overridden(spec_document(given), overrides, plugins))
 
 
 def spec_document(given: str | Path | Mapping[str, Any]) -> YamlDocument:
@@ -176,9 +182,14 @@ def spec_document(given: str | Path | Mapping[str, Any]) -> YamlDocument:
     return read_yaml(given)
 
 
-def overridden(document: YamlDocument, overrides: Mapping[str, Any] | None) -> YamlDocument:
-    """The document with these keys in its ``set``, too."""
+def overridden(
+    document: YamlDocument, overrides: Mapping[str, Any] | None, plugins: Sequence[str] = ()
+) -> YamlDocument:
+    """The document with these keys in its ``set``, and these files in its ``plugins``, too."""
     data = document.data
+    if plugins and isinstance(data, dict) and isinstance(data.get("plugins", []), list):
+        data = {**data, "plugins": [*data.get("plugins", []), *(str(Path(p).resolve()) for p in plugins)]}
+        document = replace(document, data=data)
     if not overrides or not isinstance(data, dict) or not isinstance(data.get("set", {}), dict):
         return document
     return replace(document, data={**data, "set": {**data.get("set", {}), **overrides}})
@@ -201,6 +212,7 @@ def spec_of(document: YamlDocument, max_points: int | None = MAX_POINTS) -> Spec
     # A setting with several values is an axis, wherever it stands.
     own = {key: data.pop(key) for key in SETTINGS if isinstance(data.get(key), list | dict)}
     model = _validated(document, (), data)
+    loaded = _plugins(document, model)
     places: list[tuple[tuple[str, ...], tuple[KeyPath, ...], tuple[Any, ...]]] = []
     single: list[tuple[KeyPath, Any]] = [((key,), value) for key, value in own.items()]
     single += [(("axes", key), value) for key, value in model.axes.items()]
@@ -224,7 +236,7 @@ def spec_of(document: YamlDocument, max_points: int | None = MAX_POINTS) -> Spec
     if max_points is not None and count > max_points:
         raise document.error(("axes",), f"{count} combinations", fix=f"use at most {max_points}")
     constraints = tuple(_constraint(document, k, text) for k, text in enumerate(model.constraints))
-    spec = Spec(document.path, document.data, _base(document, model), axes, constraints, document)
+    spec = Spec(document.path, document.data, _base(document, model, loaded), axes, constraints, document)
     _check_keys(spec, places)
     return spec
 
@@ -280,8 +292,7 @@ def _axis(
             for position, value in enumerate(values):
                 at = (*place, position) if isinstance(one, list) else place
                 _validated(document, at, {key: value})
-                if key == "issue":
-                    _check_issue(document, at, value)
+                _check_name(document, at, key, value)
         elif "." not in key:
             close = nearest(key, SETTINGS)
             raise document.error(
@@ -299,10 +310,15 @@ def _axis(
     return SweepAxis(keys, rows)
 
 
-def _check_issue(document: YamlDocument, place: KeyPath, value: str) -> None:
+def _check_name(document: YamlDocument, place: KeyPath, key: str, value: Any) -> None:
+    """Refuse an issue policy that cannot be read, and a part of the simulator that is not there."""
     try:
-        parse_issue(value)
+        if key == "issue":
+            parse_issue(value)
+        check_name(key, value)
     except ImcsimError as error:
+        if error.file is not None:  # a plug-in is broken, not the spec
+            raise
         raise document.error(place, error.message, fix=error.fix) from None
 
 
@@ -314,13 +330,26 @@ def _constraint(document: YamlDocument, position: int, text: str) -> Constraint:
         raise document.error(("constraints", position), str(error), fix=fix) from None
 
 
-def _base(document: YamlDocument, model: SpecParts) -> RunSettings:
+def _plugins(document: YamlDocument, model: SpecParts) -> tuple[str, ...]:
+    """Load the plug-ins of a spec: full paths of their files, which are relative to the spec's folder."""
+    paths = []
+    for position, name in enumerate(model.plugins):
+        place = document.path.parent / name
+        path = place if place.exists() else Path(name)
+        if not path.exists():
+            raise document.error(("plugins", position), f"there is no file {name[:200]!a}", fix="name it")
+        paths.append(load_file(path).path)
+    return tuple(paths)
+
+
+def _base(document: YamlDocument, model: SpecParts, plugins: tuple[str, ...]) -> RunSettings:
     values = {key: getattr(model, key) for key in SETTINGS}
-    _check_issue(document, ("issue",), values["issue"])
+    for key in SETTINGS:
+        _check_name(document, (key,), key, values[key])
     for key in FILES:
         if values[key] is not None:
             values[key] = resolve(values[key], key, document.path.parent)
-    return RunSettings(overrides=dict(model.set)).changed(values)
+    return RunSettings(overrides=dict(model.set), plugins=plugins).changed(values)
 
 
 def _check_keys(spec: Spec, places: list[Any]) -> None:

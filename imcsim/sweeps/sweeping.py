@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,8 +17,10 @@ from imcsim._version import __version__
 from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import PARTIAL, new_folders
+from imcsim.base.plugins import Origin, loaded_files
 from imcsim.inputs import find as find_inputs
 from imcsim.studies.loading import Loader, network_sha256, validation_of
+from imcsim.studies.plugged import used_by
 from imcsim.studies.settings import RunSettings
 from imcsim.sweeps.plan import Plan, make_plan
 from imcsim.sweeps.pools import WorkerPool, pool
@@ -109,6 +111,8 @@ def contents(spec: Spec, points: list[SweepPoint], loader: Loader) -> dict[str, 
             except ImcsimError:
                 found[key] = ""
 
+    for origin in used_by((point.setting for point in points), loader):
+        found[f"plugin {origin.key}"] = origin.sha256
     for point in points:
         setting = point.setting
         plain = RunSettings(hardware=setting.hardware, model=setting.model)
@@ -144,8 +148,15 @@ def _file_sha256(name: str | Path) -> str:
     return digest.hexdigest()
 
 
+def plugins_meta(points: Iterable[SweepPoint], loader: Loader) -> dict[str, str]:
+    """What a store says of the parts of plug-ins that its points use; nothing where they use none."""
+    origins = used_by((point.setting for point in points), loader)
+    return {"plugins": json.dumps([origin.provenance for origin in origins])} if origins else {}
+
+
 def _meta(spec: Spec, points: list[SweepPoint], loader: Loader) -> dict[str, str]:
     return {
+        **plugins_meta(points, loader),
         "spec": json.dumps(dict(spec.data)),
         "spec_sha256": spec.sha256,
         "contents": json.dumps(contents(spec, points, loader), sort_keys=True),
@@ -244,9 +255,11 @@ class Dispatcher:
     _attempts: dict[str, int] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
     _out: int = 0
+    _origins: tuple[Origin, ...] = ()
     _begun: float = field(default_factory=time.perf_counter)
 
     def run(self) -> None:
+        self._origins = used_by((point.setting for point in self.missing), Loader())
         waiting = self._group()
         wanted = {key for needs in waiting for key in needs}
         runs = {key: run for key, run in self.plan.runs.items() if key in wanted}
@@ -321,9 +334,9 @@ class Dispatcher:
             yield self._task(points=tuple((point, self.plan.needs[point.index]) for point in some))
 
     def _task(self, **what: Any) -> Task:
-        return Task(
-            str((self.home or self.store.folder).resolve()), self.threads, __version__, code_sha256(), **what
-        )
+        folder = str((self.home or self.store.folder).resolve())
+        about = folder, self.threads, __version__, code_sha256(), loaded_files(), self._origins
+        return Task(*about, **what)
 
     def _tell(self, done: int) -> None:
         if self.progress is not None:

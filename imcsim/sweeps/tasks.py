@@ -14,10 +14,12 @@ from typing import Any
 from imcsim._version import __version__
 from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plugins import Origin, PluginFile, adopt
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.network.graph import Network
+from imcsim.plugins.kinds import ALL
 from imcsim.simulation.chip import depends_on_values, program_chip, without_errors
 from imcsim.simulation.counts import recorded_nodes, travelling
 from imcsim.simulation.values import COMPUTED, ActivityRequest
@@ -44,6 +46,10 @@ class Task:
     threads: int | None
     version: str
     code: str
+    plugins: tuple[PluginFile, ...] = ()
+    """Plug-in files that the sweep's own process has loaded."""
+    origins: tuple[Origin, ...] = ()
+    """Parts of plug-ins that points use, as the sweep's own process has them."""
     run: ValueRun | None = None
     points: tuple[tuple[SweepPoint, Needs], ...] = ()
 
@@ -87,6 +93,7 @@ def execute(task: Task) -> TaskOutcome:
             f"a worker has other sources of imcsim {__version__} ({shown_code(code_sha256())}) than the "
             f"sweep ({shown_code(task.code)}): install the same"
         )
+    _take_over(task)
     if task.run is not None:
         return _values(task.run, task)
     records, computed, reused = [], 0, 0
@@ -99,6 +106,21 @@ def execute(task: Task) -> TaskOutcome:
         if values is not None:
             computed, reused = computed + values.computed, reused + values.reused
     return TaskOutcome(tuple(records), computed, reused)
+
+
+def _take_over(task: Task) -> None:
+    """Offer the parts of plug-ins that the sweep's own process has. Raises WorkerFault for a missing one."""
+    try:
+        if adopt(task.plugins):  # what was loaded or made by other plug-ins is not the same
+            _PROCESS.loader, _PROCESS.memory, _PROCESS.experiment = Loader(), RecentFiles(), None
+        for origin in task.origins:
+            here = next(kind for kind in ALL if kind.kind == origin.kind).origin(origin.name)
+            if here != origin:
+                raise WorkerFault(
+                    f"a worker has another {origin.key} than the sweep's own process: {origin.source} differs"
+                )
+    except ImcsimError as error:
+        raise WorkerFault(f"a worker cannot use a plug-in of the sweep: {error}") from None
 
 
 def _values(run: ValueRun, task: Task) -> TaskOutcome:

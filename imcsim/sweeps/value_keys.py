@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,6 +25,7 @@ def telling(errors: DrawnChip) -> DrawnChip:
         or (drift.drifts and drift.exponent_sigma)
         or converter.differ
         or errors.noisy
+        or errors.cell_errors is not None
     )
     wired = not errors.wires.ideal
     return replace(
@@ -49,7 +50,10 @@ def telling(errors: DrawnChip) -> DrawnChip:
 def as_plain_data(errors: DrawnChip) -> dict[str, Any]:
     """The chip as numbers, words and mappings, which a hash is taken of."""
     values = {about.name: getattr(errors, about.name) for about in fields(errors)}
-    return {
+    plugged = values.pop("cell_errors")
+    plain = {
         key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         for key, value in values.items()
     }
+    # Values of chips without a plug-in's model keep the names that they had.
+    return plain if plugged is None else {**plain, "cell_errors": asdict(plugged)}

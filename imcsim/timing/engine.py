@@ -61,6 +61,10 @@ class Engine:
         self._arrival = np.full(self.images, -1, np.int64)
         self._departure = np.full(self.images, -1, np.int64)
         self._exits_at: dict[int, int] = {}
+        # Asked for once, and outside SimPy, which keeps no more of an error than its message.
+        classes = placement.graph.classes
+        self._check_cycles = config.checker.cycles(classes)
+        self._checked = config.checker.events(classes, timing.mean)
 
     # --- what tiles and mesh are asked for
 
@@ -134,9 +138,8 @@ class Engine:
     def _control(self) -> Wait:
         """When the class outputs of a job have come: accumulate and check them, and give the verdict."""
         classes, output = self.placement.graph.classes, len(self.names) - 2
-        accumulator, checker = self.config.accumulator, self.config.checker
-        checked = checker.events(classes, self.timing.mean)
-        events = [*accumulator.events(classes).items(), *checked.items()]
+        accumulator = self.config.accumulator
+        events = [*accumulator.events(classes).items(), *self._checked.items()]
         number = 0
         while True:
             job = yield from self.jobs.take(number)
@@ -149,7 +152,7 @@ class Engine:
             began = self.env.now
             yield self.env.timeout(classes * accumulator.class_cycles)
             job.answer_at = int(self.env.now)
-            job.verdict_at = job.answer_at + checker.cycles(classes)
+            job.verdict_at = job.answer_at + self._check_cycles
             if self.recorder is not None:
                 spans = int(began), job.answer_at, job.verdict_at
                 self.recorder.note(Slice("accumulate", job.number, output, *spans[:2], classes))
@@ -161,7 +164,7 @@ class Engine:
                 for later in self.jobs.jobs[number:]:
                     if later.image == job.image:
                         self._cancel(later, job.verdict_at)
-            yield self.env.timeout(checker.cycles(classes))
+            yield self.env.timeout(self._check_cycles)
             for event, count in events:
                 self.counter.add(event, job.number, output, count)
             if exits:

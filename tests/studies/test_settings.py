@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 import pytest
+from plugin_files import written
 
 import imcsim
 from imcsim import api
@@ -63,11 +64,12 @@ def test_python_keywords_are_the_declared_settings(function: Callable[..., Any])
         assert docs[name] == one.docstring, name
 
 
-def test_every_python_keyword_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_python_keyword_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given = {
         "overrides": {"adc.bits": 5}, "images": 7, "encoding": "rate", "labels": "l.npy", "bin_us": 9,
         "timesteps": 3, "threshold": (0.3, 0.2), "thresholds": "one", "rule": "margin", "accumulation": "sum",
         "issue": "speculate", "fidelity": "reference", "seed": 5, "chip": 2, "workers": 3,
+        "plugins": (str(written(tmp_path)),),
     }  # fmt: skip
     expected = RunSettings().changed(given)
     assert {*given, *LOADED} == {*DECLARED} - {"chips"}
@@ -105,8 +107,9 @@ def test_options_of_commands_follow_from_the_declaration(command: str, one: Decl
     help_text = option.help or ""
     assert help_text.startswith(one.meaning.text)
     kinds = [kind for kind in get_args(one.type) if kind is not NoneType] or [one.type]
-    if one.name == "overrides":
-        assert option.opts == ["--set"]
+    if one.name in ("overrides", "plugins"):
+        assert option.opts == ["--set" if one.name == "overrides" else "--plugin"]
+        assert option.multiple
         return
     assert option.opts == [f"--{one.name.replace('_', '-')}"]
     if one.default is not None:
@@ -132,7 +135,7 @@ def test_other_commands_take_settings_of_the_same_bounds() -> None:
 
 
 def test_specs_hold_the_declared_settings() -> None:
-    assert set(SpecModel.model_fields) == {*SETTINGS, "name", "set", "axes", "zip", "constraints"}
+    assert set(SpecModel.model_fields) == {*SETTINGS, "name", "set", "axes", "zip", "constraints", "plugins"}
     properties = json_schema()["properties"]
     for name in SETTINGS:
         one = DECLARED[name]

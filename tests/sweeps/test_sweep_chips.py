@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plugin_files import NOISY, written
 from pydantic import BaseModel
 from sweep_files import base, write_files, write_spec
 
@@ -103,6 +104,9 @@ KEYS: dict[str, tuple[Any, dict[str, Any]]] = {
     "converter.noise_lsb": ([0, 2.0], {}),
     "converter.calibrated_on": (["ideal", "chip"], {"drift.exponent": 0.2, "drift.time_s": 1e4}),
     "neurons.calibrated_on": (["ideal", "chip"], {"drift.exponent": 0.2, "drift.time_s": 1e4}),
+    "cell_errors.model": (["", "noisy"], {"stuck.on_rate": 0.01}),
+    "cell_errors.parameters": ([{"sigma": 0.1}, {"sigma": 0.3}], {"cell_errors.model": "noisy"}),
+    "cell_errors.time_s": ([1, 1e4], {"cell_errors.model": "noisy"}),
 }
 """Keys of the section: values that differ, with what makes them matter."""
 
@@ -129,6 +133,8 @@ def test_every_key_is_an_axis(key: str, files: Path, tmp_path: Path) -> None:
     """Points are what the same comparisons say alone, and no two of them share values."""
     values, others = KEYS[key]
     spec = base(**SMALL, axes=whole({key: values}), set=whole(others))
+    if key.startswith("cell_errors"):
+        spec["plugins"] = [str(written(tmp_path, NOISY, "noisy.py"))]
     points = read(files, spec)
     store, summary = run(files, spec, tmp_path)
     with store:

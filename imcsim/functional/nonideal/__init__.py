@@ -1,10 +1,10 @@
 """What is wrong with real cells, wires and converters, as the values of a chip see it.
 
 Conductances are in cell levels: a cell at level l of 0 .. L conducts ``l + off_level``, and ``off_level`` is
-what a cell at level 0 conducts. From a programmed level to a code, in this order: stuck cells (stuck.py),
-programming variation (variation.py), drift (drift.py), wires (ir_drop.py), read noise (read_noise.py), the
-current of the reference column taken off (on_off.py), and the converter's gain, offset and noise
-(converter.py). `programming.programmed` goes from levels to cells.
+what a cell at level 0 conducts. From a programmed level to a code, in this order: stuck cells (stuck.py), a
+model of a plug-in (cell_errors.py), programming variation (variation.py), drift (drift.py), wires
+(ir_drop.py), read noise (read_noise.py), the current of the reference column taken off (on_off.py), and the
+converter's gain, offset and noise (converter.py). `programming.programmed` goes from levels to cells.
 
 A chip is one draw of all this: `seed` and `chip` say which. A layer of which the chip holds several copies
 has the same cells in each of them; on a real chip every copy would have its own.
@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from imcsim.base.nonideal import ConverterErrors, Drift, Stuck, Variation, Wires
+from imcsim.functional.nonideal.cell_errors import PluggedCells
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class DrawnChip:
     """Whether neurons are set anew for the currents of this very chip; see functional.recalibration."""
     encoder_kept: bool = False
     """Whether a layer that reads the image does so once, and not at each timestep with other noise."""
+
+    cell_errors: PluggedCells | None = None
+    """A model of a plug-in that cells are programmed by; None for none."""
 
     @property
     def calibrated_itself(self) -> bool:

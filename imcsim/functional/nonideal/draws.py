@@ -25,6 +25,8 @@ class Purpose(IntEnum):
     ADC_OFFSET = 6
     ADC_GAIN = 7
     READS = 8
+    PLUGGED = 9
+    REFERENCE_PLUGGED = 10
 
 
 def sequence(seed: int, chip: int, layer: int, purpose: Purpose) -> np.random.SeedSequence:

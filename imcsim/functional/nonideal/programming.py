@@ -64,20 +64,23 @@ class Cells:
 
 
 def programmed(levels: NDArray[np.integer[Any]], slices: int, chip: DrawnChip, layer: int) -> Cells:
-    """Program levels ``[rows, slices * Cout]`` of the crossbar layer number `layer`: stuck cells, variation,
-    drift.
+    """Program levels ``[rows, slices * Cout]`` of the crossbar layer number `layer`: stuck cells, a plug-in's
+    model, variation, drift.
 
     Without any of these the conductance is exactly ``level + off_level``. Wires (wired.py) and converters
     (converter.py) come after.
     """
     rows, count = levels.shape
     columns = lay_columns(slices, count // slices, chip.columns, chip.columns_per_adc)
-    cells = _conductance(levels, chip, layer, Purpose.STUCK, Purpose.VARIATION, Purpose.DRIFT)
+    cells = _conductance(
+        levels, chip, layer, Purpose.STUCK, Purpose.PLUGGED, Purpose.VARIATION, Purpose.DRIFT
+    )
     reference = None
     if chip.referenced:
         reference = _conductance(
             np.zeros((rows, columns.crossbars), levels.dtype), chip, layer,
-            Purpose.REFERENCE_STUCK, Purpose.REFERENCE_VARIATION, Purpose.REFERENCE_DRIFT,
+            Purpose.REFERENCE_STUCK, Purpose.REFERENCE_PLUGGED, Purpose.REFERENCE_VARIATION,
+            Purpose.REFERENCE_DRIFT,
         )  # fmt: skip
     return Cells(cells, reference, columns)
 
@@ -87,6 +90,7 @@ def _conductance(
     chip: DrawnChip,
     layer: int,
     for_stuck: Purpose,
+    for_plugged: Purpose,
     for_variation: Purpose,
     for_drift: Purpose,
 ) -> NDArray[np.float64]:
@@ -95,6 +99,14 @@ def _conductance(
     uniform, programming, relaxing = (
         generator(chip.seed, chip.chip, layer, purpose) for purpose in (for_stuck, for_variation, for_drift)
     )
+    modelled = None
+    if chip.cell_errors is not None:
+        if sticks:
+            numbers = uniform.random(levels.shape)
+            levels = with_stuck(levels, numbers, stuck.on_rate, stuck.off_rate, chip.largest_level)
+            sticks = False
+        draws = generator(chip.seed, chip.chip, layer, for_plugged)
+        modelled = chip.cell_errors.programmed(levels, chip.largest_level, draws)
     found = np.empty(levels.shape, np.float64)
     step = max(CELLS_AT_A_TIME // max(levels.shape[1], 1), 1)
     for first in range(0, len(levels), step):
@@ -102,7 +114,8 @@ def _conductance(
         if sticks:
             numbers = uniform.random(some.shape)
             some = with_stuck(some, numbers, stuck.on_rate, stuck.off_rate, chip.largest_level)
-        cells = some + np.float64(chip.off_level)
+        conducting = some if modelled is None else modelled[first : first + step]
+        cells = conducting + np.float64(chip.off_level)
         if variation.varies:
             z = programming.standard_normal(some.shape, np.float32)
             cells = varied(cells, some, z, variation.kind, chip.sigmas)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from imcsim.diffs.reading import read_result
 from imcsim.report.site.study import Kind, Parts, PointFigures, Study, StudyAxis, StudyPoint, text
 from imcsim.results.comparison import CompareResult
 from imcsim.results.costs import ComponentCost, LayerCost
+from imcsim.results.meta import PluginMeta
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
 from imcsim.searches.searching import FRONT
@@ -113,6 +115,7 @@ def _sweep(store: Store) -> Study:
         ),
         *((("Chips", ", ".join(map(str, sorted(chips)))),) if chips else ()),
         ("Spec", f"sha256 {store.meta['spec_sha256'][:16]}"),
+        *_plugins(json.loads(store.meta.get("plugins", "[]"))),
     )
     total = len(points)
     if kind == "search":  # those of validation images are as they must be; what counts is said of the front
@@ -124,6 +127,12 @@ def _sweep(store: Store) -> Study:
         kind, store.meta.get("name", ""), facts, _axes(store, points), points, store.planned, {},
         _base(store, setting), front=tuple(store.front()), warnings=counts,
     )  # fmt: skip
+
+
+def _plugins(used: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """The fact of which parts of plug-ins were used; none where there were none."""
+    texts = [PluginMeta.model_validate(one).text for one in used]
+    return (("Plug-ins", "; ".join(texts)),) if texts else ()
 
 
 def _over_chips(chips: Mapping[int, int]) -> dict[str, int]:
@@ -251,6 +260,7 @@ def _compared(result: CompareResult | RunResult) -> Study:
         ("Seed", str(meta.seed)),
         ("Config", f"sha256 {meta.hardware.sha256[:16]}"),
         ("imcsim", meta.version),
+        *_plugins([one.model_dump() for one in meta.plugins or ()]),
     )
     facts = tuple((name, value) for name, value in facts if value)
     if isinstance(result, RunResult):

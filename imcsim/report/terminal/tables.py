@@ -127,6 +127,8 @@ def heading(meta: Meta) -> Table:
         "run": f"T max {meta.timesteps}, policy {meta.policy}, fidelity {meta.fidelity}, seed {meta.seed}, "
         f"imcsim {meta.version}",
     }
+    if meta.plugins:
+        rows["plug-ins"] = "; ".join(one.text for one in meta.plugins)
     for key, value in rows.items():
         grid.add_row(Text(key), plain(value))
     return grid

@@ -1,0 +1,1 @@
+"""One part of each kind that imcsim can be extended by."""
