@@ -127,7 +127,7 @@ def _neuron(
 @click.option("--quiet", is_flag=True, help="No progress, no tables.")
 @click.option(
     "--template",
-    type=click.Choice(["vgg16", "resnet19", "mlp"]),
+    type=click.Choice(["vgg16", "resnet19", "mlp", "snntorch_tutorial", "spikingjelly_csnn"]),
     help="Print a list of layers to adapt, and do nothing else.",
 )
 def import_file(file: str | None, output: str | None, **settings: Any) -> None:

@@ -550,6 +550,7 @@ def test_layers_that_the_output_does_not_need_are_left_out() -> None:
 NAN = float("nan")
 CONV = Weights("conv", ("input",), np.ones((2, 1, 3, 3)), None, padding=(1, 1))
 REFUSED: list[tuple[str, str, list[Layer]]] = [
+    ("fc", "it has one output", [ReadFlatten("f", ("input",)), Weights("fc", ("f",), np.ones((1, 16)))]),
     ("lif", "leak is 1.25 a timestep", [CONV, neuron("lif", "conv", leak=1.25)]),
     ("lif", "leak is -0.5 a timestep", [CONV, neuron("lif", "conv", leak=-0.5)]),
     ("lif", "threshold lies 0 above", [CONV, neuron("lif", "conv", threshold=0.0)]),

@@ -71,12 +71,13 @@ def random_tensors(text: str, width: int = 4) -> dict[str, Any]:
             for key in ("weight", "bias", "running_mean", "running_var"):
                 found[f"{prefix}.{key}"] = RANDOM.uniform(0.5, 1.5, count).astype(np.float32)
             found[f"{prefix}.num_batches_tracked"] = np.array(7)
-        elif kind == "avgpool":
+        elif kind in ("avgpool", "maxpool"):
             size //= layer["size"]
         elif kind == "flatten":
             count, size = count * size * size, 1
         elif kind == "linear":
-            outputs = 10 if layer is document["layers"][-1] else width
+            last = [one for one in document["layers"] if one["kind"] == "linear"][-1]
+            outputs = 10 if layer is last else width
             found[f"{prefix}.weight"] = RANDOM.normal(size=(outputs, count)).astype(np.float32)
             found[f"{prefix}.bias"] = RANDOM.normal(size=outputs).astype(np.float32)
             count = outputs
@@ -85,7 +86,10 @@ def random_tensors(text: str, width: int = 4) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("name", "weighted"), [("mlp", 2), ("vgg16", 14), ("resnet19", 22)])
+@pytest.mark.parametrize(
+    ("name", "weighted"),
+    [("mlp", 2), ("vgg16", 14), ("resnet19", 22), ("snntorch_tutorial", 3), ("spikingjelly_csnn", 4)],
+)
 def test_templates_read_and_run(tmp_path: Path, name: str, weighted: int) -> None:
     text = template(name)
     model = listed(tmp_path, text, random_tensors(text))
@@ -98,7 +102,7 @@ def test_templates_read_and_run(tmp_path: Path, name: str, weighted: int) -> Non
 
 
 def test_template_names() -> None:
-    assert list(TEMPLATES) == ["vgg16", "resnet19", "mlp"]
+    assert list(TEMPLATES) == ["vgg16", "resnet19", "mlp", "snntorch_tutorial", "spikingjelly_csnn"]
     refused(("vgg16",), template, "vgg_16")
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from imcsim.commands.cli import main
 from imcsim.importers import ReadOptions
+from imcsim.importers.listed.templates import template
 
 frameworks.need("snntorch")
 
@@ -262,3 +263,26 @@ def test_pools_between_convolutions_and_neurons(tmp_path: Path, pool: str) -> No
     found = proof.prove_listed("snntorch", module, (1, 20, 20), layers, tmp_path)
     kinds = [type(node).__name__ for node in found.imported.network.nodes]
     assert kinds == ["Conv2d", "Pool2d", "LIF"] * 2 + ["Flatten", "Linear", "LIF"]
+
+
+def test_the_tutorial_by_its_template(tmp_path: Path) -> None:
+    """Conv, max pool, Leaky, twice, and a dense layer, at full size."""
+    import torch.nn.functional as nnf
+    from torch import nn
+
+    class Tutorial(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            about: Any = {"beta": 0.5, "threshold": 16.0}
+            self.conv1, self.lif1 = nn.Conv2d(1, 12, 5), leaky(12, 12, 12, **about)
+            self.conv2, self.lif2 = nn.Conv2d(12, 64, 5), leaky(64, 4, 4, **about)
+            self.fc1, self.lif3 = nn.Linear(64 * 4 * 4, 10), leaky(10, **about)
+
+        def forward(self, x: Any) -> Any:
+            first = self.lif1(nnf.max_pool2d(self.conv1(x), 2))
+            second = self.lif2(nnf.max_pool2d(self.conv2(first), 2))
+            return self.lif3(self.fc1(second.flatten(1)))
+
+    layers = template("snntorch_tutorial").replace("threshold: 1.0", "threshold: 16.0")
+    layers = layers.replace("timesteps: 4", "timesteps: 5").replace("  # scale", "  scale: 1.0\n  # scale")
+    proof.prove_listed("snntorch", frameworks.on_grid(Tutorial()), (1, 28, 28), layers, tmp_path, timesteps=5)

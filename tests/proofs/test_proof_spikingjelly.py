@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imcsim.commands.cli import main
+from imcsim.importers.listed.templates import template
 
 frameworks.need("spikingjelly")
 
@@ -166,3 +167,28 @@ def test_what_the_import_states_of_float_weights(tmp_path: Path) -> None:
         layer.Conv2d(2, 6, 3), lif(0.3), layer.AvgPool2d(2), layer.Flatten(), layer.Linear(54, 3), lif(0.1),
     ).eval()  # fmt: skip
     proof.agreement_as_in_framework("spikingjelly", module, (2, 8, 8), tmp_path, main)
+
+
+def test_the_example_network_by_its_template(tmp_path: Path) -> None:
+    """CSNN of conv_fashion_mnist with 4 channels: conv, batch norm, IF, max pool, twice; two dense layers."""
+    from spikingjelly.activation_based import neuron
+    from torch import nn
+
+    class CSNN(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            fire: Any = lambda: neuron.IFNode(v_threshold=9.0)  # noqa: E731
+            self.conv_fc = nn.Sequential(
+                nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), fire(), nn.MaxPool2d(2, 2),
+                nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), fire(), nn.MaxPool2d(2, 2),
+                nn.Flatten(), nn.Linear(196, 64, bias=False), fire(), nn.Linear(64, 10, bias=False), fire(),
+            )  # fmt: skip
+
+        def forward(self, x: Any) -> Any:
+            return self.conv_fc(x)
+
+    layers = template("spikingjelly_csnn").replace("threshold: 1.0", "threshold: 9.0")
+    layers = layers.replace("timesteps: 4", "timesteps: 10").replace("  # scale", "  scale: 1.0\n  # scale")
+    for number, place in ((1, 2), (2, 6), (3, 10), (4, 12)):
+        layers = layers.replace(f"name: sn{number},", f"name: conv_fc.{place},")
+    proof.prove_listed("spikingjelly", frameworks.on_grid(CSNN()), (1, 28, 28), layers, tmp_path)

@@ -258,6 +258,11 @@ class _Fold:
         if form.shape[1:] != (1, 1):
             shown = " x ".join(map(str, form.shape))
             raise Unfit(f"the output is a {shown} map, not one value per class", "end with a classifier")
+        if form.shape[0] == 1:
+            raise Unfit(
+                "it has one output: there are no classes to choose from",
+                "import a network with two classes or more",
+            )
         return form.shape[0]
 
     def _end(self, form: Form) -> None:

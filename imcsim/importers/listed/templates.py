@@ -18,14 +18,16 @@ input:
 timesteps: 4              # T that the network was trained for
 classes: 10
 neuron:                   # all neurons, unless a layer says otherwise
+{neurons}  input: undecayed        # decayed: the input is multiplied by 1 - leak
+  # synapse: 0.5          # decay of a synaptic current, where there is one
+layers:                   # each reads the one before it, unless it names `inputs`
+"""
+_NEURONS = """\
   tau: 2.0                # leak = 1 - 1 / tau; or give `leak` itself (1.0 is integrate-and-fire)
   threshold: 1.0          # or the name of a tensor with one threshold per channel
   reset: hard             # hard: membrane to 0; soft: minus the threshold; none
   fires: at               # at: u >= threshold; above: u > threshold
   reset_at: now           # now: in the timestep of the spike; next: one timestep later
-  input: undecayed        # decayed: the input is multiplied by 1 - leak
-  # synapse: 0.5          # decay of a synaptic current, where there is one
-layers:                   # each reads the one before it, unless it names `inputs`
 """
 _TDBN = """\
   # `kind: tdbn` instead of batchnorm takes alpha and threshold (threshold-dependent batch norm).
@@ -33,7 +35,7 @@ _TDBN = """\
 
 
 def template(name: str) -> str:
-    """The layer list ``vgg16``, ``resnet19`` or ``mlp``. Raises ImcsimError for other names."""
+    """The layer list of one of `TEMPLATES`. Raises ImcsimError for other names."""
     if name not in TEMPLATES:
         guess = nearest(name, TEMPLATES)
         raise ImcsimError(
@@ -43,8 +45,12 @@ def template(name: str) -> str:
     return TEMPLATES[name]()
 
 
+def _head(title: str, weights: str, name: str, shape: str, neurons: str = _NEURONS) -> str:
+    return _HEAD.format(title=title, weights=weights, name=name, shape=shape, neurons=neurons)
+
+
 def _mlp() -> str:
-    head = _HEAD.format(
+    head = _head(
         title="A perceptron: nn.Sequential(Flatten(), Linear(784, 512), LIF(), Linear(512, 10)).",
         weights="mlp.pt",
         name="mlp",
@@ -63,7 +69,7 @@ _VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 
 
 def _vgg16() -> str:
     lines = [
-        _HEAD.format(
+        _head(
             title="VGG-16 for 32 x 32 images: `features` is nn.Sequential(conv, batch norm, LIF, ..., pool).",
             weights="vgg16.safetensors",
             name="vgg16",
@@ -96,7 +102,7 @@ def _vgg16() -> str:
 
 def _resnet19() -> str:
     lines = [
-        _HEAD.format(
+        _head(
             title="ResNet-19 for 32 x 32 images: 3 blocks of 128 channels, 3 of 256, 2 of 512.",
             weights="resnet19.pt",
             name="resnet19",
@@ -143,4 +149,70 @@ def _resnet19() -> str:
     return "".join(lines)
 
 
-TEMPLATES: dict[str, Callable[[], str]] = {"vgg16": _vgg16, "resnet19": _resnet19, "mlp": _mlp}
+def _snntorch_tutorial() -> str:
+    neurons = """\
+  leak: 0.5               # beta
+  threshold: 1.0
+  reset: soft             # reset_mechanism: subtract is soft, zero is hard, none
+  fires: above
+  reset_at: next          # reset_delay=True, the default; Leaky with "zero": now
+"""
+    head = _head(
+        title="The convolutional network of snnTorch's tutorial: conv1, lif1, conv2, lif2, fc1, lif3.",
+        weights="tutorial.pt",
+        name="snntorch_tutorial",
+        shape="1, 28, 28",
+        neurons=neurons,
+    )
+    return head + (
+        "  - {name: conv1, kind: conv2d, prefix: conv1}    # 12 channels of 5 x 5\n"
+        "  - {name: pool1, kind: maxpool, size: 2}         # between the weights and the neurons\n"
+        "  - {name: lif1, kind: neuron}\n"
+        "  - {name: conv2, kind: conv2d, prefix: conv2}    # 64 channels of 5 x 5\n"
+        "  - {name: pool2, kind: maxpool, size: 2}\n"
+        "  - {name: lif2, kind: neuron}\n"
+        "  - kind: flatten\n"
+        "  - {name: fc1, kind: linear, prefix: fc1}\n"
+        "  - {name: lif3, kind: neuron}                    # its spikes are the class outputs\n"
+    )
+
+
+def _spikingjelly_csnn() -> str:
+    neurons = """\
+  leak: 1.0               # IFNode
+  threshold: 1.0
+  reset: hard             # v_reset=0.0; soft: v_reset=None
+  fires: at
+  reset_at: now
+"""
+    head = _head(
+        title="CSNN of SpikingJelly's example conv_fashion_mnist: `conv_fc` is nn.Sequential(conv, ...).",
+        weights="csnn.pt",
+        name="spikingjelly_csnn",
+        shape="1, 28, 28",
+        neurons=neurons,
+    )
+    lines = [head]
+    for number, first in ((1, 0), (2, 4)):
+        lines += [
+            f"  - {{name: conv{number}, kind: conv2d, prefix: conv_fc.{first}, padding: 1}}\n",
+            f"  - {{name: bn{number}, kind: batchnorm, prefix: conv_fc.{first + 1}}}\n",
+            f"  - {{name: sn{number}, kind: neuron}}\n",
+            f"  - {{name: pool{number}, kind: maxpool, size: 2}}\n",
+        ]
+    return "".join(lines) + (
+        "  - kind: flatten\n"
+        "  - {name: fc1, kind: linear, prefix: conv_fc.9}\n"
+        "  - {name: sn3, kind: neuron}\n"
+        "  - {name: fc2, kind: linear, prefix: conv_fc.11}\n"
+        "  - {name: sn4, kind: neuron}    # its spikes are the class outputs\n"
+    )
+
+
+TEMPLATES: dict[str, Callable[[], str]] = {
+    "vgg16": _vgg16,
+    "resnet19": _resnet19,
+    "mlp": _mlp,
+    "snntorch_tutorial": _snntorch_tutorial,
+    "spikingjelly_csnn": _spikingjelly_csnn,
+}
