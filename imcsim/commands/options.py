@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -216,6 +216,20 @@ def run_settings(*names: str) -> Callable[[Any], Any]:
     return add
 
 
+def gathered(name: str, kind: type) -> Callable[[Any], Any]:
+    """Hand the options named as the fields of the dataclass `kind` to the command as one argument: `name`."""
+
+    def add(command: Any) -> Any:
+        @wraps(command)
+        def called(*arguments: Any, **values: Any) -> Any:
+            whole = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            return command(*arguments, **{name: whole}, **values)
+
+        return called
+
+    return add
+
+
 def plugin_option(command: Any) -> Any:
     """The option ``--plugin`` of a command that takes no settings: files are loaded before all else."""
     return option("plugins", expose_value=False)(command)
@@ -224,13 +238,8 @@ def plugin_option(command: Any) -> Any:
 def delivery_options(command: Any) -> Any:
     """Where a result goes; the command takes it as one argument: ``delivery``."""
 
-    @wraps(command)
-    def called(*arguments: Any, **values: Any) -> Any:
-        delivery = Delivery(*(values.pop(name) for name in ("json_path", "out_folder", "quiet")))
-        return command(*arguments, delivery=delivery, **values)
-
     return _all(
-        called,
+        gathered("delivery", Delivery)(command),
         [
             click.option(
                 "--json", "json_path", metavar="FILE", help="Write the result as JSON; - is stdout."

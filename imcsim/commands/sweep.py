@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from imcsim.commands.common import print_report, progress_bars
-from imcsim.commands.options import option, options_of
+from imcsim.commands.options import gathered, option, options_of
 
 if TYPE_CHECKING:
     from imcsim.sweeps import Spec, Store, Summary
 
 MAX_LISTED = 200
+
+
+@dataclass(frozen=True)
+class Labour:
+    """Who does a sweep's work, and whether points that failed are done again."""
+
+    workers: int | None
+    scheduler: str | None
+    retry_failed: bool
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """A sweep's folder that is to be checked, or repaired."""
+
+    checked: str | None
+    repaired: str | None
 
 
 @click.command()
@@ -33,17 +51,16 @@ MAX_LISTED = 200
     "--repair", "repaired", metavar="DIR", help="Keep what is sound of a sweep's store. Run nothing."
 )
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
+@gathered("upkeep", Upkeep)
+@gathered("labour", Labour)
 def sweep(
     spec: str | None,
     overrides: dict[str, Any],
     plugins: tuple[str, ...],
     folder: str | None,
-    workers: int | None,
-    scheduler: str | None,
-    retry_failed: bool,
+    labour: Labour,
+    upkeep: Upkeep,
     dry_run: bool,
-    checked: str | None,
-    repaired: str | None,
     quiet: bool,
 ) -> int:
     """Run every point of a spec: a base chip, network and inputs, and axes over any of their settings.
@@ -51,15 +68,15 @@ def sweep(
     Each point is a row of DIR/sweep.sqlite, written as it ends, and of DIR/table.csv. Stopped at any moment,
     the same command goes on where it was.
     """
-    if checked is not None or repaired is not None:
-        if spec is not None or (checked is not None and repaired is not None):
+    if upkeep.checked is not None or upkeep.repaired is not None:
+        if spec is not None or (upkeep.checked is not None and upkeep.repaired is not None):
             raise click.UsageError("Give --check DIR or --repair DIR alone.")
-        return _check(checked) if checked is not None else _repair(str(repaired))
+        return _check(upkeep.checked) if upkeep.checked is not None else _repair(str(upkeep.repaired))
     if spec is None:
         raise click.UsageError("Missing argument 'SPEC'.")
     if not dry_run and folder is None:
         raise click.UsageError("Give --out DIR, or --dry-run.")
-    if workers is not None and scheduler is not None:
+    if labour.workers is not None and labour.scheduler is not None:
         raise click.UsageError(
             "--workers are processes of this machine; with --scheduler the cluster has its own."
         )
@@ -74,8 +91,8 @@ def sweep(
     summary = Summary()
     with progress_bars(quiet) as progress:
         store = run_sweep(
-            loaded, folder, workers=workers, scheduler=scheduler, retry_failed=retry_failed,
-            progress=progress, summary=summary,
+            loaded, folder, workers=labour.workers, scheduler=labour.scheduler,
+            retry_failed=labour.retry_failed, progress=progress, summary=summary,
         )  # fmt: skip
     with store:
         if not quiet:
