@@ -8,7 +8,7 @@
 # THREADS can be set in the environment: give THREADS=1 on a machine that is busy with other work, where two threads
 # spend most of their time waiting for each other. Started again, it goes on where it stopped: train.py resumes
 # from its checkpoints, and a bundle is made again only where its checkpoint is newer. Started again with more
-# effort, the runs go on to more epochs.
+# effort, the runs go on to more epochs. OUT/curves.csv has losses, hours and validation accuracies of all runs.
 #
 # A teacher without spikes, which trains several times faster, lends its weights to the network at T = 1, and its
 # outputs to all. At T = 1 both losses are equal, so one run at T = 1 serves both; what follows differs by the
@@ -57,6 +57,14 @@ bundle() { # NETWORK RUN
         >>"$out/$1_$2/export.txt" 2>&1 || echo "$name: not exported, see $out/$1_$2/export.txt"
 }
 
+curves() { # one table of the curves of all runs
+    echo "run,epoch,timesteps,loss,hours,core_hours,accuracy_1,accuracy_2,accuracy_3,accuracy_4"
+    for curve in "$out"/*/curve.csv; do
+        run=$(basename "$(dirname "$curve")")
+        awk -F, -v OFS=, -v run="$run" 'FNR > 1 { $9 = $9; print run, $0 }' "$curve"
+    done
+}
+
 for network in $networks; do
     train "$network" teacher --neurons clipped --stages "1:$(epochs 24)" --lr 0.1
     taught "$network" t1 teacher --stages "1:$(epochs 8)" --lr 0.05
@@ -69,4 +77,5 @@ for network in $networks; do
     taught "$network" final t1 --stages "2:$(epochs 4),4:$(epochs 12)" --lr 0.05 --loss final
     bundle "$network" final
 done
+curves >"$out/curves.csv"
 echo "$(date '+%F %T') done"
