@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 MAX_OUTPUT_BITS = 37
-"""Class outputs leave room for a running mean over 256 timesteps."""
+"""Class outputs leave room for a running mean over 4,096 timesteps (`choices.MAX_TIMESTEPS`)."""
 
 IDEAL_ADC_MAX = 2**30
 
