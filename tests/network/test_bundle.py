@@ -220,7 +220,24 @@ RULES: list[tuple[Network, str]] = [
     (changed("conv2", inputs=("conv1",)), "reads 'conv1' (conv2d): weights take the image or spikes"),
     (changed("lif2", inputs=("lif1",)), "reads 'lif1' (lif): neurons take currents"),
     (changed("lif1", inputs=("input",)), "reads the image: neurons take currents"),
-    (changed("pool", inputs=("conv2",)), "reads 'conv2' (conv2d): pools take spikes"),
+    (changed("pool", inputs=("add",)), "reads 'add' (add): pools take spikes, or a convolution's currents"),
+    (changed("pool", inputs=("conv2",)), "pool: pooled currents are for one layer of neurons"),
+    (changed("pool", inputs=("conv2",)), "reads 'pool' (pool2d): only maps of spikes are flattened"),
+    (
+        inserted(
+            Pool2d("one", ("conv2",), "max", (2, 2), (1, 1)), Pool2d("two", ("one",), "max", (2, 2), (1, 1))
+        ),
+        "two: pools the pooled currents of 'one'",
+    ),
+    (changed("lif1", floor=0.5), "lif1: floor must not be above 0"),
+    (changed("lif1", floor=np.array([-1.0, 0.5])), "lif1: floor must not be above 0"),
+    (changed("lif1", floor="low"), "lif1: floor must be a number, not 'low'"),
+    (changed("lif1", initial=np.zeros(3)), "lif1: initial has 3 values, but 'conv1' gives 2 channels"),
+    (changed("lif1", drift=np.array([0.0, np.nan])), "lif1: drift must be finite for every channel"),
+    (changed("lif1", max_spikes=0), "lif1: max_spikes must be an integer from 1 to 255, not 0"),
+    (changed("lif1", refractory=-1), "lif1: refractory must be an integer from 0 to 4095, not -1"),
+    (changed("lif1", max_spikes=2, fires="above"), "lif1: several spikes per timestep are counted at the"),
+    (changed("lif1", refractory=2, reset_at="next"), "lif1: refractory timesteps begin with a reset at once"),
     (changed("flatten", inputs=("add",)), "reads 'add' (add): only maps of spikes are flattened"),
     (changed("add", inputs=("lif1", "lif1")), "add: adds no currents"),
     (
