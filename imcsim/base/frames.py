@@ -39,7 +39,15 @@ class Framed:
         static = [{"policy": "static", **_plain(one, "")} for one in data["static"]]
         last = {"policy": "dynamic", "timesteps": data["meta"]["timesteps"], **dynamic}
         names = dict.fromkeys(key for row in (*static, last) for key in row)
-        return [{**{key: row.get(key) for key in names}, **_about(about)} for row in (*static, last)]
+        return [
+            {
+                **{key: row.get(key) for key in names},
+                **_about(about),
+                # A static run has the issue policy that suits it best, whatever the dynamic one has.
+                "issue": row.get("issue") or about["policy"],
+            }
+            for row in (*static, last)
+        ]
 
     def to_frame(self) -> Any:
         """`rows` as a pandas data frame. Raises ImcsimError where pandas is missing."""

@@ -103,6 +103,9 @@ def _figures(result: Result) -> dict[str, float | None]:
     if isinstance(result, CompareResult):
         found |= _numbers(result.static[-1], "static T max.") | _numbers(result.dynamic, "dynamic.")
         found |= _numbers(result.reduction, "reduction.") | _numbers(result.checker, "checker.")
+        for one, less in zip(result.opponents, result.reductions, strict=True):
+            found |= _numbers(one.static[-1], f"static T max ({one.issue}).")
+            found |= _numbers(less, f"reduction against {one.issue}.")
         return found
     if isinstance(result, RunResult):
         checker = {} if result.outcome.checker is None else _numbers(result.outcome.checker, "checker.")

@@ -10,7 +10,13 @@ from pydantic import BaseModel
 
 from imcsim.report.files import csv_text, write_contents, write_text
 from imcsim.results.chips.document import ChipsResult
-from imcsim.results.comparison import CompareResult, CurvePoint, ScalingPoint
+from imcsim.results.comparison import (
+    CompareResult,
+    CurvePoint,
+    ReductionAgainst,
+    ScalingPoint,
+    StaticPoint,
+)
 from imcsim.results.costs import Action, ComponentCost, LayerCost
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
@@ -58,7 +64,9 @@ def csv_tables(result: Result) -> dict[str, str]:
         return _chips_tables(result)
     if isinstance(result, CompareResult):
         tables = {
-            "static.csv": _csv(type(result.static[0]), result.static),
+            "static.csv": _csv(StaticPoint, result.static),
+            "opponents.csv": _csv(StaticPoint, [point for one in result.opponents for point in one.static]),
+            "reductions.csv": _csv(ReductionAgainst, result.reductions),
             "dynamic.csv": _one_row(result.dynamic),
             "curve.csv": _csv(CurvePoint, result.curve),
             "scaling.csv": _csv(ScalingPoint, result.scaling),

@@ -24,7 +24,7 @@ from imcsim.reproduction.plan import (
 )
 from imcsim.reproduction.store import VALUES, ValuesInPieces
 from imcsim.reproduction.verdicts import aims, beside
-from imcsim.results.comparison import CompareResult
+from imcsim.results.comparison import CompareResult, StaticIssue
 from imcsim.results.reproduction.document import NetworkPart, OnChip, TrainedNetwork
 from imcsim.results.reproduction.figures import Loss, Paired, Width
 from imcsim.simulation.simulate import Simulation
@@ -36,6 +36,8 @@ from imcsim.studies.settings import CompareOptions
 from imcsim.studies.widened import widened_experiment
 
 Benches = Mapping[Loss, Experiment]
+PAPERS_WAY: tuple[StaticIssue, ...] = ("wait",)
+"""How the paper's static runs issue their timesteps."""
 _FRACTIONS = {1: "full", 2: "half", 4: "quarter", 8: "an eighth of the"}
 
 
@@ -74,7 +76,7 @@ def network_part(
     if subject.factor > 1:
         wide = {loss: widened_experiment(bench, subject.factor) for loss, bench in benches.items()}
         grown = on_wide_chip(long, base, wide["running"], subject.factor)
-        costs = compare_of(wide["running"])
+        costs = compare_of(wide["running"], PAPERS_WAY)
         chips.append(_on_chip(subject, "full", wide, costs, outputs, Prices(wide, workers), grown, progress))
     words = base.choose().registers
     threshold = own.dynamic.threshold
@@ -150,7 +152,7 @@ def _remarks(subject: Subject, validation: Inputs) -> Iterator[str]:
 def _trained(loss: Loss, bench: Experiment) -> TrainedNetwork:
     return TrainedNetwork(
         loss=loss,
-        comparison=compare_of(bench),
+        comparison=compare_of(bench, PAPERS_WAY),
         against_static=_against_static(bench, bench.exits(bench.images, bench.choose().registers)),
         provenance=dict(bench.chip.network.provenance),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -21,10 +22,14 @@ from imcsim.results.figures import (
 from imcsim.results.meta import Meta
 from imcsim.results.model import Amount, DocumentPart, Fraction, derived, require, same
 
+StaticIssue = Literal["wait", "pipeline"]
+"""How a static run issues its timesteps: one by one as the dynamic run does, or without waiting."""
+
 
 class StaticPoint(Accuracy, AtTimesteps):
     """Every image runs `timesteps` timesteps, with the exit checker working as in the dynamic run."""
 
+    issue: StaticIssue
     energy_pj: Amount
     latency_ns: Amount
     edp_pj_ns: Amount = derived(lambda point: point.edp_mean_of_products, "differs from edp_mean_of_products")
@@ -36,6 +41,36 @@ class StaticPoint(Accuracy, AtTimesteps):
     energy_without_checker_pj: Amount
     """The same run on a chip that does not look at its outputs until the end."""
     latency_without_checker_ns: Amount
+
+
+class Opponent(DocumentPart):
+    """Static runs under one issue policy."""
+
+    issue: StaticIssue
+    static: Annotated[tuple[StaticPoint, ...], Field(min_length=1)]
+    """One for each T = 1, ..., T max."""
+
+    @model_validator(mode="after")
+    def _check_opponent(self) -> Self:
+        require(
+            [p.timesteps for p in self.static] == list(range(1, len(self.static) + 1)),
+            "static must hold T = 1, ..., T max",
+        )
+        require(all(p.issue == self.issue for p in self.static), "an opponent has one issue policy")
+        return self
+
+
+class ReductionAgainst(Reduction):
+    """The reduction against static T max under one issue policy."""
+
+    issue: StaticIssue
+
+
+def best_static(points: Sequence[StaticPoint]) -> StaticPoint:
+    """The static run that a chip would really be used with: the one with the least EDP, the mean over the
+    images of energy x latency; of equal ones the first.
+    """
+    return min(points, key=lambda point: point.edp_mean_of_products)
 
 
 class Dynamic(Measured, ExitChoice):
@@ -77,32 +112,51 @@ class SensitivityPoint(DocumentPart):
 class CompareResult(DocumentPart, Framed):
     """Static against dynamic timesteps: one network, one chip, one set of inputs."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     meta: Meta
-    static: Annotated[tuple[StaticPoint, ...], Field(min_length=1)]
-    """One for each T = 1, ..., T max."""
+    opponents: Annotated[tuple[Opponent, ...], Field(min_length=1)]
+    """The static runs under each issue policy that was tried."""
+    static: tuple[StaticPoint, ...] = derived(
+        lambda result: tuple(
+            best_static(points) for points in zip(*(one.static for one in result.opponents), strict=True)
+        ),
+        "is not the opponent with the least EDP",
+    )
+    """One for each T = 1, ..., T max: that of the opponents with the least EDP (mean of products)."""
     dynamic: Dynamic
     reduction: Reduction = derived(
         lambda result: Reduction.between(result.static[-1], result.dynamic), "is not 1 - dynamic / static"
     )
+    """Against `static`, the best opponent."""
+    reductions: tuple[ReductionAgainst, ...] = derived(
+        lambda result: tuple(
+            ReductionAgainst(
+                issue=one.issue, **Reduction.between(one.static[-1], result.dynamic).model_dump()
+            )
+            for one in result.opponents
+        ),
+        "is not 1 - dynamic / static",
+    )
+    """Against each of the opponents."""
     components: tuple[ComponentCost, ...]
     layers: tuple[LayerCost, ...]
     checker: CheckerCost
     curve: tuple[CurvePoint, ...]
     scaling: tuple[ScalingPoint, ...]
-    """T = 1, 2, ...; may go beyond T max."""
+    """T = 1, 2, ...; may go beyond T max. Of the first opponent, which waits for every verdict."""
     sensitivity: tuple[SensitivityPoint, ...]
     """One for each ADC preset of the hardware config."""
     warnings: tuple[str, ...] = ()
 
-    @field_validator("static")
+    @field_validator("opponents")
     @classmethod
-    def _check_static(cls, static: tuple[StaticPoint, ...], info: ValidationInfo) -> tuple[StaticPoint, ...]:
+    def _check_opponents(cls, opponents: tuple[Opponent, ...], info: ValidationInfo) -> tuple[Opponent, ...]:
         if "meta" in info.data:
-            whole = len(static) == info.data["meta"].timesteps
-            in_order = all(p.timesteps == t for t, p in enumerate(static, 1))
-            require(whole and in_order, "static must hold T = 1, ..., T max")
-        return static
+            expected = info.data["meta"].timesteps
+            require(all(len(o.static) == expected for o in opponents), "static must hold T = 1, ..., T max")
+        issues = [one.issue for one in opponents]
+        require(len(set(issues)) == len(issues), "each issue policy must stand once among the opponents")
+        return opponents
 
     @model_validator(mode="after")
     def _check_document(self) -> Self:

@@ -14,9 +14,9 @@ from imcsim.hardware.ledger import Ledger, energy_pj
 from imcsim.inputs import Inputs
 from imcsim.simulation.chip import Chip, depends_on_values
 from imcsim.simulation.counts import image_work, lower, recorded_nodes, toggled, travelling
-from imcsim.simulation.schedule import Schedule, join, schedules
+from imcsim.simulation.schedule import Schedule, join, schedule, schedules
 from imcsim.simulation.values import COMPUTED, ActivityRequest, Progress, Values
-from imcsim.timing import ImageWork, Layout
+from imcsim.timing import ImageWork, Issue, Layout
 
 WORK_IMAGES = 32
 """Images whose values are kept at a time where timing depends on them."""
@@ -106,6 +106,37 @@ def replay(
     if chip.dynamic is None or chip.static is None:
         return simulate(chip, inputs, workers=workers, progress=progress, stage=stage)
     return _joined(chip, simulation.activity, chip.dynamic, chip.static)
+
+
+def issued(
+    simulation: Simulation,
+    issue: Issue,
+    inputs: Inputs,
+    *,
+    dynamic: bool,
+    workers: int | None = None,
+    values: Values = COMPUTED,
+) -> ExitCosts:
+    """Static runs of simulated images, or `dynamic` ones, under another issue policy.
+
+    The chip and what the images do stay: only time is played, one image for each exit timestep. Where time
+    depends on values, those of `inputs`, which are the simulated images, are computed anew.
+    """
+    chip = simulation.chip
+    if issue == chip.timing.issue or not (issue.runs_ahead or chip.timing.issue.runs_ahead):
+        return simulation.dynamic if dynamic else simulation.static
+    timing = replace(chip.timing, issue=issue)
+    layout = Layout(chip.placement, chip.config) if timing.fidelity == "burst" else None
+
+    def played(work: list[ImageWork] | None) -> Schedule:
+        return schedule(
+            chip.placement, chip.config, timing, dynamic=dynamic, work=work, layout=layout, workers=workers
+        )
+
+    if depends_on_values(chip.config):
+        every = [played(work) for _, work in work_of(chip, inputs, workers, values)]
+        return _run(chip, join(every), simulation.activity)
+    return _run(chip, played(None), simulation.activity)
 
 
 def _joined(chip: Chip, activity: Activity, dynamic: Schedule, static: Schedule) -> Simulation:

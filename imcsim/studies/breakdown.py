@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from imcsim.exits.outputs import exit_timesteps
 from imcsim.hardware.events import CHECKER_EVENTS, STANDING_EVENTS, Event
 from imcsim.hardware.ledger import Stay, charges, energy_pj
-from imcsim.results.comparison import CurvePoint, SensitivityPoint, StaticPoint
+from imcsim.results.comparison import (
+    CurvePoint,
+    SensitivityPoint,
+    StaticIssue,
+    StaticPoint,
+    best_static,
+)
 from imcsim.results.costs import Action, CheckerCost, ComponentCost, LayerCost
 from imcsim.results.figures import Reduction
 from imcsim.simulation.simulate import ExitCosts
@@ -26,6 +32,8 @@ class Breakdown:
     """Costs of the images of an experiment."""
 
     of: Experiment
+    opponents: Mapping[StaticIssue, ExitCosts]
+    """Static runs under each issue policy that is tried."""
 
     # --- what it costs
 
@@ -52,14 +60,21 @@ class Breakdown:
             **self._sums(stay, ran),
         }
 
-    def static(self, timesteps: int) -> StaticPoint:
+    @property
+    def best(self) -> ExitCosts:
+        """The static runs under the issue policy that suits T max best (see `best_static`)."""
+        points = [self.static(self.of.timesteps, issue) for issue in self.opponents]
+        return self.opponents[best_static(points).issue]
+
+    def static(self, timesteps: int, issue: StaticIssue) -> StaticPoint:
         """All images for `timesteps` timesteps; the checker works as in the dynamic run."""
         stay = np.full(len(self.of.inputs.labels), timesteps, np.int64)
-        ran = self.of.images.static
+        ran = self.opponents[issue]
         sums = self._sums(stay, ran)
         energy, latency = self._checker_adds(ran, timesteps)
         return StaticPoint(
             timesteps=timesteps,
+            issue=issue,
             **self.of.accuracy(stay),
             energy_without_checker_pj=sums["energy_pj"] - energy,
             latency_without_checker_ns=sums["latency_ns"] - latency,
@@ -90,7 +105,8 @@ class Breakdown:
         """The energy breakdown by component and action, means over the images."""
         images, config = len(stay), self.of.chip.config
         totals = ran.ledger.totals(stay)
-        static = self.of.images.static.ledger.totals(np.full(images, self.of.timesteps, np.int64))
+        full = np.full(images, self.of.timesteps, np.int64)
+        static = self.best.ledger.totals(full) if with_static else {}
         prices = self.of.chip.prices()
         whole = self._priced(totals) / images
         rows = []
@@ -207,13 +223,13 @@ class Breakdown:
 
     def sensitivity(self, stay: Stay) -> tuple[SensitivityPoint, ...]:
         """The comparison priced with every ADC preset of the config; the counts are the same."""
-        config, images = self.of.chip.config, self.of.images
+        config, images, best = self.of.chip.config, self.of.images, self.best
         full = np.full(len(stay), self.of.timesteps, np.int64)
         points = []
         for name in config.adc.presets:
             changed = config.model_copy(update={"adc": config.adc.model_copy(update={"preset": name})})
             prices = charges(changed, self.of.chip.size)
-            static = self._sums(full, images.static, energy_pj(images.static.ledger, prices))
+            static = self._sums(full, best, energy_pj(best.ledger, prices))
             dynamic = self._sums(stay, images.dynamic, energy_pj(images.dynamic.ledger, prices))
             points.append(
                 SensitivityPoint(

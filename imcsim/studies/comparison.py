@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.results.comparison import CompareResult, Dynamic, ScalingPoint
+from imcsim.results.comparison import CompareResult, Dynamic, Opponent, ScalingPoint, StaticIssue
 from imcsim.results.run import Outcome, RunResult
 from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.settings import CompareOptions
+
+OPPONENTS: tuple[StaticIssue, ...] = ("wait", "pipeline")
+"""The issue policies that a static run may have."""
 
 _PIPELINED = "use speculate: its static runs are pipelined"
 
@@ -27,6 +31,9 @@ def compare(
 ) -> CompareResult:
     """Run static T = 1 .. T max and dynamic timesteps on the same images and chip.
 
+    Each static T runs under both issue policies that a chip may have for it, ``wait`` and ``pipeline``; the
+    one with less EDP is what early exit is held against.
+
     Without ``options.threshold`` the threshold is the cheapest with which the accuracy on `validation` is not
     below that of static T max; so are those of the timesteps with ``options.thresholds = "each"``, which has
     more freedom to fit chance (see `thresholds`). `validation` also calibrates the ADCs; without it the first
@@ -38,18 +45,27 @@ def compare(
     return compare_of(Experiment.make(network, hardware, inputs, validation, options, progress))
 
 
-def compare_of(experiment: Experiment) -> CompareResult:
-    """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does."""
+def compare_of(experiment: Experiment, opponents: Sequence[StaticIssue] = OPPONENTS) -> CompareResult:
+    """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does.
+
+    `opponents` are the issue policies of the static runs.
+    """
     refuse_dynamic_pipeline(experiment.options, fix=_PIPELINED)
-    costs = Breakdown(experiment)
+    costs = Breakdown(experiment, {issue: experiment.static_runs(issue) for issue in opponents})
     choice = experiment.choose()
     stay = experiment.exits(experiment.images, choice.registers)
     ran = experiment.images.dynamic
     dynamic = costs.measured(stay, ran)
-    points = tuple(costs.static(t) for t in range(1, experiment.timesteps + 1))
+    every = tuple(
+        Opponent(
+            issue=issue, static=tuple(costs.static(t, issue) for t in range(1, experiment.timesteps + 1))
+        )
+        for issue in opponents
+    )
+    points = every[0].static
     return CompareResult(
         meta=experiment.meta(),
-        static=points,
+        opponents=every,
         dynamic=Dynamic(**experiment.exit_rule(choice), **dynamic),
         components=costs.components(stay, ran, with_static=True),
         layers=costs.layers(stay, ran),
@@ -93,7 +109,7 @@ def run_of(experiment: Experiment, *, policy: Literal["static", "dynamic"] = "dy
     """What the images of an experiment cost under one policy. Raises ImcsimError for a dynamic pipeline."""
     if policy == "dynamic":
         refuse_dynamic_pipeline(experiment.options)
-    costs = Breakdown(experiment)
+    costs = Breakdown(experiment, {})
     stay, about = experiment.decide(policy)
     ran = experiment.images.static if policy == "static" else experiment.images.dynamic
     return RunResult(

@@ -19,12 +19,13 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs, encoding_of, other_pixels
 from imcsim.network.graph import Network
+from imcsim.results.comparison import StaticIssue
 from imcsim.results.figures import ValidationFigures
 from imcsim.results.meta import HardwareMeta, InputsMeta, Meta, NetworkMeta
 from imcsim.results.run import Policy
 from imcsim.results.statistics import wilson_interval
 from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing
-from imcsim.simulation.simulate import Simulation, replay, simulate
+from imcsim.simulation.simulate import ExitCosts, Simulation, issued, replay, simulate
 from imcsim.simulation.values import COMPUTED, Progress, Values
 from imcsim.studies.plugged import as_meta, used
 from imcsim.studies.settings import CompareOptions
@@ -57,6 +58,8 @@ class Experiment:
     chip: Chip
     images: Simulation
     held_out: Simulation | None
+    values: Values = COMPUTED
+    """Where values of images come from, should time need them once more."""
 
     @classmethod
     def make(
@@ -125,7 +128,7 @@ class Experiment:
         images = simulate(
             chip, inputs, workers=options.workers, progress=progress, stage="images", values=values
         )
-        return cls(hardware, inputs, validation, options, chip, images, held_out)
+        return cls(hardware, inputs, validation, options, chip, images, held_out, values)
 
     def on_chip(
         self,
@@ -162,6 +165,13 @@ class Experiment:
             chip=chip,
             images=replay(self.images, chip, self.inputs, workers=self.options.workers, progress=progress),
         )
+
+    def static_runs(self, issue: StaticIssue) -> ExitCosts:
+        """What static runs of the images cost under an issue policy; only time is played anew."""
+        return issued(
+            self.images, parse(issue), self.inputs, dynamic=False, workers=self.options.workers,
+            values=self.values,
+        )  # fmt: skip
 
     def with_rule(self, rule: Rule) -> Experiment:
         """The same network, images and issue policy under another exit rule.

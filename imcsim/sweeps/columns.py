@@ -182,6 +182,7 @@ RESULTS: Mapping[str, tuple[str, Check]] = {
         _one_of("static", "dynamic", "dynamic_once"),
     ),
     "timesteps": ("INTEGER NOT NULL", _timesteps),
+    "issue": ("TEXT", _one_of("wait", "pipeline")),
     "mean_timesteps": _REAL, "rule": _NAME, "threshold": _REAL, "thresholds": ("TEXT", _json(_numbers)),
     "threshold_source": _NAME,
     "accuracy": _REAL, "accuracy_low": _REAL, "accuracy_high": _REAL, "energy_pj": _REAL,

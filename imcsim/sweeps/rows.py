@@ -88,6 +88,7 @@ def done(point: SweepPoint, hardware: Hardware, result: CompareResult) -> Record
             {
                 "policy": "static",
                 "timesteps": one.timesteps,
+                "issue": one.issue,
                 "mean_timesteps": float(one.timesteps),
                 **{key: getattr(one, key) for key in (*shared, *products)},
                 "energy_without_checker_pj": one.energy_without_checker_pj,

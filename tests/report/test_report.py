@@ -107,21 +107,24 @@ def _row(text: str, label: str) -> list[str]:
 
 def test_comparison_shows_static_and_dynamic_in_one_unit() -> None:
     text = _text(tables.compare_report(COMPARED))
-    for point in COMPARED.static:
-        row = _row(text, f"static T={point.timesteps}")
+    every = [point for one in COMPARED.opponents for point in one.static]
+    assert {(point.timesteps, point.issue) for point in every} >= {(4, "wait"), (4, "pipeline")}
+    for point in every:
+        row = _row(text, tables.static_name(point))
         assert float(row[1]) == pytest.approx(100 * point.accuracy)
         assert float(row[4]) == pytest.approx(point.energy_pj / 1e6, rel=1e-3)
         assert float(row[5]) == pytest.approx(point.latency_ns / 1e3, rel=1e-3)
         assert float(row[6]) == pytest.approx(point.edp_mean_of_products / 1e9, rel=1e-3)
-    row = _row(text, "dynamic")
+    row = _row(text, "dynamic, wait")
     assert float(row[0]) == pytest.approx(COMPARED.dynamic.mean_timesteps)
     assert float(row[6]) == pytest.approx(COMPARED.dynamic.edp_mean_of_products / 1e9, rel=1e-3)
     assert float(row[7]) == pytest.approx(COMPARED.dynamic.edp_product_of_means / 1e9, rel=1e-3)
-    less = COMPARED.reduction
-    assert [float(cell) for cell in _row(text, "against T=4")[2:]] == [
-        round(-100 * r, 1)
-        for r in (less.energy, less.latency, less.edp_mean_of_products, less.edp_product_of_means)
-    ]
+    for less in COMPARED.reductions:
+        assert [float(cell) for cell in _row(text, f"vs T=4, {less.issue}")[2:]] == [
+            round(-100 * r, 1)
+            for r in (less.energy, less.latency, less.edp_mean_of_products, less.edp_product_of_means)
+        ]
+    assert f"{COMPARED.static[-1].issue} has the least EDP" in text
 
 
 def test_report_says_where_the_threshold_comes_from() -> None:

@@ -44,7 +44,7 @@ def test_same_figures_same_bytes() -> None:
 
 def test_json_is_indented_and_in_declared_order() -> None:
     lines = to_json(COMPARED).splitlines()
-    assert lines[:3] == ["{", '  "schema_version": 1,', '  "meta": {']
+    assert lines[:3] == ["{", '  "schema_version": 2,', '  "meta": {']
     assert list(json.loads(to_json(COMPARED))["dynamic"])[:4] == [
         "rule",
         "accumulation",
@@ -94,9 +94,15 @@ def _at(data: Any, path: tuple[str | int, ...]) -> Any:
         (("dynamic", "threshold"), lambda v: 1.5, "less than or equal to 1"),
         (("reduction", "energy"), lambda v: v + 1e-6, "reduction.energy is not"),
         (("reduction", "edp_mean_of_products"), lambda v: -v, "reduction.edp_mean_of_products is not"),
-        (("static",), lambda v: v[:-1], "T = 1, ..., T max"),
-        (("static",), lambda v: v[::-1], "T = 1, ..., T max"),
-        (("static", 0, "edp_pj_ns"), lambda v: v * 2, "edp_pj_ns differs"),
+        (("static",), lambda v: v[:-1], "static is not the opponent with the least EDP"),
+        (("static",), lambda v: v[::-1], "is not the opponent with the least EDP"),
+        (("static", 3, "issue"), lambda v: "wait", "static.3.issue is not the opponent"),
+        (("reductions", 1, "energy"), lambda v: v / 2, "reductions.1.energy is not"),
+        (("opponents",), lambda v: v[:1] * 2, "each issue policy must stand once"),
+        (("opponents", 0, "issue"), lambda v: "pipeline", "an opponent has one issue policy"),
+        (("opponents", 0, "static"), lambda v: v[:-1], "T = 1, ..., T max"),
+        (("opponents", 0, "static"), lambda v: v[::-1], "T = 1, ..., T max"),
+        (("opponents", 0, "static", 0, "edp_pj_ns"), lambda v: v * 2, "edp_pj_ns differs"),
         (("components",), lambda v: v[1:], "do not sum to the energy"),
         (("components", 0, "share"), lambda v: v / 2, "share is not its energy over the total"),
         (("components", 0, "static_energy_pj"), lambda v: None, "static energies do not sum"),

@@ -346,8 +346,9 @@ def test_python_interface(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = result.to_frame()
     assert list(frame["policy"]) == ["static", "static", "dynamic"]
     assert list(frame["energy_pj"]) == [p.energy_pj for p in result.static] + [result.dynamic.energy_pj]
+    assert list(frame["issue"]) == [p.issue for p in result.static] + ["wait"]
     one = imcsim.run(**about, policy="static", timesteps=2, overrides={"adc.bits": 4})
-    assert one.outcome.energy_pj == pytest.approx(result.static[-1].energy_pj)
+    assert one.outcome.energy_pj == pytest.approx(result.opponents[0].static[-1].energy_pj)
     assert one.to_frame()["energy_pj"][0] == one.outcome.energy_pj
     several = imcsim.stream(**about, threshold=0.3)
     assert several.to_frame()["makespan_ns"][0] == several.makespan_ns

@@ -96,6 +96,24 @@ def accuracy_edp(result: CompareResult) -> Figure:
         capsize=2,
         label="static (95 % interval)",
     )
+    others = [
+        point
+        for one in result.opponents
+        for point, best in zip(one.static, result.static, strict=True)
+        if point.edp_mean_of_products > best.edp_mean_of_products
+    ]
+    if others:
+        axes.plot(
+            [edp(point.edp_mean_of_products) for point in others],
+            [100 * point.accuracy for point in others],
+            linestyle="none",
+            marker="s",
+            markersize=4,
+            color="white",
+            markeredgecolor=VERMILION,
+            markeredgewidth=0.8,
+            label="static, " + " and ".join(sorted({point.issue for point in others})),
+        )
     few = {1, 2, 4, 8, 16, len(x)} if len(x) > 6 else range(1, len(x) + 1)
     for point, px, py in zip(result.static, x, y, strict=True):
         if point.timesteps not in few:
@@ -124,10 +142,11 @@ def accuracy_edp(result: CompareResult) -> Figure:
     )
     axes.set_xlabel(f"EDP, mean over images ({pretty(unit)})")
     axes.set_ylabel("accuracy (%)")
-    if min(x) > 0 and max(x) > 30 * min(x):
+    widest = max([*x, *(edp(point.edp_mean_of_products) for point in others)])
+    if min(x) > 0 and widest > 30 * min(x):
         axes.set_xscale("log")
     else:
-        axes.set_xlim(0, max(x) * 1.12 or 1.0)
+        axes.set_xlim(0, widest * 1.12 or 1.0)
     axes.grid(color="0.9")
     made.legend(loc="outside upper center", ncols=2)
     return made
