@@ -170,19 +170,35 @@ def campaign(
             process = subprocess.Popen(
                 [*command, "--keep", keep], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
-            at = _watch(process, outcome, at, apart)
+            at = _watch(process, outcome, at)
     outcome.seconds = time.monotonic() - begun
     return outcome
 
 
-def _watch(process: subprocess.Popen[str], outcome: Outcome, at: int, apart: bool) -> int:
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process, its children and those that have ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0.0
+    ticks = sum(int(field) for field in fields[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK") + sum(processor_seconds(int(child)) for child in children)
+
+
+def _watch(process: subprocess.Popen[str], outcome: Outcome, at: int) -> int:
     """Take what the process says until it ends or hangs; returns the next try."""
     assert process.stdout is not None
     assert process.stderr is not None
-    patience = 120.0  # to begin
+    began, used, beginning = time.monotonic(), 0.0, True
     while True:
-        ready, _, _ = select.select([process.stdout], [], [], patience)
+        ready, _, _ = select.select([process.stdout], [], [], 2.0)
         if not ready:
+            # A busy machine gives a process a part of its time only, so its own time counts, and the wall
+            # clock only where it waits for something.
+            spent, waited = processor_seconds(process.pid) - used, time.monotonic() - began
+            if beginning or (spent < HANG_S and waited < max(6 * HANG_S, 20 * spent)):
+                continue
             process.kill()
             process.wait()
             outcome.hangs.append(f"try {at}")
@@ -192,10 +208,9 @@ def _watch(process: subprocess.Popen[str], outcome: Outcome, at: int, apart: boo
         if not line:
             break
         head, _, said = line.strip().partition(" ")
+        began, used, beginning = time.monotonic(), processor_seconds(process.pid), False
         if head == "ready":
             continue
-        # A busy machine gives a process a part of its time only.
-        patience = HANG_S * (6 if apart else 2)
         if head == "peak":
             outcome.peak_mib = max(outcome.peak_mib, int(said))
             continue

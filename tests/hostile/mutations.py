@@ -140,13 +140,17 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zi
 
 def damaged_array(draw: Random, array: np.ndarray) -> np.ndarray:
     """Of another type, another shape, or with other values."""
+    try:
+        return _damaged_array(draw, array)
+    except (TypeError, ValueError):  # it has been damaged before, and cannot be like that too
+        return array
+
+
+def _damaged_array(draw: Random, array: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         match draw.randrange(6):
             case 0:
-                try:
-                    return array.astype(draw.choice(_TYPES))
-                except (TypeError, ValueError):
-                    return array.astype(str)
+                return array.astype(draw.choice(_TYPES))
             case 1:
                 return draw.choice(
                     (

@@ -1,0 +1,15 @@
+"""Prints the lowest versions of the dependencies that pyproject.toml allows on this Python, for pip."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pip._vendor.packaging.requirements import Requirement
+
+project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+for entry in (*project["dependencies"], *project["optional-dependencies"]["nonideal"]):
+    requirement = Requirement(entry)
+    if requirement.marker is None or requirement.marker.evaluate():
+        (lowest,) = (one.version for one in requirement.specifier if one.operator == ">=")
+        print(f"{requirement.name}=={lowest}")
