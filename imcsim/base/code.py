@@ -1,7 +1,8 @@
 """A hash over the code that results follow from, which is compared beside the version.
 
 The version stays the same from one commit to the next. Results of different code must not end up in one
-table, nor may values that other code computed be taken up.
+table, nor may values that other code computed be taken up. Plug-ins have hashes of their own (see
+`imcsim.base.plugins`), which are compared in the same places.
 """
 
 from __future__ import annotations
@@ -17,28 +18,10 @@ _SHOWS_ONLY = ("commands", "report")
 _NO_CODE = ("hw_configs", "models", "schema.json")
 """Chips, networks and inputs count by their own hashes, where they are used."""
 
-_added: dict[str, str] = {}
-
-
-def add_code(name: str, content: bytes) -> None:
-    """Let the source of a plug-in count as code from now on."""
-    _added[name] = hashlib.sha256(content).hexdigest()
-
-
-def code_sha256() -> str:
-    """A hash over the sources and data of the package, but those that only show results, and plug-ins."""
-    if not _added:
-        return _package()
-    return hashlib.sha256(repr((_package(), sorted(_added.items()))).encode()).hexdigest()
-
-
-def shown_code(sha256: str) -> str:
-    """So much of the hash as a message shows."""
-    return sha256[:_SHOWN]
-
 
 @lru_cache
-def _package() -> str:
+def code_sha256() -> str:
+    """A hash over the sources and data of the package, but those that only show results."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
@@ -51,3 +34,8 @@ def _package() -> str:
         digest.update(f"{place.as_posix()}\n{len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def shown_code(sha256: str) -> str:
+    """So much of the hash as a message shows."""
+    return sha256[:_SHOWN]
