@@ -18,6 +18,7 @@ from imcsim.results.comparison import (
     StaticPoint,
 )
 from imcsim.results.costs import Action, ComponentCost, LayerCost
+from imcsim.results.efficiency import LayerEfficiency
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult, TileUse
@@ -71,15 +72,30 @@ def csv_tables(result: Result) -> dict[str, str]:
             "curve.csv": _csv(CurvePoint, result.curve),
             "scaling.csv": _csv(ScalingPoint, result.scaling),
             "sensitivity.csv": _rows(result.sensitivity),
+            "efficiency.csv": _rows(
+                (result.static_efficiency, result.efficiency), policy=["static", "dynamic"]
+            ),
         }
         components, layers = result.components, result.layers
+        peak, work = result.peak, result.layer_efficiency
     else:
         components, layers = result.outcome.components, result.outcome.layers
-        tables = {"outcome.csv": _one_row(result.policy, result.outcome)}
+        outcome = result.outcome
+        tables = {
+            "outcome.csv": _one_row(result.policy, outcome),
+            "efficiency.csv": _rows([outcome.efficiency], policy=[result.policy.kind]),
+        }
+        peak, work = outcome.peak, outcome.layer_efficiency
     tables["components.csv"] = _csv(ComponentCost, components, leave_out={"actions"})
     rows = [[c.name, *a.model_dump().values()] for c in components for a in c.actions]
     tables["actions.csv"] = csv_text(["component", *Action.model_fields], rows)
     tables["layers.csv"] = _csv(LayerCost, layers)
+    tables["peak.csv"] = _one_row(peak)
+    tables["layer_efficiency.csv"] = _csv(LayerEfficiency, work, leave_out={"energy_pj_by_component"})
+    tables["layer_components.csv"] = csv_text(
+        ["layer", "component", "energy_pj"],
+        [[layer.name, name, pj] for layer in work for name, pj in layer.energy_pj_by_component.items()],
+    )
     return tables
 
 
@@ -122,14 +138,28 @@ def _one_row(*models: BaseModel) -> str:
     return csv_text(list(cells), [list(cells.values())])
 
 
-def _rows(models: Sequence[BaseModel]) -> str:
-    """A line of figures for each model."""
-    lines = [_cells(model) for model in models]
+def _rows(models: Sequence[BaseModel], **first: Sequence[str]) -> str:
+    """A line of figures for each model, after columns with one entry for each."""
+    names = [dict(zip(first, each, strict=True)) for each in zip(*first.values(), strict=True)]
+    lines = [name | _cells(model) for name, model in zip(names or [{}] * len(models), models, strict=True)]
     return csv_text(list(lines[0]) if lines else [], [list(line.values()) for line in lines])
 
 
 _NOT_CELLS = frozenset(
-    ("components", "layers", "checker", "schema_version", "meta", "policy", "arrivals", "tiles", "warnings")
+    (
+        "components",
+        "layers",
+        "checker",
+        "schema_version",
+        "meta",
+        "policy",
+        "arrivals",
+        "tiles",
+        "warnings",
+        "efficiency",
+        "peak",
+        "layer_efficiency",
+    )
 ) | {"latency_percentiles_ns"}
 """Parts of documents that have tables of their own, or belong to the JSON document only."""
 

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from imcsim.base.frames import Framed
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost, check_components
+from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency, check_efficiency
 from imcsim.results.figures import (
     Accuracy,
     AtTimesteps,
@@ -141,6 +142,13 @@ class CompareResult(DocumentPart, Framed):
     components: tuple[ComponentCost, ...]
     layers: tuple[LayerCost, ...]
     checker: CheckerCost
+    efficiency: Efficiency
+    """Of the dynamic run."""
+    static_efficiency: Efficiency
+    """Of static T max."""
+    peak: PeakEfficiency
+    layer_efficiency: tuple[LayerEfficiency, ...]
+    """Of the dynamic run."""
     curve: tuple[CurvePoint, ...]
     scaling: tuple[ScalingPoint, ...]
     """T = 1, 2, ...; may go beyond T max. Of the first opponent, which waits for every verdict."""
@@ -166,6 +174,8 @@ class CompareResult(DocumentPart, Framed):
         check_thresholds(self.dynamic.thresholds, self.meta.timesteps)
         last = self.static[-1]
         check_components(self.components, self.dynamic.energy_pj)
+        check_efficiency(self.efficiency, self.layer_efficiency, self.dynamic)
+        check_efficiency(self.static_efficiency, None, last)
         require(
             all(c.static_energy_pj is not None for c in self.components)
             and same(math.fsum(c.static_energy_pj or 0.0 for c in self.components), last.energy_pj),

@@ -9,6 +9,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 from imcsim.base.choices import Accumulation, Rule
 from imcsim.base.frames import Framed
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost, check_components
+from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency, check_efficiency
 from imcsim.results.figures import Measured, ValidationFigures, check_one_threshold, check_thresholds
 from imcsim.results.meta import Meta
 from imcsim.results.model import DocumentPart, Fraction, Positive, require, without_nothing
@@ -60,10 +61,14 @@ class Outcome(Measured):
     layers: tuple[LayerCost, ...]
     checker: CheckerCost | None
     """None where nothing checks the outputs."""
+    efficiency: Efficiency
+    peak: PeakEfficiency
+    layer_efficiency: tuple[LayerEfficiency, ...]
 
     @model_validator(mode="after")
     def _check_outcome(self) -> Self:
         check_components(self.components, self.energy_pj)
+        check_efficiency(self.efficiency, self.layer_efficiency, self)
         return self
 
 

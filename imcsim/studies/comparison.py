@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
@@ -12,6 +14,7 @@ from imcsim.results.comparison import CompareResult, Dynamic, Opponent, ScalingP
 from imcsim.results.run import Outcome, RunResult
 from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import Breakdown
+from imcsim.studies.efficiency import EfficiencyOf, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.settings import CompareOptions
 
@@ -63,6 +66,8 @@ def compare_of(experiment: Experiment, opponents: Sequence[StaticIssue] = OPPONE
         for issue in opponents
     )
     points = every[0].static
+    work = EfficiencyOf(experiment.chip, stay, ran)
+    full = np.full_like(stay, experiment.timesteps)
     return CompareResult(
         meta=experiment.meta(),
         opponents=every,
@@ -70,6 +75,10 @@ def compare_of(experiment: Experiment, opponents: Sequence[StaticIssue] = OPPONE
         components=costs.components(stay, ran, with_static=True),
         layers=costs.layers(stay, ran),
         checker=costs.checker(),
+        efficiency=work.achieved(),
+        static_efficiency=EfficiencyOf(experiment.chip, full, costs.best).achieved(),
+        peak=peak(experiment.chip),
+        layer_efficiency=work.layers(),
         curve=costs.curve(choice),
         scaling=tuple(
             ScalingPoint(
@@ -112,6 +121,7 @@ def run_of(experiment: Experiment, *, policy: Literal["static", "dynamic"] = "dy
     costs = Breakdown(experiment, {})
     stay, about = experiment.decide(policy)
     ran = experiment.images.static if policy == "static" else experiment.images.dynamic
+    work = EfficiencyOf(experiment.chip, stay, ran)
     return RunResult(
         meta=experiment.meta(),
         policy=about,
@@ -120,6 +130,9 @@ def run_of(experiment: Experiment, *, policy: Literal["static", "dynamic"] = "dy
             components=costs.components(stay, ran, with_static=False),
             layers=costs.layers(stay, ran),
             checker=costs.checker(),
+            efficiency=work.achieved(),
+            peak=peak(experiment.chip),
+            layer_efficiency=work.layers(),
         ),
         warnings=experiment.warnings(),
     )

@@ -23,6 +23,7 @@ from imcsim.results.comparison import (
     StaticPoint,
 )
 from imcsim.results.costs import Action, CheckerCost, ComponentCost, LayerCost
+from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency
 from imcsim.results.figures import Reduction, ValidationFigures
 from imcsim.results.meta import HardwareMeta, InputsMeta, Meta, NetworkMeta
 from imcsim.results.run import Outcome, Policy, RunResult
@@ -125,6 +126,54 @@ def _checker() -> CheckerCost:
     )
 
 
+def _area_um2() -> float:
+    return sum(area for _, area, _ in COMPONENTS.values())
+
+
+def _efficiency(mean_timesteps: float, energy_pj: float, latency_ns: float) -> Efficiency:
+    """Of a network with a million weights, each used ten times per timestep; one input in ten is 1."""
+    return Efficiency(
+        energy_pj=energy_pj,
+        latency_ns=latency_ns,
+        area_um2=_area_um2(),
+        weight_bits=8,
+        operations=2e7 * mean_timesteps,
+        synaptic_operations=1e6 * mean_timesteps,
+        accumulates=0.9e6 * mean_timesteps,
+        multiply_accumulates=1e5,
+        dense_multiply_accumulates=1e7,
+        accumulate_pj=0.9,
+        multiply_accumulate_pj=4.6,
+        naive_node_nm=45.0,
+    )
+
+
+def _peak() -> PeakEfficiency:
+    return PeakEfficiency(energy_pj=5e4, latency_ns=8.0, area_um2=_area_um2(), weight_bits=8, operations=3e6)
+
+
+def _layer_efficiency(
+    components: tuple[ComponentCost, ...], whole: Efficiency
+) -> tuple[LayerEfficiency, ...]:
+    """Two layers that share all but the leakage."""
+    work = {c.name: c.energy_pj for c in components if c.name != "leakage"}
+    rest = {c.name: c.energy_pj for c in components if c.name == "leakage"}
+    layers = [
+        LayerEfficiency(
+            name=name,
+            operations=share * whole.operations,
+            synaptic_operations=share * whole.synaptic_operations,
+            skipped_reads=0.25 * share,
+            energy_pj_by_component={part: share * pj for part, pj in work.items()},
+        )
+        for name, share in (("conv1", 0.75), ("fc", 0.25))
+    ]
+    static = LayerEfficiency(
+        name="static", operations=0.0, synaptic_operations=0.0, skipped_reads=0.0, energy_pj_by_component=rest
+    )
+    return (*layers, static)
+
+
 def _meta(images: int, timesteps: int, issue: str = "wait") -> Meta:
     return Meta(
         version="0.1.0",
@@ -140,7 +189,7 @@ def _meta(images: int, timesteps: int, issue: str = "wait") -> Meta:
             clock_ns=1.0,
             tiles=57,
             crossbars=3_600,
-            area_um2=sum(area for _, area, _ in COMPONENTS.values()),
+            area_um2=_area_um2(),
         ),
         network=NetworkMeta(
             name="vgg7_cifar10",
@@ -236,6 +285,8 @@ def compare_result(
                 threshold=step / 20, **{k: v for k, v in point.items() if k in CurvePoint.model_fields}
             )
         )
+    components = _components(times, np.full(images, timesteps))
+    efficiency = _efficiency(dynamic.mean_timesteps, dynamic.energy_pj, dynamic.latency_ns)
     one_pj, one_ns = _cost(np.array([1]))
     scaling = []
     for t in range(1, 9):
@@ -257,9 +308,13 @@ def compare_result(
             edp_mean_of_products=1 - dynamic.edp_mean_of_products / last.edp_mean_of_products,
             edp_product_of_means=1 - dynamic.edp_product_of_means / last.edp_product_of_means,
         ),
-        components=_components(times, np.full(images, timesteps)),
+        components=components,
         layers=_layers(dynamic.energy_pj),
         checker=_checker(),
+        efficiency=efficiency,
+        static_efficiency=_efficiency(timesteps, last.energy_pj, last.latency_ns),
+        peak=_peak(),
+        layer_efficiency=_layer_efficiency(components, efficiency),
         curve=tuple(curve),
         scaling=tuple(scaling),
         sensitivity=tuple(_sensitivity(last, dynamic)),
@@ -311,13 +366,18 @@ def run_result(*, kind: str = "dynamic", images: int = 1000, timesteps: int = 4,
         )
         times = drawn.exits(0.25)
     measured = _measured(drawn, times)
+    components = _components(times, None)
+    efficiency = _efficiency(measured["mean_timesteps"], measured["energy_pj"], measured["latency_ns"])
     return RunResult(
         meta=_meta(images, timesteps),
         policy=policy,
         outcome=Outcome(
-            components=_components(times, None),
+            components=components,
             layers=_layers(float(_cost(times)[0].mean())),
             checker=None if kind == "static" else _checker(),
+            efficiency=efficiency,
+            peak=_peak(),
+            layer_efficiency=_layer_efficiency(components, efficiency),
             **measured,
         ),
     )

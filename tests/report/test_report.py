@@ -225,7 +225,7 @@ def drawn() -> dict[str, bytes]:
 
 
 def test_figures_are_there_in_both_formats(drawn: dict[str, bytes]) -> None:
-    names = ("accuracy_edp", "energy_breakdown", "exits", "scaling")
+    names = ("accuracy_edp", "energy_breakdown", "exits", "layer_heat", "scaling")
     assert sorted(drawn) == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
     for name, data in drawn.items():
         if name.endswith(".png"):
@@ -238,6 +238,8 @@ def test_figures_are_there_in_both_formats(drawn: dict[str, bytes]) -> None:
         "energy_breakdown.svg",
         "exits.png",
         "exits.svg",
+        "layer_heat.png",
+        "layer_heat.svg",
     ]
 
 
@@ -317,7 +319,7 @@ def test_extreme_results_can_be_drawn(timesteps: int) -> None:
     result = result.model_copy(update={"curve": (), "scaling": (), "components": tuple(components)})
     drawn = figures.render(result)
     assert "scaling.png" not in drawn
-    assert len(drawn) == 6
+    assert len(drawn) == 8
 
 
 # Files
@@ -351,6 +353,14 @@ def test_folder_holds_everything(tmp_path: Path) -> None:
     assert len(_rows(folder / "curve.csv")) == len(COMPARED.curve)
     assert len(_rows(folder / "scaling.csv")) == len(COMPARED.scaling)
     assert "actions" not in _rows(folder / "components.csv")[0]
+    static, dynamic = _rows(folder / "efficiency.csv")
+    assert (static["policy"], dynamic["policy"]) == ("static", "dynamic")
+    assert float(dynamic["native_tops_per_w"]) == COMPARED.efficiency.native.tops_per_w
+    (peak,) = _rows(folder / "peak.csv")
+    assert float(peak["eight_bit_tops"]) == COMPARED.peak.eight_bit.tops
+    parts = _rows(folder / "layer_components.csv")
+    assert sum(float(row["energy_pj"]) for row in parts) == pytest.approx(COMPARED.dynamic.energy_pj)
+    assert [row["name"] for row in _rows(folder / "layer_efficiency.csv")] == ["conv1", "fc", "static"]
 
 
 def test_folder_of_a_run(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.report.terminal.efficiency import definition_line, efficiency_cells, layers_cells
 from imcsim.report.units import AREA, ENERGY, TIME, change, fitting, percent, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, StaticPoint
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost
@@ -88,6 +89,19 @@ def compare_report(result: CompareResult) -> Group:
         _layers(result.layers, "dynamic"),
         *_lines([_checker_line(result.checker)]),
         Text(),
+        table(*layers_cells(result.layer_efficiency, "dynamic")),
+        Text(),
+        table(
+            *efficiency_cells(
+                {
+                    f"static {static_name(result.static[-1])}": result.static_efficiency,
+                    "dynamic": result.efficiency,
+                },
+                result.peak,
+            )
+        ),
+        *_lines([definition_line(result.efficiency)]),
+        Text(),
         _sensitivity(result),
         *warning_lines(result.warnings),
     ]
@@ -105,6 +119,9 @@ def run_report(result: RunResult) -> Group:
     parts += [Text(), _layers(outcome.layers, label)]
     if outcome.checker is not None:
         parts += _lines([_checker_line(outcome.checker)])
+    parts += [Text(), table(*layers_cells(outcome.layer_efficiency, label))]
+    parts += [Text(), table(*efficiency_cells({label: outcome.efficiency}, outcome.peak))]
+    parts += _lines([definition_line(outcome.efficiency)])
     return Group(*parts, *warning_lines(result.warnings))
 
 

@@ -1,0 +1,95 @@
+"""Figures that papers ask for, as cells of tables: per operation, per second, per area, per layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from imcsim.report.units import ENERGY, fitting, number, percent
+from imcsim.results.efficiency import Efficiency, LayerEfficiency, OperationRates, PeakEfficiency
+
+MOST_COMPONENTS = 5
+"""Components with a column of their own."""
+REST = "others"
+
+Cells = tuple[str, list[str], list[list[str]]]
+"""Title, columns and rows of a table."""
+
+
+def efficiency_cells(runs: Mapping[str, Efficiency], peak: PeakEfficiency) -> Cells:
+    """The figures of some runs, by their names, and those of the chip at full rate."""
+    every: list[OperationRates] = [*runs.values(), peak]
+    energy = fitting(ENERGY, (e for run in runs.values() for e in (run.naive_energy_pj, run.energy_pj)))
+    bits = peak.weight_bits
+
+    def row(name: str, values: Sequence[float | None]) -> list[str]:
+        return [name, *("-" if value is None else number(value) for value in values)]
+
+    def of_runs(name: str, values: Sequence[float | None]) -> list[str]:
+        return [*row(name, values), "-"]
+
+    shown = runs.values()
+    rows = [
+        of_runs("synaptic operations, millions", [r.synaptic_operations * 1e-6 for r in shown]),
+        of_runs("pJ per synaptic operation", [r.energy_pj_per_synaptic_operation for r in shown]),
+        of_runs(f"energy, {energy.name}", [r.energy_pj / energy.per_base for r in shown]),
+        of_runs(f"naive estimate, {energy.name}", [r.naive_energy_pj / energy.per_base for r in shown]),
+        of_runs(
+            f"naive, without spikes, {energy.name}",
+            [r.naive_dense_energy_pj / energy.per_base for r in shown],
+        ),
+        of_runs("inferences per second", [r.inferences_per_s for r in shown]),
+        of_runs("inferences per joule", [r.inferences_per_j for r in shown]),
+        row("power, mW", [r.average_power_uw * 1e-3 for r in every]),
+        row("power density, mW/mm2", [r.power_density_mw_per_mm2 for r in every]),
+        row(f"TOPS, 1 x {bits} bit", [r.native.tops for r in every]),
+        row(f"TOPS/W, 1 x {bits} bit", [r.native.tops_per_w for r in every]),
+        row(f"TOPS/mm2, 1 x {bits} bit", [r.native.tops_per_mm2 for r in every]),
+        row("TOPS, 8 x 8 bit", [r.eight_bit.tops for r in every]),
+        row("TOPS/W, 8 x 8 bit", [r.eight_bit.tops_per_w for r in every]),
+        row("TOPS/mm2, 8 x 8 bit", [r.eight_bit.tops_per_mm2 for r in every]),
+        row("TOPS/W, 1 x 1 bit", [r.one_bit.tops_per_w for r in every]),
+    ]
+    return "Efficiency (means per image)", ["", *runs, "peak"], rows
+
+
+def definition_line(run: Efficiency) -> str:
+    """What an operation is, and what the naive estimates count."""
+    return (
+        "An operation is half a multiply-accumulate of one input bit and one weight, zeros included; a "
+        "synaptic operation is a multiply-accumulate whose input bit is 1. The naive estimate is what papers "
+        f"print: {run.accumulate_pj:g} pJ per accumulate, {run.multiply_accumulate_pj:g} pJ per "
+        f"multiply-accumulate of the image, at {run.naive_node_nm:g} nm, and nothing else. At its peak the "
+        "chip reads every crossbar, all rows driven, as often as sensing and ADCs allow."
+    )
+
+
+def layers_cells(layers: Sequence[LayerEfficiency], label: str) -> Cells:
+    """Energy by layer and component: the largest components, and all others together."""
+    names = largest_components(layers)
+    energy = fitting(ENERGY, (layer.energy_pj for layer in layers))
+    columns = ["layer", *(name.replace("_", "\n") for name in names), REST, f"{label}\n{energy.name}"]
+    columns += ["pJ per\nsyn. op.", "skipped\nreads, %"]
+    rows = []
+    for layer in layers:
+        parts = [layer.energy_pj_by_component.get(name, 0.0) for name in names]
+        each = layer.energy_pj_per_synaptic_operation
+        rows.append(
+            [
+                layer.name,
+                *(energy(part) for part in parts),
+                energy(max(0.0, layer.energy_pj - sum(parts))),
+                energy(layer.energy_pj),
+                "-" if each is None else number(each),
+                percent(layer.skipped_reads) if layer.synaptic_operations else "-",
+            ]
+        )
+    return f"Energy by layer and component ({energy.name} per image)", columns, rows
+
+
+def largest_components(layers: Sequence[LayerEfficiency], most: int = MOST_COMPONENTS) -> list[str]:
+    """The components that take most over all layers, the largest first."""
+    total: dict[str, float] = {}
+    for layer in layers:
+        for name, pj in layer.energy_pj_by_component.items():
+            total[name] = total.get(name, 0.0) + pj
+    return sorted(total, key=lambda name: -total[name])[:most]
