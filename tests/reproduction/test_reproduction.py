@@ -151,7 +151,8 @@ def test_other_rules_are_what_compare_finds_with_them(reproduced: Reproduced) ->
             Experiment.make(
                 a_subject().networks[way.loss], a_subject().hardware, images("test"), images("validation"),
                 options, None,
-            )
+            ),
+            part.PAPERS_WAY,
         )  # fmt: skip
         assert way.threshold == again.dynamic.threshold
         assert way.test.energy_pj == pytest.approx(again.dynamic.energy_pj, rel=1e-12)
