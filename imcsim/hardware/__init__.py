@@ -32,7 +32,7 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
     from imcsim.hardware.files import find
     from imcsim.hardware.layers import plain_value
     from imcsim.hardware.loader import config_hash, load_config
-    from imcsim.hardware.quantity import UNSOURCED
+    from imcsim.hardware.quantity import UNSOURCED, Provenance, unit_of
     from imcsim.hardware.reference_tables import read_tables
 
     path = find(name_or_path)
@@ -52,9 +52,8 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
     for key in [key for key in provenance if key.split(".")[0] == "estimators"]:
         del provenance[key]  # every figure of an estimator says where it comes from
     for key, estimate in config.estimates().items():
-        provenance[key] = replace(
-            provenance[key], mark="derived", source=ESTIMATE, citation=estimate.rule, note=""
-        )
+        about = provenance.get(key) or Provenance(unit_of(key.rsplit(".", 1)[-1]), "derived")
+        provenance[key] = replace(about, mark="derived", source=ESTIMATE, citation=estimate.rule, note="")
     provenance.pop("reference_tables", None)  # every figure of a table says where it comes from
     unsourced = tuple(key for key, about in provenance.items() if about.mark == UNSOURCED)
     given = {key: plain_value(key, value) for key, value in (overrides or {}).items()}

@@ -261,6 +261,10 @@ class HardwareConfig(BaseModel):
                 found.update({f"{name}.{key}": known[key] for key in wanted})
         return found
 
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know of the chip's figures before quoting a result, by the names of keys."""
+        return tuple(self.adc.warnings(self))
+
     def tile_area_um2(self, without: str = "") -> float:
         """Area of one tile with all that belongs to it, the block `without` left out."""
         return sum(
@@ -295,7 +299,7 @@ class HardwareConfig(BaseModel):
     @property
     def convert_cycles(self) -> int:
         """Cycles to convert all columns of one read."""
-        return self.column_mux.columns_per_adc * self.adc.conversion_cycles
+        return self.column_mux.columns_per_adc * self.adc.cycles(self)
 
 
 def _leaves(section: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -197,6 +197,13 @@ def with_timing(chip: Chip, timing: Timing) -> Chip:
     return _chip(chip.network, chip.stated, chip.program, chip.converters, timing)
 
 
+def with_figures(chip: Chip, config: HardwareConfig) -> Chip:
+    """The same chip and the same values with other figures of time, energy or area, of which `config` differs
+    from the chip's own config in nothing that changes values.
+    """
+    return _chip(chip.network, config, chip.program, chip.converters, chip.timing)
+
+
 def _chip(
     network: Network, stated: HardwareConfig, program: Program, converters: Converters, timing: Timing
 ) -> Chip:

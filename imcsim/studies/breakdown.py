@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imcsim.exits.outputs import exit_timesteps
 from imcsim.hardware.events import CHECKER_EVENTS, STANDING_EVENTS, Event
-from imcsim.hardware.ledger import Stay, charges, energy_pj
+from imcsim.hardware.ledger import Stay
 from imcsim.results.comparison import (
     CurvePoint,
     SensitivityPoint,
@@ -21,8 +21,10 @@ from imcsim.results.comparison import (
 )
 from imcsim.results.costs import Action, CheckerCost, ComponentCost, LayerCost
 from imcsim.results.figures import Reduction
-from imcsim.simulation.simulate import ExitCosts
+from imcsim.simulation.chip import with_figures
+from imcsim.simulation.simulate import ExitCosts, issued, replay
 from imcsim.studies.experiment import Choice, Experiment, right_after
+from imcsim.timing import parse
 
 CURVE_POINTS = 60
 
@@ -37,13 +39,10 @@ class Breakdown:
 
     # --- what it costs
 
-    def _sums(
-        self, stay: Stay, ran: ExitCosts, energies: NDArray[np.float64] | None = None
-    ) -> dict[str, float]:
-        """Means over the images; `energies` (pJ ``[images, T]`` by exit) replaces the run's own."""
+    def _sums(self, stay: Stay, ran: ExitCosts) -> dict[str, float]:
+        """Means over the images."""
         rows = np.arange(len(stay))
-        energy = (ran.energy_pj if energies is None else energies)[rows, stay - 1]
-        return means(energy, ran.latency_ns[rows, stay - 1])
+        return means(ran.energy_pj[rows, stay - 1], ran.latency_ns[rows, stay - 1])
 
     def measured(self, stay: Stay, ran: ExitCosts) -> dict[str, Any]:
         """The figures of a run, as the result document names them."""
@@ -63,8 +62,13 @@ class Breakdown:
     @property
     def best(self) -> ExitCosts:
         """The static runs under the issue policy that suits T max best (see `best_static`)."""
+        return self.opponents[self.best_issue]
+
+    @property
+    def best_issue(self) -> StaticIssue:
+        """The issue policy that suits static runs of T max best."""
         points = [self.static(self.of.timesteps, issue) for issue in self.opponents]
-        return self.opponents[best_static(points).issue]
+        return best_static(points).issue
 
     def static(self, timesteps: int, issue: StaticIssue) -> StaticPoint:
         """All images for `timesteps` timesteps; the checker works as in the dynamic run."""
@@ -222,19 +226,25 @@ class Breakdown:
         return tuple(points)
 
     def sensitivity(self, stay: Stay) -> tuple[SensitivityPoint, ...]:
-        """The comparison priced with every ADC preset of the config; the counts are the same."""
-        config, images, best = self.of.chip.config, self.of.images, self.best
+        """The comparison with every ADC preset of the config: its energy, area and time; values stay the
+        same. Static runs have the issue policy that suits the preset in use.
+        """
+        stated, images, used = self.of.chip.stated, self.of.images, self.best_issue
         full = np.full(len(stay), self.of.timesteps, np.int64)
         points = []
-        for name in config.adc.presets:
-            changed = config.model_copy(update={"adc": config.adc.model_copy(update={"preset": name})})
-            prices = charges(changed, self.of.chip.size)
-            static = self._sums(full, best, energy_pj(best.ledger, prices))
-            dynamic = self._sums(stay, images.dynamic, energy_pj(images.dynamic.ledger, prices))
+        for name in stated.adc.presets:
+            changed = stated.model_copy(update={"adc": stated.adc.model_copy(update={"preset": name})})
+            ran, static_ran = images.dynamic, self.best
+            if name != stated.adc.preset:
+                other = replay(images, with_figures(self.of.chip, changed), self.of.inputs)
+                issue = parse(used)
+                ran, static_ran = other.dynamic, issued(other, issue, self.of.inputs, dynamic=False)
+            static = self._sums(full, static_ran)
+            dynamic = self._sums(stay, ran)
             points.append(
                 SensitivityPoint(
                     name=name,
-                    used=name == config.adc.preset,
+                    used=name == stated.adc.preset,
                     conversion_energy_pj=changed.adc.conversion_energy_pj(changed),
                     static_energy_pj=static["energy_pj"],
                     dynamic_energy_pj=dynamic["energy_pj"],

@@ -350,6 +350,7 @@ class Experiment:
                 "cells, wires or converters have errors (nonideal): these are the results of one chip, "
                 f"number {errors.chip} of seed {errors.seed}; others differ"
             )
+        found.extend(self.chip.stated.warnings())
         if "widened" in self.chip.network.provenance:
             found.append(
                 f"{self.chip.network.name} is a narrower network with each channel several times: costs are "

@@ -1,61 +1,118 @@
-"""ADC: energy, area and rate of one conversion, from a named preset.
+"""ADC: energy, area and time of one conversion, from a named preset.
 
-Published 4-bit and 8-bit ADCs at one node differ by more than ten times, so a config lists several with their
-sources and names the one in use; reports price all of them. A preset's figures are given, or say ``estimate``
-and follow its `model` over bits, rate and node (estimators.adc has the rules).
+A preset is one converter: its energy, area and conversion time come from one source, which speaks for some
+bits and nodes. Published converters of equal bits at one node differ by more than ten times, so a config
+lists several and names the one in use; reports show what the others would change. A preset's figures are
+given, or say ``estimate`` and follow its `model` over bits, rate and node (estimators.adc has the rules). The
+cycles of a conversion follow from its time and the clock.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from imcsim.base.choices import FullScale
-from imcsim.hardware.component import ESTIMATE, Block, ChipSize, Component, Count, Figure
+from imcsim.hardware.component import ESTIMATE, Block, ChipSize, Component, Count, Figure, Positive
 from imcsim.hardware.estimators import adc
-from imcsim.hardware.estimators.estimate import Cost, Estimate
+from imcsim.hardware.estimators.estimate import Estimate
+from imcsim.hardware.estimators.figures import figures
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
+_KINDS = {
+    "survey_fit": ("sar", "flash"),
+    "neurosim": ("sar", "flash", "sense"),
+    "isaac": ("sar",),
+    "kull": ("sar",),
+}
+_Range = Annotated[list[float], Field(min_length=2, max_length=2)]
+
 
 class AdcPreset(Block):
-    """One converter: a successive-approximation (``sar``) or ``flash`` one.
+    """One converter: successive approximation (``sar``), ``flash``, or a sense amplifier (``sense``), which
+    decides one bit at once or several with a ramp.
 
     `model` says which rule computes the figures that say ``estimate``; ``given`` computes none.
+    ``survey_fit`` takes the rate from `conversion_time_ns`, which must be a number then.
     """
 
-    kind: Literal["sar", "flash"]
-    model: Literal["given", "survey_fit", "neurosim", "isaac"]
+    kind: Literal["sar", "flash", "sense"]
+    model: Literal["given", "survey_fit", "neurosim", "isaac", "kull"]
     conversion_energy_pj: Figure
     converter_area_um2: Figure
+    conversion_time_ns: Positive | Literal["estimate"]
+    effective_bits: Positive | None = None
+    """Of the converter as measured; without it what converters of its bits usually have."""
+    for_bits: _Range | None = None
+    """Bits for which the source speaks, from and to; a model knows its own."""
+    for_nodes_nm: _Range | None = None
+    """Nodes for which the source speaks, from and to; a model knows its own."""
 
     @model_validator(mode="after")
     def _has_a_model(self) -> AdcPreset:
-        if self.model == "given" and ESTIMATE in (self.conversion_energy_pj, self.converter_area_um2):
-            raise ValueError("model given needs both figures as numbers; other models may say estimate")
-        if self.model == "isaac" and self.kind != "sar":
-            raise ValueError("model isaac is a sar converter")
+        figure_keys = (self.conversion_energy_pj, self.converter_area_um2, self.conversion_time_ns)
+        if self.model == "given":
+            if ESTIMATE in figure_keys:
+                raise ValueError("model given needs all figures as numbers; other models may say estimate")
+        elif self.kind not in _KINDS[self.model]:
+            raise ValueError(f"model {self.model} is a {' or '.join(_KINDS[self.model])} converter")
+        if self.model == "survey_fit" and self.conversion_time_ns == ESTIMATE:
+            raise ValueError(
+                "model survey_fit needs conversion_time_ns as a number: the rate that is asked of it"
+            )
         return self
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        cost = self._cost(chip)
-        return {} if cost is None else {"conversion_energy_pj": cost.energy, "converter_area_um2": cost.area}
+        found = self._conversion(chip)
+        if found is None:
+            return {}
+        return {
+            "conversion_energy_pj": found.cost.energy,
+            "converter_area_um2": found.cost.area,
+            "conversion_time_ns": found.time,
+        }
 
-    def _cost(self, chip: HardwareConfig) -> Cost | None:
+    def time_ns(self, chip: HardwareConfig) -> float:
+        """Time of one conversion, ns."""
+        return self.figure("conversion_time_ns", chip)
+
+    def warnings(self, name: str, chip: HardwareConfig) -> Iterator[str]:
+        """Where the preset is asked for what its source does not speak for."""
         bits, node = chip.adc.bits, chip.technology.node_nm
-        rate_hz = 1e9 / (chip.technology.clock_ns * chip.adc.conversion_cycles)
-        match self.model:
+        about = {} if self.model == "given" else figures("adc")[self._entry]
+        for_bits = self.for_bits or about.get("for_bits")
+        for_nodes = self.for_nodes_nm or about.get("for_nodes_nm")
+        if for_bits and not for_bits[0] <= bits <= for_bits[1]:
+            yield f"adc.presets.{name} speaks for {_range(for_bits)} bits, and adc.bits is {bits}"
+        if for_nodes and not for_nodes[0] <= node <= for_nodes[1]:
+            yield f"adc.presets.{name} speaks for {_range(for_nodes)} nm, and technology.node_nm is {node:g}"
+
+    @property
+    def _entry(self) -> str:
+        return f"neurosim_{self.kind}" if self.model == "neurosim" else self.model
+
+    def _conversion(self, chip: HardwareConfig) -> adc.Conversion | None:
+        bits, node = chip.adc.bits, chip.technology.node_nm
+        match self._entry:
             case "survey_fit":
-                return adc.survey_fit(bits, rate_hz, node)
-            case "neurosim":
-                return adc.neurosim(self.kind, bits, rate_hz, node)
+                return adc.survey_fit(bits, 1e9 / float(self.conversion_time_ns), node)
+            case "neurosim_sar":
+                return adc.neurosim_sar(bits, node)
+            case "neurosim_flash":
+                return adc.neurosim_flash(bits, node)
+            case "neurosim_sense":
+                return adc.neurosim_sense(bits, node)
             case "isaac":
                 return adc.isaac(bits, node)
+            case "kull":
+                return adc.kull(bits, node)
             case _:
                 return None
 
@@ -63,6 +120,8 @@ class AdcPreset(Block):
 class Adc(Component):
     """`bits` sets rounding and clipping; `full_scale` and `percentile` set the step (see
     functional.numerics).
+
+    `conversion_cycles` as a number takes the place of what follows from the preset's time and the clock.
     """
 
     block = "adc"
@@ -70,7 +129,7 @@ class Adc(Component):
     bits: Annotated[int, Field(ge=1, le=14)]
     full_scale: FullScale
     percentile: Annotated[float, Field(gt=50, le=100)]
-    conversion_cycles: Count
+    conversion_cycles: Count | Literal["estimate"] = "estimate"
     preset: str
     presets: Annotated[dict[str, AdcPreset], Field(min_length=1)]
 
@@ -92,12 +151,44 @@ class Adc(Component):
         """Energy of one conversion with the preset in use."""
         return self.charges(chip)[Event.CONVERSIONS]
 
+    def cycles(self, chip: HardwareConfig) -> int:
+        """Clock cycles of one conversion."""
+        return int(self.figure("conversion_cycles", chip))
+
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        return {
+        found = {
             f"presets.{name}.{key}": estimate
             for name, preset in self.presets.items()
             for key, estimate in preset.estimates(chip).items()
         }
+        time, clock = self.used.time_ns(chip), chip.technology.clock_ns
+        found["conversion_cycles"] = Estimate(
+            max(1, math.ceil(time / clock - 1e-9)),
+            f"{time:.4g} ns of {self.preset} at a clock of {clock:g} ns",
+        )
+        return found
+
+    def warnings(self, chip: HardwareConfig) -> Iterator[str]:
+        """What a reader should know of the converter in use before quoting a figure."""
+        used, energy = self.used, self.conversion_energy_pj(chip)
+        yield from used.warnings(self.preset, chip)
+        time = used.time_ns(chip)
+        if self.conversion_cycles != ESTIMATE:
+            forced = int(self.conversion_cycles) * chip.technology.clock_ns
+            if forced < time * (1 - 1e-9):
+                yield (
+                    f"adc.conversion_cycles gives {self.preset} {forced:.3g} ns for a conversion that takes "
+                    f"{time:.3g} ns: {energy * 1e3 / 2**self.bits:.3g} fJ per conversion step at "
+                    f"{1e3 / forced:.4g} MS/s"
+                )
+            time = forced
+        effective = used.effective_bits or _effective(used, self.bits)
+        best = adc.best_energy_pj(effective, 1e9 / time)
+        if best is not None and energy < best:
+            yield (
+                f"adc.preset {self.preset} converts {self.bits} bits ({effective:.3g} effective) at "
+                f"{1e3 / time:.4g} MS/s for {energy:.3g} pJ; the best published converter needs {best:g} pJ"
+            )
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         return {Event.CONVERSIONS: self.used.figure("conversion_energy_pj", chip)}
@@ -107,3 +198,14 @@ class Adc(Component):
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return chip.adc_count(size)
+
+
+def _effective(preset: AdcPreset, bits: int) -> float:
+    about = figures("adc")["kull"]
+    if preset.model == "kull" and bits == about["bits"]:
+        return float(about["effective_bits"])
+    return adc.effective_bits(bits)
+
+
+def _range(ends: list[float]) -> str:
+    return f"{ends[0]:g}" if ends[0] == ends[1] else f"{ends[0]:g} to {ends[1]:g}"

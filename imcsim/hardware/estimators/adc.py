@@ -1,110 +1,177 @@
-"""Converters by bits, rate and node.
+"""Converters by bits, rate and node; each rule takes energy, area and time of one converter from one source.
 
-``survey_fit``: the published fit of the Murmann ADC survey (Andrulis et al., arXiv 2404.06553; coefficients
-as released in accelergy-adc-plug-in: code). The best Schreier figure of merit falls with the rate and is
-bounded by the resolution::
+The figures stand in ``hardware/figures/adc.yaml``.
+
+``survey_fit``: the published fit of the Murmann ADC survey (Andrulis et al., arXiv 2404.06553). The best
+Schreier figure of merit falls with the rate and is bounded by the resolution::
 
     FOM_dB = min(213.781 - 2.8719 ln f_Hz, 128.307 + 3.22051 bits)
     SNDR_dB = 20 bits log10 2 + 10 log10 1.5
     E_pJ = 1/2 10^((SNDR - FOM) / 10) exp(26.0496 + 1.88004 ln node_nm - 2.82913 ln bits - 1.47020)
     A_um2 = exp(1.346 + 0.993 ln node_nm + 0.181 ln f_Hz + 0.299 ln E_pJ)
 
-It gives 0.92 and 1.71 pJ at 32 nm, 3.50 and 6.49 pJ at 65 nm, for 4 and 8 bits up to 1 GS/s.
+``neurosim_sar``: NeuroSim V1.4's closed form: ``bits + 1`` clocks of 1 ns at ``a bits + b`` uW, with a and b
+of each node; the area grows by 0.38 of that of one bit for each further one (equal gate areas). The current
+of the column, which NeuroSim charges to the converter, is left out: cells are charged by themselves.
 
-``neurosim``: NeuroSim V1.4, run at 32 and 65 nm for 4 and 8 bits (code): SAR 0.100, 0.213 and 0.271, 0.600
-pJ; flash 0.047, 1.82 and 0.163, 6.09 pJ; the 4-bit SAR's area 223 and 921 um2. Between and beyond, straight
-lines of the logarithm over bits and over the logarithm of the node (derived: a SAR's energy grows by the bit,
-a flash converter's doubles with each, and both are near a straight line there). The SAR's area follows the
-bits as ISAAC's does; a flash converter's area, which was not recorded, follows the survey fit.
+``neurosim_flash``: NeuroSim V1.4's current-mode comparators with their encoder, run for 4 and 8 bits at each
+node; straight lines of the logarithms between (derived: its energy doubles by the bit); beyond 22 and 130 nm
+energy and area by Stillmaker and Baas at the same time.
 
-``isaac``: the SAR of Kull et al., ISSCC 2013, in ISAAC (ISCA 2016, 32 nm, 1.2 GS/s, 8 bits: 16 mW and 9600
-um2 for 8), other bits after Saberi et al. 2011 (derived); other nodes by Stillmaker and Baas.
+``neurosim_sense``: NeuroSim V1.4's current sense amplifier; several bits by a ramp of ``2^bits - 1`` steps
+with a counter and a latch for each column (derived: the amplifier draws its power once, the counter's low
+bits toggle at each step).
+
+``isaac``: the SAR of ISAAC (ISCA 2016), other bits after Saberi et al. 2011; other nodes by Stillmaker and
+Baas. ``kull``: the SAR of Kull et al., ISSCC 2013, as measured; other bits and nodes by the ratio of the
+survey's fit (derived).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from dataclasses import dataclass
 
-from imcsim.hardware.estimators import nodes
-from imcsim.hardware.estimators.estimate import Cost
-
-Kind = Literal["sar", "flash"]
-
-_NEUROSIM_PJ: dict[Kind, dict[float, tuple[float, float]]] = {
-    "sar": {32.0: (0.100, 0.213), 65.0: (0.271, 0.600)},
-    "flash": {32.0: (0.047, 1.82), 65.0: (0.163, 6.09)},
-}
-"""pJ of 4 and of 8 bits, by node."""
-
-_NEUROSIM_SAR4_UM2 = {32.0: 223.0, 65.0: 921.0}
-
-_ISAAC_NM = 32.0
-_ISAAC = {
-    4: (0.79, 361.0), 5: (0.99, 477.0), 6: (1.20, 627.0), 7: (1.42, 845.0), 8: (1.667, 1200.0),
-    9: (1.97, 1828.0), 10: (2.38, 3002.0),
-}  # fmt: skip
-"""pJ and um2 by bits."""
+from imcsim.hardware.estimators import logic, nodes
+from imcsim.hardware.estimators.estimate import Cost, Estimate
+from imcsim.hardware.estimators.figures import by_node, figures
 
 
-def survey_fit(bits: int, rate_hz: float, node_nm: float) -> Cost:
-    """The best converter that the survey lets expect."""
-    merit_db = min(
-        213.7806687348118 - 2.8719030399529957 * math.log(rate_hz), 128.3068287398817 + 3.2205115211 * bits
-    )
+@dataclass(frozen=True)
+class Conversion:
+    """One converter: what a conversion costs and how long it takes, from one source."""
+
+    cost: Cost
+    time_ns: float
+
+    @property
+    def time(self) -> Estimate:
+        return Estimate(self.time_ns, self.cost.rule)
+
+
+def survey_fit(bits: int, rate_hz: float, node_nm: float) -> Conversion:
+    """The best converter of this rate that the survey lets expect.
+
+    Args:
+        bits: of the converter, taken as effective ones.
+        rate_hz: conversions per second.
+        node_nm: technology node.
+    """
+    fit = figures("adc")["survey_fit"]["value"]
+    at_rate, at_bits, (e0, e_node, e_bits, e1) = fit["merit_at_rate"], fit["merit_at_bits"], fit["energy"]
+    merit_db = min(at_rate[0] - at_rate[1] * math.log(rate_hz), at_bits[0] + at_bits[1] * bits)
     sndr_db = 20 * bits * math.log10(2) + 10 * math.log10(1.5)
-    trend = 26.0496215686518 + 1.8800369206815004 * math.log(node_nm) - 2.8291256050594527 * math.log(bits)
-    energy = 0.5 * 10 ** ((sndr_db - merit_db) / 10) * math.exp(trend - 1.4702022133784405)
-    return Cost(
-        energy,
-        survey_area_um2(rate_hz, node_nm, energy),
-        f"fit of the Murmann survey (arXiv 2404.06553): {bits} bits, {rate_hz / 1e9:g} GS/s, {node_nm:g} nm",
+    trend = e0 + e_node * math.log(node_nm) - e_bits * math.log(bits)
+    energy = 0.5 * 10 ** ((sndr_db - merit_db) / 10) * math.exp(trend - e1)
+    a0, a_node, a_rate, a_energy = fit["area"]
+    area = math.exp(
+        a0 + a_node * math.log(node_nm) + a_rate * math.log(rate_hz) + a_energy * math.log(energy)
     )
-
-
-def survey_area_um2(rate_hz: float, node_nm: float, energy_pj: float) -> float:
-    """Area of a converter by the survey fit."""
-    return math.exp(
-        1.3461916439910742
-        + 0.9932794744745022 * math.log(node_nm)
-        + 0.18071538424508238 * math.log(rate_hz)
-        + 0.29912426192653485 * math.log(energy_pj)
+    rule = (
+        f"fit of the Murmann survey (arXiv 2404.06553): {bits} bits, {rate_hz / 1e9:g} GS/s, {node_nm:g} nm"
     )
+    return Conversion(Cost(energy, area, rule), 1e9 / rate_hz)
 
 
-def neurosim(kind: Kind, bits: int, rate_hz: float, node_nm: float) -> Cost:
-    """NeuroSim's converter; its energy does not depend on the rate."""
-    by_node = {
-        node: four * (eight / four) ** ((bits - 4) / 4) for node, (four, eight) in _NEUROSIM_PJ[kind].items()
-    }
-    energy = nodes.loglog(by_node, node_nm)
-    rule = f"NeuroSim V1.4 {kind}: {bits} bits, {node_nm:g} nm"
-    if kind == "flash":
-        return Cost(
-            energy, survey_area_um2(rate_hz, node_nm, energy), f"{rule}; area by the Murmann survey fit"
-        )
-    area = nodes.loglog(_NEUROSIM_SAR4_UM2, node_nm) * _isaac(bits)[1] / _isaac(4)[1]
-    return Cost(energy, area, f"{rule}; area from 4 bits by ISAAC's ratio")
+def neurosim_sar(bits: int, node_nm: float) -> Conversion:
+    """NeuroSim's SAR, its own fixed part."""
+    entry = figures("adc")["neurosim_sar"]
+    a, b, first = (nodes.loglog(by_node(entry, k), node_nm) for k in range(3))
+    time = (bits + 1) * entry["bit_ns"]
+    energy = (a * bits + b) * time * 1e-3
+    area = first * (1 + entry["area_of_a_further_bit"] * (bits - 1))
+    return Conversion(Cost(energy, area, f"NeuroSim V1.4 SAR: {bits} bits, {node_nm:g} nm"), time)
 
 
-def isaac(bits: int, node_nm: float) -> Cost:
-    """ISAAC's SAR; its energy does not depend on the rate."""
+def neurosim_flash(bits: int, node_nm: float) -> Conversion:
+    """NeuroSim's flash converter: as many comparators as there are steps."""
+    entry = figures("adc")["neurosim_flash"]
+    at = min(max(node_nm, min(entry["value"])), max(entry["value"]))
+    energy, time, area = (
+        _between_bits(nodes.loglog(by_node(entry, k, 0), at), nodes.loglog(by_node(entry, k, 1), at), bits)
+        for k in range(3)
+    )
+    cost = Cost(
+        energy * nodes.energy_ratio(at, node_nm),
+        area * nodes.area_ratio(at, node_nm),
+        f"NeuroSim V1.4 flash: {bits} bits, {at:g} nm{nodes.scaling(at, node_nm)}",
+    )
+    return Conversion(cost, time)
+
+
+def neurosim_sense(bits: int, node_nm: float) -> Conversion:
+    """NeuroSim's sense amplifier, one bit at once or several by a ramp."""
+    entry = figures("adc")["neurosim_sense"]
+    area, step_ns, power_uw = (nodes.loglog(by_node(entry, k), node_nm) for k in range(3))
+    rule = f"NeuroSim V1.4 sense amplifier: {node_nm:g} nm"
+    one = Cost(power_uw * step_ns * 1e-3, area, rule)
+    if bits == 1:
+        return Conversion(one, step_ns)
+    steps = (1 << bits) - 1
+    latch, counting = logic.register(bits, node_nm), logic.register(1, node_nm)
+    ramp = Cost(2 * steps * counting.energy_pj, latch.area_um2, f"ramp of {steps} steps; {latch.rule}")
+    return Conversion(one + ramp, steps * step_ns)
+
+
+def isaac(bits: int, node_nm: float) -> Conversion:
+    """ISAAC's SAR."""
+    entry = figures("adc")["isaac"]
     energy, area = _isaac(bits)
-    return Cost(
-        energy * nodes.energy_ratio(_ISAAC_NM, node_nm),
-        area * nodes.area_ratio(_ISAAC_NM, node_nm),
-        f"ISAAC, ISCA 2016, Saberi et al. 2011: {bits} bits{nodes.scaling(_ISAAC_NM, node_nm)}",
+    at = entry["node_nm"]
+    cost = Cost(
+        energy * nodes.energy_ratio(at, node_nm),
+        area * nodes.area_ratio(at, node_nm),
+        f"ISAAC, ISCA 2016, Saberi et al. 2011: {bits} bits{nodes.scaling(at, node_nm)}",
     )
+    return Conversion(cost, entry["conversion_ns"])
+
+
+def kull(bits: int, node_nm: float) -> Conversion:
+    """The SAR of Kull et al. as measured; by the survey's trend for other bits and nodes."""
+    entry = figures("adc")["kull"]
+    (energy, area), rate = entry["value"], 1e9 / entry["conversion_ns"]
+    rule = "Kull et al., ISSCC 2013, as measured: 8 bits, 32 nm, 1.2 GS/s"
+    if (bits, node_nm) != (entry["bits"], entry["node_nm"]):
+        here = survey_fit(bits, rate, node_nm).cost
+        there = survey_fit(entry["bits"], rate, entry["node_nm"]).cost
+        energy *= here.energy_pj / there.energy_pj
+        area *= here.area_um2 / there.area_um2
+        rule += f"; to {bits} bits and {node_nm:g} nm by the fit of the Murmann survey (arXiv 2404.06553)"
+    return Conversion(Cost(energy, area, rule), entry["conversion_ns"])
+
+
+def best_energy_pj(effective_bits: float, rate_hz: float) -> float | None:
+    """Energy of the best published converter of at least these effective bits and this rate.
+
+    Returns None where the survey has no such converter, or knows none: below 3 bits.
+    """
+    entry = figures("adc")["best_energy"]
+    rows = [bits for bits in entry["value"] if bits <= effective_bits]
+    columns = [k for k, rate in enumerate(entry["rates_hz"]) if rate <= rate_hz * (1 + 1e-9)]
+    if not rows or not columns:
+        return None
+    return float(entry["value"][max(rows)][columns[-1]])
+
+
+def effective_bits(bits: int) -> float:
+    """Effective bits that a converter of `bits` nominal ones usually has."""
+    lost = figures("adc")["lost_bits"]["value"]
+    return bits - float(lost[min(max(bits, min(lost)), max(lost))])
+
+
+def _between_bits(four: float, eight: float, bits: int) -> float:
+    return float(four * (eight / four) ** ((bits - 4) / 4))
 
 
 def _isaac(bits: int) -> tuple[float, float]:
     """From the table; beyond it by the ratio of its last two rows."""
-    low, high = min(_ISAAC), max(_ISAAC)
+    table = figures("adc")["isaac"]["value"]
+    low, high = min(table), max(table)
     if low <= bits <= high:
-        return _ISAAC[bits]
+        return float(table[bits][0]), float(table[bits][1])
     end, inner = (low, low + 1) if bits < low else (high, high - 1)
     steps = abs(bits - end)
     energy, area = (
-        last * (last / before) ** steps for last, before in zip(_ISAAC[end], _ISAAC[inner], strict=True)
+        last * (last / before) ** steps for last, before in zip(table[end], table[inner], strict=True)
     )
     return energy, area
