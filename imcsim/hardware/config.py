@@ -294,7 +294,8 @@ class HardwareConfig(BaseModel):
     @property
     def sense_cycles(self) -> int:
         """Cycles of one read pulse."""
-        return max(1, -(-round(self.cells.read_pulse_ns * 1e6) // round(self.technology.clock_ns * 1e6)))
+        pulse_ns = self.cells.pulse_ns(self)
+        return max(1, -(-round(pulse_ns * 1e6) // round(self.technology.clock_ns * 1e6)))
 
     @property
     def convert_cycles(self) -> int:

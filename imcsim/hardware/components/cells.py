@@ -4,7 +4,11 @@
 Level l of a cell with b bits has ``G = G_off + l (G_on - G_off) / (2^b - 1)``, so energy follows the rows
 that were driven and the levels programmed on them. ``driven``: the power of a crossbar with all its rows
 driven, as chips are quoted; each driven row takes its share. ``given``: a fixed energy for each read, as
-SpikeSim charges. Area estimate: SpikeSim's cells, by their number and the square of the feature size.
+SpikeSim charges.
+
+The time of a read follows from the wires, transistors and cells of the array and from the clamp that holds
+the bitlines (estimators.array), and so does the area; a number takes its place. A read's energy uses the same
+time and voltage.
 """
 
 from __future__ import annotations
@@ -16,8 +20,9 @@ from pydantic import Field
 
 from imcsim.base.choices import LEVEL_FRACTION_BITS, Encoding, RowOrder
 from imcsim.hardware.component import ChipSize, Component, Figure, NonNegative, Positive
-from imcsim.hardware.estimators import memory
+from imcsim.hardware.estimators.array import Array
 from imcsim.hardware.estimators.estimate import Estimate
+from imcsim.hardware.estimators.figures import figures
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
@@ -33,12 +38,33 @@ class _Cells(Component):
     encoding: Encoding
     row_order: RowOrder
     read_pulse_ns: Positive
+    """From driving the wordlines until what the converters take has settled; the cells conduct so long."""
+    cell_height_f: Positive
+    """Pitch along the bitline, in feature sizes (the node)."""
+    cell_width_f: Positive
+    """Pitch along the wordline, in feature sizes (the node)."""
     array_area_um2: Figure
     """One crossbar of cells."""
 
+    def array(self, chip: HardwareConfig) -> Array:
+        """The crossbar as estimators see it; cells of usual resistance where they have none of their own."""
+        usual = figures("array")["usual_cell"]["value"]
+        return Array(
+            self.rows,
+            self.columns,
+            self.cell_height_f,
+            self.cell_width_f,
+            chip.technology.node_nm,
+            getattr(self, "r_on_ohm", float(usual["r_on_ohm"])),
+            getattr(self, "r_off_ohm", float(usual["r_off_ohm"])),
+        )
+
+    def pulse_ns(self, chip: HardwareConfig) -> float:
+        """Time of one read, ns."""
+        return self.figure("read_pulse_ns", chip)
+
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        node = chip.technology.node_nm
-        return {"array_area_um2": memory.rram_array_area_um2(self.rows, self.columns, node)}
+        return {"array_area_um2": self.array(chip).area}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.figure("array_area_um2", chip)
@@ -51,13 +77,22 @@ class ConductanceCells(_Cells):
     """Energy from the real conductances."""
 
     kind: Literal["conductance"]
+    read_pulse_ns: Positive | Literal["estimate"]  # type: ignore[assignment]
     r_on_ohm: Positive
     r_off_ohm: Positive
     v_read_v: Positive
+    sample_ff: Positive
+    """Capacitor on which a column is sampled, fF."""
+    clamp_bandwidth_ghz: Positive
+    """Gain-bandwidth of the amplifier that holds a bitline at its virtual ground."""
+
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        read = self.array(chip).read_time(chip.adc.bits, self.sample_ff, self.clamp_bandwidth_ghz)
+        return {**super().estimates(chip), "read_pulse_ns": read}
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         """``V^2 t G``: V^2 / Ohm is W, times ns is nJ, hence 1e3 to pJ."""
-        pulse = self.v_read_v**2 * self.read_pulse_ns * 1e3
+        pulse = self.v_read_v**2 * self.pulse_ns(chip) * 1e3
         g_on, g_off = 1 / self.r_on_ohm, 1 / self.r_off_ohm
         level = pulse * (g_on - g_off) / ((1 << self.cell_bits) - 1)
         # Levels of cells with errors are no whole numbers, and are counted in smaller units.
@@ -74,7 +109,7 @@ class DrivenCells(_Cells):
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         """Power times the read pulse; uW ns is 1e-3 pJ."""
-        return {Event.ACTIVE_WORDLINES: self.power_uw * self.read_pulse_ns * 1e-3 / self.rows}
+        return {Event.ACTIVE_WORDLINES: self.power_uw * self.pulse_ns(chip) * 1e-3 / self.rows}
 
 
 class GivenCells(_Cells):

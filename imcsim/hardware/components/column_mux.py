@@ -1,7 +1,8 @@
 """Column multiplexer: leads one of several bitlines to their shared ADC, sample-and-hold included where there
 is one.
 
-Estimates: SpikeSim's multiplexer, linear in the columns, by node.
+Estimates: NeuroSim's multiplexer, by node, columns and the resistance that the column asks for
+(estimators.array).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from imcsim.hardware.component import ChipSize, Component, Count, Figure
-from imcsim.hardware.estimators import analog
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
 
@@ -28,7 +28,7 @@ class ColumnMux(Component):
     mux_area_um2: Figure
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        mux = analog.multiplexer(self.columns_per_adc, chip.technology.node_nm)
+        mux = chip.cells.array(chip).multiplexer(self.columns_per_adc)
         return {"switch_energy_pj": mux.energy, "mux_area_um2": mux.area}
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:

@@ -1,4 +1,8 @@
-"""Wordline driver: a one-bit DAC a row, powered for the read pulse. Estimates: ISAAC's DAC, by node."""
+"""Wordline driver: charges the wordline of a row and with it the gates of its cells.
+
+Estimates: C V^2 of the wordline, and NeuroSim's row switch with its flip-flop, by node, columns and cell
+(estimators.array).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from imcsim.hardware.component import ChipSize, Component, Figure
-from imcsim.hardware.estimators import analog
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
 
@@ -15,20 +18,19 @@ if TYPE_CHECKING:
 
 
 class WordlineDriver(Component):
-    """`power_uw` and `row_area_um2` are for one row."""
+    """`row_energy_pj` is for one row that is driven in one read, `row_area_um2` for one row."""
 
     block = "wordline_driver"
     scope = "crossbar"
-    power_uw: Figure
+    row_energy_pj: Figure
     row_area_um2: Figure
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        node = chip.technology.node_nm
-        return {"power_uw": analog.driver_power_uw(node), "row_area_um2": analog.driver_area_um2(node)}
+        driver = chip.cells.array(chip).driver()
+        return {"row_energy_pj": driver.energy, "row_area_um2": driver.area}
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        """Power times the read pulse; uW ns is 1e-3 pJ."""
-        return {Event.ACTIVE_WORDLINES: self.figure("power_uw", chip) * chip.cells.read_pulse_ns * 1e-3}
+        return {Event.ACTIVE_WORDLINES: self.figure("row_energy_pj", chip)}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.figure("row_area_um2", chip)

@@ -1,10 +1,10 @@
-"""SRAM by capacity and width, and RRAM cells.
+"""SRAM by capacity and width.
 
 CACTI 7, low standby power (code), pJ a byte of a 64-bit access by capacity, at 32 and 65 nm. An access of w
 bits costs w / 8 of that: bitlines and sense amplifiers, which dominate, are as many as the bits (derived).
 Between the two nodes straight lines in the logarithms; beyond them, from the nearer one by Stillmaker and
-Baas. SRAM bit 0.7391 um2 and RRAM cell 26.2144 / 4096 um2 at 65 nm (SpikeSim's estimator, code), both by the
-square of the feature size (derived: cells are lithography-bound).
+Baas. SRAM bit 0.7391 um2 at 65 nm (SpikeSim's estimator, code), by the square of the feature size (derived:
+cells are lithography-bound).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ _READ_PJ_PER_BYTE = {
 }
 _CELLS_NM = 65.0
 _SRAM_BIT_UM2 = 0.7391
-_RRAM_CELL_UM2 = 26.2144 / 4096
 
 
 def read_energy_table(node_nm: float) -> tuple[list[list[float]], str]:
@@ -37,12 +36,4 @@ def sram_bit_area_um2(node_nm: float) -> Estimate:
     return Estimate(
         _SRAM_BIT_UM2 * (node_nm / _CELLS_NM) ** 2,
         f"SpikeSim's estimator: 0.7391 um2 at 65 nm, times ({node_nm:g} / 65)^2",
-    )
-
-
-def rram_array_area_um2(rows: int, columns: int, node_nm: float) -> Estimate:
-    """Area of the cells of one crossbar."""
-    return Estimate(
-        _RRAM_CELL_UM2 * rows * columns * (node_nm / _CELLS_NM) ** 2,
-        f"SpikeSim's estimator: 26.2144 um2 for 64 x 64 cells at 65 nm, by cells, times ({node_nm:g} / 65)^2",
     )
