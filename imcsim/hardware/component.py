@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -103,15 +103,27 @@ class Component(Block):
 class ChipSize:
     """What mapping a network took. Tiles are whole tiles, so crossbars and PEs include unused ones.
 
-    memory_bits: membrane and stored-current bits that the chip must hold. parts: parts of layers in tiles;
-    each has neurons, adders, pooling and an output register of its own.
+    parts: parts of layers in tiles; each has neurons, adders, pooling and an output register of its own.
+    state_bits: membrane and stored-current bits of each part that has any. output_row_bits: of the output
+    rows that all parts may hold. channels: output channels of all parts that have neurons.
     """
 
     tiles: int
     pes: int
     crossbars: int
-    memory_bits: int
+    state_bits: tuple[int, ...] = ()
     parts: int = 0
+    output_row_bits: int = 0
+    channels: int = 0
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of state that the chip must hold."""
+        return sum(self.state_bits)
+
+    def holding(self, images: int) -> ChipSize:
+        """The same chip with the state of so many images at a time."""
+        return replace(self, state_bits=tuple(bits * images for bits in self.state_bits))
 
     @property
     def ports(self) -> int:

@@ -18,7 +18,6 @@ from imcsim.hardware.component import (
     Component,
     Count,
     Figure,
-    NonNegative,
     Positive,
 )
 from imcsim.hardware.components.accumulator import Accumulator
@@ -33,6 +32,8 @@ from imcsim.hardware.components.htree import Htree
 from imcsim.hardware.components.lif import Lif
 from imcsim.hardware.components.noc import Noc
 from imcsim.hardware.components.offchip_link import OffchipLink
+from imcsim.hardware.components.output_store import OutputStore
+from imcsim.hardware.components.parameter_store import ParameterStore
 from imcsim.hardware.components.pe_buffer import PeBuffer
 from imcsim.hardware.components.pooling import Pooling
 from imcsim.hardware.components.register import Registers
@@ -44,6 +45,8 @@ from imcsim.hardware.components.tile_buffer import TileBuffer
 from imcsim.hardware.components.wordline_driver import WordlineDriver
 from imcsim.hardware.estimators import wires
 from imcsim.hardware.estimators.estimate import Estimate
+from imcsim.hardware.estimators.leakage import Level, logic_leakage_uw_per_um2
+from imcsim.hardware.estimators.wires import WireKind
 from imcsim.hardware.quantity import Provenance
 from imcsim.hardware.reference_tables import ReferenceFigures
 
@@ -51,24 +54,36 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Technology(Block):
-    """Figures of the node that several components use. Wire estimate: NeuroSim's two nodes."""
+    """Figures of the node that several components use.
+
+    Where sources of an estimate differ, `leakage` and `wires` say which one is followed.
+    """
 
     node_nm: Positive
     clock_ns: Positive
-    logic_leakage_uw_per_um2: NonNegative
+    kelvin: Literal[300, 330, 360]
+    """Temperature that leakage is taken at."""
+    leakage: Level
+    """Which of three sources static power is estimated by."""
+    logic_leakage_uw_per_um2: Figure
+    wires: WireKind
+    """Which of three sources the energy of wires is estimated by."""
     wire_energy_pj_per_mm: Figure
     """One toggled bit over one mm."""
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        return {"wire_energy_pj_per_mm": wires.wire_energy_pj_per_mm(self.node_nm)}
+        return {
+            "wire_energy_pj_per_mm": wires.wire_energy_pj_per_mm(self.wires, self.node_nm),
+            "logic_leakage_uw_per_um2": logic_leakage_uw_per_um2(self.leakage, self.node_nm, self.kelvin),
+        }
 
     def wire_pj_per_mm(self, chip: HardwareConfig) -> float:
         """One toggled bit over one mm, pJ."""
         return self.figure("wire_energy_pj_per_mm", chip)
 
-    def logic_leakage_uw(self, area_um2: float) -> float:
+    def logic_leakage_uw(self, area_um2: float, chip: HardwareConfig) -> float:
         """Static power of logic of this area, uW."""
-        return self.logic_leakage_uw_per_um2 * area_um2
+        return self.figure("logic_leakage_uw_per_um2", chip) * area_um2
 
 
 class TileConfig(BaseModel):
@@ -163,6 +178,8 @@ class HardwareConfig(BaseModel):
     noc: Noc
     lif: Lif
     state_memory: StateMemory
+    output_store: OutputStore
+    parameter_store: ParameterStore
     pooling: Pooling
     residual_adder: ResidualAdder
     accumulator: Accumulator
@@ -276,7 +293,7 @@ class HardwareConfig(BaseModel):
     @property
     def one_tile(self) -> ChipSize:
         """The size of a chip of one tile without state memory."""
-        return ChipSize(1, self.tile.pes_per_tile, self.crossbars_per_tile, 0)
+        return ChipSize(1, self.tile.pes_per_tile, self.crossbars_per_tile)
 
     @property
     def crossbars_per_tile(self) -> int:

@@ -11,7 +11,7 @@ from imcsim.mapping.fit import mesh_for
 from imcsim.mapping.pack import pack, pes_used
 from imcsim.mapping.placement import LayerPlacement, Part, Placement
 from imcsim.mapping.positions import annealed, path, rows
-from imcsim.mapping.stages import StageGraph, stage_graph
+from imcsim.mapping.stages import stage_graph
 from imcsim.network.graph import Network
 
 __all__ = ["LayerPlacement", "Part", "Placement", "place"]
@@ -23,6 +23,7 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
     layers = cut(graph, network.weight_bits, hardware)
     parts = pack(layers, hardware)
     tiles = parts[-1].tile + 1
+    heads = [part for part in parts if part.head == part.index]
     mesh = mesh_for(tiles, graph, network.weight_bits, hardware)
     along = rows if hardware.mapping.placement == "rows" else path
     placement = Placement(
@@ -37,8 +38,10 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
             tiles=tiles,
             pes=tiles * hardware.tile.pes_per_tile,
             crossbars=tiles * hardware.crossbars_per_tile,
-            memory_bits=_state_bits(graph, hardware),
+            state_bits=tuple(bits for p in heads if (bits := _state_bits(layers[p.stage], p, hardware))),
             parts=len(parts),
+            output_row_bits=sum(_output_row_bits(layers[p.stage], p, hardware) for p in heads),
+            channels=sum(p.channels for p in heads if layers[p.stage].stage.neurons),
         ),
     )
     if hardware.mapping.placement == "annealed":
@@ -46,15 +49,21 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
     return placement
 
 
-def _state_bits(graph: StageGraph, hardware: HardwareConfig) -> int:
-    """Membrane potentials, synaptic currents and refractory counters of all neurons, and the encoder's
-    currents where it keeps them.
+def _state_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig) -> int:
+    """Membrane potentials, synaptic currents and refractory counters of the neurons of `part`, and its
+    currents where it keeps the encoder's.
     """
-    membrane = hardware.lif.membrane_bits
-    held = sum(
-        s.neuron_positions * s.out_channels * s.state_bits(membrane) for s in graph.stages if s.neurons
-    )
-    kept = sum(s.positions * s.out_channels for s in graph.stages if s.reads_image)
-    if hardware.encoder.mode == "recompute":
-        kept = 0
-    return held + kept * hardware.lif.partial_sum_bits
+    stage, of_channel = layer.stage, 0
+    if stage.neurons:
+        of_channel += stage.neuron_positions * stage.state_bits(hardware.lif.membrane_bits)
+    if stage.reads_image and hardware.encoder.mode == "keep":
+        of_channel += stage.positions * hardware.lif.partial_sum_bits
+    return -(-of_channel * part.channels * part.copy_count // layer.copies)
+
+
+def _output_row_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig) -> int:
+    """The output rows that `part` may hold: spikes of one bit each, or sums."""
+    stage = layer.stage
+    word = stage.spike_bits if stage.spikes else hardware.lif.partial_sum_bits
+    row = -(-stage.out_width * part.copy_count // layer.copies) * part.channels * word
+    return row * hardware.tile.output_rows

@@ -212,8 +212,7 @@ def _chip(
         recomputes = stated.encoder.model_copy(update={"mode": "recompute"})
         config = config.model_copy(update={"encoder": recomputes})
     placement = place(network, config)
-    size = replace(placement.size, memory_bits=placement.size.memory_bits * timing.issue.images_on_chip)
-    placement = replace(placement, size=size)
+    placement = replace(placement, size=placement.size.holding(timing.issue.images_on_chip))
     dynamic = static = None
     if not depends_on_values(config):
         dynamic, static = schedules(placement, config, timing, None)

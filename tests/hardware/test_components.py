@@ -21,12 +21,13 @@ from imcsim.hardware.component import Block, ChipSize, Component
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.estimators import adc as adc_estimator
 from imcsim.hardware.estimators import nodes
+from imcsim.hardware.estimators.memory import SramMacro, register_file
 from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import charges
 
 BUILT_IN = ("dtsnn_32nm", "isaac_32nm", "spikesim_65nm")
 DOCS = Path(__file__).parents[2] / "docs" / "components.md"
-SIZE = ChipSize(5, 40, 320, 1_000_000)
+SIZE = ChipSize(5, 40, 320, (600_000, 400_000), 5, 4_096, 640)
 
 
 def load(name: str = "dtsnn_32nm", **overrides: object) -> HardwareConfig:
@@ -91,7 +92,8 @@ def test_every_component_class_stands_in_a_file_of_its_own() -> None:
 @pytest.mark.parametrize("estimated", [False, True])
 def test_every_figure_is_finite_and_chips_grow_with_their_size(name: str, estimated: bool) -> None:
     config = all_estimated(name).config if estimated else load(name)
-    none, double = ChipSize(0, 0, 0, 0), ChipSize(10, 80, 640, 2_000_000)
+    none = ChipSize(0, 0, 0)
+    double = ChipSize(10, 80, 640, (600_000, 400_000) * 2, 10, 8_192, 1_280)
     for _, component in config.components():
         figures = [*component.charges(config).values(), component.area_um2(config)]
         figures += [component.leakage_uw(config), component.standing_energy_pj(config)]
@@ -115,8 +117,8 @@ def test_a_tile_is_the_sum_of_its_parts(name: str) -> None:
             if n not in CHIP_WIDE and n != "state_memory"
         )
         for size in (
-            ChipSize(1, config.tile.pes_per_tile, config.crossbars_per_tile, 0),
-            ChipSize(2, 2 * config.tile.pes_per_tile, 2 * config.crossbars_per_tile, 0),
+            ChipSize(1, config.tile.pes_per_tile, config.crossbars_per_tile),
+            ChipSize(2, 2 * config.tile.pes_per_tile, 2 * config.crossbars_per_tile),
         )
     )
     assert config.tile_area_um2() == pytest.approx(one)
@@ -137,7 +139,7 @@ def test_estimates_are_shown_as_computed_with_their_rule(name: str) -> None:
         _, value, unit, mark, source = rows[key]
         assert mark == "derived"
         assert float(value) > 0
-        assert unit in ("pJ", "um2", "uW", "pJ/mm", "pJ/B", "ns", "cycle")
+        assert unit in ("pJ", "um2", "uW", "pJ/mm", "pJ/B", "ns", "cycle", "mm", "uW/um2", "uW/B")
         assert len(source) > 10
     assert hardware.unsourced == ()
 
@@ -149,7 +151,9 @@ def test_estimates_shrink_with_the_node(name: str) -> None:
         for node in (65.0, 32.0, 14.0)
     )
     for key in large:
-        if "_ns" in key or "_cycles" in key:  # some converters are quoted with one time whatever the node
+        if "leakage" in key:  # leaks more at a smaller node
+            assert large[key] > 0, key
+        elif "_ns" in key or "_cycles" in key:  # some converters are quoted with one time whatever the node
             assert large[key] >= middle[key] >= small[key] > 0, key
         else:
             assert large[key] > middle[key] > small[key] > 0, key
@@ -163,12 +167,13 @@ def test_a_block_that_says_estimate_charges_what_the_rule_computes() -> None:
     assert config.adder_tree.charges(config)[Event.PARTIAL_SUM_ADDS] == pytest.approx(energy)
     assert config.adder_tree.area_um2(config) == pytest.approx(area)
     # Leakage goes by the area, computed or given.
-    assert config.adder_tree.leakage_uw(config) == pytest.approx(area * 0.00863)
+    leakage = config.technology.figure("logic_leakage_uw_per_um2", config)
+    assert config.adder_tree.leakage_uw(config) == pytest.approx(area * leakage)
 
 
 def test_a_node_beyond_the_rules_is_refused_only_where_a_rule_is_asked() -> None:
     with pytest.raises(ImcsimError, match="7 to 180 nm"):
-        load(technology__node_nm=250.0)  # its ADC presets are estimates
+        load(technology__node_nm=250.0)
     presets = {
         "mine": {
             "kind": "sar",
@@ -178,7 +183,7 @@ def test_a_node_beyond_the_rules_is_refused_only_where_a_rule_is_asked() -> None
             "conversion_time_ns": 1.0,
         }
     }
-    config = load(technology__node_nm=250.0, adc__presets=presets, adc__preset="mine")
+    config = load("spikesim_65nm", technology__node_nm=250.0, adc__presets=presets, adc__preset="mine")
     assert config.adc.charges(config) == {Event.CONVERSIONS: 1.0}
 
 
@@ -307,27 +312,69 @@ def test_preset_names_are_plain_words(name: str) -> None:
 
 
 @pytest.mark.parametrize("block", ["tile_buffer", "pe_buffer", "global_buffer"])
-def test_a_word_costs_in_proportion_to_its_width_and_a_large_memory_more(block: str) -> None:
-    def bit_energy(**overrides: object) -> float:
-        config = load(**{f"{block}__{k}": v for k, v in overrides.items()})
-        (energy,) = set(getattr(config, block).charges(config).values())
-        return float(energy)
-
-    assert bit_energy(width_bits=64) == pytest.approx(bit_energy(width_bits=512))
-    assert bit_energy(capacity_bytes=1024) < bit_energy(capacity_bytes=16_384)
+def test_buffers_cost_what_their_memory_does(block: str) -> None:
+    """A word of the model over its bits; a write is no read, and a large memory costs more."""
     config = load()
-    assert config.sram.word_energy_pj(2048, 64, config) == pytest.approx(0.187 * 8)
     buffer = getattr(config, block)
+    read, write = buffer.charges(config).values()
+    macro = SramMacro(buffer.capacity_bytes * 8, buffer.width_bits, 32, two_ports=True)
+    assert read * buffer.width_bits == pytest.approx(macro.read_pj)
+    assert write * buffer.width_bits == pytest.approx(macro.write_pj)
+    assert buffer.area_um2(config) == pytest.approx(macro.area_um2)
+    larger = load(**{f"{block}__capacity_bytes": buffer.capacity_bytes * 16})
+    costlier = getattr(larger, block).charges(larger).values()
+    assert all(v > w for v, w in zip(costlier, (read, write), strict=True))
     width = buffer.width_bits
     assert [buffer.access_cycles(b) for b in (1, width, width + 1)] == [1, 1, 2]
 
 
+def test_a_table_of_energies_takes_the_place_of_the_model() -> None:
+    config = load(sram__read_energy_pj_per_byte=[[2048, 0.2], [8192, 0.4]], sram__bit_area_um2=0.5)
+    assert config.sram.read_pj(2048 * 8, 64, config) == pytest.approx(0.2 * 8)
+    assert config.sram.write_pj(4096 * 8, 32, config) == pytest.approx(math.sqrt(0.2 * 0.4) * 4)
+    assert config.sram.read_pj(10**9, 8, config) == pytest.approx(0.4)
+    assert config.sram.area_um2(1000, 64, config) == 500
+
+
+def test_parts_have_banks_for_their_state_and_for_their_lanes() -> None:
+    """32 lanes of 16 bits take a row of 64 bits from each of eight banks of 2 KB; state may ask for more."""
+    config = load()
+    memory = config.state_memory
+    assert memory.banks(config, 0) == 0
+    assert memory.banks(config, 1) == 8
+    assert memory.banks(config, 8 * 16_384) == 8
+    assert memory.banks(config, 8 * 16_384 + 1) == 9
+    assert memory.instances(config, SIZE) == math.ceil(600_000 / 16_384) + math.ceil(400_000 / 16_384)
+    wide = load(state_memory__width_bits=512)
+    assert wide.state_memory.banks(wide, 1) == 1
+
+
 def test_membranes_in_larger_banks_need_fewer_and_costlier_ones() -> None:
-    small, large = (load(state_memory__bank_bytes=size) for size in (1024, 8192))
-    assert small.state_memory.instances(small, SIZE) == math.ceil(1_000_000 / 8192)
-    assert large.state_memory.instances(large, SIZE) == math.ceil(1_000_000 / 65_536)
+    small, large = (load(state_memory__bank_bytes=size) for size in (1024, 16_384))
+    assert small.state_memory.instances(small, SIZE) > large.state_memory.instances(large, SIZE)
     energies = [c.state_memory.charges(c)[Event.MEMBRANE_READ_BITS] for c in (small, large)]
     assert energies[0] < energies[1]
+
+
+def test_a_bit_of_state_pays_for_its_bank_and_its_way() -> None:
+    config = load()
+    bank = SramMacro(2048 * 8, 64, 32, two_ports=True)
+    wire = 0.5 * 0.201 * math.sqrt(config.tile_area_um2()) * 0.5e-3
+    charges = config.state_memory.charges(config)
+    assert charges[Event.MEMBRANE_READ_BITS] == pytest.approx(bank.read_pj / 64 + wire)
+    assert charges[Event.CURRENT_WRITE_BITS] == pytest.approx(bank.write_pj / 64 + wire)
+
+
+def test_output_rows_thresholds_and_biases_have_bits() -> None:
+    config = load()
+    bit = register_file(32)
+    assert config.output_store.instances(config, SIZE) == 4_096
+    assert config.output_store.charges(config)[Event.OUTPUT_REGISTER_BITS] == pytest.approx(
+        bit.read.value + bit.write.value
+    )
+    assert config.parameter_store.instances(config, SIZE) == 640 * 2 * 16
+    assert config.parameter_store.charges(config)[Event.LIF_UPDATES] == pytest.approx(32 * bit.read.value)
+    assert config.parameter_store.area_um2(config) == pytest.approx(2.65)
 
 
 # Clock, leakage, gating

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.estimators import adc, array, logic, memory, nodes, wires
 from imcsim.hardware.estimators.figures import figures
+from imcsim.hardware.estimators.leakage import logic_leakage_uw_per_um2
 from imcsim.hardware.quantity import MARKS
 
 NODES = st.floats(min_value=7, max_value=180)
@@ -196,7 +197,7 @@ def test_sources_spread_as_wide_as_the_facts_say() -> None:
 
 
 def test_every_figure_of_an_estimator_has_a_mark_and_a_source() -> None:
-    for name in ("adc", "array"):
+    for name in ("adc", "array", "memory", "leakage", "wires"):
         for key, entry in figures(name).items():
             assert entry["mark"] in MARKS, key
             assert len(entry["source"]) > 10, key
@@ -235,28 +236,105 @@ def test_costs_add_up_and_name_every_rule_once() -> None:
 # Memory, wires, analog
 
 
-def test_memory_tables_are_cacti_s_at_both_nodes_and_between() -> None:
-    at_32, at_65 = (dict(map(tuple, memory.read_energy_table(node)[0])) for node in (32, 65))
-    assert at_32[2048] == 0.187
-    assert at_65[65536] == 6.03
-    middle = dict(map(tuple, memory.read_energy_table(math.sqrt(32 * 65))[0]))
-    for capacity, energy in middle.items():
-        assert energy == pytest.approx(math.sqrt(at_32[capacity] * at_65[capacity]))
-    for capacity, energy in map(tuple, memory.read_energy_table(22)[0]):
-        assert energy == pytest.approx(at_32[capacity] * nodes.energy_ratio(32, 22))
+CACTI = [
+    # node, bytes, bits of a word, pJ to read, pJ to write, um2: single runs, of which the closed form is a fit
+    (32, 2048, 64, 1.08, 3.13, 3407), (32, 8192, 64, 3.44, 4.27, 13287), (32, 65536, 64, 11.6, 10.8, 118820),
+    (32, 8192, 16, 1.52, 1.73, 13287), (22, 2048, 64, 0.481, 1.31, 1607), (22, 8192, 64, 1.59, 1.77, 6265),
+    (45, 2048, 64, 1.97, 5.71, 6736), (65, 8192, 64, 11.1, 14.7, 54811), (90, 65536, 64, 46, 88.5, 838830),
+]  # fmt: skip
 
 
-def test_cells_go_by_the_square_of_the_feature_size() -> None:
-    assert memory.sram_bit_area_um2(65).value == pytest.approx(0.7391)
-    assert memory.sram_bit_area_um2(32).value == pytest.approx(0.179, rel=0.002)
+@pytest.mark.parametrize(("node", "size", "width", "read", "write", "um2"), CACTI)
+def test_the_closed_form_of_memories_is_near_the_runs_that_it_was_fitted_to(
+    node: float, size: int, width: int, read: float, write: float, um2: float
+) -> None:
+    found = memory.SramMacro(size * 8, width, node)
+    assert 0.57 < found.read_pj / read < 1.75
+    assert 0.6 < found.write_pj / write < 1.4
+    assert found.area_um2 == pytest.approx(um2, rel=0.35)
+
+
+def test_the_closed_form_of_memories_written_out() -> None:
+    bits, width = 65_536, 64
+    root = math.sqrt(bits)
+    found = memory.SramMacro(bits, width, 32)
+    assert found.read_pj == pytest.approx(
+        0.00517 * root + 9.289e-5 * width * root + 0.001958 * width**2 / root
+    )
+    assert found.write_pj == pytest.approx(
+        0.0720 + 0.00270 * width + 0.00354 * root + 1.969e-4 * width * root
+    )
+    assert found.area_um2 == pytest.approx(0.2136 * bits + 0.480 * root + 0.0461 * width**2)
+    below = memory.SramMacro(bits, width, 14)
+    at_22 = memory.SramMacro(bits, width, 22)
+    assert below.read_pj == pytest.approx(at_22.read_pj * nodes.energy_ratio(22, 14))
+    both = memory.SramMacro(bits, width, 32, two_ports=True)
+    assert (both.read_pj / found.read_pj, both.area_um2 / found.area_um2) == pytest.approx((1.33, 2.08))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(11, 21), st.sampled_from([16, 32, 64, 128]), st.floats(7, 178), st.booleans())
+def test_larger_or_wider_memories_and_larger_nodes_never_cost_less(
+    log_bits: int, width: int, node: float, two_ports: bool
+) -> None:
+    def cost(bits: int, width: int, node: float) -> tuple[float, float, float]:
+        found = memory.SramMacro(bits, width, node, two_ports)
+        return found.read_pj, found.write_pj, found.area_um2
+
+    bits = max(1 << log_bits, 16 * width)
+    here = cost(bits, width, node)
+    assert min(here) > 0
+    others = (cost(bits, width * 2, node), cost(bits, width, node * 1.01), cost(16 * bits, width, node))
+    for other in others:
+        assert all(o >= h * (1 - 1e-12) for o, h in zip(other, here, strict=True))
+
+
+def test_register_files_cost_less_at_a_smaller_node() -> None:
+    found = memory.register_file(32)
+    assert (found.area.value, found.read.value * 64, found.write.value * 64) == (2.65, 0.0903, 0.151)
+    for small, large in ((7, 10), (10, 14), (14, 22), (22, 32), (32, 45), (45, 65), (65, 90), (90, 130)):
+        a, b = memory.register_file(small), memory.register_file(large)
+        assert a.area.value < b.area.value
+        assert a.read.value < b.read.value
+        assert a.write.value < b.write.value
+
+
+def test_memories_leak_more_when_warm() -> None:
+    for node in (90, 65, 45, 32, 22, 7):
+        cold, warm, hot = (memory.sram_leakage_uw_per_byte(node, k).value for k in (300, 330, 360))
+        assert 0 < cold < warm < hot
+    assert memory.sram_leakage_uw_per_byte(32, 330).value == pytest.approx(16.7e-12 * 8 * 1e6)
+
+
+def test_leakage_of_logic_has_three_sources_in_order() -> None:
+    for node in (130, 65, 40, 32, 22, 14, 7):
+        low, middle, high = (
+            logic_leakage_uw_per_um2(level, node, 300).value for level in ("low", "middle", "high")
+        )
+        assert 0 < low < middle < high
+    assert logic_leakage_uw_per_um2("middle", 40, 330).value == pytest.approx(8.09e-3)
+    assert logic_leakage_uw_per_um2("low", 32, 360).value == pytest.approx(0.0254e-3 * 5.9)
+    assert logic_leakage_uw_per_um2("high", 32, 330).value == pytest.approx(19.6e-3 * 1.63)
+    at_14, at_22 = (logic_leakage_uw_per_um2("high", node, 300).value for node in (14, 22))
+    assert at_14 / at_22 == pytest.approx(0.0537 / 0.0307)
 
 
 def test_wires_and_routers_are_the_published_ones() -> None:
-    assert wires.wire_energy_pj_per_mm(32).value == 0.100
-    assert wires.wire_energy_pj_per_mm(65).value == 0.145
+    assert wires.wire_energy_pj_per_mm("repeated", 32).value == 0.201
+    assert wires.wire_energy_pj_per_mm("cacti", 65).value == 0.498
     assert wires.router(256, 32).energy_pj == pytest.approx(20.74)
     assert wires.router(32, 32).area_um2 == pytest.approx(37_500)
     assert wires.bus_area_um2(256, 32).value == pytest.approx(15_000)
+
+
+@pytest.mark.parametrize("node", [130, 90, 65, 45, 32, 22, 14, 10, 7])
+def test_a_bare_wire_is_half_c_v_squared_and_repeaters_cost_more(node: float) -> None:
+    bare, repeated, cacti = (
+        wires.wire_energy_pj_per_mm(kind, node).value for kind in ("bare", "repeated", "cacti")
+    )
+    assert bare == pytest.approx(0.5 * 0.2 * array.supply_v(node) ** 2, rel=0.01)
+    assert bare < repeated
+    assert bare < cacti
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3, 4])

@@ -55,7 +55,7 @@ class Accumulator(Component):
         return self.figure("logic_area_um2", chip)
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        return chip.technology.logic_leakage_uw(self.area_um2(chip))
+        return chip.technology.logic_leakage_uw(self.area_um2(chip), chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return 1

@@ -196,6 +196,9 @@ class Adc(Component):
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.used.figure("converter_area_um2", chip)
 
+    def _leakage_uw(self, chip: HardwareConfig) -> float:
+        return chip.technology.logic_leakage_uw(self.area_um2(chip), chip)
+
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return chip.adc_count(size)
 

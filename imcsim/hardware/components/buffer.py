@@ -1,10 +1,10 @@
 """What the global, tile and PE buffers are made of.
 
 Each of these says where it stands: what it is part of, how many there are and which events it pays for. What
-it is made of says what these events cost. ``sram`` is the node's SRAM, by capacity, and each bit moved costs
-its share of a word; ``macro`` is a memory whose figures are given, such as ISAAC's eDRAM; ``given`` has a
-fixed energy per event of a PE, as SpikeSim charges its buffers. Each buffer delivers or takes `width_bits`
-per cycle.
+it is made of says what these events cost. ``sram`` is the node's SRAM, by capacity and width, with a port to
+read and one to write, and each bit moved costs its share of a word; ``macro`` is a memory whose figures are
+given, such as ISAAC's eDRAM; ``given`` has a fixed energy per event of a PE, as SpikeSim charges its buffers.
+Each buffer delivers or takes `width_bits` per cycle.
 """
 
 from __future__ import annotations
@@ -44,14 +44,18 @@ class SramBuffer(Buffer):
     kind: Literal["sram"]
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        word = chip.sram.word_energy_pj(self.capacity_bytes, self.width_bits, chip)
-        return dict.fromkeys(self.moved_bits, word / self.width_bits)
+        bits, width = self.capacity_bytes * 8, self.width_bits
+        reads, writes = self.moved_bits
+        return {
+            reads: chip.sram.read_pj(bits, width, chip, two_ports=True) / width,
+            writes: chip.sram.write_pj(bits, width, chip, two_ports=True) / width,
+        }
 
     def _area_um2(self, chip: HardwareConfig) -> float:
-        return chip.sram.area_um2(self.capacity_bytes * 8, chip)
+        return chip.sram.area_um2(self.capacity_bytes * 8, self.width_bits, chip, two_ports=True)
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        return chip.sram.leakage_uw(self.capacity_bytes * 8)
+        return chip.sram.leakage_uw(self.capacity_bytes * 8, chip, two_ports=True)
 
 
 class MacroBuffer(Buffer):

@@ -78,11 +78,11 @@ class Checker(Component):
         node, bits = chip.technology.node_nm, self.table_bits
         multiplier, adder = logic.multiplier(bits, bits, node), logic.adder(2 * bits, node)
         comparator = logic.comparator(2 * bits, node)
-        capacity = max(self.exp_entries, self.log_entries) * bits / 8
-        lookup = chip.sram.word_energy_pj(capacity, bits, chip)
+        stored = max(self.exp_entries, self.log_entries) * bits
+        lookup = chip.sram.read_pj(stored, bits, chip)
         return {
             "lookup_energy_pj": Estimate(
-                lookup, f"one word of {bits} bits from {capacity:g} B of the sram block"
+                lookup, f"one word of {bits} bits from {stored / 8:g} B of the sram block"
             ),
             "multiply_energy_pj": multiplier.energy,
             "add_energy_pj": adder.energy,
@@ -137,11 +137,11 @@ class Checker(Component):
         )
 
     def _area_um2(self, chip: HardwareConfig) -> float:
-        return self._logic_um2(chip) + chip.sram.area_um2(self._stored_bits(), chip)
+        return self._logic_um2(chip) + chip.sram.area_um2(self._stored_bits(), self.table_bits, chip)
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        logic_uw = chip.technology.logic_leakage_uw(self._logic_um2(chip))
-        return logic_uw + chip.sram.leakage_uw(self._stored_bits())
+        logic_uw = chip.technology.logic_leakage_uw(self._logic_um2(chip), chip)
+        return logic_uw + chip.sram.leakage_uw(self._stored_bits(), chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return 1

@@ -37,5 +37,8 @@ class ColumnMux(Component):
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.figure("mux_area_um2", chip)
 
+    def _leakage_uw(self, chip: HardwareConfig) -> float:
+        return chip.technology.logic_leakage_uw(self.area_um2(chip), chip)
+
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return chip.adc_count(size)

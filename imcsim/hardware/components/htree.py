@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from imcsim.hardware.component import ChipSize, Component, Figure, NonNegative, Positive
+from imcsim.hardware.component import ESTIMATE, ChipSize, Component, Figure, NonNegative, Positive
 from imcsim.hardware.estimators import wires
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
@@ -33,7 +33,13 @@ class _Htree(Component):
         return {"tree_area_um2": wires.bus_area_um2(chip.tile.bus_bits, chip.technology.node_nm)}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
-        return self.figure("tree_area_um2", chip)
+        # Not by `figure`: the length of the tree depends on the area of a tile, and so on this.
+        if self.tree_area_um2 == ESTIMATE:
+            return wires.bus_area_um2(chip.tile.bus_bits, chip.technology.node_nm).value
+        return float(self.tree_area_um2)
+
+    def _leakage_uw(self, chip: HardwareConfig) -> float:
+        return chip.technology.logic_leakage_uw(self.area_um2(chip), chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.tiles
@@ -43,14 +49,22 @@ class WireHtree(_Htree):
     """Wires of `length_mm` from the tile buffer to a PE."""
 
     kind: Literal["wire"]
-    length_mm: Positive
+    length_mm: Positive | Literal["estimate"]
     toggle_rate: ToggleRate
+    sum_toggle_rate: ToggleRate
+    """Of partial sums, on their way back."""
+
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        return {**super().estimates(chip), "length_mm": wires.half_side_mm(chip.tile_area_um2())}
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        wire = chip.technology.wire_pj_per_mm(chip) * self.length_mm
+        wire = chip.technology.wire_pj_per_mm(chip) * self.figure("length_mm", chip)
         if chip.activity.toggling == "counted":
-            return {Event.HTREE_TOGGLES: wire, Event.HTREE_SUM_BITS: wire * self.toggle_rate}
-        return dict.fromkeys((Event.HTREE_BITS, Event.HTREE_SUM_BITS), wire * self.toggle_rate)
+            return {Event.HTREE_TOGGLES: wire, Event.HTREE_SUM_BITS: wire * self.sum_toggle_rate}
+        return {
+            Event.HTREE_BITS: wire * self.toggle_rate,
+            Event.HTREE_SUM_BITS: wire * self.sum_toggle_rate,
+        }
 
 
 class BusHtree(_Htree):

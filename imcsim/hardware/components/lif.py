@@ -46,7 +46,7 @@ class _Lif(Component):
         return self.figure("lane_area_um2", chip)
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        return chip.technology.logic_leakage_uw(self.area_um2(chip))
+        return chip.technology.logic_leakage_uw(self.area_um2(chip), chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.ports * self.lanes

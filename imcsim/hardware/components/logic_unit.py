@@ -34,4 +34,4 @@ class LogicUnit(Component):
         return self.figure("unit_area_um2", chip)
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        return chip.technology.logic_leakage_uw(self.area_um2(chip))
+        return chip.technology.logic_leakage_uw(self.area_um2(chip), chip)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from imcsim.hardware.component import ChipSize, Component, Count, Figure, NonNegative
+from imcsim.hardware.component import ESTIMATE, ChipSize, Component, Count, Figure
 from imcsim.hardware.components.htree import ToggleRate
 from imcsim.hardware.estimators import wires
 from imcsim.hardware.estimators.estimate import Estimate
@@ -29,30 +29,48 @@ class Noc(Component):
     hop_cycles: Count
     router_energy_pj: Figure
     """One flit through one router."""
-    link_length_mm: NonNegative
+    link_length_mm: Figure
     toggle_rate: ToggleRate
+    sum_toggle_rate: ToggleRate
+    """Of partial sums, currents and class outputs."""
     router_area_um2: Figure
-    router_leakage_uw: NonNegative
+    router_leakage_uw: Figure
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
         router = wires.router(self.flit_bits, chip.technology.node_nm)
-        return {"router_energy_pj": router.energy, "router_area_um2": router.area}
+        um2 = self._area_um2(chip)
+        rule = f"{um2:.4g} um2 at technology.logic_leakage_uw_per_um2"
+        leakage = Estimate(chip.technology.logic_leakage_uw(um2, chip), rule)
+        return {
+            "router_energy_pj": router.energy,
+            "router_area_um2": router.area,
+            "router_leakage_uw": leakage,
+            "link_length_mm": wires.side_mm(chip.tile_area_um2()),
+        }
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        wire = chip.technology.wire_pj_per_mm(chip) * self.link_length_mm
+        wire = chip.technology.wire_pj_per_mm(chip) * self.figure("link_length_mm", chip)
         router = self.figure("router_energy_pj", chip)
         if chip.activity.toggling == "counted":
             # Addresses of spikes are not followed bit by bit; they toggle at the given rate.
             spikes = {Event.NOC_TOGGLES: wire} if chip.activity.spike_coding == "bitmap" else {}
-            dense = (Event.NOC_CURRENT_BITS,) if spikes else (Event.NOC_CURRENT_BITS, Event.NOC_VALUE_BITS)
-            return {Event.FLIT_HOPS: router, **spikes, **dict.fromkeys(dense, wire * self.toggle_rate)}
-        return {Event.FLIT_HOPS: router + self.flit_bits * wire * self.toggle_rate}
+            values = {} if spikes else {Event.NOC_VALUE_BITS: wire * self.toggle_rate}
+            sums = {Event.NOC_CURRENT_BITS: wire * self.sum_toggle_rate}
+            return {Event.FLIT_HOPS: router, **spikes, **sums, **values}
+        return {
+            Event.FLIT_HOPS: router,
+            Event.NOC_VALUE_BITS: wire * self.toggle_rate,
+            Event.NOC_CURRENT_BITS: wire * self.sum_toggle_rate,
+        }
 
     def _area_um2(self, chip: HardwareConfig) -> float:
-        return self.figure("router_area_um2", chip)
+        # Not by `figure`: the length of a link depends on the area of a tile, and so on this.
+        if self.router_area_um2 == ESTIMATE:
+            return wires.router(self.flit_bits, chip.technology.node_nm).area_um2
+        return float(self.router_area_um2)
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        return self.router_leakage_uw
+        return self.figure("router_leakage_uw", chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.tiles

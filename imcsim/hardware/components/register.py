@@ -38,7 +38,7 @@ class Registers(Component):
         return self.figure("bit_area_um2", chip)
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        return chip.technology.logic_leakage_uw(self.area_um2(chip))
+        return chip.technology.logic_leakage_uw(self.area_um2(chip), chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.crossbars * chip.cells.rows * SETS + size.ports * self.output_bits

@@ -1,9 +1,9 @@
-"""The SRAM macro of the node, which buffers, membrane memory and look-up tables are made of.
+"""The SRAM of the node, which buffers, state memory and look-up tables are made of.
 
-Energy a byte over capacity: straight lines between the logarithms of the table's rows, held at its ends. A
-word of w bits costs w / 8 bytes; a write costs what a read costs (CACTI's two figures differ by less than the
-spread between its options). Estimates: CACTI 7's table between 32 and 65 nm, SpikeSim's bit area by the
-square of the feature size.
+Energy, area and leakage follow from size, width, ports and node by one model, CACTI 7's low-standby-power
+SRAM (estimators.memory). A chip's file may give a table of read energies by capacity instead, with straight
+lines between the logarithms of its rows, held at its ends, a word of w bits at w / 8 bytes and a write at
+what a read costs; and an area per bit.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from imcsim.hardware.component import Block, Figure, NonNegative
+from imcsim.hardware.component import ESTIMATE, Block, Figure
 from imcsim.hardware.estimators import memory
 from imcsim.hardware.estimators.estimate import Estimate
+from imcsim.hardware.estimators.memory import SramMacro
 
 if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 Table = Annotated[list[list[float]], Field(min_length=1)]
 
+SHOWN = (2048 * 8, 64)
+"""Bits, and bits of a word, of the memory whose figures stand for the model where one is shown."""
+
 
 class Sram(Block):
-    """`read_energy_pj_per_byte` is a table of ``[capacity in bytes, pJ a byte]``."""
+    """`read_energy_pj_per_byte` is a table of ``[capacity in bytes, pJ a byte]``, or the model."""
 
     read_energy_pj_per_byte: Table | Literal["estimate"]
     bit_area_um2: Figure
-    leakage_uw_per_byte: NonNegative
+    leakage_uw_per_byte: Figure
 
     @field_validator("read_energy_pj_per_byte")
     @classmethod
@@ -46,38 +50,48 @@ class Sram(Block):
         return table
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        """The table's estimate is shown by its first row; `energy_table` has all of it."""
-        rows, rule = memory.read_energy_table(chip.technology.node_nm)
+        """Shown for a memory of 2 KB in words of 64 bits; others have figures of their own."""
+        bits, width = SHOWN
+        shown = SramMacro(bits, width, chip.technology.node_nm)
+        node, kelvin = chip.technology.node_nm, chip.technology.kelvin
         return {
-            "read_energy_pj_per_byte": Estimate(rows[0][1], f"{rule}; the first of {len(rows)} capacities"),
-            "bit_area_um2": memory.sram_bit_area_um2(chip.technology.node_nm),
+            "read_energy_pj_per_byte": Estimate(shown.read_pj * 8 / width, shown.rule),
+            "bit_area_um2": Estimate(shown.area_um2 / bits, shown.rule),
+            "leakage_uw_per_byte": memory.sram_leakage_uw_per_byte(node, kelvin),
         }
 
-    def energy_table(self, chip: HardwareConfig) -> list[list[float]]:
-        """Rows of capacity in bytes and pJ a byte."""
-        if isinstance(self.read_energy_pj_per_byte, str):
-            return memory.read_energy_table(chip.technology.node_nm)[0]
-        return self.read_energy_pj_per_byte
+    def read_pj(self, bits: int, width_bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
+        """Energy to read one word of `width_bits` from a memory of `bits`, pJ."""
+        if self.read_energy_pj_per_byte == ESTIMATE:
+            return SramMacro(bits, width_bits, chip.technology.node_nm, two_ports).read_pj
+        return self._from_table(bits / 8, width_bits)
 
-    def bit_energy_pj(self, capacity_bytes: float, chip: HardwareConfig) -> float:
-        """pJ to read or write one bit of a macro of this capacity."""
-        table = self.energy_table(chip)
-        if capacity_bytes <= table[0][0]:
-            return table[0][1] / 8
-        for (c0, e0), (c1, e1) in pairwise(table):
-            if capacity_bytes <= c1:
-                share = math.log(capacity_bytes / c0) / math.log(c1 / c0)
-                return math.exp(math.log(e0) + share * math.log(e1 / e0)) / 8
-        return table[-1][1] / 8
+    def write_pj(self, bits: int, width_bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
+        """Energy to write one word of `width_bits` to a memory of `bits`, pJ."""
+        if self.read_energy_pj_per_byte == ESTIMATE:
+            return SramMacro(bits, width_bits, chip.technology.node_nm, two_ports).write_pj
+        return self._from_table(bits / 8, width_bits)
 
-    def word_energy_pj(self, capacity_bytes: float, width_bits: int, chip: HardwareConfig) -> float:
-        """pJ to read or write one word of a macro of this capacity; linear in the word's width."""
-        return width_bits * self.bit_energy_pj(capacity_bytes, chip)
+    def area_um2(self, bits: int, width_bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
+        """Area of a memory of `bits` in words of `width_bits`."""
+        if self.bit_area_um2 == ESTIMATE:
+            return SramMacro(bits, width_bits, chip.technology.node_nm, two_ports).area_um2 if bits else 0.0
+        return bits * float(self.bit_area_um2)
 
-    def area_um2(self, bits: int, chip: HardwareConfig) -> float:
-        """Area of `bits` bits."""
-        return bits * self.figure("bit_area_um2", chip)
-
-    def leakage_uw(self, bits: int) -> float:
+    def leakage_uw(self, bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
         """Static power of `bits` bits."""
-        return bits / 8 * self.leakage_uw_per_byte
+        per_byte = self.figure("leakage_uw_per_byte", chip)
+        estimated = self.leakage_uw_per_byte == ESTIMATE
+        return bits / 8 * per_byte * (memory.two_port_leakage() if two_ports and estimated else 1.0)
+
+    def _from_table(self, capacity_bytes: float, width_bits: int) -> float:
+        table = self.read_energy_pj_per_byte
+        assert not isinstance(table, str)
+        per_byte = table[-1][1]
+        if capacity_bytes <= table[0][0]:
+            per_byte = table[0][1]
+        for (c0, e0), (c1, e1) in pairwise(table):
+            if c0 < capacity_bytes <= c1:
+                share = math.log(capacity_bytes / c0) / math.log(c1 / c0)
+                per_byte = math.exp(math.log(e0) + share * math.log(e1 / e0))
+        return width_bits / 8 * per_byte

@@ -1,7 +1,9 @@
-"""State memory: membrane potentials, synaptic currents and stored encoder currents, in banks of SRAM, as
-large as the network needs.
+"""State memory: membrane potentials, synaptic currents and stored encoder currents, where they are used.
 
-It keeps its contents from one timestep to the next, so it is never gated with the tiles.
+Each part of a layer has banks of its own in its tile, as many as hold the state of its neurons and as its LIF
+lanes need to take and return a word each per cycle; a bank is read and written in the same cycle through two
+ports. A word travels half the side of a tile to its lane. State is kept from one timestep to the next, so it
+is never gated with the tiles.
 """
 
 from __future__ import annotations
@@ -10,38 +12,49 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from imcsim.hardware.component import ChipSize, Component, Count
+from imcsim.hardware.estimators import wires
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
+TOGGLED = 0.5
+"""Of the bits of membranes that follow each other on a wire: those of unrelated numbers."""
+
 
 class StateMemory(Component):
-    """Banks of `bank_bytes`; a bit costs what a bit of such a macro costs."""
+    """Banks of `bank_bytes`, which read and write rows of `width_bits`."""
 
     block = "state_memory"
     scope = "chip"
     bank_bytes: Count
+    width_bits: Count
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         if chip.lif.kind == "given":
             return {}
-        energy = chip.sram.bit_energy_pj(self.bank_bytes, chip)
-        return dict.fromkeys(
-            (
-                Event.MEMBRANE_READ_BITS,
-                Event.MEMBRANE_WRITE_BITS,
-                Event.CURRENT_READ_BITS,
-                Event.CURRENT_WRITE_BITS,
-            ),
-            energy,
-        )
+        bits, width = self.bank_bytes * 8, self.width_bits
+        length = wires.half_side_mm(chip.tile_area_um2()).value
+        wire = TOGGLED * chip.technology.wire_pj_per_mm(chip) * length
+        read = chip.sram.read_pj(bits, width, chip, two_ports=True) / width + wire
+        write = chip.sram.write_pj(bits, width, chip, two_ports=True) / width + wire
+        return {
+            Event.MEMBRANE_READ_BITS: read,
+            Event.MEMBRANE_WRITE_BITS: write,
+            Event.CURRENT_READ_BITS: read,
+            Event.CURRENT_WRITE_BITS: write,
+        }
 
     def _area_um2(self, chip: HardwareConfig) -> float:
-        return chip.sram.area_um2(self.bank_bytes * 8, chip)
+        return chip.sram.area_um2(self.bank_bytes * 8, self.width_bits, chip, two_ports=True)
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        return chip.sram.leakage_uw(self.bank_bytes * 8)
+        return chip.sram.leakage_uw(self.bank_bytes * 8, chip, two_ports=True)
+
+    def banks(self, chip: HardwareConfig, bits: int) -> int:
+        """Banks of a part whose state is `bits` bits: as many as hold them and as its lanes need."""
+        lanes = -(-chip.lif.lanes * chip.lif.membrane_bits // self.width_bits)
+        return max(-(-bits // (self.bank_bytes * 8)), lanes) if bits else 0
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return -(-size.memory_bits // (self.bank_bytes * 8))
+        return sum(self.banks(chip, bits) for bits in size.state_bits)

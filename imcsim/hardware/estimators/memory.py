@@ -1,39 +1,124 @@
-"""SRAM by capacity and width.
+"""Memories: SRAM by size, width, ports and node; register files by node.
 
-CACTI 7, low standby power (code), pJ a byte of a 64-bit access by capacity, at 32 and 65 nm. An access of w
-bits costs w / 8 of that: bitlines and sense amplifiers, which dominate, are as many as the bits (derived).
-Between the two nodes straight lines in the logarithms; beyond them, from the nearer one by Stillmaker and
-Baas. SRAM bit 0.7391 um2 at 65 nm (SpikeSim's estimator, code), by the square of the feature size (derived:
-cells are lithography-bound).
+SRAM is CACTI 7's (low standby power), as a closed form that was fitted to its runs from 256 B to 256 KB, 16
+to 512 bits and 22 to 90 nm, so that energy grows smoothly with size and width. For N bits in words of w::
+
+    E_read  = a sqrt(N) + b w sqrt(N) + c w^2 / sqrt(N)
+    E_write = d + e w + f sqrt(N) + g w sqrt(N)
+    A       = h N + i sqrt(N) + j w^2
+
+A write is no read: in tall arrays of narrow words it swings all bitlines. Straight lines of the logarithms
+between nodes; beyond them by Stillmaker and Baas from the nearer one. A memory that is written while it is
+read has a port for each. Register files are NeuroSim V1.4's. The figures stand in
+``hardware/figures/memory.yaml``.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 from imcsim.hardware.estimators import nodes
 from imcsim.hardware.estimators.estimate import Estimate
+from imcsim.hardware.estimators.figures import by_node, figures
 
-_READ_PJ_PER_BYTE = {
-    32.0: {512: 0.093, 2048: 0.187, 8192: 0.430, 16384: 0.818, 65536: 1.79},
-    65.0: {512: 0.334, 2048: 0.453, 8192: 1.39, 16384: 2.62, 65536: 6.03},
-}
-_CELLS_NM = 65.0
-_SRAM_BIT_UM2 = 0.7391
+SMALLEST_WORD = 16
+"""Words narrower than this cost as much: below it the closed form was not fitted."""
 
 
-def read_energy_table(node_nm: float) -> tuple[list[list[float]], str]:
-    """Rows of capacity in bytes and pJ a byte, and the rule."""
-    nearest = min(max(node_nm, min(_READ_PJ_PER_BYTE)), max(_READ_PJ_PER_BYTE))
-    beyond = nodes.energy_ratio(nearest, node_nm) if nearest != node_nm else 1.0
-    rows = []
-    for capacity in _READ_PJ_PER_BYTE[32.0]:
-        by_node = {node: table[capacity] for node, table in _READ_PJ_PER_BYTE.items()}
-        rows.append([float(capacity), nodes.loglog(by_node, nearest) * beyond])
-    return rows, f"CACTI 7, lstp, 32 and 65 nm, at {nearest:g} nm{nodes.scaling(nearest, node_nm)}"
+@dataclass(frozen=True)
+class SramMacro:
+    """One SRAM. two_ports: one to read and one to write, else one port for both."""
+
+    capacity_bits: int
+    width_bits: int
+    node_nm: float
+    two_ports: bool = False
+
+    @property
+    def read_pj(self) -> float:
+        """Energy to read one word."""
+        root, width = self._root, self._width
+        return self._scaled(
+            "read", lambda row: row[0] * root + row[1] * width * root + row[2] * width**2 / root, "energy"
+        )
+
+    @property
+    def write_pj(self) -> float:
+        """Energy to write one word."""
+        root, width = self._root, self._width
+        return self._scaled(
+            "write",
+            lambda row: row[0] + row[1] * width + row[2] * root + row[3] * width * root,
+            "energy",
+        )
+
+    @property
+    def area_um2(self) -> float:
+        """Area, periphery included."""
+        root, width = self._root, self._width
+        return self._scaled("area", lambda row: row[0] * root**2 + row[1] * root + row[2] * width**2, "area")
+
+    @property
+    def rule(self) -> str:
+        """Where the figures come from, in words."""
+        at = _nearest(figures("memory")["sram"]["value"], self.node_nm)
+        ports = ", a read and a write port" if self.two_ports else ""
+        size = f"{self.capacity_bits / 8:g} B in words of {self.width_bits} bits"
+        return f"closed form of CACTI 7, lstp, {size}{ports}, at {at:g} nm{nodes.scaling(at, self.node_nm)}"
+
+    @property
+    def _width(self) -> float:
+        return float(max(self.width_bits, SMALLEST_WORD))
+
+    @property
+    def _root(self) -> float:
+        return math.sqrt(max(self.capacity_bits, self._width))
+
+    def _scaled(self, what: str, form: Callable[[list[float]], float], kind: str) -> float:
+        table = figures("memory")["sram"]["value"]
+        at = _nearest(table, self.node_nm)
+        value = nodes.loglog({float(node): form(row[what]) for node, row in table.items()}, at)
+        ports = float(figures("memory")["two_ports"]["value"][what]) if self.two_ports else 1.0
+        ratio = nodes.area_ratio if kind == "area" else nodes.energy_ratio
+        return value * ports * (ratio(at, self.node_nm) if at != self.node_nm else 1.0)
 
 
-def sram_bit_area_um2(node_nm: float) -> Estimate:
-    """Area of one bit, its share of the periphery included."""
+def sram_leakage_uw_per_byte(node_nm: float, kelvin: int) -> Estimate:
+    """Static power of a byte at 300, 330 or 360 K, periphery included."""
+    table = figures("memory")["leakage_pw_per_bit"]
+    at = _nearest(table["value"], node_nm)
+    column = (300, 330, 360).index(kelvin)
     return Estimate(
-        _SRAM_BIT_UM2 * (node_nm / _CELLS_NM) ** 2,
-        f"SpikeSim's estimator: 0.7391 um2 at 65 nm, times ({node_nm:g} / 65)^2",
+        nodes.loglog(by_node(table, column), at) * 8e-6,
+        f"CACTI 7, lstp, {kelvin} K, at {at:g} nm; the same per bit beyond",
     )
+
+
+@dataclass(frozen=True)
+class RegisterFile:
+    """One bit of a register file: um2, and pJ to read and to write it."""
+
+    area: Estimate
+    read: Estimate
+    write: Estimate
+
+
+def register_file(node_nm: float) -> RegisterFile:
+    """A bit of a register file of 512 B in words of 64 bits."""
+    entry = figures("memory")["register_file"]
+    area, read, write = (nodes.loglog(by_node(entry, k), node_nm) for k in range(3))
+    rule = f"NeuroSim V1.4: register file of 512 B, {node_nm:g} nm"
+    bits = entry["bits"]
+    return RegisterFile(Estimate(area, rule), Estimate(read / bits, rule), Estimate(write / bits, rule))
+
+
+def _nearest(table: Mapping[int, object], node_nm: float) -> float:
+    """The node within the table's ends."""
+    return float(min(max(node_nm, min(table)), max(table)))
+
+
+def two_port_leakage() -> float:
+    """Leakage of a memory with a port to read and one to write, over that of one port."""
+    return float(figures("memory")["two_ports"]["value"]["leakage"])

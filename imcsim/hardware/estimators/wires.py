@@ -1,7 +1,8 @@
 """Wires, buses, routers and the clock tree.
 
-Wire: NeuroSim V1.4, 0.100 pJ at 32 nm and 0.145 pJ at 65 nm a toggled bit and mm (code); other nodes on the
-straight line through both in the logarithms (derived). Bus and router: ISAAC, ISCA 2016, 32 nm (derived from
+Wire: a toggled bit over one mm, by node from one of three sources (``hardware/figures/wires.yaml``):
+``repeated`` wires of NeuroSim V1.4, ``bare`` ones, 1/2 C V^2 at 0.2 fF/um, without repeaters, and CACTI 7's
+global wires (``cacti``). Bus and router: ISAAC, ISCA 2016, 32 nm (derived from
 its powers): 29.3 um2 a bit of the tile bus; 20.74 pJ for 256 bits through a router of 150,000 um2 that four
 tiles share. Clock: an H-tree over a square of side s with 4^k leaves has ``1.5 (2^k - 1) s`` of wire (three
 half-sides in the first H, twice as much in each further level), here for any number of leaves with their
@@ -12,11 +13,13 @@ not in it, so it is a lower bound).
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from imcsim.hardware.estimators import nodes
 from imcsim.hardware.estimators.estimate import Cost, Estimate
+from imcsim.hardware.estimators.figures import by_node, figures
 
-_WIRE_PJ_PER_MM = {32.0: 0.100, 65.0: 0.145}
+WireKind = Literal["bare", "repeated", "cacti"]
 _ISAAC_NM = 32.0
 _BUS_UM2_PER_BIT = 7500 / 256
 _ROUTER_PJ_PER_BIT = 20.74 / 256
@@ -24,9 +27,27 @@ _ROUTER_UM2 = 150_000 / 4
 _ROUTER_FLIT_BITS = 32
 
 
-def wire_energy_pj_per_mm(node_nm: float) -> Estimate:
+def wire_energy_pj_per_mm(kind: WireKind, node_nm: float) -> Estimate:
     """One toggled bit over one mm."""
-    return Estimate(nodes.loglog(_WIRE_PJ_PER_MM, node_nm), f"NeuroSim V1.4, 32 and 65 nm, at {node_nm:g} nm")
+    entry = figures("wires")[kind]
+    table = by_node(entry)
+    at = min(max(node_nm, min(table)), max(table))
+    beyond, rule = 1.0, f"{entry['name']}, at {at:g} nm"
+    if at != node_nm:
+        bare = by_node(figures("wires")["bare"])
+        beyond = nodes.loglog(bare, node_nm) / nodes.loglog(bare, at)
+        rule += f"; to {node_nm:g} nm as a bare wire"
+    return Estimate(nodes.loglog(table, at) * beyond, rule)
+
+
+def side_mm(area_um2: float) -> Estimate:
+    """From one tile to the next: the side of a square of this area."""
+    return Estimate(math.sqrt(area_um2) * 1e-3, f"side of a tile of {area_um2:.4g} um2")
+
+
+def half_side_mm(area_um2: float) -> Estimate:
+    """From the middle of a tile to its PEs, on average: half the side of a square of this area."""
+    return Estimate(math.sqrt(area_um2) * 0.5e-3, f"half the side of a tile of {area_um2:.4g} um2")
 
 
 def bus_area_um2(bits: int, node_nm: float) -> Estimate:

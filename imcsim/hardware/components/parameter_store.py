@@ -1,0 +1,35 @@
+"""Parameter store: a threshold and a bias of ``lif.membrane_bits`` for each output channel of a part.
+
+Both are read for each update of a neuron; writing them, once for a network, is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from imcsim.hardware.component import ChipSize
+from imcsim.hardware.components.register_store import RegisterStore
+from imcsim.hardware.events import Event
+
+if TYPE_CHECKING:
+    from imcsim.hardware.config import HardwareConfig
+
+WORDS = 2
+"""A threshold and a bias."""
+
+
+class ParameterStore(RegisterStore):
+    """As many bits as the channels of all parts need."""
+
+    block = "parameter_store"
+    scope = "tile"
+
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        if chip.lif.kind == "given":
+            return {}
+        read = self.figure("bit_read_energy_pj", chip)
+        return {Event.LIF_UPDATES: WORDS * chip.lif.membrane_bits * read}
+
+    def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
+        return size.channels * WORDS * chip.lif.membrane_bits
