@@ -39,6 +39,8 @@ def hardware_show(name: str, overrides: dict[str, Any]) -> None:
     cited = imcsim.hardware.sources(loaded)
     if cited:
         print_report(table("Sources", ["name", "citation"], list(cited.items()), left=2))
+    rows_left = texts(imcsim.hardware.left_out())
+    print_report(table("Left out of the model", ["part", "bound on its share", "why"], rows_left, left=3))
 
 
 @hardware.command("check")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from imcsim.hardware.config import Hardware as Hardware
 
-__all__ = ["describe", "load", "names", "sources"]
+__all__ = ["describe", "left_out", "load", "names", "sources"]
 
 
 def names() -> list[str]:
@@ -65,6 +65,13 @@ def sources(hardware: Hardware) -> dict[str, str]:
     """The citations that a config's values name, by their short names."""
     cited = (about for about in hardware.provenance.values() if about.citation and about.source != "estimate")
     return {about.source: about.citation for about in cited}
+
+
+def left_out() -> list[tuple[str, str, str]]:
+    """What no component is charged for: what it is, a bound on its share, and where the bound comes from."""
+    from imcsim.hardware.estimators.figures import figures
+
+    return [(what, bound, why) for what, bound, why in figures("periphery")["left_out"]["value"].values()]
 
 
 def describe(hardware: Hardware, *, short: bool = False) -> list[tuple[str, str, str, str, str]]:

@@ -25,8 +25,11 @@ from imcsim.hardware.components.adc import Adc
 from imcsim.hardware.components.adder_tree import AdderTree
 from imcsim.hardware.components.cells import Cells, ConductanceCells
 from imcsim.hardware.components.checker import Checker
+from imcsim.hardware.components.clamp import Clamp
 from imcsim.hardware.components.clock import Clock
 from imcsim.hardware.components.column_mux import ColumnMux
+from imcsim.hardware.components.controller import Controller
+from imcsim.hardware.components.converter_reference import ConverterReference
 from imcsim.hardware.components.global_buffer import GlobalBuffer
 from imcsim.hardware.components.htree import Htree
 from imcsim.hardware.components.lif import Lif
@@ -38,11 +41,14 @@ from imcsim.hardware.components.pe_buffer import PeBuffer
 from imcsim.hardware.components.pooling import Pooling
 from imcsim.hardware.components.register import Registers
 from imcsim.hardware.components.residual_adder import ResidualAdder
+from imcsim.hardware.components.row_counter import RowCounter
+from imcsim.hardware.components.sample_hold import SampleHold
 from imcsim.hardware.components.shift_add import ShiftAdd
 from imcsim.hardware.components.sram import Sram
 from imcsim.hardware.components.state_memory import StateMemory
 from imcsim.hardware.components.tile_buffer import TileBuffer
 from imcsim.hardware.components.wordline_driver import WordlineDriver
+from imcsim.hardware.components.write_access import WriteAccess
 from imcsim.hardware.estimators import wires
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.estimators.leakage import Level, logic_leakage_uw_per_um2
@@ -158,6 +164,7 @@ class HardwareConfig(BaseModel):
     """
     technology: Technology
     clock: Clock
+    controller: Controller
     tile: TileConfig
     mesh: MeshConfig
     mapping: MappingConfig
@@ -165,8 +172,13 @@ class HardwareConfig(BaseModel):
     activity: ActivityConfig = ActivityConfig()
     cells: Cells
     wordline_driver: WordlineDriver
+    write_access: WriteAccess
+    row_counter: RowCounter
+    clamp: Clamp
+    sample_hold: SampleHold
     column_mux: ColumnMux
     adc: Adc
+    converter_reference: ConverterReference
     shift_add: ShiftAdd
     adder_tree: AdderTree
     registers: Registers

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imcsim.base.errors import ImcsimError
-from imcsim.hardware.estimators import adc, array, logic, memory, nodes, wires
+from imcsim.hardware.estimators import adc, array, logic, memory, nodes, periphery, wires
 from imcsim.hardware.estimators.figures import figures
 from imcsim.hardware.estimators.leakage import logic_leakage_uw_per_um2
 from imcsim.hardware.quantity import MARKS
@@ -197,7 +197,7 @@ def test_sources_spread_as_wide_as_the_facts_say() -> None:
 
 
 def test_every_figure_of_an_estimator_has_a_mark_and_a_source() -> None:
-    for name in ("adc", "array", "memory", "leakage", "wires"):
+    for name in ("adc", "array", "memory", "leakage", "wires", "periphery"):
         for key, entry in figures(name).items():
             assert entry["mark"] in MARKS, key
             assert len(entry["source"]) > 10, key
@@ -237,7 +237,7 @@ def test_costs_add_up_and_name_every_rule_once() -> None:
 
 
 CACTI = [
-    # node, bytes, bits of a word, pJ to read, pJ to write, um2: single runs, of which the closed form is a fit
+    # node, bytes, bits of a word, pJ read, pJ written, um2: single runs, of which the closed form is a fit
     (32, 2048, 64, 1.08, 3.13, 3407), (32, 8192, 64, 3.44, 4.27, 13287), (32, 65536, 64, 11.6, 10.8, 118820),
     (32, 8192, 16, 1.52, 1.73, 13287), (22, 2048, 64, 0.481, 1.31, 1607), (22, 8192, 64, 1.59, 1.77, 6265),
     (45, 2048, 64, 1.97, 5.71, 6736), (65, 8192, 64, 11.1, 14.7, 54811), (90, 65536, 64, 46, 88.5, 838830),
@@ -425,3 +425,34 @@ def test_drivers_and_multiplexers_are_as_run() -> None:
     assert at_156.mux_ohm == pytest.approx(156, rel=0.001)
     assert at_156.multiplexer(8).energy_pj == pytest.approx(0.0593 / 8, rel=0.03)
     assert at_156.multiplexer(8).area_um2 == pytest.approx(132 / 8, rel=0.03)
+
+
+# Periphery
+
+
+def test_what_stands_around_a_crossbar_is_as_run_or_written_out() -> None:
+    access = periphery.write_access(crossbar(), 3)
+    assert access.energy_pj == pytest.approx(0.429 / 64)
+    assert access.area_um2 == pytest.approx(3 * 1418 + 64 * 339 / 128)
+    sample = periphery.sample_and_hold(10, 32)
+    assert (sample.energy_pj, sample.area_um2) == pytest.approx((10e-3 * 0.81, 10 / 1.7))
+    assert periphery.clamp_energy_pj(20, 8, 32).value == pytest.approx(0.144)
+    counter = periphery.row_counter(64, 40)
+    assert (counter.energy_pj, counter.area_um2) == pytest.approx((63 * 0.21 / 32, 63 * 278 / 32))
+    assert periphery.controller(40).energy_pj == pytest.approx(2 * 200 * 0.009)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(8, 512), st.floats(7, 129))
+def test_more_rows_or_a_larger_node_never_make_the_periphery_cheaper(rows: int, node: float) -> None:
+    def costs(rows: int, node: float) -> list[float]:
+        parts = (
+            periphery.write_access(crossbar(rows, 64, node), 3),
+            periphery.row_counter(rows, node),
+            periphery.sample_and_hold(10, node),
+            periphery.controller(node),
+        )
+        return [f for part in parts for f in (part.energy_pj, part.area_um2)]
+
+    for other in (costs(rows, node * 1.01), costs(2 * rows, node)):
+        assert all(o >= h * (1 - 1e-12) for o, h in zip(other, costs(rows, node), strict=True))

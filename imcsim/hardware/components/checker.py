@@ -48,6 +48,8 @@ class Checker(Component):
     """Cycles for one class in one pass."""
     final_cycles: Count
     """Of ``entropy``, for its logarithm, two products and comparison; other rules take a part of them."""
+    verdict_cycles: Annotated[int, Field(ge=0)]
+    """For the verdict on its way to the farthest tile."""
     lookup_energy_pj: Figure
     multiply_energy_pj: Figure
     add_energy_pj: Figure
@@ -101,8 +103,8 @@ class Checker(Component):
         }
 
     def cycles(self, classes: int) -> int:
-        """Clock cycles of one check."""
-        return self.rule.cycles(classes, self.class_cycles, self.final_cycles)
+        """Clock cycles of one check, until the tiles know its verdict."""
+        return self.rule.cycles(classes, self.class_cycles, self.final_cycles) + self.verdict_cycles
 
     def events(self, classes: int, mean: bool) -> dict[Event, int]:
         """What one check does; with `mean` the rule decides on running means. Without what it never does."""

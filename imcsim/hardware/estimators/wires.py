@@ -6,8 +6,8 @@ global wires (``cacti``). Bus and router: ISAAC, ISCA 2016, 32 nm (derived from
 its powers): 29.3 um2 a bit of the tile bus; 20.74 pJ for 256 bits through a router of 150,000 um2 that four
 tiles share. Clock: an H-tree over a square of side s with 4^k leaves has ``1.5 (2^k - 1) s`` of wire (three
 half-sides in the first H, twice as much in each further level), here for any number of leaves with their
-square root in place of 2^k; every bit of it toggles twice a cycle (derived; buffers and register inputs are
-not in it, so it is a lower bound).
+square root in place of 2^k; it toggles twice a cycle (derived; the clock inputs of registers are part of a
+register's energy).
 """
 
 from __future__ import annotations
@@ -77,5 +77,5 @@ def clock_cycle_pj(area_um2: float, leaves: int, wire_pj_per_mm: float) -> Estim
     length = clock_tree_mm(area_um2, leaves)
     return Estimate(
         2 * length * wire_pj_per_mm,
-        f"H-tree of {length:.3g} mm over the tile to {leaves} PEs, both edges, wires alone",
+        f"H-tree of {length:.3g} mm over the tile to {leaves} clusters of registers, both edges",
     )

@@ -1,0 +1,40 @@
+"""Clamp: holds each column at a virtual ground while it is read.
+
+Estimate of its energy: bias current times supply times the time of a read (estimators.periphery).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from imcsim.hardware.component import ChipSize, Component, Figure, NonNegative
+from imcsim.hardware.estimators import periphery
+from imcsim.hardware.estimators.estimate import Estimate
+from imcsim.hardware.events import Event
+
+if TYPE_CHECKING:
+    from imcsim.hardware.config import HardwareConfig
+
+
+class Clamp(Component):
+    """One for each column; `bias_ua` flows only while it reads."""
+
+    block = "clamp"
+    scope = "crossbar"
+    bias_ua: NonNegative
+    read_energy_pj: Figure
+    column_area_um2: NonNegative
+
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        pulse, node = chip.cells.pulse_ns(chip), chip.technology.node_nm
+        return {"read_energy_pj": periphery.clamp_energy_pj(self.bias_ua, pulse, node)}
+
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        return {Event.CONVERSIONS: self.figure("read_energy_pj", chip)}
+
+    def _area_um2(self, chip: HardwareConfig) -> float:
+        return self.column_area_um2
+
+    def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
+        return size.crossbars * chip.cells.columns
