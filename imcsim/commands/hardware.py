@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import print_names, print_report, texts
 from imcsim.commands.completion import complete_hardware
-from imcsim.commands.options import options_of, plugin_option
+from imcsim.commands.options import option, options_of, plugin_option
+
+if TYPE_CHECKING:
+    from imcsim.hardware.config import HardwareConfig
 
 
 @click.group()
@@ -47,12 +51,40 @@ def hardware_show(name: str, overrides: dict[str, Any]) -> None:
 @click.argument("file", metavar="NAME|FILE", shell_complete=complete_hardware)
 @options_of("overrides")
 @plugin_option
-def hardware_check(file: str, overrides: dict[str, Any]) -> None:
-    """Read a chip's file and say whether it is sound."""
+@click.option("--strict", is_flag=True, help="Figures that do not hold for the chip are an error.")
+@option("model", text="Network that must fit, by name or folder.", unset="none", default=None)
+def hardware_check(file: str, overrides: dict[str, Any], strict: bool, model: str | None) -> None:
+    """Read a chip's file and say whether it is sound, what would not follow a change of it, and whether a
+    network fits.
+    """
     import imcsim.hardware
+    from imcsim.report.terminal.tables import table, warning_lines
 
-    rows = list(imcsim.hardware.describe(imcsim.hardware.load(file, overrides)))
+    loaded = imcsim.hardware.load(file, overrides)
+    rows = list(imcsim.hardware.describe(loaded))
     unsourced = sum(row[3] == "unsourced" for row in rows)
     click.echo(
         f"{file}: sound, {len(rows)} values" + (f", {unsourced} without a source" if unsourced else "")
     )
+    stuck = imcsim.hardware.would_not_follow(loaded)
+    if stuck:
+        title = "Figures that would follow neither another node nor other sizes"
+        print_report(table(title, ["key", "why"], texts(stuck), left=2))
+    found = imcsim.hardware.warnings(loaded)
+    for line in warning_lines(found):
+        print_report(line)
+    if model is not None:
+        _must_fit(model, loaded.config)
+    if strict and found:
+        raise ImcsimError(f"{len(found)} figures do not hold for this chip", file=file, key="strict")
+
+
+def _must_fit(model: str, config: HardwareConfig) -> None:
+    """Say that a network fits, or raise with every part that is too small, all at once."""
+    import imcsim.network
+    from imcsim.timing.fits import too_small
+
+    short = too_small(imcsim.network.load(model), config)
+    if short:
+        raise ImcsimError("\n".join(short), key=model, fix="each line names a size that would do")
+    click.echo(f"{model} fits")

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import check_targets, print_report
 from imcsim.commands.options import Delivery, run_settings
 from imcsim.studies.settings import RunSettings
@@ -24,10 +25,17 @@ def map_network(settings: RunSettings, json_path: str | None, out_folder: str | 
     from imcsim.report import floorplan as files
     from imcsim.report.files import write_text
     from imcsim.report.terminal import floorplan as report
+    from imcsim.report.terminal.tables import warning_lines
+    from imcsim.timing.fits import too_small
 
     chip = imcsim.hardware.load(settings.hardware, settings.overrides)
     network = imcsim.network.load(settings.model)
-    plan = imcsim.mapping.floorplan(imcsim.mapping.place(network, chip.config), chip.config)
+    short = too_small(network, chip.config)
+    try:
+        placement = imcsim.mapping.place(network, chip.config)
+    except ImcsimError:
+        raise ImcsimError("\n".join(short), key=network.name) from None
+    plan = imcsim.mapping.floorplan(placement, chip.config)
     names = network.name, chip.name
     if out_folder is not None:
         files.write_floorplan(plan, *names, out_folder)
@@ -37,4 +45,7 @@ def map_network(settings: RunSettings, json_path: str | None, out_folder: str | 
         sys.stdout.flush()
     elif json_path is not None:
         write_text(files.floorplan_json(plan, *names), json_path)
-    print_report(report.floorplan_report(plan, *names), sys.stderr if to_stdout else sys.stdout)
+    stream = sys.stderr if to_stdout else sys.stdout
+    print_report(report.floorplan_report(plan, *names), stream)
+    for line in warning_lines(short):
+        print_report(line, stream)

@@ -256,7 +256,20 @@ def delivery_options(command: Any) -> Any:
 
 def common_options(command: Any) -> Any:
     """The options that `compare`, `run` and `stream` share."""
-    return run_settings(*PLAYING, *EXITING, "fidelity")(delivery_options(command))
+    return run_settings(*PLAYING, *EXITING, "fidelity")(strict_option(delivery_options(command)))
+
+
+def strict_option(command: Any) -> Any:
+    """Whether figures of the chip that do not hold for it are an error; sets the chip's key ``strict``."""
+
+    @wraps(command)
+    def called(*arguments: Any, settings: RunSettings, strict: bool, **values: Any) -> Any:
+        if strict:
+            settings = settings.changed({"strict": True})
+        return command(*arguments, settings=settings, **values)
+
+    text = "Refuse a chip whose figures do not hold for it, instead of warning."
+    return click.option("--strict", is_flag=True, help=text)(called)
 
 
 def policy_option(command: Any) -> Any:

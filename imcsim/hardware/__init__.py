@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from imcsim.hardware.config import Hardware as Hardware
 
-__all__ = ["describe", "left_out", "load", "names", "sources"]
+__all__ = ["describe", "left_out", "load", "names", "sources", "warnings", "would_not_follow"]
 
 
 def names() -> list[str]:
@@ -26,6 +26,7 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
 
     Raises ImcsimError for an unknown name, and whatever `load_config` raises.
     """
+    from imcsim.base.errors import ImcsimError
     from imcsim.hardware.component import ESTIMATE
     from imcsim.hardware.config import Hardware, HardwareConfig
     from imcsim.hardware.estimators.estimator import with_times
@@ -58,7 +59,24 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
     unsourced = tuple(key for key, about in provenance.items() if about.mark == UNSOURCED)
     given = {key: plain_value(key, value) for key, value in (overrides or {}).items()}
     sha256 = config_hash(config, config.reference.values(), config.left_out)
-    return Hardware(config, provenance, unsourced, sha256, path, given)
+    hardware = Hardware(config, provenance, unsourced, sha256, path, given)
+    if config.strict and (found := warnings(hardware)):
+        raise ImcsimError("; ".join(found), file=path, key="strict", fix="see `imcsim hardware check`")
+    return hardware
+
+
+def warnings(hardware: Hardware) -> tuple[str, ...]:
+    """What a reader should know of a chip's figures before quoting a result of it, by the names of keys."""
+    from imcsim.hardware import conditions
+
+    return conditions.warnings(hardware)
+
+
+def would_not_follow(hardware: Hardware) -> list[tuple[str, str]]:
+    """Keys of figures that would follow neither another node nor other sizes, each with the reason."""
+    from imcsim.hardware import conditions
+
+    return conditions.would_not_follow(hardware)
 
 
 def sources(hardware: Hardware) -> dict[str, str]:

@@ -158,6 +158,8 @@ class HardwareConfig(BaseModel):
     schema_: Annotated[Literal[1], Field(alias="schema")]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     description: str
+    strict: bool = False
+    """Refuse the chip where figures do not hold for it (see hardware.conditions), instead of warning."""
     reference_tables: tuple[str, ...] = ()
     """Files of energy and area reference tables, relative to the hardware file (see
     hardware.reference_tables).
@@ -266,7 +268,11 @@ class HardwareConfig(BaseModel):
 
         So a chip has the hash that it had before there were such sections.
         """
-        unused = {"nonideal": self.nonideal == NonIdeal(), "estimators": not self.estimators}
+        unused = {
+            "strict": True,
+            "nonideal": self.nonideal == NonIdeal(),
+            "estimators": not self.estimators,
+        }
         return frozenset(name for name, left in unused.items() if left)
 
     def with_reference(self, reference: ReferenceFigures) -> HardwareConfig:

@@ -11,7 +11,7 @@ name says its unit; a `unit` that contradicts it is an error, nothing is convert
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,10 @@ UNITS = {
 
 _PER = {"bit": "bit", "byte": "B", "cycle": "cycle"} | UNITS
 _WHOLE_NAMES = {"bits", "bytes", "cycles"}
-_KEYS = ("value", "unit", "mark", "source", "note")
+_KEYS = ("value", "unit", "mark", "source", "note", "holds")
+
+Condition = tuple[float, float] | str
+"""What a key must be: a range, from and to, or a word."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class Provenance:
     """Where one value comes from.
 
     `unit` is "" for plain numbers and choices; `line` is None for an override. `file` is the extended file
-    that an inherited value stands in, None for the file itself.
+    that an inherited value stands in, None for the file itself. `holds` are the conditions under which the
+    value is right, by the dotted keys that they are about.
     """
 
     unit: str
@@ -83,6 +87,7 @@ class Provenance:
     note: str = ""
     line: int | None = None
     file: Path | None = None
+    holds: Mapping[str, Condition] = field(default_factory=dict)
 
 
 def unit_of(name: str) -> str:
@@ -147,7 +152,27 @@ def read_quantity(
         citation=sources.get(source, ""),
         note=_text(document, path, data, "note") if "note" in data else "",
         line=document.line(path),
+        holds=_conditions(document, path, data["holds"]) if "holds" in data else {},
     )
+
+
+def _conditions(document: YamlDocument, path: KeyPath, data: Any) -> dict[str, Condition]:
+    """``{technology.node_nm: 32, adc.bits: [4, 8]}``. Raises ImcsimError for anything else."""
+    place = (*path, "holds")
+    fix = "write {technology.node_nm: 32, adc.bits: [4, 8]}: a number, a range or a word for each key"
+    if not isinstance(data, dict) or not data:
+        raise document.error(place, "expected the keys that the value holds for", fix=fix)
+    found: dict[str, Condition] = {}
+    for key, wanted in data.items():
+        ends = wanted if isinstance(wanted, list) else [wanted, wanted]
+        numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
+        if isinstance(wanted, str):
+            found[str(key)] = wanted
+        elif numbers and len(ends) == 2 and ends[0] <= ends[1]:
+            found[str(key)] = (float(ends[0]), float(ends[1]))
+        else:
+            raise document.error(place, f"expected a number, a range or a word at {key!a:.70}", fix=fix)
+    return found
 
 
 def read_sources(document: YamlDocument, data: Any) -> dict[str, str]:

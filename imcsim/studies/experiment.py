@@ -15,6 +15,7 @@ from imcsim.base.choices import Rule
 from imcsim.base.errors import ImcsimError
 from imcsim.exits.outputs import ClassOutputs, exit_timesteps, predictions
 from imcsim.exits.rule import ExitRule
+from imcsim.hardware import warnings
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs, encoding_of, other_pixels
@@ -350,7 +351,7 @@ class Experiment:
                 "cells, wires or converters have errors (nonideal): these are the results of one chip, "
                 f"number {errors.chip} of seed {errors.seed}; others differ"
             )
-        found.extend(self.chip.stated.warnings())
+        found.extend(warnings(self.hardware))
         if "widened" in self.chip.network.provenance:
             found.append(
                 f"{self.chip.network.name} is a narrower network with each channel several times: costs are "

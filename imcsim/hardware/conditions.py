@@ -1,0 +1,129 @@
+"""Whether a chip's figures hold for the chip: what does not follow a change says so, by name.
+
+A value in a chip's file may state the conditions that it holds for (``holds``, see `quantity`). A figure that
+is given as a number where a rule could compute it holds for the chip of its file; where an override changes
+what the rule depends on, the figure does not follow, and neither does one that no rule computes once the node
+changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from imcsim.base.errors import ImcsimError
+from imcsim.hardware.component import ESTIMATE, Block
+from imcsim.hardware.config import Hardware, HardwareConfig
+from imcsim.hardware.quantity import Condition, Provenance
+
+NODE = "technology.node_nm"
+
+PHYSICAL = ("pJ", "um2", "uW", "ns")
+"""Units of figures that belong to a node, alone or before a slash."""
+
+NODE_FREE = frozenset({"technology.clock_ns"})
+"""Choices of a design in such a unit, which no node changes."""
+
+_CLOSE = 1e-6
+
+
+def warnings(hardware: Hardware) -> tuple[str, ...]:
+    """What a reader should know of a chip's figures before quoting a result of it, by the names of keys.
+
+    Raises ImcsimError where a condition is about a key that no chip has.
+    """
+    values = hardware.config.model_dump(mode="json", by_alias=True)
+    broken = _broken(values, hardware.provenance)
+    return (*hardware.config.warnings(), *broken, *_unfollowed(hardware))
+
+
+def would_not_follow(hardware: Hardware) -> list[tuple[str, str]]:
+    """Keys of figures that would follow neither another node nor other sizes, each with the reason."""
+    known, found = _estimates(hardware.config), []
+    for key, about in hardware.provenance.items():
+        if about.source != ESTIMATE and _is_physical(key, about):
+            reason = "a rule could compute it: say estimate" if key in known else "no rule computes it"
+            held = f"; holds for {_text(about.holds)}" if about.holds else ""
+            found.append((key, f"given; {reason}{held}"))
+    return found
+
+
+def _broken(values: Mapping[str, Any], provenance: Mapping[str, Provenance]) -> Iterator[str]:
+    for key, about in provenance.items():
+        for other, wanted in about.holds.items():
+            current = _value_at(values, other)
+            if current is None:
+                raise ImcsimError(f"holds for {other!a:.70}, which is no key of this chip", key=key)
+            if not _met(current, wanted):
+                yield f"{key} holds for {_text({other: wanted})}, and {other} is {current}"
+
+
+def _unfollowed(hardware: Hardware) -> Iterator[str]:
+    """Given figures whose own rule says that they should have changed with the overrides."""
+    if not hardware.overrides:
+        return
+    base = _without_overrides(str(hardware.path))
+    before, after = _estimates(base), _estimates(hardware.config)
+    names = ", ".join(sorted(key for key in hardware.overrides if key not in after))
+    another_node = base.technology.node_nm != hardware.config.technology.node_nm
+    for key, about in hardware.provenance.items():
+        if about.mark == "given" or about.source == ESTIMATE or about.holds:
+            continue  # asked for, computed, or under conditions of its own
+        factor = after[key] / before[key] if before.get(key) and key in after else 1.0
+        if abs(factor - 1) > _CLOSE:
+            yield f"{key} is given and does not follow {names}: its rule would make it x {factor:.3g}"
+        elif another_node and _is_physical(key, about):
+            yield f"{key} is given and does not follow {NODE}: no rule computes it"
+
+
+def _is_physical(key: str, about: Provenance) -> bool:
+    return about.unit.split("/")[0] in PHYSICAL and key not in NODE_FREE
+
+
+def _estimates(config: HardwareConfig) -> dict[str, float]:
+    """What rules would give for every key that may say ``estimate``, whether it does or not."""
+    found: dict[str, float] = {}
+    for name in type(config).model_fields:
+        block = getattr(config, name)
+        if isinstance(block, Block):
+            try:
+                estimates = block.estimates(config)
+            except ImcsimError:
+                continue  # a node that no rule reaches
+            found.update({f"{name}.{key}": estimate.value for key, estimate in estimates.items()})
+    return found
+
+
+@lru_cache(maxsize=8)
+def _without_overrides(path: str) -> HardwareConfig:
+    import imcsim.hardware
+
+    return imcsim.hardware.load(path).config
+
+
+def _value_at(values: Mapping[str, Any], key: str) -> Any:
+    value: Any = values
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value
+
+
+def _met(current: Any, wanted: Condition) -> bool:
+    if isinstance(wanted, str):
+        return bool(current == wanted)
+    if isinstance(current, bool) or not isinstance(current, int | float):
+        return False
+    return wanted[0] * (1 - _CLOSE) <= current <= wanted[1] * (1 + _CLOSE)
+
+
+def _text(conditions: Mapping[str, Condition]) -> str:
+    def one(wanted: Condition) -> str:
+        if isinstance(wanted, str):
+            return wanted
+        low, high = wanted
+        return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+    return ", ".join(f"{key} {one(wanted)}" for key, wanted in conditions.items())
