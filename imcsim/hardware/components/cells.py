@@ -37,7 +37,7 @@ class _Cells(Component):
     cell_bits: Annotated[int, Field(ge=1, le=8)]
     encoding: Encoding
     row_order: RowOrder
-    read_pulse_ns: Positive
+    read_pulse_ns: Positive | Literal["estimate"]
     """From driving the wordlines until what the converters take has settled; the cells conduct so long."""
     cell_height_f: Positive
     """Pitch along the bitline, in feature sizes (the node)."""
@@ -64,7 +64,13 @@ class _Cells(Component):
         return self.figure("read_pulse_ns", chip)
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        return {"array_area_um2": self.array(chip).area}
+        usual, array = figures("array")["usual_cell"]["value"], self.array(chip)
+        sample_ff = getattr(self, "sample_ff", float(usual["sample_ff"]))
+        bandwidth = getattr(self, "clamp_bandwidth_ghz", float(usual["clamp_bandwidth_ghz"]))
+        return {
+            "array_area_um2": array.area,
+            "read_pulse_ns": array.read_time(chip.adc.bits, sample_ff, bandwidth),
+        }
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.figure("array_area_um2", chip)
@@ -77,7 +83,6 @@ class ConductanceCells(_Cells):
     """Energy from the real conductances."""
 
     kind: Literal["conductance"]
-    read_pulse_ns: Positive | Literal["estimate"]  # type: ignore[assignment]
     r_on_ohm: Positive
     r_off_ohm: Positive
     v_read_v: Positive
@@ -85,10 +90,6 @@ class ConductanceCells(_Cells):
     """Capacitor on which a column is sampled, fF."""
     clamp_bandwidth_ghz: Positive
     """Gain-bandwidth of the amplifier that holds a bitline at its virtual ground."""
-
-    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        read = self.array(chip).read_time(chip.adc.bits, self.sample_ff, self.clamp_bandwidth_ghz)
-        return {**super().estimates(chip), "read_pulse_ns": read}
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         """``V^2 t G``: V^2 / Ohm is W, times ns is nJ, hence 1e3 to pJ."""

@@ -27,7 +27,7 @@ class SampleHold(Component):
     column_area_um2: Figure
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        usual = float(figures("array")["usual_cell"]["sample_ff"])
+        usual = float(figures("array")["usual_cell"]["value"]["sample_ff"])
         sample_ff = getattr(chip.cells, "sample_ff", usual)
         cost = periphery.sample_and_hold(sample_ff, chip.technology.node_nm)
         return {"sample_energy_pj": cost.energy, "column_area_um2": cost.area}
