@@ -30,24 +30,30 @@ ASSUMPTIONS = (
     Assumption("PE buffer of 20 KB", {"pe_buffer.capacity_bytes": 20480}),
     Assumption("image from DRAM, 3.5 pJ/bit", {"offchip_link.bit_energy_pj": 3.5}),
     Assumption("image from DRAM, 20 pJ/bit", {"offchip_link.bit_energy_pj": 20.0}),
-    Assumption("ADC preset isaac_sar", {"adc.preset": "isaac_sar"}),
-    Assumption("ADC preset survey_fit", {"adc.preset": "survey_fit"}),
-    Assumption("ADC preset neurosim_flash", {"adc.preset": "neurosim_flash"}),
-    Assumption("ADC of 5 bits", {"adc.bits": 5}),
+    Assumption("ADC preset isaac_sar", {"adc.preset": "isaac_sar"}, True),
+    Assumption("ADC preset survey_fit", {"adc.preset": "survey_fit"}, True),
+    Assumption("ADC preset neurosim_sar", {"adc.preset": "neurosim_sar"}, True),
+    Assumption("ADC preset neurosim_flash", {"adc.preset": "neurosim_flash"}, True),
+    Assumption("ADC of 5 bits", {"adc.bits": 5}, True),
     Assumption("H-tree of 1 mm", {"htree.length_mm": 1.0}),
     Assumption("links of 2 mm", {"noc.link_length_mm": 2.0}),
     Assumption("no leakage of logic", {"technology.logic_leakage_uw_per_um2": 0.0}),
-    Assumption("clock tree estimated", {"clock.tile_cycle_energy_pj": "estimate"}),
+    Assumption("leakage low", {"technology.leakage": "low"}),
+    Assumption("leakage high", {"technology.leakage": "high"}),
+    Assumption("bare wires", {"technology.wires": "bare"}),
+    Assumption("wires of CACTI 7", {"technology.wires": "cacti"}),
+    Assumption("clamp of 0.1 GHz", {"cells.clamp_bandwidth_ghz": 0.1}, True),
+    Assumption("no clock tree", {"clock.tile_cycle_energy_pj": 0.0}),
     Assumption("V_read 0.3 V", {"cells.v_read_v": 0.3}),
 )
 
 FITTED: Mapping[str, tuple[float, ...]] = {
     "adc.bits": (4, 5, 6, 7, 8),
-    "htree.length_mm": (0.25, 0.5, 0.75, 1.0),
-    "noc.link_length_mm": (0.5, 1.0, 1.5, 2.0),
+    "htree.length_mm": (0.3, 0.6, 0.9, 1.2),
+    "noc.link_length_mm": (0.6, 1.2, 1.8, 2.4),
 }
-"""Keys with the mark est that the fit may set, and the values it may choose from: half to twice the lengths
-estimated, and any resolution from that of one cell to the one shipped.
+"""Keys, estimated or computed, that the fit may set, and the values it may choose from: half to twice the
+lengths computed, and any resolution from that of one cell to the one shipped.
 """
 
 

@@ -33,11 +33,11 @@ SHARES_AT = 4
 PERIPHERALS = frozenset(
     {
         "wordline_driver", "shift_add", "adder_tree", "registers", "pe_buffer", "tile_buffer",
-        "global_buffer", "accumulator",
+        "global_buffer", "accumulator", "row_counter", "output_store",
     }
 )  # fmt: skip
 """The paper's digital peripherals: input switching, buffers, accumulators."""
-CROSSBARS = frozenset({"cells", "column_mux", "adc"})
+CROSSBARS = frozenset({"cells", "clamp", "sample_hold", "column_mux", "adc", "converter_reference"})
 
 Values = NDArray[np.float64]
 Shares = tuple[float, float, float]

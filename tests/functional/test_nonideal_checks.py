@@ -367,7 +367,7 @@ def test_energy_of_an_array_is_that_of_its_real_cells_behind_their_wires(inactiv
     order = np.argsort(cells.columns.place)
     siemens = np.column_stack([cells.conductance[:, order], cells.reference]) * errors.level_siemens
     active = driven_rows(layer, few.images[0])
-    volt, pulse_s = config.cells.v_read_v, config.cells.read_pulse_ns * 1e-9
+    volt, pulse_s = config.cells.v_read_v, config.cells.pulse_ns(config) * 1e-9
     power_w = Crossbar(siemens, errors.wires).read(active, volt).power_w.sum()
     assert energy_pj == pytest.approx(power_w * pulse_s * 1e12, rel=0.02)
     # (The simulator's ladders take the mean number of active rows.) Another one without wires, and with the

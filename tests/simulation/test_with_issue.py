@@ -79,7 +79,10 @@ def test_membranes_go_with_the_images_on_the_chip() -> None:
     bits = [b.chip.size.memory_bits for b in (one, two, four)]
     assert bits == [bits[0], 2 * bits[0], 4 * bits[0]]
     areas = [b.meta().hardware.area_um2 for b in (one, two, four)]
-    assert areas[0] < areas[1] < areas[2]
+    # Banks that the lanes need anyway hold the state of more than one image.
+    assert areas[0] <= areas[1] <= areas[2]
+    many = _bench(False).with_issue("interleave:64")
+    assert many.meta().hardware.area_um2 > areas[0]
 
 
 def test_what_does_not_go_together_is_refused() -> None:

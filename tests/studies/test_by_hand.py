@@ -149,9 +149,10 @@ def test_a_packet_between_neighbouring_tiles() -> None:
     assert abs(sender[0] - receiver[0]) + abs(sender[1] - receiver[1]) == 1
     hops = play(placed, config, [1], 1).count(Event.FLIT_HOPS)[0]
     assert hops[1] == 16 * 17 * 2
-    flit_hop = config.noc.charges(config)[Event.FLIT_HOPS]
-    assert flit_hop == pytest.approx(2.59 + 32 * 0.18 * 1.0 * 0.1)
-    assert 17 * 2 * flit_hop == pytest.approx(107.6, abs=0.05)
+    prices = config.noc.charges(config)
+    flit_hop, bit = prices[Event.FLIT_HOPS], prices[Event.NOC_VALUE_BITS]
+    assert (flit_hop, bit) == pytest.approx((2.59, 0.18 * 1.0 * 0.1))
+    assert 17 * 2 * flit_hop + 2 * 512 * bit == pytest.approx(106.5, abs=0.05)
 
 
 def test_a_check_of_ten_classes() -> None:

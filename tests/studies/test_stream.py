@@ -159,7 +159,7 @@ LEAKY = {"technology.logic_leakage_uw_per_um2": 0.01, "clock.gating": "none"}
 def leakage_pj(result: StreamResult, network: Network, chip: Hardware, ways: int = 1) -> float:
     """Standing power of the chip over the whole stream, per image."""
     size = place(network, chip.config).size
-    size = replace(size, memory_bits=size.memory_bits * ways)
+    size = size.holding(ways)
     a_cycle = sum(c.energy_pj for c in charges(chip.config, size) if c.event == Event.POWERED_CYCLES)
     assert a_cycle > 0
     return a_cycle * result.makespan_ns / chip.config.technology.clock_ns / result.meta.images

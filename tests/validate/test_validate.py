@@ -234,9 +234,9 @@ def test_counts_price_to_the_run_s_energy() -> None:
 def test_only_estimates_are_fitted_and_within_their_range() -> None:
     hardware = imcsim.hardware.load("dtsnn_32nm")
     for key, values in FITTED.items():
-        assert hardware.provenance[key].mark == "est"
+        assert hardware.provenance[key].mark in ("est", "derived")
         block, field = key.split(".")
-        assert min(values) <= getattr(getattr(hardware.config, block), field) <= max(values)
+        assert min(values) <= getattr(hardware.config, block).figure(field, hardware.config) <= max(values)
 
 
 # Tables, page, command
@@ -366,7 +366,7 @@ def test_the_whole_verification_and_validation_pass_and_are_the_page() -> None:
         assert max(map(len, text(result).splitlines())) <= 100
     # What the page says in words.
     moved = {outcome.name: outcome for outcome in validation.outcomes}
-    assert moved["no copies of layers"].intercept == pytest.approx(0.443, abs=0.05)
+    assert moved["no copies of layers"].intercept == pytest.approx(0.65, abs=0.01)
     assert moved["no copies of layers"].latency_ratio < 4
     others = [o.intercept for o in validation.outcomes if o.name != "no copies of layers"]
     assert max(others) < 0.065
