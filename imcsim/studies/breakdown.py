@@ -256,7 +256,7 @@ class Breakdown:
 
 def _standing(component: str) -> str:
     """What a component pays for being powered."""
-    return "clock" if component == "clock" else "leakage"
+    return {"clock": "clock", "controller": "control"}.get(component, "leakage")
 
 
 def means(energy_pj: NDArray[np.float64], latency_ns: NDArray[np.float64]) -> dict[str, Any]:

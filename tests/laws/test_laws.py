@@ -135,7 +135,8 @@ def test_the_document_says_what_the_ledger_says() -> None:
     running = np.cumsum(share[::-1])[::-1]
     for component in result.components:
         for action in component.actions:
-            event = Event.POWERED_CYCLES if action.name == "leakage" else Event(action.name)
+            standing = action.name in ("leakage", "clock", "control")
+            event = Event.POWERED_CYCLES if standing else Event(action.name)
             ledger = run.dynamic.ledger
             count = action.count * IMAGES
             assert count == pytest.approx(round(count), abs=1e-6)
