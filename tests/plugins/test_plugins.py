@@ -111,10 +111,9 @@ def test_patience_by_hand(with_example: Path, files: Path, tmp_path: Path) -> No
     )
     assert found.dynamic.exit_fraction[0] == 0
     assert found.checker.cycles_per_check == 4 + 2 + 2  # and the way of the verdict
-    config = imcsim.hardware.load("dtsnn_32nm").config.checker
+    chip = imcsim.hardware.load("dtsnn_32nm").config
     assert found.checker.energy_pj_per_check == pytest.approx(
-        (4 + 2) * config.figure("compare_energy_pj", None)  # type: ignore[arg-type]
-        + config.figure("add_energy_pj", None)  # type: ignore[arg-type]
+        (4 + 2) * chip.checker.figure("compare_energy_pj", chip) + chip.checker.figure("add_energy_pj", chip)
     )
 
 
