@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from imcsim.base.names import nearest
 from imcsim.base.nonideal import NonIdeal
+from imcsim.hardware.alternatives import Alternatives
 from imcsim.hardware.component import (
     ESTIMATE,
     Block,
@@ -204,6 +205,7 @@ class HardwareConfig(BaseModel):
     """Estimators of plug-ins, by the component whose figures they compute (see
     hardware.estimators.estimator).
     """
+    alternatives: Alternatives = Alternatives()
     _reference: ReferenceFigures = PrivateAttr(default_factory=ReferenceFigures)
 
     @model_validator(mode="after")
@@ -264,7 +266,8 @@ class HardwareConfig(BaseModel):
 
     @property
     def left_out(self) -> frozenset[str]:
-        """Sections that hashes and records leave out: younger than the others, and all at their defaults.
+        """Sections that hashes and records leave out: alternatives, which are no part of the chip, and those
+        that are younger than the others, where they are at their defaults.
 
         So a chip has the hash that it had before there were such sections.
         """
@@ -273,7 +276,7 @@ class HardwareConfig(BaseModel):
             "nonideal": self.nonideal == NonIdeal(),
             "estimators": not self.estimators,
         }
-        return frozenset(name for name, left in unused.items() if left)
+        return frozenset({"alternatives", *(name for name, left in unused.items() if left)})
 
     def with_reference(self, reference: ReferenceFigures) -> HardwareConfig:
         """A copy whose components take the figures of `reference`."""

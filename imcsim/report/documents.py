@@ -20,6 +20,7 @@ from imcsim.results.comparison import (
 from imcsim.results.costs import Action, ComponentCost, LayerCost
 from imcsim.results.efficiency import LayerEfficiency
 from imcsim.results.model import to_json
+from imcsim.results.ranges import Interval
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult, TileUse
 
@@ -76,6 +77,9 @@ def csv_tables(result: Result) -> dict[str, str]:
                 (result.static_efficiency, result.efficiency), policy=["static", "dynamic"]
             ),
         }
+        if result.ranges is not None:
+            tables["ranges.csv"] = _csv(Interval, result.ranges.intervals)
+            tables["alternatives.csv"] = _rows(result.ranges.alternatives)
         components, layers = result.components, result.layers
         peak, work = result.peak, result.layer_efficiency
     else:

@@ -24,7 +24,8 @@ from imcsim.reproduction.plan import (
 )
 from imcsim.reproduction.store import VALUES, ValuesInPieces
 from imcsim.reproduction.verdicts import aims, beside
-from imcsim.results.comparison import CompareResult, StaticIssue
+from imcsim.results.comparison import CompareResult
+from imcsim.results.ranges import StaticIssue
 from imcsim.results.reproduction.document import NetworkPart, OnChip, TrainedNetwork
 from imcsim.results.reproduction.figures import Loss, Paired, Width
 from imcsim.simulation.simulate import Simulation

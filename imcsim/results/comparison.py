@@ -22,9 +22,7 @@ from imcsim.results.figures import (
 )
 from imcsim.results.meta import Meta
 from imcsim.results.model import Amount, DocumentPart, Fraction, derived, require, same
-
-StaticIssue = Literal["wait", "pipeline"]
-"""How a static run issues its timesteps: one by one as the dynamic run does, or without waiting."""
+from imcsim.results.ranges import Ranges, StaticIssue
 
 
 class StaticPoint(Accuracy, AtTimesteps):
@@ -154,6 +152,8 @@ class CompareResult(DocumentPart, Framed):
     """T = 1, 2, ...; may go beyond T max. Of the first opponent, which waits for every verdict."""
     sensitivity: tuple[SensitivityPoint, ...]
     """One for each ADC preset of the hardware config."""
+    ranges: Ranges | None = None
+    """How far the figures may be off; None where it was not asked for, as at the points of a sweep."""
     warnings: tuple[str, ...] = ()
 
     @field_validator("opponents")
@@ -176,6 +176,14 @@ class CompareResult(DocumentPart, Framed):
         check_components(self.components, self.dynamic.energy_pj)
         check_efficiency(self.efficiency, self.layer_efficiency, self.dynamic)
         check_efficiency(self.static_efficiency, None, last)
+        if self.ranges is not None:
+            used, dynamic = self.ranges.used, self.dynamic
+            pairs = (
+                (used.static_energy_pj, last.energy_pj), (used.static_latency_ns, last.latency_ns),
+                (used.dynamic_energy_pj, dynamic.energy_pj), (used.dynamic_latency_ns, dynamic.latency_ns),
+                (used.area_um2, self.meta.hardware.area_um2),
+            )  # fmt: skip
+            require(all(same(a, b) for a, b in pairs), "the ranges are those of other figures")
         require(
             all(c.static_energy_pj is not None for c in self.components)
             and same(math.fsum(c.static_energy_pj or 0.0 for c in self.components), last.energy_pj),

@@ -15,12 +15,12 @@ from imcsim.hardware.ledger import Stay
 from imcsim.results.comparison import (
     CurvePoint,
     SensitivityPoint,
-    StaticIssue,
     StaticPoint,
     best_static,
 )
 from imcsim.results.costs import Action, CheckerCost, ComponentCost, LayerCost
 from imcsim.results.figures import Reduction
+from imcsim.results.ranges import StaticIssue
 from imcsim.simulation.chip import with_figures
 from imcsim.simulation.simulate import ExitCosts, issued, replay
 from imcsim.studies.experiment import Choice, Experiment, right_after

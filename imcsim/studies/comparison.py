@@ -10,12 +10,14 @@ import numpy as np
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
-from imcsim.results.comparison import CompareResult, Dynamic, Opponent, ScalingPoint, StaticIssue
+from imcsim.results.comparison import CompareResult, Dynamic, Opponent, ScalingPoint
+from imcsim.results.ranges import StaticIssue
 from imcsim.results.run import Outcome, RunResult
 from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.efficiency import EfficiencyOf, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
+from imcsim.studies.ranges import ranges
 from imcsim.studies.settings import CompareOptions
 
 OPPONENTS: tuple[StaticIssue, ...] = ("wait", "pipeline")
@@ -45,16 +47,21 @@ def compare(
     """
     options = options or CompareOptions()
     refuse_dynamic_pipeline(options, fix=_PIPELINED)
-    return compare_of(Experiment.make(network, hardware, inputs, validation, options, progress))
+    experiment = Experiment.make(network, hardware, inputs, validation, options, progress)
+    return compare_of(experiment, with_ranges=True)
 
 
-def compare_of(experiment: Experiment, opponents: Sequence[StaticIssue] = OPPONENTS) -> CompareResult:
+def compare_of(
+    experiment: Experiment, opponents: Sequence[StaticIssue] = OPPONENTS, *, with_ranges: bool = False
+) -> CompareResult:
     """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does.
 
-    `opponents` are the issue policies of the static runs.
+    `opponents` are the issue policies of the static runs. `with_ranges` plays the alternatives of the chip's
+    file as well, which a sweep does not do at each of its points.
     """
     refuse_dynamic_pipeline(experiment.options, fix=_PIPELINED)
-    costs = Breakdown(experiment, {issue: experiment.static_runs(issue) for issue in opponents})
+    statics = {issue: experiment.static_runs(issue) for issue in opponents}
+    costs = Breakdown(experiment, statics)
     choice = experiment.choose()
     stay = experiment.exits(experiment.images, choice.registers)
     ran = experiment.images.dynamic
@@ -90,6 +97,7 @@ def compare_of(experiment: Experiment, opponents: Sequence[StaticIssue] = OPPONE
             for p in points
         ),
         sensitivity=costs.sensitivity(stay),
+        ranges=ranges(experiment, stay, statics) if with_ranges else None,
         warnings=experiment.warnings(),
     )
 

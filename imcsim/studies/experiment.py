@@ -20,9 +20,9 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs, encoding_of, other_pixels
 from imcsim.network.graph import Network
-from imcsim.results.comparison import StaticIssue
 from imcsim.results.figures import ValidationFigures
 from imcsim.results.meta import HardwareMeta, InputsMeta, Meta, NetworkMeta
+from imcsim.results.ranges import StaticIssue
 from imcsim.results.run import Policy
 from imcsim.results.statistics import wilson_interval
 from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing

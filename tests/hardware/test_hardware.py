@@ -111,8 +111,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ),
         ("adder_tree:", "adder_trees:", "adder_trees:", "adder_trees", "adder_tree"),
         (
-            "preset: {value: kull_sar,",
-            "preset: {value: neurosim,",
+            "preset: {value: kull_sar, mark: est,",
+            "preset: {value: neurosim, mark: est,",
             "",
             "preset 'neurosim' is not one of",
             "",

@@ -20,6 +20,7 @@ from imcsim.report.figures.drawing import (
     figure,
 )
 from imcsim.report.figures.layers import layer_heat
+from imcsim.report.figures.tornado import panels, tornado
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, pretty, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, ScalingPoint, StaticPoint
 from imcsim.results.costs import ComponentCost
@@ -49,6 +50,8 @@ def _compare(result: CompareResult) -> dict[str, Figure]:
         figures["layer_heat"] = layer_heat(result.layer_efficiency)
     if result.scaling:
         figures["scaling"] = scaling(result.scaling)
+    if result.ranges is not None and (shown := panels(result.ranges)):
+        figures["tornado"] = tornado(result.ranges, shown)
     return figures
 
 

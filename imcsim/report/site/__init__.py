@@ -17,6 +17,7 @@ from imcsim.report.site.choosing import base_point, chosen, varied
 from imcsim.report.site.early_exit import exits, static_dynamic
 from imcsim.report.site.heat import heat_map
 from imcsim.report.site.pareto import pareto
+from imcsim.report.site.ranges import ranges_table, tornadoes
 from imcsim.report.site.read import read, with_parts
 from imcsim.report.site.sensitivity import MOST_AXES, pairs, sensitivities
 from imcsim.report.site.study import Study, StudyAxis, StudyPoint
@@ -110,6 +111,7 @@ def _sections(
         Section("static-dynamic", "Static against dynamic", "", static_dynamic(study, picked)),
         Section("exits", "Exits", "", exits(picked, parts)),
         Section("breakdowns", "Breakdowns", "", breakdowns(picked, parts)),
+        *_ranges(study),
         *_axes(study, start, heat),
     ]
     if study.kind in ("sweep", "search"):
@@ -128,6 +130,27 @@ _CHOSEN = (
     "most accurate point."
 )
 _POINTS = {"sweep": "", "search": f"{_JUDGED} These are the figures on them."}
+
+
+def _ranges(study: Study) -> list[Section]:
+    if study.ranges is None or not (exhibits := tornadoes(study.ranges)):
+        return []
+    return [
+        Section(
+            "ranges",
+            "Ranges",
+            _RANGES,
+            exhibits,
+            table=ranges_table(study.ranges, len(study.points[0].static)),
+        )
+    ]
+
+
+_RANGES = (
+    "What each alternative of the chip’s file moves, one at a time: what other sources say of a part, and "
+    "what another structure of the chip would give. An interval takes the largest move of each group down "
+    "and up, and adds them as a root of the sum of squares."
+)
 
 
 def _front(study: Study) -> list[Section]:

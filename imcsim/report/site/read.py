@@ -308,7 +308,10 @@ def _compared(result: CompareResult | RunResult) -> Study:
         kind = "comparison"
     point = StudyPoint(0, {}, None, meta.hardware.sha256, static, dynamic)
     name = f"{meta.network.name} on {meta.hardware.name}"
-    return Study(kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings)
+    found = result.ranges if isinstance(result, CompareResult) else None
+    return Study(
+        kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings, ranges=found
+    )
 
 
 def _rest(components: Sequence[ComponentCost], layers: Sequence[LayerCost]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from imcsim.base.errors import ImcsimError
+from imcsim.results.ranges import Ranges
 
 Kind = Literal["sweep", "search", "comparison", "run"]
 Policy = Literal["static", "dynamic"]
@@ -119,6 +120,8 @@ class Study:
     front: tuple[Mapping[str, Any], ...] = ()
     """Rows of the front of a search, on the images that are reported."""
     warnings: tuple[str, ...] = ()
+    ranges: Ranges | None = None
+    """How far the figures of a comparison may be off."""
     _at: dict[tuple[str, ...], StudyPoint] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imcsim.report.terminal.efficiency import definition_line, efficiency_cells, layers_cells
+from imcsim.report.terminal.ranges import COLUMNS, METHOD, range_rows
 from imcsim.report.units import AREA, ENERGY, TIME, change, fitting, percent, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, StaticPoint
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost
@@ -103,6 +104,7 @@ def compare_report(result: CompareResult) -> Group:
         *_lines([definition_line(result.efficiency)]),
         Text(),
         _sensitivity(result),
+        *_ranges(result),
         *warning_lines(result.warnings),
     ]
     return Group(*parts)
@@ -248,6 +250,21 @@ def _sensitivity(result: CompareResult) -> Table:
         "EDP, product\nof means",
     ]
     return table("The same counts with other published ADCs", columns, rows)
+
+
+def _ranges(result: CompareResult) -> list[RenderableType]:
+    """How far the figures may be off; nothing where no alternative moves one."""
+    ranges = result.ranges
+    rows = [] if ranges is None else range_rows(ranges, result.meta.timesteps)
+    if ranges is None or not rows:
+        return []
+    grid = table("How far the figures may be off", COLUMNS, rows, left=len(COLUMNS))
+    for column in grid.columns:
+        column.max_width, column.no_wrap = None, column in grid.columns[:2]
+    lines = [METHOD]
+    if ranges.left_out:
+        lines.append(f"Alternatives left out: {'; '.join(ranges.left_out)}.")
+    return [Text(), grid, *_lines(lines)]
 
 
 def _outcome(outcome: Outcome, label: str) -> Table:

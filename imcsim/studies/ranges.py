@@ -1,0 +1,154 @@
+"""What the alternatives of a chip's file would move: the comparison again with each of them, one at a time.
+
+Values stay as they are: an alternative that would change them is left out, and the ranges say so. Prices are
+a pure function of the ledger, so that an alternative price plays nothing; another time or another structure
+plays schedules, which do not depend on values (on chips where they do, only prices are tried).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.errors import ImcsimError
+from imcsim.hardware.alternatives import Alternative, same_time
+from imcsim.hardware.config import HardwareConfig
+from imcsim.hardware.ledger import Stay, charges, energy_pj
+from imcsim.results.figures import Reduction
+from imcsim.results.ranges import AlternativeFigures, RangeFigures, Ranges, StaticIssue
+from imcsim.simulation.chip import depends_on_values, nonideal, numerics, with_figures
+from imcsim.simulation.simulate import ExitCosts, Simulation, issued, replay
+from imcsim.studies.breakdown import means
+from imcsim.studies.experiment import Experiment
+from imcsim.timing import parse
+
+Opponents = Mapping[StaticIssue, ExitCosts]
+ISSUE = "issue"
+"""The group of issue policies, which are no part of a chip's file: of the static and of the dynamic run."""
+
+
+def ranges(experiment: Experiment, stay: Stay, opponents: Opponents) -> Ranges:
+    """The ranges of a comparison.
+
+    stay: timesteps of each image in the dynamic run. opponents: the static runs by issue policy.
+    """
+    images = experiment.images
+    used = _figures(stay, opponents, images.dynamic, _area(images))
+    found: list[AlternativeFigures] = []
+    left: list[str] = []
+    for one in experiment.chip.stated.alternatives.each():
+        try:
+            changed = one.of(experiment.chip.stated)
+            found.append(_tried(experiment, stay, opponents, one, changed))
+        except ImcsimError as error:
+            left.append(f"{one.group}: {one.name} ({error.message})")
+    found += _issues(experiment, stay, opponents, used)
+    return Ranges(used=used, alternatives=tuple(found), left_out=tuple(left))
+
+
+def _tried(
+    experiment: Experiment, stay: Stay, opponents: Opponents, one: Alternative, changed: HardwareConfig
+) -> AlternativeFigures:
+    stated, images = experiment.chip.stated, experiment.images
+    if changed == stated:
+        figures = _figures(stay, opponents, images.dynamic, _area(images))
+    elif same_time(stated, changed):
+        figures = _repriced(experiment, stay, opponents, changed)
+    else:
+        figures = _replayed(experiment, stay, tuple(opponents), changed)
+    used = changed == stated
+    return AlternativeFigures(
+        kind=one.kind, group=one.group, name=one.name, used=used, **figures.model_dump()
+    )
+
+
+def _repriced(
+    experiment: Experiment, stay: Stay, opponents: Opponents, changed: HardwareConfig
+) -> RangeFigures:
+    """The same counts with other prices."""
+    chip = experiment.chip
+    config = changed.with_exit_rule(chip.timing.rule).model_copy(update={"encoder": chip.config.encoder})
+    prices = charges(config, chip.size)
+
+    def priced(ran: ExitCosts) -> ExitCosts:
+        return replace(ran, energy_pj=energy_pj(ran.ledger, prices))
+
+    area = sum(c.area_um2(config) * c.instances(config, chip.size) for _, c in config.components())
+    statics = {issue: priced(ran) for issue, ran in opponents.items()}
+    return _figures(stay, statics, priced(experiment.images.dynamic), area)
+
+
+def _replayed(
+    experiment: Experiment, stay: Stay, issues: Sequence[StaticIssue], changed: HardwareConfig
+) -> RangeFigures:
+    """The same values in another time, or on a chip that is laid out otherwise."""
+    chip, options = experiment.chip, experiment.options
+    if depends_on_values(chip.config):
+        raise ImcsimError("on a chip whose time depends on values only prices are tried")
+    drawn = (nonideal(config, options.seed, options.chip) for config in (chip.stated, changed))
+    if (
+        numerics(changed) != numerics(chip.stated)
+        or changed.activity != chip.stated.activity
+        or next(drawn) != next(drawn)
+    ):
+        raise ImcsimError("it would change values")
+    images = replay(experiment.images, with_figures(chip, changed), experiment.inputs)
+    statics: dict[StaticIssue, ExitCosts] = {
+        issue: issued(images, parse(issue), experiment.inputs, dynamic=False) for issue in issues
+    }
+    return _figures(stay, statics, images.dynamic, _area(images))
+
+
+def _issues(
+    experiment: Experiment, stay: Stay, opponents: Opponents, used: RangeFigures
+) -> list[AlternativeFigures]:
+    """The dynamic run against each of the opponents, and a dynamic run that waits, or runs ahead."""
+    images = experiment.images
+    area, own = used.area_um2, experiment.chip.timing.issue
+    found = [
+        AlternativeFigures(
+            kind="structure", group=f"static {ISSUE}", name=issue, used=issue == used.static_issue,
+            **_figures(stay, {issue: ran}, images.dynamic, area).model_dump(),
+        )
+        for issue, ran in opponents.items()
+    ]  # fmt: skip
+    if own.images_on_chip > 1 or depends_on_values(experiment.chip.config):
+        return found
+    for name in ("wait", "speculate"):
+        dynamic = issued(images, parse(name), experiment.inputs, dynamic=True)
+        found.append(
+            AlternativeFigures(
+                kind="structure", group=f"dynamic {ISSUE}", name=name, used=name == str(own),
+                **_figures(stay, opponents, dynamic, area).model_dump(),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _figures(stay: Stay, opponents: Opponents, dynamic: ExitCosts, area_um2: float) -> RangeFigures:
+    full = np.full(len(stay), dynamic.energy_pj.shape[1], np.int64)
+    static = {issue: _means(ran, full) for issue, ran in opponents.items()}
+    best = min(static, key=lambda issue: static[issue]["edp_mean_of_products"])
+    left = _means(dynamic, stay)
+    return RangeFigures(
+        static_issue=best,
+        static_energy_pj=static[best]["energy_pj"],
+        static_latency_ns=static[best]["latency_ns"],
+        dynamic_energy_pj=left["energy_pj"],
+        dynamic_latency_ns=left["latency_ns"],
+        area_um2=area_um2,
+        reduction=Reduction.between(static[best], left),
+    )
+
+
+def _means(ran: ExitCosts, stay: Stay) -> dict[str, float]:
+    at: tuple[NDArray[np.int64], NDArray[np.int64]] = (np.arange(len(stay)), stay - 1)
+    return means(ran.energy_pj[at], ran.latency_ns[at])
+
+
+def _area(images: Simulation) -> float:
+    config, size = images.chip.config, images.chip.size
+    return float(sum(c.area_um2(config) * c.instances(config, size) for _, c in config.components()))
