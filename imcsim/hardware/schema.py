@@ -61,6 +61,20 @@ _SOURCES: Node = {
 }
 
 
+_HOLDS: Node = {
+    "description": "What the value holds for: for each key of the chip a number, a range or a word.",
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {
+        "anyOf": [
+            {"type": "number"},
+            {"type": "string"},
+            {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+        ]
+    },
+}
+
+
 def _extends() -> Node:
     return {
         "description": "The chip whose values this file starts from: "
@@ -113,6 +127,7 @@ def _with_provenance(value: Node, key: str) -> Node:
             "mark": {"$ref": _REF + "Mark"},
             "source": {"$ref": _REF + "Source"},
             "note": {"type": "string"},
+            "holds": _HOLDS,
         },
         "required": ["value", "mark", "source"],
         "additionalProperties": False,

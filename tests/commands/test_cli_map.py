@@ -84,7 +84,7 @@ def test_a_chip_that_is_too_small_says_what_would_help(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(
-        "error: mesh.columns: the network needs 9 tiles, the mesh has 2 x 3 = 6: 3 short"
+        "error: vgg: mesh.columns: the network needs 9 tiles, the mesh has 2 x 3 = 6: 3 short"
     )
     assert "mesh.columns 3 with mesh.rows 3 would do" in captured.err
     assert "mapping.share_tiles true saves 3 tiles, which is enough" in captured.err

@@ -26,6 +26,9 @@ def end(folder: Path, *arguments: str) -> tuple[int, str]:
         text=True,
         check=False,
         timeout=60,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background job ignores it
     )
     return done.returncode, done.stderr
 
