@@ -92,7 +92,8 @@ EXTENDING = {
     "adc: {bits: {value: 5, unit: bit, mark: given, source: user}}": True,
     "cells: {kind: driven, power_uw: 3}": True,
     "cells: {rows: 128}": True,
-    "adc: {presets: {mine: {kind: sar, model: isaac, conversion_energy_pj: 1, converter_area_um2: 2, conversion_time_ns: 1}}}": True,
+    "adc: {presets: {mine: {kind: sar, model: isaac, conversion_energy_pj: 1,\n"
+    " converter_area_um2: 2, conversion_time_ns: 1}}}": True,
     "sources: {a: b}": True,
     "adc: {bitz: 5}": False,
     "cells: {rows: 128, rowz: 3}": False,

@@ -328,27 +328,32 @@ def test_cycles_of_a_check(rule: str, passes: int, steps: int) -> None:
 
 
 def test_a_check_on_the_default_chip_by_hand() -> None:
-    """Prices of `dtsnn_32nm`: look-up 1.49, product 12.68, addition 0.21, comparison 0.0295 pJ; 10 classes on
-    running means. Logic: 4465 um2 for a multiplier of 16 x 16, two adders and a comparator of 32 bits
-    (Aladdin: 1587.5, 278, 71 um2); tables of 1024 and 512 words of 16 bits at 0.179 um2 a bit.
+    """Prices of `dtsnn_32nm`: Aladdin's at 40 nm (product of 16 x 16 bits 12.68 / 4, addition 0.21, comparison
+    0.0295 pJ; 1587.5, 278 and 71 um2), 0.66065 times the energy and 0.60054 times the area at 32 nm (Stillmaker
+    and Baas 2017); tables of 1024 and 512 words of 16 bits. 10 classes on running means.
     """
     config = imcsim.hardware.load("dtsnn_32nm").config
+    scale, shrink, look = 0.660648, 0.600537, config.checker.figure("lookup_energy_pj", config)
+    assert look == pytest.approx(config.sram.read_pj(1024 * 16, 16, config)), "a word of 2 KB"
     whole = 1587.5 + 2 * 278 + 71
     expected = {
-        "entropy": (11 * 0.0295 + 31 * 0.21 + 22 * 12.68 + 11 * 1.49, 4465 + 1536 * 16 * 0.179),
-        "max_softmax": (11 * 0.0295 + 21 * 0.21 + 11 * 12.68 + 10 * 1.49, 4465 + 1024 * 16 * 0.179),
-        "margin": (21 * 0.0295 + 0.21, 4465 * (278 + 2 * 71) / whole),
+        "entropy": (scale * (11 * 0.0295 + 31 * 0.21 + 22 * 3.17) + 11 * look, shrink * whole),
+        "max_softmax": (scale * (11 * 0.0295 + 21 * 0.21 + 11 * 3.17) + 10 * look, shrink * whole),
+        "margin": (scale * (21 * 0.0295 + 0.21), shrink * (278 + 2 * 71)),
     }
-    for rule, (energy_pj, area_um2) in expected.items():
+    for rule, (energy_pj, logic_um2) in expected.items():
         checker = config.with_exit_rule(rule).checker
         charges = checker.charges(config)
         found = sum(charges[event] * count for event, count in checker.events(10, mean=True).items())
-        assert found == pytest.approx(energy_pj)
-        assert checker.area_um2(config) == pytest.approx(area_um2)
+        assert found == pytest.approx(energy_pj, rel=1e-5)
         tables_bits = {"entropy": 1536, "max_softmax": 1024, "margin": 0}[rule] * 16
-        logic_um2 = area_um2 - tables_bits * 0.179
+        tables_um2 = config.sram.area_um2(tables_bits, 16, config)
+        assert (tables_um2 == 0) == (rule == "margin")
+        assert checker.area_um2(config) == pytest.approx(logic_um2 + tables_um2, rel=1e-5)
         assert checker.leakage_uw(config) == pytest.approx(
-            config.technology.logic_leakage_uw(logic_um2) + config.sram.leakage_uw(tables_bits)
+            config.technology.logic_leakage_uw(logic_um2, config)
+            + config.sram.leakage_uw(tables_bits, config),
+            rel=1e-5,
         )
     assert Event.CHECKER_LOG_LOOKUPS not in config.with_exit_rule("max_softmax").checker.events(10, mean=True)
     assert config.checker.rule is OWN["entropy"], "the chip's own config is left alone"
