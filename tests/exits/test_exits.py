@@ -328,9 +328,9 @@ def test_cycles_of_a_check(rule: str, passes: int, steps: int) -> None:
 
 
 def test_a_check_on_the_default_chip_by_hand() -> None:
-    """Prices of `dtsnn_32nm`: Aladdin's at 40 nm (product of 16 x 16 bits 12.68 / 4, addition 0.21, comparison
-    0.0295 pJ; 1587.5, 278 and 71 um2), 0.66065 times the energy and 0.60054 times the area at 32 nm (Stillmaker
-    and Baas 2017); tables of 1024 and 512 words of 16 bits. 10 classes on running means.
+    """Prices of `dtsnn_32nm`: Aladdin's at 40 nm (product of 16 x 16 bits 12.68 / 4, addition 0.21,
+    comparison 0.0295 pJ; 1587.5, 278 and 71 um2), 0.66065 times the energy and 0.60054 times the area at
+    32 nm (Stillmaker and Baas 2017); tables of 1024 and 512 words of 16 bits. 10 classes on running means.
     """
     config = imcsim.hardware.load("dtsnn_32nm").config
     scale, shrink, look = 0.660648, 0.600537, config.checker.figure("lookup_energy_pj", config)
