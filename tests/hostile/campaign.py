@@ -197,7 +197,7 @@ def _watch(process: subprocess.Popen[str], outcome: Outcome, at: int) -> int:
             # A busy machine gives a process a part of its time only, so its own time counts, and the wall
             # clock only where it waits for something.
             spent, waited = processor_seconds(process.pid) - used, time.monotonic() - began
-            if beginning or (spent < HANG_S and waited < max(6 * HANG_S, 20 * spent)):
+            if beginning or (spent < HANG_S and waited < 24 * HANG_S):
                 continue
             process.kill()
             process.wait()

@@ -122,7 +122,7 @@ def killed(
         shutil.rmtree(out, ignore_errors=True)
         before: dict[int, str] = {}
         for _ in range(min(8, count - sent)):
-            mark = f"imcsim-{draw.randrange(1 << 60)}"
+            mark = f"imcsim-{os.getpid()}-{draw.randrange(1 << 60)}"
             process = start([*arguments, "--out", "out"], folder, mark)
             time.sleep(draw.random() * 1.1 * longest)
             process.kill()
@@ -157,7 +157,7 @@ def signalled(
         for path in [*folder.glob("out*"), *folder.glob("made*")]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         kept = set(folder.rglob("*"))
-        mark = f"imcsim-{draw.randrange(1 << 60)}"
+        mark = f"imcsim-{os.getpid()}-{draw.randrange(1 << 60)}"
         cold = {"NUMBA_CACHE_DIR": str(folder.parent / f"kernels{k}")} if k % 4 == 3 else {}
         started = time.monotonic()
         process = start(arguments, folder, mark, **cold)

@@ -5,6 +5,7 @@ The long campaign is ``python tests/hostile/campaign.py``; its table is tests/ho
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -93,3 +94,27 @@ def test_the_campaign_sees_what_it_looks_for(
     finally:
         Path("/var/tmp/imcsim-executed").unlink(missing_ok=True)
     assert said.startswith(kind)
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (HERE / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_of_the_long_campaign_is_all_zeros(modules: Any) -> None:
+    campaign, readers = modules
+    assert {row["reader"] for row in rows("campaign.csv")} == {reader.name for reader in readers.READERS}
+    for row in rows("campaign.csv"):
+        assert {row[kind] for kind in ("internal errors", "hangs", "crashes", "executed")} == {"0"}
+        assert int(row["peak MiB"]) << 20 < campaign.MOST_BYTES
+        assert int(row["read"]) + int(row["refused"]) == int(row["tries"]) > 0
+        assert row["date"]
+
+
+def test_the_table_of_kills_is_all_zeros() -> None:
+    found = rows("kills.csv")
+    assert {row["signal"] for row in found} == {"SIGKILL", "SIGINT", "SIGTERM"}
+    for row in found:
+        assert {row[kind] for kind in ("lost", "doubled", "half-written", "orphaned", "other")} == {"0"}
+        assert int(row["sent"]) > 0
+        assert row["date"]
