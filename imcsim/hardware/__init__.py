@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from imcsim.hardware.config import Hardware as Hardware
+    from imcsim.hardware.config import HardwareConfig as HardwareConfig
 
 __all__ = ["describe", "left_out", "load", "names", "sources", "warnings", "would_not_follow"]
 
@@ -69,7 +71,13 @@ def warnings(hardware: Hardware) -> tuple[str, ...]:
     """What a reader should know of a chip's figures before quoting a result of it, by the names of keys."""
     from imcsim.hardware import conditions
 
-    return conditions.warnings(hardware)
+    return conditions.warnings(hardware, _plain)
+
+
+@lru_cache(maxsize=8)
+def _plain(path: Path) -> HardwareConfig:
+    """The chip of a file without overrides."""
+    return load(path).config
 
 
 def would_not_follow(hardware: Hardware) -> list[tuple[str, str]]:

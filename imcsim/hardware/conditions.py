@@ -8,8 +8,8 @@ changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
@@ -28,14 +28,15 @@ NODE_FREE = frozenset({"technology.clock_ns"})
 _CLOSE = 1e-6
 
 
-def warnings(hardware: Hardware) -> tuple[str, ...]:
+def warnings(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> tuple[str, ...]:
     """What a reader should know of a chip's figures before quoting a result of it, by the names of keys.
 
-    Raises ImcsimError where a condition is about a key that no chip has.
+    `plain` reads a chip's file without overrides. Raises ImcsimError where a condition is about a key that no
+    chip has.
     """
     values = hardware.config.model_dump(mode="json", by_alias=True)
     broken = _broken(values, hardware.provenance)
-    return (*hardware.config.warnings(), *broken, *_unfollowed(hardware))
+    return (*hardware.config.warnings(), *broken, *_unfollowed(hardware, plain))
 
 
 def would_not_follow(hardware: Hardware) -> list[tuple[str, str]]:
@@ -59,11 +60,11 @@ def _broken(values: Mapping[str, Any], provenance: Mapping[str, Provenance]) -> 
                 yield f"{key} holds for {_text({other: wanted})}, and {other} is {current}"
 
 
-def _unfollowed(hardware: Hardware) -> Iterator[str]:
+def _unfollowed(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> Iterator[str]:
     """Given figures whose own rule says that they should have changed with the overrides."""
     if not hardware.overrides:
         return
-    base = _without_overrides(str(hardware.path))
+    base = plain(hardware.path)
     before, after = _estimates(base), _estimates(hardware.config)
     names = ", ".join(sorted(key for key in hardware.overrides if key not in after))
     another_node = base.technology.node_nm != hardware.config.technology.node_nm
@@ -93,13 +94,6 @@ def _estimates(config: HardwareConfig) -> dict[str, float]:
                 continue  # a node that no rule reaches
             found.update({f"{name}.{key}": estimate.value for key, estimate in estimates.items()})
     return found
-
-
-@lru_cache(maxsize=8)
-def _without_overrides(path: str) -> HardwareConfig:
-    import imcsim.hardware
-
-    return imcsim.hardware.load(path).config
 
 
 def _value_at(values: Mapping[str, Any], key: str) -> Any:
