@@ -64,6 +64,7 @@ HAND = {
     "accumulator__class_cycles": 1,
     "checker__class_cycles": 1,
     "checker__final_cycles": 4,
+    "checker__verdict_cycles": 2,
     "cells__read_pulse_ns": 7.9,
     "adc__conversion_cycles": 1,
     "column_mux__columns_per_adc": 8,
@@ -97,16 +98,16 @@ def test_one_layer_by_hand(fidelity: Fidelity) -> None:
     # before it has arrived: rows at 7 and 10. The classifier needs both. Fetch of 4 x 8 bits: 1 -> 11. Eight
     # input bits, a sense of 8 each, while the ADCs convert the one before: samples at 19, 27, .., 75; last
     # code at 83. Tree of one block: 1 -> 84. 2 x 20 bits into the output register: 1 -> 85. Packet of 40 bits
-    # = 1 + 2 flits, one hop: 2 + 2 -> 89. Accumulator 2 classes: 91. Check 2 x 2 + 4: 99. Second timestep:
-    # the same without the 4 cycles of loading: 95 more.
+    # = 1 + 2 flits, one hop: 2 + 2 -> 89. Accumulator 2 classes: 91. Check 2 x 2 + 4: 99; the tiles know it 2
+    # later: 101. Second timestep: the same without the 4 cycles of loading: 97 more.
     config = chip(**HAND | {"offchip_link__bits_per_cycle": 8, "encoder__mode": "recompute"})
     recompute = timeline(one_layer(), config, fidelity=fidelity)
-    assert recompute.answer.tolist() == [91, 186]
-    assert recompute.verdict.tolist() == [99, 194]
-    # Stored currents take the tree's cycle (1); then register (1), packet (4), accumulator (2) and check (8).
+    assert recompute.answer.tolist() == [91, 188]
+    assert recompute.verdict.tolist() == [101, 198]
+    # Stored currents take the tree's cycle (1), then register (1), packet (4), accumulator (2), check (10).
     config = chip(**HAND | {"offchip_link__bits_per_cycle": 8, "encoder__mode": "keep"})
     keep = timeline(one_layer(), config, fidelity=fidelity)
-    assert keep.verdict.tolist() == [99, 115]
+    assert keep.verdict.tolist() == [101, 119]
 
 
 @FIDELITIES
@@ -121,28 +122,30 @@ def test_two_layers_by_hand(fidelity: Fidelity) -> None:
     #      42-50, tree 51, fire 52, write 53: row 1 is done
     # A row of 4 bits = 2 flits to the tile at (1, 0): out along x and into the tile, 2 hops: 2 x 2 + 1 = 5.
     # Rows at 40 and 58. Classifier: fetch 59, sense 67, convert 75, tree 76, write 77; 40 bits = 3 flits,
-    # back along x and out, 2 hops: 83. Accumulator 85, check 93.
+    # back along x and out, 2 hops: 83. Accumulator 85, check 93, known to the tiles at 95. Second timestep:
+    # 4 cycles of loading less, 91 more.
     config = chip(**HAND | {"encoder__mode": "recompute"})
     placed = place(two_layers(), config)
     assert placed.positions == ((0, 0), (1, 0))
-    assert timeline(two_layers(), config, fidelity=fidelity).verdict.tolist() == [93, 93 + 89]
-    # Stored currents, from 93: W0 and W1 pass the tree until 94, fire 95, 96 and write 96, 97; W2 takes W0's
-    # sum set at 95, W3 W1's at 96: tree 96, 97, fire 97, 98, write 98, 99. Row 0 leaves at 97, arrives 102;
-    # row 1 leaves then and arrives 107; the classifier takes 25 to the far side as before (58 -> 83): 132,
-    # accumulator 134, check 142.
+    assert timeline(two_layers(), config, fidelity=fidelity).verdict.tolist() == [95, 95 + 91]
+    # Stored currents, from 95: W0 and W1 pass the tree until 96, fire 97, 98 and write 98, 99; W2 takes W0's
+    # sum set at 97, W3 W1's at 98: tree 98, 99, fire 99, 100, write 100, 101. Row 0 leaves at 99, arrives
+    # 104; row 1 leaves then and arrives 109; the classifier takes 25 to the far side as before (58 -> 83):
+    # 134, accumulator 136, check 144, known at 146.
     config = chip(**HAND | {"encoder__mode": "keep"})
-    assert timeline(two_layers(), config, fidelity=fidelity).verdict.tolist() == [93, 142]
+    assert timeline(two_layers(), config, fidelity=fidelity).verdict.tolist() == [95, 146]
 
 
 @FIDELITIES
 def test_two_copies_halve_the_waves_of_the_row(fidelity: Fidelity) -> None:
     # One wave a row, both positions at once. Fetch of both 1 x 1 windows: 8; sense 16, convert 24, tree 25,
     # fire 26, write 27: row 0 at 32. Row 1 has arrived at 10: fetch 11, sense 16-24, convert 32, tree 33,
-    # fire 34, write 35; it arrives at 40. Classifier 25 later: 65, accumulator 67, check 75.
+    # fire 34, write 35; it arrives at 40. Classifier 25 later: 65, accumulator 67, check 75,
+    # known to the tiles at 77.
     config = chip(**HAND | {"mapping__replication": "balanced", "mapping__extra_crossbars": 1})
     placed = place(two_layers(), config)
     assert placed.layers[0].copies == 2
-    assert timeline(two_layers(), config, 1, fidelity=fidelity).verdict.tolist() == [75]
+    assert timeline(two_layers(), config, 1, fidelity=fidelity).verdict.tolist() == [77]
 
 
 # The mesh
@@ -357,9 +360,9 @@ def test_keep_and_recompute_agree_on_the_first_timestep() -> None:
 
 def test_the_checker_speaks_after_the_answer() -> None:
     network = random_network(np.random.default_rng(2), classes=5)
-    config = chip(checker__class_cycles=3, checker__final_cycles=7)
+    config = chip(checker__class_cycles=3, checker__final_cycles=7, checker__verdict_cycles=5)
     line = timeline(network, config, 3)
-    assert (line.verdict - line.answer).tolist() == [2 * 5 * 3 + 7] * 3
+    assert (line.verdict - line.answer).tolist() == [2 * 5 * 3 + 7 + 5] * 3
 
 
 def test_the_mean_costs_a_product_a_class() -> None:
