@@ -299,8 +299,9 @@ def check_thresholds(data: st.DataObject) -> None:
     shown = images(network)
     options = CompareOptions(timesteps=timesteps, threshold=0.0, workers=1, issue=policy)
     result = compare(network, chip, shown, None, options)
-    # Threshold 0 is static T.
-    last, dynamic = result.static[-1], result.dynamic
+    # Threshold 0 is static T under the same issue policy.
+    statics = {opponent.issue: opponent.static for opponent in result.opponents}
+    last, dynamic = statics["pipeline" if policy == "speculate" else "wait"][-1], result.dynamic
     assert dynamic.mean_timesteps == timesteps
     assert (dynamic.accuracy, dynamic.exit_fraction[-1]) == (last.accuracy, 1)
     if policy != "speculate":
@@ -316,12 +317,14 @@ def check_thresholds(data: st.DataObject) -> None:
         values = [getattr(point, key) for point in result.curve]
         assert all(b <= a * (1 + 1e-12) for a, b in pairwise(values)), key
     # Static costs grow with T, and a shorter run is the beginning of a longer one.
-    for key in ("energy_pj", "latency_ns"):
-        values = [getattr(point, key) for point in result.static]
-        assert all(a < b for a, b in pairwise(values)), key
+    for static in statics.values():
+        for key in ("energy_pj", "latency_ns"):
+            values = [getattr(point, key) for point in static]
+            assert all(a < b for a, b in pairwise(values)), key
     shorter = data.draw(st.integers(1, timesteps))
     short = compare(network, chip, shown, None, replace(options, timesteps=shorter))
     assert short.static == result.static[:shorter]
+    assert [o.static for o in short.opponents] == [o.static[:shorter] for o in result.opponents]
 
 
 @given(st.data())
