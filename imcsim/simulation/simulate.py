@@ -97,14 +97,15 @@ def replay(
     workers: int | None = None,
     progress: Progress | None = None,
     stage: str = "images",
+    values: Values = COMPUTED,
 ) -> Simulation:
     """The images of a simulation on the same chip with another timing (see `with_timing`).
 
-    What the images do is taken over, unless time depends on it: then it is computed anew. `inputs` are the
-    simulated images, T max must be the same.
+    What the images do is taken over, unless time depends on it: then `values` are asked again. `inputs` are
+    the simulated images, T max must be the same.
     """
     if chip.dynamic is None or chip.static is None:
-        return simulate(chip, inputs, workers=workers, progress=progress, stage=stage)
+        return simulate(chip, inputs, workers=workers, progress=progress, stage=stage, values=values)
     return _joined(chip, simulation.activity, chip.dynamic, chip.static)
 
 
@@ -120,7 +121,7 @@ def issued(
     """Static runs of simulated images, or `dynamic` ones, under another issue policy.
 
     The chip and what the images do stay: only time is played, one image for each exit timestep. Where time
-    depends on values, those of `inputs`, which are the simulated images, are computed anew.
+    depends on values, those of `inputs`, which are the simulated images, are asked of `values` once more.
     """
     chip = simulation.chip
     if issue == chip.timing.issue or not (issue.runs_ahead or chip.timing.issue.runs_ahead):

@@ -236,9 +236,10 @@ class Breakdown:
             changed = stated.model_copy(update={"adc": stated.adc.model_copy(update={"preset": name})})
             ran, static_ran = images.dynamic, self.best
             if name != stated.adc.preset:
-                other = replay(images, with_figures(self.of.chip, changed), self.of.inputs)
-                issue = parse(used)
-                ran, static_ran = other.dynamic, issued(other, issue, self.of.inputs, dynamic=False)
+                inputs, values = self.of.inputs, self.of.values
+                other = replay(images, with_figures(self.of.chip, changed), inputs, values=values)
+                ran = other.dynamic
+                static_ran = issued(other, parse(used), inputs, dynamic=False, values=values)
             static = self._sums(full, static_ran)
             dynamic = self._sums(stay, ran)
             points.append(

@@ -164,8 +164,11 @@ class Experiment:
             self,
             options=replace(self.options, issue=issue),
             chip=chip,
-            images=replay(self.images, chip, self.inputs, workers=self.options.workers, progress=progress),
-        )
+            images=replay(
+                self.images, chip, self.inputs, workers=self.options.workers, progress=progress,
+                values=self.values,
+            ),
+        )  # fmt: skip
 
     def static_runs(self, issue: StaticIssue) -> ExitCosts:
         """What static runs of the images cost under an issue policy; only time is played anew."""
@@ -185,12 +188,12 @@ class Experiment:
         if held_out is not None and self.validation is not None:
             timing = replace(chip.timing, timed=self.validation.timed)
             same = chip if timing == chip.timing else with_timing(chip, timing)
-            held_out = replay(held_out, same, self.validation, workers=workers)
+            held_out = replay(held_out, same, self.validation, workers=workers, values=self.values)
         return replace(
             self,
             options=replace(self.options, rule=rule),
             chip=chip,
-            images=replay(self.images, chip, self.inputs, workers=workers),
+            images=replay(self.images, chip, self.inputs, workers=workers, values=self.values),
             held_out=held_out,
         )
 
