@@ -46,8 +46,10 @@ def loaded(point: SweepPoint) -> tuple[Any, ...]:
 
 
 def alone(point: SweepPoint) -> CompareResult:
-    """The point by itself: everything is read and computed for it."""
-    return compare(*loaded(point))
+    """The point by itself, as a sweep makes it, which plays no alternatives: everything is read and computed
+    for it.
+    """
+    return compare(*loaded(point)).model_copy(update={"ranges": None})
 
 
 def many(point: SweepPoint) -> ChipsResult:
