@@ -291,13 +291,14 @@ def test_points_of_the_curve_follow_from_the_images() -> None:
 def test_what_the_checker_adds() -> None:
     result, sim = compared(), simulation()
     config, prices, line = hardware().config, sim.chip.prices(), timeline()
-    each = 2 * CLASSES * config.checker.class_cycles + config.checker.final_cycles
+    checker = config.checker
+    each = 2 * CLASSES * checker.class_cycles + checker.final_cycles + checker.verdict_cycles
     check = sum(c.energy_pj * line.count(c.event)[0].sum() for c in prices if c.event in CHECKER_EVENTS)
     by_hand = (
-        (CLASSES + 1) * config.checker.compare_energy_pj
-        + (3 * CLASSES + 1) * config.checker.add_energy_pj
-        + (CLASSES + 1) * config.checker.lookup_energy_pj
-        + (2 * CLASSES + 2) * config.checker.multiply_energy_pj
+        (CLASSES + 1) * checker.figure("compare_energy_pj", config)
+        + (3 * CLASSES + 1) * checker.figure("add_energy_pj", config)
+        + (CLASSES + 1) * checker.figure("lookup_energy_pj", config)
+        + (2 * CLASSES + 2) * checker.figure("multiply_energy_pj", config)
     )
     assert check == pytest.approx(by_hand)
     assert result.checker.cycles_per_check == each
@@ -348,23 +349,38 @@ def test_a_run_agrees_with_the_comparison(policy: Any) -> None:
 
 
 def test_sensitivity_prices_the_same_counts_again() -> None:
-    result, sim = compared(), simulation()
+    result = compared()
     presets = hardware().config.adc.presets
     assert [p.name for p in result.sensitivity] == list(presets)
     assert [p.name for p in result.sensitivity if p.used] == [hardware().config.adc.preset]
-    conversions = sim.static.ledger.fixed[Event.CONVERSIONS][0, -1].sum()
     used = next(p for p in result.sensitivity if p.used)
     assert used.static_energy_pj == result.static[-1].energy_pj
     assert used.dynamic_energy_pj == result.dynamic.energy_pj
     assert used.reduction == result.reduction
     for point in result.sensitivity:
-        more = conversions * (point.conversion_energy_pj - used.conversion_energy_pj)
-        assert point.static_energy_pj - used.static_energy_pj == pytest.approx(more, rel=1e-9)
-        # A chip built with that preset says the same.
+        # A chip built with that preset says the same, of static runs under the same issue policy.
         chip = compare(network(), hardware(adc__preset=point.name), TEST, HELD_OUT, ONE)
         assert chip.dynamic.energy_pj == pytest.approx(point.dynamic_energy_pj, rel=1e-12)
-        assert chip.reduction.energy == pytest.approx(point.reduction.energy, rel=1e-9)
+        against = [(o.static[-1], r) for o, r in zip(chip.opponents, chip.reductions, strict=True)]
+        static, reduction = next(pair for pair in against if pair[0].issue == result.static[-1].issue)
+        assert static.energy_pj == pytest.approx(point.static_energy_pj, rel=1e-12)
+        assert reduction.energy == pytest.approx(point.reduction.energy, rel=1e-9)
         assert chip.dynamic.threshold == result.dynamic.threshold
+
+
+def test_converters_of_one_size_and_speed_differ_by_their_conversions() -> None:
+    alike: dict[str, object] = {"converter_reference__energy_share": 0, "converter_reference__area_share": 0}
+    for name in hardware().config.adc.presets:
+        alike |= {
+            f"adc__presets__{name}__converter_area_um2": 1500,
+            f"adc__presets__{name}__conversion_time_ns": 1,
+        }
+    result = compare(network(), hardware(**alike), TEST, HELD_OUT, ONE)
+    conversions = simulation().static.ledger.fixed[Event.CONVERSIONS][0, -1].sum()
+    used = next(p for p in result.sensitivity if p.used)
+    for point in result.sensitivity:
+        more = conversions * (point.conversion_energy_pj - used.conversion_energy_pj)
+        assert point.static_energy_pj - used.static_energy_pj == pytest.approx(more, rel=1e-9), point.name
 
 
 def test_energy_is_a_pure_function_of_the_ledger() -> None:
