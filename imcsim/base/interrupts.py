@@ -9,6 +9,7 @@ package keeps its own handlers.
 from __future__ import annotations
 
 import _thread
+import atexit
 import os
 import signal
 import sys
@@ -33,6 +34,9 @@ def listen() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, _interrupted)
+            # While the interpreter ends, it puts back the default action, which would kill it, but leaves an
+            # ignored signal ignored. What is registered first runs last, when nothing is waited for any more.
+            atexit.register(signal.signal, number, signal.SIG_IGN)
     sys.unraisablehook = _unraisable
 
 

@@ -78,3 +78,26 @@ def test_signals_that_are_ignored_stay_ignored(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 7, done.stderr
+
+
+@SIGNALS
+def test_while_the_interpreter_ends(number: signal.Signals) -> None:
+    """Python puts back the default action, which would kill it, before it takes its modules apart."""
+    code = f"""
+import builtins, functools, os, sys
+from imcsim.base.interrupts import finished, listen
+
+class Late:
+    def __init__(self, send):
+        self.send = send
+
+    def __del__(self):
+        self.send()
+
+listen()
+builtins.late = Late(functools.partial(os.kill, os.getpid(), {int(number)}))
+finished(3)
+sys.exit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == 3
