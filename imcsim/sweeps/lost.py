@@ -22,7 +22,6 @@ from imcsim.sweeps.reading import STORE, Reading, connected
 from imcsim.sweeps.rows import Record
 from imcsim.sweeps.table import SCHEMA, TABLE, insert, table_rows, write_table
 
-_MAGIC = b"SQLite format 3\0"
 _CONTENT = "SELECT point, status, coalesce(result_sha256, error) FROM points"
 
 
@@ -80,13 +79,14 @@ class Held:
             if _number(self._path) != self._number:
                 return "was replaced"
             size = self._path.stat().st_size
-            with self._path.open("rb") as file:
-                whole = file.read(len(_MAGIC)) == _MAGIC
-            if size < self._size or not whole:
+            if size < self._size:
                 return "was changed"
             self._size = size
+            _look(self._path)
         except OSError:
             return "was removed"
+        except sqlite3.Error:
+            return "was changed"
         return None
 
     def _lost(self, what: str) -> StoreLost:
@@ -127,6 +127,17 @@ def _content(path: Path, query: str) -> set[tuple[Any, ...]]:
     """The rows of a query as somebody else would read them."""
     with closing(_read_only(path)) as fresh:
         return set(fresh.execute(query))
+
+
+def _look(path: Path) -> None:
+    """Read the first page of the file itself, not what stands beside it. Raises sqlite3.Error.
+
+    SQLite must do it: to close a file that was opened in any other way lets go of all locks that this process
+    has on it (POSIX), and whoever reads the store meanwhile then takes it for closed and removes the log that
+    the next points go to.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as fresh:
+        fresh.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def _sound(path: Path) -> bool:

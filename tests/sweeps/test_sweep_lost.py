@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,3 +139,24 @@ def test_where_nothing_else_can_be_written(
     monkeypatch.setattr("imcsim.sweeps.lost._places", lambda folder: [folder / "nowhere"])
     with pytest.raises(StoreLost, match="points are lost"):
         sweep(load_spec(files / "spec.yaml"), out, workers=1)
+
+
+def test_who_reads_meanwhile_disturbs_nothing(
+    files: Path, table: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last connection that closes removes the log: the sweep's own counts as open everywhere."""
+    out, add, seen = tmp_path / "out", Store.add, []
+    read = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+        "print(*c.execute('SELECT count(*) FROM points').fetchone()); c.close()"
+    )
+
+    def add_then_read(store: Store, record: Any) -> None:
+        add(store, record)
+        command = [sys.executable, "-S", "-c", read, str(out / "sweep.sqlite")]
+        seen.append(int(subprocess.run(command, capture_output=True, check=True).stdout))
+
+    monkeypatch.setattr(Store, "add", add_then_read)
+    sweep(load_spec(files / "spec.yaml"), out, workers=1).close()
+    assert seen == [1, 2, 3, 4]
+    assert (out / "table.csv").read_bytes() == table
