@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,7 +44,17 @@ class Block(BaseModel):
     def figure(self, key: str, chip: HardwareConfig) -> float:
         """The number at `key`, computed where the file says ``estimate``."""
         value = getattr(self, key)
-        return self.estimates(chip)[key].value if value == ESTIMATE else float(value)
+        if value != ESTIMATE:
+            return float(value)
+        known: Mapping[str, Estimate] = self._once("estimates", chip, self.estimates)
+        return known[key].value
+
+    def _once(self, what: str, chip: HardwareConfig, compute: Callable[[HardwareConfig], Any]) -> Any:
+        """Compute a figure of this block on `chip` once: most rest on figures of many other components."""
+        found = chip.figures.get((id(self), what))
+        if found is None or found[0] is not self:  # another block that had this identity
+            found = chip.figures[id(self), what] = self, compute(chip)
+        return found[1]
 
 
 class Component(Block):
@@ -61,6 +71,10 @@ class Component(Block):
 
     def charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         """Energy in pJ of each event that this component pays for."""
+        known: Mapping[Event, float] = self._once("charges", chip, self._paid)
+        return known
+
+    def _paid(self, chip: HardwareConfig) -> Mapping[Event, float]:
         computed = plugged_figures(chip, self).energy_pj
         own = {event: computed.get(event, energy) for event, energy in self._charges(chip).items()}
         table = chip.reference.energy_pj.get(self.block, {})
@@ -68,6 +82,9 @@ class Component(Block):
 
     def area_um2(self, chip: HardwareConfig) -> float:
         """Area of one instance in um2."""
+        return float(self._once("area", chip, self._covered))
+
+    def _covered(self, chip: HardwareConfig) -> float:
         area = chip.reference.area_um2.get(self.block)
         if area is None:
             area = plugged_figures(chip, self).area_um2
@@ -75,6 +92,9 @@ class Component(Block):
 
     def leakage_uw(self, chip: HardwareConfig) -> float:
         """Static power of one instance in uW."""
+        return float(self._once("leakage", chip, self._leaked))
+
+    def _leaked(self, chip: HardwareConfig) -> float:
         leakage = chip.reference.leakage_pj.get(self.block)
         if leakage is not None:
             return leakage / chip.technology.clock_ns * 1e3

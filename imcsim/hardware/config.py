@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -152,6 +152,15 @@ class ActivityConfig(BaseModel):
     """Toggled bits on buses: the given rates, or counted from the values that follow each other."""
 
 
+class _Figures(dict[tuple[int, str], Any]):
+    """What was computed of a config, which is no part of it: configs are equal whatever of them is known."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Figures)
+
+    __hash__ = None
+
+
 class HardwareConfig(BaseModel):
     """A chip. Blocks are described where they are declared; `components` are those that cost something."""
 
@@ -207,6 +216,7 @@ class HardwareConfig(BaseModel):
     """
     alternatives: Alternatives = Alternatives()
     _reference: ReferenceFigures = PrivateAttr(default_factory=ReferenceFigures)
+    _figures: _Figures = PrivateAttr(default_factory=lambda: _Figures())
 
     @model_validator(mode="after")
     def _fits_together(self) -> HardwareConfig:
@@ -277,6 +287,21 @@ class HardwareConfig(BaseModel):
             "estimators": not self.estimators,
         }
         return frozenset({"alternatives", *(name for name, left in unused.items() if left)})
+
+    @property
+    def figures(self) -> dict[tuple[int, str], Any]:
+        """What was computed of the config so far, with the block it belongs to (see `Block.figure`)."""
+        return self._figures
+
+    def __copy__(self) -> Self:
+        copy = super().__copy__()
+        copy._figures = _Figures()  # a copy is made to be changed
+        return copy
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        private = {**(state["__pydantic_private__"] or {}), "_figures": _Figures()}
+        return {**state, "__pydantic_private__": private}
 
     def with_reference(self, reference: ReferenceFigures) -> HardwareConfig:
         """A copy whose components take the figures of `reference`."""
