@@ -10,6 +10,11 @@ Encoding = Literal["offset", "differential", "twos_complement"]
 RowOrder = Literal["im2col", "kernel_position"]
 """How a layer's rows are laid over crossbars; see network.rows."""
 
+InputDrive = Literal["bits", "pulses"]
+"""How a value of several bits drives its row: a read, with conversions, for each bit; or one read in which
+the row is driven for as many clock cycles as the value says, and one conversion. See functional.crossbars.
+"""
+
 FullScale = Literal["ideal", "calibrated"]
 """What the ADC's range covers; see functional.numerics."""
 

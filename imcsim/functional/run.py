@@ -38,6 +38,8 @@ class Activity:
     """What the inputs did. Counts are int64 ``[images, timesteps, layers]``.
 
     active_rows: wordlines driven, over all windows and input bits, once for each block that is read.
+    active_pulses: where inputs drive rows for as long as their values say, the clock cycles for which they
+    do, as active_rows counts them; None where each bit drives its row once.
     active_levels: the levels of all cells on those rows, summed, in 2**-`choices.LEVEL_FRACTION_BITS` where
     cells have errors. active_reads: block reads with a row active.
     spikes: spikes that left each LIF layer. outputs: class outputs int64 ``[images, timesteps, classes]`` of
@@ -57,6 +59,12 @@ class Activity:
     """For each node asked for, int64 ``[images, timesteps, H]``: bits that change between the neighbouring
     pixel words of each row.
     """
+    active_pulses: NDArray[np.int64] | None = None
+
+    @property
+    def pulses(self) -> NDArray[np.int64]:
+        """How long rows are driven, in pulses."""
+        return self.active_rows if self.active_pulses is None else self.active_pulses
 
     @property
     def images(self) -> int:
@@ -89,7 +97,7 @@ def full_scale(layer: CrossbarLayer, numerics: Numerics) -> int:
     level, chip = float((1 << numerics.cell_bits) - 1), numerics.nonideal
     if chip is not None and not chip.referenced:
         level += chip.off_level  # the current of cells at level 0 comes on top
-    return math.ceil(int(layer.layout.block_rows.max()) * level)
+    return math.ceil(int(layer.layout.block_rows.max()) * level) * layer.crossbars.pulses(layer.planes)
 
 
 def largest_step(layer: CrossbarLayer, numerics: Numerics, largest: int) -> int:
@@ -171,6 +179,7 @@ def concatenate(activities: Sequence[Activity]) -> Activity:
         toggles={
             node: np.concatenate([a.toggles[node] for a in activities]) for node in activities[0].toggles
         },
+        active_pulses=None if first.active_pulses is None else np.concatenate([a.pulses for a in activities]),
     )
 
 
@@ -217,6 +226,7 @@ def run(
         outputs=np.zeros((total, timesteps, program.classes), np.int64),
         recorded={},
         toggles={},
+        active_pulses=np.zeros((total, timesteps, len(layers)), np.int64) if program.pulsed else None,
     )
     pieces: dict[int, dict[str, NDArray[Any]]] = {}
     flips: dict[int, dict[str, NDArray[np.int64]]] = {}
@@ -276,7 +286,10 @@ def _chunk(
         values[step.name], counts = play(step, values, timesteps, converters, numbers, again)
         if isinstance(step, CrossbarLayer):
             assert counts is not None
-            for k, target in enumerate((activity.active_rows, activity.active_levels, activity.active_reads)):
+            targets = [activity.active_rows, activity.active_levels, activity.active_reads]
+            if activity.active_pulses is not None:
+                targets.append(activity.active_pulses)
+            for k, target in enumerate(targets):
                 target[at, :, crossbar_index] = counts[:, :, k]
             crossbar_index += 1
         elif isinstance(step, NeuronLayer):

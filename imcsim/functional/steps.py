@@ -142,7 +142,7 @@ def _crossbar(
         inputs, layer.planes, converters.shift[layer.name], converters.largest_code, layer.stride, padding,
         out, (np.repeat(numbers, timesteps), np.tile(np.arange(timesteps), images)),
     )  # fmt: skip
-    return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], 3)
+    return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], -1)
 
 
 def _current(step: N, values: Values) -> tuple[NDArray[Any], N]:

@@ -233,6 +233,7 @@ class HardwareConfig(BaseModel):
                 "tile.adcs pe; im2col goes with tile.adcs crossbar"
             )
         self._has_cells_for(self.nonideal)
+        self._can_pulse()
         blocks = [name for name, _ in self.components()]
         for name in self.estimators:
             if name not in blocks:
@@ -240,6 +241,24 @@ class HardwareConfig(BaseModel):
                 hint = f"did you mean {close}?" if close else f"components are {', '.join(blocks)}"
                 raise ValueError(f"estimators: there is no component {name!r:.60}; {hint}")
         return self
+
+    def _can_pulse(self) -> None:
+        if self.cells.input_drive == "bits":
+            return
+        if self.cells.kind in ("driven", "given"):
+            raise ValueError(
+                f"cells.input_drive pulses needs cells whose energy follows the time that they are driven, "
+                f"but cells.kind {self.cells.kind} does not: use cells.kind conductance"
+            )
+        if self.cells.encoding == "offset":
+            raise ValueError(
+                "cells.input_drive pulses needs cells.encoding differential or twos_complement: offset takes "
+                "a count of driven rows off, and rows that are driven in pulses are not counted"
+            )
+        if self.nonideal.active:
+            raise ValueError(
+                "cells.input_drive pulses is for ideal cells, wires and converters: leave nonideal out"
+            )
 
     def _has_cells_for(self, nonideal: NonIdeal) -> None:
         sigma, levels = nonideal.variation.sigma, 1 << self.cells.cell_bits
@@ -276,8 +295,8 @@ class HardwareConfig(BaseModel):
 
     @property
     def left_out(self) -> frozenset[str]:
-        """Sections that hashes and records leave out: alternatives, which are no part of the chip, and those
-        that are younger than the others, where they are at their defaults.
+        """Sections, and dotted keys, that hashes and records leave out: alternatives, which are no part of
+        the chip, and those that are younger than the others, where they are at their defaults.
 
         So a chip has the hash that it had before there were such sections.
         """
@@ -285,6 +304,7 @@ class HardwareConfig(BaseModel):
             "strict": True,
             "nonideal": self.nonideal == NonIdeal(),
             "estimators": not self.estimators,
+            "cells.input_drive": self.cells.input_drive == "bits",
         }
         return frozenset({"alternatives", *(name for name, left in unused.items() if left)})
 
@@ -359,6 +379,15 @@ class HardwareConfig(BaseModel):
         """Cycles of one read pulse."""
         pulse_ns = self.cells.pulse_ns(self)
         return max(1, -(-round(pulse_ns * 1e6) // round(self.technology.clock_ns * 1e6)))
+
+    def read_cycles(self, input_bits: int) -> int:
+        """Cycles for which a read of inputs of so many bits takes a crossbar."""
+        pulses = (1 << input_bits) - 1 if self.cells.input_drive == "pulses" else 0
+        return pulses + self.sense_cycles
+
+    def reads_of(self, input_bits: int) -> int:
+        """Reads that inputs of so many bits take."""
+        return 1 if self.cells.input_drive == "pulses" else input_bits
 
     @property
     def convert_cycles(self) -> int:

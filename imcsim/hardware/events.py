@@ -49,11 +49,13 @@ class Event(StrEnum):
     ACTIVE_WORDLINES = "active_wordlines"
     """Wordlines driven high, in every crossbar that holds the row."""
     ACTIVE_CELLS = "active_cells"
-    """Programmed cells on driven wordlines."""
+    """Programmed cells on driven wordlines; with pulses (``cells.input_drive``) once for each pulse."""
     ACTIVE_LEVELS = "active_levels"
     """The levels of those cells, summed; of cells with errors in ``2**-LEVEL_FRACTION_BITS`` levels (see
     choices), and with what cells at level 0 conduct where ``nonideal.on_off.finite``.
     """
+    COLUMN_STEPS = "column_steps"
+    """Clock cycles for which columns are held while rows are driven in pulses, summed over columns."""
     CONVERSIONS = "conversions"
     SHIFT_ADDS = "shift_adds"
     PARTIAL_SUM_ADDS = "partial_sum_adds"

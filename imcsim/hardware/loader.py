@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Set
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -73,13 +73,25 @@ def config_hash(
     """sha256, in hex, over the values of `config` in canonical JSON; where they come from does not count.
 
     tables: the figures of its reference tables, which count like values; their files' names do not.
-    leave_out: sections that do not count.
+    leave_out: sections, and dotted keys, that do not count.
     """
-    values = config.model_dump(mode="json", exclude={"reference_tables", *leave_out})
+    values = config.model_dump(mode="json", exclude=excluded({"reference_tables", *leave_out}))
     if tables:
         values["reference_tables"] = dict(tables)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def excluded(names: Set[str]) -> dict[str, Any]:
+    """Dotted keys as pydantic wants what it is to leave out."""
+    tree: dict[str, Any] = {}
+    for name in sorted(names):
+        *above, last = name.split(".")
+        section = tree
+        for part in above:
+            section = section.setdefault(part, {})
+        section[last] = True
+    return tree
 
 
 def _complaint(config: ConfigLayer, problems: list[RefusedValue], *, more: bool) -> ImcsimError:

@@ -45,6 +45,7 @@ def numerics(config: HardwareConfig) -> Numerics:
         percentile=config.adc.percentile,
         membrane_bits=config.lif.membrane_bits,
         checker=config.checker.numerics,
+        input_drive=config.cells.input_drive,
     )
 
 

@@ -63,10 +63,13 @@ def _active(program: Program, index: int, recorded: Recorded) -> NDArray[np.bool
     values = recorded[layer.source]
     inputs, padding = bordered(layer, values)
     height, width, _ = layer.out_shape
-    active = np.empty((len(inputs), height * width, layer.planes, layer.layout.blocks), np.bool_)
+    reads = layer.crossbars.reads_of(layer.planes)
+    if program.pulsed:
+        inputs = np.minimum(inputs, 1)
+    active = np.empty((len(inputs), height * width, reads, layer.layout.blocks), np.bool_)
     ky, kx, first, last, _, block = segments(layer)
     kernels.active_blocks(
-        inputs, layer.planes, ky, kx, first, last, block, layer.stride, padding, (height, width), active
+        inputs, reads, ky, kx, first, last, block, layer.stride, padding, (height, width), active
     )
     return active.reshape(*values.shape[:2], *active.shape[1:])
 
@@ -87,14 +90,14 @@ def lower(
     counts = {key: np.zeros(shape, np.int64) for key in keys}
     fired = {step.main: k for k, step in enumerate(program.neuron_layers)}
     for k, layer in enumerate(placement.layers):
-        rows = activity.active_rows[:, :, k]
+        rows, pulses = activity.active_rows[:, :, k], activity.pulses[:, :, k]
         levels = activity.active_levels[:, :, k]
         if layer.stage.reads_image and config.encoder.mode == "keep":
             first = np.arange(activity.timesteps) == 0
-            rows, levels = rows * first, levels * first
+            rows, pulses, levels = rows * first, pulses * first, levels * first
         at = (slice(None), slice(None), k + 1)
         counts[Event.ACTIVE_WORDLINES][at] = rows * layer.columns
-        counts[Event.ACTIVE_CELLS][at] = rows * (layer.slices * layer.stage.out_channels)
+        counts[Event.ACTIVE_CELLS][at] = pulses * (layer.slices * layer.stage.out_channels)
         counts[Event.ACTIVE_LEVELS][at] = levels
         counts[Event.SYNAPTIC_OPERATIONS][at] = rows * (layer.stage.out_channels // layer.stage.groups)
         if layer.stage.neurons:

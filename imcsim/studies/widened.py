@@ -91,6 +91,7 @@ def widened_activity(activity: Activity, narrow: Network, factor: int) -> Activi
         activity,
         active_rows=activity.active_rows * read,
         active_levels=activity.active_levels * (read * own),
+        active_pulses=None if activity.active_pulses is None else activity.pulses * read,
         active_reads=np.full_like(activity.active_reads, -1),
         spikes=activity.spikes * each(activity.neuron_layers, copied),
         recorded={},

@@ -37,6 +37,8 @@ from imcsim.studies.loading import calibration_sha256
 from imcsim.sweeps.value_keys import as_plain_data, telling
 
 _COUNTS = ("active_rows", "active_levels", "active_reads", "spikes", "outputs")
+_PULSES = "active_pulses"
+"""Only where inputs drive rows in pulses."""
 _MAX_KEPT = 4
 
 Arrays = dict[str, NDArray[Any]]
@@ -46,6 +48,8 @@ def value_numerics(numerics: Numerics) -> dict[str, Any]:
     """What of the numerics changes values; the checker's tables only change who leaves when."""
     about = asdict(numerics)
     about["checker"] = {"fraction_bits": numerics.checker.fraction_bits}
+    if numerics.input_drive == "bits":
+        del about["input_drive"]  # so do those of chips that drive bit by bit
     if numerics.nonideal is None:
         del about["nonideal"]  # values of ideal chips keep the names that they had
     else:
@@ -233,7 +237,7 @@ class CachedValues:
         else:
             whole = COMPUTED.activity(replace(request, at=slice(None)))
         if path is not None:
-            arrays: Arrays = {name: getattr(whole, name) for name in _COUNTS}
+            arrays: Arrays = {name: getattr(whole, name) for name in _counted(whole)}
             nodes = sorted(whole.toggles)
             arrays["toggled"] = np.array(nodes, dtype=np.str_) if nodes else np.zeros(0, "<U1")
             arrays |= {f"toggles{k}": whole.toggles[node] for k, node in enumerate(nodes)}
@@ -253,7 +257,7 @@ class CachedValues:
             neuron_layers=tuple(layer.name for layer in program.neuron_layers),
             recorded={},
             toggles={node: found[f"toggles{k}"] for k, node in enumerate(nodes) if node in toggles},
-            **{name: found[name] for name in _COUNTS},
+            **{name: found[name] for name in (*_COUNTS, _PULSES) if name in found},
         )
 
     def _recorded(self, path: Path, record: Nodes) -> Arrays | None:
@@ -297,10 +301,17 @@ def _part(path: Path, start: int) -> str:
     return f"{path.stem}-from{start}.npz"
 
 
+def _counted(whole: Activity) -> tuple[str, ...]:
+    """The counts that an activity has."""
+    return _COUNTS if whole.active_pulses is None else (*_COUNTS, _PULSES)
+
+
 def _cut(whole: Activity, at: slice, timesteps: int, kept: Arrays, record: Nodes) -> Activity:
     """The images `at` and the first timesteps of an activity."""
     shown = (at, slice(timesteps))
-    counts: dict[str, Any] = {name: np.ascontiguousarray(getattr(whole, name)[shown]) for name in _COUNTS}
+    counts: dict[str, Any] = {
+        name: np.ascontiguousarray(getattr(whole, name)[shown]) for name in _counted(whole)
+    }
     return replace(
         whole,
         **counts,

@@ -10,6 +10,7 @@ from typing import Any
 
 from imcsim._version import __version__
 from imcsim.hardware.config import Hardware, HardwareConfig
+from imcsim.hardware.loader import excluded
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.chips.spread import Spread
 from imcsim.results.chips.summary import DynamicSpread, StaticSpread
@@ -59,7 +60,7 @@ def _about(point: SweepPoint, hardware: Hardware | None) -> dict[str, Any]:
 
 
 def _recorded(config: HardwareConfig) -> dict[str, Any]:
-    return config.model_dump(mode="json", by_alias=True, exclude=set(config.left_out))
+    return config.model_dump(mode="json", by_alias=True, exclude=excluded(config.left_out))
 
 
 def _recorded_settings(settings: RunSettings) -> dict[str, Any]:

@@ -94,6 +94,16 @@ class PartFigures:
         """Positions of an output row that its copies work on."""
         return sum(wave.copies for wave in self.waves)
 
+    @cached_property
+    def reads_of_position(self) -> int:
+        """Reads that the bits of a position's inputs take."""
+        return self.config.reads_of(self.stage.planes)
+
+    @cached_property
+    def sense_cycles(self) -> int:
+        """Cycles for which a read takes a crossbar."""
+        return self.config.read_cycles(self.stage.planes)
+
     # --- what a wave takes
 
     @cached_property
@@ -271,12 +281,17 @@ class PartFigures:
         counts = {
             Event.CROSSBAR_READS: reads * crossbars,
             Event.CROSSBAR_PHASES: reads * crossbars * phases,
-            Event.CONVERSIONS: conversions,
-            Event.SHIFT_ADDS: conversions,
+            **self._converted(conversions),
         }
         if self.whole_pe:
             counts |= {Event.PE_CYCLES: reads, Event.PE_PHASES: reads * phases}
         return counts
+
+    def _converted(self, conversions: int) -> Counts:
+        """What so many conversions count, with what their columns did before."""
+        pulsed = self.config.cells.input_drive == "pulses"
+        steps = {Event.COLUMN_STEPS: conversions * ((1 << self.stage.planes) - 1)} if pulsed else {}
+        return {Event.CONVERSIONS: conversions, Event.SHIFT_ADDS: conversions, **steps}
 
     def skipped(self, reads: int) -> Counts:
         """Reads of a row block in all its columns that are left out."""
@@ -292,7 +307,7 @@ class PartFigures:
         }
         if not self.whole_pe:
             driven = -(-self.blocks * self.columns // config.tile.crossbars_per_pe)
-            pes = positions * self.stage.planes * driven
+            pes = positions * self.reads_of_position * driven
             counts |= {Event.PE_CYCLES: pes, Event.PE_PHASES: pes * config.column_mux.columns_per_adc}
         return counts
 
@@ -331,12 +346,12 @@ class PartFigures:
     @property
     def row_reads(self) -> int:
         """Reads of row blocks in a row, silent ones included; each is one in every column."""
-        return self.positions * self.stage.planes * self.blocks
+        return self.positions * self.reads_of_position * self.blocks
 
     def row_read_counts(self, reads: int, skipped: int) -> Counts:
         """What a row counts whose row blocks are read so often, and left out so often."""
         conversions = reads * self.part.channels * self.layer.slices
-        converted = {Event.CONVERSIONS: conversions, Event.SHIFT_ADDS: conversions}
+        converted = self._converted(conversions)
         return _together(self.reads(reads * self.columns, 0), converted, self.skipped(skipped))
 
     def row_counts(self, *, stored: bool, first: bool) -> Counts:

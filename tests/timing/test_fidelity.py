@@ -67,7 +67,8 @@ BOTH = ("dtsnn_32nm", "spikesim_65nm")
 
 
 def check_anything(data: st.DataObject) -> None:
-    network, config = data.draw(any_network()), data.draw(chips(BOTH))
+    drive = data.draw(st.sampled_from(("bits", "pulses")))
+    network, config = data.draw(any_network()), data.draw(chips(BOTH, cells__input_drive=drive))
     compared(place(network, config), config, **data.draw(plays()))
 
 

@@ -6,7 +6,7 @@ Methods import `read_kernels`, which imports numba, so that a run begins before 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -37,12 +37,23 @@ class Crossbars:
     """Cells of one layer. levels: integers ``[rows, slices * Cout]``, `layout` says what drives the rows.
 
     factor, int64 ``[slices]``, is what a level of each slice counts; `offset` is added for each active row.
+    most_pulses: for how many clock cycles an input drives its row at most in a read that takes all its bits
+    (`choices.InputDrive`); 0 where each bit has a read of its own.
     """
 
     layout: RowLayout
     levels: NDArray[Any]
     factor: NDArray[np.int64]
     offset: int
+    most_pulses: int = field(default=0, kw_only=True)
+
+    def pulses(self, planes: int) -> int:
+        """The largest weight of an input of `planes` bits in the sum of one read."""
+        return (1 << planes) - 1 if self.most_pulses else 1
+
+    def reads_of(self, planes: int) -> int:
+        """Reads that an input of `planes` bits takes."""
+        return 1 if self.most_pulses else planes
 
     @property
     def fraction_bits(self) -> int:
@@ -80,14 +91,15 @@ class Crossbars:
     @cached_property
     def word(self) -> np.dtype[Any]:
         """The word in which codes are added up: no sum of one block, rounded, overflows it."""
-        largest = int(self.layout.block_rows.max()) * self.largest_level
+        largest = int(self.layout.block_rows.max()) * self.largest_level * max(self.most_pulses, 1)
         return np.dtype(np.uint16 if self.cells.itemsize == 1 and 2 * largest < 1 << 16 else np.uint32)
 
     @cached_property
     def groups(self) -> NDArray[np.int32]:
         """Blocks that are read for all windows together: the first one of each group, and the end."""
         bytes_of_row = self.columns * self.cells.itemsize
-        most = min(CACHE_BYTES // bytes_of_row, (1 << 8 * self.word.itemsize) // 2 // self.largest_level)
+        largest = self.largest_level * max(self.most_pulses, 1)
+        most = min(CACHE_BYTES // bytes_of_row, (1 << 8 * self.word.itemsize) // 2 // largest)
         groups, rows = [0], 0
         for block, more in enumerate(self.layout.block_rows):
             if rows and rows + more > most:
@@ -134,31 +146,42 @@ class Crossbars:
         out: NDArray[Any],
         moments: Moments | None = None,
     ) -> NDArray[np.int64]:
-        """Drive inputs uint8 ``[n, H, W, C]`` bit by bit, `planes` bits, least significant first.
+        """Drive inputs uint8 ``[n, H, W, C]`` of `planes` bits bit by bit, least significant first, or all
+        bits together, in pulses.
 
         An ADC turns the sum of a column into ``min((sum + half) >> shift, largest_code)`` steps; shift
         ``[slices]``. out ``[n, Ho, Wo, Cout]`` of wide enough words receives the digital sums. Returns counts
-        int64 ``[n, 3]``: active rows, the levels of all cells on them, and block reads with a row active.
+        int64 ``[n, 3]``: active rows, the levels of all cells on them, and block reads with a row active;
+        with pulses ``[n, 4]``: levels count for each pulse, and the pulses of all active rows come last.
         moments, int64 ``[n]`` each: the number of the image and the timestep, for reads that are noisy.
         """
         from imcsim.functional.crossbars import read_kernels
 
         size, out_size = (inputs.shape[1], inputs.shape[2]), (out.shape[1], out.shape[2])
-        weight = ((self.factor << shift) << np.arange(planes)[:, None]).astype(out.dtype)
-        offset = (self.offset << np.arange(planes)).astype(out.dtype)
-        play = self._player(shift, largest_code, planes, moments or _first_moments(len(inputs)))
-        counts = np.empty((len(inputs), 3), np.int64)
+        reads = self.reads_of(planes)
+        weight = ((self.factor << shift) << np.arange(reads)[:, None]).astype(out.dtype)
+        offset = (self.offset << np.arange(reads)).astype(out.dtype)
+        play = self._player(shift, largest_code, reads, moments or _first_moments(len(inputs)))
+        counts = np.empty((len(inputs), 4 if self.most_pulses else 3), np.int64)
         found, levels = np.empty((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
         for at, starts, events in self._events(inputs, planes):
             wires = starts, events, size, self.layout.channels, *self.wiring, self.groups
             play(at, wires, (weight, offset, stride, padding, out[at], found[at]))
-        driven = self._driven_levels(size, stride, padding, out_size).ravel()
-        read_kernels.active_levels(inputs.reshape(len(inputs), -1), planes, driven, levels)
-        counts[:, 0], counts[:, 1], counts[:, 2] = found[:, 0], levels, found[:, 1]
+        driven = self._driven_levels(self.row_levels, size, stride, padding, out_size).ravel()
+        flat = inputs.reshape(len(inputs), -1)
+        if self.most_pulses:
+            read_kernels.pulsed_levels(flat, driven, levels)
+            once = self._driven_levels(np.ones(self.layout.rows, np.int64), size, stride, padding, out_size)
+            read_kernels.active_levels(np.minimum(flat, 1), 1, once.ravel(), counts[:, 0])
+            counts[:, 3] = found[:, 0]
+        else:
+            read_kernels.active_levels(flat, planes, driven, levels)
+            counts[:, 0] = found[:, 0]
+        counts[:, 1], counts[:, 2] = levels, found[:, 1]
         return counts
 
-    def _player(self, shift: NDArray[np.int64], largest_code: int, planes: int, moments: Moments) -> Player:
-        """What plays the reads of some inputs, with these ADCs."""
+    def _player(self, shift: NDArray[np.int64], largest_code: int, reads: int, moments: Moments) -> Player:
+        """What plays the reads of some inputs, with these ADCs; `reads` for each position."""
         from imcsim.functional.crossbars import read_kernels
 
         shifts = self._spread(shift + self.fraction_bits)
@@ -166,10 +189,10 @@ class Crossbars:
         top = min(largest_code, int(np.iinfo(self.word).max))
         adc = lossless, (1 << shifts) >> 1, shifts, top
 
-        reads: Callable[..., None] = read_kernels.crossbar_reads
+        kernel: Callable[..., None] = read_kernels.crossbar_reads
 
         def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
-            reads(*wires, self.cells, self.columns, self.piece, *adc, *sums)
+            kernel(*wires, self.cells, self.columns, self.piece, self._listed, *adc, *sums)
 
         return play
 
@@ -196,11 +219,16 @@ class Crossbars:
             some = np.empty_like(beyond)
             reads += read_kernels.sums_beyond(
                 starts, events, size, self.layout.channels, *self.wiring, self.cells, self.columns,
-                self.piece, int(bounds[0]) // self.largest_level, none, bounds, stride, padding, out_size,
-                channels, some,
+                self.piece, self._listed, int(bounds[0]) // self.largest_level, none, bounds, stride, padding,
+                out_size, channels, some,
             )  # fmt: skip
             beyond += some
         return reads * channels, beyond
+
+    @property
+    def _listed(self) -> int:
+        """How often a read lists its rows at most: once for each pulse."""
+        return max(self.most_pulses, 1)
 
     def _lossless(self, shift: NDArray[np.int64], largest_code: int) -> int:
         """Rows whose sums are converted exactly, whatever they are."""
@@ -214,13 +242,16 @@ class Crossbars:
 
         images, height, width, channels = inputs.shape
         pixels = inputs.reshape(images, height * width, channels)
-        bits = height * width * channels * planes
+        # A row is listed once for each pulse: then a read sums what its cells conduct over the pulses.
+        find = read_kernels.find_pulses if self.most_pulses else read_kernels.find_events
+        reads = self.reads_of(planes)
+        bits = height * width * channels * (self.pulses(planes) if self.most_pulses else planes)
         some = max(EVENTS // bits, 1)
         for begin in range(0, images, some):
             at = slice(begin, min(begin + some, images))
-            starts = np.empty((at.stop - begin, planes, height * width, len(self.edges)), np.int32)
+            starts = np.empty((at.stop - begin, reads, height * width, len(self.edges)), np.int32)
             events = np.empty(bits * (at.stop - begin) + read_kernels.COPIED, np.int32)
-            read_kernels.find_events(pixels[at], self.edges, starts, events)
+            find(pixels[at], self.edges, starts, events)
             yield at, starts, events
 
     def _spread(self, steps: NDArray[np.int64]) -> NDArray[Any]:
@@ -230,13 +261,16 @@ class Crossbars:
         spread[: len(each)] = each
         return spread
 
-    def _driven_levels(self, size: Pair, stride: Pair, padding: Pair, out_size: Pair) -> NDArray[np.int64]:
+    def _driven_levels(
+        self, row_levels: NDArray[np.int64], size: Pair, stride: Pair, padding: Pair, out_size: Pair
+    ) -> NDArray[np.int64]:
+        """What `row_levels` come to on the rows that each input drives in all windows, ``[pixels, C]``."""
         from imcsim.functional.crossbars import read_kernels
 
         at = self.layout
         driven = np.empty((size[0] * size[1], at.channels), np.int64)
         read_kernels.driven_levels(
-            size, at.down, at.right, at.first, at.last, at.row, self.row_levels, stride, padding, out_size,
+            size, at.down, at.right, at.first, at.last, at.row, row_levels, stride, padding, out_size,
             driven,
         )  # fmt: skip
         return driven

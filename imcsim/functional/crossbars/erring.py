@@ -59,7 +59,7 @@ class ErringCrossbars(RealCrossbars):
     def _block_of_row(self) -> NDArray[np.int32]:
         return np.repeat(np.arange(self.layout.blocks, dtype=np.int32), self.layout.block_rows)
 
-    def _player(self, shift: NDArray[np.int64], largest_code: int, planes: int, moments: Moments) -> Player:
+    def _player(self, shift: NDArray[np.int64], largest_code: int, reads: int, moments: Moments) -> Player:
         from imcsim.functional.crossbars import erring_kernels  # imports numba
 
         (gain, offset_steps), errors = self._adcs, self.chip.converter
@@ -71,7 +71,7 @@ class ErringCrossbars(RealCrossbars):
         spread = spread * spread * np.float32(2.0**-self.squares_fraction)
         image, timestep = moments
         key = layer_key(self.chip.seed, self.chip.chip, self.layer)
-        keys = moment_key(key, image[:, None], timestep[:, None], np.arange(planes)[None, :])
+        keys = moment_key(key, image[:, None], timestep[:, None], np.arange(reads)[None, :])
         adcs = (
             self.columns, self.levels.shape[1], self._block_of_row, self.columns if len(gain) > 1 else 0,
             (scale * np.float32(2.0**-self.fraction_bits)).ravel(), (offset_steps + np.float32(0.5)).ravel(),
@@ -80,10 +80,10 @@ class ErringCrossbars(RealCrossbars):
         )  # fmt: skip
         top = np.float32(largest_code)
 
-        reads: Callable[..., None] = erring_kernels.erring_reads
+        kernel: Callable[..., None] = erring_kernels.erring_reads
 
         def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
-            reads(*wires, *adcs, keys[at], top, *sums)
+            kernel(*wires, *adcs, keys[at], top, *sums)
 
         return play
 

@@ -93,6 +93,42 @@ def find_events(
 
 
 @jit
+def find_pulses(
+    inputs: NDArray[np.uint8],
+    edges: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    events: NDArray[np.int32],
+) -> None:
+    """As `find_events`, for inputs that drive their rows in pulses: each is listed as often as its value
+    says. starts int32 ``[n, 1, pixels, edges]``.
+    """
+    images, _, pixels, count = starts.shape
+    channels = inputs.shape[2]
+    k = 0
+    for n in range(images):
+        for pixel in range(pixels):
+            source, place = inputs[n, pixel], pixel * channels
+            for i in range(count - 1):
+                starts[n, 0, pixel, i] = k
+                for c in range(edges[i], edges[i + 1]):
+                    for _ in range(source[c]):
+                        events[k] = place + c
+                        k += 1
+            starts[n, 0, pixel, count - 1] = k
+
+
+@jit
+def pulsed_levels(inputs: NDArray[np.uint8], driven: NDArray[np.int64], total: NDArray[np.int64]) -> None:
+    """The sum of `driven`, flat, over all pulses of inputs ``[n, pixels * C]``."""
+    for n in range(inputs.shape[0]):
+        source = inputs[n]
+        levels = 0
+        for i in range(driven.shape[0]):
+            levels += driven[i] * source[i]
+        total[n] = levels
+
+
+@jit
 def driven_levels(
     size: tuple[int, int],
     down: NDArray[np.int32],
@@ -255,6 +291,7 @@ def crossbar_reads(
     cells: NDArray[Any],
     columns: int,
     piece: int,
+    listed: int,
     lossless: int,
     half: NDArray[Any],
     shift: NDArray[Any],
@@ -270,13 +307,13 @@ def crossbar_reads(
 
     The ADC turns the sum of a block's active rows into ``min((sum + half) >> shift, top)``; half and shift
     ``[columns]``. A code counts with the weight ``[planes, slices]`` of its bit and slice, an active row with
-    the offset ``[planes]``. out ``[n, Ho, Wo, Cout]`` receives the digital sums, counts ``[n, 2]`` active
-    rows and reads with a row active.
+    the offset ``[planes]``. A row is listed `listed` times at most. out ``[n, Ho, Wo, Cout]`` receives the
+    digital sums, counts ``[n, 2]`` active rows, as often as they are listed, and reads with a row active.
     """
     images, planes, pixels, edges = starts.shape
     flat, wires = starts.reshape(-1), wiring.reshape(-1)
     out_height, out_width = out.shape[1:3]
-    rows = np.empty(cells.shape[0] // columns + COPIED, np.int32)
+    rows = np.empty(cells.shape[0] // columns * listed + COPIED, np.int32)
     ends = np.empty(begins.shape[0], np.int32)
     exact = np.empty(begins.shape[0], np.bool_)
     codes = np.empty(columns, half.dtype)
@@ -327,6 +364,7 @@ def sums_beyond(
     cells: NDArray[Any],
     columns: int,
     piece: int,
+    listed: int,
     within: int,
     none: NDArray[Any],
     bounds: NDArray[np.int64],
@@ -343,7 +381,7 @@ def sums_beyond(
     """
     images, planes, pixels, edges = starts.shape
     flat, wires = starts.reshape(-1), wiring.reshape(-1)
-    rows = np.empty(cells.shape[0] // columns + COPIED, np.int32)
+    rows = np.empty(cells.shape[0] // columns * listed + COPIED, np.int32)
     ends = np.empty(begins.shape[0], np.int32)
     exact = np.empty(begins.shape[0], np.bool_)
     sums = np.empty(columns, none.dtype)

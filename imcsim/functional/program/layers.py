@@ -25,6 +25,7 @@ class CrossbarLayer:
     source: str
     crossbars: Crossbars
     planes: int
+    """Bits of an input."""
     stride: tuple[int, int]
     padding: tuple[int, int]
     border: tuple[int, ...]
@@ -153,6 +154,11 @@ class Program:
     out_bias: NDArray[np.int64]
     numerics: Numerics
     classes: int
+
+    @property
+    def pulsed(self) -> bool:
+        """Whether inputs drive rows for as long as their values say."""
+        return self.numerics.input_drive == "pulses"
 
     @property
     def crossbar_layers(self) -> tuple[CrossbarLayer, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from imcsim.base.choices import Encoding, FullScale, RowOrder
+from imcsim.base.choices import Encoding, FullScale, InputDrive, RowOrder
 from imcsim.exits.numerics import CheckerNumerics
 from imcsim.functional.nonideal import DrawnChip
 
@@ -21,6 +21,8 @@ class Numerics:
     most fraction bits that they have. Leaks are words of `leak_fraction_bits` fraction bits: up to 15 (with
     48-bit membranes), or 43 to 48 (with 56-bit ones, and products are rounded, not cut).
 
+    `input_drive` says whether the bits of an input are read and converted one by one, or together.
+
     `nonideal` is the chip's own draw of errors, None for cells, wires and converters without any.
     """
 
@@ -36,6 +38,7 @@ class Numerics:
     leak_fraction_bits: int = 15
     fraction_bits: int = 20
     nonideal: DrawnChip | None = None
+    input_drive: InputDrive = "bits"
 
     def ideal(self) -> Numerics:
         """The same crossbars without errors and with an ideal converter, and membranes and leaks as wide as

@@ -134,11 +134,13 @@ def _crossbar(
     cells = to_cells(layout.order(weight), network.weight_bits, numerics.cell_bits, numerics.encoding)
     slices, out_channels, rows = cells.levels.shape
     levels = np.ascontiguousarray(cells.levels.reshape(slices * out_channels, rows).T)
-    crossbars = Crossbars(layout, levels, cells.factor, cells.offset)
-    largest_read = int(layout.block_rows.max()) * crossbars.largest_level
+    largest = (1 << value.bits) - 1
+    pulses = largest if numerics.input_drive == "pulses" else 0
+    crossbars = Crossbars(layout, levels, cells.factor, cells.offset, most_pulses=pulses)
+    largest_read = int(layout.block_rows.max()) * crossbars.largest_level * max(pulses, 1)
     # All slices of all rows at full input bound every intermediate of the digital sums. A rounding ADC at
     # most doubles what it reads: it gives 0 below half a step.
-    largest_sum = 2 * rows * (1 << network.weight_bits) * ((1 << value.bits) - 1)
+    largest_sum = 2 * rows * (1 << network.weight_bits) * largest
     if largest_read > IDEAL_ADC_MAX or largest_sum >= 1 << 60:
         raise ImcsimError("sums need more than 60 bits", key=node.name, fix="use fewer weight or input bits")
     return CrossbarLayer(

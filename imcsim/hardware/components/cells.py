@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from imcsim.base.choices import LEVEL_FRACTION_BITS, Encoding, RowOrder
+from imcsim.base.choices import LEVEL_FRACTION_BITS, Encoding, InputDrive, RowOrder
 from imcsim.hardware.component import ChipSize, Component, Figure, NonNegative, Positive
 from imcsim.hardware.estimators.array import Array
 from imcsim.hardware.estimators.estimate import Estimate
@@ -37,8 +37,14 @@ class _Cells(Component):
     cell_bits: Annotated[int, Field(ge=1, le=8)]
     encoding: Encoding
     row_order: RowOrder
+    input_drive: InputDrive = "bits"
+    """``bits``: an input of several bits takes a read, with conversions, for each. ``pulses``: it drives its
+    row for as many clock cycles as its value says, in one read with one conversion of each column.
+    """
     read_pulse_ns: Positive | Literal["estimate"]
-    """From driving the wordlines until what the converters take has settled; the cells conduct so long."""
+    """From driving the wordlines until what the converters take has settled; the cells conduct so long. With
+    ``input_drive`` ``pulses`` it follows behind the pulses.
+    """
     cell_height_f: Positive
     """Pitch along the bitline, in feature sizes (the node)."""
     cell_width_f: Positive
@@ -62,6 +68,10 @@ class _Cells(Component):
     def pulse_ns(self, chip: HardwareConfig) -> float:
         """Time of one read, ns."""
         return self.figure("read_pulse_ns", chip)
+
+    def driven_ns(self, chip: HardwareConfig) -> float:
+        """How long a row is driven: in a read, or in one pulse of it."""
+        return chip.technology.clock_ns if self.input_drive == "pulses" else self.pulse_ns(chip)
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
         usual, array = figures("array")["usual_cell"]["value"], self.array(chip)
@@ -93,7 +103,7 @@ class ConductanceCells(_Cells):
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         """``V^2 t G``: V^2 / Ohm is W, times ns is nJ, hence 1e3 to pJ."""
-        pulse = self.v_read_v**2 * self.pulse_ns(chip) * 1e3
+        pulse = self.v_read_v**2 * self.driven_ns(chip) * 1e3
         g_on, g_off = 1 / self.r_on_ohm, 1 / self.r_off_ohm
         level = pulse * (g_on - g_off) / ((1 << self.cell_bits) - 1)
         # Levels of cells with errors are no whole numbers, and are counted in smaller units.

@@ -1,6 +1,7 @@
 """Clamp: holds each column at a virtual ground while it is read.
 
-Estimate of its energy: bias current times supply times the time of a read (estimators.periphery).
+Estimate of its energy: bias current times supply times the time of a read (estimators.periphery); where
+rows are driven in pulses, times their clock cycles as well.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ class Clamp(Component):
         return {"read_energy_pj": periphery.clamp_energy_pj(self.bias_ua, pulse, node)}
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        return {Event.CONVERSIONS: self.figure("read_energy_pj", chip)}
+        read = self.figure("read_energy_pj", chip)
+        if chip.cells.input_drive == "bits":
+            return {Event.CONVERSIONS: read}
+        step = read * chip.technology.clock_ns / chip.cells.pulse_ns(chip)
+        return {Event.CONVERSIONS: read, Event.COLUMN_STEPS: step}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.column_area_um2

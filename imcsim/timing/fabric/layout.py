@@ -100,7 +100,7 @@ class Layout:
         )  # fmt: skip
         self.by_map = np.array([one.keeps and not one.is_head for one in figures], np.bool_)
         self.most_reads = max(
-            len(one.waves) * one.part.copy_count * one.stage.planes * one.blocks for one in figures
+            len(one.waves) * one.part.copy_count * one.reads_of_position * one.blocks for one in figures
         )
         self.rows_of_a_job = sum(one.stage.out_height for one in figures)
         self._head(len(wiring.images), answers, scratch)
@@ -108,7 +108,7 @@ class Layout:
     def _head(self, images: int, answers: tuple[int, int], scratch: int) -> None:
         m, config = self.memory, self.config
         bits = self.placement.graph.image_bits
-        m[k.G_SENSE], m[k.G_CONVERT] = config.sense_cycles, config.convert_cycles
+        m[k.G_CONVERT] = config.convert_cycles
         m[k.G_HOP], m[k.G_FLIT_BITS] = config.noc.hop_cycles, config.noc.flit_bits
         m[k.G_LOAD], m[k.G_IMAGE_BITS] = -(-bits // config.offchip_link.bits_per_cycle), bits
         m[k.G_KEEPS] = config.encoder.mode == "keep"
@@ -169,7 +169,8 @@ class Layout:
         r = [0] * k.P_SIZE
         r[k.KIND] = k.PART
         r[k.P_HEAD], r[k.P_FIRES], r[k.P_KEEPS] = one.is_head, one.fires, one.keeps
-        r[k.P_ROWS], r[k.P_PLANES], r[k.P_TREE] = stage.out_height, stage.planes, one.tree_cycles
+        r[k.P_ROWS], r[k.P_PLANES], r[k.P_TREE] = stage.out_height, one.reads_of_position, one.tree_cycles
+        r[k.P_SENSE] = one.sense_cycles
         r[k.P_COPIES], r[k.P_BLOCKS] = part.copy_count, one.blocks
         r[k.P_WAVE_COUNT] = len(waves)
         r[k.P_WAVES], _ = self._table(

@@ -114,9 +114,9 @@ class BurstPart(PartProcess):
         figures, config = self.figures, self.around.config
         return advance_row(
             pending.ready, pending.sides, pending.stored, figures.fires, self._copies, self._fetch, self._lif,
-            self._write, self.stage.planes, figures.blocks, config.sense_cycles, config.convert_cycles,
-            figures.tree_cycles, pending.active, state.times, state.windows, state.sums, state.arrays,
-            state.adcs,
+            self._write, figures.reads_of_position, figures.blocks, figures.sense_cycles,
+            config.convert_cycles, figures.tree_cycles, pending.active, state.times, state.windows,
+            state.sums, state.arrays, state.adcs,
         )  # fmt: skip
 
     def _schedule(self, pending: _Pending, which: int, event: simpy.Event, time: int) -> None:

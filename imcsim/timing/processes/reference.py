@@ -126,11 +126,11 @@ class ReferencePart(PartProcess):
         self.count(job, figures.write(wave.copies))
 
     def _read(self, job: Job, y: int, wave: Wave) -> Wait:
-        """Drive the wordlines once for each input bit; ends when the last code is out of the ADCs."""
+        """Drive the wordlines for each read of the position; ends when the last code is out of the ADCs."""
         conversions: list[simpy.Event] = []
         with self.drive.request() as request:
             yield request
-            for plane in range(self.stage.planes):
+            for plane in range(self.figures.reads_of_position):
                 sampled = []
                 for copy in range(wave.copies):
                     for block in range(*self.part.blocks):
@@ -157,7 +157,7 @@ class ReferencePart(PartProcess):
         with unit.array.request() as array:
             yield array
             began = self.env.now
-            yield self.env.timeout(config.sense_cycles)
+            yield self.env.timeout(self.figures.sense_cycles)
             adcs = unit.adcs.request()
             yield adcs
         sampled.succeed()

@@ -80,7 +80,7 @@ def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, no
             m[slot + k.Q_READY], m[slot + k.Q_SIDES], stored, m[part + k.P_FIRES] == 1,
             m[waves : waves + count], m[waves + count : waves + 2 * count],
             m[waves + 2 * count : waves + 3 * count], m[waves + 3 * count : waves + 4 * count],
-            planes, blocks, m[k.G_SENSE], m[k.G_CONVERT], m[part + k.P_TREE], taken[:given],
+            planes, blocks, m[part + k.P_SENSE], m[k.G_CONVERT], m[part + k.P_TREE], taken[:given],
             m[first : first + STATE_SIZE], m[windows : windows + sets], m[windows + sets : arrays],
             m[arrays : arrays + units], m[arrays + units : arrays + 2 * units],
         )  # fmt: skip
