@@ -95,12 +95,24 @@ def csv_tables(result: Result) -> dict[str, str]:
     tables["actions.csv"] = csv_text(["component", *Action.model_fields], rows)
     tables["layers.csv"] = _csv(LayerCost, layers)
     tables["peak.csv"] = _one_row(peak)
-    tables["layer_efficiency.csv"] = _csv(LayerEfficiency, work, leave_out={"energy_pj_by_component"})
-    tables["layer_components.csv"] = csv_text(
-        ["layer", "component", "energy_pj"],
-        [[layer.name, name, pj] for layer in work for name, pj in layer.energy_pj_by_component.items()],
-    )
-    return tables
+    return tables | _layer_tables(work)
+
+
+def _layer_tables(work: Sequence[LayerEfficiency]) -> dict[str, str]:
+    parts = {"energy_pj_by_component", "busy_ns"}
+    names = [name for name in LayerEfficiency.model_fields if name not in parts]
+    busy = list(dict.fromkeys(name for layer in work for name in layer.busy_ns))
+    rows = [
+        [*(getattr(layer, name) for name in names), *(layer.busy_ns.get(name) for name in busy)]
+        for layer in work
+    ]
+    return {
+        "layer_efficiency.csv": csv_text([*names, *(f"busy_{name}_ns" for name in busy)], rows),
+        "layer_components.csv": csv_text(
+            ["layer", "component", "energy_pj"],
+            [[layer.name, name, pj] for layer in work for name, pj in layer.energy_pj_by_component.items()],
+        ),
+    }
 
 
 def _stream_tables(result: StreamResult) -> dict[str, str]:
@@ -111,6 +123,10 @@ def _stream_tables(result: StreamResult) -> dict[str, str]:
     return {
         "stream.csv": csv_text(list(cells), [list(cells.values())]),
         "tiles.csv": csv_text(columns, tiles),
+        "layers.csv": _csv(LayerCost, result.layers),
+        "efficiency.csv": _rows([result.efficiency], policy=[result.policy.kind]),
+        "peak.csv": _one_row(result.peak),
+        **_layer_tables(result.layer_efficiency),
         "latency.csv": csv_text(
             ["percentile", "latency_ns"], [[p, ns] for p, ns in enumerate(result.latency_percentiles_ns)]
         ),

@@ -111,7 +111,7 @@ class SensitivityPoint(DocumentPart):
 class CompareResult(DocumentPart, Framed):
     """Static against dynamic timesteps: one network, one chip, one set of inputs."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     meta: Meta
     opponents: Annotated[tuple[Opponent, ...], Field(min_length=1)]
     """The static runs under each issue policy that was tried."""

@@ -8,6 +8,13 @@ them whose input bit is 1: a spike that reaches one weight. Work that an exit ca
 Three widths of the same operations stand side by side. ``native``: one input bit with a weight of the
 network's own width. ``one_bit``: a weight of w bits counts w times, as in papers that normalise to 1 x 1 bit.
 ``eight_bit``: w / 64 of it, as 8 x 8 bits take 64 of those.
+
+The *latency* of a layer goes from its first row of a timestep until its last one is done, summed over the
+timesteps; layers overlap, so these do not sum to the latency of the run. For how long each of its resources
+works (`busy_ns`) follows from the work alone: of the tile, crossbar or link where it is longest; of crossbars
+and ADCs with their share of skipped reads taken off. The one that works longest *bounds* the layer, and
+its share of the latency is the layer's utilisation: for the rest of the time it waits, for rows of the
+layer before or for room behind it. Above 1, the mesh still carries rows when the layer is done.
 """
 
 from __future__ import annotations
@@ -127,8 +134,27 @@ class LayerEfficiency(DocumentPart):
     """Of its crossbar reads, those left out because no row was active."""
     energy_pj_by_component: dict[str, Amount]
     """Components that take no energy in it are left out."""
+    latency_ns: Amount | None
+    """From its first row until its last, over all timesteps of an image; None of what has no crossbars."""
+    busy_ns: dict[str, Amount]
+    """For how long each resource works: ``bus``, ``buffer``, ``crossbar``, ``adc``, ``neurons``, ``mesh``."""
+    cells_used: Share | None
+    """Of the cells of its crossbars, those that hold a weight of it."""
+    bound_by: str | None = derived(
+        lambda part: max(part.busy_ns, key=part.busy_ns.__getitem__) if part.busy_ns else None,
+        "is not what works longest",
+    )
+    """The resource that works longest, the first of equal ones."""
+    utilisation: Share | None = derived(
+        lambda part: part.busy_ns[part.bound_by] / part.latency_ns if part.latency_ns else None,
+        "is not the share of latency_ns for which bound_by works",
+    )
     energy_pj: Amount = derived(
         lambda part: math.fsum(part.energy_pj_by_component.values()), "is not the sum over components"
+    )
+    edp_pj_ns: Amount | None = derived(
+        lambda part: None if part.latency_ns is None else part.energy_pj * part.latency_ns,
+        "is not energy_pj x latency_ns",
     )
     energy_pj_per_synaptic_operation: Amount | None = derived(
         lambda part: part.energy_pj / part.synaptic_operations if part.synaptic_operations else None,
@@ -150,8 +176,13 @@ def check_efficiency(whole: Efficiency, layers: Iterable[LayerEfficiency] | None
     require(same(whole.energy_pj, run.energy_pj), "the efficiency has another energy than its run")
     require(same(whole.latency_ns, run.latency_ns), "the efficiency has another latency than its run")
     if layers is not None:
-        layers = tuple(layers)
-        energy = math.fsum(layer.energy_pj for layer in layers)
-        require(same(energy, run.energy_pj), "the layers' components do not sum to the energy")
-        reached = math.fsum(layer.synaptic_operations for layer in layers)
-        require(same(reached, whole.synaptic_operations), "the layers' synaptic operations do not sum up")
+        check_sums(whole, layers, run.energy_pj)
+
+
+def check_sums(whole: Efficiency, layers: Iterable[LayerEfficiency], energy_pj: float) -> None:
+    """Refuse layers that do not sum to the whole."""
+    layers = tuple(layers)
+    energy = math.fsum(layer.energy_pj for layer in layers)
+    require(same(energy, energy_pj), "the layers' components do not sum to the energy")
+    reached = math.fsum(layer.synaptic_operations for layer in layers)
+    require(same(reached, whole.synaptic_operations), "the layers' synaptic operations do not sum up")

@@ -75,7 +75,7 @@ class Outcome(Measured):
 class RunResult(DocumentPart, Framed):
     """One policy: one network, one chip, one set of inputs."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     meta: Meta
     policy: Policy
     outcome: Outcome

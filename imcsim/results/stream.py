@@ -7,9 +7,20 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from imcsim.base.frames import Framed
+from imcsim.results.costs import LayerCost
+from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency, check_sums
 from imcsim.results.figures import Accuracy, check_exits
 from imcsim.results.meta import Meta
-from imcsim.results.model import RELATIVE_TOLERANCE, Amount, Count, DocumentPart, Fraction, derived, require
+from imcsim.results.model import (
+    RELATIVE_TOLERANCE,
+    Amount,
+    Count,
+    DocumentPart,
+    Fraction,
+    derived,
+    require,
+    same,
+)
 from imcsim.results.run import Policy
 
 
@@ -48,7 +59,7 @@ def _ascending(latencies_ns: tuple[float, ...]) -> tuple[float, ...]:
 class StreamResult(Accuracy, Framed):
     """A stream of images on one chip. Energies are means per image, with leakage over the whole time."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     meta: Meta
     policy: Policy
     arrivals: StreamArrivals
@@ -83,6 +94,11 @@ class StreamResult(Accuracy, Framed):
     """Mean energy x mean time between departures, pJ ns: what counts where images queue."""
     tiles: tuple[TileUse, ...]
     flits_a_cycle_and_router: Amount
+    layers: tuple[LayerCost, ...]
+    efficiency: Efficiency
+    """Its `latency_ns` is the mean time between departures: rates are those of the stream."""
+    peak: PeakEfficiency
+    layer_efficiency: tuple[LayerEfficiency, ...]
     warnings: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -90,6 +106,10 @@ class StreamResult(Accuracy, Framed):
         require(self.policy.timesteps == self.meta.timesteps, "policy.timesteps differs from meta.timesteps")
         require(len(self.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries")
         check_exits(self.exit_fraction, self.mean_timesteps)
+        interval_ns = self.makespan_ns / self.meta.images
+        require(same(self.efficiency.energy_pj, self.energy_pj), "the efficiency has another energy")
+        require(same(self.efficiency.latency_ns, interval_ns), "the efficiency has another interval")
+        check_sums(self.efficiency, self.layer_efficiency, self.energy_pj)
         at = self.latency_percentiles_ns
         require(
             at[0] * (1 - RELATIVE_TOLERANCE) <= self.latency_ns <= at[-1] * (1 + RELATIVE_TOLERANCE),

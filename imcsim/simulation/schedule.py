@@ -38,6 +38,10 @@ class Schedule:
     begun: tuple[Counts, Counts]
     busy_cycles: Counts
     """Cycles in which a tile's crossbars were driven in the longest run, int64 ``[tiles]``."""
+    layer_cycles: Counts
+    """Cycles from a layer's first row until its last one is done, summed over the timesteps until an image
+    exits, int64 ``[groups, T, layers]``; 0 for the input, the output and leakage.
+    """
 
     @property
     def timesteps(self) -> int:
@@ -46,11 +50,12 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False)
 class _Exit:
-    """One image that exits after some timesteps: counts ``[T, events, layers]``."""
+    """One image that exits after some timesteps: counts ``[T, events, layers]``, cycles ``[layers]``."""
 
     departure: int
     check: int
     counts: Counts
+    layer_cycles: Counts
 
 
 def schedules(
@@ -123,7 +128,8 @@ def _exit(line: Timeline, exit_after: int, timesteps: int) -> _Exit:
     counts[: len(line.counts)] = line.counts
     verdict = line.verdict[:exit_after] - line.arrival[0]
     _power(counts, verdict)
-    return _Exit(int(verdict[-1]), int(line.verdict[exit_after - 1] - line.answer[exit_after - 1]), counts)
+    check = int(line.verdict[exit_after - 1] - line.answer[exit_after - 1])
+    return _Exit(int(verdict[-1]), check, counts, layer_cycles(line)[:exit_after].sum(axis=0))
 
 
 def _prefix(line: Timeline, exit_after: int) -> _Exit:
@@ -132,7 +138,16 @@ def _prefix(line: Timeline, exit_after: int) -> _Exit:
     counts[exit_after:] = 0
     verdict = line.verdict[:exit_after] - line.arrival[0]
     _power(counts, verdict)
-    return _Exit(int(verdict[-1]), int((line.verdict - line.answer)[:exit_after].sum()), counts)
+    check = int((line.verdict - line.answer)[:exit_after].sum())
+    return _Exit(int(verdict[-1]), check, counts, layer_cycles(line)[:exit_after].sum(axis=0))
+
+
+def layer_cycles(line: Timeline) -> Counts:
+    """Cycles from the first row that a layer began of a timestep until its last one was done, int64 ``[jobs,
+    layers]``; 0 where it began none.
+    """
+    cycles: Counts = np.where(line.begun >= 0, line.ended - line.begun, 0)
+    return cycles
 
 
 def _power(counts: Counts, verdict: Counts) -> None:
@@ -154,6 +169,7 @@ def _stack(groups: list[list[_Exit]], longest: list[Timeline]) -> Schedule:
         fixed={EVENTS[k]: _once(np.ascontiguousarray(counts[:, :, :, k])) for k in used},
         begun=(reads, np.broadcast_to(reads[:, -1:], reads.shape)),
         busy_cycles=sum((line.busy_cycles for line in longest), np.zeros_like(longest[0].busy_cycles)),
+        layer_cycles=np.array([[e.layer_cycles for e in group] for group in groups], np.int64),
     )
 
 
@@ -188,4 +204,5 @@ def join(schedules: Sequence[Schedule]) -> Schedule:
         # Of a whole timestep, the longest run is full.
         begun=(reads, np.broadcast_to(reads[:, -1:], reads.shape)),
         busy_cycles=sum((s.busy_cycles for s in schedules), np.zeros_like(schedules[0].busy_cycles)),
+        layer_cycles=np.concatenate([s.layer_cycles for s in schedules]),
     )

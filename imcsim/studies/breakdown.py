@@ -18,7 +18,7 @@ from imcsim.results.comparison import (
     StaticPoint,
     best_static,
 )
-from imcsim.results.costs import Action, CheckerCost, ComponentCost, LayerCost
+from imcsim.results.costs import Action, CheckerCost, ComponentCost
 from imcsim.results.figures import Reduction
 from imcsim.results.ranges import StaticIssue
 from imcsim.simulation.chip import with_figures
@@ -138,47 +138,6 @@ class Breakdown:
                     area_um2=component.area_um2(config) * count,
                     count=count,
                     actions=actions,
-                )
-            )
-        return tuple(rows)
-
-    def layers(self, stay: Stay, ran: ExitCosts) -> tuple[LayerCost, ...]:
-        """The energy of each layer; input, output and leakage have rows of their own."""
-        images, ledger = len(stay), ran.ledger
-        totals = ledger.totals(stay)
-        by_layer = np.zeros(len(ledger.layers))
-        for charge in self.of.chip.prices():
-            if charge.event in totals:
-                by_layer += totals[charge.event].sum(axis=0) * (charge.energy_pj / images)
-        whole = by_layer.sum()
-        placed = {layer.stage.name: layer for layer in self.of.chip.placement.layers}
-        rows = []
-        for k, name in enumerate(ledger.layers):
-            layer = placed.get(name)
-            energy, share = float(by_layer[k]), float(by_layer[k] / whole) if whole else 0.0
-            if layer is None:
-                rows.append(
-                    LayerCost(
-                        name=name, kind=name, rows=0, columns=0, crossbars=0, tiles=0, copies=0,
-                        energy_pj=energy, share=share, spike_rate=None,
-                    )
-                )  # fmt: skip
-                continue
-            stage = layer.stage
-            places = stage.neuron_positions * stage.out_channels * int(stay.sum())
-            spikes = int(totals[Event.SPIKES][:, k].sum())
-            rows.append(
-                LayerCost(
-                    name=name,
-                    kind=stage.kind,
-                    rows=stage.rows,
-                    columns=stage.out_channels * layer.slices,
-                    crossbars=layer.crossbars,
-                    tiles=len({p.tile for p in self.of.chip.placement.parts_of(stage.index)}),
-                    copies=layer.copies,
-                    energy_pj=energy,
-                    share=share,
-                    spike_rate=spikes / places if stage.neurons else None,
                 )
             )
         return tuple(rows)

@@ -15,7 +15,7 @@ from imcsim.results.ranges import StaticIssue
 from imcsim.results.run import Outcome, RunResult
 from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import Breakdown
-from imcsim.studies.efficiency import EfficiencyOf, peak
+from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.ranges import ranges
 from imcsim.studies.settings import CompareOptions
@@ -73,19 +73,19 @@ def compare_of(
         for issue in opponents
     )
     points = every[0].static
-    work = EfficiencyOf(experiment.chip, stay, ran)
+    work = WorkDone.of(experiment.chip, stay, ran)
     full = np.full_like(stay, experiment.timesteps)
     return CompareResult(
         meta=experiment.meta(),
         opponents=every,
         dynamic=Dynamic(**experiment.exit_rule(choice), **dynamic),
         components=costs.components(stay, ran, with_static=True),
-        layers=costs.layers(stay, ran),
+        layers=work.layer_costs(),
         checker=costs.checker(),
-        efficiency=work.achieved(),
-        static_efficiency=EfficiencyOf(experiment.chip, full, costs.best).achieved(),
+        efficiency=work.efficiency(),
+        static_efficiency=WorkDone.of(experiment.chip, full, costs.best).efficiency(),
         peak=peak(experiment.chip),
-        layer_efficiency=work.layers(),
+        layer_efficiency=work.layer_efficiency(),
         curve=costs.curve(choice),
         scaling=tuple(
             ScalingPoint(
@@ -129,18 +129,18 @@ def run_of(experiment: Experiment, *, policy: Literal["static", "dynamic"] = "dy
     costs = Breakdown(experiment, {})
     stay, about = experiment.decide(policy)
     ran = experiment.images.static if policy == "static" else experiment.images.dynamic
-    work = EfficiencyOf(experiment.chip, stay, ran)
+    work = WorkDone.of(experiment.chip, stay, ran)
     return RunResult(
         meta=experiment.meta(),
         policy=about,
         outcome=Outcome(
             **costs.measured(stay, ran),
             components=costs.components(stay, ran, with_static=False),
-            layers=costs.layers(stay, ran),
+            layers=work.layer_costs(),
             checker=costs.checker(),
-            efficiency=work.achieved(),
+            efficiency=work.efficiency(),
             peak=peak(experiment.chip),
-            layer_efficiency=work.layers(),
+            layer_efficiency=work.layer_efficiency(),
         ),
         warnings=experiment.warnings(),
     )

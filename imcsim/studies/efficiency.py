@@ -1,7 +1,8 @@
-"""The figures that architecture papers report, of the images of an experiment (see `results.efficiency`)."""
+"""The figures that architecture papers report, of images that ran on a chip (see `results.efficiency`)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,37 +10,70 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.hardware.events import Event
-from imcsim.hardware.ledger import Stay
+from imcsim.hardware.ledger import Counts, Stay
 from imcsim.hardware.naive import naive_energies
 from imcsim.hardware.tile_budget import full_rate, tile_budget
+from imcsim.mapping import LayerPlacement
+from imcsim.results.costs import LayerCost
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency
 from imcsim.simulation.chip import Chip
 from imcsim.simulation.simulate import ExitCosts
+from imcsim.timing import RESOURCES, Occupancy, occupancies
 
 PER_MULTIPLY_ACCUMULATE = 2
 """Operations: a multiplication and an addition."""
 
 
 @dataclass(frozen=True, eq=False)
-class EfficiencyOf:
-    """Images that stayed so long on a chip."""
+class WorkDone:
+    """What images made a chip do.
+
+    stay: how long each of them stayed. totals, finished: how often events happened in each layer of the
+    ledger, over all images, int64 ``[layers]``; `finished` without what was begun and cancelled.
+    layer_cycles: int64 ``[layers]``, cycles from a layer's first row of a timestep until its last one, over
+    all images and their timesteps. energy_pj: of all of it, per image. latency_ns: the time per image, by
+    which rates are taken.
+    """
 
     chip: Chip
     stay: Stay
-    ran: ExitCosts
+    layers: tuple[str, ...]
+    totals: Mapping[Event, Counts]
+    finished: Mapping[Event, Counts]
+    layer_cycles: Counts
+    energy_pj: float
+    latency_ns: float
 
-    def achieved(self) -> Efficiency:
+    @classmethod
+    def of(cls, chip: Chip, stay: Stay, ran: ExitCosts) -> WorkDone:
+        """That of images that exit after `stay` timesteps, one at a time on the chip."""
+        at, ledger = np.arange(len(stay)), ran.ledger
+        totals, cancelled = ledger.totals(stay), ledger.cancelled(stay)
+        spans = ran.schedule.layer_cycles
+        of_group = at if len(spans) > 1 else np.zeros_like(at)
+        return cls(
+            chip=chip,
+            stay=stay,
+            layers=ledger.layers,
+            totals={event: counts.sum(axis=0) for event, counts in totals.items()},
+            finished={event: (n - cancelled[event]).sum(axis=0) for event, n in totals.items()},
+            layer_cycles=spans[of_group, stay - 1].sum(axis=0),
+            energy_pj=float(ran.energy_pj[at, stay - 1].mean()),
+            latency_ns=float(ran.latency_ns[at, stay - 1].mean()),
+        )
+
+    # --- the whole run
+
+    def efficiency(self) -> Efficiency:
         """The figures of the whole run."""
-        at, naive = np.arange(len(self.stay)), naive_energies()
-        energy = self.ran.energy_pj[at, self.stay - 1]
-        latency = self.ran.latency_ns[at, self.stay - 1]
+        naive = naive_energies()
         stages = [layer.stage for layer in self.chip.placement.layers]
         # An image of one bit is spikes like any other.
         multiplied = np.array([stage.reads_image and stage.planes > 1 for stage in stages])
         planes = np.array([stage.planes for stage in stages])
         return Efficiency(
-            energy_pj=float(energy.mean()),
-            latency_ns=float(latency.mean()),
+            energy_pj=self.energy_pj,
+            latency_ns=self.latency_ns,
             area_um2=area_um2(self.chip),
             weight_bits=self.chip.network.weight_bits,
             operations=float(self._operations.sum()),
@@ -54,58 +88,129 @@ class EfficiencyOf:
             naive_node_nm=naive.node_nm,
         )
 
-    def layers(self) -> tuple[LayerEfficiency, ...]:
+    # --- its layers
+
+    def layer_efficiency(self) -> tuple[LayerEfficiency, ...]:
         """The figures of each layer of the ledger; the input, the output and what stands have rows, too."""
-        ledger, images = self.ran.ledger, len(self.stay)
-        totals = ledger.totals(self.stay)
-        names = ledger.layers
-        energy: list[dict[str, float]] = [{} for _ in names]
-        for charge in self.chip.prices():
-            if charge.event not in totals:
-                continue
-            for k, count in enumerate(totals[charge.event].sum(axis=0)):
-                if count and charge.energy_pj:
-                    pj = int(count) * charge.energy_pj / images
-                    energy[k][charge.component] = energy[k].get(charge.component, 0.0) + pj
-        nothing = np.zeros((ledger.timesteps, len(names)), np.int64)
-        read, skipped = (
-            totals.get(event, nothing).sum(axis=0) for event in (Event.CROSSBAR_READS, Event.SKIPPED_READS)
-        )
-        operations, synaptic = np.zeros(len(names)), np.zeros(len(names))
-        # The first layer of the ledger is the input.
-        inner = slice(1, 1 + len(self.chip.placement.layers))
-        operations[inner], synaptic[inner] = self._operations, self._synaptic
-        return tuple(
-            LayerEfficiency(
-                name=name,
-                operations=float(operations[k]),
-                synaptic_operations=float(synaptic[k]),
-                skipped_reads=float(skipped[k] / max(1, int(read[k] + skipped[k]))),
-                energy_pj_by_component=energy[k],
+        energy = self._energies()
+        read, skipped = (self._finished(e) for e in (Event.CROSSBAR_READS, Event.SKIPPED_READS))
+        per_cycle_ns = self.chip.config.technology.clock_ns / self.images
+        rows = []
+        for k, name in enumerate(self.layers):
+            rest = len(self.chip.placement.layers) < k or k == 0
+            layer = None if rest else self.chip.placement.layers[k - 1]
+            rows.append(
+                LayerEfficiency(
+                    name=name,
+                    operations=0.0 if layer is None else float(self._operations[k - 1]),
+                    synaptic_operations=0.0 if layer is None else float(self._synaptic[k - 1]),
+                    skipped_reads=float(skipped[k] / max(1, int(read[k] + skipped[k]))),
+                    energy_pj_by_component=energy[k],
+                    latency_ns=None if layer is None else int(self.layer_cycles[k]) * per_cycle_ns,
+                    busy_ns={} if layer is None else self._busy_ns(k),
+                    cells_used=None if layer is None else self._cells_used(layer),
+                )
             )
-            for k, name in enumerate(names)
-        )
+        return tuple(rows)
+
+    def layer_costs(self) -> tuple[LayerCost, ...]:
+        """What each layer of the ledger is on the chip, and what it costs."""
+        energies = [sum(parts.values()) for parts in self._energies()]
+        whole = sum(energies)
+        placed = {layer.stage.name: layer for layer in self.chip.placement.layers}
+        rows = []
+        for k, name in enumerate(self.layers):
+            layer, energy = placed.get(name), energies[k]
+            share = energy / whole if whole else 0.0
+            if layer is None:
+                rows.append(
+                    LayerCost(
+                        name=name, kind=name, rows=0, columns=0, crossbars=0, tiles=0, copies=0,
+                        energy_pj=energy, share=share, spike_rate=None,
+                    )
+                )  # fmt: skip
+                continue
+            stage = layer.stage
+            places = stage.neuron_positions * stage.out_channels * int(self.stay.sum())
+            rows.append(
+                LayerCost(
+                    name=name,
+                    kind=stage.kind,
+                    rows=stage.rows,
+                    columns=stage.out_channels * layer.slices,
+                    crossbars=layer.crossbars,
+                    tiles=len({p.tile for p in self.chip.placement.parts_of(stage.index)}),
+                    copies=layer.copies,
+                    energy_pj=energy,
+                    share=share,
+                    spike_rate=int(self.totals[Event.SPIKES][k]) / places if stage.neurons else None,
+                )
+            )
+        return tuple(rows)
+
+    @property
+    def images(self) -> int:
+        return len(self.stay)
+
+    def _finished(self, event: Event) -> Counts:
+        return self.finished.get(event, np.zeros(len(self.layers), np.int64))
+
+    def _energies(self) -> list[dict[str, float]]:
+        """Energy of each layer by component, mean per image."""
+        energy: list[dict[str, float]] = [{} for _ in self.layers]
+        for charge in self.chip.prices():
+            if charge.event not in self.totals:
+                continue
+            for k, count in enumerate(self.totals[charge.event]):
+                if count and charge.energy_pj:
+                    pj = int(count) * charge.energy_pj / self.images
+                    energy[k][charge.component] = energy[k].get(charge.component, 0.0) + pj
+        return energy
+
+    def _busy_ns(self, k: int) -> dict[str, float]:
+        """For how long each resource of a layer works, mean per image."""
+        occupancy, layer = self._occupancies[k - 1], self.chip.placement.layers[k - 1]
+        all_timesteps = int(self.stay.sum())
+        computed = self.images if self._keeps(layer) else all_timesteps
+        stored = all_timesteps - computed
+        read, skipped = (int(self._finished(e)[k]) for e in (Event.CROSSBAR_READS, Event.SKIPPED_READS))
+        parts = {
+            name: occupancy.computed[name] * computed + occupancy.stored[name] * stored for name in RESOURCES
+        }
+        share = dict.fromkeys(("crossbar", "adc"), read / max(1, read + skipped))
+        whole = occupancy.flit_hops[0] * computed + occupancy.flit_hops[1] * stored
+        if self.chip.config.activity.spike_coding == "aer":
+            share["mesh"] = int(self._finished(Event.FLIT_HOPS)[k]) / max(1, whole)
+        per_cycle = self.chip.config.technology.clock_ns / self.images
+        return {name: cycles * share.get(name, 1.0) * per_cycle for name, cycles in parts.items()}
+
+    def _cells_used(self, layer: LayerPlacement) -> float:
+        """Of the cells of its crossbars, those that hold a weight of it."""
+        cells, stage = self.chip.config.cells, layer.stage
+        used = stage.rows * (stage.out_channels // stage.groups) * layer.slices
+        return used / (layer.crossbars_per_copy * cells.rows * cells.columns)
+
+    @cached_property
+    def _occupancies(self) -> tuple[Occupancy, ...]:
+        return occupancies(self.chip.placement, self.chip.config)
+
+    def _keeps(self, layer: LayerPlacement) -> bool:
+        return layer.stage.reads_image and self.chip.config.encoder.mode == "keep"
 
     @cached_property
     def _operations(self) -> NDArray[np.float64]:
-        """Native operations of each layer, mean per image, float64 ``[layers]``."""
-        stages = [layer.stage for layer in self.chip.placement.layers]
-        kept = self.chip.config.encoder.mode == "keep"
-        times = [1.0 if kept and stage.reads_image else float(self.stay.mean()) for stage in stages]
-        planes = np.array([stage.planes for stage in stages])
-        each: NDArray[np.float64] = multiply_accumulates(self.chip) * planes * PER_MULTIPLY_ACCUMULATE
-        often = np.array(times, np.float64)
-        done: NDArray[np.float64] = each * often
+        """Native operations of each crossbar layer, mean per image, float64 ``[layers]``."""
+        layers = self.chip.placement.layers
+        often = np.array([1.0 if self._keeps(one) else float(self.stay.mean()) for one in layers])
+        planes = np.array([one.stage.planes for one in layers])
+        done: NDArray[np.float64] = multiply_accumulates(self.chip) * planes * PER_MULTIPLY_ACCUMULATE * often
         return done
 
     @cached_property
     def _synaptic(self) -> NDArray[np.float64]:
-        """Synaptic operations of each layer, mean per image, float64 ``[layers]``."""
-        counts = self.ran.ledger.varied[Event.SYNAPTIC_OPERATIONS]
-        stayed = np.arange(counts.shape[1]) < self.stay[:, None]
-        inner = counts[:, :, 1 : 1 + len(self.chip.placement.layers)]
-        reached: NDArray[np.int64] = (inner * stayed[:, :, None]).sum(axis=(0, 1))
-        return reached / float(len(self.stay))
+        """Synaptic operations of each crossbar layer, mean per image, float64 ``[layers]``."""
+        inner = self._finished(Event.SYNAPTIC_OPERATIONS)[1 : 1 + len(self.chip.placement.layers)]
+        return inner / float(self.images)
 
 
 def multiply_accumulates(chip: Chip) -> NDArray[np.float64]:

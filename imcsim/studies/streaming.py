@@ -23,8 +23,10 @@ from imcsim.network.graph import Network
 from imcsim.results.run import Policy
 from imcsim.results.stream import StreamArrivals, StreamResult, TileUse
 from imcsim.simulation.chip import Chip
+from imcsim.simulation.schedule import layer_cycles
 from imcsim.simulation.simulate import all_work
 from imcsim.simulation.values import Progress
+from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.settings import CompareOptions
 from imcsim.timing import EVENT_INDEX, Timeline, play
@@ -134,6 +136,24 @@ def job_counts(varied: Mapping[Event, NDArray[np.int64]], line: Timeline) -> NDA
     return counts
 
 
+def _work(chip: Chip, stay: Stay, line: Timeline, counts: NDArray[np.int64], energy_pj: float) -> WorkDone:
+    """What the images made the chip do; `counts` of every job (see `job_counts`), `energy_pj` of an image."""
+    finished = line.verdict >= 0
+    totals = {event: counts[:, k].sum(axis=0) for event, k in EVENT_INDEX.items()}
+    powered = np.zeros(len(line.layers), np.int64)
+    powered[-1] = line.cycles
+    return WorkDone(
+        chip=chip,
+        stay=stay,
+        layers=line.layers,
+        totals=totals | {Event.POWERED_CYCLES: powered},
+        finished={event: counts[finished, k].sum(axis=0) for event, k in EVENT_INDEX.items()},
+        layer_cycles=layer_cycles(line)[finished].sum(axis=0),
+        energy_pj=energy_pj,
+        latency_ns=line.cycles * chip.config.technology.clock_ns / len(stay),
+    )
+
+
 def _document(
     experiment: Experiment, stay: Stay, policy: Policy, arriving: StreamOptions, line: Timeline
 ) -> StreamResult:
@@ -162,6 +182,7 @@ def _document(
         if name not in names.setdefault(part.tile, []):
             names[part.tile].append(name)
     links = chip.placement.mesh[0] * chip.placement.mesh[1]
+    work = _work(chip, stay, line, counts, energy)
     return StreamResult(
         meta=experiment.meta(),
         policy=policy,
@@ -181,5 +202,9 @@ def _document(
             for k in range(chip.placement.tiles)
         ),
         flits_a_cycle_and_router=line.link_cycles / (line.cycles * links),
+        layers=work.layer_costs(),
+        efficiency=work.efficiency(),
+        peak=peak(chip),
+        layer_efficiency=work.layer_efficiency(),
         warnings=experiment.warnings(),
     )

@@ -7,6 +7,7 @@
 from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Issue, Timing, parse
+from imcsim.timing.occupancy import RESOURCES, Occupancy, Resource, occupancies
 from imcsim.timing.player import play
 from imcsim.timing.recorder import Recorder, Slice
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline, layer_names
@@ -14,14 +15,18 @@ from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline, layer_names
 __all__ = [
     "EVENTS",
     "EVENT_INDEX",
+    "RESOURCES",
     "ImageWork",
     "Issue",
     "Layout",
+    "Occupancy",
     "Recorder",
+    "Resource",
     "Slice",
     "Timeline",
     "Timing",
     "layer_names",
+    "occupancies",
     "parse",
     "play",
 ]

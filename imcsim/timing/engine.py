@@ -21,7 +21,7 @@ from imcsim.timing.issue import Timing, issuers
 from imcsim.timing.jobs import Job, JobQueue
 from imcsim.timing.processes.flow import Wait
 from imcsim.timing.recorder import Recorder, Slice
-from imcsim.timing.timeline import Counter, Timeline, layer_names
+from imcsim.timing.timeline import Counter, Spans, Timeline, layer_names
 
 
 class Engine:
@@ -55,7 +55,7 @@ class Engine:
         self.images = len(self.exits)
         self._progress, self.recorder = progress, recorder
         self.names = layer_names(placement)
-        self.counter = Counter(len(self.names))
+        self.counter, self.spans = Counter(len(self.names)), Spans(len(self.names))
         self.jobs = JobQueue(self.env)
         self._image_maps = 0
         self._arrival = np.full(self.images, -1, np.int64)
@@ -97,6 +97,7 @@ class Engine:
         self._image_maps += brings_map
         job.cancelled_at = self._exits_at.get(image, job.cancelled_at)
         self.counter.open()
+        self.spans.open()
         return job
 
     def exited(self, image: int) -> bool:
@@ -181,6 +182,10 @@ class Engine:
         """All counts, int64 ``[jobs, events, layers]``."""
         return self.counter.array()
 
+    def _spans(self) -> NDArray[np.int64]:
+        """From when until when each layer worked on each job, int64 ``[jobs, 2, layers]``."""
+        return self.spans.array()
+
     def _cancel(self, job: Job, cycle: int) -> None:
         """Let a job that is under way start nothing from `cycle` on."""
         job.cancelled_at = cycle
@@ -200,6 +205,7 @@ class Engine:
         jobs = self.jobs.jobs
         busy, link_cycles = self._busy()
         self._count_powered_tiles()
+        spans = self._spans()
 
         def column(values: list[float | int | None]) -> NDArray[np.int64]:
             return np.array([-1 if v is None or v == float("inf") else int(v) for v in values], np.int64)
@@ -213,6 +219,8 @@ class Engine:
             verdict=column([j.verdict_at for j in jobs]),
             cancelled=column([j.cancelled_at for j in jobs]),
             counts=self._counts(),
+            begun=spans[:, 0],
+            ended=spans[:, 1],
             arrival=self._arrival,
             departure=self._departure,
             busy_cycles=busy,

@@ -165,12 +165,16 @@ def _layer_efficiency(
             synaptic_operations=share * whole.synaptic_operations,
             skipped_reads=0.25 * share,
             energy_pj_by_component={part: share * pj for part, pj in work.items()},
+            latency_ns=share * whole.latency_ns,
+            busy_ns={bound: 0.8 * share * whole.latency_ns, "mesh": 0.1 * share * whole.latency_ns},
+            cells_used=0.9,
         )
-        for name, share in (("conv1", 0.75), ("fc", 0.25))
+        for name, share, bound in (("conv1", 0.75, "adc"), ("fc", 0.25, "crossbar"))
     ]
     static = LayerEfficiency(
-        name="static", operations=0.0, synaptic_operations=0.0, skipped_reads=0.0, energy_pj_by_component=rest
-    )
+        name="static", operations=0.0, synaptic_operations=0.0, skipped_reads=0.0,
+        energy_pj_by_component=rest, latency_ns=None, busy_ns={}, cells_used=None,
+    )  # fmt: skip
     return (*layers, static)
 
 
@@ -403,6 +407,9 @@ def stream_result(*, kind: str = "dynamic", images: int = 200, timesteps: int = 
     cancelled_pj = 0.1 * outcome.energy_pj if dynamic else 0.0
     energy_pj = outcome.energy_pj + cancelled_pj
     layers = [("conv1",), ("conv2",), ("conv2",), ("conv3", "fc")]
+    efficiency = _efficiency(outcome.mean_timesteps, energy_pj, makespan_ns / images)
+    more = energy_pj / outcome.energy_pj
+    scaled = tuple(c.model_copy(update={"energy_pj": more * c.energy_pj}) for c in outcome.components)
     return StreamResult(
         meta=_meta(images, timesteps, "speculate" if dynamic else "pipeline"),
         policy=alone.policy,
@@ -430,4 +437,8 @@ def stream_result(*, kind: str = "dynamic", images: int = 200, timesteps: int = 
             TileUse(tile=k, layers=layers[k] if k < 4 else (), utilisation=0.9 / (k + 1)) for k in range(57)
         ),
         flits_a_cycle_and_router=0.02,
+        layers=outcome.layers,
+        efficiency=efficiency,
+        peak=_peak(),
+        layer_efficiency=_layer_efficiency(scaled, efficiency),
     )

@@ -225,7 +225,7 @@ def drawn() -> dict[str, bytes]:
 
 
 def test_figures_are_there_in_both_formats(drawn: dict[str, bytes]) -> None:
-    names = ("accuracy_edp", "energy_breakdown", "exits", "layer_heat", "scaling")
+    names = ("accuracy_edp", "energy_breakdown", "exits", "layer_heat", "layer_time", "scaling")
     assert sorted(drawn) == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
     for name, data in drawn.items():
         if name.endswith(".png"):
@@ -240,19 +240,22 @@ def test_figures_are_there_in_both_formats(drawn: dict[str, bytes]) -> None:
         "exits.svg",
         "layer_heat.png",
         "layer_heat.svg",
+        "layer_time.png",
+        "layer_time.svg",
     ]
 
 
 def test_figures_of_a_stream() -> None:
     drawn = stream_figures.render_stream(STREAMED)
-    assert sorted(drawn) == ["latency.png", "latency.svg", "utilisation.png", "utilisation.svg"]
+    names = ("latency", "layer_heat", "layer_time", "utilisation")
+    assert sorted(drawn) == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     assert stream_figures.render_stream(STREAMED) == drawn
     bars = [bar for group in stream_figures.utilisation(STREAMED).axes[0].containers for bar in group]
     assert [bar.get_height() for bar in bars] == pytest.approx([100 * t.utilisation for t in STREAMED.tiles])
     step = stream_figures.latency_distribution(STREAMED).axes[0].lines[0]
     assert np.asarray(step.get_xdata())[50] == pytest.approx(STREAMED.latency_p50_ns / 1e3)
     many = tuple(t.model_copy(update={"layers": (f"conv${t.tile}_",)}) for t in STREAMED.tiles)
-    assert len(stream_figures.render_stream(STREAMED.model_copy(update={"tiles": many}))) == 4
+    assert len(stream_figures.render_stream(STREAMED.model_copy(update={"tiles": many}))) == 8
 
 
 def test_figure_bytes_depend_on_the_result_alone(drawn: dict[str, bytes]) -> None:
@@ -319,7 +322,7 @@ def test_extreme_results_can_be_drawn(timesteps: int) -> None:
     result = result.model_copy(update={"curve": (), "scaling": (), "components": tuple(components)})
     drawn = figures.render(result)
     assert "scaling.png" not in drawn
-    assert len(drawn) == 8
+    assert len(drawn) == 10
 
 
 # Files
@@ -360,7 +363,11 @@ def test_folder_holds_everything(tmp_path: Path) -> None:
     assert float(peak["eight_bit_tops"]) == COMPARED.peak.eight_bit.tops
     parts = _rows(folder / "layer_components.csv")
     assert sum(float(row["energy_pj"]) for row in parts) == pytest.approx(COMPARED.dynamic.energy_pj)
-    assert [row["name"] for row in _rows(folder / "layer_efficiency.csv")] == ["conv1", "fc", "static"]
+    conv, fc, static = _rows(folder / "layer_efficiency.csv")
+    assert [row["name"] for row in (conv, fc, static)] == ["conv1", "fc", "static"]
+    assert (conv["bound_by"], fc["bound_by"], static["bound_by"]) == ("adc", "crossbar", "")
+    assert float(conv["busy_adc_ns"]) == pytest.approx(0.8 * float(conv["latency_ns"]))
+    assert (fc["busy_adc_ns"], static["latency_ns"], float(fc["utilisation"])) == ("", "", pytest.approx(0.8))
 
 
 def test_folder_of_a_run(tmp_path: Path) -> None:
@@ -386,7 +393,11 @@ def test_folder_of_a_stream(tmp_path: Path) -> None:
     assert tiles[3]["layers"] == "conv3 fc"
     latency = _rows(tmp_path / "latency.csv")
     assert float(latency[99]["latency_ns"]) == STREAMED.latency_p99_ns
-    assert sorted(path.stem for path in (tmp_path / "figures").glob("*.svg")) == ["latency", "utilisation"]
+    names = ["latency", "layer_heat", "layer_time", "utilisation"]
+    assert sorted(path.stem for path in (tmp_path / "figures").glob("*.svg")) == names
+    (efficiency,) = _rows(tmp_path / "efficiency.csv")
+    assert float(efficiency["inferences_per_s"]) == pytest.approx(STREAMED.throughput_images_per_s)
+    assert [row["name"] for row in _rows(tmp_path / "layers.csv")] == [la.name for la in STREAMED.layers]
 
 
 def test_other_files_in_the_folder_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

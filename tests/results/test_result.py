@@ -44,7 +44,7 @@ def test_same_figures_same_bytes() -> None:
 
 def test_json_is_indented_and_in_declared_order() -> None:
     lines = to_json(COMPARED).splitlines()
-    assert lines[:3] == ["{", '  "schema_version": 2,', '  "meta": {']
+    assert lines[:3] == ["{", '  "schema_version": 3,', '  "meta": {']
     assert list(json.loads(to_json(COMPARED))["dynamic"])[:4] == [
         "rule",
         "accumulation",

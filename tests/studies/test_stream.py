@@ -152,6 +152,14 @@ def test_images_in_a_closed_loop_cost_what_they_cost_alone(values: dict[str, Any
     assert together.edp_of_latency == pytest.approx(together.energy_pj * together.latency_ns, rel=1e-12)
     interval = together.makespan_ns / IMAGES
     assert together.edp_of_interval == pytest.approx(together.energy_pj * interval, rel=1e-12)
+    assert together.efficiency.operations == pytest.approx(single.efficiency.operations, rel=1e-12)
+    assert together.efficiency.inferences_per_s == pytest.approx(together.throughput_images_per_s)
+    assert [one.spike_rate for one in together.layers] == [one.spike_rate for one in single.layers]
+    for mine, other in zip(together.layer_efficiency, single.layer_efficiency, strict=True):
+        assert mine.energy_pj_by_component == pytest.approx(other.energy_pj_by_component, rel=1e-9)
+        assert (mine.latency_ns or 0.0) == pytest.approx(other.latency_ns or 0.0, rel=1e-9)
+        assert mine.busy_ns == pytest.approx(other.busy_ns, rel=1e-9)
+        assert (mine.bound_by, mine.skipped_reads) == (other.bound_by, other.skipped_reads)
 
 
 LEAKY = {"technology.logic_leakage_uw_per_um2": 0.01, "clock.gating": "none"}

@@ -19,7 +19,7 @@ from imcsim.report.figures.drawing import (
     draw,
     figure,
 )
-from imcsim.report.figures.layers import layer_heat
+from imcsim.report.figures.layers import layer_figures
 from imcsim.report.figures.tornado import panels, tornado
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, pretty, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, ScalingPoint, StaticPoint
@@ -46,8 +46,7 @@ def _compare(result: CompareResult) -> dict[str, Figure]:
         "energy_breakdown": energy_breakdown(result.components, bars),
         "accuracy_edp": accuracy_edp(result),
     }
-    if result.layer_efficiency:
-        figures["layer_heat"] = layer_heat(result.layer_efficiency)
+    figures |= layer_figures(result.layer_efficiency)
     if result.scaling:
         figures["scaling"] = scaling(result.scaling)
     if result.ranges is not None and (shown := panels(result.ranges)):
@@ -61,7 +60,7 @@ def _run(result: RunResult) -> dict[str, Figure]:
     return {
         "exits": exit_histogram(outcome.exit_fraction, outcome.mean_timesteps),
         "energy_breakdown": energy_breakdown(outcome.components, bars),
-        "layer_heat": layer_heat(outcome.layer_efficiency),
+        **layer_figures(outcome.layer_efficiency),
     }
 
 

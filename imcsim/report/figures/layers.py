@@ -1,4 +1,4 @@
-"""Energy by layer and component as a heat map."""
+"""Layers drawn: their energy by component as a heat map, and what bounds them in time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,55 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from imcsim.report.figures.drawing import figure
-from imcsim.report.units import ENERGY, fitting, pretty
+from imcsim.report.figures.drawing import GRID, INK, STACK, figure
+from imcsim.report.terminal.efficiency import RESOURCES
+from imcsim.report.units import ENERGY, TIME, fitting, pretty
 from imcsim.results.efficiency import LayerEfficiency
 
 DECADES = 5
 """Cells below the largest by more than this stay white."""
+
+
+def layer_figures(layers: Sequence[LayerEfficiency]) -> dict[str, Figure]:
+    """All figures of some layers, by name; none where there are none."""
+    if not layers:
+        return {}
+    drawn = {"layer_heat": layer_heat(layers)}
+    if any(layer.latency_ns for layer in layers):
+        drawn["layer_time"] = layer_time(layers)
+    return drawn
+
+
+def layer_time(layers: Sequence[LayerEfficiency]) -> Figure:
+    """A grey bar for the latency of each layer, and in it a line for each resource, as long as it works; that
+    of what bounds the layer is thick.
+    """
+    shown = [layer for layer in layers if layer.latency_ns is not None]
+    unit = fitting(TIME, (layer.latency_ns or 0.0 for layer in shown))
+    drawn, (axes,) = figure(7.0, max(1.8, 0.7 + 0.36 * len(shown)))
+    for place, layer in enumerate(shown):
+        axes.barh(place, (layer.latency_ns or 0.0) / unit.per_base, height=0.86, color=GRID, zorder=1)
+    for turn, name in enumerate(RESOURCES):
+        offset = (turn - (len(RESOURCES) - 1) / 2) * 0.13
+        for bounds, height in ((False, 0.05), (True, 0.13)):
+            rows = [k for k, layer in enumerate(shown) if (layer.bound_by == name) is bounds]
+            axes.barh(
+                [k + offset for k in rows], [shown[k].busy_ns.get(name, 0.0) / unit.per_base for k in rows],
+                height=height, color=STACK[turn], zorder=2,
+                edgecolor=INK if bounds else "none", linewidth=0.4 if bounds else 0.0,
+            )  # fmt: skip
+    axes.set_yticks(range(len(shown)), [layer.name for layer in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"time per image ({pretty(unit)}); grey: from a layer's first row until its last")
+    colours = [Patch(color=STACK[turn], label=title) for turn, title in enumerate(RESOURCES.values())]
+    drawn.legend(handles=colours, loc="outside right center", title="works for", title_fontsize=7)
+    return drawn
 
 
 def layer_heat(layers: Sequence[LayerEfficiency]) -> Figure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from imcsim.report.figures.drawing import BLUE, GREY, HALO, ORANGE, VERMILION, draw
+from imcsim.report.figures.layers import layer_figures
 from imcsim.report.terminal.stream import label, runs_of_tiles
 from imcsim.report.units import TIME, fitting, number
 from imcsim.results.stream import StreamResult
@@ -14,7 +15,13 @@ _MOST_NAMES = 24
 
 def render_stream(result: StreamResult) -> dict[str, bytes]:
     """All figures of `result`: file name (``utilisation.svg``) to file content."""
-    return draw(lambda: {"utilisation": utilisation(result), "latency": latency_distribution(result)})
+    return draw(
+        lambda: {
+            "utilisation": utilisation(result),
+            "latency": latency_distribution(result),
+            **layer_figures(result.layer_efficiency),
+        }
+    )
 
 
 def utilisation(result: StreamResult) -> Figure:

@@ -16,6 +16,7 @@ from imcsim.report.site.breakdowns import breakdowns
 from imcsim.report.site.choosing import base_point, chosen, varied
 from imcsim.report.site.early_exit import exits, static_dynamic
 from imcsim.report.site.heat import heat_map
+from imcsim.report.site.layers import layer_exhibits, layers_table
 from imcsim.report.site.pareto import pareto
 from imcsim.report.site.ranges import ranges_table, tornadoes
 from imcsim.report.site.read import read, with_parts
@@ -111,6 +112,7 @@ def _sections(
         Section("static-dynamic", "Static against dynamic", "", static_dynamic(study, picked)),
         Section("exits", "Exits", "", exits(picked, parts)),
         Section("breakdowns", "Breakdowns", "", breakdowns(picked, parts)),
+        *_layers(study),
         *_ranges(study),
         *_axes(study, start, heat),
     ]
@@ -130,6 +132,12 @@ _CHOSEN = (
     "most accurate point."
 )
 _POINTS = {"sweep": "", "search": f"{_JUDGED} These are the figures on them."}
+
+
+def _layers(study: Study) -> list[Section]:
+    if not study.work:
+        return []
+    return [Section("layers", "Layers", "", layer_exhibits(study.work), table=layers_table(study.work))]
 
 
 def _ranges(study: Study) -> list[Section]:

@@ -309,9 +309,12 @@ def _compared(result: CompareResult | RunResult) -> Study:
     point = StudyPoint(0, {}, None, meta.hardware.sha256, static, dynamic)
     name = f"{meta.network.name} on {meta.hardware.name}"
     found = result.ranges if isinstance(result, CompareResult) else None
+    whole = result if isinstance(result, CompareResult) else result.outcome
+    work = whole.layer_efficiency
     return Study(
-        kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings, ranges=found
-    )
+        kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings, work=work,
+        ranges=found,
+    )  # fmt: skip
 
 
 def _rest(components: Sequence[ComponentCost], layers: Sequence[LayerCost]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from imcsim.base.errors import ImcsimError
+from imcsim.results.efficiency import LayerEfficiency
 from imcsim.results.ranges import Ranges
 
 Kind = Literal["sweep", "search", "comparison", "run"]
@@ -120,6 +121,8 @@ class Study:
     front: tuple[Mapping[str, Any], ...] = ()
     """Rows of the front of a search, on the images that are reported."""
     warnings: tuple[str, ...] = ()
+    work: tuple[LayerEfficiency, ...] = ()
+    """What the layers of a comparison or a run do, and take."""
     ranges: Ranges | None = None
     """How far the figures of a comparison may be off."""
     _at: dict[tuple[str, ...], StudyPoint] = field(default_factory=dict, repr=False, compare=False)

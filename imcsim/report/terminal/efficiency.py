@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from imcsim.report.units import ENERGY, fitting, number, percent
+from imcsim.report.units import ENERGY, TIME, fitting, number, percent, product
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, OperationRates, PeakEfficiency
 
 MOST_COMPONENTS = 5
@@ -84,6 +84,47 @@ def layers_cells(layers: Sequence[LayerEfficiency], label: str) -> Cells:
             ]
         )
     return f"Energy by layer and component ({energy.name} per image)", columns, rows
+
+
+RESOURCES = {
+    "bus": "bus", "buffer": "buffer", "crossbar": "crossbar", "adc": "ADC", "neurons": "neurons",
+    "mesh": "mesh",
+}  # fmt: skip
+"""What a layer may be bound by, as tables call it."""
+
+
+def time_cells(layers: Sequence[LayerEfficiency]) -> Cells:
+    """How long each layer takes, for how long its resources work, and which of them bounds it."""
+    shown = [layer for layer in layers if layer.latency_ns is not None]
+    time = fitting(TIME, (layer.latency_ns or 0.0 for layer in shown))
+    energy = fitting(ENERGY, (layer.energy_pj for layer in shown))
+    edp = product(energy, time)
+    columns = ["layer", f"latency\n{time.name}", "bound\nby"]
+    columns += [f"{title}\n%" for title in RESOURCES.values()]
+    columns += [f"EDP\n{edp.name}", "cells\nused, %"]
+    rows = [
+        [
+            layer.name,
+            time(layer.latency_ns or 0.0),
+            RESOURCES.get(layer.bound_by or "", "-"),
+            *(_share(layer.busy_ns.get(name, 0.0), layer.latency_ns) for name in RESOURCES),
+            "-" if layer.edp_pj_ns is None else edp(layer.edp_pj_ns),
+            "-" if layer.cells_used is None else percent(layer.cells_used),
+        ]
+        for layer in shown
+    ]
+    return "What bounds each layer (for how much of its latency each resource works)", columns, rows
+
+
+def _share(part_ns: float, whole_ns: float | None) -> str:
+    return percent(part_ns / whole_ns) if whole_ns else "-"
+
+
+TIME_LINE = (
+    "A layer's latency goes from its first row of a timestep until its last one, summed over timesteps; "
+    "layers overlap, so these do not sum to the latency of an image. What works longest bounds the layer; "
+    "for the rest of its latency the layer waits for rows or for room."
+)
 
 
 def largest_components(layers: Sequence[LayerEfficiency], most: int = MOST_COMPONENTS) -> list[str]:

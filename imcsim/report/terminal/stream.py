@@ -10,10 +10,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.report.terminal.efficiency import definition_line, efficiency_cells
 from imcsim.report.terminal.tables import (
     accuracy,
     exits,
     heading,
+    layer_tables,
+    layers_table,
     plain,
     table,
     threshold_line,
@@ -32,7 +35,12 @@ def stream_report(result: StreamResult) -> Group:
     parts.append(_outcome(result))
     if policy.kind == "dynamic":
         parts.append(plain(threshold_line(policy)))
-    parts += [Text(), exits(result), Text(), _tiles(result), *warning_lines(result.warnings)]
+    name = f"static T={policy.timesteps}" if policy.kind == "static" else policy.kind
+    parts += [Text(), exits(result), Text(), _tiles(result)]
+    parts += [Text(), layers_table(result.layers, name)]
+    parts += [Text(), *layer_tables(result.layer_efficiency, name)]
+    parts += [Text(), table(*efficiency_cells({name: result.efficiency}, result.peak))]
+    parts += [plain(definition_line(result.efficiency)), *warning_lines(result.warnings)]
     return Group(*parts)
 
 

@@ -15,11 +15,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from imcsim.report.terminal.efficiency import definition_line, efficiency_cells, layers_cells
+from imcsim.report.terminal.efficiency import (
+    TIME_LINE,
+    definition_line,
+    efficiency_cells,
+    layers_cells,
+    time_cells,
+)
 from imcsim.report.terminal.ranges import COLUMNS, METHOD, range_rows
 from imcsim.report.units import AREA, ENERGY, TIME, change, fitting, percent, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, StaticPoint
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost
+from imcsim.results.efficiency import LayerEfficiency
 from imcsim.results.meta import Meta
 from imcsim.results.run import Outcome, Policy, RunResult
 from imcsim.results.stream import StreamResult
@@ -87,10 +94,10 @@ def compare_report(result: CompareResult) -> Group:
         Text(),
         _breakdown(result.components, f"static\n{static_name(result.static[-1])}", "dynamic"),
         Text(),
-        _layers(result.layers, "dynamic"),
+        layers_table(result.layers, "dynamic"),
         *_lines([_checker_line(result.checker)]),
         Text(),
-        table(*layers_cells(result.layer_efficiency, "dynamic")),
+        *layer_tables(result.layer_efficiency, "dynamic"),
         Text(),
         table(
             *efficiency_cells(
@@ -118,10 +125,10 @@ def run_report(result: RunResult) -> Group:
     if policy.rule is not None:
         parts += _lines([threshold_line(policy)])
     parts += [Text(), exits(outcome), Text(), _breakdown(outcome.components, None, label)]
-    parts += [Text(), _layers(outcome.layers, label)]
+    parts += [Text(), layers_table(outcome.layers, label)]
     if outcome.checker is not None:
         parts += _lines([_checker_line(outcome.checker)])
-    parts += [Text(), table(*layers_cells(outcome.layer_efficiency, label))]
+    parts += [Text(), *layer_tables(outcome.layer_efficiency, label)]
     parts += [Text(), table(*efficiency_cells({label: outcome.efficiency}, outcome.peak))]
     parts += _lines([definition_line(outcome.efficiency)])
     return Group(*parts, *warning_lines(result.warnings))
@@ -360,7 +367,15 @@ def _breakdown(components: Sequence[ComponentCost], static: str | None, label: s
     return grid
 
 
-def _layers(layers: Sequence[LayerCost], label: str) -> Table:
+def layer_tables(layers: Sequence[LayerEfficiency], label: str) -> list[RenderableType]:
+    """Where a layer's energy goes, and its time."""
+    grid = table(*time_cells(layers))
+    grid.columns[2].justify = "left"
+    return [table(*layers_cells(layers, label)), Text(), grid, *_lines([TIME_LINE])]
+
+
+def layers_table(layers: Sequence[LayerCost], label: str) -> Table:
+    """What each layer is on the chip, and what it takes."""
     energy = fitting(ENERGY, (layer.energy_pj for layer in layers))
     rows = [
         (

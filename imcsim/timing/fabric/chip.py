@@ -54,7 +54,7 @@ class FabricEngine(Engine):
         self._memory.m[k.G_TIMED] = timing.timed
         self._memory.m[k.G_TELLS_ENTERED] = timing.issue.runs_ahead
         self._memory.m[k.G_STAGES], self._memory.m[k.G_EDGES] = self._values.columns
-        self._table = np.zeros((self._memory.jobs, len(EVENTS), len(self.names)), np.int64)
+        self._table = np.zeros((self._memory.jobs, len(EVENTS) + 2, len(self.names)), np.int64)
         self._taken = np.zeros(layout.most_reads, np.bool_)
         self._gone: list[tuple[int, int, int]] = []
         """Images that have exited; jobs, and image maps, that had been issued by then."""
@@ -153,7 +153,10 @@ class FabricEngine(Engine):
         return busy, int(m[k.G_LINK_CYCLES])
 
     def _counts(self) -> Table:
-        return self.counter.array() + self._table[: len(self.jobs.jobs)]
+        return self.counter.array() + self._table[: len(self.jobs.jobs), : len(EVENTS)]
+
+    def _spans(self) -> Table:
+        return self._table[: len(self.jobs.jobs), len(EVENTS) :] - 1
 
 
 class _Memory:

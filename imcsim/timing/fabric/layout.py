@@ -116,7 +116,8 @@ class Layout:
         m[k.G_IMAGE_PLACE] = self._place(Event.IMAGE_BITS, 0)
         m[k.G_GLOBAL_WRITE_PLACE] = self._place(Event.GLOBAL_BUFFER_WRITE_BITS, 0)
         m[k.G_GLOBAL_READ_PLACE] = self._place(Event.GLOBAL_BUFFER_READ_BITS, 0)
-        m[k.G_COUNTS], m[k.G_SETS] = len(EVENTS) * self._layers, config.tile.input_sets
+        # Behind the counts of a job the first and the last cycle of each layer.
+        m[k.G_COUNTS], m[k.G_SETS] = (len(EVENTS) + 2) * self._layers, config.tile.input_sets
         m[k.G_SCRATCH], m[k.G_WHEEL], m[k.G_BUCKETS] = scratch, k.G_SIZE, BUCKETS
         m[k.G_PARTS], m[k.G_PARTS_END] = self.parts.start, self.parts.stop
         m[k.G_IMAGES], m[k.G_IMAGES_END] = self.streams.stop - images * k.S_SIZE, self.streams.stop
@@ -189,6 +190,8 @@ class Layout:
         r[k.P_RESIDUALS], r[k.P_RESIDUALS_END] = self._streams(wired.residuals)
         r[k.P_TILE], r[k.P_STAGE], r[k.P_POOL_VALUES] = part.tile, stage.index, one.pool_values
         r[k.P_POOL_PLACE] = self._place(Event.POOL_OPERATIONS, stage.index + 1)
+        r[k.P_BEGUN_PLACE] = len(EVENTS) * self._layers + stage.index + 1
+        r[k.P_ENDED_PLACE] = r[k.P_BEGUN_PLACE] + self._layers
         r[k.P_SLOT_COUNT], r[k.P_ROOM] = _slots(wired), wired.room
         r[k.P_WIDTH], r[k.P_POSITIONS], r[k.P_READS] = stage.out_width, stage.positions, one.row_reads
         r[k.P_ALL_COPIES], r[k.P_COPY0] = layer.copies, part.copies[0]

@@ -23,6 +23,7 @@ from imcsim.timing.figures import PartFigures
 from imcsim.timing.jobs import Job, JobQueue
 from imcsim.timing.processes.flow import Channel, Room, Wait, missing
 from imcsim.timing.recorder import Kind, Recorder, Slice
+from imcsim.timing.timeline import Spans
 from imcsim.timing.wiring import Output, PartWiring, Stream
 
 
@@ -32,6 +33,7 @@ class Surroundings(Protocol):
     env: simpy.Environment
     config: HardwareConfig
     jobs: JobQueue
+    spans: Spans
     recorder: Recorder | None
     channels: list[Channel]
     """By the rank of their streams."""
@@ -199,6 +201,7 @@ class PartProcess:
                 self._room.give()
             self._held.append(not void)
             if not void:
+                self.around.spans.begun(job.number, self.stage.index + 1, int(self.env.now))
                 row = self.begin(job, y, stored)
                 if not row.fetched.processed:
                     yield row.fetched
@@ -243,6 +246,7 @@ class PartProcess:
                 self.note("pool", job, y, pooling, self.figures.pooled_values(out.edge, ready))
         if y == self.stage.out_height - 1 and self.figures.pool_values:
             self.count(job, {Event.POOL_OPERATIONS: self.figures.pool_values})
+        self.around.spans.ended(job.number, self.stage.index + 1, int(self.env.now))
         self._leave(job, y, stored)
 
     def _fire_behind_pool(self, job: Job, y: int) -> Wait:

@@ -107,6 +107,9 @@ def begin_row(m: Memory, counts: Memory, part: int, job: int, y: int, stored: bo
     m[slot + k.Q_READY], m[slot + k.Q_SIDES] = now, k.NEVER if waits else 0
     m[slot + k.Q_TOLD], m[slot + k.Q_OUTPUT], m[slot + k.Q_ALIVE] = 0, m[part + k.P_OUTPUTS], 1
     add_counts(m, counts, job, m[m[part + k.P_COUNTS] + 2 * stored + (timestep_of(m, job) > 0)], 1)
+    began = job * m[k.G_COUNTS] + m[part + k.P_BEGUN_PLACE]
+    if counts[began] == 0:
+        counts[began] = now + 1
     m[part + k.P_UNSOLVED] = 1
 
 
@@ -140,5 +143,6 @@ def row_done(m: Memory, counts: Memory, events: Memory, slot: int, now: int) -> 
             return
     if y == m[part + k.P_ROWS] - 1:
         counts[job * m[k.G_COUNTS] + m[part + k.P_POOL_PLACE]] += m[part + k.P_POOL_VALUES]
+    counts[job * m[k.G_COUNTS] + m[part + k.P_ENDED_PLACE]] = now + 1
     m[slot + k.Q_ALIVE] = 0
     leave_row(m, events, part, job, y, m[slot + k.Q_STORED] == 1)

@@ -1,0 +1,56 @@
+"""What each layer of a comparison or a run takes, on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imcsim.report.figures.layers import layer_heat, layer_time
+from imcsim.report.page.exhibits import Exhibit
+from imcsim.report.page.tables import Column, Table
+from imcsim.report.terminal.efficiency import RESOURCES, TIME_LINE, layers_cells, time_cells
+from imcsim.results.efficiency import LayerEfficiency
+
+
+def layer_exhibits(work: Sequence[LayerEfficiency]) -> list[Exhibit]:
+    """What bounds each layer, and its energy by component."""
+    found = []
+    if any(layer.latency_ns for layer in work):
+        found.append(
+            Exhibit(
+                "layer_time", "What bounds each layer", TIME_LINE, lambda: layer_time(work),
+                ("layer", "latency_ns", "bound_by", "utilisation", *(f"busy_{n}_ns" for n in RESOURCES)),
+                [
+                    [la.name, la.latency_ns, la.bound_by, la.utilisation, *(la.busy_ns[n] for n in RESOURCES)]
+                    for la in work
+                    if la.latency_ns is not None
+                ],
+            )
+        )  # fmt: skip
+    found.append(
+        Exhibit(
+            "layer_heat", "Energy by layer and component",
+            "Mean per image; white cells take less than a hundred-thousandth of the largest.",
+            lambda: layer_heat(work), ("layer", "component", "energy_pj"),
+            [[la.name, name, pj] for la in work for name, pj in la.energy_pj_by_component.items()],
+        )
+    )  # fmt: skip
+    return found
+
+
+def layers_table(work: Sequence[LayerEfficiency]) -> Table:
+    """Latency, bound, utilisation, EDP and energy of every layer."""
+    _, times, rows = time_cells(work)
+    _, energies, more = layers_cells(work, "energy")
+    of_time = {row[0]: row[1:] for row in rows}
+    columns = [_column("layer", False)]
+    columns += [_column(name, name != "bound\nby") for name in times[1:]]
+    columns += [_column(name) for name in energies[1:]]
+    cells = [[row[0], *of_time.get(row[0], [""] * (len(times) - 1)), *row[1:]] for row in more]
+    return Table("layers", columns, cells)
+
+
+def _column(title: str, is_number: bool = True) -> Column:
+    """A column of a terminal's table: what stands on its second line is the unit."""
+    name, _, unit = title.replace("-\n", "").partition("\n")
+    key = title.replace("-\n", "").replace("\n", "_").replace(" ", "_")
+    return Column(key, name, unit, is_number)
