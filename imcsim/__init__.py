@@ -1,7 +1,8 @@
 """imcsim: cycle-level simulation of in-memory-computing hardware for spiking neural networks.
 
 ``imcsim.compare``, ``run``, ``stream`` and ``sweep`` do what the commands of that name do, ``compare_chips``
-what ``imcsim compare --chips`` does (see imcsim.api);
+what ``imcsim compare --chips`` does (see imcsim.api), and ``from_torch`` makes a network of a live PyTorch
+module;
 they are loaded when they are first asked for, so that the package imports nothing heavy by itself.
 """
 
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
     from imcsim.api import compare as compare
     from imcsim.api import compare_chips as compare_chips
+    from imcsim.api import from_torch as from_torch
     from imcsim.api import run as run
     from imcsim.api import stream as stream
     from imcsim.api import sweep as sweep
 
-_FUNCTIONS = ("compare", "compare_chips", "run", "stream", "sweep")
+_FUNCTIONS = ("compare", "compare_chips", "from_torch", "run", "stream", "sweep")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
 from imcsim.hardware.config import Hardware
+from imcsim.importers.live.entry import from_torch as from_torch
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.results.chips.document import ChipsResult

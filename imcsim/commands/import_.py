@@ -148,7 +148,7 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
     _check_targets(file, output, settings["json_path"])
     from imcsim import hardware, network
     from imcsim.importers.importing.image import Image
-    from imcsim.importers.importing.importing import convert
+    from imcsim.importers.importing.importing import NetworkOrigin, convert
     from imcsim.importers.importing.read import read
 
     options = _options(settings)
@@ -162,7 +162,7 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
     with progress_bars(settings["quiet"]) as progress:
         imported = convert(
             model,
-            file,
+            NetworkOrigin.of_file(file, str(model.source.get("format", "unknown"))),
             inputs=inputs,
             hardware=chip,
             weight_bits=settings["weight_bits"],

@@ -1,7 +1,8 @@
 """A PyTorch state dict as arrays.
 
 The file is opened with ``torch.load(weights_only=True)``, which builds tensors and plain containers and
-refuses everything else; this is the only module of the package that imports torch. Sizes are checked before
+refuses everything else; besides what imports live modules, this is the only module of the
+package that imports torch. Sizes are checked before
 and after.
 """
 

@@ -35,6 +35,20 @@ LIBRARIES = {"nir": ("h5py",), "safetensors": ("safetensors",), "torch": ("torch
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True)
+class NetworkOrigin:
+    """Where a network comes from: a line for each in its provenance, and the file, where there is one."""
+
+    stated: dict[str, Any]
+    file: Path | None = None
+
+    @staticmethod
+    def of_file(path: str | Path, kind: str) -> NetworkOrigin:
+        """A file of that format."""
+        path = Path(path)
+        return NetworkOrigin({"file": path.name, "sha256": _sha256(path), "versions": _versions(kind)}, path)
+
+
 @dataclass(frozen=True, eq=False)
 class Imported:
     """A network and how it came about.
@@ -120,9 +134,10 @@ def import_model(
     [[2, -1], [3, 2]]
     >>> imcsim.network.save(imported.network, folder / "model")
     """
+    model = read(path, options)
     return convert(
-        read(path, options),
-        path,
+        model,
+        NetworkOrigin.of_file(path, str(model.source.get("format", "unknown"))),
         inputs=inputs,
         hardware=hardware,
         weight_bits=weight_bits,
@@ -138,7 +153,7 @@ def import_model(
 
 def convert(
     model: ReadModel,
-    path: str | Path,
+    origin: NetworkOrigin,
     *,
     inputs: Inputs | None = None,
     hardware: chips.Hardware | None = None,
@@ -151,8 +166,8 @@ def convert(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Imported:
-    """`import_model` for the layers that were read from `path` before."""
-    path, options, image = Path(path), options or ReadOptions(), image or Image()
+    """`import_model` for layers that were read before, from `origin`."""
+    path, options, image = origin.file, options or ReadOptions(), image or Image()
     shape, said = options.input_shape, list[str]()
     if inputs is not None and shape is None and len(model.input_shape) == 1:
         shape = inputs.shape  # a row of values says nothing of the image that it came from
@@ -188,7 +203,7 @@ def convert(
             real, network, inputs, numerics(chip.config), played, workers=workers, progress=progress
         )
     imported = Imported(network, model, real, quantised.layers, chip.name, words, agreement)
-    about = _provenance(imported, path, options, image, (weight_bits, scales, percentile))
+    about = _provenance(imported, origin, options, image, (weight_bits, scales, percentile))
     return replace(imported, network=replace(network, provenance=about))
 
 
@@ -196,14 +211,14 @@ def _spikes(inputs: Inputs) -> bool:
     return inputs.spikes or (inputs.timed and int(inputs.images.max()) <= 1)
 
 
-def _in_file(error: ImcsimError, path: Path, inputs: Inputs | None) -> ImcsimError:
+def _in_file(error: ImcsimError, path: Path | None, inputs: Inputs | None) -> ImcsimError:
     """`error` with the name of the file, unless it is about the inputs."""
-    if error.file is not None or (inputs is not None and error.key == inputs.name):
+    if path is None or error.file is not None or (inputs is not None and error.key == inputs.name):
         return error
     return ImcsimError(error.message, file=path, line=error.line, key=error.key, fix=error.fix)
 
 
-def _words(network: Network, path: Path, about: Numerics, *, stated: bool) -> tuple[FixedPoint, ...]:
+def _words(network: Network, path: Path | None, about: Numerics, *, stated: bool) -> tuple[FixedPoint, ...]:
     """Fixed-point words on a chip; a network that no chip can hold is refused.
 
     Where the chip was not `stated` and its words are too narrow, there are none to show.
@@ -221,7 +236,11 @@ def _words(network: Network, path: Path, about: Numerics, *, stated: bool) -> tu
 
 
 def _provenance(
-    imported: Imported, path: Path, options: ReadOptions, image: Image, about: tuple[int, Scales, float]
+    imported: Imported,
+    origin: NetworkOrigin,
+    options: ReadOptions,
+    image: Image,
+    about: tuple[int, Scales, float],
 ) -> dict[str, Any]:
     source = imported.model.source
     kind = str(source.get("format", "unknown"))
@@ -236,12 +255,11 @@ def _provenance(
         stated["percentile"] = percentile
     found: dict[str, Any] = {
         "imported": {
-            "file": path.name,
-            "sha256": _sha256(path),
+            **origin.stated,
             "format": kind,
             "framework": str(source.get("framework", "unknown")),
             "options": stated,
-            "versions": _versions(kind),
+            "versions": {"imcsim": __version__, **origin.stated["versions"]},
             "notes": [_line(note) for note in imported.notes],
         }
     }
@@ -267,7 +285,7 @@ def _line(text: str) -> str:
 
 
 def _versions(kind: str) -> dict[str, str]:
-    versions = {"imcsim": __version__}
+    versions = {}
     for name in LIBRARIES.get(kind, ()):
         try:
             versions[name] = metadata.version(name)

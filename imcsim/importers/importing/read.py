@@ -57,7 +57,7 @@ def read(path: str | Path, options: ReadOptions | None = None) -> ReadModel:
         from imcsim.importers.listed.layer_list import read as read_list
 
         model = read_list(path, kind, options)
-    _check(path, model)
+    check_model(path, model)
     return model
 
 
@@ -82,8 +82,11 @@ def _kind(path: Path) -> str:
     )
 
 
-def _check(path: Path, model: ReadModel) -> None:
-    """What holds for every format: finite numbers, sensible sizes, names that exist and come first."""
+def check_model(path: Path | None, model: ReadModel) -> None:
+    """What holds for every format: finite numbers, sensible sizes, names that exist and come first.
+
+    Raises ImcsimError, about the file `path` where there is one.
+    """
     shape = model.input_shape
     if not 1 <= len(shape) <= 3 or any(n < 1 for n in shape) or math.prod(shape) > MAX_PIXELS:
         raise ImcsimError(
@@ -120,7 +123,7 @@ def _check(path: Path, model: ReadModel) -> None:
         raise ImcsimError(f"there is no layer {model.output!a} to give the output", file=path)
 
 
-def _check_weights(path: Path, layer: Weights) -> None:
+def _check_weights(path: Path | None, layer: Weights) -> None:
     weight = layer.weight
     if weight.ndim not in (2, 4) or weight.size == 0:
         raise ImcsimError(f"weights of shape {list(weight.shape)} are not read", file=path, key=layer.name)
@@ -144,7 +147,7 @@ def _check_weights(path: Path, layer: Weights) -> None:
     _check_steps(path, layer.name, least=0, padding=layer.padding)
 
 
-def _check_steps(path: Path, name: str, least: int = 1, **steps: Any) -> None:
+def _check_steps(path: Path | None, name: str, least: int = 1, **steps: Any) -> None:
     for what, pair in steps.items():
         if any(not least <= n <= MAX_STEP for n in pair):
             raise ImcsimError(

@@ -1,0 +1,43 @@
+"""A network that came from a module, with what is known of how well it stands for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imcsim.importers.importing.agreement import Agreement
+from imcsim.importers.live.checking import ModuleCheck
+from imcsim.importers.live.pixels import PixelGrid
+from imcsim.network.describe import describe
+from imcsim.network.graph import Network
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TorchNetwork(Network):
+    """A `Network` that `imcsim.from_torch` made.
+
+    check: the module against the network before quantisation. quantised: the network before against after
+    quantisation, on the same images. notes: what was read, and what was decided. grid: what pixels are worth,
+    in which tensors are turned into inputs.
+    """
+
+    check: ModuleCheck | None = None
+    quantised: Agreement | None = None
+    notes: tuple[str, ...] = ()
+    grid: PixelGrid | None = None
+
+    @property
+    def equal_spikes(self) -> dict[str, float]:
+        """The share of spikes equal to the module's, before quantisation, by the name of the module."""
+        return {} if self.check is None else {layer.module: layer.equal for layer in self.check.layers}
+
+    def __repr__(self) -> str:
+        shape = " x ".join(str(size) for size in self.input_shape)
+        lines = [
+            f"{self.name}: {shape} inputs of {self.input_bits} bits, {self.classes} classes, "
+            f"T = {self.timesteps}, weights of {self.weight_bits} bits"
+        ]
+        for row in describe(self):
+            lines.append("  " + "  ".join(str(part) for part in row if str(part)))
+        if self.check is not None:
+            lines.append(self.check.sentence())
+        return "\n".join(lines)
