@@ -66,7 +66,8 @@ def _programmed(
         cells = programmed(designed.levels, len(designed.factor), chip, number)
     if not _largest_level(cells) < MOST_LEVELS:
         raise too_much
-    seen, driven = through_wires(cells, crossbar_rows(designed.layout, numerics.row_order), chip, density)
+    rows = crossbar_rows(designed.layout, numerics.row_order)
+    seen, driven = through_wires(cells, rows, chip, density, numerics.parallel_rows)
     offset = designed.offset
     if chip.off_level > 0 and not chip.referenced:
         offset = digital_offset(offset, designed.factor, chip.off_level)

@@ -4,8 +4,8 @@ chip's tile.
 At full rate every crossbar reads as often as sensing and its converters allow, with all rows driven and
 levels spread evenly; every input bit comes through the mesh, the tile buffer, the H-tree and the PE buffer
 once, and every result leaves through the output register and the mesh. Inputs of b bits take b reads, so
-there are 1/b of the results a read. State memory, checker, accumulator and the other parts of the chip as a
-whole are not part of a tile.
+there are 1/b of the results a read; where not all rows may be driven at once, a read is one of several
+turns. State memory, checker, accumulator and the other parts of the chip as a whole are not part of a tile.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def tile_area_mm2(config: HardwareConfig) -> float:
 def full_rate(config: HardwareConfig, *, cells_per_weight: int, input_bits: int) -> Mapping[Event, float]:
     """Events a clock cycle in one tile at full rate."""
     cells, tile, size = config.cells, config.tile, config.one_tile
-    interval = max(config.sense_cycles, config.convert_cycles)
+    turns = cells.turns
+    interval = max(config.sense_cycles, config.convert_cycles) * turns
     converting = size.crossbars if tile.adcs == "crossbar" else size.pes
     conversions = converting * cells.columns
     results = converting * (cells.columns // cells_per_weight) / input_bits
@@ -77,16 +78,16 @@ def full_rate(config: HardwareConfig, *, cells_per_weight: int, input_bits: int)
     level = largest / 2
     if config.nonideal.on_off.finite and isinstance(cells, ConductanceCells):
         level += largest / (cells.r_off_ohm / cells.r_on_ohm - 1)
-    each_read = {
-        Event.CROSSBAR_READS: size.crossbars,
-        Event.CROSSBAR_PHASES: size.crossbars * phases,
-        Event.PE_CYCLES: size.pes,
-        Event.PE_PHASES: size.pes * phases,
+    all_rows_once = {
+        Event.CROSSBAR_READS: size.crossbars * turns,
+        Event.CROSSBAR_PHASES: size.crossbars * phases * turns,
+        Event.PE_CYCLES: size.pes * turns,
+        Event.PE_PHASES: size.pes * phases * turns,
         Event.ACTIVE_WORDLINES: inputs,
         Event.ACTIVE_CELLS: inputs * cells.columns,
         Event.ACTIVE_LEVELS: inputs * cells.columns * level * parts,
-        Event.CONVERSIONS: conversions,
-        Event.SHIFT_ADDS: conversions,
+        Event.CONVERSIONS: conversions * turns,
+        Event.SHIFT_ADDS: conversions * turns,
         Event.FLIT_HOPS: (inputs + outputs) / config.noc.flit_bits,
         Event.TILE_BUFFER_WRITE_BITS: inputs,
         Event.TILE_BUFFER_READ_BITS: inputs,
@@ -101,4 +102,4 @@ def full_rate(config: HardwareConfig, *, cells_per_weight: int, input_bits: int)
         Event.POOL_OPERATIONS: results,
         Event.RESIDUAL_ADDS: results,
     }
-    return {event: count / interval for event, count in each_read.items()}
+    return {event: count / interval for event, count in all_rows_once.items()}

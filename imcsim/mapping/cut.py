@@ -30,7 +30,9 @@ def _cut(stage: Stage, weight_bits: int, hardware: HardwareConfig) -> LayerPlace
             fix=f"set it to at least {slices}, or enlarge cells.cell_bits",
         )
     per_column = cells.columns // slices
-    rows = layout(stage.kernel, stage.in_channels, cells.rows, cells.row_order, stage.dilation)
+    rows = layout(
+        stage.kernel, stage.in_channels, cells.rows, cells.row_order, stage.dilation, cells.rows_at_once
+    )
     unit = stage.kernel[0] * stage.kernel[1] if cells.row_order == "kernel_position" else 1
     if unit > 1 and unit > hardware.tile.crossbars_per_pe:
         raise ImcsimError(
@@ -40,7 +42,7 @@ def _cut(stage: Stage, weight_bits: int, hardware: HardwareConfig) -> LayerPlace
             fix=f"set it to at least {unit}, or cells.row_order to im2col and tile.adcs to crossbar",
         )
     columns = -(-stage.out_channels // per_column)
-    return LayerPlacement(stage, rows, slices, rows.blocks, columns, per_column, unit, 1)
+    return LayerPlacement(stage, rows, slices, rows.crossbars, columns, per_column, unit, 1)
 
 
 def _balanced(layers: list[LayerPlacement], hardware: HardwareConfig) -> tuple[LayerPlacement, ...]:

@@ -27,8 +27,10 @@ class LayerRow:
     pes: int
     tiles: tuple[int, ...]
     waves: int
-    """Waves one after the other in a timestep, each with a read for every input bit."""
+    """Waves one after the other in a timestep, each with a read for every input bit and turn."""
     input_bits: int
+    turns: int
+    """Turns in which the rows of a crossbar are driven (``cells.parallel_rows``)."""
     cells_used: int
     cell_utilisation: float
     """Used cells over the cells of its crossbars, 0 to 1."""
@@ -36,7 +38,7 @@ class LayerRow:
     @property
     def reads_in_turn(self) -> int:
         """Reads one after the other in a timestep: the layer with the most limits the throughput."""
-        return self.waves * self.input_bits
+        return self.waves * self.input_bits * self.turns
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
                 tiles=tuple(sorted({part.tile for part in placement.parts_of(k)})),
                 waves=layer.waves,
                 input_bits=layer.stage.planes,
+                turns=layer.turns,
                 cells_used=here,
                 cell_utilisation=here / (layer.crossbars * per_crossbar),
             )
@@ -138,5 +141,5 @@ def _tile(index: int, placement: Placement, config: HardwareConfig, used: list[i
 
 def _cells(part: Part, layer: LayerPlacement) -> int:
     """Cells that hold slices of a part's weights."""
-    rows = int(layer.rows.block_rows[part.blocks[0] : part.blocks[1]].sum())
+    rows = int(layer.rows.crossbar_rows[part.blocks[0] : part.blocks[1]].sum())
     return rows * part.channels * layer.slices * part.copy_count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from imcsim.hardware.component import ChipSize
 from imcsim.mapping.stages import Stage, StageGraph
@@ -39,7 +40,10 @@ class Part:
 
 @dataclass(frozen=True)
 class LayerPlacement:
-    """How one layer is cut: `blocks` x `columns` column crossbars, `unit_crossbars` each; `copies` of it."""
+    """How one layer is cut: `blocks` x `columns` column crossbars, `unit_crossbars` each; `copies` of it.
+
+    A row block is a crossbar (or a group of merged ones) here, read in one or more turns.
+    """
 
     stage: Stage
     rows: RowLayout
@@ -54,6 +58,11 @@ class LayerPlacement:
         """Output channels in some columns of crossbars (a half-open range); the last one may be part full."""
         per = self.channels_per_column
         return min(columns[1] * per, self.stage.out_channels) - columns[0] * per
+
+    @cached_property
+    def turns(self) -> int:
+        """Turns in which the rows of a crossbar are driven, where it may not drive all at once."""
+        return int(self.rows.turns.max())
 
     @property
     def crossbars_per_copy(self) -> int:
@@ -75,7 +84,7 @@ class LayerPlacement:
     @property
     def reads_in_turn(self) -> int:
         """Crossbar reads, one after the other, in a timestep: what `balanced` replication evens out."""
-        return self.waves * self.stage.planes
+        return self.waves * self.stage.planes * self.turns
 
 
 @dataclass(frozen=True)

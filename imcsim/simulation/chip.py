@@ -46,6 +46,7 @@ def numerics(config: HardwareConfig) -> Numerics:
         membrane_bits=config.lif.membrane_bits,
         checker=config.checker.numerics,
         input_drive=config.cells.input_drive,
+        parallel_rows=config.cells.rows_at_once,
     )
 
 

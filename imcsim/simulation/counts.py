@@ -58,7 +58,7 @@ def image_work(program: Program, placement: Placement, recorded: Recorded) -> li
 
 
 def _active(program: Program, index: int, recorded: Recorded) -> NDArray[np.bool_]:
-    """Reads with a row to drive, bool ``[images, T, positions, planes, blocks]``."""
+    """Reads with a row to drive, bool ``[images, T, positions, drives, crossbars]`` (see `ImageWork`)."""
     layer = program.crossbar_layers[index]
     values = recorded[layer.source]
     inputs, padding = bordered(layer, values)
@@ -71,7 +71,11 @@ def _active(program: Program, index: int, recorded: Recorded) -> NDArray[np.bool
     kernels.active_blocks(
         inputs, reads, ky, kx, first, last, block, layer.stride, padding, (height, width), active
     )
-    return active.reshape(*values.shape[:2], *active.shape[1:])
+    at = layer.layout
+    turns = int(at.turns.max())
+    driven = np.zeros((*active.shape[:3], turns, at.crossbars), np.bool_)
+    driven[..., at.turn, at.crossbar] = active
+    return driven.reshape(*values.shape[:2], height * width, reads * turns, at.crossbars)
 
 
 def lower(

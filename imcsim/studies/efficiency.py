@@ -228,15 +228,15 @@ def area_um2(chip: Chip) -> float:
 def peak(chip: Chip) -> PeakEfficiency:
     """The chip at full rate: its tiles as `tile_budget` has them, all else at its leakage.
 
-    An interval is that between two reads of a crossbar. Unused columns of a crossbar, fewer than a weight
-    takes, do no work.
+    An interval is that between two reads of all rows of a crossbar. Unused columns of a crossbar, fewer than
+    a weight takes, do no work.
     """
     config, size = chip.config, chip.size
     clock_ns = config.technology.clock_ns
     per_weight = chip.placement.layers[0].slices
     tile = config.one_tile
     reads = full_rate(config, cells_per_weight=per_weight, input_bits=1)[Event.CROSSBAR_READS]
-    interval_ns = tile.crossbars / reads * clock_ns
+    interval_ns = tile.crossbars * config.cells.turns / reads * clock_ns
     tiles_mw = sum(row.power_mw for row in tile_budget(config, cells_per_weight=per_weight)) * size.tiles
     standing_mw = sum(
         component.standing_energy_pj(config) * component.instances(config, size) / clock_ns

@@ -87,7 +87,12 @@ class PartFigures:
     @cached_property
     def block_rows(self) -> int:
         """Rows of its blocks together."""
-        return int(self.layer.rows.block_rows[self.part.blocks[0] : self.part.blocks[1]].sum())
+        return int(self.layer.rows.crossbar_rows[self.part.blocks[0] : self.part.blocks[1]].sum())
+
+    @cached_property
+    def turns(self) -> tuple[int, ...]:
+        """Turns in which each of its blocks is read, more than one where not all rows are driven at once."""
+        return tuple(self.layer.rows.turns[self.part.blocks[0] : self.part.blocks[1]].tolist())
 
     @cached_property
     def positions(self) -> int:
@@ -174,21 +179,33 @@ class PartFigures:
         return 1 + (self.blocks - 1).bit_length() * self.config.adder_tree.level_cycles
 
     @cached_property
-    def _per_window(self) -> tuple[int, int]:
-        """Rows that a window sends to all PEs of one copy together, and sums that come back from them for one
-        position.
-
-        Crossbars fill PEs column by column; a PE holds a window's rows once, and adds up its own blocks of a
-        column.
-        """
+    def _pe(self) -> dict[tuple[int, int], int]:
+        """The PE of each column and block of one copy. Crossbars fill PEs column by column."""
         blocks, columns = range(*self.part.blocks), range(*self.part.columns)
         holds = 1 if self.whole_pe else self.config.tile.crossbars_per_pe
-        pe = {
+        return {
             (column, block): (x * len(blocks) + y) // holds
             for x, column in enumerate(columns)
             for y, block in enumerate(blocks)
         }
-        block_rows = self.layer.rows.block_rows
+
+    @cached_property
+    def _pe_turns(self) -> int:
+        """Turns of an input bit in which a PE of one copy drives a crossbar, of all its PEs together."""
+        most: dict[int, int] = {}
+        for (_, block), pe in self._pe.items():
+            most[pe] = max(most.get(pe, 0), int(self.layer.rows.turns[block]))
+        return sum(most.values())
+
+    @cached_property
+    def _per_window(self) -> tuple[int, int]:
+        """Rows that a window sends to all PEs of one copy together, and sums that come back from them for one
+        position.
+
+        A PE holds a window's rows once, and adds up its own blocks of a column.
+        """
+        blocks, columns, pe = range(*self.part.blocks), range(*self.part.columns), self._pe
+        block_rows = self.layer.rows.crossbar_rows
         rows = sum(
             int(block_rows[block]) * len({pe[column, block] for column in columns}) for block in blocks
         )
@@ -306,8 +323,7 @@ class PartFigures:
             Event.HTREE_SUM_BITS: positions * self._per_window[1] * config.lif.partial_sum_bits,
         }
         if not self.whole_pe:
-            driven = -(-self.blocks * self.columns // config.tile.crossbars_per_pe)
-            pes = positions * self.reads_of_position * driven
+            pes = positions * self.reads_of_position * self._pe_turns
             counts |= {Event.PE_CYCLES: pes, Event.PE_PHASES: pes * config.column_mux.columns_per_adc}
         return counts
 
@@ -346,7 +362,7 @@ class PartFigures:
     @property
     def row_reads(self) -> int:
         """Reads of row blocks in a row, silent ones included; each is one in every column."""
-        return self.positions * self.reads_of_position * self.blocks
+        return self.positions * self.reads_of_position * sum(self.turns)
 
     def row_read_counts(self, reads: int, skipped: int) -> Counts:
         """What a row counts whose row blocks are read so often, and left out so often."""

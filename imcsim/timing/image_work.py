@@ -13,8 +13,9 @@ from imcsim.mapping import Edge
 
 @dataclass(frozen=True, eq=False)
 class ImageWork:
-    """One image. `active`: for each stage, bool ``[T, positions, planes, blocks]``, the reads with a row to
-    drive (for a chip that skips silent ones). `events`: for each edge, int64 ``[T, height, channels]``,
+    """One image. `active`: for each stage, bool ``[T, positions, drives, blocks]``, the reads with a row to
+    drive (for a chip that skips silent ones); a drive is a turn of an input bit, all turns of one bit before
+    those of the next. `events`: for each edge, int64 ``[T, height, channels]``,
     values above 0 in each delivered row (for address-event packets). A stage that reads the image does the
     same at every timestep.
     """

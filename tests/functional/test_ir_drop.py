@@ -385,9 +385,13 @@ def test_wires_that_leave_nothing_are_refused() -> None:
 
 @pytest.mark.parametrize("order", ["im2col", "kernel_position"])
 @pytest.mark.parametrize("reference", [True, False])
-def test_each_crossbar_of_a_layer_is_solved_by_itself(order, reference: bool) -> None:
-    """45 rows on crossbars of 16 rows and 8 columns: 2 slices of 7 channels, 4 channels on the first."""
-    at = layout((3, 3), 5, 16, order)
+@pytest.mark.parametrize("at_once", [None, 4])
+def test_each_crossbar_of_a_layer_is_solved_by_itself(order, reference: bool, at_once: int | None) -> None:
+    """45 rows on crossbars of 16 rows and 8 columns: 2 slices of 7 channels, 4 channels on the first.
+
+    Rows that are driven in turns stand on the same bitlines, and fewer of them are active together.
+    """
+    at = layout((3, 3), 5, 16, order, parallel=at_once)
     rng = np.random.default_rng(17)
     columns = lay_columns(2, 7, 8, 4)
     cells_of_reference = rng.uniform(1, 3, (45, 2)) if reference else None
@@ -396,7 +400,7 @@ def test_each_crossbar_of_a_layer_is_solved_by_itself(order, reference: bool) ->
     chip = DrawnChip(1, 0, 15, 8, 4, level_siemens=3e-6, wires=wires)
     rows = crossbar_rows(at, order)
     assert [len(one) for one in rows] == ([16, 16, 13] if order == "im2col" else [5] * 9)
-    seen_by_columns, seen_by_drivers = through_wires(cells, rows, chip, 0.2)
+    seen_by_columns, seen_by_drivers = through_wires(cells, rows, chip, 0.2, at_once)
     for down in rows:
         for crossbar, channels in enumerate((range(4), range(4, 7))):
             # Slices side by side: channel 0's two columns, channel 1's, ...
@@ -404,7 +408,8 @@ def test_each_crossbar_of_a_layer_is_solved_by_itself(order, reference: bool) ->
             g = cells.conductance[down][:, across]
             if cells_of_reference is not None:
                 g = np.column_stack([g, cells_of_reference[down][:, crossbar]])
-            expected = seen(g * 3e-6, wires, 0.2)
+            turns = 1 if at_once is None else -(-len(down) // at_once)
+            expected = seen(g * 3e-6, wires, 0.2 / turns)
             pairs = ((seen_by_columns, expected.column), (seen_by_drivers, expected.driver))
             for found, one in pairs:
                 mine = found.conductance[down][:, across]

@@ -32,6 +32,7 @@ GEOMETRY = st.fixed_dictionaries(
         "pad": st.tuples(st.integers(0, 2), st.integers(0, 2)),
         "dilation": st.tuples(st.integers(1, 3), st.integers(1, 2)),
         "rows": st.integers(1, 30),
+        "parallel": st.one_of(st.none(), st.integers(1, 32)),
         "order": st.sampled_from(["im2col", "kernel_position"]),
         "encoding": st.sampled_from(["offset", "differential", "twos_complement"]),
         "weight_bits": st.integers(2, 16),
@@ -57,7 +58,9 @@ class Case:
         )
         order: RowOrder = geometry["order"]
         encoding: Encoding = geometry["encoding"]
-        self.at: RowLayout = layout(kernel, geometry["channels"], geometry["rows"], order, dilation)
+        self.at: RowLayout = layout(
+            kernel, geometry["channels"], geometry["rows"], order, dilation, geometry.get("parallel")
+        )
         bits = geometry["weight_bits"]
         limit = 2 ** (bits - 1) - 1
         self.weight = rng.integers(-limit, limit + 1, (geometry["out"], geometry["channels"], *kernel))

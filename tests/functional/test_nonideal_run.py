@@ -324,7 +324,11 @@ def statement(
 ) -> naive.Convert:
     """The codes of a read as `converter.codes` states them, each read with draws of its own."""
     errors, used = cells.chip, case.levels.shape[1]
-    gain, offset = adc_errors(case.at.blocks, len(case.factor), len(case.weight), errors, 3)
+    # A crossbar's converters are the same in each of its turns.
+    gain, offset = (
+        each[case.at.crossbar]
+        for each in adc_errors(case.at.crossbars, len(case.factor), len(case.weight), errors, 3)
+    )
     step = np.repeat(np.float32(2.0) ** -shifts.astype(np.float32), len(case.weight))
     squares = np.zeros(case.levels.shape)
     if errors.read_noise:

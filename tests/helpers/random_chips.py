@@ -36,6 +36,7 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "encoder.mode": ("keep", "recompute"),
     "cells.rows": (16, 64, 8, 5),
     "cells.columns": (16, 64, 8),
+    "cells.parallel_rows": ("all", 4, 7, 1),
     "cells.read_pulse_ns": (7.9, 1.0, 20.0),
     "column_mux.columns_per_adc": (8, 4, 1),
     "adc.conversion_cycles": (1, 3),
@@ -234,10 +235,11 @@ def random_work(
 
     def one() -> ImageWork:
         active = {
-            layer.stage.index: rng.random(
-                (timesteps, layer.stage.positions, layer.stage.planes, layer.blocks)
+            layer.stage.index: (
+                rng.random((timesteps, layer.stage.positions, layer.stage.planes * layer.turns, layer.blocks))
+                < density * rng.random((timesteps, 1, 1, 1)).round()
             )
-            < density * rng.random((timesteps, 1, 1, 1)).round()
+            & (np.arange(layer.stage.planes * layer.turns)[:, None] % layer.turns < layer.rows.turns)
             for layer in placement.layers
         }
         events = {

@@ -224,23 +224,35 @@ def level_sums(network: Network, node: Conv2d | Linear, cell_bits: int) -> NDArr
     return total.transpose(1, 2, 0) if total.ndim == 3 else total[None, None]
 
 
-CASES = [
-    ("dtsnn_32nm", {"encoder__mode": mode, "mapping__replication": copies}, settings)
-    for mode in ("keep", "recompute")
-    for copies in ("none", "balanced")
-    for settings in (
-        {"channels": 20, "size": 9, "weight_bits": 8},
-        {"residual": True, "classes": 3},
-        {"average": True, "residual": True, "weight_bits": 3},
-        {"output": "lif"},
-        {"output": "li", "weight_bits": 5, "seed": 9},
-        {"output": "linear", "seed": 17},
-    )
-] + [
-    ("spikesim_65nm", {"encoder__mode": mode, "cells__rows": 8}, settings)
-    for mode in ("keep", "recompute")
-    for settings in ({"channels": 20, "size": 9}, {"residual": True, "average": True}, {"output": "linear"})
-]
+CASES = (
+    [
+        ("dtsnn_32nm", {"encoder__mode": mode, "mapping__replication": copies}, settings)
+        for mode in ("keep", "recompute")
+        for copies in ("none", "balanced")
+        for settings in (
+            {"channels": 20, "size": 9, "weight_bits": 8},
+            {"residual": True, "classes": 3},
+            {"average": True, "residual": True, "weight_bits": 3},
+            {"output": "lif"},
+            {"output": "li", "weight_bits": 5, "seed": 9},
+            {"output": "linear", "seed": 17},
+        )
+    ]
+    + [
+        ("dtsnn_32nm", {"cells__parallel_rows": 8}, {"channels": 20, "size": 9, "weight_bits": 8}),
+        ("dtsnn_32nm", {"cells__parallel_rows": 24, "encoder__mode": "recompute"}, {"residual": True}),
+        ("spikesim_65nm", {"cells__parallel_rows": 3, "cells__rows": 8}, {"channels": 20, "size": 9}),
+    ]
+    + [
+        ("spikesim_65nm", {"encoder__mode": mode, "cells__rows": 8}, settings)
+        for mode in ("keep", "recompute")
+        for settings in (
+            {"channels": 20, "size": 9},
+            {"residual": True, "average": True},
+            {"output": "linear"},
+        )
+    ]
+)
 
 
 @pytest.mark.parametrize(("name", "overrides", "settings"), CASES)
@@ -275,14 +287,19 @@ def test_counts_equal_closed_forms(name: str, overrides: dict[str, Any], setting
             blocks, crossbars = -(-math.prod(kernel) * inner // config.cells.rows), 1
         else:
             blocks, crossbars = -(-inner // config.cells.rows), math.prod(kernel)
+        filling = math.prod(kernel) * inner if config.cells.row_order == "im2col" else inner
+        turns = sum(
+            -(-min(config.cells.rows, filling - first) // config.cells.rows_at_once)
+            for first in range(0, filling, config.cells.rows)
+        )
         reading = node.inputs[0] == INPUT
         once = reading and config.encoder.mode == "keep"
         runs = [1, 0, 0] if once else [1, 1, 1]
         bits = planes(network, node)
-        reads = positions * bits * blocks * columns * crossbars
+        reads = positions * bits * turns * columns * crossbars
         assert fixed(Event.CROSSBAR_READS, node.name) == [reads * r for r in runs]
         assert fixed(Event.CROSSBAR_PHASES, node.name) == [reads * 8 * r for r in runs]
-        conversions = positions * bits * blocks * outer * slices
+        conversions = positions * bits * turns * outer * slices
         assert fixed(Event.CONVERSIONS, node.name) == [conversions * r for r in runs]
         assert fixed(Event.SHIFT_ADDS, node.name) == [conversions * r for r in runs]
         # every block but the first is added on, and the offset once more
@@ -291,7 +308,7 @@ def test_counts_equal_closed_forms(name: str, overrides: dict[str, Any], setting
         assert fixed(Event.CURRENT_WRITE_BITS, node.name) == [stored, 0, 0]
         assert fixed(Event.CURRENT_READ_BITS, node.name) == [0, stored, stored]
         if config.cells.row_order == "kernel_position":
-            cycles = positions * bits * blocks * columns
+            cycles = positions * bits * turns * columns
             assert fixed(Event.PE_CYCLES, node.name) == [cycles * r for r in runs]
             assert fixed(Event.PE_PHASES, node.name) == [cycles * 8 * r for r in runs]
         # what depends on values

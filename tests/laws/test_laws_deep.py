@@ -169,10 +169,12 @@ def check_closed_forms(data: st.DataObject) -> None:
         kernel = node.weight.shape[2:] if isinstance(node, Conv2d) else (1, 1)
         inner, positions = node.weight.shape[1], math.prod(place_shape)
         columns = -(-outer // (config.cells.columns // slices))
-        if config.cells.row_order == "im2col":
-            blocks, crossbars = -(-math.prod(kernel) * inner // config.cells.rows), 1
-        else:
-            blocks, crossbars = -(-inner // config.cells.rows), math.prod(kernel)
+        # Rows that fill crossbars, each read in as many turns as its rows take.
+        im2col = config.cells.row_order == "im2col"
+        filling, crossbars = (math.prod(kernel) * inner, 1) if im2col else (inner, math.prod(kernel))
+        full, left = divmod(filling, config.cells.rows)
+        at_once = config.cells.rows if config.cells.parallel_rows == "all" else config.cells.parallel_rows
+        blocks = full * -(-config.cells.rows // at_once) + -(-left // at_once)
         runs = np.ones(timesteps, np.int64)
         if node.inputs[0] == INPUT and config.encoder.mode == "keep":
             runs[1:] = 0

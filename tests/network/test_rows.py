@@ -51,6 +51,28 @@ def test_kernel_position_keeps_a_channel_group_together(sizes: tuple[int, int, i
     assert at.block_rows.max() == height * width * min(rows, channels)
 
 
+@settings(max_examples=80, deadline=None)
+@given(SIZES, ORDERS, st.integers(1, 30))
+def test_rows_driven_in_turns_stay_in_their_crossbars(
+    sizes: tuple[int, int, int, int], order: RowOrder, parallel: int
+) -> None:
+    """Turns cut each crossbar's rows and nothing else: a block holds up to `parallel` of one crossbar."""
+    height, width, channels, rows = sizes
+    whole = naive.row_of_input(layout((height, width), channels, rows, order))
+    at = layout((height, width), channels, rows, order, parallel=parallel)
+    merged = 1 if order == "im2col" else height * width
+    for (ky, kx, channel), (_, block) in naive.row_of_input(at).items():
+        assert at.crossbar[block] == whole[ky, kx, channel][1]
+        inside = channel if order == "kernel_position" else (ky * width + kx) * channels + channel
+        assert at.turn[block] == inside % rows // min(parallel, rows)
+    assert at.block_rows.max() <= merged * parallel
+    assert at.crossbars == layout((height, width), channels, rows, order).blocks
+    filled = at.crossbar_rows // merged
+    assert at.turns.tolist() == [-(-int(n) // min(parallel, rows)) for n in filled]
+    unlimited = layout((height, width), channels, rows, order, parallel=rows)
+    assert np.array_equal(unlimited.block, layout((height, width), channels, rows, order).block)
+
+
 @pytest.mark.parametrize("order", ["im2col", "kernel_position"])
 @pytest.mark.parametrize("rows", [1, 4, 7, 64])
 def test_weights_are_put_on_the_rows_of_their_inputs(order: RowOrder, rows: int) -> None:

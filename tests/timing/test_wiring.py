@@ -90,11 +90,14 @@ def test_parts_of_a_layer_do_its_work_together(network: Network, config: Hardwar
                 rows.update(one.behind_pool(1, first=first))
         outputs = stage.out_width * stage.out_channels
         fired = outputs if stage.pool is None else stage.pool.width * stage.out_channels
-        blocks = layer.blocks * layer.columns
+        # A crossbar of n rows, p of them at once, is read n / p times, rounded up, for each input bit.
+        at_once = config.cells.rows_at_once
+        turns = sum(-(-int(rows) // at_once) for rows in layer.rows.crossbar_rows)
+        blocks = turns * layer.columns
         assert rows[Event.CROSSBAR_READS] == stage.out_width * stage.planes * blocks * layer.unit_crossbars
-        assert rows[Event.CONVERSIONS] == outputs * stage.planes * layer.blocks * layer.slices
-        turns = stage.states + stage.spike_bits - 1 if stage.neurons else 0
-        assert rows[Event.LIF_UPDATES] == fired * turns
+        assert rows[Event.CONVERSIONS] == outputs * stage.planes * turns * layer.slices
+        updates = stage.states + stage.spike_bits - 1 if stage.neurons else 0
+        assert rows[Event.LIF_UPDATES] == fired * updates
         assert (rows[Event.MEMBRANE_READ_BITS] == 0) == (first or not stage.neurons)
         assert sum(one.pool_values for one in mine) == stage.pool_inputs
         # Skipped reads stand for reads, one for one.

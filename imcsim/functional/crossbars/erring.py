@@ -48,12 +48,17 @@ class ErringCrossbars(RealCrossbars):
 
     @cached_property
     def _adcs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Gain and offset, float32 ``[blocks, columns]``, or ``[1, columns]`` where all are the same."""
+        """Gain and offset, float32 ``[blocks, columns]``, or ``[1, columns]`` where all are the same.
+
+        The blocks of a crossbar, which are read in turns, have the same converters.
+        """
         slices, used = len(self.factor), self.levels.shape[1]
-        blocks = self.layout.blocks if self.chip.converter.differ else 1
-        gain, offset = np.zeros((2, blocks, self.columns), np.float32)
-        gain[:, :used], offset[:, :used] = adc_errors(blocks, slices, used // slices, self.chip, self.layer)
-        return gain, offset
+        crossbars = self.layout.crossbars if self.chip.converter.differ else 1
+        gain, offset = np.zeros((2, crossbars, self.columns), np.float32)
+        gain[:, :used], offset[:, :used] = adc_errors(
+            crossbars, slices, used // slices, self.chip, self.layer
+        )
+        return (gain[self.layout.crossbar], offset[self.layout.crossbar]) if crossbars > 1 else (gain, offset)
 
     @cached_property
     def _block_of_row(self) -> NDArray[np.int32]:

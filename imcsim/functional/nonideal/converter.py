@@ -23,9 +23,10 @@ from imcsim.functional.nonideal.draws import Purpose, generator
 
 
 def adc_errors(
-    blocks: int, slices: int, channels: int, chip: DrawnChip, layer: int
+    crossbars: int, slices: int, channels: int, chip: DrawnChip, layer: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Gain, and offset in steps, of each column in each block, float32 ``[blocks, slices * Cout]``.
+    """Gain, and offset in steps, of each column in each of the crossbars that the rows fill, float32
+    ``[crossbars, slices * Cout]``.
 
     Exactly 1 and 0 where the chip's converters have no such errors.
     """
@@ -33,7 +34,7 @@ def adc_errors(
 
     def drawn(purpose: Purpose, sigma: float) -> NDArray[np.float64]:
         each = generator(chip.seed, chip.chip, layer, purpose).standard_normal(
-            (blocks, columns.crossbars, columns.adcs)
+            (crossbars, columns.crossbars, columns.adcs)
         )
         return sigma * each[:, columns.crossbar, columns.adc]
 

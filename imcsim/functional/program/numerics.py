@@ -11,7 +11,8 @@ from imcsim.functional.nonideal import DrawnChip
 
 @dataclass(frozen=True)
 class Numerics:
-    """`rows` is the height of a crossbar. `adc_bits` None is an ideal converter (no rounding, no clipping).
+    """`rows` is the height of a crossbar, of which `parallel_rows` are driven at once (None: all).
+    `adc_bits` None is an ideal converter (no rounding, no clipping).
 
     `full_scale` ``ideal`` covers the largest sum a read can give; ``calibrated`` covers the `percentile` of
     the sums that calibration images produce, for each layer and slice. The ADC's step is a power of two in
@@ -39,6 +40,7 @@ class Numerics:
     fraction_bits: int = 20
     nonideal: DrawnChip | None = None
     input_drive: InputDrive = "bits"
+    parallel_rows: int | None = None
 
     def ideal(self) -> Numerics:
         """The same crossbars without errors and with an ideal converter, and membranes and leaks as wide as

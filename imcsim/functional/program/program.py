@@ -129,7 +129,7 @@ def _crossbar(
     out_shape: tuple[int, int, int],
     numerics: Numerics,
 ) -> CrossbarLayer:
-    layout = row_layout(node, numerics.rows, numerics.row_order)
+    layout = row_layout(node, numerics.rows, numerics.row_order, numerics.parallel_rows)
     weight = dense(node)
     cells = to_cells(layout.order(weight), network.weight_bits, numerics.cell_bits, numerics.encoding)
     slices, out_channels, rows = cells.levels.shape

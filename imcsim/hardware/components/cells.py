@@ -37,6 +37,11 @@ class _Cells(Component):
     cell_bits: Annotated[int, Field(ge=1, le=8)]
     encoding: Encoding
     row_order: RowOrder
+    parallel_rows: Annotated[int, Field(ge=1, le=1024)] | Literal["all"] = "all"
+    """Rows of a crossbar that may be driven at once: where there are more, they are read in turns, each with
+    its own conversions, and a column's sum is of one turn. With ``kernel_position`` so many of each of the
+    crossbars whose currents meet.
+    """
     input_drive: InputDrive = "bits"
     """``bits``: an input of several bits takes a read, with conversions, for each. ``pulses``: it drives its
     row for as many clock cycles as its value says, in one read with one conversion of each column.
@@ -52,6 +57,16 @@ class _Cells(Component):
     array_area_um2: Figure
     """One crossbar of cells."""
 
+    @property
+    def rows_at_once(self) -> int:
+        """Rows of a crossbar that are driven together."""
+        return self.rows if self.parallel_rows == "all" else min(self.rows, self.parallel_rows)
+
+    @property
+    def turns(self) -> int:
+        """Reads that it takes to drive each row of a crossbar once."""
+        return -(-self.rows // self.rows_at_once)
+
     def array(self, chip: HardwareConfig) -> Array:
         """The crossbar as estimators see it; cells of usual resistance where they have none of their own."""
         usual = figures("array")["usual_cell"]["value"]
@@ -63,6 +78,7 @@ class _Cells(Component):
             chip.technology.node_nm,
             getattr(self, "r_on_ohm", float(usual["r_on_ohm"])),
             getattr(self, "r_off_ohm", float(usual["r_off_ohm"])),
+            self.rows_at_once,
         )
 
     def pulse_ns(self, chip: HardwareConfig) -> float:

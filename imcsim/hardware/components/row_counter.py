@@ -1,7 +1,7 @@
 """Row counter: counts the driven rows of a read, which ``offset`` encoding takes off its sums.
 
-Estimates: a tree of full adders, one for each row but one; its work goes with the rows that are driven
-(estimators.periphery).
+Estimates: a tree of full adders, one for each row but one of those that are driven at once; its work goes
+with the rows that are driven (estimators.periphery).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class RowCounter(Component):
-    """One for each crossbar whose encoding counts rows; `count_energy_pj` is for a read with all rows."""
+    """One for each crossbar whose encoding counts rows; `count_energy_pj` is for a read
+    that drives as many rows as it can."""
 
     block = "row_counter"
     scope = "crossbar"
@@ -27,13 +28,13 @@ class RowCounter(Component):
     counter_area_um2: Figure
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
-        cost = periphery.row_counter(chip.cells.rows, chip.technology.node_nm)
+        cost = periphery.row_counter(chip.cells.rows_at_once, chip.technology.node_nm)
         return {"count_energy_pj": cost.energy, "counter_area_um2": cost.area}
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         if chip.cells.encoding != "offset":
             return {}
-        return {Event.ACTIVE_WORDLINES: self.figure("count_energy_pj", chip) / chip.cells.rows}
+        return {Event.ACTIVE_WORDLINES: self.figure("count_energy_pj", chip) / chip.cells.rows_at_once}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.figure("counter_area_um2", chip)

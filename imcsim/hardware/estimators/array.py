@@ -14,8 +14,8 @@ figures stand in ``hardware/figures/array.yaml``)::
 integrates on C_s, so that it settles with its gain-bandwidth times the feedback factor ``C_s / (C_s +
 C_bl)``; half a step of a converter of `bits` is reached after ``ln 2^(bits + 1)`` time constants of a
 first-order system. R_mux is a quarter of the resistance of a column
-half of whose rows are driven (NeuroSim's rule). The access transistor of a cell, whose gate and drain load
-the lines, is as wide as a quarter of the cell's resistance needs.
+with half of the rows driven that may be at once (NeuroSim's rule). The access transistor of a cell, whose
+gate and drain load the lines, is as wide as a quarter of the cell's resistance needs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from imcsim.hardware.estimators.figures import by_node, figures
 
 @dataclass(frozen=True)
 class Array:
-    """A crossbar. height_f, width_f: of a cell, in feature sizes. r_on_ohm, r_off_ohm: of a cell."""
+    """A crossbar. height_f, width_f: of a cell, in feature sizes. r_on_ohm, r_off_ohm: of a cell.
+
+    at_once: rows that may be driven together.
+    """
 
     rows: int
     columns: int
@@ -39,6 +42,7 @@ class Array:
     node_nm: float
     r_on_ohm: float
     r_off_ohm: float
+    at_once: int
 
     @property
     def area(self) -> Estimate:
@@ -52,9 +56,9 @@ class Array:
 
     @property
     def column_ohm(self) -> float:
-        """Resistance of a column half of whose rows are driven, access transistors included."""
+        """Resistance of a column with half of the rows driven that may be, access transistors included."""
         access = float(figures("array")["access_transistor"]["value"]["share_of_on"]) * self.r_on_ohm
-        siemens = self.rows / 2 * (1 / (self.r_on_ohm + access) + 1 / (self.r_off_ohm + access))
+        siemens = self.at_once / 2 * (1 / (self.r_on_ohm + access) + 1 / (self.r_off_ohm + access))
         return 1 / siemens
 
     @property

@@ -65,8 +65,8 @@ def _layers(plan: Floorplan, title: str) -> Table:
 
 
 def _waves(layer: LayerRow, limits: bool) -> Text:
-    bits = f" x {layer.input_bits}" if layer.input_bits > 1 else ""
-    return Text(f"{layer.waves:,}{bits}{'*' if limits else ' '}", style="bold" if limits else "")
+    each = "".join(f" x {times}" for times in (layer.input_bits, layer.turns) if times > 1)
+    return Text(f"{layer.waves:,}{each}{'*' if limits else ' '}", style="bold" if limits else "")
 
 
 def _tiles(plan: Floorplan) -> Table:

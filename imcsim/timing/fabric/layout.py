@@ -100,7 +100,8 @@ class Layout:
         )  # fmt: skip
         self.by_map = np.array([one.keeps and not one.is_head for one in figures], np.bool_)
         self.most_reads = max(
-            len(one.waves) * one.part.copy_count * one.reads_of_position * one.blocks for one in figures
+            len(one.waves) * one.part.copy_count * one.reads_of_position * one.layer.turns * one.blocks
+            for one in figures
         )
         self.rows_of_a_job = sum(one.stage.out_height for one in figures)
         self._head(len(wiring.images), answers, scratch)
@@ -173,6 +174,7 @@ class Layout:
         r[k.P_ROWS], r[k.P_PLANES], r[k.P_TREE] = stage.out_height, one.reads_of_position, one.tree_cycles
         r[k.P_SENSE] = one.sense_cycles
         r[k.P_COPIES], r[k.P_BLOCKS] = part.copy_count, one.blocks
+        r[k.P_TURNS], (r[k.P_TURNS_OF], _) = layer.turns, self._table(list(one.turns))
         r[k.P_WAVE_COUNT] = len(waves)
         r[k.P_WAVES], _ = self._table(
             [wave.copies for wave in waves]

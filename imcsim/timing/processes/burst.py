@@ -67,6 +67,7 @@ class BurstPart(PartProcess):
                 [wave.write_cycles for wave in waves],
             )
         )
+        self._turns = np.array(figures.turns, np.int64)
         sizes = (STATE_SIZE, around.config.tile.input_sets, around.config.tile.input_sets, units, units)
         self._state = _State(*(np.zeros(size, np.int64) for size in sizes))
         self._pending: deque[_Pending] = deque()
@@ -114,7 +115,7 @@ class BurstPart(PartProcess):
         figures, config = self.figures, self.around.config
         return advance_row(
             pending.ready, pending.sides, pending.stored, figures.fires, self._copies, self._fetch, self._lif,
-            self._write, figures.reads_of_position, figures.blocks, figures.sense_cycles,
+            self._write, figures.reads_of_position, figures.layer.turns, self._turns, figures.sense_cycles,
             config.convert_cycles, figures.tree_cycles, pending.active, state.times, state.windows,
             state.sums, state.arrays, state.adcs,
         )  # fmt: skip
@@ -128,7 +129,7 @@ class BurstPart(PartProcess):
         self.env.schedule(event, delay=max(0, time - self.env.now))
 
     def _active(self, job: Job, y: int) -> NDArray[np.bool_]:
-        """Reads of a row that are not skipped, ``[waves * copies * planes * blocks]``; empty when none is."""
+        """Reads of a row that are not skipped, ``[waves * copies * drives * blocks]``; empty when none is."""
         active = self.around.active(self.stage, job)
         if active is None:
             return _ALL

@@ -45,7 +45,7 @@ class Surroundings(Protocol):
         """Bring a row to its receiver; ends when it is there."""
 
     def active(self, stage: Stage, job: Job) -> NDArray[np.bool_] | None:
-        """Reads with a row to drive, ``[positions, planes, blocks]``; None when every read takes place."""
+        """Reads with a row to drive, ``[positions, drives, blocks]``; None when every read takes place."""
 
     def values_above_0(self, edge: Edge, job: Job, row: int) -> NDArray[np.int64] | None:
         """Of each channel in a row, if rows of this edge travel as addresses; else None."""

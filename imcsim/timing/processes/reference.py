@@ -126,15 +126,20 @@ class ReferencePart(PartProcess):
         self.count(job, figures.write(wave.copies))
 
     def _read(self, job: Job, y: int, wave: Wave) -> Wait:
-        """Drive the wordlines for each read of the position; ends when the last code is out of the ADCs."""
+        """Drive the wordlines for each read of the position, in as many turns as it takes; ends when the last
+        code is out of the ADCs.
+        """
         conversions: list[simpy.Event] = []
+        turns, of_block = self.figures.layer.turns, self.figures.layer.rows.turns
         with self.drive.request() as request:
             yield request
-            for plane in range(self.figures.reads_of_position):
+            for drive in range(self.figures.reads_of_position * turns):
                 sampled = []
                 for copy in range(wave.copies):
                     for block in range(*self.part.blocks):
-                        if not self._is_active(job, y, wave.number, copy, block, plane):
+                        if drive % turns >= of_block[block]:
+                            continue
+                        if not self._is_active(job, y, wave.number, copy, block, drive):
                             self.count(job, self.figures.skipped(1))
                             continue
                         for column in range(*self.part.columns):
@@ -168,10 +173,10 @@ class ReferencePart(PartProcess):
         unit.adcs.release(adcs)
         self.count(job, self.figures.reads(1, unit.channels))
 
-    def _is_active(self, job: Job, y: int, wave: int, copy: int, block: int, plane: int) -> bool:
+    def _is_active(self, job: Job, y: int, wave: int, copy: int, block: int, drive: int) -> bool:
         """Whether a block has a row to drive; always so unless silent reads are skipped."""
         active = self.around.active(self.stage, job)
         if active is None:
             return True
         x = wave * self.figures.layer.copies + self.part.copies[0] + copy
-        return bool(active[y * self.stage.out_width + x, plane, block])
+        return bool(active[y * self.stage.out_width + x, drive, block])

@@ -47,7 +47,8 @@ def advance_row(
     lif: NDArray[np.int64],
     write: NDArray[np.int64],
     planes: int,
-    blocks: int,
+    turns: int,
+    turns_of: NDArray[np.int64],
     sense: int,
     convert: int,
     tree: int,
@@ -62,13 +63,15 @@ def advance_row(
 
     ready: cycle at which the row starts. sides: cycle at which partial sums and residuals have come, `NEVER`
     if that is not known yet; then results that hang on it are `NEVER` or later. copies, fetch, lif, write:
-    int64 ``[waves]``, positions and cycles of each wave. active ``[waves * copies * planes * blocks]``, in
-    this order, says which reads are not skipped; empty means all. state, windows, sums, array_free and
-    adc_free ``[copies * blocks]`` are carried from row to row.
+    int64 ``[waves]``, positions and cycles of each wave. turns_of ``[blocks]``: turns in which each block's
+    rows are driven, `turns` at most. active ``[waves * copies * planes * turns * blocks]``, in this order,
+    says which reads are not skipped; empty means all. state, windows, sums, array_free and adc_free ``[copies
+    * blocks]`` are carried from row to row.
     """
     loop = ready
     done = ready
-    units = array_free.shape[0]
+    units, blocks = array_free.shape[0], turns_of.shape[0]
+    drives = planes * turns
     everything = active.shape[0] == 0
     for w in range(copies.shape[0]):
         if not stored:
@@ -81,12 +84,12 @@ def advance_row(
             sample = max(time, state[DRIVE])
             began = sample
             end = sample
-            for plane in range(planes):
+            for drive in range(drives):
                 latest = sample
                 for c in range(copies[w]):
-                    first = (w * units + c * blocks) * planes + plane * blocks
+                    first = (w * units + c * blocks) * drives + drive * blocks
                     for b in range(blocks):
-                        if not everything and not active[first + b]:
+                        if drive % turns >= turns_of[b] or (not everything and not active[first + b]):
                             continue
                         unit = c * blocks + b
                         taken = max(max(sample, array_free[unit]) + sense, adc_free[unit])

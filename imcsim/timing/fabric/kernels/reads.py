@@ -13,24 +13,25 @@ from imcsim.timing.processes.row_kernels import STATE_SIZE, advance_row, step
 
 @step
 def _reads(m: Memory, active: Any, taken: Any, part: int, job: int, y: int) -> int:
-    """Bring the reads of a row that are not skipped together, ``[waves, copies, planes, blocks]``; how many
+    """Bring the reads of a row that are not skipped together, ``[waves, copies, drives, blocks]``; how many
     they are. -1: no read is skipped.
     """
     if m[k.G_STAGES] == 0:
         return -1
     at = m[k.G_JOBS] + job * k.J_SIZE
     begins = m[m[k.G_WORK_AT] + m[at + k.J_SLOT] * (m[k.G_STAGES] + m[k.G_EDGES]) + m[part + k.P_STAGE]]
-    planes, blocks, step = m[part + k.P_PLANES], m[part + k.P_BLOCKS], m[part + k.P_ALL_BLOCKS]
-    begins += (m[at + k.J_TIMESTEP] * m[part + k.P_POSITIONS] + y * m[part + k.P_WIDTH]) * planes * step
+    drives, blocks = m[part + k.P_PLANES] * m[part + k.P_TURNS], m[part + k.P_BLOCKS]
+    step = m[part + k.P_ALL_BLOCKS]
+    begins += (m[at + k.J_TIMESTEP] * m[part + k.P_POSITIONS] + y * m[part + k.P_WIDTH]) * drives * step
     to, reads = 0, 0
     for wave in range(m[part + k.P_WAVE_COUNT]):
         x = wave * m[part + k.P_ALL_COPIES] + m[part + k.P_COPY0]
         for copy in range(m[part + k.P_COPIES]):
             if copy >= m[m[part + k.P_WAVES] + wave]:
-                to += planes * blocks
+                to += drives * blocks
                 continue
-            source = begins + (x + copy) * planes * step + m[part + k.P_BLOCK0]
-            for _ in range(planes):
+            source = begins + (x + copy) * drives * step + m[part + k.P_BLOCK0]
+            for _ in range(drives):
                 for block in range(blocks):
                     taken[to + block] = active[source + block]
                     reads += active[source + block]
@@ -54,6 +55,7 @@ def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, no
     """Advance through the rows under way; keep the state behind the last one that is settled."""
     copies, blocks, planes = m[part + k.P_COPIES], m[part + k.P_BLOCKS], m[part + k.P_PLANES]
     units, sets, waves = copies * blocks, m[k.G_SETS], m[part + k.P_WAVES]
+    turns, each = m[part + k.P_TURNS], m[part + k.P_TURNS_OF]
     count = m[part + k.P_WAVE_COUNT]
     size = STATE_SIZE + 2 * sets + 2 * units
     first = m[part + k.P_TIMES]
@@ -70,7 +72,7 @@ def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, no
         if not stored:
             reads = _reads(m, active, taken, part, m[slot + k.Q_JOB], m[slot + k.Q_ROW])
             if reads >= 0:
-                given = count * units * planes
+                given = count * units * planes * turns
             if m[slot + k.Q_TOLD] & k.TOLD_READS == 0:
                 m[slot + k.Q_TOLD] |= k.TOLD_READS
                 _count_reads(m, counts, part, m[slot + k.Q_JOB], reads)
@@ -80,7 +82,8 @@ def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, no
             m[slot + k.Q_READY], m[slot + k.Q_SIDES], stored, m[part + k.P_FIRES] == 1,
             m[waves : waves + count], m[waves + count : waves + 2 * count],
             m[waves + 2 * count : waves + 3 * count], m[waves + 3 * count : waves + 4 * count],
-            planes, blocks, m[part + k.P_SENSE], m[k.G_CONVERT], m[part + k.P_TREE], taken[:given],
+            planes, turns, m[each : each + blocks], m[part + k.P_SENSE], m[k.G_CONVERT], m[part + k.P_TREE],
+            taken[:given],
             m[first : first + STATE_SIZE], m[windows : windows + sets], m[windows + sets : arrays],
             m[arrays : arrays + units], m[arrays + units : arrays + 2 * units],
         )  # fmt: skip

@@ -57,6 +57,7 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
 # a place of each job under way, of which `P_HOLD` is being played and `P_LET` released. `P_FIRE_ROWS`: for
 # each own row the rows of neurons behind a pool of currents that it completes, and their cycles (0: no pool).
 # `P_BEGUN_PLACE`, `P_ENDED_PLACE`: where, behind a job's counts, its layer's first and last cycle stand, + 1.
+# `P_TURNS`: turns of an input bit; `P_TURNS_OF`: where those of each block stand.
 (
     P_HEAD, P_FIRES, P_KEEPS, P_ROWS, P_PLANES, P_SENSE, P_TREE, P_COPIES, P_BLOCKS, P_WAVES, P_WAVE_COUNT,
     P_INPUTS, P_INPUTS_END, P_INPUT_HEIGHT, P_INPUT_IMAGE, P_ROW_TABLE, P_PARTIALS, P_PARTIALS_END,
@@ -64,8 +65,9 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
     P_SLOTS, P_SLOT_COUNT, P_WIDTH, P_POSITIONS, P_ALL_COPIES, P_COPY0, P_ALL_BLOCKS, P_BLOCK0, P_READS,
     P_COUNTS, P_READ_COUNTS, P_SKIP_COUNTS, P_TIMES, P_JOB, P_ROW, P_PHASE, P_FETCHED, P_FREED, P_ROOM,
     P_ENDED, P_RELEASED, P_PLAYED, P_BEGUN, P_SETTLED, P_WAITING, P_SEEN, P_HELD, P_HELD_END, P_HOLD, P_LET,
-    P_LET_ROWS, P_UNSOLVED, P_FIRE_ROWS, P_FIRE_COUNTS, P_FIRE_FREE, P_BEGUN_PLACE, P_ENDED_PLACE, P_SIZE,
-) = range(4, 68)  # fmt: skip
+    P_LET_ROWS, P_UNSOLVED, P_FIRE_ROWS, P_FIRE_COUNTS, P_FIRE_FREE, P_BEGUN_PLACE, P_ENDED_PLACE, P_TURNS,
+    P_TURNS_OF, P_SIZE,
+) = range(4, 70)  # fmt: skip
 NEXT_JOB, NEXT_ROW, FOR_ROOM, FOR_INPUT, FOR_FETCH = range(5)
 
 # A row under way.
