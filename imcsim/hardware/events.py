@@ -79,6 +79,8 @@ class Event(StrEnum):
     CHECKER_MULTIPLIES = "checker_multiplies"
     CHECKER_EXP_LOOKUPS = "checker_exp_lookups"
     CHECKER_LOG_LOOKUPS = "checker_log_lookups"
+    CHECKER_VERDICT_TILES = "checker_verdict_tiles"
+    """Tiles that a verdict, which also cancels what is in flight, reaches."""
     POWERED_CYCLES = "powered_cycles"
     """Clock cycles during which the chip is powered for this image."""
     POWERED_TILE_CYCLES = "powered_tile_cycles"
@@ -96,6 +98,7 @@ CHECKER_EVENTS = frozenset(
         Event.CHECKER_MULTIPLIES,
         Event.CHECKER_EXP_LOOKUPS,
         Event.CHECKER_LOG_LOOKUPS,
+        Event.CHECKER_VERDICT_TILES,
     }
 )
 

@@ -63,8 +63,9 @@ class Engine:
         self._exits_at: dict[int, int] = {}
         # Asked for once, and outside SimPy, which keeps no more of an error than its message.
         classes = placement.graph.classes
-        self._check_cycles = config.checker.cycles(classes)
-        self._checked = config.checker.events(classes, timing.mean)
+        checker = config.checker
+        self._check_cycles = checker.cycles(classes) + checker.way_cycles(placement.mesh, config)
+        self._checked = checker.events(classes, timing.mean, placement.tiles)
 
     # --- what tiles and mesh are asked for
 

@@ -344,7 +344,7 @@ def test_a_check_on_the_default_chip_by_hand() -> None:
     for rule, (energy_pj, logic_um2) in expected.items():
         checker = config.with_exit_rule(rule).checker
         charges = checker.charges(config)
-        found = sum(charges[event] * count for event, count in checker.events(10, mean=True).items())
+        found = sum(charges[event] * count for event, count in checker.events(10, mean=True, tiles=0).items())
         assert found == pytest.approx(energy_pj, rel=1e-5)
         tables_bits = {"entropy": 1536, "max_softmax": 1024, "margin": 0}[rule] * 16
         tables_um2 = config.sram.area_um2(tables_bits, 16, config)
@@ -355,5 +355,7 @@ def test_a_check_on_the_default_chip_by_hand() -> None:
             + config.sram.leakage_uw(tables_bits, config),
             rel=1e-5,
         )
-    assert Event.CHECKER_LOG_LOOKUPS not in config.with_exit_rule("max_softmax").checker.events(10, mean=True)
+    assert Event.CHECKER_LOG_LOOKUPS not in config.with_exit_rule("max_softmax").checker.events(
+        10, mean=True, tiles=0
+    )
     assert config.checker.rule is OWN["entropy"], "the chip's own config is left alone"

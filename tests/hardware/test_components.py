@@ -438,8 +438,20 @@ def test_a_clamp_draws_its_bias_while_it_reads() -> None:
 
 
 def test_the_verdict_s_way_is_part_of_a_check() -> None:
-    far, near = load(checker__verdict_cycles=9), load(checker__verdict_cycles=0)
-    assert far.checker.cycles(10) == near.checker.cycles(10) + 9
+    given = load(checker__verdict_cycles=9)
+    assert given.checker.way_cycles((7, 2), given) == 9
+    config = load(noc__link_length_mm=2.0, technology__clock_ns=0.5)
+    # 2 mm at 0.289 ns/mm and two cycles per ns: 1.156 cycles for each of the links between the corners.
+    assert [config.checker.way_cycles(mesh, config) for mesh in ((1, 1), (2, 1), (3, 2), (5, 5))] == [
+        0,
+        2,
+        4,
+        10,
+    ]
+    assert config.checker.charges(config)[Event.CHECKER_VERDICT_TILES] == pytest.approx(
+        2 * 0.201 + 0.009 * nodes.energy_ratio(40, 32)
+    )
+    assert config.checker.events(10, mean=True, tiles=12)[Event.CHECKER_VERDICT_TILES] == 12
 
 
 def test_what_is_left_out_has_a_bound() -> None:

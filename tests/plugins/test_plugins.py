@@ -110,10 +110,12 @@ def test_patience_by_hand(with_example: Path, files: Path, tmp_path: Path) -> No
         files / "net", inputs=files / "test.npz", rule="patience", threshold=0.6, workers=1
     )
     assert found.dynamic.exit_fraction[0] == 0
-    assert found.checker.cycles_per_check == 4 + 2 + 2  # and the way of the verdict
+    assert found.checker.cycles_per_check == 4 + 2 + 1  # and the way of the verdict over one link
     chip = imcsim.hardware.load("dtsnn_32nm").config
     assert found.checker.energy_pj_per_check == pytest.approx(
-        (4 + 2) * chip.checker.figure("compare_energy_pj", chip) + chip.checker.figure("add_energy_pj", chip)
+        (4 + 2) * chip.checker.figure("compare_energy_pj", chip)
+        + chip.checker.figure("add_energy_pj", chip)
+        + 3 * chip.checker.figure("verdict_energy_pj", chip)  # in each of three tiles
     )
 
 
@@ -423,4 +425,4 @@ def test_the_page_s_file_does_what_the_page_says(
     path.write_text(code.replace(f"{units})", f"{units}, multipliers=1)"))
     assert main(["plugins", "check", "gap", "--plugin", str(path)]) == 0
     found = compared(files, tmp_path, "--plugin", str(path), "--rule", "gap")
-    assert found["checker"]["cycles_per_check"] == 4 + 1 + 2  # and the way of the verdict
+    assert found["checker"]["cycles_per_check"] == 4 + 1 + 1  # and the way of the verdict over one link

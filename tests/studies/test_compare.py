@@ -20,6 +20,7 @@ from imcsim.exits import named
 from imcsim.exits.outputs import ClassOutputs
 from imcsim.exits.softmax import SoftmaxRule, tables
 from imcsim.hardware.config import Hardware
+from imcsim.hardware.estimators import nodes
 from imcsim.hardware.events import CHECKER_EVENTS, Event
 from imcsim.hardware.ledger import charges, energy_pj
 from imcsim.inputs import Inputs
@@ -292,13 +293,18 @@ def test_what_the_checker_adds() -> None:
     result, sim = compared(), simulation()
     config, prices, line = hardware().config, sim.chip.prices(), timeline()
     checker = config.checker
-    each = 2 * CLASSES * checker.class_cycles + checker.final_cycles + checker.verdict_cycles
+    # A verdict crosses the mesh from corner to corner, 0.289 ns for each mm at 32 nm, and ends in every tile.
+    placed = sim.chip.placement
+    link_mm = config.noc.figure("link_length_mm", config)
+    way = math.ceil((sum(placed.mesh) - 2) * link_mm * 0.289)
+    each = 2 * CLASSES * checker.class_cycles + checker.final_cycles + way
     check = sum(c.energy_pj * line.count(c.event)[0].sum() for c in prices if c.event in CHECKER_EVENTS)
     by_hand = (
         (CLASSES + 1) * checker.figure("compare_energy_pj", config)
         + (3 * CLASSES + 1) * checker.figure("add_energy_pj", config)
         + (CLASSES + 1) * checker.figure("lookup_energy_pj", config)
         + (2 * CLASSES + 2) * checker.figure("multiply_energy_pj", config)
+        + placed.tiles * (0.201 * link_mm + 0.009 * nodes.energy_ratio(40, 32))
     )
     assert check == pytest.approx(by_hand)
     assert result.checker.cycles_per_check == each

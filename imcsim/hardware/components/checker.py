@@ -7,6 +7,10 @@ one operation of any rule. The cycles and the area of the logic in a chip's file
 ``logic_area_um2`` is for a multiplier, two adders and a comparator; another rule's logic has the area of its
 own units in proportion, by the estimates below. Tables that a rule does not read are not there.
 
+A verdict goes to all tiles, over a wire that branches from tile to tile, and is latched in each: one toggled
+bit over one link and a register bit for each tile. It takes the cycles of the wire to the farthest tile of
+the mesh, from the checker beside the tile at (0, 0).
+
 Estimates: a look-up is one word of `table_bits` from the node's SRAM (CACTI); multiplier of `table_bits` x
 `table_bits`, adders and comparators of twice as many (Aladdin).
 
@@ -16,8 +20,9 @@ of a checker with a threshold for each timestep, nor choosing among them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -25,8 +30,8 @@ from imcsim import exits
 from imcsim.exits.entropy import Entropy
 from imcsim.exits.numerics import CheckerNumerics
 from imcsim.exits.rule import ExitRule, Units
-from imcsim.hardware.component import ChipSize, Component, Count, Figure
-from imcsim.hardware.estimators import logic
+from imcsim.hardware.component import ESTIMATE, ChipSize, Component, Count, Figure
+from imcsim.hardware.estimators import logic, wires
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
 
@@ -48,8 +53,10 @@ class Checker(Component):
     """Cycles for one class in one pass."""
     final_cycles: Count
     """Of ``entropy``, for its logarithm, two products and comparison; other rules take a part of them."""
-    verdict_cycles: Annotated[int, Field(ge=0)]
-    """For the verdict on its way to the farthest tile."""
+    verdict_cycles: Annotated[int, Field(ge=0)] | Literal["estimate"]
+    """For the verdict on its way to the farthest tile; an estimate follows the mesh."""
+    verdict_energy_pj: Figure = "estimate"
+    """For one tile that a verdict reaches."""
     lookup_energy_pj: Figure
     multiply_energy_pj: Figure
     add_energy_pj: Figure
@@ -82,7 +89,17 @@ class Checker(Component):
         comparator = logic.comparator(2 * bits, node)
         stored = max(self.exp_entries, self.log_entries) * bits
         lookup = chip.sram.read_pj(stored, bits, chip)
+        link_mm, latch = chip.noc.figure("link_length_mm", chip), logic.register(1, node)
+        wire_pj = chip.technology.wire_pj_per_mm(chip) * link_mm
+        delay = wires.delay_ns_per_mm(node)
         return {
+            "verdict_energy_pj": Estimate(
+                wire_pj + latch.energy_pj, f"one toggled bit over a link of {link_mm:.3g} mm; {latch.rule}"
+            ),
+            # Of one link: a verdict crosses as many as the mesh has between its corners.
+            "verdict_cycles": Estimate(
+                delay.value * link_mm / chip.technology.clock_ns, f"for each link on its way; {delay.rule}"
+            ),
             "lookup_energy_pj": Estimate(
                 lookup, f"one word of {bits} bits from {stored / 8:g} B of the sram block"
             ),
@@ -100,14 +117,24 @@ class Checker(Component):
             Event.CHECKER_MULTIPLIES: self.figure("multiply_energy_pj", chip),
             Event.CHECKER_ADDS: self.figure("add_energy_pj", chip),
             Event.CHECKER_COMPARES: self.figure("compare_energy_pj", chip),
+            Event.CHECKER_VERDICT_TILES: self.figure("verdict_energy_pj", chip),
         }
 
     def cycles(self, classes: int) -> int:
-        """Clock cycles of one check, until the tiles know its verdict."""
-        return self.rule.cycles(classes, self.class_cycles, self.final_cycles) + self.verdict_cycles
+        """Clock cycles of one check, until its verdict leaves the checker."""
+        return self.rule.cycles(classes, self.class_cycles, self.final_cycles)
 
-    def events(self, classes: int, mean: bool) -> dict[Event, int]:
-        """What one check does; with `mean` the rule decides on running means. Without what it never does."""
+    def way_cycles(self, mesh: tuple[int, int], chip: HardwareConfig) -> int:
+        """Clock cycles until all tiles of a mesh of so many columns and rows know a verdict."""
+        if self.verdict_cycles != ESTIMATE:
+            return int(self.verdict_cycles)
+        links = sum(mesh) - 2
+        return math.ceil(links * self.estimates(chip)["verdict_cycles"].value - 1e-9)
+
+    def events(self, classes: int, mean: bool, tiles: int) -> dict[Event, int]:
+        """What one check does on a chip of so many tiles; with `mean` the rule decides on running means.
+        Without what it never does.
+        """
         work = self.rule.work(classes, mean)
         counts = {
             Event.CHECKER_COMPARES: work.compares,
@@ -115,6 +142,7 @@ class Checker(Component):
             Event.CHECKER_EXP_LOOKUPS: work.exp_lookups,
             Event.CHECKER_LOG_LOOKUPS: work.log_lookups,
             Event.CHECKER_MULTIPLIES: work.multiplies,
+            Event.CHECKER_VERDICT_TILES: tiles,
         }
         return {event: count for event, count in counts.items() if count}
 

@@ -40,6 +40,12 @@ def wire_energy_pj_per_mm(kind: WireKind, node_nm: float) -> Estimate:
     return Estimate(nodes.loglog(table, at) * beyond, rule)
 
 
+def delay_ns_per_mm(node_nm: float) -> Estimate:
+    """Time that a signal takes over one mm of wire with repeaters."""
+    entry = figures("wires")["delay_ns_per_mm"]
+    return Estimate(nodes.loglog(by_node(entry), node_nm), f"{entry['name']}, at {node_nm:g} nm")
+
+
 def side_mm(area_um2: float) -> Estimate:
     """From one tile to the next: the side of a square of this area."""
     return Estimate(math.sqrt(area_um2) * 1e-3, f"side of a tile of {area_um2:.4g} um2")
