@@ -305,6 +305,7 @@ class HardwareConfig(BaseModel):
             "nonideal": self.nonideal == NonIdeal(),
             "estimators": not self.estimators,
             "cells.input_drive": self.cells.input_drive == "bits",
+            "cells.parallel_rows": self.cells.parallel_rows == "all",
         }
         return frozenset({"alternatives", *(name for name, left in unused.items() if left)})
 

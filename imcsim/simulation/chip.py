@@ -203,8 +203,8 @@ def with_figures(chip: Chip, config: HardwareConfig) -> Chip:
     """The same chip and the same values with other figures of time, energy or area, of which `config` differs
     from the chip's own config in nothing that changes values.
 
-    Its time is played in the burst fidelity: a comparison tries dozens of such chips, and the fidelities agree
-    to the cycle.
+    Its time is played in the burst fidelity: a comparison tries dozens of such chips, and the fidelities
+    agree to the cycle.
     """
     timing = replace(chip.timing, fidelity="burst")
     return _chip(chip.network, config, chip.program, chip.converters, timing)
