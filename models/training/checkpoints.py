@@ -34,12 +34,18 @@ def history(state: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "epoch": state["epoch"]}
 
 
+def weights(state: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """What a checkpoint is used with: its averaged weights where it has some, else those of its last step."""
+    found: dict[str, torch.Tensor] = state["average"] if "average" in state else state["network"]
+    return found
+
+
 def network_of(state: dict[str, Any]) -> Spiking:
     """The network of a checkpoint, with its weights, in eval mode."""
     arguments = json.loads(state["arguments"])
     network = from_description(json.loads(state["plan"]), weight_bits=int(arguments["weight_bits"]))
     network.neurons = arguments.get("neurons", "lif")
-    network.load_state_dict(state["network"])
+    network.load_state_dict(weights(state))
     return network.eval()
 
 

@@ -29,6 +29,9 @@ def parse(about: str) -> argparse.Namespace:
     parser.add_argument("--temperature", type=float, default=2.0, help="that softens the outputs of both")
     parser.add_argument("--stages", default="1:12,2:18,4:5", help="timesteps:epochs, in order")
     parser.add_argument("--lr", type=float, default=0.1)
+    parser.add_argument("--warm", type=float, default=0.2, help="share of the run in which the rate rises")
+    parser.add_argument("--hold", action="store_true", help="keep the rate after that; else it falls to 0")
+    parser.add_argument("--average", type=float, default=0.0, help="decay of averaged weights (0: none)")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--weight-decay", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=1)
@@ -74,6 +77,10 @@ def untrained(args: argparse.Namespace) -> Spiking:
             raise SystemExit(f"error: {error}") from None
     if args.frozen_norms and not args.init:
         raise SystemExit("error: --frozen-norms: batch norm has no statistics to keep; give --init")
+    if not 0 <= args.warm <= 1:
+        raise SystemExit(f"error: --warm: a share of {args.warm:g}; give 0 to 1")
+    if not 0 <= args.average < 1:
+        raise SystemExit(f"error: --average: a decay of {args.average:g}; give 0 to less than 1")
     if not 0 <= args.distill <= 1:
         raise SystemExit(f"error: --distill: a share of {args.distill:g}; give 0 to 1")
     if not 0 < args.temperature < math.inf:

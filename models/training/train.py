@@ -18,6 +18,10 @@ nothing is selected on validation or test images. A checkpoint is written after 
 timestep. It learns in a fraction of the time; a spiking network takes its weights (``--init``) and follows
 its outputs (``--teacher``, ``--distill``, ``--temperature``).
 
+``--hold`` keeps the learning rate after its warm-up, for a run without a planned end, and ``--average DECAY``
+averages its weights: validation, ``--init``, ``--teacher`` and export take the averages. Such a run ends with
+another that starts from it and lets the rate fall: ``--init CHECKPOINT --warm 0``.
+
 How a step is computed is chosen by the processor's flags and a trial of a few steps (speed.py), unless
 ``--precision`` and ``--compile`` say it; a run that starts from another on such a processor takes over its
 choice. Beside the checkpoint, curve.csv holds losses, hours and validation accuracies.
@@ -42,6 +46,7 @@ import speed
 import torch
 import torch.nn.functional as F
 from architectures import Spiking
+from averaging import Average
 from options import parse, untrained
 from snn import Distillation, loss_of, running_mean
 from torch import Tensor, nn
@@ -65,10 +70,12 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return padded[index[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
 
 
-def one_cycle(progress: float, peak: float, warm: float = 0.2) -> float:
-    """Learning rate: linear warm-up, then cosine to zero."""
+def one_cycle(progress: float, peak: float, warm: float = 0.2, hold: bool = False) -> float:
+    """Learning rate: linear warm-up, then cosine to zero; with `hold` it stays where it is."""
     if progress < warm:
         return peak * (0.04 + 0.96 * progress / warm)
+    if hold:
+        return peak
     return peak * 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm)))
 
 
@@ -99,7 +106,7 @@ def start_from(network: Spiking, path: Path) -> dict[str, Any]:
     state = checkpoints.read(path)
     if json.loads(state["plan"]) != network.description():
         raise SystemExit(f"{path}: of another network or width; give the options of its training")
-    network.load_state_dict(state["network"])
+    network.load_state_dict(checkpoints.weights(state))
     return checkpoints.history(state)
 
 
@@ -122,6 +129,7 @@ class Run:
             momentum=0.9,
             nesterov=True,
         )
+        self.average = Average(self.network, args.average) if args.average else None
         args.out.mkdir(parents=True, exist_ok=True)
         self.checkpoint = args.out / "checkpoint.pt"
         self.log: list[dict[str, Any]] = []
@@ -140,6 +148,9 @@ class Run:
         state = checkpoints.read(self.checkpoint, self.device)
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.average is not None and "average" in state:
+            self.average.network.load_state_dict(state["average"])
+            self.average.steps = state["averaged_steps"]
         self.epoch, self.log = state["epoch"], json.loads(state["log"])
         self.way = speed.kept(json.loads(state.get("way", "null")), self.args.precision, self.args.compile)
         if state.get("step"):
@@ -196,6 +207,8 @@ class Run:
             "way": json.dumps(speed.plain(self.way)),
             **{name: json.dumps(facts) for name, facts in self.lineage.items()},
         }
+        if self.average is not None:
+            state |= {"average": self.average.state(), "averaged_steps": self.average.steps}
         if generator is not None:
             state |= {"step": self.step, "total": self.total, "generator": generator.get_state()}
             state |= {"spent": self.spent, "core_spent": self.core_spent}
@@ -235,7 +248,8 @@ class Run:
                 if isinstance(norm, nn.BatchNorm2d):
                     norm.eval()
         while self.step < self.steps:
-            lr = one_cycle((epoch + self.step / self.steps) / len(self.schedule), args.lr)
+            done = (epoch + self.step / self.steps) / len(self.schedule)
+            lr = one_cycle(done, args.lr, args.warm, args.hold)
             for group in self.optimiser.param_groups:
                 group["lr"] = lr
             pick = order[self.step * args.batch : (self.step + 1) * args.batch].to(self.device)
@@ -243,6 +257,8 @@ class Run:
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
+            if self.average is not None:
+                self.average.take(self.network)
             losses.append(loss.detach())
             self.step += 1
             if self.step % 50 == 0 or self.step == self.steps:
@@ -266,9 +282,10 @@ class Run:
         row["loss"] = round(self.total / self.steps, 4)
         last = self.epoch == len(self.schedule)
         if self.epoch % args.evaluate_every == 0 or last:
-            shown = 1 if args.neurons == "clipped" else 4
+            timesteps_shown = 1 if args.neurons == "clipped" else 4
+            shown = self.network if self.average is None else self.average.network
             row["validation_accuracy"] = evaluate(
-                self.network, self.validation, shown, self.device, bfloat16 and not last
+                shown, self.validation, timesteps_shown, self.device, bfloat16 and not last
             )
         row["seconds"] = round(time.time() - began, 1)
         row["core_seconds"] = round(time.process_time() - core_began, 1)

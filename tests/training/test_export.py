@@ -251,7 +251,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, data: Path, out: Path, *options: st
 def test_a_run_that_is_cut_off_within_an_epoch_ends_with_the_same_weights(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stages = ("--stages", "1:1,2:1", "--loss", "final", "--variation", "0.1")
+    stages = ("--stages", "1:1,2:1", "--loss", "final", "--variation", "0.1", "--average", "0.9")
     whole = trained(monkeypatch, tiny_data, tmp_path / "whole", *stages)
     save = checkpoints.save
 
@@ -270,6 +270,7 @@ def test_a_run_that_is_cut_off_within_an_epoch_ends_with_the_same_weights(
     assert resumed["epoch"] == 2
     for name, value in whole["network"].items():
         assert torch.equal(value, resumed["network"][name]), name
+        assert torch.equal(whole["average"][name], resumed["average"][name]), name
     assert [row["loss"] for row in json.loads(resumed["log"])] == [
         row["loss"] for row in json.loads(whole["log"])
     ]

@@ -14,6 +14,7 @@ import pytest
 torch: Any = pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
 architectures: Any = pytest.importorskip("architectures")
+averaging: Any = pytest.importorskip("averaging")
 checkpoints: Any = pytest.importorskip("checkpoints")
 export: Any = pytest.importorskip("export")
 options: Any = pytest.importorskip("options")
@@ -207,6 +208,8 @@ def test_a_teacher_differs_by_its_neurons_and_is_no_bundle(tmp_path: Path) -> No
         (("--distill", "nan"), "give 0 to 1"),
         (("--temperature", "0"), "more than 0"),
         (("--temperature", "inf"), "more than 0"),
+        (("--warm", "-0.1"), "give 0 to 1"),
+        (("--average", "1"), "less than 1"),
         (("--stages", "four"), "timesteps:epochs"),
         (("--stages", "0:3"), "timesteps:epochs"),
     ],
@@ -219,6 +222,42 @@ def test_options_that_make_no_run_are_refused(
     with pytest.raises(SystemExit, match=message):
         train.main()
     assert not out.exists()
+
+
+def test_the_rate_rises_then_falls_or_stays() -> None:
+    falling = [train.one_cycle(k / 100, 0.1, 0.1) for k in range(101)]
+    holding = [train.one_cycle(k / 100, 0.1, 0.1, hold=True) for k in range(101)]
+    assert falling[:10] == holding[:10] == sorted(falling[:10])
+    assert set(holding[10:]) == {0.1}
+    assert falling[10] == pytest.approx(0.1)
+    assert falling[55] == pytest.approx(0.05)
+    assert falling[100] == pytest.approx(0, abs=1e-12)
+    assert train.one_cycle(0.0, 0.1, 0.0) == pytest.approx(0.1)
+
+
+def test_averages_are_those_of_all_steps_and_then_of_the_last_ones(tmp_path: Path) -> None:
+    network = architectures.build("vgg7", width=0.125)
+    average = averaging.Average(network, 0.75)
+    seen = []
+    for step in range(1, 7):
+        with torch.no_grad():
+            for value in (*network.parameters(), network.norms[0].running_mean):
+                value.fill_(float(step))
+            network.norms[0].num_batches_tracked.fill_(step)
+        average.take(network)
+        seen.append(float(average.network.classifier.bias[0]))
+    wanted = [1.0, 1.5, 2.0, 2.5]  # means of all, while they are at most 1 / (1 - 0.75)
+    for step in (5, 6):
+        wanted.append(0.75 * wanted[-1] + 0.25 * step)
+    assert seen == pytest.approx(wanted)
+    assert float(average.network.norms[0].running_mean[0]) == pytest.approx(wanted[-1])
+    assert int(average.network.norms[0].num_batches_tracked) == 6
+    assert not any(value.requires_grad for value in average.network.parameters())
+    state = {"network": network.state_dict(), "average": average.state(), "plan": json.dumps(network.plan),
+             "arguments": json.dumps({"weight_bits": "8"})}  # fmt: skip
+    checkpoints.save(tmp_path / "c.pt", state)
+    used = checkpoints.network_of(checkpoints.read(tmp_path / "c.pt"))
+    assert float(used.classifier.bias[0]) == pytest.approx(wanted[-1])
 
 
 def test_the_curve_adds_up_hours_and_leaves_epochs_without_validation_blank(tmp_path: Path) -> None:
