@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Thresholds
+from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Temperatures, Thresholds
 from imcsim.hardware.config import Hardware
 from imcsim.importers.live.entry import from_torch as from_torch
 from imcsim.inputs import Inputs
@@ -50,6 +50,8 @@ def compare(
     timesteps: int | None = None,
     threshold: float | tuple[float, ...] | None = None,
     thresholds: Thresholds = "one",
+    max_loss: float | None = None,
+    temperatures: Temperatures = "one",
     rule: Rule = "entropy",
     accumulation: Accumulation = "mean",
     issue: str = "wait",
@@ -79,6 +81,11 @@ def compare(
             may exit early. None: chosen on the validation images.
         thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
             validation images more closely, their chance too.
+        max_loss: Loss of accuracy against T max that chosen thresholds must rule out, as a share of the
+            images (0.005: half a point), by a 95 % bound that is cross-fitted on the validation images.
+            None: as many validation images right as with T max.
+        temperatures: Divide the mean outputs that the exit rule sees by 1 (one), or by a temperature for each
+            timestep, fitted on the validation images.
         rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
             plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
@@ -103,7 +110,8 @@ def compare(
     """
     settings = settings_of(
         overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
-        timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
+        timesteps=timesteps, threshold=threshold, thresholds=thresholds, max_loss=max_loss,
+        temperatures=temperatures, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
     subject = load_given(settings, model, hardware, inputs, validation)
@@ -126,6 +134,8 @@ def compare_chips(
     timesteps: int | None = None,
     threshold: float | tuple[float, ...] | None = None,
     thresholds: Thresholds = "one",
+    max_loss: float | None = None,
+    temperatures: Temperatures = "one",
     rule: Rule = "entropy",
     accumulation: Accumulation = "mean",
     issue: str = "wait",
@@ -156,6 +166,11 @@ def compare_chips(
             may exit early. None: chosen on the validation images.
         thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
             validation images more closely, their chance too.
+        max_loss: Loss of accuracy against T max that chosen thresholds must rule out, as a share of the
+            images (0.005: half a point), by a 95 % bound that is cross-fitted on the validation images.
+            None: as many validation images right as with T max.
+        temperatures: Divide the mean outputs that the exit rule sees by 1 (one), or by a temperature for each
+            timestep, fitted on the validation images.
         rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
             plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
@@ -184,7 +199,8 @@ def compare_chips(
     """
     settings = settings_of(
         overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
-        timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
+        timesteps=timesteps, threshold=threshold, thresholds=thresholds, max_loss=max_loss,
+        temperatures=temperatures, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
     subject = load_given(settings, model, hardware, inputs, validation)
@@ -207,6 +223,8 @@ def run(
     timesteps: int | None = None,
     threshold: float | tuple[float, ...] | None = None,
     thresholds: Thresholds = "one",
+    max_loss: float | None = None,
+    temperatures: Temperatures = "one",
     rule: Rule = "entropy",
     accumulation: Accumulation = "mean",
     issue: str = "wait",
@@ -237,6 +255,11 @@ def run(
             may exit early. None: chosen on the validation images.
         thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
             validation images more closely, their chance too.
+        max_loss: Loss of accuracy against T max that chosen thresholds must rule out, as a share of the
+            images (0.005: half a point), by a 95 % bound that is cross-fitted on the validation images.
+            None: as many validation images right as with T max.
+        temperatures: Divide the mean outputs that the exit rule sees by 1 (one), or by a temperature for each
+            timestep, fitted on the validation images.
         rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
             plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
@@ -261,7 +284,8 @@ def run(
     """
     settings = settings_of(
         overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
-        timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
+        timesteps=timesteps, threshold=threshold, thresholds=thresholds, max_loss=max_loss,
+        temperatures=temperatures, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
     subject = load_given(settings, model, hardware, inputs, validation)
@@ -286,6 +310,8 @@ def stream(
     timesteps: int | None = None,
     threshold: float | tuple[float, ...] | None = None,
     thresholds: Thresholds = "one",
+    max_loss: float | None = None,
+    temperatures: Temperatures = "one",
     rule: Rule = "entropy",
     accumulation: Accumulation = "mean",
     issue: str = "wait",
@@ -319,6 +345,11 @@ def stream(
             may exit early. None: chosen on the validation images.
         thresholds: Choose one threshold for all timesteps, or one for each: cheaper, but it fits the
             validation images more closely, their chance too.
+        max_loss: Loss of accuracy against T max that chosen thresholds must rule out, as a share of the
+            images (0.005: half a point), by a 95 % bound that is cross-fitted on the validation images.
+            None: as many validation images right as with T max.
+        temperatures: Divide the mean outputs that the exit rule sees by 1 (one), or by a temperature for each
+            timestep, fitted on the validation images.
         rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
             plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
@@ -344,7 +375,8 @@ def stream(
     """
     settings = settings_of(
         overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
-        timesteps=timesteps, threshold=threshold, thresholds=thresholds, rule=rule,
+        timesteps=timesteps, threshold=threshold, thresholds=thresholds, max_loss=max_loss,
+        temperatures=temperatures, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
     subject = load_given(settings, model, hardware, inputs, validation)

@@ -45,6 +45,11 @@ Accumulation = Literal["mean", "sum"]
 Thresholds = Literal["one", "each"]
 """Whether one threshold is chosen for all timesteps, or one for each; see studies.thresholds."""
 
+Temperatures = Literal["one", "each"]
+"""Whether the checker takes its outputs as they are, or divided by a temperature for each timestep; see
+studies.temperatures.
+"""
+
 Fidelity = Literal["reference", "burst"]
 """How finely time is played; both agree to the cycle. See timing."""
 

@@ -26,7 +26,7 @@ class Framed:
     def rows(self) -> list[dict[str, Any]]:
         """A comparison: one row for static T = 1, ..., T max each, then one for dynamic; other documents: one
         row. Numbers and texts of the document by name; those of nested parts have the part's name in front.
-        Thresholds of single timesteps are ``thresholds_t1`` and so on.
+        Thresholds and temperatures of single timesteps are ``thresholds_t1`` and so on.
         """
         data = cast(Mapping[str, Any], self.model_dump())  # type: ignore[attr-defined]
         about = _plain(data["meta"], "")
@@ -70,7 +70,7 @@ def _plain(data: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     for key, value in data.items():
         if isinstance(value, Mapping):
             found |= _plain(value, f"{prefix}{key}_")
-        elif key == "thresholds":
+        elif key in ("thresholds", "temperatures"):
             found |= {f"{prefix}{key}_t{t}": one for t, one in enumerate(value, 1)}
         elif not isinstance(value, list | tuple):
             found[prefix + key] = value

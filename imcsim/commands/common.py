@@ -68,8 +68,10 @@ def choose_validation(settings: RunSettings, *, needed: bool) -> str | None:
     from imcsim.studies.loading import validation_of
 
     options = settings.options
-    if options.thresholds == "each" and options.threshold is not None:
-        raise click.UsageError("--thresholds says how thresholds are chosen; --threshold gives them.")
+    if options.threshold is not None and (how := options.choosing):
+        raise click.UsageError(
+            f"--{how.replace('_', '-')} says how thresholds are chosen; --threshold gives them."
+        )
     found = validation_of(settings)
     if found is not None:
         return str(found)

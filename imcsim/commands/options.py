@@ -25,7 +25,7 @@ PLAYING = (
     "images", "seed", "chip", "workers", "plugins",
 )  # fmt: skip
 """Settings that all commands with a chip and inputs share: what is played on what."""
-EXITING = ("threshold", "thresholds", "rule", "accumulation", "issue")
+EXITING = ("threshold", "thresholds", "max_loss", "temperatures", "rule", "accumulation", "issue")
 """Settings of early exit, and of when the next timestep enters."""
 ENCODING = ("encoding", "bin_us", "labels")
 """Settings that say how inputs of any kind become what enters at each timestep."""
@@ -62,6 +62,16 @@ def numbers_in_unit_range(
                 f"{part.strip()} does not lie between {low} and {high}", context, parameter
             )
     return found[0] if len(found) == 1 else tuple(found)
+
+
+def number_in_unit_range(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    """``0.005`` as a number."""
+    found = numbers_in_unit_range(context, parameter, value)
+    if isinstance(found, tuple):
+        raise click.BadParameter(f"{value!r} is not a number", context, parameter)
+    return found
 
 
 def issue_policy(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -132,6 +142,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, key: str, va
 _CALLBACKS: dict[str, Callable[..., Any]] = {
     "overrides": read_settings,
     "threshold": numbers_in_unit_range,
+    "max_loss": number_in_unit_range,
     "issue": issue_policy,
     "plugins": load_plugins,
     "rule": exit_rule,

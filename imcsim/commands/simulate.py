@@ -16,7 +16,7 @@ from imcsim.commands.common import (
     progress_bars,
 )
 from imcsim.commands.options import Delivery, common_options, options_of, policy_option
-from imcsim.studies.settings import RunSettings
+from imcsim.studies.settings import CHOOSING, RunSettings
 
 
 @click.command()
@@ -125,8 +125,7 @@ def stream(
 def check_policy(context: click.Context, policy: str) -> None:
     """Refuse options of the exit rule in a run that has none."""
     if policy == "static":
-        for name in ("threshold", "thresholds", "validation", "rule", "accumulation"):
+        for name in ("threshold", *CHOOSING, "validation", "rule", "accumulation"):
             if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-                raise click.UsageError(
-                    f"--{name} belongs to --policy dynamic: a static run has no early exit."
-                )
+                flag = f"--{name.replace('_', '-')}"
+                raise click.UsageError(f"{flag} belongs to --policy dynamic: a static run has no early exit.")

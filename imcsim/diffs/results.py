@@ -129,11 +129,14 @@ def _settings(a: Result, b: Result) -> Iterator[ValueChange]:
             yield ValueChange(key, mine.get(key), theirs.get(key))
 
 
+_CHOSEN = ("thresholds", "temperatures", "max_loss")
+
+
 def _asked(result: Result) -> dict[str, Any]:
     found = result.meta.model_dump(exclude={"hardware": {"area_um2"}, "network": {"layers", "weights"}})
     found["issue"] = found.pop("policy")
     if isinstance(result, CompareResult):
-        keys = {"rule", "accumulation", "threshold", "thresholds", "threshold_source"}
+        keys = {"rule", "accumulation", "threshold", *_CHOSEN, "threshold_source"}
         return found | result.dynamic.model_dump(include=keys)
     found |= result.policy.model_dump(exclude={"validation", "timesteps", "kind"}, exclude_none=True)
     found["policy"] = result.policy.kind

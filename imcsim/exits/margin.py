@@ -1,7 +1,8 @@
 """Exit rule ``margin``: the largest class output leads the second largest by enough.
 
 The rule looks at the outputs as they are. It needs no softmax, so no table, and no product either: where it
-decides on running means, the register of timestep t holds t times the lead, so that sums are compared.
+decides on running means, the register of timestep t holds t times the lead (and times the temperature of t),
+so that sums are compared.
 
 A threshold of 0 to 1 means what it means to a softmax of the two leading classes: ``1 - (p_1 - p_2)`` of
 these two is ``2 / (exp(lead) + 1)``, so a threshold of h asks for a lead above ``ln(2 / h - 1)``. The
@@ -36,7 +37,7 @@ class Margin(ExitRule):
         lead = best[..., 1] - best[..., 0]
         if outputs.mean:
             # lead > t x register holds where the lead over t, rounded up, is above the register.
-            lead = -(-lead // outputs.timesteps)
+            lead = np.ceil(lead / outputs.divisors).astype(np.int64)
         short: NDArray[np.int64] = np.maximum(_most(checker) - lead, 0)
         return short
 

@@ -18,28 +18,43 @@ class ClassOutputs:
     """What the checker has been told of some images after each timestep.
 
     sums: the running sums of the class outputs, int64 ``[N, T, K]``, in ``2**-fraction_bits``. mean: whether
-    the chip decides on the running means of them rather than on the sums.
+    the chip decides on the running means of them rather than on the sums. temperatures: what the running
+    means are divided by as well, one for each of the T timesteps; None where that is 1 for all.
     """
 
     sums: NDArray[np.int64]
     mean: bool
+    temperatures: tuple[float, ...] | None = None
 
     @classmethod
-    def of(cls, outputs: NDArray[np.int64], accumulation: Accumulation) -> ClassOutputs:
+    def of(
+        cls,
+        outputs: NDArray[np.int64],
+        accumulation: Accumulation,
+        temperatures: tuple[float, ...] | None = None,
+    ) -> ClassOutputs:
         """From the class outputs of each timestep alone, int64 ``[N, T, K]``."""
-        return cls(np.cumsum(outputs, axis=1), accumulation == "mean")
+        return cls(np.cumsum(outputs, axis=1), accumulation == "mean", temperatures)
 
     @property
     def timesteps(self) -> NDArray[np.int64]:
         """1, 2, ..., T, int64 ``[T]``."""
         return np.arange(1, self.sums.shape[1] + 1, dtype=np.int64)
 
+    @property
+    def divisors(self) -> NDArray[np.float64]:
+        """What the running sums are divided by for a mean: t, times the temperature of t; float64 ``[T]``."""
+        divisors: NDArray[np.float64] = self.timesteps * np.asarray(self.temperatures or 1.0)
+        return divisors
+
     @cached_property
     def accumulated(self) -> NDArray[np.int64]:
-        """The running sums or means, int64 ``[N, T, K]``; the chip multiplies by a stored 1/t for a mean."""
+        """The running sums or means, int64 ``[N, T, K]``; the chip multiplies by a stored 1/t for a mean, and
+        has the temperature of t in the same factor.
+        """
         if not self.mean:
             return self.sums
-        reciprocal = np.rint((1 << RECIPROCAL_FRACTION_BITS) / self.timesteps).astype(np.int64)
+        reciprocal = np.rint((1 << RECIPROCAL_FRACTION_BITS) / self.divisors).astype(np.int64)
         half = 1 << (RECIPROCAL_FRACTION_BITS - 1)
         mean: NDArray[np.int64] = (self.sums * reciprocal[None, :, None] + half) >> RECIPROCAL_FRACTION_BITS
         return mean

@@ -184,13 +184,17 @@ _NOT_CELLS = frozenset(
 """Parts of documents that have tables of their own, or belong to the JSON document only."""
 
 
+_SELDOM = ("thresholds", "temperatures", "max_loss")
+"""Figures of a choice that most results do not have: they get no column where they are missing."""
+
+
 def _cells(*models: BaseModel) -> dict[str, Any]:
     """Figures by column; a tuple becomes a column for each T, a nested model columns named after it."""
     cells: dict[str, Any] = {}
     for model in models:
         for name in type(model).model_fields:
             value = getattr(model, name)
-            if name in _NOT_CELLS or (name == "thresholds" and value is None):
+            if name in _NOT_CELLS or (name in _SELDOM and value is None):
                 continue
             if isinstance(value, tuple):
                 cells |= {f"{name}_t{t}": part for t, part in enumerate(value, 1)}

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.choices import Accumulation, Rule
-from imcsim.exits.outputs import exit_timesteps
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement
@@ -23,7 +22,7 @@ from imcsim.simulation.chip import Chip, with_timing
 from imcsim.simulation.simulate import ExitCosts, Simulation, replay
 from imcsim.studies.breakdown import means
 from imcsim.studies.experiment import Experiment, accuracy, leaving, right_after
-from imcsim.studies.thresholds import one_for_all, one_for_each
+from imcsim.studies.registers import Judges
 from imcsim.timing import parse
 
 Split = Literal["validation", "test"]
@@ -116,12 +115,9 @@ def registers(
 
     See `thresholds` for `needed` and `largest`. None where no registers do.
     """
-    if thresholds == "each":
-        words = one_for_each(needed, right, costs.products, largest, goal=goal)
-    else:
-        words = np.full(needed.shape[1] - 1, one_for_all(needed, right, largest, goal=goal), np.int64)
-    stay = exit_timesteps(needed, words)
-    return words if int(right[np.arange(len(stay)), stay - 1].sum()) >= goal else None
+    judges = Judges(needed, right, costs.products, largest, thresholds)
+    words = judges.registers(goal)
+    return words if int(judges.answers(words).sum()) >= goal else None
 
 
 def figures(right: Right, stay: Stay, costs: Costs, reference: NDArray[np.bool_]) -> Figures:

@@ -79,7 +79,7 @@ def network_part(
         grown = on_wide_chip(long, base, wide["running"], subject.factor)
         costs = compare_of(wide["running"], PAPERS_WAY)
         chips.append(_on_chip(subject, "full", wide, costs, outputs, Prices(wide, workers), grown, progress))
-    words = base.choose().registers
+    choice = base.choose()
     threshold = own.dynamic.threshold
     assert threshold is not None
     return NetworkPart(
@@ -89,7 +89,7 @@ def network_part(
         chips=tuple(chips),
         losses=tuple(trained.values()),
         rules=rule_ways(outputs, prices, base_choices(base), tuple(benches)),
-        examples=examples(base, base.exits(base.images, words)),
+        examples=examples(base, base.exits(base.images, choice)),
         checker=checker_agreement(
             base.images.activity.outputs, base.inputs.labels, threshold, base.chip.program.numerics.checker
         ),
@@ -114,7 +114,7 @@ def _on_chip(
     progress: Progress | None,
 ) -> OnChip:
     bench = benches["running"]
-    stay = bench.exits(bench.images, bench.choose().registers)
+    stay = bench.exits(bench.images, bench.choose())
     base = base_choices(bench)
     own = width == "narrow"
     part = _FRACTIONS.get(subject.factor, f"1/{subject.factor} of the")
@@ -154,7 +154,7 @@ def _trained(loss: Loss, bench: Experiment) -> TrainedNetwork:
     return TrainedNetwork(
         loss=loss,
         comparison=compare_of(bench, PAPERS_WAY),
-        against_static=_against_static(bench, bench.exits(bench.images, bench.choose().registers)),
+        against_static=_against_static(bench, bench.exits(bench.images, bench.choose())),
         provenance=dict(bench.chip.network.provenance),
     )
 

@@ -171,7 +171,7 @@ class CompareResult(DocumentPart, Framed):
         require(
             len(self.dynamic.exit_fraction) == self.meta.timesteps, "exit_fraction must have T max entries"
         )
-        check_thresholds(self.dynamic.thresholds, self.meta.timesteps)
+        check_thresholds(self.dynamic.thresholds, self.dynamic.temperatures, self.meta.timesteps)
         last = self.static[-1]
         check_components(self.components, self.dynamic.energy_pj)
         check_efficiency(self.efficiency, self.layer_efficiency, self.dynamic)

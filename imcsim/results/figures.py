@@ -65,13 +65,19 @@ class ExitChoice(DocumentPart):
     """None where timesteps have thresholds of their own."""
     thresholds: tuple[Fraction, ...] | None = None
     """Those after T = 1, ..., T max - 1, where they differ; left out where one serves all timesteps."""
+    temperatures: tuple[Amount, ...] | None = None
+    """What the outputs are divided by after T = 1, ..., T max; left out where they are taken as they are."""
+    max_loss: Fraction | None = None
+    """The loss of accuracy that had to be ruled out; left out where as many images had to be right as after
+    T max.
+    """
     threshold_source: Literal["validation", "given"]
     validation: ValidationFigures | None
     """None when the threshold was given."""
 
     @model_serializer(mode="wrap")
     def _without_thresholds(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_nothing(whole(self), "thresholds")
+        return without_nothing(whole(self), "thresholds", "temperatures", "max_loss")
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -87,8 +93,11 @@ def check_one_threshold(threshold: float | None, thresholds: tuple[float, ...] |
     require((threshold is None) != (thresholds is None), "there must be either threshold or thresholds")
 
 
-def check_thresholds(thresholds: tuple[float, ...] | None, timesteps: int) -> None:
+def check_thresholds(
+    thresholds: tuple[float, ...] | None, temperatures: tuple[float, ...] | None, timesteps: int
+) -> None:
     require(thresholds is None or len(thresholds) == timesteps - 1, "thresholds must have T max - 1 entries")
+    require(temperatures is None or len(temperatures) == timesteps, "temperatures must have T max entries")
 
 
 def check_exits(exit_fraction: Iterable[float], mean_timesteps: float) -> None:

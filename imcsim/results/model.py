@@ -120,9 +120,9 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def without_nothing(written: dict[str, Any], key: str) -> dict[str, Any]:
-    """What is written of a part: `key` is left out where it has no value."""
-    return {name: value for name, value in written.items() if name != key or value is not None}
+def without_nothing(written: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """What is written of a part: `keys` are left out where they have no value."""
+    return {name: value for name, value in written.items() if name not in keys or value is not None}
 
 
 def to_json(document: DocumentPart, indent: int = 2) -> str:

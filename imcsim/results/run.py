@@ -12,7 +12,7 @@ from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost, check_co
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency, check_efficiency
 from imcsim.results.figures import Measured, ValidationFigures, check_one_threshold, check_thresholds
 from imcsim.results.meta import Meta
-from imcsim.results.model import DocumentPart, Fraction, Positive, require, without_nothing
+from imcsim.results.model import Amount, DocumentPart, Fraction, Positive, require, without_nothing
 
 
 class Policy(DocumentPart):
@@ -26,13 +26,19 @@ class Policy(DocumentPart):
     threshold: Fraction | None = None
     thresholds: tuple[Fraction, ...] | None = None
     """Those after T = 1, ..., T max - 1, where they differ; left out where there is one, or none."""
+    temperatures: tuple[Amount, ...] | None = None
+    """What the outputs are divided by after T = 1, ..., T max; left out where they are taken as they are."""
+    max_loss: Fraction | None = None
+    """The loss of accuracy that had to be ruled out; left out where as many images had to be right as after
+    T max.
+    """
     threshold_source: Literal["validation", "given"] | None = None
     validation: ValidationFigures | None = None
     """None unless the threshold was chosen on validation images."""
 
     @model_serializer(mode="wrap")
     def _without_thresholds(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_nothing(whole(self), "thresholds")
+        return without_nothing(whole(self), "thresholds", "temperatures", "max_loss")
 
     @model_validator(mode="after")
     def _check_policy(self) -> Self:
@@ -46,7 +52,7 @@ class Policy(DocumentPart):
                 "a dynamic policy needs rule, accumulation, threshold, source",
             )
             check_one_threshold(self.threshold, self.thresholds)
-            check_thresholds(self.thresholds, self.timesteps)
+            check_thresholds(self.thresholds, self.temperatures, self.timesteps)
             require(
                 (self.validation is not None) == (self.threshold_source == "validation"),
                 "validation figures belong to a threshold chosen on validation images, and only there",

@@ -67,10 +67,11 @@ def settings_of(**values: object) -> RunSettings:
     load_files(found.get("plugins") or ())
     for key, value in found.items():
         check_name(key, value)
-    if found.get("thresholds") == "each" and found.get("threshold") is not None:
+    settings = RunSettings(overrides=dict(overrides or {})).changed(given)
+    if settings.options.threshold is not None and (how := settings.options.choosing):
         message = "this says how thresholds are chosen, threshold gives them"
-        raise ImcsimError(message, key="thresholds", fix="leave one of them out")
-    return RunSettings(overrides=dict(overrides or {})).changed(given)
+        raise ImcsimError(message, key=how, fix="leave one of them out")
+    return settings
 
 
 def check_name(key: str, value: object) -> None:

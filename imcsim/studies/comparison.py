@@ -41,7 +41,8 @@ def compare(
 
     Without ``options.threshold`` the threshold is the cheapest with which the accuracy on `validation` is not
     below that of static T max; so are those of the timesteps with ``options.thresholds = "each"``, which has
-    more freedom to fit chance (see `thresholds`). `validation` also calibrates the ADCs; without it the first
+    more freedom to fit chance (see `thresholds`). With ``options.max_loss`` a bound decides in place of the
+    count (see `registers`). `validation` also calibrates the ADCs; without it the first
     inputs do. Raises ImcsimError when something does not fit, or when a threshold is to be chosen and
     `validation` is None.
     """
@@ -63,7 +64,7 @@ def compare_of(
     statics = {issue: experiment.static_runs(issue) for issue in opponents}
     costs = Breakdown(experiment, statics)
     choice = experiment.choose()
-    stay = experiment.exits(experiment.images, choice.registers)
+    stay = experiment.exits(experiment.images, choice)
     ran = experiment.images.dynamic
     dynamic = costs.measured(stay, ran)
     every = tuple(

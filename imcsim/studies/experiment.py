@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -29,8 +30,9 @@ from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing
 from imcsim.simulation.simulate import ExitCosts, Simulation, issued, replay, simulate
 from imcsim.simulation.values import COMPUTED, Progress, Values
 from imcsim.studies.plugged import as_meta, used
+from imcsim.studies.registers import Judges, registers_within
 from imcsim.studies.settings import CompareOptions
-from imcsim.studies.thresholds import one_for_all, one_for_each
+from imcsim.studies.temperatures import fitted
 from imcsim.timing import Timing, parse
 
 
@@ -39,13 +41,15 @@ class Choice:
     """The words of the threshold registers, the thresholds they stand for, and how they were chosen.
 
     registers: int64 ``[T - 1]``; both have an entry for each timestep after which an image may exit early.
-    `threshold` is the one that all of them have, None where they differ.
+    `threshold` is the one that all of them have, None where they differ. `temperatures`: those of all T
+    timesteps; None where outputs are taken as they are.
     """
 
     registers: NDArray[np.int64]
     thresholds: tuple[float, ...]
     threshold: float | None
     validation: ValidationFigures | None
+    temperatures: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,12 +214,30 @@ class Experiment:
 
     def required(self, simulation: Simulation) -> NDArray[np.int64]:
         """The smallest threshold register with which each image leaves after timestep t, ``[images, T]``."""
-        outputs = ClassOutputs.of(simulation.activity.outputs, self.options.accumulation)
+        return self._required(simulation, self.temperatures)
+
+    def _required(self, simulation: Simulation, temperatures: tuple[float, ...] | None) -> NDArray[np.int64]:
+        outputs = ClassOutputs.of(simulation.activity.outputs, self.options.accumulation, temperatures)
         return self.rule.required(outputs, self.chip.program.numerics.checker)
 
-    def exits(self, simulation: Simulation, registers: int | NDArray[np.int64]) -> Stay:
-        """How long each image of a simulation stays: one word for all timesteps, or T - 1 of them."""
-        return exit_timesteps(self.required(simulation), registers)
+    @cached_property
+    def temperatures(self) -> tuple[float, ...] | None:
+        """What the exit rule's outputs are divided by, fitted on the validation images; None: by nothing."""
+        if self.options.temperatures == "one":
+            return None
+        if self.options.accumulation != "mean":
+            raise ImcsimError(
+                "a temperature goes into the factor 1/t of running means, and sums have none",
+                key="temperatures",
+                fix="use accumulation mean, or temperatures one",
+            )
+        held_out, validation = self._judges()
+        sums = np.cumsum(held_out.activity.outputs, axis=1)
+        return fitted(sums, validation.labels, self.chip.program.numerics.checker.fraction_bits)
+
+    def exits(self, simulation: Simulation, choice: Choice) -> Stay:
+        """How long each image of a simulation stays with this choice, which may be another experiment's."""
+        return exit_timesteps(self._required(simulation, choice.temperatures), choice.registers)
 
     def word_of(self, threshold: float) -> int:
         """The register word for a threshold in 0 to 1."""
@@ -230,7 +252,8 @@ class Experiment:
 
         Chosen is, as ``options.thresholds`` says, ``one`` for all timesteps: cost never grows with it, so the
         largest word at which the accuracy still holds; or one for ``each``: those with the least mean of
-        energy x latency (see `thresholds`). Raises ImcsimError where there are no images to choose on, and
+        energy x latency (see `thresholds`). What holds the accuracy, ``options.max_loss`` says (see
+        `registers`). Raises ImcsimError where there are no images to choose on, and
         for another number of thresholds than one or T - 1.
         """
         given, early = self.options.threshold, self.timesteps - 1
@@ -238,19 +261,14 @@ class Experiment:
         if given is not None:
             thresholds = given if isinstance(given, tuple) else (given,) * early
             words = np.array([self.word_of(one) for one in thresholds], np.int64)
-            return Choice(words, thresholds, _common(given), None)
-        if self.held_out is None or self.validation is None:
-            raise ImcsimError(
-                "a threshold must be chosen, but there are no validation images",
-                fix="give a threshold or validation",
-            )
-        right = right_after(self.held_out, self.validation)
-        needed, largest = self.required(self.held_out), self.word_of(1.0)
-        if self.options.thresholds == "each":
-            cost = self.held_out.dynamic.energy_pj * self.held_out.dynamic.latency_ns
-            words = one_for_each(needed, right, cost, largest)
-        else:
-            words = np.full(early, one_for_all(needed, right, largest), np.int64)
+            return Choice(words, thresholds, _common(given), None, self.temperatures)
+        held_out, validation = self._judges()
+        right = right_after(held_out, validation)
+        needed, largest = self.required(held_out), self.word_of(1.0)
+        cost = held_out.dynamic.energy_pj * held_out.dynamic.latency_ns
+        judges = Judges(needed, right, cost, largest, self.options.thresholds)
+        bound = self.options.max_loss
+        words = judges.registers() if bound is None else registers_within(judges, bound)
         stay = exit_timesteps(needed, words)
         thresholds = tuple(self.threshold_of(int(word)) for word in words)
         return Choice(
@@ -263,7 +281,17 @@ class Experiment:
                 accuracy_dynamic=float(right[np.arange(len(right)), stay - 1].mean()),
                 mean_timesteps=float(stay.mean()),
             ),
+            self.temperatures,
         )
+
+    def _judges(self) -> tuple[Simulation, Inputs]:
+        """The validation images that decide. Raises ImcsimError where there are none."""
+        if self.held_out is None or self.validation is None:
+            raise ImcsimError(
+                "a threshold must be chosen, but there are no validation images",
+                fix="give a threshold or validation",
+            )
+        return self.held_out, self.validation
 
     def decide(self, policy: Literal["static", "dynamic"]) -> tuple[Stay, Policy]:
         """How long each image stays under a policy, and the policy as a result names it."""
@@ -271,7 +299,7 @@ class Experiment:
             stay = np.full(len(self.inputs.labels), self.timesteps, np.int64)
             return stay, Policy(kind="static", timesteps=self.timesteps)
         choice = self.choose()
-        return self.exits(self.images, choice.registers), self.policy(choice)
+        return self.exits(self.images, choice), self.policy(choice)
 
     def policy(self, choice: Choice) -> Policy:
         """The dynamic policy with this choice, as a result names it."""
@@ -284,6 +312,8 @@ class Experiment:
             "accumulation": self.options.accumulation,
             "threshold": choice.threshold,
             "thresholds": choice.thresholds if choice.threshold is None else None,
+            "temperatures": choice.temperatures,
+            "max_loss": self.options.max_loss,
             "threshold_source": "given" if choice.validation is None else "validation",
             "validation": choice.validation,
         }

@@ -14,7 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from imcsim.base.choices import MAX_TIMESTEPS, Accumulation, Fidelity, InputEncoding, Rule, Thresholds
+from imcsim.base.choices import (
+    MAX_TIMESTEPS,
+    Accumulation,
+    Fidelity,
+    InputEncoding,
+    Rule,
+    Temperatures,
+    Thresholds,
+)
 
 DEFAULT_HARDWARE = "dtsnn_32nm"
 DEFAULT_MODEL = "vgg7_cifar10"
@@ -24,6 +32,10 @@ MAX_CHIPS = 2**31
 """Chips that a seed draws."""
 MAX_CHIPS_AT_ONCE = 10_000
 """Chips of one comparison."""
+
+
+CHOOSING = ("thresholds", "max_loss", "temperatures")
+"""Settings that say how thresholds are chosen: they do not go with thresholds that are given."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,24 @@ class CompareOptions:
             "images more closely, their chance too."
         ),
     ] = "one"
+    max_loss: Annotated[
+        float | None,
+        Meaning(
+            "Loss of accuracy against T max that chosen thresholds must rule out, as a share of the images "
+            "(0.005: half a point), by a 95 % bound that is cross-fitted on the validation images.",
+            "as many validation images right as with T max",
+            low=0,
+            high=1,
+            metavar="FLOAT",
+        ),
+    ] = None
+    temperatures: Annotated[
+        Temperatures,
+        Meaning(
+            "Divide the mean outputs that the exit rule sees by 1 (one), or by a temperature for each "
+            "timestep, fitted on the validation images."
+        ),
+    ] = "one"
     rule: Annotated[
         Rule,
         Meaning(
@@ -112,6 +142,12 @@ class CompareOptions:
     def __post_init__(self) -> None:
         if isinstance(self.threshold, Iterable):  # a list, as files have it, or an array
             object.__setattr__(self, "threshold", tuple(map(float, self.threshold)))
+
+    @property
+    def choosing(self) -> str | None:
+        """A setting that says how thresholds are chosen and is not as usual, if there is one."""
+        usual = {one.name: one.default for one in fields(self)}
+        return next((key for key in CHOOSING if getattr(self, key) != usual[key]), None)
 
 
 @dataclass(frozen=True)

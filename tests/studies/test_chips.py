@@ -206,7 +206,7 @@ def test_moved_images_and_exits_counted_one_by_one(four: ChipsResult) -> None:
     choices = [bench.choose() for bench in benches]
     for once in (False, True):
         words = [choices[0] if once else choice for choice in choices]
-        stays = [b.exits(b.images, c.registers).tolist() for b, c in zip(benches, words, strict=True)]
+        stays = [b.exits(b.images, c).tolist() for b, c in zip(benches, words, strict=True)]
         rights = [right_after(bench.images, SHOWN) for bench in benches]
         total: dict[str, int] = {}
         left = [[0, 0] for _ in range(T)]
@@ -237,7 +237,7 @@ def test_moved_images_and_exits_counted_one_by_one(four: ChipsResult) -> None:
 
 def test_an_exit_is_as_accurate_as_those_who_take_it(four: ChipsResult) -> None:
     bench = Experiment.make(NET, ERRING, SHOWN, HELD_OUT, replace(SERIAL, chip=1), None)
-    stay = bench.exits(bench.images, bench.choose().registers)
+    stay = bench.exits(bench.images, bench.choose())
     right = right_after(bench.images, SHOWN)
     for t, said in enumerate(four.instances[1].dynamic.exit_accuracy, 1):
         who = [image for image in range(len(stay)) if stay[image] == t]

@@ -64,13 +64,16 @@ def test_python_keywords_are_the_declared_settings(function: Callable[..., Any])
         assert docs[name] == one.docstring, name
 
 
-def test_every_python_keyword_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given = {
+@pytest.mark.parametrize("chosen", [False, True])
+def test_every_python_keyword_arrives(chosen: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: dict[str, Any] = {
         "overrides": {"adc.bits": 5}, "images": 7, "encoding": "rate", "labels": "l.npy", "bin_us": 9,
         "timesteps": 3, "threshold": (0.3, 0.2), "thresholds": "one", "rule": "margin", "accumulation": "sum",
         "issue": "speculate", "fidelity": "reference", "seed": 5, "chip": 2, "workers": 3,
-        "plugins": (str(written(tmp_path)),),
+        "plugins": (str(written(tmp_path)),), "max_loss": None, "temperatures": "one",
     }  # fmt: skip
+    if chosen:  # thresholds are either given or chosen in some way
+        given |= {"threshold": None, "thresholds": "each", "max_loss": 0.01, "temperatures": "each"}
     expected = RunSettings().changed(given)
     assert {*given, *LOADED} == {*DECLARED} - {"chips"}
     seen: list[RunSettings] = []
@@ -89,7 +92,7 @@ def test_every_python_keyword_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path:
             function("m", "h", "i", "v", **given)
     assert seen == [expected] * len(FUNCTIONS)
     assert seen[0].overrides == {"adc.bits": 5}
-    assert seen[0].options.threshold == (0.3, 0.2)
+    assert seen[0].options.threshold == given["threshold"]
 
 
 def options(command: str) -> dict[str, click.Option]:

@@ -201,7 +201,7 @@ def test_each_saves_on_the_validation_images_without_loss(rule: Any, issue: str)
     for how in ("one", "each"):
         one = asked(issue, rule=rule, thresholds=how)
         choice = one.choose()
-        stay = one.exits(held_out, choice.registers)
+        stay = one.exits(held_out, choice)
         means.append(products[np.arange(len(stay)), stay - 1].mean())
         about = choice.validation
         assert about is not None

@@ -239,7 +239,7 @@ def _relative(change: Change) -> str:
 def _setting(key: str, value: Any) -> str:
     if isinstance(value, float):
         return number(value)
-    if key == "thresholds":
+    if key in ("thresholds", "temperatures"):
         return thresholds(value)
     return str(value)[:12] if key.endswith("sha256") and value is not None else _cell(value)
 

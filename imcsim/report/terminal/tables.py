@@ -304,12 +304,16 @@ def threshold_line(decided: Dynamic | Policy) -> str:
     used = f"threshold {thresholds(decided.threshold)}"
     if each is not None:
         used = f"thresholds {thresholds(each)} after T = 1 to {len(each)}"
+    if decided.temperatures is not None:
+        used = f"over temperatures {thresholds(decided.temperatures)}, {used}"
     text = f"Exit rule {decided.rule} on the {decided.accumulation} of the outputs, {used}, "
     seen = decided.validation
     if seen is None:
         return text + "given by the user."
+    bound = decided.max_loss
+    ruled = "" if bound is None else f" with a bound of {percent(bound, 2)} points on the loss"
     return (
-        f"{text}chosen on {seen.images:,} validation images: "
+        f"{text}chosen{ruled} on {seen.images:,} validation images: "
         f"there accuracy {percent(seen.accuracy_dynamic, 2)} % "
         f"(static {percent(seen.accuracy_static, 2)} %) at mean T {seen.mean_timesteps:.3f}."
     )

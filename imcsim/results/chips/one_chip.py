@@ -55,6 +55,8 @@ class DynamicRun(ChipCosts):
     """None where timesteps have thresholds of their own."""
     thresholds: tuple[Fraction, ...] | None = None
     """Those after T = 1, ..., T max - 1, where they differ; left out where one serves all timesteps."""
+    temperatures: tuple[Amount, ...] | None = None
+    """What the outputs are divided by after T = 1, ..., T max; left out where they are taken as they are."""
     mean_timesteps: Amount
     exit_fraction: tuple[Fraction, ...]
     """Share of the images that leave at T = 1, 2, ..., T max."""
@@ -65,7 +67,7 @@ class DynamicRun(ChipCosts):
 
     @model_serializer(mode="wrap")
     def _without_thresholds(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_nothing(whole(self), "thresholds")
+        return without_nothing(whole(self), "thresholds", "temperatures")
 
     @model_validator(mode="after")
     def _check_run(self) -> Self:
@@ -135,7 +137,7 @@ class OneChip(DocumentPart):
         before = self.static[-1].edp_mean_of_products
         for name, run, moved in self.policies():
             require(len(run.exit_fraction) == len(steps), "exit_fraction must have T max entries")
-            check_thresholds(run.thresholds, len(steps))
+            check_thresholds(run.thresholds, run.temperatures, len(steps))
             less = 1 - run.edp_mean_of_products / before if before else 0.0
             require(same(run.edp_reduction, less), f"{name}.edp_reduction is not 1 - dynamic / static")
             require(

@@ -189,7 +189,7 @@ def _done(jobs: Mapping[Future[OneChip], int]) -> dict[int, OneChip]:
 def _ideal(experiment: Experiment) -> _Ideal:
     choice = experiment.choose()
     right = right_after(experiment.images, experiment.inputs)
-    stay = experiment.exits(experiment.images, choice.registers)
+    stay = experiment.exits(experiment.images, choice)
     static = _static(experiment, right)
     run = _left(experiment, choice, stay, right, static[-1])
     once = None if choice.validation is None else run
@@ -202,10 +202,10 @@ def _programmed(experiment: Experiment, ideal: _Ideal, number: int) -> OneChip:
     choice = experiment.choose()
     right = right_after(experiment.images, experiment.inputs)
     static = _static(experiment, right)
-    stay = experiment.exits(experiment.images, choice.registers)
+    stay = experiment.exits(experiment.images, choice)
     once = moved_once = None
     if choice.validation is not None:
-        stay_once = experiment.exits(experiment.images, ideal.choice.registers)
+        stay_once = experiment.exits(experiment.images, ideal.choice)
         once = _left(experiment, ideal.choice, stay_once, right, static[-1])
         moved_once = _moved(stay_once, _then(right, stay_once), ideal)
     return OneChip(
@@ -234,6 +234,7 @@ def _left(
     return DynamicRun(
         threshold=choice.threshold,
         thresholds=choice.thresholds if choice.threshold is None else None,
+        temperatures=choice.temperatures,
         **leaving(stay, experiment.timesteps),
         exit_accuracy=tuple(
             float(then[stay == t].mean()) if (stay == t).any() else None

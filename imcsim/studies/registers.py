@@ -1,0 +1,113 @@
+"""Which registers lose no accuracy on validation images, by a count or by a confidence bound.
+
+By the count, as many images must be right as after T max timesteps. Then a handful of images decides: those
+that happen to be right only early, or only late, among the few on which the two runs differ.
+
+By the bound, a loss of `max_loss` or more must be ruled out on images that the choice has not seen. Registers
+are chosen five times, each time without a fifth of the images, which is then judged with them. So each image
+is judged by registers that it had no part in, and the lower end of the 95 % interval of the paired difference
+to T max tells whether such a choice will do. Choices are tried in a fixed order, from the safest to the
+cheapest: eighths of the words at which the count holds, then words with a tolerance, which may lose up to
+`max_loss` of the images they are chosen on. The first that will not do ends the trial: in such an order no
+test costs the others any confidence (B. L. Wiens, Pharm. Stat. 2 (2003) 211-215). The last that did is made
+anew on all images; where none did, all images stay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.base.choices import Thresholds
+from imcsim.exits.outputs import exit_timesteps
+from imcsim.results.statistics import paired_interval
+from imcsim.studies.thresholds import Registers, one_for_all, one_for_each
+
+FOLDS = 5
+SHARES = 8
+"""The words of the count are tried in so many equal steps from 0."""
+TOLERANCES = 4
+"""Tolerances lie ``max_loss / TOLERANCES`` apart."""
+SEED = 1
+"""Of the draw of the folds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Images that choose registers: one word for all timesteps, or one for ``each``.
+
+    For `needed`, `right`, `cost` and `largest` see `thresholds`.
+    """
+
+    needed: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    cost: NDArray[np.float64]
+    largest: int
+    kind: Thresholds
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    def of(self, which: NDArray[np.bool_]) -> Judges:
+        """Those of the images."""
+        return Judges(self.needed[which], self.right[which], self.cost[which], self.largest, self.kind)
+
+    def answers(self, words: Registers) -> NDArray[np.bool_]:
+        """Whether each image is right when it leaves with these registers."""
+        stay = exit_timesteps(self.needed, words)
+        found: NDArray[np.bool_] = self.right[np.arange(len(stay)), stay - 1]
+        return found
+
+    def registers(self, goal: int | None = None) -> Registers:
+        """Words, int64 ``[T - 1]``, of least cost with at least `goal` images right (None: as many as after T
+        max); 0, with which all images stay, where no words reach the goal.
+        """
+        needed, right, largest = self.needed, self.right, self.largest
+        if self.kind == "each":
+            return one_for_each(needed, right, self.cost, largest, goal=goal)
+        return np.full(needed.shape[1] - 1, one_for_all(needed, right, largest, goal=goal), np.int64)
+
+    def tolerant(self, tolerance: float) -> Registers:
+        """Words that may lose this share of the images."""
+        # Rounding must not ask for one more.
+        return self.registers(math.ceil(int(self.right[:, -1].sum()) - tolerance * len(self) - 1e-9))
+
+
+def registers_within(judges: Judges, max_loss: float) -> Registers:
+    """Words of least cost for which a loss of `max_loss` (0.005: half a point) is ruled out."""
+    fold = np.random.default_rng(SEED).permutation(len(judges)) % FOLDS
+    others = [judges.of(fold != k) for k in range(FOLDS)]
+    here = [judges.of(fold == k) for k in range(FOLDS)]
+
+    @cache
+    def words(tolerance: float) -> tuple[Registers, ...]:
+        return tuple(one.tolerant(tolerance) for one in others)
+
+    found = None
+    for share, tolerance in path(max_loss):
+        gained = lost = 0
+        for one, word in zip(here, words(tolerance), strict=True):
+            early, late = one.answers(scaled(word, share)), one.right[:, -1]
+            gained, lost = gained + int((early & ~late).sum()), lost + int((~early & late).sum())
+        if paired_interval(gained, lost, len(judges))[0] < -max_loss:
+            break
+        found = share, tolerance
+    if found is None:
+        return np.zeros(judges.right.shape[1] - 1, np.int64)
+    return scaled(judges.tolerant(found[1]), found[0])
+
+
+def path(max_loss: float) -> Iterator[tuple[int, float]]:
+    """The choices in the order of their trial: eighths of the words, and the tolerance of the words."""
+    yield from ((share, 0.0) for share in range(1, SHARES + 1))
+    yield from ((SHARES, max_loss * step / TOLERANCES) for step in range(1, TOLERANCES + 1))
+
+
+def scaled(words: Registers, share: int) -> Registers:
+    """So many eighths of the words."""
+    return words * share // SHARES
