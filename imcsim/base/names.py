@@ -8,10 +8,11 @@ from typing import Any
 
 _LONGEST_WORD = 100
 _LONGEST_SHOWN = 60
+_SHORTEST_BEGINNING = 3
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The name in `known` that looks most like `word`, or None where none is close.
+    """The name in `known` that looks most like `word`, else the shortest that begins with it, else None.
 
     Upper and lower case, ``-`` and ``_`` count as the same. Words of more than 100 characters get no guess.
     """
@@ -19,6 +20,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         return None
     by_plain = {_plain(name): name for name in sorted(known)}
     close = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=0.6)
+    if not close and len(word) >= _SHORTEST_BEGINNING:
+        close = sorted((name for name in by_plain if name.startswith(_plain(word))), key=len)
     return by_plain[close[0]] if close else None
 
 

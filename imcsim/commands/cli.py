@@ -23,7 +23,9 @@ from imcsim.base.errors import ImcsimError
 from imcsim.commands.completion import completion
 from imcsim.commands.diff import diff
 from imcsim.commands.hardware import hardware
+from imcsim.commands.help import format_commands, mistake
 from imcsim.commands.import_ import import_file
+from imcsim.commands.info import info
 from imcsim.commands.inputs import inputs_group
 from imcsim.commands.map import map_network
 from imcsim.commands.model import model
@@ -73,8 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImcsimError as error:
         return _interrupted() if interrupts.heard() else _fail(str(error), 2)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _fail(mistake(error), error.exit_code)
     except BrokenPipeError:
         _abandon_output()
         return 1
@@ -136,6 +137,9 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             raise _Interrupted from None
 
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        format_commands(self, context, formatter)
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
@@ -170,6 +174,7 @@ for command in (
     diff,
     timeline,
     schema,
+    info,
     completion,
 ):
     cli.add_command(command)

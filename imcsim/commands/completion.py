@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -49,9 +50,34 @@ _BASH = """\
 complete -o nosort -o default -F %(complete_func)s %(prog_name)s
 """
 
+# Click has none for PowerShell. A blank after the last word does not come here, so its place is sent too.
+_POWERSHELL = """\
+Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    $words = @($commandAst.CommandElements | Where-Object { $_.Extent.StartOffset -lt $cursorPosition } |
+        ForEach-Object { $_.ToString() })
+    $before = @{
+        %(complete_var)s = $env:%(complete_var)s; COMP_WORDS = $env:COMP_WORDS; COMP_CWORD = $env:COMP_CWORD
+    }
+    $env:%(complete_var)s = "powershell_complete"
+    $env:COMP_WORDS = $words -join "`n"
+    $env:COMP_CWORD = if ($wordToComplete) { $words.Count - 1 } else { $words.Count }
+    try {
+        & %(prog_name)s | ForEach-Object {
+            $kind, $value, $text = $_ -split "`t", 3
+            if ($kind -eq "plain") {
+                [System.Management.Automation.CompletionResult]::new($value, $value, "ParameterValue", $text)
+            }
+        }
+    } finally {
+        foreach ($name in $before.Keys) { [Environment]::SetEnvironmentVariable($name, $before[$name]) }
+    }
+}
+"""
+
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish", "powershell"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print what makes a shell complete commands, options, and names of chips, networks and inputs.
@@ -60,14 +86,37 @@ def completion(context: click.Context, shell: str) -> None:
     bash: echo 'eval "$(imcsim completion bash)"' >> ~/.bashrc
     zsh:  echo 'eval "$(imcsim completion zsh)"' >> ~/.zshrc
     fish: imcsim completion fish > ~/.config/fish/completions/imcsim.fish
+    PowerShell: imcsim completion powershell | Out-String | Invoke-Expression (a line for $PROFILE)
     """
     from click.shell_completion import get_completion_class
 
+    _offer_powershell()
     kind = get_completion_class(shell)
     assert kind is not None
     if shell == "bash":
         kind = type("Bash", (kind,), {"source_template": _BASH})
     click.echo(kind(context.find_root().command, {}, "imcsim", COMPLETE_VARIABLE).source())
+
+
+def _offer_powershell() -> None:
+    from click.shell_completion import ShellComplete, add_completion_class
+
+    class PowerShell(ShellComplete):
+        name = "powershell"
+        source_template = _POWERSHELL
+
+        def get_completion_args(self) -> tuple[list[str], str]:
+            words, at = os.environ["COMP_WORDS"].split("\n"), int(os.environ["COMP_CWORD"])
+            return words[1:at], words[at] if at < len(words) else ""
+
+        def format_completion(self, item: CompletionItem) -> str:
+            return f"{item.type}\t{item.value}\t{item.help or item.value}"
+
+    add_completion_class(PowerShell)
+
+
+if os.environ.get(COMPLETE_VARIABLE, "").startswith("powershell"):
+    _offer_powershell()
 
 
 def _offered(names: Iterable[str], incomplete: str) -> list[CompletionItem]:

@@ -12,6 +12,7 @@ import click
 
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import print_report, progress_bars
+from imcsim.commands.help import Grouped
 from imcsim.commands.options import ENCODING, option, options_of, plugin_option
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _neuron(
     return found or None
 
 
-@click.command("import")
+@click.command("import", cls=Grouped)
 @click.argument("file", metavar="FILE", required=False)
 @click.option("-o", "output", metavar="DIR", help="Folder for the network.")
 @click.option("--inputs", metavar="NAME|FILE|DIR", help="Compare before and after rounding on these images.")

@@ -8,11 +8,12 @@ import click
 
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import check_targets, print_report
+from imcsim.commands.help import Grouped
 from imcsim.commands.options import Delivery, run_settings
 from imcsim.studies.settings import RunSettings
 
 
-@click.command("map")
+@click.command("map", cls=Grouped)
 @run_settings("hardware", "overrides", "model", "plugins")
 @click.option("--json", "json_path", metavar="FILE", help="Write the floorplan as JSON; - is stdout.")
 @click.option("--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and the drawing there.")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from imcsim.commands.common import progress_bars
+from imcsim.commands.help import Grouped
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("folder", metavar="DIR")
 @click.option("--out", metavar="DIR", help="Where the page goes.  [default: DIR/report]")
 @click.option("--points", metavar="N,N,...", help="Points to break down.  [default: base and the best]")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from imcsim.commands.common import print_report, progress_bars
+from imcsim.commands.help import Grouped
 from imcsim.commands.options import option
 
 DOCUMENT = "reproduction.json"
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.option(
     "--images", type=click.IntRange(min=1), help="Only the first so many of the 10,000 test images."
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imcsim.commands.common import print_report, progress_bars
+from imcsim.commands.help import Grouped
 from imcsim.commands.options import option, options_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 MAX_LISTED = 40
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("spec", metavar="SPEC")
 @options_of("overrides", "plugins")
 @click.option(

@@ -15,11 +15,12 @@ from imcsim.commands.common import (
     load_all,
     progress_bars,
 )
+from imcsim.commands.help import Grouped
 from imcsim.commands.options import Delivery, common_options, options_of, policy_option
 from imcsim.studies.settings import CHOOSING, RunSettings
 
 
-@click.command()
+@click.command(cls=Grouped)
 @options_of("chips")
 @common_options
 def compare(settings: RunSettings, delivery: Delivery, chips: int | None) -> None:
@@ -53,7 +54,7 @@ def compare_many(chips: int, loaded: LoadedRun, delivery: Delivery) -> None:
     deliver(result, delivery)
 
 
-@click.command()
+@click.command(cls=Grouped)
 @policy_option
 @common_options
 @click.pass_context
@@ -75,7 +76,7 @@ def run(
     deliver(result, delivery)
 
 
-@click.command()
+@click.command(cls=Grouped)
 @policy_option
 @click.option(
     "--arrivals",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imcsim.commands.common import print_report, progress_bars
+from imcsim.commands.help import Grouped
 from imcsim.commands.options import gathered, option, options_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Upkeep:
     repaired: str | None
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("spec", metavar="SPEC", required=False)
 @options_of("overrides", "plugins")
 @click.option(

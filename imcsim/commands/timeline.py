@@ -9,12 +9,13 @@ import click
 
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import choose_validation, load_all, progress_bars
+from imcsim.commands.help import Grouped
 from imcsim.commands.options import EXITING, PLAYING, policy_option, run_settings
 from imcsim.commands.simulate import check_policy
 from imcsim.studies.settings import RunSettings
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.option(
     "--image",
     "images",

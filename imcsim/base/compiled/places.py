@@ -83,3 +83,11 @@ def _made_private(folder: Path) -> bool:
         return not _refused(folder, found.st_mode) and os.access(folder, os.W_OK | os.X_OK)
     except (OSError, ValueError):
         return False
+
+
+def kept_below(package: Path) -> Iterator[Path]:
+    """The folders in use that hold code of the sources in `package` and below; none is made."""
+    for folder in sorted({source.parent for source in package.absolute().rglob("*.py")}):
+        found = next((one for one in _candidates(folder / "any.py") if one.is_dir()), None)
+        if found is not None:
+            yield found

@@ -1,0 +1,100 @@
+"""What help looks like, in groups, and what is said of a mistake in the use of a command, in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from imcsim.base.names import nearest
+
+_OPTIONS: Mapping[str, Sequence[str]] = {
+    "What to run": (
+        "policy", "chips", "model", "inputs", "validation", "timesteps", "encoding", "bin_us", "labels",
+        "images", "seed", "chip", "workers", "plugins",
+    ),
+    "Chip": ("hardware", "overrides", "fidelity", "strict"),
+    "Early exit": ("threshold", "thresholds", "rule", "accumulation", "issue"),
+    "Output": ("json_path", "out_folder", "out", "quiet"),
+}  # fmt: skip
+"""Parameters of options, by group; an option of a command's own stands above them."""
+
+COMMANDS: Mapping[str, Sequence[str]] = {
+    "Simulate": ("compare", "run", "stream", "timeline", "trace"),
+    "Explore": ("sweep", "search", "map", "diff", "report"),
+    "What there is": ("hardware", "model", "inputs", "plugins"),
+    "Your own network and files": ("import", "schema"),
+    "How far to trust it": ("validate", "reproduce"),
+    "This installation": ("info", "completion"),
+}
+"""Commands by group; one that is in none stands in the last."""
+
+
+_NO_COMMAND = re.compile(r"No such command '(.+?)'")  # click 8.2 has no exception of its own for it
+
+
+class Grouped(click.Command):
+    """A command whose help shows its options in groups."""
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        own, groups = [], {title: [] for title in _OPTIONS}  # type: ignore[var-annotated]
+        for parameter in self.get_params(context):
+            record = parameter.get_help_record(context)
+            if record is None:
+                continue
+            title = next((title for title, names in _OPTIONS.items() if parameter.name in names), None)
+            (own if title is None else groups[title]).append(record)
+        asks = [record for record in own if "--help" in record[0]]
+        for title, records in {
+            "Options": [record for record in own if record not in asks],
+            **groups,
+        }.items():
+            shown = [*records, *asks] if title == "Output" else records
+            if shown:
+                with formatter.section(title):
+                    formatter.write_dl(shown)
+
+
+def format_commands(group: click.Group, context: click.Context, formatter: click.HelpFormatter) -> None:
+    """Write the commands of a group by what they are for."""
+    left = [
+        name for name in group.list_commands(context) if not any(name in names for names in COMMANDS.values())
+    ]
+    last = list(COMMANDS)[-1]
+    for title, names in COMMANDS.items():
+        found = [
+            name for name in (*names, *(left if title == last else ())) if group.get_command(context, name)
+        ]
+        limit = formatter.width - 6 - max(map(len, found), default=0)
+        with formatter.section(title):
+            formatter.write_dl(
+                [(name, group.get_command(context, name).get_short_help_str(limit)) for name in found]  # type: ignore[union-attr]
+            )
+
+
+def mistake(error: click.ClickException) -> str:
+    """A mistake in the use of a command in one line, as errors of files are told."""
+    context = getattr(error, "ctx", None)
+    fix = f"see {context.command_path} --help" if context is not None else ""
+    text = error.format_message().strip()
+    if isinstance(error, click.NoSuchOption):
+        text = f"no such option {error.option_name}"
+        fix = _guess(error.option_name, error.possibilities or (), fix)
+    elif (
+        (found := _NO_COMMAND.match(text))
+        and context is not None
+        and isinstance(context.command, click.Group)
+    ):
+        text = f"no such command {found[1]}"
+        fix = _guess(found[1], context.command.list_commands(context), fix)
+    text = text.rstrip(".")
+    if not text.startswith(tuple("'\"-")):
+        text = text[:1].lower() + text[1:]
+    return f"{text} ({fix})" if fix else text
+
+
+def _guess(word: str, known: Any, otherwise: str) -> str:
+    close = nearest(word, known)
+    return f"did you mean {close}?" if close else otherwise
