@@ -20,7 +20,7 @@ import click
 from imcsim._version import __version__
 from imcsim.base import interrupts
 from imcsim.base.errors import ImcsimError
-from imcsim.commands.completion import completion
+from imcsim.commands.completion import COMPLETE_VARIABLE, completion, offer_powershell
 from imcsim.commands.diff import diff
 from imcsim.commands.hardware import hardware
 from imcsim.commands.help import format_commands, mistake
@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # What is imported stays: to look through it for garbage at each step would take a tenth of the start.
     gc.set_threshold(COLLECTED_AFTER)
+    if os.environ.get(COMPLETE_VARIABLE, "").startswith("powershell"):
+        offer_powershell()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
@@ -74,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _interrupted()
     except ImcsimError as error:
         return _interrupted() if interrupts.heard() else _fail(str(error), 2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
     except click.ClickException as error:
         return _fail(mistake(error), error.exit_code)
     except BrokenPipeError:

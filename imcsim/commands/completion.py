@@ -90,7 +90,7 @@ def completion(context: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    _offer_powershell()
+    offer_powershell()
     kind = get_completion_class(shell)
     assert kind is not None
     if shell == "bash":
@@ -98,7 +98,8 @@ def completion(context: click.Context, shell: str) -> None:
     click.echo(kind(context.find_root().command, {}, "imcsim", COMPLETE_VARIABLE).source())
 
 
-def _offer_powershell() -> None:
+def offer_powershell() -> None:
+    """Make click know PowerShell."""
     from click.shell_completion import ShellComplete, add_completion_class
 
     class PowerShell(ShellComplete):
@@ -113,10 +114,6 @@ def _offer_powershell() -> None:
             return f"{item.type}\t{item.value}\t{item.help or item.value}"
 
     add_completion_class(PowerShell)
-
-
-if os.environ.get(COMPLETE_VARIABLE, "").startswith("powershell"):
-    _offer_powershell()
 
 
 def _offered(names: Iterable[str], incomplete: str) -> list[CompletionItem]:

@@ -49,11 +49,10 @@ def info(as_json: bool) -> None:
 
 
 def _installation() -> Section:
-    import imcsim
     from imcsim.base.code import code_sha256, shown_code
     from imcsim.base.compiled.places import kept_below
 
-    package = Path(imcsim.__file__).parent
+    package = Path(__file__).parents[1]
     folders = list(kept_below(package))
     sizes = [one.stat().st_size for folder in folders for one in folder.iterdir() if one.is_file()]
     inside = all(package in folder.parents for folder in folders)

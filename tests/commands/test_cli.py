@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -23,6 +25,7 @@ import imcsim.network
 from imcsim import __version__
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import cli, main
+from imcsim.commands.completion import COMPLETE_VARIABLE
 from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
@@ -207,8 +210,9 @@ def test_static_run_chooses_nothing(simulator: Simulator, capsys: pytest.Capture
 def test_wrong_usage(simulator: Simulator, capsys: pytest.CaptureFixture[str], arguments: str) -> None:
     assert main(["compare", *arguments.split()]) == 2
     captured = capsys.readouterr()
-    assert "Usage: imcsim compare" in captured.err
-    assert captured.err.splitlines()[-1].startswith("Error: ")
+    (line,) = captured.err.splitlines()  # as all other errors are told
+    assert line.startswith("error: ")
+    assert line.endswith("(see imcsim compare --help)") or "did you mean" in line
     assert captured.out == ""
     assert simulator.loaded == []
 
@@ -400,3 +404,61 @@ def test_inputs_show(tmp_path: Path) -> None:
     assert "3 x 8 x 8" in shown
     assert "2 different ones, 2 to 3 images each" in shown
     assert imcsim.inputs.load(path).sha256 in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("compare --modle x", "no such option --modle (did you mean --model?)"),
+        ("comapre", "no such command comapre (did you mean compare?)"),
+        ("model shw vgg7", "no such command shw (did you mean show?)"),
+        ("model show vgg7", "there is no network 'vgg7' (did you mean 'vgg7_cifar10'?)"),
+        ("hardware show dtsnn", "(did you mean dtsnn_32nm?)"),
+        ("compare --inputs cifar10_tst", "there are no inputs 'cifar10_tst' (did you mean 'cifar10_test'?)"),
+    ],
+)
+def test_near_misses(capsys: pytest.CaptureFixture[str], arguments: str, told: str) -> None:
+    assert main(arguments.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith(told)
+
+
+def test_help_names_every_command_and_option_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Groups lose none, whatever is added later."""
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in cli.commands:
+        assert len(re.findall(rf"^  {name} ", text, re.MULTILINE)) == 1, name
+    for name in ("compare", "run", "stream", "sweep", "import"):
+        assert main([name, "--help"]) == 0
+        text = capsys.readouterr().out
+        for parameter in cli.commands[name].params:
+            if isinstance(parameter, click.Option):
+                assert len(re.findall(rf"^  {parameter.opts[0]}(?![-\w])", text, re.MULTILINE)) == 1, (
+                    parameter.opts
+                )
+
+
+def test_info_names_what_a_report_of_a_fault_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["imcsim"]["version"] == __version__
+    assert found["packages"]["numpy"] == np.__version__
+    assert any(name.startswith("nir: ") for name in found["optional parts"])
+    assert main(["info"]) == 0
+    assert found["machine"]["processor"] in capsys.readouterr().out
+
+
+def test_completion_of_powershell(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script asks for completions with a tab between kind, value and help."""
+    assert main(["completion", "powershell"]) == 0
+    assert "Register-ArgumentCompleter -Native -CommandName imcsim" in capsys.readouterr().out
+    monkeypatch.setenv(COMPLETE_VARIABLE, "powershell_complete")
+    monkeypatch.setenv("COMP_WORDS", "imcsim\ncompare\n--model")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    with pytest.raises(SystemExit):
+        main([])
+    assert "plain\tvgg7_cifar10\tvgg7_cifar10\n" in capsys.readouterr().out

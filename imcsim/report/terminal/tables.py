@@ -1,4 +1,4 @@
-"""Results as tables for a terminal or a log file. Every renderable fits 100 columns.
+"""Results as tables for a terminal or a log file. The main table fits 80 columns, every other one 110.
 
 Each table picks one unit for all its energies and one for all its times. Names that come from users' files
 are shown as plain text, never as markup.
@@ -32,6 +32,8 @@ from imcsim.results.run import Outcome, Policy, RunResult
 from imcsim.results.stream import StreamResult
 
 PLAIN_WIDTH = 110
+_LONGEST_NAME = 18
+"""Of a run in the main table, which then fits 80 columns."""
 
 
 def console(stream: TextIO) -> Console:
@@ -174,6 +176,9 @@ def _comparison(result: CompareResult) -> Table:
     energy = fitting(ENERGY, (r.energy_pj for r in rows))
     time = fitting(TIME, (r.latency_ns for r in rows))
     edp = product(energy, time)
+    dynamic = f"dynamic, {result.meta.policy}"
+    if len(dynamic) > _LONGEST_NAME:  # the policy stands above, too
+        dynamic = "dynamic"
     grid = table(
         "Static against dynamic timesteps (per image)",
         [
@@ -182,16 +187,17 @@ def _comparison(result: CompareResult) -> Table:
             "accuracy, %\n[95 % interval]",
             f"energy\n{energy.name}",
             f"latency\n{time.name}",
-            f"EDP, mean\nof products\n{edp.name}",
-            f"EDP, product\nof means\n{edp.name}",
+            f"EDP,\nmean of\nproducts\n{edp.name}",
+            f"EDP,\nproduct\nof means\n{edp.name}",
         ],
         [],
     )
+    grid.padding = (0, 0, 0, 0)  # so that it fits 80 columns
     for row in rows:
         timesteps = row.timesteps if isinstance(row, StaticPoint) else row.mean_timesteps
         grid.add_row(
-            static_name(row) if isinstance(row, StaticPoint) else f"dynamic, {result.meta.policy}",
-            f"{timesteps:.3f}",
+            static_name(row) if isinstance(row, StaticPoint) else dynamic,
+            f"{timesteps:.3f}" if isinstance(row, Dynamic) else str(timesteps),
             Text(accuracy(row)),
             energy(row.energy_pj),
             time(row.latency_ns),
