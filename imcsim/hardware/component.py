@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.estimators.estimator import plugged_figures
+from imcsim.hardware.estimators.supply import at_supply
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
@@ -41,12 +42,20 @@ class Block(BaseModel):
         """
         return {}
 
+    def computed(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        """`estimates` at the chip's supply."""
+        found = self.estimates(chip)
+        volt = chip.technology.supply_v
+        if volt == "nominal":
+            return found
+        return {key: at_supply(one, volt, chip.technology.node_nm) for key, one in found.items()}
+
     def figure(self, key: str, chip: HardwareConfig) -> float:
         """The number at `key`, computed where the file says ``estimate``."""
         value = getattr(self, key)
         if value != ESTIMATE:
             return float(value)
-        known: Mapping[str, Estimate] = self._once("estimates", chip, self.estimates)
+        known: Mapping[str, Estimate] = self._once("estimates", chip, self.computed)
         return known[key].value
 
     def _once(self, what: str, chip: HardwareConfig, compute: Callable[[HardwareConfig], Any]) -> Any:

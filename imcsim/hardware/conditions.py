@@ -89,7 +89,7 @@ def _estimates(config: HardwareConfig) -> dict[str, float]:
         block = getattr(config, name)
         if isinstance(block, Block):
             try:
-                estimates = block.estimates(config)
+                estimates = block.computed(config)
             except ImcsimError:
                 continue  # a node that no rule reaches
             found.update({f"{name}.{key}": estimate.value for key, estimate in estimates.items()})

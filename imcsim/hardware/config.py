@@ -51,6 +51,7 @@ from imcsim.hardware.components.tile_buffer import TileBuffer
 from imcsim.hardware.components.wordline_driver import WordlineDriver
 from imcsim.hardware.components.write_access import WriteAccess
 from imcsim.hardware.estimators import wires
+from imcsim.hardware.estimators.array import supply_v
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.estimators.leakage import Level, logic_leakage_uw_per_um2
 from imcsim.hardware.estimators.wires import WireKind
@@ -68,6 +69,8 @@ class Technology(Block):
 
     node_nm: Positive
     clock_ns: Positive
+    supply_v: Annotated[float, Field(gt=0, le=5)] | Literal["nominal"] = "nominal"
+    """Supply of logic, converters and drivers; ``nominal`` is the node's, for which estimates stand."""
     kelvin: Literal[300, 330, 360]
     """Temperature that leakage is taken at."""
     leakage: Level
@@ -83,6 +86,16 @@ class Technology(Block):
             "wire_energy_pj_per_mm": wires.wire_energy_pj_per_mm(self.wires, self.node_nm),
             "logic_leakage_uw_per_um2": logic_leakage_uw_per_um2(self.leakage, self.node_nm, self.kelvin),
         }
+
+    @property
+    def volts(self) -> float:
+        """The supply."""
+        return supply_v(self.node_nm) if self.supply_v == "nominal" else self.supply_v
+
+    @property
+    def energy_ratio(self) -> float:
+        """Energy of switching at the supply over that at the nominal one."""
+        return 1.0 if self.supply_v == "nominal" else (self.supply_v / supply_v(self.node_nm)) ** 2
 
     def wire_pj_per_mm(self, chip: HardwareConfig) -> float:
         """One toggled bit over one mm, pJ."""
@@ -248,12 +261,7 @@ class HardwareConfig(BaseModel):
         if self.cells.kind in ("driven", "given"):
             raise ValueError(
                 f"cells.input_drive pulses needs cells whose energy follows the time that they are driven, "
-                f"but cells.kind {self.cells.kind} does not: use cells.kind conductance"
-            )
-        if self.cells.encoding == "offset":
-            raise ValueError(
-                "cells.input_drive pulses needs cells.encoding differential or twos_complement: offset takes "
-                "a count of driven rows off, and rows that are driven in pulses are not counted"
+                f"but cells.kind {self.cells.kind} does not: use cells.kind conductance or capacitive"
             )
         if self.nonideal.active:
             raise ValueError(
@@ -304,6 +312,7 @@ class HardwareConfig(BaseModel):
             "strict": True,
             "nonideal": self.nonideal == NonIdeal(),
             "estimators": not self.estimators,
+            "technology.supply_v": self.technology.supply_v == "nominal",
             "cells.input_drive": self.cells.input_drive == "bits",
             "cells.parallel_rows": self.cells.parallel_rows == "all",
         }
@@ -341,7 +350,7 @@ class HardwareConfig(BaseModel):
             block = getattr(self, name)
             if isinstance(block, Block):
                 wanted = [key for key, value in _leaves(block.model_dump()) if value == ESTIMATE]
-                known = block.estimates(self) if wanted else {}
+                known = block.computed(self) if wanted else {}
                 found.update({f"{name}.{key}": known[key] for key in wanted})
         return found
 

@@ -17,6 +17,7 @@ from imcsim.validate.dtsnn import dtsnn_rows, growth_rows, vgg16_run
 from imcsim.validate.hypotheses import Accounting, accountings
 from imcsim.validate.isaac import isaac_rows
 from imcsim.validate.row import ValidationRow
+from imcsim.validate.silicon import SiliconRow, measured_chips, silicon_rows
 from imcsim.validate.spikesim import spikesim_rows
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "AssumptionOutcome",
     "Fit",
     "JudgedRows",
+    "SiliconRow",
     "Validation",
     "ValidationRow",
     "Verification",
@@ -70,18 +72,20 @@ class Verification(JudgedRows):
 @dataclass(frozen=True)
 class Validation(JudgedRows):
     """Published figures that were not put in; what each assumption about DT-SNN's chip moves; the assumptions
-    that fit its shares; and ways to count its energy.
+    that fit its shares; ways to count its energy; and measured chips beside their blind predictions.
     """
 
     kind = "validation"
     outcomes: Sequence[AssumptionOutcome]
     fit: Fit
     accountings: Sequence[Accounting]
+    silicon: Sequence[SiliconRow] = ()
 
     def document(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             **super().document(),
+            "silicon": [row.document() for row in self.silicon],
             "assumptions": [asdict(outcome) for outcome in self.outcomes],
             "fit": asdict(self.fit),
             "accountings": [asdict(accounting) for accounting in self.accountings],
@@ -103,8 +107,16 @@ def verify(progress: Progress | None = None) -> Verification:
 
 
 def validate(progress: Progress | None = None) -> Validation:
-    """Hold our figures against published ones; about half a minute. `progress` hears as in `verify`."""
-    step = _Steps("validation", 3 + len(ASSUMPTIONS), progress)
+    """Hold our figures against published and measured ones; about a minute.
+
+    `progress` hears as in `verify`.
+    """
+    chips = measured_chips()
+    step = _Steps("validation", 3 + len(ASSUMPTIONS) + len(chips), progress)
+    silicon: list[SiliconRow] = []
+    for chip in chips:
+        silicon += silicon_rows((chip,))
+        step.done()
     run = vgg16_run()
     step.done()
     rows = tuple(dtsnn_rows(run))
@@ -116,7 +128,7 @@ def validate(progress: Progress | None = None) -> Validation:
     step.done()
     counted = tuple(accountings(run))
     step.done()
-    return Validation(rows, tuple(moved), fitted, counted)
+    return Validation(rows, tuple(moved), fitted, counted, tuple(silicon))
 
 
 class _Steps:

@@ -181,7 +181,6 @@ def test_both_fidelities_agree(issue: str, skips: bool) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"cells.encoding": "offset"}, "differential"),
         ({"nonideal.variation.sigma": 0.1}, "ideal cells"),
     ],
 )

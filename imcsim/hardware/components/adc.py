@@ -40,7 +40,8 @@ class AdcPreset(Block):
     decides one bit at once or several with a ramp.
 
     `model` says which rule computes the figures that say ``estimate``; ``given`` computes none.
-    ``survey_fit`` takes the rate from `conversion_time_ns`, which must be a number then.
+    ``survey_fit`` takes the rate from `conversion_time_ns`; where that says ``estimate``, it is as fast as to
+    convert the columns of a read while the next one is made.
     """
 
     kind: Literal["sar", "flash", "sense"]
@@ -63,10 +64,6 @@ class AdcPreset(Block):
                 raise ValueError("model given needs all figures as numbers; other models may say estimate")
         elif self.kind not in _KINDS[self.model]:
             raise ValueError(f"model {self.model} is a {' or '.join(_KINDS[self.model])} converter")
-        if self.model == "survey_fit" and self.conversion_time_ns == ESTIMATE:
-            raise ValueError(
-                "model survey_fit needs conversion_time_ns as a number: the rate that is asked of it"
-            )
         return self
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
@@ -94,6 +91,12 @@ class AdcPreset(Block):
         if for_nodes and not for_nodes[0] <= node <= for_nodes[1]:
             yield f"adc.presets.{name} speaks for {_range(for_nodes)} nm, and technology.node_nm is {node:g}"
 
+    def _asked_ns(self, chip: HardwareConfig) -> float:
+        """Time of a conversion that is asked of the converter."""
+        if self.conversion_time_ns == ESTIMATE:
+            return chip.cells.pulse_ns(chip) / chip.column_mux.columns_per_adc
+        return float(self.conversion_time_ns)
+
     @property
     def _entry(self) -> str:
         return f"neurosim_{self.kind}" if self.model == "neurosim" else self.model
@@ -102,7 +105,7 @@ class AdcPreset(Block):
         bits, node = chip.adc.bits, chip.technology.node_nm
         match self._entry:
             case "survey_fit":
-                return adc.survey_fit(bits, 1e9 / float(self.conversion_time_ns), node)
+                return adc.survey_fit(bits, 1e9 / self._asked_ns(chip), node)
             case "neurosim_sar":
                 return adc.neurosim_sar(bits, node)
             case "neurosim_flash":

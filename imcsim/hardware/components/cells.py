@@ -4,7 +4,9 @@
 Level l of a cell with b bits has ``G = G_off + l (G_on - G_off) / (2^b - 1)``, so energy follows the rows
 that were driven and the levels programmed on them. ``driven``: the power of a crossbar with all its rows
 driven, as chips are quoted; each driven row takes its share. ``given``: a fixed energy for each read, as
-SpikeSim charges.
+SpikeSim charges. ``capacitive``: a cell moves the charge of a capacitor, one of C for each level, so that a
+read costs ``C V^2`` for every level that toggles, and ``C V^2`` of each column that is charged before; nothing
+flows once that has settled.
 
 The time of a read follows from the wires, transistors and cells of the array and from the clamp that holds
 the bitlines (estimators.array), and so does the area; a number takes its place. A read's energy uses the same
@@ -14,13 +16,15 @@ time and voltage.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from imcsim.base.choices import LEVEL_FRACTION_BITS, Encoding, InputDrive, RowOrder
-from imcsim.hardware.component import ChipSize, Component, Figure, NonNegative, Positive
-from imcsim.hardware.estimators.array import Array
+from imcsim.hardware.component import ESTIMATE, ChipSize, Component, Figure, NonNegative, Positive
+from imcsim.hardware.estimators import periphery
+from imcsim.hardware.estimators.array import Array, least_cell_ohm
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.estimators.figures import figures
 from imcsim.hardware.events import Event
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 class _Cells(Component):
     block = "cells"
     scope = "crossbar"
-    rows: Annotated[int, Field(ge=4, le=1024)]
+    rows: Annotated[int, Field(ge=4, le=4096)]
     columns: Annotated[int, Field(ge=4, le=1024)]
     cell_bits: Annotated[int, Field(ge=1, le=8)]
     encoding: Encoding
@@ -128,6 +132,44 @@ class ConductanceCells(_Cells):
         return levels if chip.nonideal.on_off.finite else {Event.ACTIVE_CELLS: pulse * g_off, **levels}
 
 
+class CapacitiveCells(_Cells):
+    """Energy from the charge that moves."""
+
+    kind: Literal["capacitive"]
+    capacitor_ff: Positive | Literal["estimate"]
+    """Of one level of a cell."""
+    swing_v: Positive | Literal["supply"]
+    """By which capacitors and columns are charged."""
+    sample_ff: ClassVar[float] = 0.0
+    """The columns' own capacitors hold what is converted."""
+
+    def array(self, chip: HardwareConfig) -> Array:
+        """A crossbar whose rows drive a transistor of minimum width in each cell."""
+        least = least_cell_ohm(chip.technology.node_nm)
+        return replace(super().array(chip), r_on_ohm=least, r_off_ohm=least)
+
+    def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
+        array, largest = self.array(chip), (1 << self.cell_bits) - 1
+        capacitor = periphery.cell_capacitor_ff(array, largest)
+        each = capacitor.value if self.capacitor_ff == ESTIMATE else self.capacitor_ff
+        return {
+            "array_area_um2": array.area,
+            "capacitor_ff": capacitor,
+            "read_pulse_ns": array.sharing_time(chip.adc.bits, each * largest),
+        }
+
+    def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        """``C V^2``: fF V^2 is 1e-3 pJ."""
+        volt = chip.technology.volts if self.swing_v == "supply" else self.swing_v
+        level = self.figure("capacitor_ff", chip) * volt**2 * 1e-3
+        if chip.nonideal.active:
+            level /= 1 << LEVEL_FRACTION_BITS
+        return {
+            Event.ACTIVE_LEVELS: level,
+            Event.CONVERSIONS: self.array(chip).bitline_ff * volt**2 * 1e-3,
+        }
+
+
 class DrivenCells(_Cells):
     """The power of a crossbar while all its rows are driven, shared by the rows."""
 
@@ -149,4 +191,4 @@ class GivenCells(_Cells):
         return {Event.CROSSBAR_PHASES: self.read_energy_pj}
 
 
-Cells = Annotated[ConductanceCells | DrivenCells | GivenCells, Field(discriminator="kind")]
+Cells = Annotated[ConductanceCells | CapacitiveCells | DrivenCells | GivenCells, Field(discriminator="kind")]

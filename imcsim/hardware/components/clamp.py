@@ -32,6 +32,8 @@ class Clamp(Component):
         return {"read_energy_pj": periphery.clamp_energy_pj(self.bias_ua, pulse, node)}
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
+        if chip.cells.kind == "capacitive":
+            return {Event.CONVERSIONS: 0.0}  # charge needs none
         read = self.figure("read_energy_pj", chip)
         if chip.cells.input_drive == "bits":
             return {Event.CONVERSIONS: read}
@@ -39,7 +41,7 @@ class Clamp(Component):
         return {Event.CONVERSIONS: read, Event.COLUMN_STEPS: step}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
-        return self.column_area_um2
+        return 0.0 if chip.cells.kind == "capacitive" else self.column_area_um2
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.crossbars * chip.cells.columns

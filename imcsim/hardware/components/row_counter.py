@@ -1,4 +1,5 @@
-"""Row counter: counts the driven rows of a read, which ``offset`` encoding takes off its sums.
+"""Row counter: counts the driven rows of a read, which ``offset`` encoding takes off its sums;
+with inputs in pulses it adds their values up.
 
 Estimates: a tree of full adders, one for each row but one of those that are driven at once; its work goes
 with the rows that are driven (estimators.periphery).
@@ -34,7 +35,10 @@ class RowCounter(Component):
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         if chip.cells.encoding != "offset":
             return {}
-        return {Event.ACTIVE_WORDLINES: self.figure("count_energy_pj", chip) / chip.cells.rows_at_once}
+        row = self.figure("count_energy_pj", chip) / chip.cells.rows_at_once
+        if chip.cells.input_drive == "pulses":  # a full adder for each bit of a value
+            return {Event.INPUT_REGISTER_BITS: row}
+        return {Event.ACTIVE_WORDLINES: row}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.figure("counter_area_um2", chip)

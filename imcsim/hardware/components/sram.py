@@ -55,7 +55,7 @@ class Sram(Block):
         shown = SramMacro(bits, width, chip.technology.node_nm)
         node, kelvin = chip.technology.node_nm, chip.technology.kelvin
         return {
-            "read_energy_pj_per_byte": Estimate(shown.read_pj * 8 / width, shown.rule),
+            "read_energy_pj_per_byte": Estimate(shown.read_pj * 8 / width, shown.rule, "energy"),
             "bit_area_um2": Estimate(shown.area_um2 / bits, shown.rule),
             "leakage_uw_per_byte": memory.sram_leakage_uw_per_byte(node, kelvin),
         }
@@ -63,13 +63,15 @@ class Sram(Block):
     def read_pj(self, bits: int, width_bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
         """Energy to read one word of `width_bits` from a memory of `bits`, pJ."""
         if self.read_energy_pj_per_byte == ESTIMATE:
-            return SramMacro(bits, width_bits, chip.technology.node_nm, two_ports).read_pj
+            macro = SramMacro(bits, width_bits, chip.technology.node_nm, two_ports)
+            return macro.read_pj * chip.technology.energy_ratio
         return self._from_table(bits / 8, width_bits)
 
     def write_pj(self, bits: int, width_bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
         """Energy to write one word of `width_bits` to a memory of `bits`, pJ."""
         if self.read_energy_pj_per_byte == ESTIMATE:
-            return SramMacro(bits, width_bits, chip.technology.node_nm, two_ports).write_pj
+            macro = SramMacro(bits, width_bits, chip.technology.node_nm, two_ports)
+            return macro.write_pj * chip.technology.energy_ratio
         return self._from_table(bits / 8, width_bits)
 
     def area_um2(self, bits: int, width_bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:

@@ -39,14 +39,18 @@ from imcsim.hardware.estimators.figures import by_node, figures
 
 @dataclass(frozen=True)
 class Conversion:
-    """One converter: what a conversion costs and how long it takes, from one source."""
+    """One converter: what a conversion costs and how long it takes, from one source.
+
+    gates: whether the time is that of its circuits, not one that is asked of it.
+    """
 
     cost: Cost
     time_ns: float
+    gates: bool = True
 
     @property
     def time(self) -> Estimate:
-        return Estimate(self.time_ns, self.cost.rule)
+        return Estimate(self.time_ns, self.cost.rule, "delay" if self.gates else "")
 
 
 def survey_fit(bits: int, rate_hz: float, node_nm: float) -> Conversion:
@@ -70,7 +74,7 @@ def survey_fit(bits: int, rate_hz: float, node_nm: float) -> Conversion:
     rule = (
         f"fit of the Murmann survey (arXiv 2404.06553): {bits} bits, {rate_hz / 1e9:g} GS/s, {node_nm:g} nm"
     )
-    return Conversion(Cost(energy, area, rule), 1e9 / rate_hz)
+    return Conversion(Cost(energy, area, rule), 1e9 / rate_hz, gates=False)
 
 
 def neurosim_sar(bits: int, node_nm: float) -> Conversion:

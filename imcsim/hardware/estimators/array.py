@@ -108,6 +108,21 @@ class Array:
         )
         return Estimate(self.wordline_rise_ns + settling, rule)
 
+    def sharing_time(self, bits: int, cell_ff: float) -> Estimate:
+        """Time of a read in which cells of `cell_ff` share their charge: wordline, then twice (columns
+        charged, charge shared) until half a step of `bits` bits is settled through a transistor of minimum
+        width and the bitline, ns.
+        """
+        transistor = nodes.loglog(by_node(figures("array")["transistor"], 0), self.node_nm)
+        column_ff = self.bitline_ff + self.rows * cell_ff
+        tau = (transistor * cell_ff + self.bitline_ohm * column_ff / 2) * 1e-6
+        settling = 2 * tau * math.log(2) * (bits + 1)
+        rule = (
+            f"wordline {self.wordline_rise_ns:.3g} ns, charging and sharing of {cell_ff:.3g} fF to half a step "
+            f"of {bits} bits {settling:.3g} ns; wires and transistors of NeuroSim V1.4 at {self.node_nm:g} nm"
+        )
+        return Estimate(self.wordline_rise_ns + settling, rule, "delay")
+
     def driver(self) -> Cost:
         """One row that is driven in a read: its wordline, switch and flip-flop."""
         entry = figures("array")["row_switch"]
@@ -156,6 +171,13 @@ class Array:
             nodes.loglog(by_node(figures("array")["transistor"], k), self.node_nm) for k in (2, 3)
         )
         return least + further * (self._access_width - 1)
+
+
+def least_cell_ohm(node_nm: float) -> float:
+    """Resistance of the smallest cell whose access transistor has the minimum width."""
+    rule = figures("array")["access_transistor"]["value"]
+    least = nodes.loglog(by_node(figures("array")["transistor"], 0), node_nm)
+    return least * float(rule["linear_region"]) / float(rule["share_of_on"])
 
 
 def supply_v(node_nm: float) -> float:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One computed figure, in the unit of the key it stands for, and the rule with its source in words."""
+    """One computed figure, in the unit of the key it stands for, and the rule with its source in words.
+
+    follows: what becomes of it at another supply than the node's: an ``energy`` goes with its square,
+    ``power`` is proportional to it, a ``delay`` is that of gates; "" does not follow it.
+    """
 
     value: float
     rule: str
+    follows: Literal["", "energy", "power", "delay"] = ""
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Cost:
 
     @property
     def energy(self) -> Estimate:
-        return Estimate(self.energy_pj, self.rule)
+        return Estimate(self.energy_pj, self.rule, "energy")
 
     @property
     def area(self) -> Estimate:

@@ -30,10 +30,10 @@ def logic_leakage_uw_per_um2(level: Level, node_nm: float, kelvin: int) -> Estim
     if level == "middle":
         entry = table["middle"]
         value = entry["value"] * _high(node_nm) / _high(entry["node_nm"])
-        return Estimate(value * 1e-3, f"Aladdin, adder at 40 nm; to {node_nm:g} nm by NeuroSim V1.4")
+        return Estimate(value * 1e-3, f"Aladdin, adder at 40 nm; to {node_nm:g} nm by NeuroSim V1.4", "power")
     density = _low(node_nm) if level == "low" else _high(node_nm)
     rule = f"NeuroSim V1.4, {'low standby power' if level == 'low' else 'high performance'}, {kelvin} K"
-    return Estimate(density * table[level]["over_300_k"][kelvin] * 1e-3, f"{rule}, {node_nm:g} nm")
+    return Estimate(density * table[level]["over_300_k"][kelvin] * 1e-3, f"{rule}, {node_nm:g} nm", "power")
 
 
 def _low(node_nm: float) -> float:

@@ -93,6 +93,7 @@ def sram_leakage_uw_per_byte(node_nm: float, kelvin: int) -> Estimate:
     return Estimate(
         nodes.loglog(by_node(table, column), at) * 8e-6,
         f"CACTI 7, lstp, {kelvin} K, at {at:g} nm; the same per bit beyond",
+        "power",
     )
 
 
@@ -111,7 +112,9 @@ def register_file(node_nm: float) -> RegisterFile:
     area, read, write = (nodes.loglog(by_node(entry, k), node_nm) for k in range(3))
     rule = f"NeuroSim V1.4: register file of 512 B, {node_nm:g} nm"
     bits = entry["bits"]
-    return RegisterFile(Estimate(area, rule), Estimate(read / bits, rule), Estimate(write / bits, rule))
+    return RegisterFile(
+        Estimate(area, rule), Estimate(read / bits, rule, "energy"), Estimate(write / bits, rule, "energy")
+    )
 
 
 def _nearest(table: Mapping[int, object], node_nm: float) -> float:

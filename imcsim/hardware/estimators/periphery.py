@@ -33,10 +33,20 @@ def sample_and_hold(sample_ff: float, node_nm: float) -> Cost:
     return Cost(sample_ff * volt**2 * 1e-3, sample_ff / density, rule)
 
 
+def cell_capacitor_ff(array: Array, levels: int) -> Estimate:
+    """A level of a cell whose metal capacitor covers the cell, fF."""
+    entry = figures("periphery")["metal_capacitor_ff_per_um2"]
+    um2 = array.area.value / (array.rows * array.columns)
+    rule = f"metal capacitor of {entry['value']:g} fF/um2 over a cell of {um2:.3g} um2, {levels} levels"
+    return Estimate(entry["value"] * um2 / levels, rule)
+
+
 def clamp_energy_pj(bias_ua: float, pulse_ns: float, node_nm: float) -> Estimate:
     """A column held at its virtual ground during one read: bias current, supply and time; uA V ns is fJ."""
     volt = supply_v(node_nm)
-    return Estimate(bias_ua * volt * pulse_ns * 1e-3, f"{bias_ua:g} uA at {volt:.3g} V for {pulse_ns:.3g} ns")
+    return Estimate(
+        bias_ua * volt * pulse_ns * 1e-3, f"{bias_ua:g} uA at {volt:.3g} V for {pulse_ns:.3g} ns", "power"
+    )
 
 
 def row_counter(rows: int, node_nm: float) -> Cost:

@@ -37,7 +37,7 @@ def wire_energy_pj_per_mm(kind: WireKind, node_nm: float) -> Estimate:
         bare = by_node(figures("wires")["bare"])
         beyond = nodes.loglog(bare, node_nm) / nodes.loglog(bare, at)
         rule += f"; to {node_nm:g} nm as a bare wire"
-    return Estimate(nodes.loglog(table, at) * beyond, rule)
+    return Estimate(nodes.loglog(table, at) * beyond, rule, "energy")
 
 
 def delay_ns_per_mm(node_nm: float) -> Estimate:

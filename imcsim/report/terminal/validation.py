@@ -20,11 +20,14 @@ from imcsim.validate import (
     AssumptionOutcome,
     Fit,
     JudgedRows,
+    SiliconRow,
     Validation,
     ValidationRow,
     validate,
     verify,
 )
+from imcsim.validate.silicon import medians
+from imcsim.validate.silicon.measured import KINDS
 
 TITLES: Mapping[str, str] = {
     "dtsnn": "DT-SNN's VGG-16 on dtsnn_32nm",
@@ -38,6 +41,7 @@ SHOWS: Mapping[str, str] = {
     "computes what its constants and formulas say.",
     "validation": "Validation: these published figures were not put in; they show how far off ours are.",
 }
+SILICON = "Chips as known before they were measured"
 ASSUMPTIONS = "Assumptions about DT-SNN's chip, one at a time"
 FIT = "Fitted to the shares"
 ACCOUNTINGS = "What if DT-SNN charges its digital peripherals once per inference"
@@ -48,8 +52,25 @@ _OUTCOME_COLUMNS = (
 )  # fmt: skip
 _FIT_COLUMNS = ("key", "may be", "fitted")
 _ACCOUNTING_COLUMNS = ("energy", "what it is", "E(8) / E(1)", "intercept", "EDP(4) / EDP(1)", "D(8) / D(1)")
+_SILICON_COLUMNS = (
+    "setting", "figure", "predicted", "measured", "unit", "error", "factor", "other ADC", "carried by"
+)  # fmt: skip
+_SUMMARY_COLUMNS = ("chip", "figures", "median factor", "largest", "within 2")
 _WORDS = frozenset(
-    {"figure", "unit", "mark", "verdict", "source", "assumption", "key", "energy", "what it is"}
+    {
+        "setting",
+        "chip",
+        "carried by",
+        "figure",
+        "unit",
+        "mark",
+        "verdict",
+        "source",
+        "assumption",
+        "key",
+        "energy",
+        "what it is",
+    }
 )
 
 Cells = list[list[str]]
@@ -58,6 +79,9 @@ Cells = list[list[str]]
 def validation_report(result: JudgedRows) -> Group:
     """What kind of figures they are, all tables, 100 columns wide, and the verdict."""
     parts: list[RenderableType] = [Text(SHOWS[result.kind]), Text()]
+    if isinstance(result, Validation):
+        for title, columns, cells, left in _silicon(result.silicon):
+            parts += [table(title, columns, cells, left=left), Text()]
     for title, rows in _parts(result):
         parts += [table(title, _ROW_COLUMNS, row_cells(rows)), Text()]
     if isinstance(result, Validation):
@@ -75,6 +99,9 @@ def validation_report(result: JudgedRows) -> Group:
 def validation_markdown(result: JudgedRows) -> str:
     """The tables as they stand in docs/validation.md."""
     blocks = []
+    if isinstance(result, Validation):
+        for title, columns, lines, _ in _silicon(result.silicon):
+            blocks += [f"### {title}", markdown(columns, lines)]
     for title, rows in _parts(result):
         blocks += [f"### {title}", rows_markdown(rows)]
     if isinstance(result, Validation):
@@ -83,6 +110,43 @@ def validation_markdown(result: JudgedRows) -> str:
         blocks += [f"### {ASSUMPTIONS}", markdown(_OUTCOME_COLUMNS, outcome_cells(result.outcomes))]
         blocks += [f"### {FIT}", markdown(_FIT_COLUMNS, fit_cells(result.fit))]
     return "\n\n".join(blocks) + "\n"
+
+
+def _silicon(rows: Sequence[SiliconRow]) -> Iterator[tuple[str, Sequence[str], Cells, int]]:
+    """Title, columns, cells and columns of words of the tables of measured chips."""
+    if not rows:
+        return
+    yield SILICON, _SUMMARY_COLUMNS, summary_cells(rows), 1
+    for title in dict.fromkeys(row.title for row in rows):
+        mine = [row for row in rows if row.title == title]
+        yield title, _SILICON_COLUMNS, silicon_cells(mine), 2
+
+
+def summary_cells(rows: Sequence[SiliconRow]) -> Cells:
+    """For each chip, and for all: figures, median and largest of their factors, how many are within 2."""
+    cells = []
+    for title, (count, middle, most) in medians(rows).items():
+        near = sum(row.factor <= 2 for row in rows if title in ("", row.title))
+        cells.append([title or "all", str(count), f"{middle:.2f}", f"{most:.2f}", f"{near} of {count}"])
+    return cells
+
+
+def silicon_cells(rows: Iterable[SiliconRow]) -> Cells:
+    """Cells of the figures of a measured chip."""
+    cells = []
+    for row in rows:
+        kind, _, group = row.figure.partition(".")
+        name = f"{KINDS[kind].name}, {group}" if group else KINDS[kind].name
+        bound = row.carried_by if kind == "tops" else f"{row.carried_by} {100 * row.share:.0f} %"
+        figures = [_short(row.predicted), _short(row.measured), row.unit]
+        apart = [f"{100 * row.error:+.0f} %", f"{row.factor:.2f}", _short(row.other)]
+        cells.append([row.setting, name, *figures, *apart, bound])
+    return cells
+
+
+def _short(value: float) -> str:
+    """Three significant digits, never as a power of ten."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _parts(result: JudgedRows) -> Iterator[tuple[str, list[ValidationRow]]]:
