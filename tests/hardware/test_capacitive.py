@@ -64,9 +64,7 @@ def test_energy_is_c_v_squared_of_what_toggles(drive: str) -> None:
 
 
 def test_nothing_flows_once_it_has_settled() -> None:
-    short, long = (
-        Counts(played(chip(cells__read_pulse_ns=pulse)), 1).energy_pj() for pulse in (2.0, 200.0)
-    )
+    short, long = (Counts(played(chip(cells__read_pulse_ns=pulse)), 1).energy_pj() for pulse in (2.0, 200.0))
     assert short["cells"] == long["cells"]
     assert short["clamp"] == short["sample_hold"] == 0
     config = chip().config

@@ -5,8 +5,8 @@ Level l of a cell with b bits has ``G = G_off + l (G_on - G_off) / (2^b - 1)``, 
 that were driven and the levels programmed on them. ``driven``: the power of a crossbar with all its rows
 driven, as chips are quoted; each driven row takes its share. ``given``: a fixed energy for each read, as
 SpikeSim charges. ``capacitive``: a cell moves the charge of a capacitor, one of C for each level, so that a
-read costs ``C V^2`` for every level that toggles, and ``C V^2`` of each column that is charged before; nothing
-flows once that has settled.
+read costs ``C V^2`` for every level that toggles, and ``C V^2`` of each column that is charged before;
+nothing flows once that has settled.
 
 The time of a read follows from the wires, transistors and cells of the array and from the clamp that holds
 the bitlines (estimators.array), and so does the area; a number takes its place. A read's energy uses the same

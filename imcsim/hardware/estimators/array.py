@@ -118,8 +118,9 @@ class Array:
         tau = (transistor * cell_ff + self.bitline_ohm * column_ff / 2) * 1e-6
         settling = 2 * tau * math.log(2) * (bits + 1)
         rule = (
-            f"wordline {self.wordline_rise_ns:.3g} ns, charging and sharing of {cell_ff:.3g} fF to half a step "
-            f"of {bits} bits {settling:.3g} ns; wires and transistors of NeuroSim V1.4 at {self.node_nm:g} nm"
+            f"wordline {self.wordline_rise_ns:.3g} ns, charging and sharing of {cell_ff:.3g} fF to half a "
+            f"step of {bits} bits {settling:.3g} ns; wires and transistors of NeuroSim V1.4 at "
+            f"{self.node_nm:g} nm"
         )
         return Estimate(self.wordline_rise_ns + settling, rule, "delay")
 

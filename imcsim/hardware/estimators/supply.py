@@ -1,8 +1,8 @@
 """Another supply than the nominal one of the node, for which the estimators' figures stand.
 
-With x the supply over the nominal one: energies of switching go with x^2 (C V^2), currents at a given bias and
-static power with x, and delays of gates with ``x / (1 + (x - 1) / (1 - v))^a``, the alpha-power law (Sakurai and Newton,
-IEEE JSSC 25(2), 1990) with the threshold v as a share of the nominal supply. The figures stand in
+With x the supply over the nominal one: energies of switching go with x^2 (C V^2), currents at a given bias
+and static power with x, and delays of gates with ``x / ((x - v) / (1 - v))^a``, the alpha-power law (Sakurai
+and Newton, IEEE JSSC 25(2), 1990) with the threshold v as a share of the nominal supply. The figures stand in
 ``hardware/figures/supply.yaml``.
 """
 
@@ -17,7 +17,10 @@ from imcsim.hardware.estimators.figures import figures
 
 
 def at_supply(estimate: Estimate, volt: float, node_nm: float) -> Estimate:
-    """The estimate at a supply of `volt`. Raises ImcsimError below the threshold of the node's transistors."""
+    """The estimate at a supply of `volt`.
+
+    Raises ImcsimError below the threshold of the node's transistors.
+    """
     nominal = supply_v(node_nm)
     if not estimate.follows or volt == nominal:
         return estimate
