@@ -10,7 +10,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.diffs.changes import Change, ValueChange, leaves, paired
 from imcsim.diffs.reading import Kind, Result
 from imcsim.results.comparison import CompareResult
-from imcsim.results.costs import ComponentCost, LayerCost
+from imcsim.results.costs import ComponentCost
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
 
@@ -39,6 +39,8 @@ class ResultDiff:
     components: tuple[Piece, ...]
     actions: tuple[Piece, ...]
     layers: tuple[Piece, ...]
+    bounds: tuple[ValueChange, ...]
+    """What bounds a layer, where that differs."""
 
 
 def results_diff(a: Result, b: Result) -> ResultDiff:
@@ -62,20 +64,36 @@ def results_diff(a: Result, b: Result) -> ResultDiff:
             if any(figure.a != figure.b for figure in piece.figures)
         ),
         layers=_pieces([part[1] for part in parts], _LAYER),
+        bounds=tuple(_bounds(a, b)),
     )
 
 
 _COMPONENT = ("energy_pj", "share", "static_energy_pj", "area_um2", "count")
-_LAYER = ("energy_pj", "share", "spike_rate", "crossbars", "tiles", "copies")
+_LAYER = (
+    "energy_pj", "share", "spike_rate", "crossbars", "tiles", "copies", "latency_ns", "utilisation",
+    "edp_pj_ns", "skipped_reads", "synaptic_operations",
+)  # fmt: skip
+_EFFICIENCY = (
+    "synaptic_operations", "energy_pj_per_synaptic_operation", "inferences_per_s", "inferences_per_j",
+    "average_power_uw", "power_density_mw_per_mm2",
+)  # fmt: skip
+_PROGRAMMING = ("energy_pj", "time_ns", "amortised_inferences")
 _NO_FIGURES = frozenset({"schema_version", "threshold", "timesteps", "edp_pj_ns"})
 
 
-def _parts(result: Result) -> tuple[Sequence[ComponentCost], Sequence[LayerCost]]:
-    if isinstance(result, CompareResult):
-        return result.components, result.layers
-    if isinstance(result, RunResult):
-        return result.outcome.components, result.outcome.layers
-    return (), ()
+def _parts(result: Result) -> tuple[Sequence[ComponentCost], list[dict[str, Any]]]:
+    """Components, and layers with all that is said of them."""
+    whole = result.outcome if isinstance(result, RunResult) else result
+    work = {layer.name: layer.model_dump() for layer in whole.layer_efficiency}
+    layers = [work.get(layer.name, {}) | layer.model_dump() for layer in whole.layers]
+    return () if isinstance(whole, StreamResult) else whole.components, layers
+
+
+def _bounds(a: Result, b: Result) -> Iterator[ValueChange]:
+    mine, theirs = ({la["name"]: la.get("bound_by") for la in _parts(one)[1]} for one in (a, b))
+    for name in dict.fromkeys([*mine, *theirs]):
+        if mine.get(name) != theirs.get(name):
+            yield ValueChange(name, mine.get(name), theirs.get(name))
 
 
 def _actions(components: Sequence[ComponentCost]) -> list[dict[str, Any]]:
@@ -99,7 +117,11 @@ def _pieces(sides: Sequence[Sequence[Any]], keys: Sequence[str]) -> tuple[Piece,
 
 def _figures(result: Result) -> dict[str, float | None]:
     """Every figure of the whole, by its place in the document."""
+    whole = result.outcome if isinstance(result, RunResult) else result
     found: dict[str, float | None] = {"area_um2": result.meta.hardware.area_um2}
+    found |= {f"efficiency.{name}": getattr(whole.efficiency, name) for name in _EFFICIENCY}
+    found |= _numbers(whole.efficiency.native, "efficiency.")
+    found |= {f"programming.{name}": getattr(whole.programming, name) for name in _PROGRAMMING}
     if isinstance(result, CompareResult):
         found |= _numbers(result.static[-1], "static T max.") | _numbers(result.dynamic, "dynamic.")
         found |= _numbers(result.reduction, "reduction.") | _numbers(result.checker, "checker.")

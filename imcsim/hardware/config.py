@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from imcsim.base.names import nearest
 from imcsim.base.nonideal import NonIdeal
+from imcsim.hardware.accounting import Accounting
 from imcsim.hardware.alternatives import Alternatives
 from imcsim.hardware.component import (
     ESTIMATE,
@@ -55,6 +56,7 @@ from imcsim.hardware.estimators.array import supply_v
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.estimators.leakage import Level, logic_leakage_uw_per_um2
 from imcsim.hardware.estimators.wires import WireKind
+from imcsim.hardware.programming import ProgrammingConfig
 from imcsim.hardware.quantity import Provenance
 from imcsim.hardware.reference_tables import ReferenceFigures
 
@@ -223,6 +225,9 @@ class HardwareConfig(BaseModel):
     checker: Checker
     offchip_link: OffchipLink
     nonideal: NonIdeal = NonIdeal()
+    programming: ProgrammingConfig = ProgrammingConfig()
+    accounting: Accounting = "every_event"
+    """Which events are charged (see hardware.accounting); all of them, unless a hypothesis is tried."""
     estimators: dict[str, str] = {}
     """Estimators of plug-ins, by the component whose figures they compute (see
     hardware.estimators.estimator).
@@ -315,6 +320,8 @@ class HardwareConfig(BaseModel):
             "technology.supply_v": self.technology.supply_v == "nominal",
             "cells.input_drive": self.cells.input_drive == "bits",
             "cells.parallel_rows": self.cells.parallel_rows == "all",
+            "programming": self.programming == ProgrammingConfig(),
+            "accounting": self.accounting == "every_event",
         }
         return frozenset({"alternatives", *(name for name, left in unused.items() if left)})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.hardware.accounting import PERIPHERALS
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
@@ -78,11 +79,16 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Charge:
-    """What a component pays for one event, in pJ."""
+    """What a component pays for one event, in pJ; with `once`, for an image's first timestep only."""
 
     component: str
     event: Event
     energy_pj: float
+    once: bool = False
+
+    def paid(self, counts: Counts) -> Counts:
+        """Of counts, int64 ``[..., T, layers]``, those that are paid for."""
+        return counts[..., :1, :] if self.once else counts
 
 
 def charges(config: HardwareConfig, size: ChipSize) -> tuple[Charge, ...]:
@@ -92,13 +98,14 @@ def charges(config: HardwareConfig, size: ChipSize) -> tuple[Charge, ...]:
     result = []
     gated = config.clock.gating == "idle_tiles"
     for name, component in config.components():
+        once = config.accounting == "peripherals_once" and name in PERIPHERALS
         for event, energy in component.charges(config).items():
-            result.append(Charge(name, event, energy))
+            result.append(Charge(name, event, energy, once))
         standing = component.standing_energy_pj(config) * component.instances(config, size)
         if standing > 0 and gated and component.scope != "chip":
-            result.append(Charge(name, Event.POWERED_TILE_CYCLES, standing / size.tiles))
+            result.append(Charge(name, Event.POWERED_TILE_CYCLES, standing / size.tiles, once))
         elif standing > 0:
-            result.append(Charge(name, Event.POWERED_CYCLES, standing))
+            result.append(Charge(name, Event.POWERED_CYCLES, standing, once))
     return tuple(result)
 
 
@@ -112,5 +119,6 @@ def energy_pj(ledger: Ledger, prices: tuple[Charge, ...]) -> NDArray[np.float64]
         if charge.event not in counted or charge.energy_pj == 0:
             continue
         for k in range(ledger.timesteps):
-            energy[:, k] += ledger.image_counts(charge.event, k).sum(axis=(1, 2)) * charge.energy_pj
+            paid = charge.paid(ledger.image_counts(charge.event, k))
+            energy[:, k] += paid.sum(axis=(1, 2)) * charge.energy_pj
     return energy

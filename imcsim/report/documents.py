@@ -59,7 +59,23 @@ def _figures(result: Result) -> dict[str, bytes]:
 
 
 def csv_tables(result: Result) -> dict[str, str]:
-    """The tables of `result`: file name to CSV text (comma, header line, floats by repr, empty for None)."""
+    """The tables of `result`: file name to CSV text (comma, header line, floats by repr, empty for None).
+
+    Where energy is charged by a hypothesis, each line says so in a last column.
+    """
+    accounting = result.meta.hardware.accounting
+    tables = _tables(result)
+    return tables if accounting is None else {n: _with_column(t, accounting) for n, t in tables.items()}
+
+
+def _with_column(table: str, accounting: str) -> str:
+    head, *lines = table.splitlines()
+    return "".join(
+        f"{line}\n" for line in (f"{head},accounting", *(f"{line},{accounting}" for line in lines))
+    )
+
+
+def _tables(result: Result) -> dict[str, str]:
     if isinstance(result, StreamResult):
         return _stream_tables(result)
     if isinstance(result, ChipsResult):
@@ -81,7 +97,7 @@ def csv_tables(result: Result) -> dict[str, str]:
             tables["ranges.csv"] = _csv(Interval, result.ranges.intervals)
             tables["alternatives.csv"] = _rows(result.ranges.alternatives)
         components, layers = result.components, result.layers
-        peak, work = result.peak, result.layer_efficiency
+        peak, work, written = result.peak, result.layer_efficiency, result.programming
     else:
         components, layers = result.outcome.components, result.outcome.layers
         outcome = result.outcome
@@ -89,12 +105,13 @@ def csv_tables(result: Result) -> dict[str, str]:
             "outcome.csv": _one_row(result.policy, outcome),
             "efficiency.csv": _rows([outcome.efficiency], policy=[result.policy.kind]),
         }
-        peak, work = outcome.peak, outcome.layer_efficiency
+        peak, work, written = outcome.peak, outcome.layer_efficiency, outcome.programming
     tables["components.csv"] = _csv(ComponentCost, components, leave_out={"actions"})
     rows = [[c.name, *a.model_dump().values()] for c in components for a in c.actions]
     tables["actions.csv"] = csv_text(["component", *Action.model_fields], rows)
     tables["layers.csv"] = _csv(LayerCost, layers)
     tables["peak.csv"] = _one_row(peak)
+    tables["programming.csv"] = _one_row(written)
     return tables | _layer_tables(work)
 
 
@@ -126,6 +143,7 @@ def _stream_tables(result: StreamResult) -> dict[str, str]:
         "layers.csv": _csv(LayerCost, result.layers),
         "efficiency.csv": _rows([result.efficiency], policy=[result.policy.kind]),
         "peak.csv": _one_row(result.peak),
+        "programming.csv": _one_row(result.programming),
         **_layer_tables(result.layer_efficiency),
         "latency.csv": csv_text(
             ["percentile", "latency_ns"], [[p, ns] for p, ns in enumerate(result.latency_percentiles_ns)]
@@ -178,6 +196,7 @@ _NOT_CELLS = frozenset(
         "warnings",
         "efficiency",
         "peak",
+        "programming",
         "layer_efficiency",
     )
 ) | {"latency_percentiles_ns"}

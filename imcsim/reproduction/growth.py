@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from imcsim.hardware.accounting import PERIPHERALS
 from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
 from imcsim.results.comparison import CompareResult
@@ -16,7 +17,7 @@ from imcsim.simulation.simulate import Simulation, replay, simulate
 from imcsim.simulation.values import Progress, Values
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.widened import widened_activity
-from imcsim.validate.dtsnn import CROSSBARS, GROUPS, PERIPHERALS, curves, intercept
+from imcsim.validate.dtsnn import CROSSBARS, GROUPS, curves, intercept
 from imcsim.validate.published import figure
 
 _SHARES = ("share.peripherals", "share.crossbars", "share.rest")

@@ -22,6 +22,7 @@ from imcsim.results.figures import (
 )
 from imcsim.results.meta import Meta
 from imcsim.results.model import Amount, DocumentPart, Fraction, derived, require, same
+from imcsim.results.programming import ProgrammingCost
 from imcsim.results.ranges import Ranges, StaticIssue
 
 
@@ -145,6 +146,8 @@ class CompareResult(DocumentPart, Framed):
     static_efficiency: Efficiency
     """Of static T max."""
     peak: PeakEfficiency
+    programming: ProgrammingCost
+    """Writing the weights, once."""
     layer_efficiency: tuple[LayerEfficiency, ...]
     """Of the dynamic run."""
     curve: tuple[CurvePoint, ...]

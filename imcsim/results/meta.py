@@ -23,10 +23,12 @@ class HardwareMeta(DocumentPart):
     tiles: Count
     crossbars: Count
     area_um2: Amount
+    accounting: Literal["peripherals_once"] | None = None
+    """The hypothesis by which energy is charged; left out where every event is paid for, as on a chip."""
 
     @model_serializer(mode="wrap")
-    def _without_overrides(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_nothing(whole(self), "overrides")
+    def _without_nothing(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_nothing(without_nothing(whole(self), "overrides"), "accounting")
 
 
 class NetworkMeta(DocumentPart):

@@ -13,6 +13,7 @@ from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficienc
 from imcsim.results.figures import Measured, ValidationFigures, check_one_threshold, check_thresholds
 from imcsim.results.meta import Meta
 from imcsim.results.model import Amount, DocumentPart, Fraction, Positive, require, without_nothing
+from imcsim.results.programming import ProgrammingCost
 
 
 class Policy(DocumentPart):
@@ -69,6 +70,8 @@ class Outcome(Measured):
     """None where nothing checks the outputs."""
     efficiency: Efficiency
     peak: PeakEfficiency
+    programming: ProgrammingCost
+    """Writing the weights, once."""
     layer_efficiency: tuple[LayerEfficiency, ...]
 
     @model_validator(mode="after")

@@ -15,7 +15,18 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from imcsim.results import comparison, costs, efficiency, figures, meta, model, ranges, run, stream
+from imcsim.results import (
+    comparison,
+    costs,
+    efficiency,
+    figures,
+    meta,
+    model,
+    programming,
+    ranges,
+    run,
+    stream,
+)
 from imcsim.results.chips import document as chips_document
 from imcsim.results.chips import one_chip, spread, summary
 from imcsim.results.comparison import CompareResult
@@ -30,7 +41,8 @@ Kind = Literal["result", "chips", "reproduction"]
 KINDS: tuple[Kind, ...] = ("result", "chips", "reproduction")
 
 _MODULES: tuple[ModuleType, ...] = (
-    model, meta, figures, costs, efficiency, ranges, comparison, run, stream, one_chip, spread, summary,
+    model, meta, figures, costs, efficiency, programming, ranges, comparison, run, stream, one_chip, spread,
+    summary,
     chips_document, reproduction_figures, ways, reproduction_document,
 )  # fmt: skip
 """Where the parts are described: those that others are built of first."""

@@ -21,6 +21,7 @@ from imcsim.results.model import (
     require,
     same,
 )
+from imcsim.results.programming import ProgrammingCost
 from imcsim.results.run import Policy
 
 
@@ -98,6 +99,8 @@ class StreamResult(Accuracy, Framed):
     efficiency: Efficiency
     """Its `latency_ns` is the mean time between departures: rates are those of the stream."""
     peak: PeakEfficiency
+    programming: ProgrammingCost
+    """Writing the weights, once."""
     layer_efficiency: tuple[LayerEfficiency, ...]
     warnings: tuple[str, ...] = ()
 

@@ -94,7 +94,7 @@ class Breakdown:
         for charge in self.of.chip.prices():
             if charge.event == Event.POWERED_CYCLES:
                 cycles = played.departure if charge.component == "checker" else played.check
-                energy += charge.energy_pj * float(cycles[:, at].mean())
+                energy += charge.energy_pj * float(cycles[:, 0 if charge.once else at].mean())
             elif charge.event in CHECKER_EVENTS and charge.event in played.fixed:
                 energy += charge.energy_pj * float(played.fixed[charge.event][:, at].sum(axis=(1, 2)).mean())
         return energy, float(played.check[:, at].mean()) * self.of.chip.config.technology.clock_ns
@@ -102,7 +102,9 @@ class Breakdown:
     def _priced(self, totals: Mapping[Event, NDArray[np.int64]]) -> float:
         """Energy of counts, pJ."""
         return sum(
-            int(totals[c.event].sum()) * c.energy_pj for c in self.of.chip.prices() if c.event in totals
+            int(c.paid(totals[c.event]).sum()) * c.energy_pj
+            for c in self.of.chip.prices()
+            if c.event in totals
         )
 
     def components(self, stay: Stay, ran: ExitCosts, *, with_static: bool) -> tuple[ComponentCost, ...]:
@@ -121,7 +123,7 @@ class Breakdown:
                     name=_standing(name) if c.event in STANDING_EVENTS else str(c.event),
                     count=int(totals[c.event].sum()) / images,
                     energy_pj_each=c.energy_pj,
-                    energy_pj=int(totals[c.event].sum()) * c.energy_pj / images,
+                    energy_pj=int(c.paid(totals[c.event]).sum()) * c.energy_pj / images,
                 )
                 for c in mine
             )
@@ -132,7 +134,9 @@ class Breakdown:
                     name=name,
                     energy_pj=energy,
                     share=energy / whole if whole else 0.0,
-                    static_energy_pj=sum(int(static[c.event].sum()) * c.energy_pj / images for c in mine)
+                    static_energy_pj=sum(
+                        int(c.paid(static[c.event]).sum()) * c.energy_pj / images for c in mine
+                    )
                     if with_static
                     else None,
                     area_um2=component.area_um2(config) * count,

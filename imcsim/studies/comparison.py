@@ -17,6 +17,7 @@ from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
+from imcsim.studies.programming import programming
 from imcsim.studies.ranges import ranges
 from imcsim.studies.settings import CompareOptions
 
@@ -84,6 +85,7 @@ def compare_of(
         layers=work.layer_costs(),
         checker=costs.checker(),
         efficiency=work.efficiency(),
+        programming=programming(experiment.chip, work.energy_pj, work.latency_ns),
         static_efficiency=WorkDone.of(experiment.chip, full, costs.best).efficiency(),
         peak=peak(experiment.chip),
         layer_efficiency=work.layer_efficiency(),
@@ -140,6 +142,7 @@ def run_of(experiment: Experiment, *, policy: Literal["static", "dynamic"] = "dy
             layers=work.layer_costs(),
             checker=costs.checker(),
             efficiency=work.efficiency(),
+            programming=programming(experiment.chip, work.energy_pj, work.latency_ns),
             peak=peak(experiment.chip),
             layer_efficiency=work.layer_efficiency(),
         ),

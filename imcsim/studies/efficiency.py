@@ -28,8 +28,8 @@ PER_MULTIPLY_ACCUMULATE = 2
 class WorkDone:
     """What images made a chip do.
 
-    stay: how long each of them stayed. totals, finished: how often events happened in each layer of the
-    ledger, over all images, int64 ``[layers]``; `finished` without what was begun and cancelled.
+    stay: how long each of them stayed. totals, finished: how often events happened in each timestep and layer
+    of the ledger, over all images, int64 ``[T, layers]``; `finished` without what was begun and cancelled.
     layer_cycles: int64 ``[layers]``, cycles from a layer's first row of a timestep until its last one, over
     all images and their timesteps. energy_pj: of all of it, per image. latency_ns: the time per image, by
     which rates are taken.
@@ -55,8 +55,8 @@ class WorkDone:
             chip=chip,
             stay=stay,
             layers=ledger.layers,
-            totals={event: counts.sum(axis=0) for event, counts in totals.items()},
-            finished={event: (n - cancelled[event]).sum(axis=0) for event, n in totals.items()},
+            totals=totals,
+            finished={event: counts - cancelled[event] for event, counts in totals.items()},
             layer_cycles=spans[of_group, stay - 1].sum(axis=0),
             energy_pj=float(ran.energy_pj[at, stay - 1].mean()),
             latency_ns=float(ran.latency_ns[at, stay - 1].mean()),
@@ -143,7 +143,7 @@ class WorkDone:
                     copies=layer.copies,
                     energy_pj=energy,
                     share=share,
-                    spike_rate=int(self.totals[Event.SPIKES][k]) / places if stage.neurons else None,
+                    spike_rate=int(self.totals[Event.SPIKES][:, k].sum()) / places if stage.neurons else None,
                 )
             )
         return tuple(rows)
@@ -153,7 +153,9 @@ class WorkDone:
         return len(self.stay)
 
     def _finished(self, event: Event) -> Counts:
-        return self.finished.get(event, np.zeros(len(self.layers), np.int64))
+        """Counts by layer, int64 ``[layers]``."""
+        counts: Counts = self.finished.get(event, np.zeros((1, len(self.layers)), np.int64)).sum(axis=0)
+        return counts
 
     def _energies(self) -> list[dict[str, float]]:
         """Energy of each layer by component, mean per image."""
@@ -161,7 +163,7 @@ class WorkDone:
         for charge in self.chip.prices():
             if charge.event not in self.totals:
                 continue
-            for k, count in enumerate(self.totals[charge.event]):
+            for k, count in enumerate(charge.paid(self.totals[charge.event]).sum(axis=0)):
                 if count and charge.energy_pj:
                     pj = int(count) * charge.energy_pj / self.images
                     energy[k][charge.component] = energy[k].get(charge.component, 0.0) + pj

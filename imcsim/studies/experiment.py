@@ -17,6 +17,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.exits.outputs import ClassOutputs, exit_timesteps, predictions
 from imcsim.exits.rule import ExitRule
 from imcsim.hardware import warnings
+from imcsim.hardware.accounting import HYPOTHESIS
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs, encoding_of, other_pixels
@@ -356,6 +357,7 @@ class Experiment:
                 tiles=size.tiles,
                 crossbars=self.chip.placement.crossbars,
                 area_um2=sum(c.area_um2(config) * c.instances(config, size) for _, c in config.components()),
+                accounting=None if config.accounting == "every_event" else config.accounting,
             ),
             network=NetworkMeta(
                 name=network.name,
@@ -371,7 +373,7 @@ class Experiment:
 
     def warnings(self, *, many: bool = False) -> tuple[str, ...]:
         """What a reader should know before quoting a figure, of this chip alone or of `many` like it."""
-        found = []
+        found = [HYPOTHESIS] if self.chip.config.accounting == "peripherals_once" else []
         if self.inputs.split == "validation":
             found.append("the images are marked as validation images; report figures on test images")
         if self.chip.config.encoder.mode != self.chip.stated.encoder.mode:

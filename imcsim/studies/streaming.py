@@ -28,6 +28,7 @@ from imcsim.simulation.simulate import all_work
 from imcsim.simulation.values import Progress
 from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
+from imcsim.studies.programming import programming
 from imcsim.studies.settings import CompareOptions
 from imcsim.timing import EVENT_INDEX, Timeline, play
 
@@ -136,19 +137,37 @@ def job_counts(varied: Mapping[Event, NDArray[np.int64]], line: Timeline) -> NDA
     return counts
 
 
-def _work(chip: Chip, stay: Stay, line: Timeline, counts: NDArray[np.int64], energy_pj: float) -> WorkDone:
-    """What the images made the chip do; `counts` of every job (see `job_counts`), `energy_pj` of an image."""
-    finished = line.verdict >= 0
-    totals = {event: counts[:, k].sum(axis=0) for event, k in EVENT_INDEX.items()}
-    powered = np.zeros(len(line.layers), np.int64)
-    powered[-1] = line.cycles
+def _by_timestep(counts: NDArray[np.int64], line: Timeline, timesteps: int) -> NDArray[np.int64]:
+    """The counts of jobs by timestep, int64 ``[T, events, layers]``."""
+    found = np.zeros((timesteps, *counts.shape[1:]), np.int64)
+    np.add.at(found, line.timestep, counts)
+    return found
+
+
+def _powered_cycles(line: Timeline, timesteps: int) -> NDArray[np.int64]:
+    """The cycles of a stream, int64 ``[T]``, dealt to timesteps as they took up the chip."""
+    taken = np.where(line.verdict >= 0, line.verdict - line.issued, 0)
+    ends = np.cumsum(np.bincount(line.timestep, taken, timesteps)) * (line.cycles / taken.sum())
+    cycles: NDArray[np.int64] = np.diff(np.rint(ends).astype(np.int64), prepend=0)
+    return cycles
+
+
+def _work(
+    chip: Chip,
+    stay: Stay,
+    line: Timeline,
+    every: NDArray[np.int64],
+    finished: NDArray[np.int64],
+    energy_pj: float,
+) -> WorkDone:
+    """What the images made the chip do: counts ``[T, events, layers]``, and the energy of an image."""
     return WorkDone(
         chip=chip,
         stay=stay,
         layers=line.layers,
-        totals=totals | {Event.POWERED_CYCLES: powered},
-        finished={event: counts[finished, k].sum(axis=0) for event, k in EVENT_INDEX.items()},
-        layer_cycles=layer_cycles(line)[finished].sum(axis=0),
+        totals={event: every[:, k] for event, k in EVENT_INDEX.items()},
+        finished={event: finished[:, k] for event, k in EVENT_INDEX.items()},
+        layer_cycles=layer_cycles(line)[line.verdict >= 0].sum(axis=0),
         energy_pj=energy_pj,
         latency_ns=line.cycles * chip.config.technology.clock_ns / len(stay),
     )
@@ -162,27 +181,28 @@ def _document(
     latency = (line.departure - line.arrival) * clock
     makespan = line.cycles * clock
     counts = job_counts(experiment.images.dynamic.ledger.varied, line)
-    per_event = counts.sum(axis=(0, 2))
-    per_event[EVENT_INDEX[Event.POWERED_CYCLES]] = line.cycles
-    lost = counts[line.verdict < 0].sum(axis=(0, 2))
+    every = _by_timestep(counts, line, experiment.timesteps)
+    every[:, EVENT_INDEX[Event.POWERED_CYCLES], -1] = _powered_cycles(line, experiment.timesteps)
+    cancelled = line.verdict < 0
+    lost = _by_timestep(np.where(cancelled[:, None, None], counts, 0), line, experiment.timesteps)
     prices = chip.prices()
 
     def priced(totals: NDArray[np.int64]) -> float:
-        return sum(int(totals[EVENT_INDEX[c.event]]) * c.energy_pj for c in prices)
+        return sum(int(c.paid(totals[:, EVENT_INDEX[c.event]]).sum()) * c.energy_pj for c in prices)
 
     # The power of gated tiles in cancelled work is part of what that work cost.
-    standing = np.zeros_like(per_event)
+    standing = np.zeros_like(every)
     for event in STANDING_EVENTS:
-        standing[EVENT_INDEX[event]] = per_event[EVENT_INDEX[event]] - lost[EVENT_INDEX[event]]
+        standing[:, EVENT_INDEX[event]] = every[:, EVENT_INDEX[event]] - lost[:, EVENT_INDEX[event]]
     percentiles = tuple(float(p) for p in np.percentile(latency, np.arange(101), method="inverted_cdf"))
-    energy = priced(per_event) / images
+    energy = priced(every) / images
     names: dict[int, list[str]] = {}
     for part in chip.placement.parts:
         name = chip.placement.layers[part.stage].stage.name
         if name not in names.setdefault(part.tile, []):
             names[part.tile].append(name)
     links = chip.placement.mesh[0] * chip.placement.mesh[1]
-    work = _work(chip, stay, line, counts, energy)
+    work = _work(chip, stay, line, every, every - lost, energy)
     return StreamResult(
         meta=experiment.meta(),
         policy=policy,
@@ -204,6 +224,7 @@ def _document(
         flits_a_cycle_and_router=line.link_cycles / (line.cycles * links),
         layers=work.layer_costs(),
         efficiency=work.efficiency(),
+        programming=programming(chip, work.energy_pj, work.latency_ns),
         peak=peak(chip),
         layer_efficiency=work.layer_efficiency(),
         warnings=experiment.warnings(),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
-from imcsim.sweeps.rows import SPREADS
+from imcsim.sweeps.rows import EFFICIENCY, SPREADS
 
 MOST_VALUE_BYTES = 8 << 20
 """The longest text that a store may hold in one place."""
@@ -174,6 +174,7 @@ POINTS: Mapping[str, tuple[str, Check]] = {
     "crossbars": _COUNT, "area_um2": _REAL, "areas_um2": ("TEXT", _json(_figures)),
     "checker_energy_share": _REAL, "warnings": ("TEXT", _json(_texts)), "result_sha256": _NAME,
     "chips": _COUNT,
+    "programming_energy_pj": _REAL, "programming_time_ns": _REAL, "accounting": _NAME,
 }  # fmt: skip
 RESULTS: Mapping[str, tuple[str, Check]] = {
     "point": ("INTEGER NOT NULL REFERENCES points(point)", _count),
@@ -190,7 +191,8 @@ RESULTS: Mapping[str, tuple[str, Check]] = {
     "edp_mean_of_products": _REAL, "edp_product_of_means": _REAL, "cancelled_energy_pj": _REAL,
     "energy_without_checker_pj": _REAL, "latency_without_checker_ns": _REAL,
     "components": ("TEXT", _json(_figures)), "layers": ("TEXT", _json(_figures)),
-    "exit_fraction": ("TEXT", _json(_numbers)), **dict.fromkeys(chain(*SPREADS.values()), _REAL),
+    "exit_fraction": ("TEXT", _json(_numbers)),
+    **dict.fromkeys((*chain(*SPREADS.values()), *EFFICIENCY), _REAL),
 }  # fmt: skip
 META: Mapping[str, Check] = {
     "spec": _json(_spec), "contents": _json(_contents), "keys": _json(_texts), "name": _name,
@@ -198,7 +200,12 @@ META: Mapping[str, Check] = {
 }  # fmt: skip
 """Entries of ``meta``; `points` is a count in text."""
 
-LATER = frozenset(("chips", "thresholds", *chain(*SPREADS.values())))
+LATER = frozenset(
+    (
+        "chips", "thresholds", "programming_energy_pj", "programming_time_ns", "accounting", *EFFICIENCY,
+        *chain(*SPREADS.values()),
+    )
+)  # fmt: skip
 """Columns that stores of before do not have."""
 
 _NEEDED = {

@@ -15,6 +15,7 @@ from imcsim.results.chips.document import ChipsResult
 from imcsim.results.chips.spread import Spread
 from imcsim.results.chips.summary import DynamicSpread, StaticSpread
 from imcsim.results.comparison import CompareResult
+from imcsim.results.efficiency import Efficiency
 from imcsim.results.meta import Meta
 from imcsim.results.model import to_json
 from imcsim.results.model import to_json as chips_to_json
@@ -31,6 +32,14 @@ SPREADS = {
 }
 """Columns of figures that differ from chip to chip: of their means, and of the standard deviation over chips
 and the worst chip.
+"""
+
+EFFICIENCY = (
+    "energy_pj_per_synaptic_operation", "tops", "tops_per_w", "tops_per_mm2", "inferences_per_s",
+    "inferences_per_j", "average_power_uw", "power_density_mw_per_mm2",
+)  # fmt: skip
+"""Columns of efficiency, of the dynamic run and of static T max. Operations are those of one input bit and a
+weight of the network's width.
 """
 
 
@@ -78,6 +87,8 @@ def done(point: SweepPoint, hardware: Hardware, result: CompareResult) -> Record
     about |= {
         "areas_um2": _json({c.name: c.area_um2 for c in result.components}),
         "checker_energy_share": result.checker.energy_share_of_one_timestep,
+        "programming_energy_pj": result.programming.energy_pj,
+        "programming_time_ns": result.programming.time_ns,
     }
     shared = ("accuracy", "accuracy_low", "accuracy_high", "energy_pj", "latency_ns")
     products = ("edp_mean_of_products", "edp_product_of_means")
@@ -95,6 +106,7 @@ def done(point: SweepPoint, hardware: Hardware, result: CompareResult) -> Record
                 "energy_without_checker_pj": one.energy_without_checker_pj,
                 "latency_without_checker_ns": one.latency_without_checker_ns,
                 "components": parts,
+                **(_efficiency(result.static_efficiency) if last else {}),
             }
         )
     more = ("latency_p50_ns", "latency_p95_ns", "latency_p99_ns", "cancelled_energy_pj")
@@ -111,9 +123,15 @@ def done(point: SweepPoint, hardware: Hardware, result: CompareResult) -> Record
             "components": _json({c.name: c.energy_pj for c in result.components}),
             "layers": _json({la.name: la.energy_pj for la in result.layers}),
             "exit_fraction": _json(dynamic.exit_fraction),
+            **_efficiency(result.efficiency),
         }
     )
     return Record(about, tuple({"point": point.index, **row} for row in rows))
+
+
+def _efficiency(run: Efficiency) -> dict[str, float | None]:
+    """The columns of `EFFICIENCY`."""
+    return {name: getattr(run.native if name.startswith("tops") else run, name) for name in EFFICIENCY}
 
 
 def done_on_many(point: SweepPoint, experiment: Experiment, result: ChipsResult) -> Record:
@@ -176,6 +194,7 @@ def _ran(meta: Meta, warnings: Sequence[str], document: str) -> dict[str, Any]:
         "tiles": meta.hardware.tiles,
         "crossbars": meta.hardware.crossbars,
         "area_um2": meta.hardware.area_um2,
+        "accounting": meta.hardware.accounting,
         "warnings": _json(warnings),
         "result_sha256": hashlib.sha256(document.encode()).hexdigest(),
     }

@@ -15,20 +15,21 @@ from imcsim.base.files import written_whole
 from imcsim.base.names import shown
 from imcsim.sweeps.columns import POINTS, RESULTS
 from imcsim.sweeps.reading import Reading
-from imcsim.sweeps.rows import SPREADS
+from imcsim.sweeps.rows import EFFICIENCY, SPREADS
 
 TABLE = "table.csv"
 
 _STATIC = ("accuracy", "accuracy_low", "accuracy_high", "energy_pj", "latency_ns", "edp_mean_of_products",
-           "edp_product_of_means")  # fmt: skip
+           "edp_product_of_means", *EFFICIENCY)  # fmt: skip
 _DYNAMIC = ("rule", "threshold", "thresholds", "threshold_source", "mean_timesteps", "accuracy",
             "accuracy_low", "accuracy_high", "energy_pj", "latency_ns", "latency_p50_ns", "latency_p95_ns",
             "latency_p99_ns", "edp_mean_of_products", "edp_product_of_means", "cancelled_energy_pj",
-            "exit_fraction")  # fmt: skip
+            "exit_fraction", *EFFICIENCY)  # fmt: skip
 _SPREAD = tuple(chain(*SPREADS.values()))
 _STATIC_SPREAD = tuple(name for name in _SPREAD if name not in SPREADS["mean_timesteps"])
 _COMMON = ("status", "config_sha256", "seed", "version", "network", "network_sha256", "inputs",
-           "inputs_sha256", "images", "timesteps", "tiles", "crossbars", "area_um2")  # fmt: skip
+           "inputs_sha256", "images", "timesteps", "tiles", "crossbars", "area_um2",
+           "programming_energy_pj", "programming_time_ns")  # fmt: skip
 _LISTS = ("thresholds", "exit_fraction")
 """Columns that the table has as numbers with spaces between."""
 
@@ -104,7 +105,9 @@ def table_rows(reading: Reading, keys: tuple[str, ...]) -> Iterator[dict[str, An
     has_points, has_results = reading.known("points"), reading.known("results")
     each = _used(reading, "results", "thresholds", has_results)
     many = _used(reading, "points", "chips", has_points)
-    spread, common = (_SPREAD if many else ()), (("chips",) if many else ())
+    supposed = _used(reading, "points", "accounting", has_points)
+    spread = _SPREAD if many else ()
+    common = (*(("chips",) if many else ()), *(("accounting",) if supposed else ()))
     dynamic = [name for name in _DYNAMIC if name != "thresholds" or each]
     columns = [f"static_{name}" for name in (*_STATIC, *(_STATIC_SPREAD if many else ()))]
     for policy in ("dynamic", "dynamic_once") if many else ("dynamic",):

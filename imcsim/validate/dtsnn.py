@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import imcsim.hardware
+from imcsim.hardware.accounting import PERIPHERALS
 from imcsim.hardware.events import CHECKER_EVENTS
 from imcsim.inputs import Inputs
 from imcsim.simulation.simulate import Simulation
@@ -30,13 +31,6 @@ TIMESTEPS = 8
 SHARES_AT = 4
 """The paper does not say at which T it splits the energy; four is what it compares with."""
 
-PERIPHERALS = frozenset(
-    {
-        "wordline_driver", "shift_add", "adder_tree", "registers", "pe_buffer", "tile_buffer",
-        "global_buffer", "accumulator", "row_counter", "output_store",
-    }
-)  # fmt: skip
-"""The paper's digital peripherals: input switching, buffers, accumulators."""
 CROSSBARS = frozenset({"cells", "clamp", "sample_hold", "column_mux", "adc", "converter_reference"})
 
 Values = NDArray[np.float64]

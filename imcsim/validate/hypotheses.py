@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imcsim.hardware.accounting import PERIPHERALS
 from imcsim.validate.chips import Counts
 from imcsim.validate.dtsnn import (
     PAPER_SHARES,
-    PERIPHERALS,
     SHARES_AT,
     TIMESTEPS,
     Values,

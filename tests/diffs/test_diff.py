@@ -166,6 +166,14 @@ def test_results_are_compared_figure_by_figure(results: Path, a: str, b: str, ki
         (row,) = [f for f in data["results"]["figures"] if f["name"] == prefix + figure]
         assert (row["a"], row["b"], row["change"]) == (left, right, right - left)
         assert row["relative"] == pytest.approx(right / left - 1)
+    part = mine if kind != "run" else mine["outcome"]
+    figures = {f["name"]: f for f in data["results"]["figures"]}
+    assert figures["efficiency.tops_per_w"]["a"] == part["efficiency"]["native"]["tops_per_w"]
+    assert figures["programming.energy_pj"]["a"] == part["programming"]["energy_pj"]
+    layers = {layer["name"]: layer for layer in data["results"]["layers"]}
+    for layer in part["layer_efficiency"]:
+        assert layers[layer["name"]]["latency_ns"]["a"] == layer["latency_ns"]
+        assert layers[layer["name"]]["edp_pj_ns"]["a"] == layer["edp_pj_ns"]
     if whole is None:
         return
     for name, key in (("components", "energy_pj"), ("layers", "energy_pj")):

@@ -26,6 +26,7 @@ from imcsim.results.costs import Action, CheckerCost, ComponentCost, LayerCost
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency
 from imcsim.results.figures import Reduction, ValidationFigures
 from imcsim.results.meta import HardwareMeta, InputsMeta, Meta, NetworkMeta
+from imcsim.results.programming import ProgrammingCost
 from imcsim.results.run import Outcome, Policy, RunResult
 from imcsim.results.statistics import wilson_interval
 from imcsim.results.stream import StreamArrivals, StreamResult, TileUse
@@ -150,6 +151,14 @@ def _efficiency(mean_timesteps: float, energy_pj: float, latency_ns: float) -> E
 
 def _peak() -> PeakEfficiency:
     return PeakEfficiency(energy_pj=5e4, latency_ns=8.0, area_um2=_area_um2(), weight_bits=8, operations=3e6)
+
+
+def _programming(energy_pj: float, latency_ns: float) -> ProgrammingCost:
+    return ProgrammingCost(
+        method="rram", source="made up", cells=1_000_000, cells_in_turn=32_768, cells_at_once=1, pulses=8.5,
+        pulse_ns=1000.0, pulse_energy_pj=62.0, verify_ns=9.0, verify_energy_pj=2.0,
+        inference_energy_pj=energy_pj, inference_ns=latency_ns,
+    )  # fmt: skip
 
 
 def _layer_efficiency(
@@ -318,6 +327,7 @@ def compare_result(
         efficiency=efficiency,
         static_efficiency=_efficiency(timesteps, last.energy_pj, last.latency_ns),
         peak=_peak(),
+        programming=_programming(efficiency.energy_pj, efficiency.latency_ns),
         layer_efficiency=_layer_efficiency(components, efficiency),
         curve=tuple(curve),
         scaling=tuple(scaling),
@@ -381,6 +391,7 @@ def run_result(*, kind: str = "dynamic", images: int = 1000, timesteps: int = 4,
             checker=None if kind == "static" else _checker(),
             efficiency=efficiency,
             peak=_peak(),
+            programming=_programming(efficiency.energy_pj, efficiency.latency_ns),
             layer_efficiency=_layer_efficiency(components, efficiency),
             **measured,
         ),
@@ -440,5 +451,6 @@ def stream_result(*, kind: str = "dynamic", images: int = 200, timesteps: int = 
         layers=outcome.layers,
         efficiency=efficiency,
         peak=_peak(),
+        programming=_programming(efficiency.energy_pj, efficiency.latency_ns),
         layer_efficiency=_layer_efficiency(scaled, efficiency),
     )

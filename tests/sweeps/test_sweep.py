@@ -80,6 +80,12 @@ def check_equal(store: Store, folder: Path, spec: dict[str, Any]) -> None:
         assert dynamic["layers"] == {la.name: la.energy_pj for la in result.layers}
         assert tuple(dynamic["exit_fraction"]) == result.dynamic.exit_fraction
         assert static[-1]["components"] == {c.name: c.static_energy_pj for c in result.components}
+        for run, expected in ((static[-1], result.static_efficiency), (dynamic, result.efficiency)):
+            assert run["tops_per_w"] == expected.native.tops_per_w
+            for key in ("energy_pj_per_synaptic_operation", "inferences_per_j", "power_density_mw_per_mm2"):
+                assert run[key] == getattr(expected, key)
+        assert all(one["tops_per_w"] is None for one in static[:-1])
+        assert row["programming_energy_pj"] == result.programming.energy_pj
 
 
 GRIDS: dict[str, dict[str, Any]] = {

@@ -10,6 +10,7 @@ from typing import Any
 from imcsim.base.errors import ImcsimError
 from imcsim.diffs.reading import read_result
 from imcsim.report.site.study import Kind, Parts, PointFigures, Study, StudyAxis, StudyPoint, text
+from imcsim.report.terminal.efficiency import programming_line
 from imcsim.results.comparison import CompareResult
 from imcsim.results.costs import ComponentCost, LayerCost
 from imcsim.results.meta import PluginMeta
@@ -254,6 +255,7 @@ def _compared(result: CompareResult | RunResult) -> Study:
     facts: tuple[tuple[str, str], ...] = (
         ("Hardware", meta.hardware.name),
         ("Changed", ", ".join(f"{k} = {text(v)}" for k, v in (meta.hardware.overrides or {}).items())),
+        ("Accounting", meta.hardware.accounting or ""),
         ("Network", meta.network.name),
         ("Inputs", f"{meta.inputs.name} ({meta.inputs.split})"),
         ("Images", str(meta.images)),
@@ -311,6 +313,7 @@ def _compared(result: CompareResult | RunResult) -> Study:
     found = result.ranges if isinstance(result, CompareResult) else None
     whole = result if isinstance(result, CompareResult) else result.outcome
     work = whole.layer_efficiency
+    facts = (*facts, ("Programming", programming_line(whole.programming)))
     return Study(
         kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings, work=work,
         ranges=found,

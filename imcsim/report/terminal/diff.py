@@ -56,6 +56,7 @@ def _results_document(results: ResultDiff) -> dict[str, Any]:
         "settings": [asdict(value) for value in results.settings],
         "figures": [_change(figure) for figure in results.figures],
         **pieces,
+        "bounds": [{"name": one.key, "a": one.a, "b": one.b} for one in results.bounds],
     }
 
 
@@ -124,6 +125,11 @@ def _results(results: ResultDiff, *, chip_known: bool) -> list[RenderableType]:
         parts += [Text(), _actions(dearer)]
     if results.layers:
         parts += [Text(), _energies("Layers", results.layers, columns)]
+        if any(_differ(piece.figure("latency_ns")) for piece in results.layers):
+            parts += [Text(), _times(results.layers)]
+    if results.bounds:
+        rows = ([one.key, _cell(one.a), _cell(one.b)] for one in results.bounds)
+        parts += [Text(), table("What bounds layers, where it differs", ["", "A", "B"], rows, left=3)]
     return parts
 
 
@@ -182,6 +188,27 @@ def _energies(title: str, pieces: Sequence[Piece], columns: list[str]) -> Render
     return table(f"{title}, {unit.name} an image", columns, rows)
 
 
+def _times(pieces: Sequence[Piece]) -> RenderableType:
+    """Latencies of layers, and for how much of them what bounds the layer works."""
+    shown = [piece for piece in pieces if piece.figure("latency_ns") != Change("latency_ns", None, None)]
+    changes = [piece.figure("latency_ns") for piece in shown]
+    unit = fitting(TIME, (v for c in changes for v in (c.a, c.b) if v is not None))
+    rows = []
+    for piece, change in zip(shown, changes, strict=True):
+        used = piece.figure("utilisation")
+        rows.append(
+            [
+                piece.name,
+                *("" if v is None else unit(v) for v in (change.a, change.b)),
+                _signed(change.change, unit),
+                _relative(change),
+                *("" if v is None else f"{percent(v)} %" for v in (used.a, used.b)),
+            ]
+        )
+    columns = ["", "latency A", "latency B", "B - A", "change", "used A", "used B"]
+    return table(f"Layers in time, {unit.name} an image", columns, rows)
+
+
 def _areas(pieces: Sequence[Piece]) -> RenderableType:
     changed = [piece for piece in pieces if piece.figure("area_um2").a != piece.figure("area_um2").b]
     areas = [piece.figure("area_um2") for piece in changed]
@@ -209,6 +236,8 @@ def _actions(pieces: Sequence[Piece]) -> RenderableType:
 
 def _differ(change: Change) -> bool:
     """Whether there is more between two quotients of sums than rounding."""
+    if change.a is None and change.b is None:
+        return False
     return change.relative is None or abs(change.relative) > 1e-9
 
 

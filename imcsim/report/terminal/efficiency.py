@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, product
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, OperationRates, PeakEfficiency
+from imcsim.results.programming import ProgrammingCost
 
 MOST_COMPONENTS = 5
 """Components with a column of their own."""
@@ -84,6 +85,22 @@ def layers_cells(layers: Sequence[LayerEfficiency], label: str) -> Cells:
             ]
         )
     return f"Energy by layer and component ({energy.name} per image)", columns, rows
+
+
+def programming_line(cost: ProgrammingCost) -> str:
+    """What writing the weights takes, once, and when that has paid."""
+    energy, time = fitting(ENERGY, [cost.energy_pj]), fitting(TIME, [cost.time_ns])
+    line = (
+        f"Writing {cost.cells:,} cells once ({cost.method}, {cost.pulses:g} pulses of "
+        f"{number(cost.pulse_ns)} ns each) takes {energy(cost.energy_pj)} {energy.name} and "
+        f"{time(cost.time_ns)} {time.name}"
+    )
+    if cost.inferences_of_equal_energy is None or cost.amortised_inferences is None:
+        return f"{line}."
+    return (
+        f"{line}, the energy of {number(cost.inferences_of_equal_energy)} inferences: after "
+        f"{number(cost.amortised_inferences)} it is a hundredth of all energy."
+    )
 
 
 RESOURCES = {

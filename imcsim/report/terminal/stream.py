@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from imcsim.report.terminal.efficiency import definition_line, efficiency_cells
+from imcsim.report.terminal.efficiency import definition_line, efficiency_cells, programming_line
 from imcsim.report.terminal.tables import (
     accuracy,
     exits,
@@ -40,7 +40,8 @@ def stream_report(result: StreamResult) -> Group:
     parts += [Text(), layers_table(result.layers, name)]
     parts += [Text(), *layer_tables(result.layer_efficiency, name)]
     parts += [Text(), table(*efficiency_cells({name: result.efficiency}, result.peak))]
-    parts += [plain(definition_line(result.efficiency)), *warning_lines(result.warnings)]
+    parts += [plain(definition_line(result.efficiency)), plain(programming_line(result.programming))]
+    parts += warning_lines(result.warnings)
     return Group(*parts)
 
 

@@ -20,6 +20,7 @@ from imcsim.report.terminal.efficiency import (
     definition_line,
     efficiency_cells,
     layers_cells,
+    programming_line,
     time_cells,
 )
 from imcsim.report.terminal.ranges import COLUMNS, METHOD, range_rows
@@ -110,7 +111,7 @@ def compare_report(result: CompareResult) -> Group:
                 result.peak,
             )
         ),
-        *_lines([definition_line(result.efficiency)]),
+        *_lines([definition_line(result.efficiency), programming_line(result.programming)]),
         Text(),
         _sensitivity(result),
         *_ranges(result),
@@ -132,7 +133,7 @@ def run_report(result: RunResult) -> Group:
         parts += _lines([_checker_line(outcome.checker)])
     parts += [Text(), *layer_tables(outcome.layer_efficiency, label)]
     parts += [Text(), table(*efficiency_cells({label: outcome.efficiency}, outcome.peak))]
-    parts += _lines([definition_line(outcome.efficiency)])
+    parts += _lines([definition_line(outcome.efficiency), programming_line(outcome.programming)])
     return Group(*parts, *warning_lines(result.warnings))
 
 

@@ -1,0 +1,32 @@
+"""Writing a network's weights into a chip, as results name it."""
+
+from __future__ import annotations
+
+from imcsim.hardware.programming import cell_writing
+from imcsim.results.programming import ProgrammingCost
+from imcsim.simulation.chip import Chip
+
+
+def programming(chip: Chip, inference_energy_pj: float, inference_ns: float) -> ProgrammingCost:
+    """What all cells of a chip take, beside what an inference on it takes."""
+    config = chip.config
+    one = cell_writing(config)
+    shared = config.write_access.shared_by
+    in_crossbar = config.cells.rows * config.cells.columns
+    return ProgrammingCost(
+        method=one.method,
+        source=one.source,
+        cells=sum(
+            layer.stage.rows * (layer.stage.out_channels // layer.stage.groups) * layer.slices * layer.copies
+            for layer in chip.placement.layers
+        ),
+        cells_in_turn=min(shared, chip.placement.crossbars) * in_crossbar,
+        cells_at_once=config.programming.cells_at_once,
+        pulses=one.pulses,
+        pulse_ns=one.pulse_ns,
+        pulse_energy_pj=one.pulse_energy_pj,
+        verify_ns=one.verify_ns,
+        verify_energy_pj=one.verify_energy_pj,
+        inference_energy_pj=inference_energy_pj,
+        inference_ns=inference_ns,
+    )
