@@ -37,6 +37,9 @@ def _aligned(value: Any, left: Any, right: Any) -> Any:
 HARD, SOFT, NONE = 0, 1, 2
 """How a spike resets a membrane."""
 
+STATES = 4
+"""What a neuron keeps: its membrane, its synaptic current, the timesteps that it rests, and its last spikes."""
+
 STRIP = 256
 """Neurons that take all their timesteps together, or one position's where these are more: a loop over few
 channels is slow.
@@ -162,6 +165,8 @@ def lif(
     drift: NDArray[np.int64],
     most: int,
     refractory: int,
+    state: NDArray[np.int64],
+    first: bool,
     spikes: NDArray[np.uint8],
     counts: NDArray[np.int64],
 ) -> None:
@@ -173,6 +178,9 @@ def lif(
     `late` resets come with the next timestep. Membranes and synaptic currents saturate at +-`limit`.
     floor, initial and drift are empty for none, else one per channel; a neuron fires at most `most` times and
     then rests for `refractory` timesteps.
+    state ``[n, STATES, P * C]`` carries membranes, synaptic currents, the timesteps that neurons rest and their
+    last spikes from one call to the next; it is read unless the timesteps are the `first` ones. Empty: there
+    is no other call.
     spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
     """
     images, timesteps, positions, channels = spikes.shape
@@ -192,6 +200,7 @@ def lif(
     membrane, flowing = np.empty(strip, np.int64), np.empty(strip, np.int64)
     entering = np.empty(strip, np.int64)
     resting, held = np.zeros(strip, np.int64), np.zeros(strip, np.int64)
+    before, carried = np.zeros(strip, np.uint8), state.shape[0] > 0
     counts[:] = 0
     for n in range(images):
         for begin in range(0, neurons, strip):
@@ -203,6 +212,12 @@ def lif(
             for c in range(initial.shape[0]):
                 if c < end - begin:
                     u[c] = initial[c]
+            if carried and not first:
+                u[:] = state[n, 0, begin:end]
+                i[:] = state[n, 1, begin:end]
+                resting[: end - begin] = state[n, 2, begin:end]
+                for c in range(end - begin):
+                    before[c] = state[n, 3, begin + c]
             for t in range(timesteps):
                 if t < given:
                     _enter(entering_map[n, t, begin:end], left, right, bias, add)
@@ -219,6 +234,8 @@ def lif(
                         u[c] += drift[c]
                 if late and t > 0:
                     _reset(u, threshold, fired_map[n, t - 1, begin:end], reset, 1)
+                elif late and not first:
+                    _reset(u, threshold, before[: end - begin], reset, 1)
                 _saturate(u, limit)
                 if floor.shape[0] > 0:
                     for c in range(end - begin):
@@ -235,6 +252,12 @@ def lif(
                     counts[n, t] -= _silence(resting, refractory, fired)
                 if not late:
                     _reset(u, threshold, fired, reset, most)
+            if carried:
+                state[n, 0, begin:end] = u
+                state[n, 1, begin:end] = i
+                state[n, 2, begin:end] = resting[: end - begin]
+                for c in range(end - begin):
+                    state[n, 3, begin + c] = fired_map[n, timesteps - 1, begin + c]
 
 
 @jit
@@ -247,17 +270,23 @@ def integrate(
     synapse: NDArray[np.int64],
     decay_bits: int,
     limit: int,
+    state: NDArray[np.int64],
+    first: bool,
     out: NDArray[np.int64],
 ) -> None:
     """Leaky integrators that never fire: `lif` without threshold; out ``[n, T, P, C]`` receives membranes."""
     images, timesteps, positions, channels = out.shape
     filtered = synapse.shape[0] > 0
     u, i = np.empty(channels, np.int64), np.empty(channels, np.int64)
-    add = np.empty(channels, np.int64)
+    add, carried = np.empty(channels, np.int64), state.shape[0] > 0
     for n in range(images):
         for p in range(positions):
             u[:] = 0
             i[:] = 0
+            here = p * channels
+            if carried and not first:
+                u[:] = state[n, 0, here : here + channels]
+                i[:] = state[n, 1, here : here + channels]
             for t in range(timesteps):
                 if t < current.shape[1]:
                     _enter(current[n, t, p], left, right, bias, add)
@@ -270,3 +299,6 @@ def integrate(
                 _saturate(u, limit)
                 for c in range(channels):
                     out[n, t, p, c] = u[c]
+            if carried:
+                state[n, 0, here : here + channels] = u
+                state[n, 1, here : here + channels] = i

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -36,6 +37,28 @@ class Converters:
     largest_code: int
 
 
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Timesteps of some images that are played together, from the timestep `first` (from 0) on.
+
+    numbers: int64 ``[n]``, the images' numbers, which tell their noise. states: what the neurons of each step
+    keep from one block to the next, int64 ``[n, STATES, neurons]`` by name; None where there is one block only.
+    """
+
+    first: int
+    timesteps: int
+    numbers: NDArray[np.int64]
+    states: dict[str, NDArray[np.int64]] | None = None
+
+    def state(self, step: str, neurons: int) -> NDArray[np.int64]:
+        """What the neurons of a step have kept; written over when it is played."""
+        if self.states is None:
+            return np.empty((0, membrane_kernels.STATES, 0), np.int64)
+        if step not in self.states:
+            self.states[step] = np.zeros((len(self.numbers), membrane_kernels.STATES, neurons), np.int64)
+        return self.states[step]
+
+
 def shown(images: NDArray[np.uint8], timesteps: int) -> Values:
     """The values with which a program begins: images ``[n, C, H, W]``, or ``[n, T, C, H, W]`` with a frame a
     timestep.
@@ -53,33 +76,35 @@ def reads_again(program: Program) -> bool:
 def play(
     step: Step,
     values: Values,
-    timesteps: int,
+    block: Block,
     converters: Converters,
-    numbers: NDArray[np.int64],
     again: bool,
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
-    """What `step` makes of `values`, and counts: int64 ``[n, T or 1, 3]`` of crossbars (see `Activity`),
-    spikes ``[n, T]`` of neurons, else None.
+    """What `step` makes of `values` of a block, and counts: int64 ``[n, T or 1, 3]`` of crossbars (see
+    `Activity`), spikes ``[n, T]`` of neurons, else None.
 
-    numbers ``[n]`` of the images tell their noise; again: see `reads_again`.
+    again: see `reads_again`. Blocks of an image are played in their order.
     """
+    timesteps, images = block.timesteps, len(block.numbers)
     if isinstance(step, NeuronLayer):
         current, step = _current(step, values)
-        spikes = np.empty((len(numbers), timesteps, *current.shape[2:]), np.uint8)
+        spikes = np.empty((images, timesteps, *current.shape[2:]), np.uint8)
         counts, channels = np.empty(spikes.shape[:2], np.int64), spikes.shape[-1]
         membrane_kernels.lif(
             current.reshape(*current.shape[:2], -1, channels), step.left, step.right, step.bias,
             step.threshold, step.above, step.leak, step.synapse, step.decay_bits, _RESETS[step.reset],
             step.late, step.limit, step.floor, step.initial, step.drift, step.max_spikes, step.refractory,
+            block.state(step.name, math.prod(spikes.shape[2:])), block.first == 0,
             spikes.reshape(*spikes.shape[:2], -1, channels), counts,
         )  # fmt: skip
         return spikes, counts
     if isinstance(step, IntegratorLayer):
         current, step = _current(step, values)
-        membranes = np.empty((len(numbers), timesteps, *current.shape[2:]), np.int64)
+        membranes = np.empty((images, timesteps, *current.shape[2:]), np.int64)
         membrane_kernels.integrate(
             current.reshape(*current.shape[:2], -1, current.shape[-1]), step.left, step.right, step.bias,
             step.leak, step.synapse, step.decay_bits, step.limit,
+            block.state(step.name, math.prod(membranes.shape[2:])), block.first == 0,
             membranes.reshape(*membranes.shape[:2], -1, current.shape[-1]),
         )  # fmt: skip
         return membranes, None
@@ -87,7 +112,7 @@ def play(
     if isinstance(step, CrossbarLayer):
         if again and source.shape[1] < timesteps:
             source = np.repeat(source, timesteps, axis=1)
-        return _crossbar(step, source, converters, numbers)
+        return _crossbar(step, source, converters, block)
     if isinstance(step, PoolLayer):
         if step.currents:
             sums = np.empty((*source.shape[:2], *step.out_shape), np.int64)
@@ -100,6 +125,18 @@ def play(
     # Flatten runs over channels first, as in the frameworks that train.
     rows = np.ascontiguousarray(source.transpose(0, 1, 4, 2, 3))
     return rows.reshape(*source.shape[:2], 1, 1, -1), None
+
+
+def constant_values(program: Program, timed: bool) -> frozenset[str]:
+    """The values that are the same at every timestep: the image, where it has no frames, and what comes of it
+    before the first neurons.
+    """
+    constant = set[str]() if timed else {INPUT}
+    for step in program.steps:
+        read_anew = isinstance(step, CrossbarLayer) and reads_again(program)
+        if step.source in constant and not read_anew and not isinstance(step, NeuronLayer | IntegratorLayer):
+            constant.add(step.name)
+    return frozenset(constant)
 
 
 def last_readers(program: Program) -> dict[str, int]:
@@ -133,14 +170,14 @@ def flat(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _crossbar(
-    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters, numbers: NDArray[np.int64]
+    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters, block: Block
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     inputs, padding = bordered(layer, source)
     out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)
     images, timesteps = source.shape[:2]
     counts = layer.crossbars.read(
         inputs, layer.planes, converters.shift[layer.name], converters.largest_code, layer.stride, padding,
-        out, (np.repeat(numbers, timesteps), np.tile(np.arange(timesteps), images)),
+        out, (np.repeat(block.numbers, timesteps), np.tile(block.first + np.arange(timesteps), images)),
     )  # fmt: skip
     return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], -1)
 

@@ -20,6 +20,7 @@ from imcsim.network.rows import RowLayout, layout
 
 QUICK = settings(max_examples=60, deadline=None)
 IDEAL = 2**30
+NO_STATE = np.empty((0, membrane_kernels.STATES, 0), np.int64)
 
 GEOMETRY = st.fixed_dictionaries(
     {
@@ -327,7 +328,7 @@ def test_neurons(setting: dict[str, Any]) -> None:
     ]
     membrane_kernels.lif(
         current, left, right, bias, threshold, above, leak, synapse, bits, code, late, limit, floor, initial,
-        drift, most, refractory, spikes, counts,
+        drift, most, refractory, NO_STATE, True, spikes, counts,
     )  # fmt: skip
     plain = naive.lif(
         current, left, right, bias, threshold, above, leak, synapse, bits, reset, late, limit, timesteps,
@@ -335,8 +336,28 @@ def test_neurons(setting: dict[str, Any]) -> None:
     )  # fmt: skip
     assert np.array_equal(spikes, plain)
     assert np.array_equal(counts, plain.sum(axis=(2, 3)))
+    # The same in two blocks of timesteps, with what neurons keep in between.
+    state, cut = np.full((2, membrane_kernels.STATES, 12), 7, np.int64), int(rng.integers(1, timesteps + 1))
+    integrated = np.full(spikes.shape, 9, np.int64)
+    state_of_integrators = state.copy()
+    for times in (slice(0, cut), slice(cut, timesteps)) if cut < timesteps else (slice(0, timesteps),):
+        entering = np.ascontiguousarray(current if setting["stored"] else current[:, times])
+        some, number = np.empty_like(spikes[:, times]), np.empty_like(counts[:, times])
+        membrane_kernels.lif(
+            entering, left, right, bias, threshold, above, leak, synapse, bits, code, late, limit, floor,
+            initial, drift, most, refractory, state, times.start == 0, some, number,
+        )  # fmt: skip
+        assert np.array_equal(some, spikes[:, times])
+        assert np.array_equal(number, counts[:, times])
+        piece = np.empty(some.shape, np.int64)
+        membrane_kernels.integrate(
+            entering, left, right, bias, leak, synapse, bits, limit, state_of_integrators, times.start == 0,
+            piece,
+        )  # fmt: skip
+        integrated[:, times] = piece
     membranes = np.full(spikes.shape, 9, np.int64)
-    membrane_kernels.integrate(current, left, right, bias, leak, synapse, bits, limit, membranes)
+    membrane_kernels.integrate(current, left, right, bias, leak, synapse, bits, limit, NO_STATE, True, membranes)
+    assert np.array_equal(membranes, integrated)
     assert np.array_equal(
         membranes, naive.integrate(current, left, right, bias, leak, synapse, bits, limit, timesteps)
     )
@@ -356,7 +377,7 @@ def neuron(
         np.array([round(leak * 2**15)]), synapse, 15,
         membrane_kernels.HARD if hard else membrane_kernels.SOFT, more.get("late", False), limit,
         *(np.array(more.get(key, ()), np.int64) for key in ("floor", "initial", "drift")),
-        more.get("most", 1), more.get("refractory", 0), spikes, counts,
+        more.get("most", 1), more.get("refractory", 0), NO_STATE, True, spikes, counts,
     )  # fmt: skip
     return [int(s) for s in spikes.ravel()]
 

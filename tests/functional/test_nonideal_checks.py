@@ -311,7 +311,7 @@ def test_noise_does_not_depend_on_how_images_are_spread(monkeypatch: pytest.Monk
     images = np.concatenate([TEST.images, HELD_OUT.images, TEST.images[::-1]])
     whole = run(real, images, T, converters, workers=1).outputs
     for pieces, workers in ((5, 1), (7, 2), (100, 3)):
-        monkeypatch.setattr("imcsim.functional.run.CHUNK_IMAGES", pieces)
+        monkeypatch.setattr("imcsim.functional.in_flight.CHUNK_IMAGES", pieces)
         assert np.array_equal(run(real, images, T, converters, workers=workers).outputs, whole)
     assert not np.array_equal(whole[:12], whole[-12:][::-1]), "each image has noise of its own"
 

@@ -20,6 +20,7 @@ from imcsim.functional.program.program import (
     Program,
     build,
 )
+from imcsim.functional.in_flight import in_flight
 from imcsim.functional.run import (
     CHUNK_IMAGES,
     Activity,
@@ -83,6 +84,30 @@ def test_a_short_run_is_the_beginning_of_a_long_one(kind: dict[str, Any]) -> Non
         assert np.array_equal(getattr(short, name), getattr(long, name)[:, :2]), name
     for name, values in short.recorded.items():
         assert np.array_equal(values, long.recorded[name][:, :2]), name
+
+
+@pytest.mark.parametrize("kind", [{"residual": True}, {"average": True}, {"reset": "soft", "leak": 0.75}])
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("room", [1, 5_000])
+def test_memory_changes_nothing(
+    kind: dict[str, Any], timed: bool, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few images and timesteps memory has room for: what neurons keep goes from block to block."""
+    network, images = network_and_images(4, 5, depth=3, **kind)
+    if timed:
+        rng = np.random.default_rng(1)
+        images = rng.integers(0, 256, (5, 7, *images.shape[1:]), dtype=np.uint8)
+    program = build(network, CHIP)
+    nodes = everything(program)
+    about: Any = {"workers": 2, "record": nodes, "toggles": {INPUT}}
+    whole = run(program, images, 7, ideal_converters(program), **about)
+    blocks = in_flight(program, images.shape[-3:], timed, 5, 7, 2)
+    assert blocks.timesteps == 7
+    monkeypatch.setattr("imcsim.functional.in_flight.CHUNK_BYTES", room)
+    blocks = in_flight(program, images.shape[-3:], timed, 5, 7, 2)
+    assert blocks.timesteps < 7
+    assert_same(whole, cut := run(program, images, 7, ideal_converters(program), **about))
+    assert np.array_equal(whole.toggles[INPUT], cut.toggles[INPUT])
 
 
 def weight_of(network: Network, layer: CrossbarLayer) -> NDArray[np.int64]:

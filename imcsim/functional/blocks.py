@@ -1,0 +1,157 @@
+"""Images go through a program some at a time, each for some timesteps at a time: what they did, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional import kernels
+from imcsim.functional.activity import Activity
+from imcsim.functional.program.layers import CrossbarLayer, NeuronLayer, Program
+from imcsim.functional.steps import (
+    Block,
+    Converters,
+    Values,
+    constant_values,
+    flat,
+    last_readers,
+    play,
+    reads_again,
+    shown,
+)
+from imcsim.network.graph import INPUT
+
+Counts = NDArray[np.int64]
+
+
+class Played:
+    """What images do in a program, gathered from chunks of images that several threads may play.
+
+    shape: images and timesteps. timed: images have a frame for each timestep. block: timesteps that are played
+    at a time. For record and toggles see `run.run`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        converters: Converters,
+        shape: tuple[int, int],
+        timed: bool,
+        block: int,
+        record: Iterable[str],
+        toggles: Iterable[str],
+    ) -> None:
+        self.program, self.converters, self.timesteps, self._block = program, converters, shape[1], block
+        self.stopped = False
+        """Set from outside where nobody waits for the rest any more."""
+        self._again, self._needed = reads_again(program), last_readers(program)
+        self._constant = constant_values(program, timed)
+        self._recorded = _Tables(shape, self._constant, record)
+        self._toggles = _Tables(shape, self._constant, toggles)
+        self._crossbars = {step.name: k for k, step in enumerate(program.crossbar_layers)}
+        self._neurons = {step.name: k for k, step in enumerate(program.neuron_layers)}
+        self._reads: Counts = np.zeros((4 if program.pulsed else 3, *shape, len(self._crossbars)), np.int64)
+        self._spikes: Counts = np.zeros((*shape, len(self._neurons)), np.int64)
+        self._outputs: Counts = np.zeros((*shape, program.classes), np.int64)
+
+    def activity(self) -> Activity:
+        """What all images did."""
+        return Activity(
+            layers=tuple(self._crossbars),
+            neuron_layers=tuple(self._neurons),
+            active_rows=self._reads[0],
+            active_levels=self._reads[1],
+            active_reads=self._reads[2],
+            spikes=self._spikes,
+            outputs=self._outputs,
+            recorded=self._recorded.whole(),
+            toggles=self._toggles.whole(),
+            active_pulses=self._reads[3] if self.program.pulsed else None,
+        )
+
+    def play(self, images: NDArray[np.uint8], at: slice, numbers: Counts) -> None:
+        """Play the images at these positions for all timesteps; numbers are those of the images."""
+        timed, states = INPUT not in self._constant, dict[str, Counts]()
+        constant: Values = {}
+        if not timed:
+            constant = shown(images[at], 1)
+            self._through(constant, Block(0, 1, numbers), at, slice(0, self.timesteps), constant=True)
+        for first in range(0, self.timesteps, self._block):
+            if self.stopped:
+                return
+            times = slice(first, min(first + self._block, self.timesteps))
+            block = Block(first, times.stop - first, numbers, states if self._block < self.timesteps else None)
+            values = dict(constant)
+            if times.stop == self.timesteps:
+                constant = {}  # each value is let go after its last reader
+            if timed:
+                values = shown(images[at, times], block.timesteps)
+            self._through(values, block, at, times, constant=False)
+            program = self.program
+            sums = values[program.output].reshape(len(numbers), -1, program.classes).astype(np.int64)
+            self._outputs[at, times] = (
+                (sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right
+            ) + program.out_bias
+
+    def _through(self, values: Values, block: Block, at: slice, times: slice, *, constant: bool) -> None:
+        """Play the steps whose values are `constant`, or all others. Values that nobody reads any more go."""
+        if (INPUT in self._constant) == constant:
+            self._gather(INPUT, values[INPUT], at, times)
+        for place, step in enumerate(self.program.steps):
+            if (step.name in self._constant) != constant:
+                continue
+            made, counts = play(step, values, block, self.converters, self._again)
+            values[step.name] = made
+            self._gather(step.name, made, at, times)
+            if isinstance(step, CrossbarLayer):
+                assert counts is not None
+                self._reads[:, at, times, self._crossbars[step.name]] = np.moveaxis(counts, 2, 0)
+            elif isinstance(step, NeuronLayer):
+                assert counts is not None
+                self._spikes[at, times, self._neurons[step.name]] = counts
+            for name in [n for n in values if self._needed.get(n, -1) <= place and n != self.program.output]:
+                del values[name]
+
+    def _gather(self, name: str, values: NDArray[Any], at: slice, times: slice) -> None:
+        """Keep of a node's values what is asked for."""
+        if name in self._recorded:
+            self._recorded.put(name, at, times, values)
+        if name in self._toggles:
+            self._toggles.put(name, at, times, _toggled(values))
+
+
+class _Tables:
+    """Arrays of all images by the name of their node, ``[N, T, ...]``, filled piece by piece; held once where
+    all timesteps are alike.
+    """
+
+    def __init__(self, shape: tuple[int, int], constant: frozenset[str], names: Iterable[str]) -> None:
+        self._shape, self._constant, self._names = shape, constant, frozenset(names)
+        self._tables: dict[str, NDArray[Any]] = {}
+        self._lock = Lock()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def put(self, name: str, at: slice, times: slice, values: NDArray[Any]) -> None:
+        images, timesteps = self._shape
+        if name in self._constant:
+            timesteps, times = 1, slice(None)
+        with self._lock:
+            if name not in self._tables:
+                self._tables[name] = np.empty((images, timesteps, *values.shape[2:]), values.dtype)
+        self._tables[name][at, times] = values
+
+    def whole(self) -> dict[str, NDArray[Any]]:
+        return {name: np.broadcast_to(t, self._shape + t.shape[2:]) for name, t in self._tables.items()}
+
+
+def _toggled(values: NDArray[np.uint8]) -> Counts:
+    """Bits that change between neighbouring pixels of each row, ``[n, T or 1, H]``."""
+    toggles = np.empty(values.shape[:3], np.int64)
+    kernels.bus_toggles(flat(values), flat(toggles))
+    return toggles

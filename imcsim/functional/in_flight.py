@@ -1,0 +1,108 @@
+"""How many images, and how many of their timesteps, are played together: as many as memory has room for.
+
+Values do not depend on it: an image does not know the others, and neurons keep their state from one block of
+timesteps to the next.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from imcsim.base.memory import budget_bytes
+from imcsim.functional.membrane_kernels import STATES
+from imcsim.functional.program.layers import (
+    CrossbarLayer,
+    FlattenLayer,
+    IntegratorLayer,
+    NeuronLayer,
+    PoolLayer,
+    Program,
+)
+from imcsim.functional.steps import constant_values, last_readers
+from imcsim.network.graph import INPUT
+
+CHUNK_IMAGES = 16
+"""Images that go through a layer together, at most: its cells stay in cache; progress and Ctrl-C come in
+between.
+"""
+
+CHUNK_BYTES = 1 << 27
+"""Memory that values of one thread take, at most: with more, nothing is faster."""
+
+GOOD_BLOCK = 16
+"""Timesteps of an image that are worth more than further images beside it."""
+
+_WORD = 8
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """So many images, and so many of their timesteps, at a time."""
+
+    images: int
+    timesteps: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes that playing one image takes at its peak: values that are the same at every timestep, values of each
+    timestep, and what neurons keep between blocks of timesteps.
+    """
+
+    constant: int
+    each_timestep: int
+    state: int
+
+
+def in_flight(
+    program: Program, shape: tuple[int, ...], timed: bool, images: int, timesteps: int, threads: int
+) -> InFlight:
+    """What each of some threads plays at a time, of `images` images of a shape ``(C, H, W)``."""
+    sizes = sizes_of(program, shape, timed)
+    room = min(budget_bytes() // threads, CHUNK_BYTES)
+    chunk = max(min(CHUNK_IMAGES, -(-images // threads)), 1)  # few images: some for every thread
+
+    def longest(count: int) -> int:
+        """Timesteps that there is room for."""
+        whole = count * (sizes.constant + timesteps * sizes.each_timestep)
+        if whole <= room:
+            return timesteps
+        left = room - count * (sizes.constant + sizes.state)
+        return min(max(left // (count * max(sizes.each_timestep, 1)), 0), timesteps)
+
+    good = min(timesteps, GOOD_BLOCK)
+    while chunk > 1 and longest(chunk) < good:
+        chunk -= 1
+    return InFlight(chunk, max(longest(chunk), 1))
+
+
+def sizes_of(program: Program, shape: tuple[int, ...], timed: bool) -> Sizes:
+    """What one image of a shape ``(C, H, W)`` takes (see `Sizes`)."""
+    constant, needed = constant_values(program, timed), last_readers(program)
+    held = {INPUT: math.prod(shape)}
+    counts = {INPUT: math.prod(shape)}
+    state, most = 0, 0
+    # Constant values are let go when the first block is played, or kept until the last: counted as kept.
+    for place, step in enumerate(program.steps):
+        added = step.branches if isinstance(step, NeuronLayer | IntegratorLayer) else ()
+        before, work = counts[added[0].source if added else step.source], 0
+        if isinstance(step, CrossbarLayer):
+            number, width = math.prod(step.out_shape), step.accumulator.itemsize
+            work = before  # with a border around it
+        elif isinstance(step, PoolLayer):
+            number, width = math.prod(step.out_shape), _WORD if step.currents else 1
+        elif isinstance(step, FlattenLayer):
+            number, width = before, held[step.source] // max(before, 1)
+        else:
+            number, width = before, 1 if isinstance(step, NeuronLayer) else _WORD
+            if added or step.pooled.windows.size:
+                work = 3 * _WORD * number
+            state += STATES * _WORD * number
+        counts[step.name], held[step.name] = number, number * width
+        now = sum(size for name, size in held.items() if name not in constant)
+        most = max(most, now + work)
+        for name in [n for n in held if needed.get(n, -1) <= place and n not in constant]:
+            if name != program.output:
+                del held[name]
+    return Sizes(sum(size for name, size in held.items() if name in constant), most, state)
