@@ -1,15 +1,18 @@
 """How much memory values in flight may take, for the whole process: ``--memory``, or half of what is free.
 
-A setting of the process, as the number of its threads is one of the interpreter: it changes no result, only how
-much is played, kept or read at a time.
+A setting of the process, as the number of its threads is one of the interpreter: it changes no result, only
+how much is played, kept or read at a time.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from imcsim.base.errors import ImcsimError
 
 LEAST_BYTES = 1 << 26
 """Less than this is never asked for: a timestep of one image may need it."""
@@ -17,13 +20,40 @@ LEAST_BYTES = 1 << 26
 _UNKNOWN_BYTES = 1 << 31
 """Taken where a system does not say how much memory it has."""
 
+VARIABLE = "IMCSIM_MEMORY"
+"""The variable of the environment that says as much as ``--memory``, for processes of a sweep too."""
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(?:([kmgt])(?:i?b)?|b)?", re.IGNORECASE)
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
 _CGROUP = Path("/sys/fs/cgroup")
 _limit: int | None = None
 
 
 def budget_bytes() -> int:
-    """Bytes that values in flight may take: what `limited` says, else half of what is free now."""
-    return _limit if _limit is not None else max(_free_bytes() // 2, LEAST_BYTES)
+    """Bytes that values in flight may take: what `limited` or the environment says, else half of what is
+    free.
+
+    Raises ImcsimError where the environment says no size.
+    """
+    if _limit is not None:
+        return _limit
+    if stated := os.environ.get(VARIABLE):
+        return max(size_bytes(stated, VARIABLE), LEAST_BYTES)
+    return max(_free_bytes() // 2, LEAST_BYTES)
+
+
+def size_bytes(text: str, key: str) -> int:
+    """Bytes of a size as people write it. Raises ImcsimError, naming `key`, for anything else.
+
+    >>> size_bytes("512M", "memory"), size_bytes("1.5 GiB", "memory")
+    (536870912, 1610612736)
+    """
+    found = _SIZE.fullmatch(text.strip())
+    size = 0 if found is None else int(float(found[1]) * _UNITS.get((found[2] or "").lower(), 1))
+    if not 1 <= size <= 1 << 60:
+        raise ImcsimError(f"{text[:40]!a} is no size", key=key, fix="write bytes, or as 512M or 1.5G")
+    return size
 
 
 @contextmanager

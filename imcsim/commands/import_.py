@@ -13,7 +13,7 @@ import click
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import print_report, progress_bars
 from imcsim.commands.help import Grouped
-from imcsim.commands.options import ENCODING, option, options_of, plugin_option
+from imcsim.commands.options import ENCODING, memory_option, option, options_of, plugin_option
 
 if TYPE_CHECKING:
     from imcsim.importers.importing.layers import ReadModel, ReadOptions
@@ -124,6 +124,7 @@ def _neuron(
 @option("timesteps", text="T of the network.", unset="the file's, or 4")
 @click.option("--name", help="Name of the network.  [default: the file's]")
 @option("workers")
+@memory_option
 @click.option("--json", "json_path", metavar="FILE", help="Write all that is printed as JSON; - is stdout.")
 @click.option("--quiet", is_flag=True, help="No progress, no tables.")
 @click.option(

@@ -8,7 +8,7 @@ import click
 
 from imcsim.commands.common import print_names, print_report
 from imcsim.commands.completion import complete_inputs
-from imcsim.commands.options import ENCODING, option, options_of, plugin_option
+from imcsim.commands.options import ENCODING, memory_option, option, options_of, plugin_option
 
 
 @click.group("inputs")
@@ -41,6 +41,7 @@ def inputs_show(name: str, labels: str | None) -> None:
 @click.option("-o", "output", metavar="FILE.npz", required=True, help="The file to write.")
 @options_of(*ENCODING)
 @plugin_option
+@memory_option
 @option("timesteps", text="Frames of events or random spikes; of other frames, how many are kept.")
 @option("images")
 @option("seed", text="Seed of random spikes.")

@@ -213,6 +213,25 @@ def options_of(*names: str) -> Callable[[Any], Any]:
     return lambda command: _all(command, [option(name) for name in names])
 
 
+def memory_option(command: Any) -> Any:
+    """How much memory values in flight may take; holds for all that the command does."""
+
+    def limit(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            from imcsim.base.memory import limited, size_bytes
+
+            try:
+                context.with_resource(limited(size_bytes(value, "memory")))
+            except ImcsimError as error:
+                raise click.BadParameter(str(error), context, parameter) from error
+
+    text = "Memory that values in flight may take, as 512M or 4G; no result depends on it."
+    return click.option(
+        "--memory", metavar="SIZE", callback=limit, expose_value=False, is_eager=True,
+        help=f"{text}  [default: half of what is free]",
+    )(command)  # fmt: skip
+
+
 def run_settings(*names: str) -> Callable[[Any], Any]:
     """The options of these settings, which the command takes as one argument: ``settings``."""
 
@@ -222,7 +241,7 @@ def run_settings(*names: str) -> Callable[[Any], Any]:
             given = {name: values.pop(name) for name in names}
             return command(*arguments, settings=RunSettings().changed(given), **values)
 
-        return options_of(*names)(called)
+        return options_of(*names)(memory_option(called) if "workers" in names else called)
 
     return add
 

@@ -6,7 +6,7 @@ import click
 
 from imcsim.commands.common import print_report, progress_bars
 from imcsim.commands.help import Grouped
-from imcsim.commands.options import option
+from imcsim.commands.options import memory_option, option
 
 DOCUMENT = "reproduction.json"
 
@@ -28,6 +28,7 @@ DOCUMENT = "reproduction.json"
     "--out", "folder", metavar="DIR", required=True, help="Where the page goes; a run goes on there."
 )
 @option("workers")
+@memory_option
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
 def reproduce(
     images: int | None,

@@ -31,8 +31,8 @@ Counts = NDArray[np.int64]
 class Played:
     """What images do in a program, gathered from chunks of images that several threads may play.
 
-    shape: images and timesteps. timed: images have a frame for each timestep. block: timesteps that are played
-    at a time. For record and toggles see `run.run`.
+    shape: images and timesteps. timed: images have a frame for each timestep. block: timesteps that are
+    played at a time. For record and toggles see `run.run`.
     """
 
     def __init__(
@@ -84,7 +84,9 @@ class Played:
             if self.stopped:
                 return
             times = slice(first, min(first + self._block, self.timesteps))
-            block = Block(first, times.stop - first, numbers, states if self._block < self.timesteps else None)
+            block = Block(
+                first, times.stop - first, numbers, states if self._block < self.timesteps else None
+            )
             values = dict(constant)
             if times.stop == self.timesteps:
                 constant = {}  # each value is let go after its last reader

@@ -46,8 +46,8 @@ class InFlight:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes that playing one image takes at its peak: values that are the same at every timestep, values of each
-    timestep, and what neurons keep between blocks of timesteps.
+    """Bytes that playing one image takes at its peak: values that are the same at every timestep, values of
+    each timestep, and what neurons keep between blocks of timesteps.
     """
 
     constant: int

@@ -38,7 +38,8 @@ HARD, SOFT, NONE = 0, 1, 2
 """How a spike resets a membrane."""
 
 STATES = 4
-"""What a neuron keeps: its membrane, its synaptic current, the timesteps that it rests, and its last spikes."""
+"""What a neuron keeps: its membrane, its synaptic current, the timesteps that it rests, and its last spikes.
+"""
 
 STRIP = 256
 """Neurons that take all their timesteps together, or one position's where these are more: a loop over few
@@ -178,9 +179,9 @@ def lif(
     `late` resets come with the next timestep. Membranes and synaptic currents saturate at +-`limit`.
     floor, initial and drift are empty for none, else one per channel; a neuron fires at most `most` times and
     then rests for `refractory` timesteps.
-    state ``[n, STATES, P * C]`` carries membranes, synaptic currents, the timesteps that neurons rest and their
-    last spikes from one call to the next; it is read unless the timesteps are the `first` ones. Empty: there
-    is no other call.
+    state ``[n, STATES, P * C]`` carries membranes, synaptic currents, the timesteps that neurons rest and
+    their last spikes from one call to the next; it is read unless the timesteps are the `first` ones. Empty:
+    there is no other call.
     spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
     """
     images, timesteps, positions, channels = spikes.shape

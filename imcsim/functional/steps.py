@@ -42,7 +42,8 @@ class Block:
     """Timesteps of some images that are played together, from the timestep `first` (from 0) on.
 
     numbers: int64 ``[n]``, the images' numbers, which tell their noise. states: what the neurons of each step
-    keep from one block to the next, int64 ``[n, STATES, neurons]`` by name; None where there is one block only.
+    keep from one block to the next, int64 ``[n, STATES, neurons]`` by name; None where there is one block
+    only.
     """
 
     first: int

@@ -12,6 +12,7 @@ from imcsim.hardware.accounting import PERIPHERALS
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
+from imcsim.hardware.exit_counts import ExitCounts
 
 Stay = NDArray[np.int64]
 """Timesteps that each image stays on the chip, int64 ``[images]``, 1 to T."""
@@ -23,20 +24,17 @@ Counts = NDArray[np.int64]
 class Ledger:
     """What happened, for every timestep at which an image might leave.
 
-    fixed: events that timing counts, int64 ``[groups, exits, T, layers]``: entry e is for images that leave
-    after e + 1 timesteps; timesteps from e + 1 on hold work that was begun and cancelled. One group serves
-    all images where time does not depend on values, else there is a group an image. varied: events that
-    follow from values, int64 ``[images, T, layers]`` of whole timesteps. `begun` says how much of a cancelled
-    timestep was done: reads that took place, over those of a whole one, both int64 ``[groups, exits, T,
-    layers]``.
+    fixed: events that timing counts; one group serves all images where time does not depend on values, else
+    there is a group an image. varied: events that follow from values, int64 ``[images, T, layers]`` of whole
+    timesteps. begun: crossbar reads, skipped ones too, which say how much of a cancelled timestep was done.
     """
 
     layers: tuple[str, ...]
     images: int
     timesteps: int
-    fixed: Mapping[Event, Counts]
+    fixed: Mapping[Event, ExitCounts]
     varied: Mapping[Event, Counts]
-    begun: tuple[Counts, Counts]
+    begun: ExitCounts
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -48,13 +46,39 @@ class Ledger:
         layers]``.
         """
         if event in self.fixed:
-            return self.fixed[event][:, exit_index]
-        whole = self.varied[event].copy()
-        done, all_of_it = (part[:, exit_index, exit_index + 1 :] for part in self.begun)
-        # What a cancelled timestep drove is its share of the reads, rounded down: values of single rows are
-        # not kept.
-        whole[:, exit_index + 1 :] = whole[:, exit_index + 1 :] * done // np.maximum(all_of_it, 1)
-        return whole
+            return self.fixed[event].of(exit_index)
+        return self._left(self.varied[event], exit_index, np.arange(self.images))
+
+    def _left(self, whole: Counts, exit_index: int, chosen: NDArray[np.int64]) -> Counts:
+        """Counts of whole timesteps as they are for the `chosen` images that exit after some."""
+        left = np.zeros((len(chosen), *whole.shape[1:]), np.int64)
+        left[:, : exit_index + 1] = whole[chosen, : exit_index + 1]
+        late = self.begun.cancelled_timesteps(exit_index)
+        if len(late):
+            left[:, late] = self._share(whole[chosen][:, late], exit_index, late, chosen)
+        return left
+
+    def _share(self, whole: Counts, exit_index: int, late: Counts, chosen: NDArray[np.int64]) -> Counts:
+        """What cancelled timesteps drove: their share of the reads, rounded down, as values of single rows
+        are not kept.
+        """
+        done, all_of_it = (self.begun.of(k)[:, late] for k in (exit_index, -1))
+        if len(done) > 1:
+            done, all_of_it = done[chosen], all_of_it[chosen]
+        share: Counts = whole * done // np.maximum(all_of_it, 1)
+        return share
+
+    def sums(self, event: Event) -> Counts:
+        """Counts of each image over all layers, and all timesteps until it exits, int64 ``[images or 1, T]``."""
+        if event in self.fixed:
+            return self.fixed[event].totals()
+        whole, everybody = self.varied[event], np.arange(self.images)
+        sums: Counts = whole.sum(axis=2).cumsum(axis=1)
+        for k in range(self.timesteps):
+            late = self.begun.cancelled_timesteps(k)
+            if len(late):
+                sums[:, k] += self._share(whole[:, late], k, late, everybody).sum(axis=(1, 2))
+        return sums
 
     def totals(self, stay: Stay) -> dict[Event, Counts]:
         """Counts over all images, cancelled work included, int64 ``[T, layers]`` for each event."""
@@ -66,14 +90,18 @@ class Ledger:
 
     def _sum(self, stay: Stay, *, cancelled: bool) -> dict[Event, Counts]:
         result = {event: np.zeros((self.timesteps, len(self.layers)), np.int64) for event in self.events}
-        for leaves in np.unique(stay):
-            chosen = stay == leaves
-            first = int(leaves) if cancelled else 0
-            for event in self.events:
-                counts = self.image_counts(event, int(leaves) - 1)[:, first:]
-                same = counts.shape[0] == 1 and event in self.fixed
-                part = counts[0] * int(chosen.sum()) if same else counts[chosen].sum(axis=0)
-                result[event][first:] += part
+        for event in self.events:
+            whole = None if event in self.fixed else self.varied[event]
+            for leaves in np.unique(stay):
+                chosen, k = np.flatnonzero(stay == leaves), int(leaves) - 1
+                first = k + 1 if cancelled else 0
+                if whole is not None:
+                    part = self._left(whole, k, chosen).sum(axis=0)
+                elif self.fixed[event].alike:
+                    part = self.fixed[event].of(k)[0] * len(chosen)
+                else:
+                    part = self.fixed[event].of(k)[chosen].sum(axis=0)
+                result[event][first:] += part[first:]
         return result
 
 
@@ -118,7 +146,10 @@ def energy_pj(ledger: Ledger, prices: tuple[Charge, ...]) -> NDArray[np.float64]
     for charge in prices:
         if charge.event not in counted or charge.energy_pj == 0:
             continue
-        for k in range(ledger.timesteps):
-            paid = charge.paid(ledger.image_counts(charge.event, k))
-            energy[:, k] += paid.sum(axis=(1, 2)) * charge.energy_pj
+        if charge.once:
+            for k in range(ledger.timesteps):
+                paid = charge.paid(ledger.image_counts(charge.event, k))
+                energy[:, k] += paid.sum(axis=(1, 2)) * charge.energy_pj
+        else:
+            energy += ledger.sums(charge.event) * charge.energy_pj
     return energy

@@ -155,4 +155,4 @@ def _whole(played: Schedule, event: Event) -> Counts:
     """Counts of uncancelled timesteps, int64 ``[groups, T, layers]``."""
     if event not in played.fixed:
         return np.zeros((1, played.timesteps, len(played.layers)), np.int64)
-    return played.fixed[event][:, -1]
+    return played.fixed[event].of(-1)

@@ -7,7 +7,7 @@ earlier exit is its beginning. A chip that runs ahead is played once for each ex
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
+from imcsim.hardware.exit_counts import ExitCounts
 from imcsim.mapping import Placement
-from imcsim.timing import EVENTS, ImageWork, Layout, Timeline, Timing, play
+from imcsim.timing import EVENTS, ImageWork, Layout, Timeline, Timing, layer_names, play
 
 Counts = NDArray[np.int64]
 
@@ -34,8 +35,8 @@ class Schedule:
     """Cycles from an image's arrival until it exits, int64 ``[groups, T]``."""
     check: Counts
     """Those of them in which only the checker worked, int64 ``[groups, T]``."""
-    fixed: dict[Event, Counts]
-    begun: tuple[Counts, Counts]
+    fixed: dict[Event, ExitCounts]
+    begun: ExitCounts
     busy_cycles: Counts
     """Cycles in which a tile's crossbars were driven in the longest run, int64 ``[tiles]``."""
     layer_cycles: Counts
@@ -49,13 +50,18 @@ class Schedule:
 
 
 @dataclass(frozen=True, eq=False)
-class _Exit:
-    """One image that exits after some timesteps: counts ``[T, events, layers]``, cycles ``[layers]``."""
+class _Exits:
+    """One image for every exit timestep: what the longest run counts, ``[T, events, layers]``, and what other
+    exits count beside its beginning, int64 ``[changes, 5]``: exit, timestep, event, layer, how many more.
+    """
 
-    departure: int
-    check: int
-    counts: Counts
+    departure: list[int]
+    check: list[int]
+    longest: Counts
+    changes: Counts
+    busy_cycles: Counts
     layer_cycles: Counts
+    """Int64 ``[T, layers]``, as in `Schedule`."""
 
 
 def schedules(
@@ -97,7 +103,7 @@ def schedule(
     if layout is None and timing.fidelity == "burst":
         layout = Layout(placement, config)
 
-    def one(image: ImageWork | None) -> tuple[list[_Exit], Timeline]:
+    def one(image: ImageWork | None) -> _Exits:
         images = None if image is None else [image]
 
         def alone(exit_after: int, until: int) -> Timeline:
@@ -106,10 +112,10 @@ def schedule(
             )
 
         last = alone(timesteps, timesteps)
-        if timing.issue.runs_ahead:
-            played = [alone(t, timesteps if dynamic else t) for t in range(1, timesteps)]
-            return [_exit(line, t, timesteps) for t, line in enumerate([*played, last], 1)], last
-        return [_prefix(last, t) for t in range(1, timesteps + 1)], last
+        if not timing.issue.runs_ahead:
+            return _prefixes(last)
+        shorter = (alone(t, timesteps if dynamic else t) for t in range(1, timesteps))
+        return _apart(last, shorter)
 
     if work is None:
         groups = [one(None)]
@@ -117,29 +123,7 @@ def schedule(
         # Compiled work lets other threads run.
         with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
             groups = list(pool.map(one, work))
-    return _stack([exits for exits, _ in groups], [line for _, line in groups])
-
-
-def _exit(line: Timeline, exit_after: int, timesteps: int) -> _Exit:
-    """What a timeline of one image says about its exit timestep `exit_after`; the checker holds up only the
-    last one.
-    """
-    counts = np.zeros((timesteps, *line.counts.shape[1:]), np.int64)
-    counts[: len(line.counts)] = line.counts
-    verdict = line.verdict[:exit_after] - line.arrival[0]
-    _power(counts, verdict)
-    check = int(line.verdict[exit_after - 1] - line.answer[exit_after - 1])
-    return _Exit(int(verdict[-1]), check, counts, layer_cycles(line)[:exit_after].sum(axis=0))
-
-
-def _prefix(line: Timeline, exit_after: int) -> _Exit:
-    """The beginning of a timeline that waits for every verdict."""
-    counts = line.counts.copy()
-    counts[exit_after:] = 0
-    verdict = line.verdict[:exit_after] - line.arrival[0]
-    _power(counts, verdict)
-    check = int((line.verdict - line.answer)[:exit_after].sum())
-    return _Exit(int(verdict[-1]), check, counts, layer_cycles(line)[:exit_after].sum(axis=0))
+    return _stack(layer_names(placement), groups)
 
 
 def layer_cycles(line: Timeline) -> Counts:
@@ -150,59 +134,89 @@ def layer_cycles(line: Timeline) -> Counts:
     return cycles
 
 
-def _power(counts: Counts, verdict: Counts) -> None:
-    """Count the cycles between verdicts as powered."""
+def _prefixes(line: Timeline) -> _Exits:
+    """The beginnings of a timeline that waits for every verdict."""
+    verdict = line.verdict - line.arrival[0]
+    return _Exits(
+        departure=verdict.tolist(),
+        check=np.cumsum(line.verdict - line.answer).tolist(),
+        longest=_powered(line.counts, verdict),
+        changes=np.zeros((0, 5), np.int64),
+        busy_cycles=line.busy_cycles,
+        layer_cycles=np.cumsum(layer_cycles(line), axis=0),
+    )
+
+
+def _apart(last: Timeline, shorter: Iterable[Timeline]) -> _Exits:
+    """Timelines of one image, each for an exit timestep of its own; the checker holds up only the last one."""
+    longest = _powered(last.counts, last.verdict - last.arrival[0])
+    departure, check, changes, cycles = [], [], [], []
+    for exit_index, line in enumerate(shorter):
+        counts = _powered(line.counts, line.verdict[: exit_index + 1] - line.arrival[0])
+        counts[: exit_index + 1] -= longest[: exit_index + 1]
+        at = np.nonzero(counts)
+        changes.append(np.stack([np.full_like(at[0], exit_index), *at, counts[at]], axis=1))
+        cycles.append(layer_cycles(line)[: exit_index + 1].sum(axis=0))
+        departure.append(int(line.verdict[exit_index] - line.arrival[0]))
+        check.append(int(line.verdict[exit_index] - line.answer[exit_index]))
+    departure.append(int(last.verdict[-1] - last.arrival[0]))
+    check.append(int(last.verdict[-1] - last.answer[-1]))
+    changes.append(np.zeros((0, 5), np.int64))
+    cycles.append(layer_cycles(last).sum(axis=0))
+    return _Exits(departure, check, longest, np.concatenate(changes), last.busy_cycles, np.stack(cycles))
+
+
+def _powered(counts: Counts, verdict: Counts) -> Counts:
+    """The counts, with the cycles between verdicts as powered."""
+    counts = counts.copy()
     counts[: len(verdict), EVENTS.index(Event.POWERED_CYCLES), -1] = np.diff(verdict, prepend=0)
-
-
-def _stack(groups: list[list[_Exit]], longest: list[Timeline]) -> Schedule:
-    counts = np.array([[e.counts for e in group] for group in groups])
-    used = [k for k in range(len(EVENTS)) if counts[:, :, :, k].any()]
-    reads = (
-        counts[:, :, :, EVENTS.index(Event.CROSSBAR_READS)]
-        + counts[:, :, :, EVENTS.index(Event.SKIPPED_READS)]
-    )
-    return Schedule(
-        layers=longest[0].layers,
-        departure=np.array([[e.departure for e in group] for group in groups], np.int64),
-        check=np.array([[e.check for e in group] for group in groups], np.int64),
-        fixed={EVENTS[k]: _once(np.ascontiguousarray(counts[:, :, :, k])) for k in used},
-        begun=(reads, np.broadcast_to(reads[:, -1:], reads.shape)),
-        busy_cycles=sum((line.busy_cycles for line in longest), np.zeros_like(longest[0].busy_cycles)),
-        layer_cycles=np.array([[e.layer_cycles for e in group] for group in groups], np.int64),
-    )
-
-
-def _once(counts: Counts) -> Counts:
-    """The same counts; kept once where all images have them alike, as most events do."""
-    if (counts == counts[:1]).all():
-        return np.broadcast_to(counts[:1].copy(), counts.shape)
     return counts
 
 
-def _together(tables: Sequence[Counts]) -> Counts:
-    """The tables of some images after each other; kept once where they are all alike."""
-    images, first = sum(len(table) for table in tables), tables[0][:1]
-    if all((len(t) == 1 or t.strides[0] == 0) and (t[:1] == first).all() for t in tables):
-        return np.broadcast_to(first, (images, *first.shape[1:]))
-    return np.concatenate(tables)
+def _stack(layers: tuple[str, ...], groups: list[_Exits]) -> Schedule:
+    fixed = {}
+    for k, event in enumerate(EVENTS):
+        found = ExitCounts.joined([_of_event(one, [k]) for one in groups])
+        if found.longest.any() or len(found.changes):
+            fixed[event] = found
+    reads = [EVENTS.index(event) for event in (Event.CROSSBAR_READS, Event.SKIPPED_READS)]
+    return Schedule(
+        layers=layers,
+        departure=np.array([one.departure for one in groups], np.int64),
+        check=np.array([one.check for one in groups], np.int64),
+        fixed=fixed,
+        begun=ExitCounts.joined([_of_event(one, reads) for one in groups]),
+        busy_cycles=sum((one.busy_cycles for one in groups), np.zeros_like(groups[0].busy_cycles)),
+        layer_cycles=np.stack([one.layer_cycles for one in groups]),
+    )
+
+
+def _of_event(one: _Exits, events: list[int]) -> ExitCounts:
+    """The counts of some events together, of one image."""
+    changes = one.changes[np.isin(one.changes[:, 2], events)]
+    at, more = changes[:, [0, 1, 3]], changes[:, 4]
+    if len(events) > 1 and len(changes):
+        at, which = np.unique(at, axis=0, return_inverse=True)
+        more = np.zeros(len(at), np.int64)
+        np.add.at(more, which.ravel(), changes[:, 4])
+    table = np.column_stack([np.zeros(len(at), np.int64), at, more])
+    return ExitCounts(1, one.longest[:, events].sum(axis=1)[None], table[more != 0])
 
 
 def join(schedules: Sequence[Schedule]) -> Schedule:
     """One schedule of the images of several."""
     events = [event for event in Event if any(event in s.fixed for s in schedules)]
 
-    def counts(s: Schedule, event: Event) -> Counts:
-        return s.fixed[event] if event in s.fixed else np.broadcast_to(np.int64(0), s.begun[0].shape)
+    def counts(s: Schedule, event: Event) -> ExitCounts:
+        nothing = np.zeros((1, *s.begun.longest.shape[1:]), np.int64)
+        return s.fixed.get(event) or ExitCounts(s.begun.groups, nothing)
 
-    reads = _together([s.begun[0] for s in schedules])
     return Schedule(
         layers=schedules[0].layers,
         departure=np.concatenate([s.departure for s in schedules]),
         check=np.concatenate([s.check for s in schedules]),
-        fixed={event: _together([counts(s, event) for s in schedules]) for event in events},
-        # Of a whole timestep, the longest run is full.
-        begun=(reads, np.broadcast_to(reads[:, -1:], reads.shape)),
+        fixed={event: ExitCounts.joined([counts(s, event) for s in schedules]) for event in events},
+        begun=ExitCounts.joined([s.begun for s in schedules]),
         busy_cycles=sum((s.busy_cycles for s in schedules), np.zeros_like(schedules[0].busy_cycles)),
         layer_cycles=np.concatenate([s.layer_cycles for s in schedules]),
     )

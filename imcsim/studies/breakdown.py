@@ -96,7 +96,7 @@ class Breakdown:
                 cycles = played.departure if charge.component == "checker" else played.check
                 energy += charge.energy_pj * float(cycles[:, 0 if charge.once else at].mean())
             elif charge.event in CHECKER_EVENTS and charge.event in played.fixed:
-                energy += charge.energy_pj * float(played.fixed[charge.event][:, at].sum(axis=(1, 2)).mean())
+                energy += charge.energy_pj * float(played.fixed[charge.event].totals()[:, at].mean())
         return energy, float(played.check[:, at].mean()) * self.of.chip.config.technology.clock_ns
 
     def _priced(self, totals: Mapping[Event, NDArray[np.int64]]) -> float:
@@ -150,7 +150,7 @@ class Breakdown:
         """One check: its energy, cycles and area, and its share of an average timestep of the static run."""
         config, static = self.of.chip.config, self.of.images.static
         energy = sum(
-            charge.energy_pj * int(static.schedule.fixed[charge.event][0, 0].sum())
+            charge.energy_pj * int(static.schedule.fixed[charge.event].totals()[0, 0])
             for charge in self.of.chip.prices()
             if charge.event in CHECKER_EVENTS and charge.event in static.schedule.fixed
         )

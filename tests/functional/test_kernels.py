@@ -356,7 +356,9 @@ def test_neurons(setting: dict[str, Any]) -> None:
         )  # fmt: skip
         integrated[:, times] = piece
     membranes = np.full(spikes.shape, 9, np.int64)
-    membrane_kernels.integrate(current, left, right, bias, leak, synapse, bits, limit, NO_STATE, True, membranes)
+    membrane_kernels.integrate(
+        current, left, right, bias, leak, synapse, bits, limit, NO_STATE, True, membranes
+    )
     assert np.array_equal(membranes, integrated)
     assert np.array_equal(
         membranes, naive.integrate(current, left, right, bias, leak, synapse, bits, limit, timesteps)

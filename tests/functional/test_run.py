@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from imcsim.functional.in_flight import in_flight
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import (
     CrossbarLayer,
@@ -20,7 +21,6 @@ from imcsim.functional.program.program import (
     Program,
     build,
 )
-from imcsim.functional.in_flight import in_flight
 from imcsim.functional.run import (
     CHUNK_IMAGES,
     Activity,

@@ -17,6 +17,7 @@ from imcsim.hardware.component import ChipSize
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.estimators import nodes
 from imcsim.hardware.events import CHECKER_EVENTS, Event
+from imcsim.hardware.exit_counts import ExitCounts
 from imcsim.hardware.ledger import Charge, Ledger, charges, energy_pj
 from imcsim.mapping import place
 from imcsim.network.graph import INPUT, Conv2d, Network
@@ -365,16 +366,37 @@ def ledger(images: int = 3, timesteps: int = 4) -> Ledger:
     for leaves in range(1, timesteps + 1):
         done[:, leaves - 1, leaves : leaves + 1] = 4
         done[:, leaves - 1, leaves + 1 :] = 0
-    whole = np.full_like(done, 8)
     one = rng.integers(0, 100, (timesteps, 3))
     return Ledger(
         layers=("input", "a", "static"),
         images=images,
         timesteps=timesteps,
-        fixed={Event.CONVERSIONS: one * done // 8},
+        fixed={Event.CONVERSIONS: ExitCounts.of_table(one * done // 8)},
         varied={Event.ACTIVE_WORDLINES: rng.integers(0, 100, (images, timesteps, 3))},
-        begun=(done, whole),
+        begun=ExitCounts.of_table(done),
     )
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_counts_of_every_exit_are_those_of_the_table(groups: int) -> None:
+    """The longest run and what other exits have beside its beginning say all that a table says."""
+    rng = np.random.default_rng(groups)
+    table = np.broadcast_to(rng.integers(0, 9, (groups, 1, 6, 3)), (groups, 6, 6, 3)).copy()
+    table *= (np.arange(6) <= np.arange(6)[:, None])[None, :, :, None]
+    for group, exits, timestep, layer in rng.integers(0, (groups, 6, 6, 3), (20, 4)):
+        table[group, exits, timestep, layer] += 1
+    found = ExitCounts.of_table(table)
+    assert found.shape == table.shape
+    assert np.array_equal(found, table)
+    assert np.array_equal(found.totals(), table.sum(axis=(2, 3)))
+    assert np.array_equal(found[0, -1], table[0, -1])
+    twice = ExitCounts.joined([found, ExitCounts.of_table(table[:1])])
+    assert np.array_equal(twice, np.concatenate([table, table[:1]]))
+    assert np.array_equal(twice.totals(), np.concatenate([table, table[:1]]).sum(axis=(2, 3)))
+    assert twice.alike == (groups == 1)
+    for k in range(6):
+        late = [t for t in range(k + 1, 6) if table[:, k, t].any()]
+        assert found.cancelled_timesteps(k).tolist() == late
 
 
 def test_totals_count_what_ran_and_what_was_begun() -> None:
