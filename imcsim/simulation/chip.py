@@ -7,6 +7,7 @@ rules take different cycles, each has schedules of its own.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from imcsim.base.nonideal import NonIdeal
@@ -199,19 +200,24 @@ def with_timing(chip: Chip, timing: Timing) -> Chip:
     return _chip(chip.network, chip.stated, chip.program, chip.converters, timing)
 
 
-def with_figures(chip: Chip, config: HardwareConfig) -> Chip:
+def with_figures(chip: Chip, config: HardwareConfig, exits: Collection[int] | None = None) -> Chip:
     """The same chip and the same values with other figures of time, energy or area, of which `config` differs
-    from the chip's own config in nothing that changes values.
+    from the chip's own config in nothing that changes values. `exits` as for `schedules`.
 
     Its time is played in the burst fidelity: a comparison tries dozens of such chips, and the fidelities
     agree to the cycle.
     """
     timing = replace(chip.timing, fidelity="burst")
-    return _chip(chip.network, config, chip.program, chip.converters, timing)
+    return _chip(chip.network, config, chip.program, chip.converters, timing, exits)
 
 
 def _chip(
-    network: Network, stated: HardwareConfig, program: Program, converters: Converters, timing: Timing
+    network: Network,
+    stated: HardwareConfig,
+    program: Program,
+    converters: Converters,
+    timing: Timing,
+    exits: Collection[int] | None = None,
 ) -> Chip:
     config = stated.with_exit_rule(timing.rule)
     if timing.timed and stated.encoder.mode == "keep":
@@ -221,5 +227,5 @@ def _chip(
     placement = replace(placement, size=placement.size.holding(timing.issue.images_on_chip))
     dynamic = static = None
     if not depends_on_values(config):
-        dynamic, static = schedules(placement, config, timing, None)
+        dynamic, static = schedules(placement, config, timing, None, exits=exits)
     return Chip(network, config, placement, program, converters, timing, dynamic, static, stated)

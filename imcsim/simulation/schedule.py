@@ -7,7 +7,7 @@ earlier exit is its beginning. A chip that runs ahead is played once for each ex
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,9 @@ from imcsim.mapping import Placement
 from imcsim.timing import EVENTS, ImageWork, Layout, Timeline, Timing, layer_names, play
 
 Counts = NDArray[np.int64]
+
+NOT_PLAYED = -1
+"""Departure of an exit timestep that nobody asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +74,19 @@ def schedules(
     work: list[ImageWork] | None,
     layout: Layout | None = None,
     workers: int | None = None,
+    exits: Collection[int] | None = None,
 ) -> tuple[Schedule, Schedule]:
-    """Schedules of dynamic and of static runs; the same one where nothing runs ahead of the checker."""
+    """Schedules of dynamic and of static runs; the same one where nothing runs ahead of the checker. With
+    `exits` the dynamic one serves only these exit timesteps, and T max.
+    """
     if layout is None and timing.fidelity == "burst":
         layout = Layout(placement, config)
 
     def played(dynamic: bool) -> Schedule:
-        return schedule(placement, config, timing, dynamic=dynamic, work=work, layout=layout, workers=workers)
+        return schedule(
+            placement, config, timing, dynamic=dynamic, work=work, layout=layout, workers=workers,
+            exits=exits if dynamic or exits is None else (),
+        )  # fmt: skip
 
     dynamic = played(True)
     return dynamic, played(False) if timing.issue.runs_ahead else dynamic
@@ -92,14 +101,17 @@ def schedule(
     work: Sequence[ImageWork] | None = None,
     layout: Layout | None = None,
     workers: int | None = None,
+    exits: Collection[int] | None = None,
 ) -> Schedule:
     """Play one image for each exit timestep from 1 to T max; with `work`, each of its images.
 
     Without `dynamic`, entry t is a run of t timesteps, of which the chip knows beforehand (static). `layout`
     is that of the chip, made here where it is not given. The images are played by `workers` threads; the
-    result does not depend on how many they are.
+    result does not depend on how many they are. With `exits` only these exit timesteps and T max are played
+    on a chip that runs ahead: of others nothing may be asked.
     """
     timesteps = timing.timesteps
+    shown = set(range(1, timesteps + 1)) if exits is None else set(exits)
     if layout is None and timing.fidelity == "burst":
         layout = Layout(placement, config)
 
@@ -114,7 +126,7 @@ def schedule(
         last = alone(timesteps, timesteps)
         if not timing.issue.runs_ahead:
             return _prefixes(last)
-        shorter = (alone(t, timesteps if dynamic else t) for t in range(1, timesteps))
+        shorter = (alone(t, timesteps if dynamic else t) if t in shown else None for t in range(1, timesteps))
         return _apart(last, shorter)
 
     if work is None:
@@ -147,11 +159,15 @@ def _prefixes(line: Timeline) -> _Exits:
     )
 
 
-def _apart(last: Timeline, shorter: Iterable[Timeline]) -> _Exits:
+def _apart(last: Timeline, shorter: Iterable[Timeline | None]) -> _Exits:
     """Timelines of one image, each for an exit timestep of its own; the checker holds up only the last one."""
     longest = _powered(last.counts, last.verdict - last.arrival[0])
     departure, check, changes, cycles = [], [], [], []
     for exit_index, line in enumerate(shorter):
+        if line is None:
+            departure.append(NOT_PLAYED)
+            check.append(NOT_PLAYED)
+            continue
         counts = _powered(line.counts, line.verdict[: exit_index + 1] - line.arrival[0])
         counts[: exit_index + 1] -= longest[: exit_index + 1]
         at = np.nonzero(counts)

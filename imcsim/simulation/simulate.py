@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,11 +117,13 @@ def issued(
     dynamic: bool,
     workers: int | None = None,
     values: Values = COMPUTED,
+    exits: Collection[int] | None = None,
 ) -> ExitCosts:
     """Static runs of simulated images, or `dynamic` ones, under another issue policy.
 
     The chip and what the images do stay: only time is played, one image for each exit timestep. Where time
     depends on values, those of `inputs`, which are the simulated images, are asked of `values` once more.
+    With `exits` what it costs is known for these exit timesteps, and T max, only.
     """
     chip = simulation.chip
     if issue == chip.timing.issue or not (issue.runs_ahead or chip.timing.issue.runs_ahead):
@@ -131,8 +133,9 @@ def issued(
 
     def played(work: list[ImageWork] | None) -> Schedule:
         return schedule(
-            chip.placement, chip.config, timing, dynamic=dynamic, work=work, layout=layout, workers=workers
-        )
+            chip.placement, chip.config, timing, dynamic=dynamic, work=work, layout=layout, workers=workers,
+            exits=exits,
+        )  # fmt: skip
 
     if depends_on_values(chip.config):
         every = [played(work) for _, work in work_of(chip, inputs, workers, values)]

@@ -201,9 +201,10 @@ class Breakdown:
             ran, static_ran = images.dynamic, self.best
             if name != stated.adc.preset:
                 inputs, values = self.of.inputs, self.of.values
-                other = replay(images, with_figures(self.of.chip, changed), inputs, values=values)
+                chip = with_figures(self.of.chip, changed, exits=set(stay.tolist()))
+                other = replay(images, chip, inputs, values=values)
                 ran = other.dynamic
-                static_ran = issued(other, parse(used), inputs, dynamic=False, values=values)
+                static_ran = issued(other, parse(used), inputs, dynamic=False, values=values, exits=())
             static = self._sums(full, static_ran)
             dynamic = self._sums(stay, ran)
             points.append(

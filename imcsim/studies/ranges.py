@@ -95,9 +95,11 @@ def _replayed(
         or next(drawn) != next(drawn)
     ):
         raise ImcsimError("it would change values")
-    images = replay(experiment.images, with_figures(chip, changed), experiment.inputs)
+    images = replay(
+        experiment.images, with_figures(chip, changed, exits=set(stay.tolist())), experiment.inputs
+    )
     statics: dict[StaticIssue, ExitCosts] = {
-        issue: issued(images, parse(issue), experiment.inputs, dynamic=False) for issue in issues
+        issue: issued(images, parse(issue), experiment.inputs, dynamic=False, exits=()) for issue in issues
     }
     return _figures(stay, statics, images.dynamic, _area(images))
 
@@ -118,7 +120,8 @@ def _issues(
     if own.images_on_chip > 1 or depends_on_values(experiment.chip.config):
         return found
     for name in ("wait", "speculate"):
-        dynamic = issued(images, parse(name), experiment.inputs, dynamic=True)
+        exits = set(stay.tolist())
+        dynamic = issued(images, parse(name), experiment.inputs, dynamic=True, exits=exits)
         found.append(
             AlternativeFigures(
                 kind="structure", group=f"dynamic {ISSUE}", name=name, used=name == str(own),
