@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from imcsim.report.sampling import ALL_SHOWN
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -63,7 +65,13 @@ def thresholds(used: float | Sequence[float] | None) -> str:
     """The threshold of all timesteps, or those of the timesteps in order; "" where there is none."""
     if used is None:
         return ""
-    return ", ".join(f"{one:.4g}" for one in used) if isinstance(used, Sequence) else f"{used:.4g}"
+    if not isinstance(used, Sequence):
+        return f"{used:.4g}"
+    texts = [f"{one:.4g}" for one in used]
+    if len(texts) <= ALL_SHOWN:
+        return ", ".join(texts)
+    # Documents have all of them.
+    return ", ".join([*texts[:3], "...", texts[-1]]) + f" ({len(texts)})"
 
 
 def change(reduction: float) -> str:

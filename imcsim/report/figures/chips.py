@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, VERMILION, draw, figure
+from imcsim.report.sampling import ALL_SHOWN
 from imcsim.results.chips.document import ChipsResult
 
 _COLOURS = {"dynamic": BLUE, "dynamic_once": ORANGE}
@@ -106,7 +107,8 @@ def exits(result: ChipsResult) -> Figure:
             error_kw={"elinewidth": 0.8, "capsize": 2, "ecolor": "black"},
             label=_threshold(result, policy),
         )
-    axes.set_xticks(list(steps))
+    if len(steps) <= ALL_SHOWN:
+        axes.set_xticks(list(steps))
     axes.set_ylim(0, 102)
     axes.set_xlabel("exit timestep")
     axes.set_ylabel("images (%)" if result.chips == 1 else "images (%), mean ± std")

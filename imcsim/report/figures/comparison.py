@@ -18,9 +18,11 @@ from imcsim.report.figures.drawing import (
     dark,
     draw,
     figure,
+    logarithmic,
 )
 from imcsim.report.figures.layers import layer_figures
 from imcsim.report.figures.tornado import panels, tornado
+from imcsim.report.sampling import ALL_SHOWN, exit_bins, shown_timesteps
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, pretty, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, ScalingPoint, StaticPoint
 from imcsim.results.costs import ComponentCost
@@ -86,10 +88,12 @@ def accuracy_edp(result: CompareResult) -> Figure:
             markersize=4,
             label="dynamic, over thresholds",
         )
-    x = [edp(point.edp_mean_of_products) for point in result.static]
-    y = [100 * point.accuracy for point in result.static]
-    low = [100 * (point.accuracy - point.accuracy_low) for point in result.static]
-    high = [100 * (point.accuracy_high - point.accuracy) for point in result.static]
+    few = shown_timesteps(len(result.static))
+    static = [result.static[t - 1] for t in few]
+    x = [edp(point.edp_mean_of_products) for point in static]
+    y = [100 * point.accuracy for point in static]
+    low = [100 * (point.accuracy - point.accuracy_low) for point in static]
+    high = [100 * (point.accuracy_high - point.accuracy) for point in static]
     axes.errorbar(
         x,
         y,
@@ -106,7 +110,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
         point
         for one in result.opponents
         for point, best in zip(one.static, result.static, strict=True)
-        if point.edp_mean_of_products > best.edp_mean_of_products
+        if point.edp_mean_of_products > best.edp_mean_of_products and point.timesteps in few
     ]
     if others:
         axes.plot(
@@ -120,9 +124,9 @@ def accuracy_edp(result: CompareResult) -> Figure:
             markeredgewidth=0.8,
             label="static, " + " and ".join(sorted({point.issue for point in others})),
         )
-    few = {1, 2, 4, 8, 16, len(x)} if len(x) > 6 else range(1, len(x) + 1)
-    for point, px, py in zip(result.static, x, y, strict=True):
-        if point.timesteps not in few:
+    named = {1, 2, 4, 8, 16, len(x)} if ALL_SHOWN >= len(result.static) > 6 else few
+    for point, px, py in zip(static, x, y, strict=True):
+        if point.timesteps not in named:
             continue
         axes.annotate(
             f"T={point.timesteps}",
@@ -150,7 +154,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
     axes.set_ylabel("accuracy (%)")
     widest = max([*x, *(edp(point.edp_mean_of_products) for point in others)])
     if min(x) > 0 and widest > 30 * min(x):
-        axes.set_xscale("log")
+        logarithmic(axes.xaxis)
     else:
         axes.set_xlim(0, widest * 1.12 or 1.0)
     axes.grid(color="0.9")
@@ -159,20 +163,27 @@ def accuracy_edp(result: CompareResult) -> Figure:
 
 
 def exit_histogram(exit_fraction: Sequence[float], mean_timesteps: float) -> Figure:
-    """Share of the images that leave at each timestep, and the mean."""
+    """Share of the images that exit at each timestep, or at some of many timesteps, and the mean."""
     made, (axes,) = figure(height=2.2)
-    timesteps = range(1, len(exit_fraction) + 1)
-    bars = axes.bar(timesteps, [100 * share for share in exit_fraction], width=0.7, color=BLUE)
-    size = 7 if len(exit_fraction) <= 8 else 5
-    labels = [percent(share) for share in exit_fraction]
+    bins = exit_bins(exit_fraction)
+    width = bins[0].last - bins[0].first + 1
+    middles = [one.first + (width - 1) / 2 for one in bins]
+    shares = [100 * one.share for one in bins]
+    bars = axes.bar(middles, shares, width=0.7 if width == 1 else 0.9 * width, color=BLUE)
+    size = 7 if len(bins) <= 8 else 5
+    # Of many bins those that hold nothing say so by themselves.
+    labels = [percent(one.share) if one.share or width == 1 else "" for one in bins]
     axes.bar_label(bars, labels, padding=2, fontsize=size, path_effects=HALO)
     axes.axvline(
         mean_timesteps, color=VERMILION, linestyle="--", zorder=0, label=f"mean {mean_timesteps:.2f}"
     )
-    axes.set_xticks(list(timesteps))
+    if width == 1:
+        axes.set_xticks([one.first for one in bins])
+    else:
+        axes.set_xlim(0, len(exit_fraction) + 1)
     axes.set_ylim(0, 112)
     axes.set_yticks(range(0, 101, 20))
-    axes.set_xlabel("exit timestep")
+    axes.set_xlabel("exit timestep" + (f", {width} in a bar" if width > 1 else ""))
     axes.set_ylabel("images (%)")
     axes.legend(loc="upper right")
     return made
@@ -236,12 +247,14 @@ def scaling(points: Sequence[ScalingPoint]) -> Figure:
     made, (axes,) = figure()
     timesteps = [point.timesteps for point in points]
     constant, slope = DTSNN_ENERGY
+    every = -(-len(points) // ALL_SHOWN)
     axes.plot(
         timesteps,
         [point.latency_ratio for point in points],
         color=ORANGE,
         marker="^",
         markersize=4,
+        markevery=every,
         label="latency",
     )
     axes.plot(
@@ -250,6 +263,7 @@ def scaling(points: Sequence[ScalingPoint]) -> Figure:
         color=BLUE,
         marker="o",
         markersize=4,
+        markevery=every,
         label="energy",
     )
     axes.plot(

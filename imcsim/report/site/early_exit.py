@@ -22,6 +22,7 @@ from imcsim.report.figures.drawing import (
     figure,
 )
 from imcsim.report.page.exhibits import Exhibit
+from imcsim.report.sampling import exit_bins
 from imcsim.report.site.breakdowns import Choice, label
 from imcsim.report.site.study import Parts, Study, StudyPoint
 from imcsim.report.units import percent
@@ -54,8 +55,12 @@ def _draw_exits(shown: Sequence[Choice], parts: Mapping[int, Parts]) -> Figure:
     for panel, choice in zip(panels, shown, strict=False):
         point = choice[0]
         shares = parts[point.index].exits
-        steps = range(1, len(shares) + 1)
-        drawn = panel.bar(steps, [100 * share for share in shares], width=0.7, color=BLUE)
+        bins = exit_bins(shares)
+        width = bins[0].last - bins[0].first + 1
+        drawn = panel.bar(
+            [one.first + (width - 1) / 2 for one in bins], [100 * one.share for one in bins],
+            width=0.7 if width == 1 else 0.9 * width, color=BLUE,
+        )  # fmt: skip
         if len(shares) <= 10:
             labels = [percent(share) for share in shares]
             panel.bar_label(drawn, labels, padding=1.5, fontsize=6, bbox=_BOX)

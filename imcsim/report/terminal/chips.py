@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.report.sampling import shown_timesteps
 from imcsim.report.terminal.tables import heading, plain, table, warning_lines
 from imcsim.report.units import ENERGY, TIME, Unit, fitting, percent, product
 from imcsim.report.units import thresholds as thresholds_text
@@ -63,7 +64,9 @@ def _heading(result: ChipsResult) -> Table:
 def _ways(result: ChipsResult) -> list[tuple[str, StaticSpread | DynamicSpread]]:
     """Label and figures of each way to run the chips."""
     ways: list[tuple[str, StaticSpread | DynamicSpread]] = [
-        (f"static T={one.timesteps}", one) for one in result.static
+        (f"static T={one.timesteps}", one)
+        for one in result.static
+        if one.timesteps in shown_timesteps(result.meta.timesteps)
     ]
     called = names(result)
     return [*ways, *((called[policy], spreads) for policy, spreads in result.policies())]
@@ -167,7 +170,10 @@ def _exits(result: ChipsResult) -> Table:
     for policy, _ in result.policies():
         columns += [f"{names(result)[policy]}\nimages, % ± std", "right, %"]
     rows = []
+    few = shown_timesteps(result.meta.timesteps)
     for at, leave in enumerate(result.dynamic.exits):
+        if leave.timesteps not in few and not leave.fraction.mean:
+            continue  # of many timesteps those at which somebody exits
         row = [str(leave.timesteps), percent(leave.fraction.ideal), _share(leave.accuracy_ideal)]
         for _, spreads in result.policies():
             one = spreads.exits[at]

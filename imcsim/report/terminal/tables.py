@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.report.sampling import exit_bins, shown_timesteps
 from imcsim.report.terminal.efficiency import (
     TIME_LINE,
     definition_line,
@@ -172,7 +173,12 @@ def accuracy(row: StaticPoint | Dynamic | Outcome | StreamResult) -> str:
 def _comparison(result: CompareResult) -> Table:
     static = [point for points in zip(*(o.static for o in result.opponents), strict=True) for point in points]
     # Without a second timestep there is nothing to wait for.
-    shown = [point for point in static if point.timesteps > 1 or point.issue == static[0].issue]
+    few = shown_timesteps(result.meta.timesteps)
+    shown = [
+        point
+        for point in static
+        if point.timesteps in few and (point.timesteps > 1 or point.issue == static[0].issue)
+    ]
     rows: list[StaticPoint | Dynamic] = [*shown, result.dynamic]
     energy = fitting(ENERGY, (r.energy_pj for r in rows))
     time = fitting(TIME, (r.latency_ns for r in rows))
@@ -348,14 +354,14 @@ def _without_checker_line(last: StaticPoint) -> str:
 
 
 def exits(outcome: Dynamic | Outcome | StreamResult) -> Table:
-    """Share of the images that leave at each timestep."""
+    """Share of the images that exit at each timestep, or at some of many timesteps."""
     grid = table("Exits", ["T", "images, %", "so far, %", ""], [])
     grid.columns[3].justify = "left"
     so_far = 0.0
-    for timestep, share in enumerate(outcome.exit_fraction, 1):
-        so_far += share
+    for one in exit_bins(outcome.exit_fraction):
+        share, so_far = one.share, so_far + one.share
         bar = ProgressBar(total=1.0, completed=share, width=50, complete_style="cyan", finished_style="cyan")
-        grid.add_row(str(timestep), percent(share), percent(min(so_far, 1.0)), bar)
+        grid.add_row(one.name, percent(share), percent(min(so_far, 1.0)), bar)
     return grid
 
 
