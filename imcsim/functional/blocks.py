@@ -1,4 +1,4 @@
-"""Images go through a program some at a time, each for some timesteps at a time: what they did, put together."""
+"""Images go through a program some at a time, each some timesteps at a time: what they did, put together."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class ExitCounts:
         return self.groups, timesteps, timesteps, layers
 
     def of(self, exit_index: int) -> Counts:
-        """Of images that exit after ``exit_index + 1`` timesteps, ``[groups, T, layers]``; -1 is the longest."""
+        """Of images that exit after ``exit_index + 1`` timesteps (-1: T), ``[groups, T, layers]``."""
         exits = self.longest.shape[1]
         exit_index %= exits
         counts = self.longest.copy()

@@ -69,7 +69,7 @@ class Ledger:
         return share
 
     def sums(self, event: Event) -> Counts:
-        """Counts of each image over all layers, and all timesteps until it exits, int64 ``[images or 1, T]``."""
+        """Counts of each image over layers and timesteps, for each exit, int64 ``[images or 1, T]``."""
         if event in self.fixed:
             return self.fixed[event].totals()
         whole, everybody = self.varied[event], np.arange(self.images)

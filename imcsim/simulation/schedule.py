@@ -160,7 +160,7 @@ def _prefixes(line: Timeline) -> _Exits:
 
 
 def _apart(last: Timeline, shorter: Iterable[Timeline | None]) -> _Exits:
-    """Timelines of one image, each for an exit timestep of its own; the checker holds up only the last one."""
+    """Timelines of one image, each for one exit timestep; the checker holds up only the last one."""
     longest = _powered(last.counts, last.verdict - last.arrival[0])
     departure, check, changes, cycles = [], [], [], []
     for exit_index, line in enumerate(shorter):
