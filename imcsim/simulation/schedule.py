@@ -167,6 +167,7 @@ def _apart(last: Timeline, shorter: Iterable[Timeline | None]) -> _Exits:
         if line is None:
             departure.append(NOT_PLAYED)
             check.append(NOT_PLAYED)
+            cycles.append(np.zeros(longest.shape[2], np.int64))
             continue
         counts = _powered(line.counts, line.verdict[: exit_index + 1] - line.arrival[0])
         counts[: exit_index + 1] -= longest[: exit_index + 1]
