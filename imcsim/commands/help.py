@@ -13,7 +13,7 @@ from imcsim.base.names import nearest
 _OPTIONS: Mapping[str, Sequence[str]] = {
     "What to run": (
         "policy", "chips", "model", "inputs", "validation", "timesteps", "encoding", "bin_us", "labels",
-        "images", "seed", "chip", "workers", "plugins",
+        "images", "seed", "chip", "workers", "memory", "plugins",
     ),
     "Chip": ("hardware", "overrides", "fidelity", "strict"),
     "Early exit": ("threshold", "thresholds", "rule", "accumulation", "issue"),
