@@ -29,7 +29,7 @@ import imcsim.inputs
 import imcsim.network
 from imcsim.functional.program.layers import CrossbarLayer, IntegratorLayer
 from imcsim.functional.run import CHUNK_IMAGES, run
-from imcsim.functional.steps import Block, play, reads_again, shown
+from imcsim.functional.steps import TimeBlock, play, reads_again, shown
 from imcsim.simulation.chip import program_chip
 
 NETWORK, CHIP, REAL_CHIP = "vgg7_cifar10", "dtsnn_32nm", "dtsnn_32nm_nonideal"
@@ -80,7 +80,7 @@ def steps_alone(program: Any, converters: Any, images: Any, ideal: dict[str, Any
             values = shown(images[some], TIMESTEPS)
             numbers = np.arange(len(images))[some]
             for step in program.steps:
-                out, _ = play(step, values, Block(0, TIMESTEPS, numbers), converters, again)
+                out, _ = play(step, values, TimeBlock(0, TIMESTEPS, numbers), converters, again)
                 values[step.name] = ideal[step.name][some] if step.name in ideal else out
         return time.process_time() - begun, None
 

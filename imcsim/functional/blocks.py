@@ -13,8 +13,8 @@ from imcsim.functional import kernels
 from imcsim.functional.activity import Activity
 from imcsim.functional.program.layers import CrossbarLayer, NeuronLayer, Program
 from imcsim.functional.steps import (
-    Block,
     Converters,
+    TimeBlock,
     Values,
     constant_values,
     flat,
@@ -28,7 +28,7 @@ from imcsim.network.graph import INPUT
 Counts = NDArray[np.int64]
 
 
-class Played:
+class BlockPlayer:
     """What images do in a program, gathered from chunks of images that several threads may play.
 
     shape: images and timesteps. timed: images have a frame for each timestep. block: timesteps that are
@@ -79,12 +79,12 @@ class Played:
         constant: Values = {}
         if not timed:
             constant = shown(images[at], 1)
-            self._through(constant, Block(0, 1, numbers), at, slice(0, self.timesteps), constant=True)
+            self._through(constant, TimeBlock(0, 1, numbers), at, slice(0, self.timesteps), constant=True)
         for first in range(0, self.timesteps, self._block):
             if self.stopped:
                 return
             times = slice(first, min(first + self._block, self.timesteps))
-            block = Block(
+            block = TimeBlock(
                 first, times.stop - first, numbers, states if self._block < self.timesteps else None
             )
             values = dict(constant)
@@ -99,7 +99,7 @@ class Played:
                 (sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right
             ) + program.out_bias
 
-    def _through(self, values: Values, block: Block, at: slice, times: slice, *, constant: bool) -> None:
+    def _through(self, values: Values, block: TimeBlock, at: slice, times: slice, *, constant: bool) -> None:
         """Play the steps whose values are `constant`, or all others. Values that nobody reads any more go."""
         if (INPUT in self._constant) == constant:
             self._gather(INPUT, values[INPUT], at, times)

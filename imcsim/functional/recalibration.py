@@ -39,7 +39,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.layers import Branch, NeuronLayer, Program, Step
 from imcsim.functional.program.membranes import MAX_BRANCH_BITS, MAX_SHIFT, side_branch
 from imcsim.functional.run import CHUNK_IMAGES, begun_again
-from imcsim.functional.steps import Block, Converters, last_readers, play, reads_again, shown
+from imcsim.functional.steps import Converters, TimeBlock, last_readers, play, reads_again, shown
 
 SMALLEST_SPREAD = 0.125
 """Counts of a digital sum: a channel that spreads less is as good as constant."""
@@ -152,7 +152,7 @@ def _moments(
 
     def played(step: Step, place: int, k: int) -> list[Moments]:
         mine = values[k]
-        made, _ = play(step, mine, Block(0, timesteps, pieces[k]), converters, again)
+        made, _ = play(step, mine, TimeBlock(0, timesteps, pieces[k]), converters, again)
         mine[step.name] = made
         for name in [name for name in mine if needed.get(name, -1) <= place]:
             del mine[name]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imcsim.functional.activity import Activity as Activity
 from imcsim.functional.activity import concatenate as concatenate
-from imcsim.functional.blocks import Played
+from imcsim.functional.blocks import BlockPlayer
 from imcsim.functional.in_flight import CHUNK_IMAGES as CHUNK_IMAGES
 from imcsim.functional.in_flight import in_flight
 from imcsim.functional.program.numerics import Numerics
@@ -152,7 +152,7 @@ def run(
     total, threads = len(images), workers or os.cpu_count() or 1
     timed = images.ndim == 5
     at_a_time = in_flight(program, images.shape[-3:], timed, total, timesteps, threads)
-    played = Played(program, converters, (total, timesteps), timed, at_a_time.timesteps, record, toggles)
+    played = BlockPlayer(program, converters, (total, timesteps), timed, at_a_time.timesteps, record, toggles)
 
     def chunk_from(start: int) -> int:
         at = slice(start, min(start + at_a_time.images, total))

@@ -38,7 +38,7 @@ class Converters:
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class TimeBlock:
     """Timesteps of some images that are played together, from the timestep `first` (from 0) on.
 
     numbers: int64 ``[n]``, the images' numbers, which tell their noise. states: what the neurons of each step
@@ -77,7 +77,7 @@ def reads_again(program: Program) -> bool:
 def play(
     step: Step,
     values: Values,
-    block: Block,
+    block: TimeBlock,
     converters: Converters,
     again: bool,
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
@@ -171,7 +171,7 @@ def flat(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _crossbar(
-    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters, block: Block
+    layer: CrossbarLayer, source: NDArray[np.uint8], converters: Converters, block: TimeBlock
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     inputs, padding = bordered(layer, source)
     out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)

@@ -27,7 +27,7 @@ from imcsim.functional.program.membranes import side_branch
 from imcsim.functional.program.program import build
 from imcsim.functional.recalibration import Channels, channels, measured_layers, recalibrated
 from imcsim.functional.run import Activity, calibrated_converters, exact, run
-from imcsim.functional.steps import Block, Converters, play
+from imcsim.functional.steps import Converters, TimeBlock, play
 from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.network.graph import LIF, Conv2d, Flatten, Linear, Network, Pool2d
@@ -220,7 +220,7 @@ def test_neurons_fire_as_on_the_currents_that_were_to_be(seed: int, residual: bo
     again = recalibrated(program, found).steps[-1]
     assert isinstance(again, NeuronLayer)
     assert (4 * again.threshold <= again.limit).all() or (step.threshold * 4 > step.limit).any()
-    about: Any = (Block(0, 6, np.arange(5)), exact(blank), False)
+    about: Any = (TimeBlock(0, 6, np.arange(5)), exact(blank), False)
     wanted, found_spikes = play(step, designed, *about)[0], play(again, real, *about)[0]
     assert 0 < (wanted > 0).mean() < 1
     # Words are rounded, and decays cut off, to other last bits.
@@ -249,7 +249,7 @@ def test_pooled_currents_are_set_right_too(kind: Any, padding: tuple[int, int]) 
     real = (there + (sums - mean) * stretch).astype(np.int64)
     found = {"conv": Channels(mean.astype(float), np.full(4, 36.0), there.astype(float), 36 * stretch)}
     again = recalibrated(program, found).steps[2]
-    about: Any = (Block(0, 6, np.arange(5)), exact(program), False)
+    about: Any = (TimeBlock(0, 6, np.arange(5)), exact(program), False)
 
     def spikes_of(step: Any, currents: NDArray[Any]) -> NDArray[Any]:
         pooled = play(pool, {"conv": currents}, *about)[0]
