@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--json", "json_path", metavar="FILE", help="Write every figure as JSON; - is stdout.")
-@click.option("--out", "out_folder", metavar="DIR", help="Write JSON and Markdown tables there.")
+@click.option(
+    "--out", "out_folder", metavar="DIR", help="Write a page with a figure, JSON and Markdown tables there."
+)
 @click.option(
     "--verification",
     is_flag=True,
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     "examples, growth with T.",
 )
 def validate(json_path: str | None, out_folder: str | None, verification: bool) -> int:
-    """Published figures that were not put in beside ours: expected, got, deviation, allowed deviation.
+    """Measured chips and published figures that were not put in beside ours: predicted or got, measured or
+    expected, and how far apart.
 
-    Takes about half a minute. The exit status is 1 if a deviation is larger than allowed.
+    Takes about a minute. The exit status is 1 if a deviation is larger than allowed.
     """
     check_targets(Delivery(json_path, out_folder, quiet=False))
     with progress_bars(quiet=False) as progress:
@@ -38,7 +41,10 @@ def validate(json_path: str | None, out_folder: str | None, verification: bool) 
     from imcsim.report.terminal import validation as report
 
     if out_folder is not None:
-        write_contents(out_folder, report.validation_files(result))
+        from imcsim.report.validation import validation_files
+
+        with progress_bars(quiet=False) as progress:
+            write_contents(out_folder, validation_files(result, progress))
     to_stdout = json_path == "-"
     if to_stdout:
         sys.stdout.write(report.validation_json(result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import yaml
 
 import imcsim.hardware
 from imcsim.hardware.events import Event
+from imcsim.report.figures.silicon import predicted_against_measured
 from imcsim.report.terminal.validation import silicon_cells, summary_cells, validation_markdown
+from imcsim.report.validation import validation_files
 from imcsim.validate import Fit, Validation
 from imcsim.validate.silicon import SiliconRow, measured_chips, medians, silicon_rows
 from imcsim.validate.silicon.measured import KINDS, MeasuredChip
@@ -139,6 +142,44 @@ def test_cells_and_tables_say_what_carries_a_figure() -> None:
     ]
     shown = validation_markdown(Validation((), (), Fit({}, (1.0, 2.0, 97.0)), (), (row(5, 10),)))
     assert "| 8 bits | efficiency | 5 | 10 | TOPS/W | -50 % | 2.00 | 10 | adc 75 % |" in shown
+
+
+def many_rows() -> list[SiliconRow]:
+    """Two chips of which several figures lie close together."""
+    near = [row(10 + k, 11, "a chip") for k in range(6)]
+    return [*near, row(300, 20, "another"), row(2, 1, "another", "tops"), row(5e5, 1e6, "another", "um2.adc")]
+
+
+def test_the_page_says_first_what_each_kind_shows_and_has_the_figure() -> None:
+    result = Validation((), (), Fit({}, (1.0, 2.0, 97.0)), (), tuple(many_rows()))
+    found = validation_files(result, lambda *step: None)
+    page = found["index.html"].decode()
+    head = page[page.index("<dl") : page.index("</dl>")]
+    assert head.index("<dt>Verification</dt>") < head.index("<dt>Validation</dt>") < head.index("Version")
+    assert "follow from what was put in" in head
+    assert "were not put in" in head
+    kinds = {name for name in found if name.startswith("figures/")}
+    assert kinds == {f"figures/predicted-against-measured.{kind}" for kind in ("svg", "pdf", "png")}
+    table = found["data/predicted-against-measured.csv"].decode().splitlines()
+    assert len(table) == 1 + len(many_rows())
+    assert found == validation_files(result, lambda *step: None)  # the same bytes
+
+
+def test_names_in_the_figure_lie_neither_on_points_nor_on_each_other() -> None:
+    made = predicted_against_measured(many_rows())
+    made.draw_without_rendering()
+    named = 0
+    for axis in made.axes:
+        boxes = [text.get_window_extent() for text in axis.texts]
+        named += len(boxes)
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+        marks = [
+            axis.transData.transform(line.get_xydata()[0])
+            for line in axis.lines
+            if line.get_marker() != "None"
+        ]
+        assert not any(box.contains(*mark) for box in boxes for mark in marks)
+    assert named >= 4
 
 
 def test_every_figure_has_a_kind_and_its_components_exist() -> None:

@@ -314,7 +314,8 @@ def test_the_command_writes_what_it_prints(
     }  # fmt: skip
     assert document["assumptions"][0]["shares"] == [40.0, 37.5, 22.5]
     assert "deviation" in printed.err
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["validation.json", "validation.md"]
+    written = sorted(p.name for p in (tmp_path / "new").iterdir())
+    assert written == ["data", "index.html", "validation.json", "validation.md"]
     assert json.loads((tmp_path / "new" / "validation.json").read_text()) == document
     assert document["kind"] == "validation"
     assert document["accountings"][0]["hypothesis"] is True
@@ -324,6 +325,7 @@ def test_the_command_writes_what_it_prints(
     assert sorted(checked) == ["kind", "passed", "rows", "version"]
     assert json.loads((tmp_path / "new" / "verification.json").read_text()) == checked
     assert (tmp_path / "new" / "verification.md").read_text().startswith("Verification: ")
+    assert "Verification of imcsim" in (tmp_path / "new" / "index.html").read_text()
     assert main(["validate", "--json", str(tmp_path / "no" / "such" / "file.json")]) == 2
 
 

@@ -46,17 +46,17 @@ ASSUMPTIONS = "Assumptions about DT-SNN's chip, one at a time"
 FIT = "Fitted to the shares"
 ACCOUNTINGS = "What if DT-SNN charges its digital peripherals once per inference"
 
-_ROW_COLUMNS = ("figure", "expected", "got", "unit", "deviation", "allowed", "mark", "verdict")
-_OUTCOME_COLUMNS = (
+ROW_COLUMNS = ("figure", "expected", "got", "unit", "deviation", "allowed", "mark", "verdict")
+OUTCOME_COLUMNS = (
     "assumption", "mark", "intercept", "D(8) / D(1)", "periph. %", "crossbar + ADC %", "rest %", "E(4) uJ"
 )  # fmt: skip
-_FIT_COLUMNS = ("key", "may be", "fitted")
-_ACCOUNTING_COLUMNS = ("energy", "what it is", "E(8) / E(1)", "intercept", "EDP(4) / EDP(1)", "D(8) / D(1)")
-_SILICON_COLUMNS = (
+FIT_COLUMNS = ("key", "may be", "fitted")
+ACCOUNTING_COLUMNS = ("energy", "what it is", "E(8) / E(1)", "intercept", "EDP(4) / EDP(1)", "D(8) / D(1)")
+SILICON_COLUMNS = (
     "setting", "figure", "predicted", "measured", "unit", "error", "factor", "other ADC", "carried by"
 )  # fmt: skip
-_SUMMARY_COLUMNS = ("chip", "figures", "median factor", "largest", "within 2")
-_WORDS = frozenset(
+SUMMARY_COLUMNS = ("chip", "figures", "median factor", "largest", "within 2")
+WORDS = frozenset(
     {
         "setting",
         "chip",
@@ -78,48 +78,48 @@ Cells = list[list[str]]
 
 def validation_report(result: JudgedRows) -> Group:
     """What kind of figures they are, all tables, 100 columns wide, and the verdict."""
-    parts: list[RenderableType] = [Text(SHOWS[result.kind]), Text()]
+    shown: list[RenderableType] = [Text(SHOWS[result.kind]), Text()]
     if isinstance(result, Validation):
-        for title, columns, cells, left in _silicon(result.silicon):
-            parts += [table(title, columns, cells, left=left), Text()]
-    for title, rows in _parts(result):
-        parts += [table(title, _ROW_COLUMNS, row_cells(rows)), Text()]
+        for title, columns, cells, left in silicon_tables(result.silicon):
+            shown += [table(title, columns, cells, left=left), Text()]
+    for _, title, rows in parts(result):
+        shown += [table(title, ROW_COLUMNS, row_cells(rows)), Text()]
     if isinstance(result, Validation):
         counted = accounting_cells(result.accountings)
-        parts += [table(ACCOUNTINGS, _ACCOUNTING_COLUMNS, counted, left=2), Text()]
-        parts += [table(ASSUMPTIONS, _OUTCOME_COLUMNS, outcome_cells(result.outcomes), left=2), Text()]
-        parts += [table(FIT, _FIT_COLUMNS, fit_cells(result.fit)), Text()]
+        shown += [table(ACCOUNTINGS, ACCOUNTING_COLUMNS, counted, left=2), Text()]
+        shown += [table(ASSUMPTIONS, OUTCOME_COLUMNS, outcome_cells(result.outcomes), left=2), Text()]
+        shown += [table(FIT, FIT_COLUMNS, fit_cells(result.fit)), Text()]
     judged = [row for row in result.rows if row.passed is not None]
     outside = [row.name for row in judged if not row.passed]
     verdict = f"{len(judged) - len(outside)} of {len(judged)} judged figures are within what is allowed"
-    parts.append(Text(verdict + (f"; outside: {', '.join(outside)}" if outside else "")))
-    return Group(*parts)
+    shown.append(Text(verdict + (f"; outside: {', '.join(outside)}" if outside else "")))
+    return Group(*shown)
 
 
 def validation_markdown(result: JudgedRows) -> str:
     """The tables as they stand in docs/validation.md."""
     blocks = []
     if isinstance(result, Validation):
-        for title, columns, lines, _ in _silicon(result.silicon):
+        for title, columns, lines, _ in silicon_tables(result.silicon):
             blocks += [f"### {title}", markdown(columns, lines)]
-    for title, rows in _parts(result):
+    for _, title, rows in parts(result):
         blocks += [f"### {title}", rows_markdown(rows)]
     if isinstance(result, Validation):
         counted = accounting_cells(result.accountings)
-        blocks += [f"### {ACCOUNTINGS}", markdown(_ACCOUNTING_COLUMNS, counted)]
-        blocks += [f"### {ASSUMPTIONS}", markdown(_OUTCOME_COLUMNS, outcome_cells(result.outcomes))]
-        blocks += [f"### {FIT}", markdown(_FIT_COLUMNS, fit_cells(result.fit))]
+        blocks += [f"### {ACCOUNTINGS}", markdown(ACCOUNTING_COLUMNS, counted)]
+        blocks += [f"### {ASSUMPTIONS}", markdown(OUTCOME_COLUMNS, outcome_cells(result.outcomes))]
+        blocks += [f"### {FIT}", markdown(FIT_COLUMNS, fit_cells(result.fit))]
     return "\n\n".join(blocks) + "\n"
 
 
-def _silicon(rows: Sequence[SiliconRow]) -> Iterator[tuple[str, Sequence[str], Cells, int]]:
+def silicon_tables(rows: Sequence[SiliconRow]) -> Iterator[tuple[str, Sequence[str], Cells, int]]:
     """Title, columns, cells and columns of words of the tables of measured chips."""
     if not rows:
         return
-    yield SILICON, _SUMMARY_COLUMNS, summary_cells(rows), 1
+    yield SILICON, SUMMARY_COLUMNS, summary_cells(rows), 1
     for title in dict.fromkeys(row.title for row in rows):
         mine = [row for row in rows if row.title == title]
-        yield title, _SILICON_COLUMNS, silicon_cells(mine), 2
+        yield title, SILICON_COLUMNS, silicon_cells(mine), 2
 
 
 def summary_cells(rows: Sequence[SiliconRow]) -> Cells:
@@ -149,17 +149,17 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _parts(result: JudgedRows) -> Iterator[tuple[str, list[ValidationRow]]]:
-    """The title and the rows of every part that has some."""
+def parts(result: JudgedRows) -> Iterator[tuple[str, str, list[ValidationRow]]]:
+    """Name, title and rows of every part that has some."""
     for part, title in TITLES.items():
         rows = [row for row in result.rows if row.part == part]
         if rows:
-            yield title, rows
+            yield part, title, rows
 
 
 def rows_markdown(rows: Sequence[ValidationRow]) -> str:
     """The table of some rows."""
-    return markdown((*_ROW_COLUMNS, "source"), row_cells(rows, sources=True))
+    return markdown((*ROW_COLUMNS, "source"), row_cells(rows, sources=True))
 
 
 def renewed(page: str, tables: str) -> str:
@@ -242,7 +242,7 @@ def fit_cells(fit: Fit) -> Cells:
 
 def markdown(columns: Sequence[str], cells: Cells) -> str:
     """A Markdown table; columns of words are aligned left, those of numbers right."""
-    lines = [columns, ["---" if name in _WORDS else "---:" for name in columns], *cells]
+    lines = [columns, ["---" if name in WORDS else "---:" for name in columns], *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
