@@ -74,6 +74,11 @@ def thresholds(used: float | Sequence[float] | None) -> str:
     return ", ".join([*texts[:3], "...", texts[-1]]) + f" ({len(texts)})"
 
 
+def criterion(max_loss: float | None) -> str:
+    """What had to hold where thresholds were chosen, in a few words."""
+    return "count" if max_loss is None else f"bound {percent(max_loss)} points"
+
+
 def change(reduction: float) -> str:
     """A reduction as the change it means: 0.6 is -60.0 %."""
     return f"{-100 * reduction:+.1f} %" if reduction else "0.0 %"

@@ -35,6 +35,7 @@ from imcsim.reproduction.decisions import (
     simulated,
     static_figures,
 )
+from imcsim.reproduction.opponents import Rival, equals
 from imcsim.results.figures import Reduction
 from imcsim.results.reproduction.figures import Figures, Loss
 from imcsim.results.reproduction.ways import Candidate, Choices, Joint, RuleWay, Step, Way
@@ -170,9 +171,19 @@ class Judge:
         """Static runs of the base."""
         return static_figures(self.outputs.right("running", split), self.prices.static(split), timesteps)
 
-    def way(self, label: str, chosen: Choices, words: Registers) -> Way:
-        """A combination with its registers, on validation and on test images."""
+    def answers(self, chosen: Choices, words: Registers, split: Split) -> NDArray[np.bool_]:
+        """Whether each image of a split is right when it leaves with these registers."""
+        needed = self.outputs.needed(chosen.loss, chosen.accumulation, chosen.rule, split)
+        right = self.outputs.right(chosen.loss, split)
+        found: NDArray[np.bool_] = right[np.arange(len(right)), exit_timesteps(needed, words) - 1]
+        return found
+
+    def way(self, label: str, chosen: Choices, words: Registers, rivals: Sequence[Rival] = ()) -> Way:
+        """A combination with its registers, on validation and on test images, and beside the cheapest of its
+        `rivals` of equal accuracy.
+        """
         test = self.figures(chosen, words, "test")
+        answers = {split: self.answers(chosen, words, split) for split in get_args(Split)}
         last = self.outputs.right("running", "test").shape[1]
         shown = words[:1] if chosen.thresholds == "one" else words
         return Way(
@@ -182,6 +193,7 @@ class Judge:
             validation=self.figures(chosen, words, "validation"),
             test=test,
             reduction=Reduction.between(self.static("test", last), test),
+            equal=equals(rivals, answers, test),
         )
 
 
@@ -219,8 +231,9 @@ def joint(
     losses: Sequence[Loss],
     progress: Progress | None = None,
     stage: str = "combinations",
+    rivals: Sequence[Rival] = (),
 ) -> Joint:
-    """The best combination and the ablation."""
+    """The best combination and the ablation; base and best beside the static runs `rivals`, too."""
     chosen: dict[Choices, Registers | None] = {}
 
     def choose(one: Choices) -> Registers | None:
@@ -237,9 +250,9 @@ def joint(
     costs = [one.edp_mean_of_products for one in candidates]
     best = everything[int(np.argmin([np.inf if cost is None else cost for cost in costs]))]
 
-    def way(label: str, one: Choices) -> Way | None:
+    def way(label: str, one: Choices, rivals: Sequence[Rival] = ()) -> Way | None:
         words = choose(one)
-        return None if words is None else judge.way(label, one, words)
+        return None if words is None else judge.way(label, one, words, rivals)
 
     def steps(start: Choices, goal: Choices, label: str) -> tuple[Step, ...]:
         found = []
@@ -252,7 +265,7 @@ def joint(
             found.append(Step(choice=key, base=before, best=after, way=way(text, one)))
         return tuple(found)
 
-    first, last = way("base", base), way("all", best)
+    first, last = way("base", base, rivals), way("all", best, rivals)
     assert first is not None  # with a threshold of 0 the base is its static run
     assert last is not None
     return Joint(

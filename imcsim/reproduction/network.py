@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
+from imcsim.reproduction.choosing import choosing_ways
 from imcsim.reproduction.combinations import Judge, Outputs, Prices, base_choices, joint, rule_ways
 from imcsim.reproduction.decisions import paired
 from imcsim.reproduction.exact import checker_agreement
 from imcsim.reproduction.examples import examples
 from imcsim.reproduction.growth import cap, groups, growth, longer, on_wide_chip
+from imcsim.reproduction.opponents import opponents
 from imcsim.reproduction.plan import (
     GROWTH_IMAGES,
     GROWTH_TIMESTEPS,
@@ -42,6 +45,15 @@ PAPERS_WAY: tuple[StaticIssue, ...] = ("wait",)
 _FRACTIONS = {1: "full", 2: "half", 4: "quarter", 8: "an eighth of the"}
 
 
+@dataclass(frozen=True, eq=False)
+class _Played:
+    """What was played on one chip: the networks of both losses, and those trained for one T, by this T."""
+
+    width: Width
+    benches: Benches
+    statics: Mapping[int, Experiment]
+
+
 def network_part(
     subject: Subject,
     inputs: Inputs,
@@ -65,6 +77,14 @@ def network_part(
             CompareOptions(timesteps=TIMESTEPS, workers=workers),
             _named(progress, f"{about.title}, {loss} loss"), values=stores[loss],
         )  # fmt: skip
+    statics = {
+        t: Experiment.make(
+            network, subject.hardware, inputs, validation, CompareOptions(timesteps=t, workers=workers),
+            _named(progress, f"{about.title}, trained for T = {t}"),
+            values=ValuesInPieces(folder / VALUES, network_sha256(network)),
+        )
+        for t, network in subject.statics.items()
+    }  # fmt: skip
     base = benches["running"]
     long = longer(
         base, GROWTH_TIMESTEPS, GROWTH_IMAGES, stores["running"], progress,
@@ -73,12 +93,15 @@ def network_part(
     outputs, prices = Outputs(benches), Prices(benches, workers)
     trained = {loss: _trained(loss, bench) for loss, bench in benches.items()}
     own = trained["running"].comparison
-    chips = [_on_chip(subject, "narrow", benches, own, outputs, prices, long, progress)]
+    on = _Played("narrow", benches, statics)
+    chips = [_on_chip(subject, on, own, outputs, prices, long, progress)]
     if subject.factor > 1:
         wide = {loss: widened_experiment(bench, subject.factor) for loss, bench in benches.items()}
         grown = on_wide_chip(long, base, wide["running"], subject.factor)
         costs = compare_of(wide["running"], PAPERS_WAY)
-        chips.append(_on_chip(subject, "full", wide, costs, outputs, Prices(wide, workers), grown, progress))
+        fewer = {t: widened_experiment(bench, subject.factor) for t, bench in statics.items()}
+        on = _Played("full", wide, fewer)
+        chips.append(_on_chip(subject, on, costs, outputs, Prices(wide, workers), grown, progress))
     choice = base.choose()
     threshold = own.dynamic.threshold
     assert threshold is not None
@@ -88,6 +111,7 @@ def network_part(
         fingerprint=fingerprint,
         chips=tuple(chips),
         losses=tuple(trained.values()),
+        choosing=choosing_ways(base),
         rules=rule_ways(outputs, prices, base_choices(base), tuple(benches)),
         examples=examples(base, base.exits(base.images, choice)),
         checker=checker_agreement(
@@ -105,14 +129,14 @@ def network_part(
 
 def _on_chip(
     subject: Subject,
-    width: Width,
-    benches: Benches,
+    on: _Played,
     comparison: CompareResult,
     outputs: Outputs,
     prices: Prices,
     long: Simulation,
     progress: Progress | None,
 ) -> OnChip:
+    width, benches = on.width, on.benches
     bench = benches["running"]
     stay = bench.exits(bench.images, bench.choose())
     base = base_choices(bench)
@@ -132,7 +156,7 @@ def _on_chip(
         cap=cap(comparison),
         joint=joint(
             Judge(outputs, prices), base, tuple(benches), progress,
-            f"{subject.about.title}, {width} chip: choices",
+            f"{subject.about.title}, {width} chip: choices", opponents(benches, on.statics),
         ),
     )  # fmt: skip
 
@@ -143,7 +167,7 @@ def _remarks(subject: Subject, validation: Inputs) -> Iterator[str]:
     if overrides:
         said = ", ".join(f"{key} = {value}" for key, value in overrides.items())
         yield f"{subject.about.title} runs on {subject.hardware.name} with {said}"
-    for network in subject.networks.values():
+    for network in (*subject.networks.values(), *subject.statics.values()):
         training = network.provenance.get("training")
         seed = training.get("seed") if isinstance(training, Mapping) else None
         if validation.name == VALIDATION and seed not in (None, VALIDATION_SEED):

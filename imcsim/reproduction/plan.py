@@ -34,6 +34,9 @@ GROWTH_IMAGES = 256
 """Enough for mean counts at T up to 8: energies differ from image to image by few per cent."""
 LOSSES: tuple[Loss, ...] = ("running", "final")
 
+STATIC_TIMESTEPS = (1, 2)
+"""T of networks that may come along as static opponents."""
+
 CLASS_NAMES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
@@ -44,7 +47,8 @@ CLASS_NAMES = (
 class PaperNetwork:
     """One of the paper's networks: how it is called, and what its chip needs.
 
-    `bundles` holds a bundle for each loss. `stem` is the number of channels of the paper's first layer: over
+    `bundles` holds a bundle for each loss, `statics` those that were trained for one T alone, by this T,
+    which need not be there. `stem` is the number of channels of the paper's first layer: over
     those of the bundle it says how much narrower that is. `overrides` are laid over the chip.
     """
 
@@ -53,6 +57,7 @@ class PaperNetwork:
     bundles: Mapping[Loss, str]
     stem: int
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    statics: Mapping[int, str] = field(default_factory=dict)
 
 
 NETWORKS = (
@@ -61,6 +66,7 @@ NETWORKS = (
         "VGG-16",
         {loss: f"vgg16_{loss}_cifar10" for loss in LOSSES},
         stem=64,
+        statics={t: f"vgg16_static{t}_cifar10" for t in STATIC_TIMESTEPS},
     ),
     PaperNetwork(
         "resnet19",
@@ -69,6 +75,7 @@ NETWORKS = (
         stem=128,
         # At full width a layer needs an input row of 81,920 bits at a time, beside other layers' rows.
         overrides={"tile_buffer.capacity_bytes": 40960},
+        statics={t: f"resnet19_static{t}_cifar10" for t in STATIC_TIMESTEPS},
     ),
 )
 """In the order of the paper. ResNet-19 is the form in DT-SNN's code: stem of 128 channels, one classifier."""
@@ -83,6 +90,8 @@ class Subject:
     hardware: Hardware
     factor: int
     """The paper's channels over the bundle's; 1 at full width."""
+    statics: Mapping[int, Network] = field(default_factory=dict)
+    """Networks that were trained for one T alone, by this T."""
 
 
 def chosen(names: Sequence[str] | None) -> tuple[PaperNetwork, ...]:
@@ -110,11 +119,7 @@ def read_subjects(wanted: Sequence[PaperNetwork], models: str | Path | None = No
     the paper's network.
     """
     names = [name for one in wanted for name in one.bundles.values()]
-    if models is None:
-        there = set(imcsim.network.names())
-        missing = [name for name in names if name not in there]
-    else:
-        missing = [name for name in names if not (Path(models) / name).is_dir()]
+    missing = [name for name in names if not _is_there(name, models)]
     if missing:
         complete = [one.key for one in wanted if not set(one.bundles.values()) & set(missing)]
         fix = "train and export them as models/README.md says, and name their folder with --models"
@@ -127,17 +132,29 @@ def read_subjects(wanted: Sequence[PaperNetwork], models: str | Path | None = No
 
 
 def _read(about: PaperNetwork, models: str | Path | None) -> Subject:
-    networks = {
-        loss: imcsim.network.load(name if models is None else Path(models) / name)
-        for loss, name in about.bundles.items()
-    }
-    return subject(about, networks, imcsim.hardware.load(HARDWARE, dict(about.overrides)))
+    def load(name: str) -> Network:
+        return imcsim.network.load(name if models is None else Path(models) / name)
+
+    networks = {loss: load(name) for loss, name in about.bundles.items()}
+    statics = {t: load(name) for t, name in about.statics.items() if _is_there(name, models)}
+    return subject(about, networks, imcsim.hardware.load(HARDWARE, dict(about.overrides)), statics)
 
 
-def subject(about: PaperNetwork, networks: Mapping[Loss, Network], hardware: Hardware) -> Subject:
+def _is_there(name: str, models: str | Path | None) -> bool:
+    return name in imcsim.network.names() if models is None else (Path(models) / name).is_dir()
+
+
+def subject(
+    about: PaperNetwork,
+    networks: Mapping[Loss, Network],
+    hardware: Hardware,
+    statics: Mapping[int, Network] | None = None,
+) -> Subject:
     """Raises ImcsimError unless all networks are narrower than the paper's by the same whole factor."""
+    statics = statics or {}
+    every = [*networks.values(), *statics.values()]
     factors = set()
-    for network in networks.values():
+    for network in every:
         first = next(node for node in network.nodes if isinstance(node, Conv2d))
         channels = int(first.weight.shape[0])
         if about.stem % channels:
@@ -150,10 +167,10 @@ def subject(about: PaperNetwork, networks: Mapping[Loss, Network], hardware: Har
     if len(factors) > 1:
         raise ImcsimError(
             f"the networks of {about.title} differ in width",
-            key=", ".join(network.name for network in networks.values()),
+            key=", ".join(network.name for network in every),
             fix="train all of them at the same width",
         )
-    return Subject(about, networks, hardware, factors.pop())
+    return Subject(about, networks, hardware, factors.pop(), statics)
 
 
 def read_images(name: str, count: int | None) -> Inputs:
@@ -168,6 +185,7 @@ def fingerprint(subject: Subject, inputs: Inputs, validation: Inputs) -> str:
         "version": __version__,
         "code": code_sha256(),
         "networks": {loss: network_sha256(network) for loss, network in subject.networks.items()},
+        "statics": {t: network_sha256(network) for t, network in subject.statics.items()},
         "hardware": [subject.hardware.sha256, subject.hardware.name, dict(subject.hardware.overrides)],
         "about": [subject.about.key, subject.about.title, subject.about.stem],
         "inputs": [inputs.name, inputs.sha256],

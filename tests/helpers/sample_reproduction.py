@@ -25,7 +25,16 @@ from imcsim.results.reproduction.document import (
     TrainedNetwork,
 )
 from imcsim.results.reproduction.figures import Figures, Loss, Paired, Width
-from imcsim.results.reproduction.ways import Candidate, Choices, Joint, RuleWay, Step, Way
+from imcsim.results.reproduction.ways import (
+    Candidate,
+    Choices,
+    ChosenBy,
+    EqualStatic,
+    Joint,
+    RuleWay,
+    Step,
+    Way,
+)
 
 IMAGES = 1000
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -71,6 +80,25 @@ BASE = Choices(
 )
 
 
+def _equal(result: CompareResult, issue: Any) -> EqualStatic:
+    static = result.static[2]
+    return EqualStatic(
+        network="vgg16_static2_cifar10",
+        trained="for T = 2",
+        timesteps=2,
+        issue=issue,
+        accuracy=static.accuracy,
+        accuracy_low=static.accuracy_low,
+        accuracy_high=static.accuracy_high,
+        energy_pj=static.energy_pj,
+        latency_ns=static.latency_ns,
+        edp_mean_of_products=static.edp_mean_of_products,
+        validation=_paired(5, 6),
+        test=_paired(8, 7),
+        reduction=Reduction.between(static, result.dynamic),
+    )
+
+
 def _way(label: str, result: CompareResult, factor: float, **changed: Any) -> Way:
     choices = BASE.model_copy(update=changed)
     return Way(
@@ -80,6 +108,9 @@ def _way(label: str, result: CompareResult, factor: float, **changed: Any) -> Wa
         validation=_figures(result, 4, 6, factor),
         test=_figures(result, 5, 7, factor),
         reduction=_change(result, factor),
+        equal=tuple(_equal(result, issue) for issue in ("wait", "pipeline"))
+        if label in ("base", "all")
+        else (),
     )
 
 
@@ -262,6 +293,22 @@ def _rules(result: CompareResult) -> tuple[RuleWay, ...]:
     )
 
 
+def _choosing(result: CompareResult) -> tuple[ChosenBy, ...]:
+    return tuple(
+        ChosenBy(
+            thresholds=kind,  # type: ignore[arg-type]
+            temperatures="each" if kind == "each" else "one",
+            max_loss=bound,
+            threshold=(0.25,) if kind == "one" else (0.3, 0.25, 0.2),
+            validation=_figures(result, 3, 3, factor),
+            test=_figures(result, 4, 6, factor),
+            reduction=_change(result, factor),
+        )
+        for kind in ("one", "each")
+        for bound, factor in ((None, 1.0), (0.005, 0.9))
+    )
+
+
 def _part(key: str, title: str, seed: int, hostile: str) -> NetworkPart:
     result = compare_result(seed=seed, threshold=0.25)
     chips = (_chip("narrow", result), _chip("full", result))
@@ -273,6 +320,7 @@ def _part(key: str, title: str, seed: int, hostile: str) -> NetworkPart:
         chips=chips,
         losses=(_trained("running", result, hostile), _trained("final", final, hostile)),
         rules=_rules(result),
+        choosing=_choosing(result),
         examples=_examples(seed),
         checker=_checker(result),
         beside=beside(key, chips),

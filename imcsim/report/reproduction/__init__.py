@@ -18,6 +18,7 @@ from imcsim.report.reproduction.decisions import loss_grids, losses, rule_grids,
 from imcsim.report.reproduction.energy import energies, overheads
 from imcsim.report.reproduction.growth import growth_grids, growths
 from imcsim.report.reproduction.headline import headlines, runs, verdicts
+from imcsim.report.reproduction.opponents import choosing_grids, equal_grids
 from imcsim.report.reproduction.pictures import Pictures, section
 from imcsim.report.reproduction.provenance import (
     beside_grids,
@@ -81,6 +82,8 @@ def _sections(document: Reproduction, pictures: Pictures) -> list[Section]:
         Section("agreement", "Fixed-point checker", "", agreements(document),
                 grids=agreement_grids(document)),
         Section("joint", "Choices joined", _JOINT, joints(document), grids=joint_grids(document)),
+        Section("equal", "Against static networks of equal accuracy", "", grids=equal_grids(document)),
+        Section("choosing", "Ways to choose thresholds", "", grids=choosing_grids(document)),
         Section("combinations", "All combinations", _COMBINATIONS, table=candidates(document)),
         Section("made", "How it was made", _made(document),
                 grids=[*beside_grids(document), *chip_grids(document), *training_grids(document),

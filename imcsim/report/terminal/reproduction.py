@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from imcsim.report.terminal.tables import plain, table
-from imcsim.report.units import percent
+from imcsim.report.units import criterion, percent
 from imcsim.results.figures import Reduction
 from imcsim.results.reproduction.document import Aim, NetworkPart, Reproduction
 from imcsim.results.reproduction.figures import Paired
@@ -31,6 +31,8 @@ def reproduction_report(document: Reproduction) -> Group:
         )  # fmt: skip
         parts += [Text(), table("", columns, _rows(document, part))]
         parts += [plain(line) for line in _verdicts(part)]
+        parts += [Text(), table("Against the cheapest static run of equal accuracy", _EQUAL, _equal(part))]
+        parts += [Text(), table("Ways to choose thresholds, as trained", _CHOSEN, _chosen(part))]
     parts += [Text(), Text("best: the joint choices of loss, rule, thresholds, schedule that save most")]
     parts.append(Text("EDP saved against static T max: mean of products / product of means"))
     if any(not chip.own_spikes for part in document.networks for chip in part.chips):
@@ -61,6 +63,31 @@ def _rows(document: Reproduction, part: NetworkPart) -> Iterator[Sequence[str]]:
             *none[:at], _saved(chip.joint.best.reduction), *none[at + 1 :],
         )  # fmt: skip
     yield "cap (T = 1)", "1", "", "", "", "", *(_saved(chip.cap) for chip in chips)
+
+
+_EQUAL = ("", "chip", "opponent", "trained", "its\naccuracy, %", "points\nto it", "95 %\ninterval",
+          "mean\nT", "EDP saved\n%")  # fmt: skip
+_CHOSEN = ("no loss by", "thresholds", "temperatures", "accuracy\n%", "points to\nstatic", "95 %\ninterval",
+           "mean\nT", "EDP saved\n%")  # fmt: skip
+
+
+def _equal(part: NetworkPart) -> Iterator[Sequence[str]]:
+    for chip in part.chips:
+        for key, way, one in chip.joint.equals:
+            yield (
+                WAYS[key], LABELS[chip.width], f"T = {one.timesteps}, {one.issue}", one.trained,
+                f"{100 * one.accuracy:.2f}", *_pair(one.test), f"{way.test.mean_timesteps:.3f}",
+                _saved(one.reduction),
+            )  # fmt: skip
+
+
+def _chosen(part: NetworkPart) -> Iterator[Sequence[str]]:
+    for one in part.choosing:
+        scaled = "none" if one.temperatures == "one" else "each"
+        yield (
+            criterion(one.max_loss), one.thresholds, scaled, f"{100 * one.test.accuracy:.2f}",
+            *_pair(one.test.against_static), f"{one.test.mean_timesteps:.3f}", _saved(one.reduction),
+        )  # fmt: skip
 
 
 def _saved(change: Reduction) -> str:

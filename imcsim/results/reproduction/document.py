@@ -18,7 +18,7 @@ from imcsim.results.comparison import CompareResult
 from imcsim.results.figures import Reduction
 from imcsim.results.model import Amount, Count, DocumentPart, Fraction, Positive, require
 from imcsim.results.reproduction.figures import Beside, Judged, Loss, Paired, PublishedFigure, Varied, Width
-from imcsim.results.reproduction.ways import Joint, RuleWay
+from imcsim.results.reproduction.ways import ChosenBy, Joint, RuleWay
 
 
 class GrowthPoint(DocumentPart):
@@ -176,6 +176,8 @@ class NetworkPart(DocumentPart):
     losses: tuple[TrainedNetwork, ...]
     """Running, then final."""
     rules: tuple[RuleWay, ...]
+    choosing: tuple[ChosenBy, ...]
+    """Ways to choose thresholds, on the narrow chip; the first is that of all else."""
     examples: tuple[Example, ...]
     """Those that leave at T = 1 first (right ones, then wrong ones), then those that stay to T max."""
     checker: CheckerAgreement

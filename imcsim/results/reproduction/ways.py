@@ -6,10 +6,11 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from imcsim.base.choices import Accumulation, Rule
-from imcsim.results.figures import Reduction
-from imcsim.results.model import Amount, DocumentPart, Fraction, require
-from imcsim.results.reproduction.figures import Figures, Loss
+from imcsim.base.choices import Accumulation, Rule, Temperatures, Thresholds
+from imcsim.results.figures import Reduction, product_of_means
+from imcsim.results.model import Amount, DocumentPart, Fraction, Positive, require
+from imcsim.results.ranges import StaticIssue
+from imcsim.results.reproduction.figures import Figures, Judged, Loss, Paired
 
 
 class Choices(DocumentPart):
@@ -25,6 +26,36 @@ class Choices(DocumentPart):
     encoder: Literal["keep", "recompute"]
 
 
+class EqualStatic(DocumentPart):
+    """The cheapest static run that is as accurate as a way to exit early: means over the test images."""
+
+    network: str
+    """The bundle."""
+    trained: str
+    """How it was trained: ``running loss``, ``final loss``, ``for T = 2``."""
+    timesteps: Positive
+    issue: StaticIssue
+    accuracy: Fraction
+    accuracy_low: Fraction
+    """Lower end of the 95 % Wilson interval."""
+    accuracy_high: Fraction
+    energy_pj: Amount
+    latency_ns: Amount
+    edp_mean_of_products: Amount
+    edp_product_of_means: Amount = product_of_means()
+    validation: Paired
+    """This run against the dynamic one on the validation images, where it counts as no loss."""
+    test: Paired
+    """The dynamic run against this one, on the test images."""
+    reduction: Reduction
+    """From this run to the dynamic one, on the test images."""
+
+    @model_validator(mode="after")
+    def _check_equal(self) -> Self:
+        require(self.validation.no_loss, f"{self.network} is not of equal accuracy on the validation images")
+        return self
+
+
 class Way(DocumentPart):
     """A way to run with its thresholds, chosen on the validation images, and its figures."""
 
@@ -37,6 +68,8 @@ class Way(DocumentPart):
     test: Figures
     reduction: Reduction
     """Of the test images, against static T max of the base on the same images."""
+    equal: tuple[EqualStatic, ...] = ()
+    """Of the base and the best: under each issue policy the cheapest static run of equal accuracy, if any."""
 
 
 class Candidate(DocumentPart):
@@ -79,11 +112,32 @@ class Joint(DocumentPart):
     """The best with one choice put back to that of the base; only where the two differ."""
     candidates: tuple[Candidate, ...]
 
+    @property
+    def equals(self) -> tuple[tuple[Judged, Way, EqualStatic], ...]:
+        """Base and best, each beside its static opponents of equal accuracy."""
+        ways: tuple[tuple[Judged, Way], ...] = (("base", self.base), ("best", self.best))
+        return tuple((name, way, one) for name, way in ways for one in way.equal)
+
     @model_validator(mode="after")
     def _check_best(self) -> Self:
         before, after = (w.validation.edp_mean_of_products for w in (self.base, self.best))
         require(after <= before * (1 + 1e-9), "the best is worse than the base on the validation images")
         return self
+
+
+class ChosenBy(DocumentPart):
+    """The paper's rule with thresholds that were chosen in one way: see imcsim.studies.registers."""
+
+    thresholds: Thresholds
+    temperatures: Temperatures
+    max_loss: Fraction | None
+    """The loss that was ruled out; None: as many validation images had to be right as after T max."""
+    threshold: tuple[Fraction, ...]
+    """One, or one for each of the timesteps 1 to T max - 1."""
+    validation: Figures
+    test: Figures
+    reduction: Reduction
+    """Of the test images, against static T max of the same network."""
 
 
 class RuleWay(DocumentPart):
