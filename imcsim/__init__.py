@@ -17,14 +17,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from imcsim.api import Monitor as Monitor
     from imcsim.api import compare as compare
     from imcsim.api import compare_chips as compare_chips
     from imcsim.api import from_torch as from_torch
+    from imcsim.api import load_result as load_result
     from imcsim.api import run as run
     from imcsim.api import stream as stream
     from imcsim.api import sweep as sweep
 
-_FUNCTIONS = ("compare", "compare_chips", "from_torch", "run", "stream", "sweep")
+_FUNCTIONS = ("Monitor", "compare", "compare_chips", "from_torch", "load_result", "run", "stream", "sweep")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,23 +1,39 @@
 """The Python interface: ``imcsim.compare``, ``run``, ``stream`` and ``sweep``, as the commands of that name;
 ``compare_chips`` is ``imcsim compare --chips``.
 
-Networks, chips and inputs are given by name, by file, or as objects that were loaded before. Results have
-``to_frame()``, which needs the extra ``frames``. The keywords are the settings that
-`imcsim.studies.settings` declares, spelled out so that an editor completes them.
+Networks, chips and inputs are given by name, by file, or as objects that were loaded before; or as a training
+script has them: a live PyTorch module in the place of a network (`from_torch` makes one of it, with the first
+inputs as its example), and ``(images, labels)`` as arrays or tensors, a DataLoader or a Dataset in the place
+of inputs. Whole numbers are pixel codes, booleans spikes, real numbers what the module was trained on. A
+mapping in the place of a chip holds overrides, ``{"extends": "dtsnn_32nm", "adc.bits": 5}``.
+
+Results have a short ``repr``, are a table with a figure in notebooks, and have ``to_frame()`` (which needs
+the extra ``frames``), ``to_latex()``, ``plot()`` and ``save()``; `load_result` reads what was saved. The
+keywords are the settings that `imcsim.studies.settings` declares, spelled out so that an editor completes
+them.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import imcsim.inputs
+import imcsim.network
 from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Temperatures, Thresholds
+from imcsim.base.errors import ImcsimError
+from imcsim.base.frames import frame
+from imcsim.base.presented import present_with
+from imcsim.diffs.reading import load_result as load_result
 from imcsim.hardware.config import Hardware
 from imcsim.importers.live.entry import from_torch as from_torch
+from imcsim.importers.live.network import TorchNetwork
+from imcsim.importers.live.shown import first_images, inputs_of
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
+from imcsim.report.notebook import NotebookPresenter
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import CompareResult
 from imcsim.results.run import RunResult
@@ -27,19 +43,24 @@ from imcsim.studies import comparison, streaming
 from imcsim.studies.checking import settings_of
 from imcsim.studies.chips import comparing
 from imcsim.studies.loading import load_given
-from imcsim.studies.settings import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL
+from imcsim.studies.settings import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL, RunSettings
 from imcsim.sweeps import Store, load_spec
 from imcsim.sweeps import sweep as run_sweep
+
+present_with(NotebookPresenter())
+
+EXAMPLE_IMAGES = 16
+"""Images on which a live module and its network are compared, where a run is given the module itself."""
 
 Policy = Literal["static", "dynamic"]
 ArrivalKind = Literal["closed", "periodic", "poisson"]
 
 
 def compare(
-    model: str | Path | Network = DEFAULT_MODEL,
-    hardware: str | Path | Hardware = DEFAULT_HARDWARE,
-    inputs: str | Path | Inputs = DEFAULT_INPUTS,
-    validation: str | Path | Inputs | None = None,
+    model: str | Path | Network | Any = DEFAULT_MODEL,
+    hardware: str | Path | Hardware | Mapping[str, object] = DEFAULT_HARDWARE,
+    inputs: str | Path | Inputs | Any = DEFAULT_INPUTS,
+    validation: str | Path | Inputs | Any | None = None,
     *,
     overrides: Mapping[str, object] | None = None,
     images: int | None = None,
@@ -114,15 +135,15 @@ def compare(
         temperatures=temperatures, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
-    subject = load_given(settings, model, hardware, inputs, validation)
+    subject = _loaded(settings, model, hardware, inputs, validation)
     return comparison.compare(*subject, settings.options, progress)
 
 
 def compare_chips(
-    model: str | Path | Network = DEFAULT_MODEL,
-    hardware: str | Path | Hardware = DEFAULT_HARDWARE,
-    inputs: str | Path | Inputs = DEFAULT_INPUTS,
-    validation: str | Path | Inputs | None = None,
+    model: str | Path | Network | Any = DEFAULT_MODEL,
+    hardware: str | Path | Hardware | Mapping[str, object] = DEFAULT_HARDWARE,
+    inputs: str | Path | Inputs | Any = DEFAULT_INPUTS,
+    validation: str | Path | Inputs | Any | None = None,
     *,
     chips: int = 20,
     overrides: Mapping[str, object] | None = None,
@@ -203,15 +224,15 @@ def compare_chips(
         temperatures=temperatures, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
-    subject = load_given(settings, model, hardware, inputs, validation)
+    subject = _loaded(settings, model, hardware, inputs, validation)
     return comparing.compare_chips(*subject, settings.options, chips, progress)
 
 
 def run(
-    model: str | Path | Network = DEFAULT_MODEL,
-    hardware: str | Path | Hardware = DEFAULT_HARDWARE,
-    inputs: str | Path | Inputs = DEFAULT_INPUTS,
-    validation: str | Path | Inputs | None = None,
+    model: str | Path | Network | Any = DEFAULT_MODEL,
+    hardware: str | Path | Hardware | Mapping[str, object] = DEFAULT_HARDWARE,
+    inputs: str | Path | Inputs | Any = DEFAULT_INPUTS,
+    validation: str | Path | Inputs | Any | None = None,
     *,
     policy: Policy = "dynamic",
     overrides: Mapping[str, object] | None = None,
@@ -288,15 +309,15 @@ def run(
         temperatures=temperatures, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
-    subject = load_given(settings, model, hardware, inputs, validation)
+    subject = _loaded(settings, model, hardware, inputs, validation)
     return comparison.run(*subject, settings.options, progress, policy=policy)
 
 
 def stream(
-    model: str | Path | Network = DEFAULT_MODEL,
-    hardware: str | Path | Hardware = DEFAULT_HARDWARE,
-    inputs: str | Path | Inputs = DEFAULT_INPUTS,
-    validation: str | Path | Inputs | None = None,
+    model: str | Path | Network | Any = DEFAULT_MODEL,
+    hardware: str | Path | Hardware | Mapping[str, object] = DEFAULT_HARDWARE,
+    inputs: str | Path | Inputs | Any = DEFAULT_INPUTS,
+    validation: str | Path | Inputs | Any | None = None,
     *,
     policy: Policy = "dynamic",
     arrivals: ArrivalKind = "closed",
@@ -379,9 +400,157 @@ def stream(
         temperatures=temperatures, rule=rule,
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
-    subject = load_given(settings, model, hardware, inputs, validation)
+    subject = _loaded(settings, model, hardware, inputs, validation)
     arriving = streaming.StreamOptions(arrivals, rate)
     return streaming.stream(*subject, settings.options, arriving, progress, policy=policy)
+
+
+def _written(spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """`spec` with the objects in it as files beside `folder`, which other processes read."""
+    found = dict(spec)
+    model = found.get("model")
+    if isinstance(model, Network):
+        target = folder.with_name(folder.name + ".model")
+        imcsim.network.save(model, target)
+        found["model"] = str(target)
+    for key in ("inputs", "validation"):
+        given = found.get(key)
+        if given is None or isinstance(given, str | Path):
+            continue
+        if not isinstance(given, Inputs):
+            network = model if isinstance(model, Network) else imcsim.network.load(model or DEFAULT_MODEL)
+            given = inputs_of(given, network, found.get("images"), key)
+        target = folder.with_name(f"{folder.name}.{key}.npz")
+        shown = given.images.astype(bool) if given.spikes else given.images
+        imcsim.inputs.save(target, shown, given.labels, split=given.split, classes=given.classes)
+        found[key] = str(target)
+    return found
+
+
+def _loaded(
+    settings: RunSettings,
+    model: Any,
+    hardware: str | Path | Hardware | Mapping[str, object],
+    inputs: Any,
+    validation: Any,
+) -> tuple[Network, Hardware, Inputs, Inputs | None]:
+    """What a run is made of, from whatever form it was given in."""
+    if isinstance(hardware, Mapping):
+        changes = dict(_dotted(hardware))
+        base = changes.pop("extends", DEFAULT_HARDWARE)
+        settings = settings.changed({"overrides": changes | dict(settings.overrides)})
+        hardware = base if isinstance(base, Path) else str(base)
+    if _is_module(model):
+        model = _from_inputs(model, inputs, settings)
+    given = [one for one in (inputs, validation) if not isinstance(one, str | Path | Inputs | None)]
+    if given and not isinstance(model, Network):
+        model = imcsim.network.load(model)
+    if not isinstance(inputs, str | Path | Inputs):
+        inputs = inputs_of(inputs, model, settings.images, "inputs")
+        settings = settings.changed({"images": None})
+    if not isinstance(validation, str | Path | Inputs | None):
+        validation = inputs_of(validation, model, None, "validation")
+    return load_given(settings, model, hardware, inputs, validation)
+
+
+def _dotted(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Nested mappings as dotted keys: ``{"adc": {"bits": 5}}`` is ``{"adc.bits": 5}``."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+class Monitor:
+    """Tells after each epoch what a network in training costs on a chip, and how right it is.
+
+    Args:
+        inputs: (images, labels), a DataLoader or a Dataset, as `compare` takes them; they are read once.
+        hardware: The chip, as `compare` takes it.
+        threshold: Exit threshold, 0 to 1.
+        images: How many of the inputs are run.
+        timesteps: T max, for a module that computes one timestep when it is called.
+        make: Makes a network of a module, where ``from_torch(module, example, timesteps=timesteps)`` does not
+            suffice: called with the module and the example.
+        log: Called with each row: ``wandb.log``, or the ``log_dict`` of Lightning.
+
+    Early exit is on. Its ``rows`` are dicts with epoch, accuracy, mean_timesteps, energy_pj, latency_ns and
+    edp_pj_ns (means per image; EDP is the mean of products), and equal_spikes, the smallest share of a layer
+    before quantisation.
+
+    >>> import imcsim, numpy as np
+    >>> digits = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32)), np.arange(8)
+    >>> monitor = imcsim.Monitor(digits, threshold=0.3, images=8)
+    >>> row = monitor(imcsim.network.load("vgg7_cifar10"))
+    >>> sorted(row)
+    ['accuracy', 'edp_pj_ns', 'energy_pj', 'epoch', 'latency_ns', 'mean_timesteps']
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        hardware: str | Path | Hardware | Mapping[str, object] = DEFAULT_HARDWARE,
+        *,
+        threshold: float = 0.3,
+        images: int = 200,
+        timesteps: int | None = None,
+        make: Callable[[Any, Any], Network] | None = None,
+        log: Callable[[dict[str, float]], object] | None = None,
+    ) -> None:
+        self.inputs, self.hardware, self.threshold, self.images = inputs, hardware, threshold, images
+        self.timesteps, self.make, self.log = timesteps, make, log
+        self.rows: list[dict[str, float]] = []
+        self._example = first_images(inputs, EXAMPLE_IMAGES)
+        self._shown: Inputs | None = None
+
+    def __call__(self, model: Any, epoch: int | None = None) -> dict[str, float]:
+        """The row of an epoch, which is kept in ``rows`` and logged; None counts epochs from 0.
+
+        Raises ImcsimError as `from_torch` and `run` do.
+        """
+        network = model
+        if not isinstance(model, Network):
+            network = (
+                from_torch(model, self._example, timesteps=self.timesteps)
+                if self.make is None
+                else self.make(model, self._example)
+            )
+        if self._shown is None:
+            self._shown = inputs_of(self.inputs, network, self.images, "inputs")
+        found = run(network, self.hardware, self._shown, threshold=self.threshold).outcome
+        row: dict[str, float] = {
+            "epoch": len(self.rows) if epoch is None else epoch,
+            "accuracy": found.accuracy,
+            "mean_timesteps": found.mean_timesteps,
+            "energy_pj": found.energy_pj,
+            "latency_ns": found.latency_ns,
+            "edp_pj_ns": found.edp_mean_of_products,
+        }
+        if isinstance(network, TorchNetwork) and network.check is not None:
+            row["equal_spikes"] = network.check.equal
+        self.rows.append(row)
+        if self.log is not None:
+            self.log(row)
+        return row
+
+    def to_frame(self) -> Any:
+        """The rows as a pandas data frame. Raises ImcsimError where pandas is missing."""
+        return frame(self.rows)
+
+
+def _is_module(model: Any) -> bool:
+    """Whether `model` is a module of PyTorch; asked without loading it."""
+    return any(kind.__module__ == "torch.nn.modules.module" for kind in type(model).__mro__)
+
+
+def _from_inputs(model: Any, inputs: Any, settings: RunSettings) -> Network:
+    """The network of a live module, with the first inputs as its example."""
+    example = first_images(inputs, EXAMPLE_IMAGES)
+    if example is None:
+        fix = "make it one: imcsim.from_torch(model, example)"
+        raise ImcsimError("a live module needs inputs as its script has them", key="model", fix=fix)
+    return from_torch(model, example, timesteps=settings.options.timesteps)
 
 
 def sweep(
@@ -399,7 +568,8 @@ def sweep(
     fails is a row of the store, with what went wrong.
 
     Args:
-        spec: The spec: a YAML file, or a mapping of the same form (see `imcsim.sweeps.spec`).
+        spec: The spec: a YAML file, or a mapping of the same form (see `imcsim.sweeps.spec`), in which model,
+            inputs and validation may be objects too: they are written beside the folder of the sweep.
         out: Folder of the sweep, in which a stopped sweep goes on. None: a temporary one, which goes when the
             store is closed.
         workers: Processes on this machine; no row depends on it. None: one for each processor.
@@ -419,10 +589,9 @@ def sweep(
     ...     [row["axes"] for row in store.points()]
     [{'adc.bits': 4}, {'adc.bits': 5}]
     """
-    loaded = load_spec(spec)
     keep = None if out is not None else tempfile.TemporaryDirectory(prefix="imcsim-sweep-")
-    folder = keep.name if keep is not None else out
-    assert folder is not None
+    folder = Path(keep.name) / "sweep" if keep is not None else Path(str(out))
+    loaded = load_spec(_written(spec, folder) if isinstance(spec, Mapping) else spec)
     store = run_sweep(
         loaded, folder, workers=workers, scheduler=scheduler, retry_failed=retry_failed, progress=progress
     )

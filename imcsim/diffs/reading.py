@@ -11,6 +11,7 @@ from imcsim import hardware as chips
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import read_ordinary
 from imcsim.base.names import shown
+from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import CompareResult
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
@@ -35,19 +36,40 @@ def kind_of(given: str) -> Kind:
 
 def read_result(given: str) -> Result:
     """The result document in a JSON file, or in a folder of ``--out``. Raises ImcsimError."""
-    file = _result_file(given)
-    if file is None:
-        raise ImcsimError("this is no result", file=given, fix="give a JSON file or a folder of --out")
-    from pydantic import ValidationError
-
-    data = _document(file)
+    file, data = _read(given)
     models: dict[Kind, type[Result]] = {
         "compare": CompareResult,
         "run": RunResult,
         "stream": StreamResult,
     }
+    found: Result = _checked(file, data, models[_kind(file, data)])
+    return found
+
+
+def load_result(path: str | Path) -> Result | ChipsResult:
+    """The result that ``save``, ``--json`` or ``--out`` wrote to a JSON file or a folder.
+
+    Raises ImcsimError where it cannot be read, or contradicts itself.
+    """
+    file, data = _read(str(path))
+    if isinstance(data, dict) and {"meta", "instances"} <= set(data):
+        chips_result: ChipsResult = _checked(file, data, ChipsResult)
+        return chips_result
+    return read_result(str(path))
+
+
+def _read(given: str) -> tuple[Path, Any]:
+    file = _result_file(given)
+    if file is None:
+        raise ImcsimError("this is no result", file=given, fix="give a JSON file or a folder of --out")
+    return file, _document(file)
+
+
+def _checked(file: Path, data: Any, model: type[Any]) -> Any:
+    from pydantic import ValidationError
+
     try:
-        return models[_kind(file, data)].model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or None

@@ -189,7 +189,9 @@ def check_room(path: str | Path, values: int, what: str) -> None:
         )
 
 
-def check_labels(path: Path, labels: NDArray[Any], images: int, classes: int | None) -> NDArray[np.int64]:
+def check_labels(
+    path: str | Path, labels: NDArray[Any], images: int, classes: int | None
+) -> NDArray[np.int64]:
     """Labels as int64. Raises ImcsimError unless there is a fitting integer for each image."""
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise ImcsimError(

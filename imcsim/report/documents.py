@@ -58,6 +58,23 @@ def _figures(result: Result) -> dict[str, bytes]:
     return render(result)
 
 
+def figures_of(result: Result) -> dict[str, Any]:
+    """The figures of `result` by name, as ``matplotlib.figure.Figure``."""
+    from imcsim.report.figures.drawing import styled
+
+    if isinstance(result, StreamResult):
+        from imcsim.report.figures.stream import stream_figures
+
+        return styled(lambda: stream_figures(result))
+    if isinstance(result, ChipsResult):
+        from imcsim.report.figures.chips import chips_figures
+
+        return styled(lambda: chips_figures(result))
+    from imcsim.report.figures.comparison import figures
+
+    return styled(lambda: figures(result))
+
+
 def csv_tables(result: Result) -> dict[str, str]:
     """The tables of `result`: file name to CSV text (comma, header line, floats by repr, empty for None).
 

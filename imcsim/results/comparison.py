@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from imcsim.base.frames import Framed
+from imcsim.base.presented import Presented
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost, check_components
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency, check_efficiency
 from imcsim.results.figures import (
@@ -109,7 +109,7 @@ class SensitivityPoint(DocumentPart):
     reduction: Reduction
 
 
-class CompareResult(DocumentPart, Framed):
+class CompareResult(Presented, DocumentPart):
     """Static against dynamic timesteps: one network, one chip, one set of inputs."""
 
     schema_version: Literal[3] = 3

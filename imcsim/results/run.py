@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from imcsim.base.choices import Accumulation, Rule
-from imcsim.base.frames import Framed
+from imcsim.base.presented import Presented
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost, check_components
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency, check_efficiency
 from imcsim.results.figures import Measured, ValidationFigures, check_one_threshold, check_thresholds
@@ -81,7 +81,7 @@ class Outcome(Measured):
         return self
 
 
-class RunResult(DocumentPart, Framed):
+class RunResult(Presented, DocumentPart):
     """One policy: one network, one chip, one set of inputs."""
 
     schema_version: Literal[2] = 2

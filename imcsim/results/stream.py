@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from imcsim.base.frames import Framed
+from imcsim.base.presented import Presented
 from imcsim.results.costs import LayerCost
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency, check_sums
 from imcsim.results.figures import Accuracy, check_exits
@@ -57,7 +57,7 @@ def _ascending(latencies_ns: tuple[float, ...]) -> tuple[float, ...]:
     return latencies_ns
 
 
-class StreamResult(Accuracy, Framed):
+class StreamResult(Presented, Accuracy):
     """A stream of images on one chip. Energies are means per image, with leakage over the whole time."""
 
     schema_version: Literal[2] = 2

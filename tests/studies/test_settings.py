@@ -32,8 +32,13 @@ FUNCTIONS = {
     api.stream: {"progress", "policy", "arrivals", "rate"},
 }
 """Functions with run settings, and what else they take."""
-LOADED = {"model": Network, "hardware": Hardware, "inputs": Inputs, "validation": Inputs}
-"""Settings that Python takes as loaded objects too."""
+LOADED: dict[str, set[Any]] = {
+    "model": {Network, Any},
+    "hardware": {Hardware, Mapping[str, object]},
+    "inputs": {Inputs, Any},
+    "validation": {Inputs, Any},
+}
+"""Settings that Python takes as objects too: loaded ones, modules and tensors of PyTorch, overrides."""
 
 
 def arguments(function: Callable[..., Any]) -> dict[str, str]:
@@ -56,7 +61,7 @@ def test_python_keywords_are_the_declared_settings(function: Callable[..., Any])
         one, hint = DECLARED[name], hints[name]
         assert parameters[name].default == one.default, name
         if name in LOADED:
-            assert set(get_args(hint)) == {*get_args(one.type), LOADED[name]}, name
+            assert set(get_args(hint)) == {*get_args(one.type), *LOADED[name]}, name
         elif name == "overrides":
             assert hint == Mapping[str, object] | None
         else:

@@ -14,7 +14,12 @@ _THRESHOLDS = {"dynamic": "threshold of each chip", "dynamic_once": "one thresho
 
 def render_chips(result: ChipsResult) -> dict[str, bytes]:
     """All figures of `result`: file name (``chips_exits.svg``) to file content."""
-    return draw(lambda: {"accuracy_timesteps": accuracy_timesteps(result), "exits": exits(result)})
+    return draw(lambda: chips_figures(result))
+
+
+def chips_figures(result: ChipsResult) -> dict[str, Figure]:
+    """All figures of `result` by name."""
+    return {"accuracy_timesteps": accuracy_timesteps(result), "exits": exits(result)}
 
 
 def accuracy_timesteps(result: ChipsResult) -> Figure:

@@ -34,7 +34,12 @@ DTSNN_ENERGY = (0.443, 0.557)
 
 def render(result: CompareResult | RunResult) -> dict[str, bytes]:
     """All figures of `result`: file name (``exits.svg``) to file content."""
-    return draw(lambda: _compare(result) if isinstance(result, CompareResult) else _run(result))
+    return draw(lambda: figures(result))
+
+
+def figures(result: CompareResult | RunResult) -> dict[str, Figure]:
+    """All figures of `result` by name."""
+    return _compare(result) if isinstance(result, CompareResult) else _run(result)
 
 
 def _compare(result: CompareResult) -> dict[str, Figure]:
@@ -43,17 +48,17 @@ def _compare(result: CompareResult) -> dict[str, Figure]:
         f"static\nT = {t_max}": [c.static_energy_pj or 0.0 for c in result.components],
         "dynamic": [c.energy_pj for c in result.components],
     }
-    figures = {
+    made = {
         "exits": exit_histogram(result.dynamic.exit_fraction, result.dynamic.mean_timesteps),
         "energy_breakdown": energy_breakdown(result.components, bars),
         "accuracy_edp": accuracy_edp(result),
     }
-    figures |= layer_figures(result.layer_efficiency)
+    made |= layer_figures(result.layer_efficiency)
     if result.scaling:
-        figures["scaling"] = scaling(result.scaling)
+        made["scaling"] = scaling(result.scaling)
     if result.ranges is not None and (shown := panels(result.ranges)):
-        figures["tornado"] = tornado(result.ranges, shown)
-    return figures
+        made["tornado"] = tornado(result.ranges, shown)
+    return made
 
 
 def _run(result: RunResult) -> dict[str, Figure]:

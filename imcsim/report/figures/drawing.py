@@ -65,6 +65,12 @@ def draw(make: Callable[[], Mapping[str, Figure]], formats: Iterable[Format] = F
         }
 
 
+def styled(make: Callable[[], dict[str, Figure]]) -> dict[str, Figure]:
+    """The figures that `make` gives, as objects in the style of the others."""
+    with matplotlib.style.context(["default", _STYLE]):
+        return make()
+
+
 def draw_one(
     make: Callable[[], Figure], formats: Iterable[Format], salt: str, *, photographs: bool = False
 ) -> tuple[dict[Format, bytes], float]:

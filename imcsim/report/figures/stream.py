@@ -15,13 +15,16 @@ _MOST_NAMES = 24
 
 def render_stream(result: StreamResult) -> dict[str, bytes]:
     """All figures of `result`: file name (``utilisation.svg``) to file content."""
-    return draw(
-        lambda: {
-            "utilisation": utilisation(result),
-            "latency": latency_distribution(result),
-            **layer_figures(result.layer_efficiency),
-        }
-    )
+    return draw(lambda: stream_figures(result))
+
+
+def stream_figures(result: StreamResult) -> dict[str, Figure]:
+    """All figures of `result` by name."""
+    return {
+        "utilisation": utilisation(result),
+        "latency": latency_distribution(result),
+        **layer_figures(result.layer_efficiency),
+    }
 
 
 def utilisation(result: StreamResult) -> Figure:

@@ -24,7 +24,7 @@ def chips_report(result: ChipsResult) -> Group:
     parts: list[RenderableType] = [
         _heading(result),
         Text(),
-        _accuracy(result),
+        accuracy_table(result),
         Text(),
         _costs(result),
         Text(),
@@ -106,7 +106,8 @@ def _over_policies(title: str, columns: Sequence[str], rows: Sequence[Sequence[s
     return grid
 
 
-def _accuracy(result: ChipsResult) -> Table:
+def accuracy_table(result: ChipsResult) -> Table:
+    """The accuracy over the chips."""
     rows = [[label, *_in_full(one.accuracy, _points)] for label, one in _ways(result)]
     title = f"Accuracy over the chips, % (of {result.meta.images:,} images each)"
     return _over_policies(title, ["", *_FULL], rows, result.meta.timesteps)

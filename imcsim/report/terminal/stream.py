@@ -32,7 +32,7 @@ def stream_report(result: StreamResult) -> Group:
     """What a stream of images met with, and how busy the chip was."""
     policy = result.policy
     parts: list[RenderableType] = [heading(result.meta), plain(_arrivals_line(result)), Text()]
-    parts.append(_outcome(result))
+    parts.append(outcome_table(result))
     if policy.kind == "dynamic":
         parts.append(plain(threshold_line(policy)))
     name = f"static T={policy.timesteps}" if policy.kind == "static" else policy.kind
@@ -60,7 +60,8 @@ def _arrivals_line(result: StreamResult) -> str:
     return f"Images come {how}, {number(rate)} a second."
 
 
-def _outcome(result: StreamResult) -> Table:
+def outcome_table(result: StreamResult) -> Table:
+    """What the stream came to."""
     energy = fitting(ENERGY, [result.energy_pj])
     interval_ns = result.makespan_ns / result.meta.images
     time = fitting(TIME, [result.latency_percentiles_ns[-1], interval_ns])

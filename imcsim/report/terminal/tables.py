@@ -84,7 +84,7 @@ def compare_report(result: CompareResult) -> Group:
     parts: list[RenderableType] = [
         heading(result.meta),
         Text(),
-        _comparison(result),
+        comparison_table(result),
         *_lines(
             [
                 *([_opponent_line(result)] if result.meta.timesteps > 1 < len(result.opponents) else []),
@@ -125,7 +125,7 @@ def run_report(result: RunResult) -> Group:
     """What one policy cost."""
     policy, outcome = result.policy, result.outcome
     label = f"static T={policy.timesteps}" if policy.kind == "static" else "dynamic"
-    parts: list[RenderableType] = [heading(result.meta), Text(), _outcome(outcome, label)]
+    parts: list[RenderableType] = [heading(result.meta), Text(), outcome_table(outcome, label)]
     if policy.rule is not None:
         parts += _lines([threshold_line(policy)])
     parts += [Text(), exits(outcome), Text(), _breakdown(outcome.components, None, label)]
@@ -170,7 +170,8 @@ def accuracy(row: StaticPoint | Dynamic | Outcome | StreamResult) -> str:
     return f"{percent(row.accuracy, 2)} [{percent(row.accuracy_low)}, {percent(row.accuracy_high)}]"
 
 
-def _comparison(result: CompareResult) -> Table:
+def comparison_table(result: CompareResult) -> Table:
+    """Static T = 1, ..., T max against early exit, with the changes below."""
     static = [point for points in zip(*(o.static for o in result.opponents), strict=True) for point in points]
     # Without a second timestep there is nothing to wait for.
     few = shown_timesteps(result.meta.timesteps)
@@ -287,7 +288,8 @@ def _ranges(result: CompareResult) -> list[RenderableType]:
     return [Text(), grid, *_lines(lines)]
 
 
-def _outcome(outcome: Outcome, label: str) -> Table:
+def outcome_table(outcome: Outcome, label: str) -> Table:
+    """What one policy came to."""
     energy, time = fitting(ENERGY, [outcome.energy_pj]), fitting(TIME, [outcome.latency_ns])
     edp = product(energy, time)
     rows = [

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from imcsim.base.choices import Accumulation, Rule
 from imcsim.base.frames import frame
+from imcsim.base.presented import Presented
 from imcsim.results.chips.one_chip import OneChip, PolicyName
 from imcsim.results.chips.summary import DynamicSpread, StaticSpread, dynamic_spread, static_spread
 from imcsim.results.meta import Meta
@@ -33,7 +34,7 @@ def _numbered(instances: tuple[OneChip, ...]) -> tuple[OneChip, ...]:
     return instances
 
 
-class ChipsResult(DocumentPart):
+class ChipsResult(Presented, DocumentPart):
     """Static against dynamic timesteps on many programmed chips: one network, design and set of inputs."""
 
     schema_version: Literal[1] = 1
