@@ -75,7 +75,11 @@ class BlockPlayer:
 
     def play(self, images: NDArray[np.uint8], at: slice, numbers: Counts) -> None:
         """Play the images at these positions for all timesteps; numbers are those of the images."""
-        timed, states = INPUT not in self._constant, dict[str, Counts]()
+        timed, states, delays = (
+            INPUT not in self._constant,
+            dict[str, Counts](),
+            dict[str, NDArray[np.uint8]](),
+        )
         constant: Values = {}
         if not timed:
             constant = shown(images[at], 1)
@@ -84,9 +88,8 @@ class BlockPlayer:
             if self.stopped:
                 return
             times = slice(first, min(first + self._block, self.timesteps))
-            block = TimeBlock(
-                first, times.stop - first, numbers, states if self._block < self.timesteps else None
-            )
+            kept = states if self._block < self.timesteps else None
+            block = TimeBlock(first, times.stop - first, numbers, kept, delays)
             values = dict(constant)
             if times.stop == self.timesteps:
                 constant = {}  # each value is let go after its last reader
@@ -94,6 +97,7 @@ class BlockPlayer:
                 values = shown(images[at, times], block.timesteps)
             self._through(values, block, at, times, constant=False)
             program = self.program
+            block.end(program, values)
             sums = values[program.output].reshape(len(numbers), -1, program.classes).astype(np.int64)
             self._outputs[at, times] = (
                 (sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right

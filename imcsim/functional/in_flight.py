@@ -13,6 +13,7 @@ from imcsim.base.memory import budget_bytes
 from imcsim.functional.membrane_kernels import STATES
 from imcsim.functional.program.layers import (
     CrossbarLayer,
+    DelayLayer,
     FlattenLayer,
     IntegratorLayer,
     NeuronLayer,
@@ -60,6 +61,7 @@ def in_flight(
 ) -> InFlight:
     """What each of some threads plays at a time, of `images` images of a shape ``(C, H, W)``."""
     sizes = sizes_of(program, shape, timed)
+    timesteps = min(timesteps, program.feedback or timesteps)
     room = min(budget_bytes() // threads, CHUNK_BYTES)
     chunk = max(min(CHUNK_IMAGES, -(-images // threads)), 1)  # few images: some for every thread
 
@@ -86,6 +88,11 @@ def sizes_of(program: Program, shape: tuple[int, ...], timed: bool) -> Sizes:
     # Constant values are let go when the first block is played, or kept until the last: counted as kept.
     for place, step in enumerate(program.steps):
         added = step.branches if isinstance(step, NeuronLayer | IntegratorLayer) else ()
+        if isinstance(step, DelayLayer):
+            number = math.prod(step.shape)
+            counts[step.name], held[step.name] = number, number
+            state += step.timesteps * number
+            continue
         before, work = counts[added[0].source if added else step.source], 0
         if isinstance(step, CrossbarLayer):
             number, width = math.prod(step.out_shape), step.accumulator.itemsize

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.layers import Branch, NeuronLayer, Program, Step
 from imcsim.functional.program.membranes import MAX_BRANCH_BITS, MAX_SHIFT, side_branch
-from imcsim.functional.run import CHUNK_IMAGES, begun_again
+from imcsim.functional.run import CHUNK_IMAGES, begun_again, run
 from imcsim.functional.steps import Converters, TimeBlock, last_readers, play, reads_again, shown
 
 SMALLEST_SPREAD = 0.125
@@ -144,6 +144,8 @@ def _moments(
     is known by then.
     """
     wanted = measured_layers(program)
+    if program.feedback:
+        return _moments_with_feedback(program, converters, images, timesteps, workers, prepared)
     threads = workers or os.cpu_count() or 1
     size = max(min(CHUNK_IMAGES, -(-len(images) // threads)), 1)
     pieces = [np.arange(first, min(first + size, len(images))) for first in range(0, len(images), size)]
@@ -171,6 +173,29 @@ def _moments(
             if each:
                 means, variances = (np.stack(parts) for parts in zip(*each, strict=True))
                 found[step.name] = means.mean(0), np.sqrt(variances.mean(0) + means.var(0))
+    return found
+
+
+def _moments_with_feedback(
+    program: Program,
+    converters: Converters,
+    images: NDArray[np.uint8],
+    timesteps: int,
+    workers: int | None,
+    prepared: Callable[[Step, Mapping[str, Moments]], Step],
+) -> dict[str, Moments]:
+    """`_moments` where spikes come back to earlier steps: the whole program is played for every step. What
+    comes back to a step is of neurons that are not yet set anew.
+    """
+    found: dict[str, Moments] = {}
+    for place, step in enumerate(program.steps):
+        ready = prepared(step, found)
+        steps = (*program.steps[:place], ready, *program.steps[place + 1 :])
+        program = replace(program, steps=steps)
+        if step.name in measured_layers(program):
+            sums = run(program, images, timesteps, converters, workers=workers, record={step.name})
+            values = sums.recorded[step.name].astype(np.float64)
+            found[step.name] = values.mean((0, 1, 2, 3)), values.std((0, 1, 2, 3))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from imcsim.functional import kernels, membrane_kernels
 from imcsim.functional.program.layers import (
     CrossbarLayer,
+    DelayLayer,
     FlattenLayer,
     IntegratorLayer,
     NeuronLayer,
@@ -44,12 +45,27 @@ class TimeBlock:
     numbers: int64 ``[n]``, the images' numbers, which tell their noise. states: what the neurons of each step
     keep from one block to the next, int64 ``[n, STATES, neurons]`` by name; None where there is one block
     only.
+    delays: the last timesteps that each delay holds back, uint8 ``[n, k, H, W, C]``.
     """
 
     first: int
     timesteps: int
     numbers: NDArray[np.int64]
     states: dict[str, NDArray[np.int64]] | None = None
+    delays: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+    def held_back(self, delay: DelayLayer) -> NDArray[np.uint8]:
+        """The last timesteps before this block, of what `delay` reads; nothing before the first one."""
+        if delay.name not in self.delays:
+            shape = (len(self.numbers), delay.timesteps, *delay.shape)
+            self.delays[delay.name] = np.zeros(shape, np.uint8)
+        return self.delays[delay.name]
+
+    def end(self, program: Program, values: Values) -> None:
+        """Let delays hold back what this block gave."""
+        for delay in program.delays:
+            both = np.concatenate((self.held_back(delay), values[delay.source]), axis=1)
+            self.delays[delay.name] = both[:, -delay.timesteps :]
 
     def state(self, step: str, neurons: int) -> NDArray[np.int64]:
         """What the neurons of a step have kept; written over when it is played."""
@@ -109,6 +125,11 @@ def play(
             membranes.reshape(*membranes.shape[:2], -1, current.shape[-1]),
         )  # fmt: skip
         return membranes, None
+    if isinstance(step, DelayLayer):
+        out = block.held_back(step)[:, :timesteps]
+        if timesteps > step.timesteps:
+            out = np.concatenate((out, values[step.source][:, : timesteps - step.timesteps]), axis=1)
+        return np.ascontiguousarray(out), None
     source = values[step.source]
     if isinstance(step, CrossbarLayer):
         if again and source.shape[1] < timesteps:
@@ -141,13 +162,13 @@ def constant_values(program: Program, timed: bool) -> frozenset[str]:
 
 
 def last_readers(program: Program) -> dict[str, int]:
-    """The place of the last step that reads each value."""
+    """The place of the last step that reads each value; what delays hold back is kept to the end."""
     last: dict[str, int] = {}
     for place, step in enumerate(program.steps):
         last[step.source] = place
         if isinstance(step, NeuronLayer | IntegratorLayer):
             last |= {branch.source: place for branch in step.branches}
-    return last
+    return last | {delay.source: len(program.steps) for delay in program.delays}
 
 
 def bordered(layer: CrossbarLayer, source: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:

@@ -133,8 +133,9 @@ class ChipSize:
     """What mapping a network took. Tiles are whole tiles, so crossbars and PEs include unused ones.
 
     parts: parts of layers in tiles; each has neurons, adders, pooling and an output register of its own.
-    state_bits: membrane and stored-current bits of each part that has any. output_row_bits: of the output
-    rows that all parts may hold. channels: output channels of all parts that have neurons.
+    state_bits: membrane and stored-current bits of each part that has any. delay_bits: of the spikes that
+    parts keep for later timesteps. output_row_bits: of the output rows that all parts may hold. channels:
+    output channels of all parts that have neurons.
     """
 
     tiles: int
@@ -144,15 +145,20 @@ class ChipSize:
     parts: int = 0
     output_row_bits: int = 0
     channels: int = 0
+    delay_bits: tuple[int, ...] = ()
 
     @property
     def memory_bits(self) -> int:
         """Bits of state that the chip must hold."""
-        return sum(self.state_bits)
+        return sum(self.state_bits) + sum(self.delay_bits)
 
     def holding(self, images: int) -> ChipSize:
         """The same chip with the state of so many images at a time."""
-        return replace(self, state_bits=tuple(bits * images for bits in self.state_bits))
+        return replace(
+            self,
+            state_bits=tuple(bits * images for bits in self.state_bits),
+            delay_bits=tuple(bits * images for bits in self.delay_bits),
+        )
 
     @property
     def ports(self) -> int:

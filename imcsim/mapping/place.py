@@ -11,7 +11,7 @@ from imcsim.mapping.fit import mesh_for
 from imcsim.mapping.pack import pack, pes_used
 from imcsim.mapping.placement import LayerPlacement, Part, Placement
 from imcsim.mapping.positions import annealed, path, rows
-from imcsim.mapping.stages import stage_graph
+from imcsim.mapping.stages import StageGraph, stage_graph
 from imcsim.network.graph import Network
 
 __all__ = ["LayerPlacement", "Part", "Placement", "place"]
@@ -42,6 +42,7 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
             parts=len(parts),
             output_row_bits=sum(_output_row_bits(layers[p.stage], p, hardware) for p in heads),
             channels=sum(p.channels for p in heads if layers[p.stage].stage.neurons),
+            delay_bits=tuple(bits for p in parts if (bits := _delay_bits(graph, layers[p.stage], p))),
         ),
     )
     if hardware.mapping.placement == "annealed":
@@ -59,6 +60,17 @@ def _state_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig) -> 
     if stage.reads_image and hardware.encoder.mode == "keep":
         of_channel += stage.positions * hardware.lif.partial_sum_bits
     return -(-of_channel * part.channels * part.copy_count // layer.copies)
+
+
+def _delay_bits(graph: StageGraph, layer: LayerPlacement, part: Part) -> int:
+    """The spikes that `part` keeps for later timesteps: of each timestep of a delay, and of one more."""
+    total = 0
+    for edge in graph.inputs(layer.stage):
+        if edge.role == "input" or part.head == part.index:
+            share = part.channels * part.copy_count if edge.stays else edge.channels * layer.copies
+            row = -(-edge.row_bits * share // (edge.channels * layer.copies))
+            total += (edge.delay + 1) * edge.height * row if edge.delay else 0
+    return total
 
 
 def _output_row_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig) -> int:

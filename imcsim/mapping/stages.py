@@ -13,7 +13,7 @@ from typing import Literal
 
 from imcsim.base.errors import ImcsimError
 from imcsim.network import shapes
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Pool2d
 
 IMAGE = -1
 """The stage number of the global buffer, from which the image comes."""
@@ -27,6 +27,9 @@ class Edge:
     row has `width` x `channels` values of `bits` bits; `height` rows make a map. Row r is ready when the
     source has finished its own rows below ``r * pool_stride - pool_padding + pool_size`` (all of them where
     it has fewer); `pool_area` values are pooled into each of its values.
+
+    With a `delay` of k timesteps the rows of a timestep are what the target works on k timesteps later: they
+    are kept in memory of its own until then. In the first timesteps it finds zeros there.
     """
 
     source: int
@@ -42,6 +45,19 @@ class Edge:
     """The node whose values travel; empty for currents."""
     pool_padding: int = 0
     pool_area: int = 1
+    delay: int = 0
+    delayed: str = ""
+    """The node that holds these values k timesteps later; empty without a delay."""
+
+    @property
+    def read_node(self) -> str:
+        """The node whose values the target works on."""
+        return self.delayed or self.node
+
+    @property
+    def stays(self) -> bool:
+        """Whether spikes come back to their own neurons, so that each part needs its own alone."""
+        return self.source == self.target and self.role == "side" and self.pool_size == 1
 
     @property
     def row_bits(self) -> int:
@@ -180,7 +196,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class StageGraph:
-    """Stages in topological order, and the edges between them."""
+    """Stages in topological order but for delays, and the edges between them."""
 
     stages: tuple[Stage, ...]
     edges: tuple[Edge, ...]
@@ -214,6 +230,9 @@ class _Stream:
     column_stride: int = 1
     """Pooling so far: rows of the stage under a window, its step and padding; and rows and columns of spikes
     under a window and their steps (as large as they are without padding)."""
+    delay: int = 0
+    delayed: str = ""
+    """Timesteps by which it is delayed, and the node that does it."""
 
 
 def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
@@ -226,23 +245,14 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
     pooled = dict.fromkeys(weighted.values(), 0)
     adds: dict[str, Add] = {n.name: n for n in network.nodes if isinstance(n, Add)}
     pools = _pools_of_currents(network, sizes)
-    edges: list[Edge] = []
     for node in network.nodes:
         if isinstance(node, Conv2d | Linear):
-            source = streams[node.inputs[0]]
-            edges.append(_edge(source, weighted[node.name], "input"))
             map_shape = (*sizes[node.name], 1, 1)[:3]
             streams[node.name] = _Stream(
                 weighted[node.name], map_shape[1], map_shape[2], map_shape[0], partial_sum_bits, ""
             )
         elif isinstance(node, LIF | LI):
-            before = node.inputs[0]
-            main = _main(node, network, adds, weighted)
-            if before in adds:
-                for side in adds[before].inputs:
-                    if side != main:
-                        edges.append(_edge(streams[side], weighted[main], "side"))
-            at, pool = streams[main], pools.get(before)
+            at, pool = streams[_main(node, network, adds, weighted)], pools.get(node.inputs[0])
             most = node.max_spikes if isinstance(node, LIF) else 1
             streams[node.name] = _Stream(
                 at.stage, at.height, at.width, at.channels, most.bit_length(), node.name, most
@@ -257,8 +267,8 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
             # What is pooled before the neurons travels nowhere.
             streams[node.name] = at if node.name in pools else _pooled(node, at, sizes[node.name])
             pooled[at.stage] += math.prod(node.size) * math.prod(sizes[node.name])
-        elif isinstance(node, Flatten):
-            streams[node.name] = streams[node.inputs[0]]
+    _behind_delays(network, streams)
+    edges = _edges(network, streams, adds, weighted)
     read = {edge.target: edge for edge in edges if edge.role == "input"}
     last = network.nodes[-1]
     output = next((stage for stage, node in neurons.items() if node is last), last.name)
@@ -274,10 +284,37 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
     return StageGraph(stages, tuple(edges), channels * height * width * network.input_bits, network.classes)
 
 
+def _behind_delays(network: Network, streams: dict[str, _Stream]) -> None:
+    """The streams of delays, which may read later nodes, and of rows of values."""
+    left = [node for node in network.nodes if isinstance(node, Flatten | Delay)]
+    while left:
+        node = next(n for n in left if n.inputs[0] in streams)
+        left.remove(node)
+        before = streams[node.inputs[0]]
+        streams[node.name] = (
+            replace(before, delay=node.timesteps, delayed=node.name) if isinstance(node, Delay) else before
+        )
+
+
+def _edges(
+    network: Network, streams: Mapping[str, _Stream], adds: Mapping[str, Add], weighted: dict[str, int]
+) -> list[Edge]:
+    """Who reads whom, in the order of the nodes."""
+    edges: list[Edge] = []
+    for node in network.nodes:
+        if isinstance(node, Conv2d | Linear):
+            edges.append(_edge(streams[node.inputs[0]], weighted[node.name], "input"))
+        elif isinstance(node, LIF | LI) and node.inputs[0] in adds:
+            main = _main(node, network, adds, weighted)
+            sides = [name for name in adds[node.inputs[0]].inputs if name != main]
+            edges += [_edge(streams[side], weighted[main], "side") for side in sides]
+    return edges
+
+
 def _edge(at: _Stream, target: int, role: Literal["input", "side"]) -> Edge:
     return Edge(
         at.stage, target, role, at.height, at.width, at.channels, at.bits, at.size, at.stride, at.node,
-        at.padding, at.rows * at.columns,
+        at.padding, at.rows * at.columns, at.delay, at.delayed,
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def traffic(placement: Placement, config: HardwareConfig) -> list[Flow]:
                 continue
             layer = placement.layers[edge.source]
             for source in heads:
-                if source.stage == edge.source:
+                if source.stage == edge.source and (not edge.stays or source is target):
                     send(source, target, edge.height, _share(edge.row_bits, source, layer))
     for part in placement.parts:
         layer = placement.layers[part.stage]

@@ -2,7 +2,7 @@
 
 from imcsim.network.bundle import check, check_target, fingerprint, load, names, save
 from imcsim.network.describe import describe
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Node, Pool2d
 from imcsim.network.sizes import shapes
 from imcsim.network.validate import problems, validate
 
@@ -12,6 +12,7 @@ __all__ = [
     "LIF",
     "Add",
     "Conv2d",
+    "Delay",
     "Flatten",
     "Linear",
     "Network",

@@ -11,6 +11,7 @@ from imcsim.network.graph import (
     LIF,
     Add,
     Conv2d,
+    Delay,
     Flatten,
     Linear,
     Network,
@@ -63,6 +64,10 @@ def _detail(node: Node) -> str:
             return f"{node.kind} of {'x'.join(map(str, node.size))}, stride {_pair(node.stride)}{padding}"
         case Add():
             return " + ".join(node.inputs)
+        case Delay():
+            times = f"{node.timesteps} timestep{'s' if node.timesteps > 1 else ''} later"
+            weighs = "" if np.all(np.equal(node.weight, 1)) else f", weight {_number(node.weight)}"
+            return f"{node.inputs[0]} {times}{weighs}"
         case Linear():
             return f"{node.weight.shape[1]} inputs"
         case Flatten():

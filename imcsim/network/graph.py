@@ -35,6 +35,9 @@ Currents and values, for a node n at timestep t:
   its currents, between the weights and the neurons that read it; a maximum is then that of what lies in the
   map.
 - `Flatten`: channels, rows, columns, in that order.
+- `Delay`: the spikes that its input gave `timesteps` timesteps before, none in the first ones. It alone may
+  read a node that comes after it: all feedback passes through a delay. In an `Add` each of its spikes counts
+  as a current of `weight`, which is one-to-one feedback; weights that read it are all-to-all feedback.
 
 The last node gives the class outputs of a timestep: the currents of a `Conv2d` or `Linear`, the spikes of a
 `LIF` (0 to `max_spikes`), or the v of an `LI`.
@@ -164,7 +167,21 @@ class Add:
     scale: float = 1.0
 
 
-Node = Conv2d | Linear | LIF | LI | Pool2d | Flatten | Add
+@dataclass(frozen=True, eq=False)
+class Delay:
+    """Spikes, or spikes pooled, of `timesteps` timesteps before.
+
+    `weight`: the current that one of them adds in an `Add` (the `Add`'s own scale does not apply), of any
+    sign, one for all channels or float64 ``[C]``; 1 for weighted layers.
+    """
+
+    name: str
+    inputs: tuple[str]
+    timesteps: int = 1
+    weight: PerChannel = 1.0
+
+
+Node = Conv2d | Linear | LIF | LI | Pool2d | Flatten | Add | Delay
 
 KINDS: Mapping[str, type[Node]] = {
     "conv2d": Conv2d,
@@ -174,20 +191,22 @@ KINDS: Mapping[str, type[Node]] = {
     "pool2d": Pool2d,
     "flatten": Flatten,
     "add": Add,
+    "delay": Delay,
 }
 """What each type of node is called in files and tables."""
 
 
 def kind(node: Node) -> str:
-    """The name of the type of `node`: ``conv2d``, ``linear``, ``lif``, ``li``, ``pool2d``, ``flatten`` or
-    ``add``.
+    """The name of the type of `node`: ``conv2d``, ``linear``, ``lif``, ``li``, ``pool2d``, ``flatten``,
+    ``add`` or ``delay``.
     """
     return type(node).__name__.lower()
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained network. `nodes` are in topological order; the last one gives the class outputs.
+    """A trained network. `nodes` are in topological order, but that delays may read later ones; the last one
+    gives the class outputs.
 
     `input_shape` is ``(C, H, W)``; pixels are unsigned integers of `input_bits` bits, worth `input_scale`.
     `timesteps` is the T it was trained for. `provenance` says where the weights come from. `input_padding` is

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from imcsim.network.parameters import MAX_REFRACTORY, MAX_SPIKES
+from imcsim.network.parameters import MAX_DELAY, MAX_REFRACTORY, MAX_SPIKES
 from imcsim.network.schema import _KEYS, _OPTIONAL, SCHEMA
 
 Node = dict[str, Any]
@@ -44,6 +44,8 @@ _OTHERWISE: dict[tuple[str, str], Node] = {
     ("pool2d", "stride"): _ONE_OR_PAIR,
     ("pool2d", "padding"): _ONE_OR_PAIR,
     ("add", "scale"): {"type": "number"},
+    ("delay", "weight"): _NUMBER,
+    ("delay", "timesteps"): {"type": "integer", "minimum": 1, "maximum": MAX_DELAY},
     ("conv2d", "scale"): _ARRAY,
     ("linear", "scale"): _ARRAY,
 }

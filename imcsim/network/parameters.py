@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.network.graph import LI, LIF, Add, Conv2d, Flatten, Linear, Node, Pool2d
+from imcsim.network.graph import LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Node, Pool2d
 from imcsim.network.sizes import show
 
 Text = tuple[str, str | None]
@@ -20,6 +20,9 @@ MAX_SPIKES = 255
 
 MAX_REFRACTORY = 4095
 """Timesteps: one less than the most that a network may run."""
+
+MAX_DELAY = 255
+"""Timesteps: a chip keeps all the spikes of so many."""
 
 
 def about_parameters(node: Node, weight_bits: int) -> Iterator[Text]:
@@ -65,6 +68,10 @@ def about_parameters(node: Node, weight_bits: int) -> Iterator[Text]:
         case Add():
             if not positive(node.scale):
                 yield f"scale must be a positive number, not {node.scale!r}", None
+        case Delay():
+            if not is_int(node.timesteps) or not 1 <= node.timesteps <= MAX_DELAY:
+                yield f"timesteps must be an integer from 1 to {MAX_DELAY}, not {node.timesteps!r}", None
+            yield from _about_any("weight", node.weight)
         case Flatten():
             pass
 
@@ -95,12 +102,8 @@ def _about_more(node: LIF) -> Iterator[Text]:
     """What a neuron may have besides leak, threshold, reset and synapse."""
     for key in ("floor", "initial", "drift"):
         value = getattr(node, key)
-        if isinstance(value, np.ndarray):
-            yield from _about_array(key, value)
-            if value.dtype == np.float64 and not (np.abs(value) <= 1e300).all():
-                yield f"{key} must be finite for every channel", None
-        elif value is not None and not number(value):
-            yield f"{key} must be a number, not {value!r}", None
+        if value is not None:
+            yield from _about_any(key, value)
     floor = node.floor
     if (
         floor is not None
@@ -119,6 +122,16 @@ def _about_more(node: LIF) -> Iterator[Text]:
         )
     if is_int(node.refractory) and node.refractory > 0 and node.reset_at != "now":
         yield "refractory timesteps begin with a reset at once", "use reset_at: now"
+
+
+def _about_any(key: str, value: Any) -> Iterator[Text]:
+    """A number of any sign, or one per channel."""
+    if isinstance(value, np.ndarray):
+        yield from _about_array(key, value)
+        if value.dtype == np.float64 and not (np.abs(value) <= 1e300).all():
+            yield f"{key} must be finite for every channel", None
+    elif not number(value):
+        yield f"{key} must be a number, not {value!r}", None
 
 
 def _about_array(key: str, value: np.ndarray[Any, Any]) -> Iterator[Text]:

@@ -17,6 +17,7 @@ from imcsim.network.graph import (
     LIF,
     Add,
     Conv2d,
+    Delay,
     Flatten,
     Linear,
     Network,
@@ -41,16 +42,18 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "pool2d": ("pooling", "size", "stride"),
     "flatten": (),
     "add": ("scale",),
+    "delay": ("timesteps",),
 }
 _OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "conv2d": ("dilation", "groups"),
     "lif": ("fires", "reset_at", "synapse", "floor", "initial", "drift", "max_spikes", "refractory"),
     "li": ("synapse",),
     "pool2d": ("padding",),
+    "delay": ("weight",),
 }
 """Keys that are left out where they say nothing new; so files from before them keep their fingerprint."""
 
-_PER_CHANNEL = ("leak", "threshold", "synapse", "floor", "initial", "drift")
+_PER_CHANNEL = ("leak", "threshold", "synapse", "floor", "initial", "drift", "weight")
 _DEEPEST_PROVENANCE = 20
 
 
@@ -81,16 +84,16 @@ def to_document(network: Network) -> dict[str, Any]:
 def arrays(network: Network) -> dict[str, NDArray[Any]]:
     """The arrays of `network` by name, as stored: the smallest integers, and float64, little-endian."""
     found: dict[str, NDArray[Any]] = {}
-    for node in network.weighted:
-        found[f"{node.name}.weight"] = node.weight.astype(_weight_type(network.weight_bits))
-        found[f"{node.name}.scale"] = node.scale.astype("<f8")
-        found[f"{node.name}.bias"] = node.bias.astype("<f8")
-    for neurons in network.nodes:
-        if isinstance(neurons, LIF | LI):
+    for layer in network.weighted:
+        found[f"{layer.name}.weight"] = layer.weight.astype(_weight_type(network.weight_bits))
+        found[f"{layer.name}.scale"] = layer.scale.astype("<f8")
+        found[f"{layer.name}.bias"] = layer.bias.astype("<f8")
+    for node in network.nodes:
+        if isinstance(node, LIF | LI | Delay):
             for key in _PER_CHANNEL:
-                value = getattr(neurons, key, None)
+                value = getattr(node, key, None)
                 if isinstance(value, np.ndarray):
-                    found[f"{neurons.name}.{key}"] = value.astype("<f8")
+                    found[f"{node.name}.{key}"] = value.astype("<f8")
     return found
 
 
@@ -167,12 +170,16 @@ def _from_node(node: Node) -> dict[str, Any]:
                 entry["padding"] = _square(node.padding)
         case Add():
             entry["scale"] = float(node.scale)
+        case Delay():
+            entry["timesteps"] = int(node.timesteps)
+            if isinstance(node.weight, np.ndarray) or node.weight != 1:
+                entry["weight"] = _stated(node, "weight")
         case Flatten():
             pass
     return entry
 
 
-def _stated(node: LIF | LI, key: str) -> float | str:
+def _stated(node: LIF | LI | Delay, key: str) -> float | str:
     """A number, or the name of the array that holds one per channel."""
     value = getattr(node, key)
     return f"{node.name}.{key}" if isinstance(value, np.ndarray) else float(value)
@@ -216,6 +223,9 @@ def _to_node(document: YamlDocument, index: int, weight_bits: int, stored: Array
         pooling = cast("Literal['average', 'max', 'sum']", section.text("pooling"))
         padded = section.pair("padding") if "padding" in section.data else (0, 0)
         return Pool2d(name, one, pooling, section.pair("size"), section.pair("stride"), padded)
+    if what == "delay":
+        weighs = _number(section, "weight", stored, used) if "weight" in section.data else 1.0
+        return Delay(name, one, section.integer("timesteps"), weighs)
     if what == "add":
         return Add(name, inputs, section.number("scale"))
     return Flatten(name, one)
@@ -225,17 +235,7 @@ def _neurons(
     what: str, name: str, inputs: tuple[str], section: YamlSection, stored: Arrays, used: set[str]
 ) -> LIF | LI:
     def number(key: str) -> PerChannel:
-        """A number, or the array of that name."""
-        if not isinstance(section.data[key], str):
-            return section.number(key)
-        if section.data[key] not in stored:
-            raise section.error(
-                key,
-                f"must be a number, not {section.data[key]!r}"[:200],
-                f"weights.npz may hold one number per channel as {name}.{key}",
-            )
-        values = _array(section, key, stored, used)
-        return values.astype(np.float64) if values.dtype.kind == "f" else values
+        return _number(section, key, stored, used)
 
     leak, synapse = number("leak"), number("synapse") if "synapse" in section.data else None
     if what == "li":
@@ -257,6 +257,20 @@ def _neurons(
         section.integer("max_spikes") if "max_spikes" in section.data else 1,
         section.integer("refractory") if "refractory" in section.data else 0,
     )
+
+
+def _number(section: YamlSection, key: str, stored: Arrays, used: set[str]) -> PerChannel:
+    """A number, or the array of that name."""
+    if not isinstance(section.data[key], str):
+        return section.number(key)
+    if section.data[key] not in stored:
+        raise section.error(
+            key,
+            f"must be a number, not {section.data[key]!r}"[:200],
+            f"weights.npz may hold one number per channel as {section.data['name']}.{key}",
+        )
+    values = _array(section, key, stored, used)
+    return values.astype(np.float64) if values.dtype.kind == "f" else values
 
 
 def _array(section: YamlSection, key: str, stored: Arrays, used: set[str]) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from imcsim.base.errors import ImcsimError
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Node, Pool2d
 
 Shape = tuple[int, ...]
 
@@ -24,15 +24,46 @@ def shapes(network: Network) -> dict[str, Shape]:
 
     Raises ImcsimError for a node whose inputs are missing or do not fit it.
     """
-    known: dict[str, Shape] = {INPUT: network.input_shape}
+    known: dict[str, Shape] = {INPUT: network.input_shape} | delayed_shapes(network)
     for node in network.nodes:
         known[node.name] = node_shape(node, known)
     return known
 
 
+def delayed_shapes(network: Network) -> dict[str, Shape]:
+    """Output shapes of the delays, which may read what comes after them, and of what they read; those that
+    can be known.
+    """
+    delays = [node for node in network.nodes if isinstance(node, Delay)]
+    if not delays:
+        return {}
+    known: dict[str, Shape] = {INPUT: network.input_shape}
+    count = 0
+    while len(known) > count:
+        count = len(known)
+        for node in network.nodes:
+            # Branches that are added have one shape, so the first that is known tells that of the sum.
+            read = [name for name in node.inputs if name in known]
+            if node.name in known or not read or (len(read) < len(node.inputs) and not isinstance(node, Add)):
+                continue
+            try:
+                shape = [known[name] for name in read]
+                known[node.name] = shape[0] if isinstance(node, Add) else _shape(node, shape)
+            except ImcsimError:  # said where the node has its turn
+                continue
+    wanted = {name for delay in delays for name in (delay.name, *delay.inputs)}
+    return {name: shape for name, shape in known.items() if name in wanted}
+
+
 def node_shape(node: Node, known: Mapping[str, Shape]) -> Shape:
     """Output shape of `node`, given the shapes of what it reads. Raises ImcsimError where they do not fit."""
     missing = [name for name in node.inputs if name not in known]
+    if missing and isinstance(node, Delay):
+        raise ImcsimError(
+            f"the shape of {missing[0]!r} cannot be known",
+            key=node.name,
+            fix="a loop needs neurons that read more than the loop",
+        )
     if missing:
         raise ImcsimError(f"reads {missing[0]!r}, which does not come before it", key=node.name)
     read = [known[name] for name in node.inputs]
@@ -109,8 +140,8 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
                         fix="give all branches the same channels and strides",
                     )
             return first
-        case LIF() | LI():
-            for key in ("leak", "threshold", "synapse", "floor", "initial", "drift"):
+        case LIF() | LI() | Delay():
+            for key in ("leak", "threshold", "synapse", "floor", "initial", "drift", "weight"):
                 value = getattr(node, key, None)
                 if isinstance(value, np.ndarray) and value.shape != first[:1]:
                     raise ImcsimError(

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from imcsim.base.choices import MAX_TIMESTEPS
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
@@ -16,6 +18,7 @@ from imcsim.network.graph import (
     LIF,
     Add,
     Conv2d,
+    Delay,
     Flatten,
     Linear,
     Network,
@@ -33,7 +36,7 @@ from imcsim.network.parameters import (
     pair,
     positive,
 )
-from imcsim.network.sizes import Shape, node_shape, show
+from imcsim.network.sizes import Shape, delayed_shapes, node_shape, show
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 MAX_BRANCHES = 8
@@ -79,12 +82,13 @@ def problems(network: Network) -> Iterator[BrokenRule]:
     sizes: dict[str, Shape] = {}
     if is_shape(network.input_shape):
         sizes[INPUT] = network.input_shape
-    later = {node.name for node in network.nodes}
+    later = {node.name: node for node in network.nodes}
+    delayed = _delayed_shapes(network)
     for index, node in enumerate(network.nodes):
         wrong = [BrokenRule(index, node.name, *text) for text in _about_node(node, known, later, network)]
-        if not wrong and all(name in sizes for name in node.inputs):
+        if not wrong and (isinstance(node, Delay) or all(name in sizes for name in node.inputs)):
             try:
-                sizes[node.name] = node_shape(node, sizes)
+                sizes[node.name] = node_shape(node, sizes | delayed if isinstance(node, Delay) else sizes)
             except ImcsimError as error:
                 wrong.append(BrokenRule(index, node.name, error.message, error.fix))
         yield from wrong
@@ -125,7 +129,19 @@ def _about_network(network: Network) -> Iterator[BrokenRule]:
 _NAME_FIX = "use a letter, then letters, digits, dots, dashes and underscores, 64 at most"
 
 
-def _about_node(node: Node, known: Mapping[str, Node], later: set[str], network: Network) -> Iterator[Text]:
+def _delayed_shapes(network: Network) -> dict[str, Shape]:
+    """Shapes of what delays read, as far as they can be known of a network that may break rules."""
+    if any(isinstance(node, Delay) for node in network.nodes) and is_shape(network.input_shape):
+        try:
+            return delayed_shapes(network)
+        except (ValueError, TypeError, IndexError, AttributeError, ArithmeticError):
+            pass  # the node that is to blame is named in its turn
+    return {}
+
+
+def _about_node(
+    node: Node, known: Mapping[str, Node], later: Mapping[str, Node], network: Network
+) -> Iterator[Text]:
     if not NAME.fullmatch(node.name) or node.name == INPUT:
         yield f"{node.name!a} is not a name for a node", _NAME_FIX + f"; {INPUT!r} is the image"
     if node.name in known:
@@ -136,15 +152,20 @@ def _about_node(node: Node, known: Mapping[str, Node], later: set[str], network:
     for name in node.inputs:
         if name == node.name:
             yield "reads itself", "name the node before it"
-        elif name in known or name == INPUT:
+        elif name in known or name == INPUT or (name in later and isinstance(node, Delay)):
             continue
         elif name in later:
-            yield f"reads {name!r}, which comes after it", "order nodes so that inputs come first; no loops"
+            yield (
+                f"reads {name!r}, which comes after it",
+                "order nodes so that inputs come first; feedback passes through a delay node",
+            )
         else:
             guess = nearest(name, [*known, INPUT])
             yield f"reads {name!r}, but no node has that name", f"did you mean {guess!r}?" if guess else None
-    if all(name in known or name == INPUT for name in node.inputs):
-        yield from _about_reading(node, known)
+    if isinstance(node, Delay) and all(name in later or name == INPUT for name in node.inputs):
+        yield from _about_delaying(node, later)
+    elif all(name in known or name == INPUT for name in node.inputs):
+        yield from _about_reading(node, later)
     yield from about_parameters(node, network.weight_bits)
 
 
@@ -157,7 +178,12 @@ def _about_reading(node: Node, known: Mapping[str, Node]) -> Iterator[Text]:
             case Conv2d() | Linear():
                 if pools_currents(source, known):
                     yield f"reads pooled currents of {name!r}", "put a lif node between them"
-                elif source is not None and not isinstance(source, LIF | Pool2d | Flatten):
+                elif isinstance(source, Delay) and np.any(np.not_equal(source.weight, 1)):
+                    yield (
+                        f"reads {name!r}, whose spikes have a weight of their own",
+                        "give the delay a weight of 1: these weights are the feedback's",
+                    )
+                elif source is not None and not isinstance(source, LIF | Pool2d | Flatten | Delay):
                     yield f"reads {what}: weights take the image or spikes", "put a lif node between them"
             case LIF() | LI():
                 if not isinstance(source, Conv2d | Linear | Add) and not pools_currents(source, known):
@@ -175,22 +201,20 @@ def _about_reading(node: Node, known: Mapping[str, Node]) -> Iterator[Text]:
                         "use smaller windows, or max pools",
                     )
             case Flatten():
-                if not isinstance(source, LIF | Pool2d) or pools_currents(source, known):
+                if not isinstance(source, LIF | Pool2d | Delay) or pools_currents(source, known):
                     yield (
                         f"reads {what}: only maps of spikes are flattened",
                         "let it read a lif or pool2d node",
                     )
             case Add():
                 currents = isinstance(source, Conv2d | Linear)
-                spikes = isinstance(source, LIF) or (
-                    isinstance(source, Pool2d)
-                    and not _summed(source, known)
-                    and not pools_currents(source, known)
+                spikes = isinstance(source, LIF | Delay | Pool2d) and not (
+                    _summed(source, known) or pools_currents(source, known)
                 )
                 if not currents and not spikes:
                     yield (
                         f"adds {what}: it takes currents, spikes or max-pooled spikes",
-                        "let it read conv2d, linear, lif or max pool2d nodes",
+                        "let it read conv2d, linear, lif, delay or max pool2d nodes",
                     )
     if isinstance(node, Add) and not any(isinstance(source, Conv2d | Linear) for source in sources):
         yield "adds no currents", "at least one of its inputs must be a conv2d or linear node"
@@ -201,23 +225,41 @@ def pools_currents(node: Node | None, known: Mapping[str, Node]) -> bool:
     return isinstance(node, Pool2d) and isinstance(known.get(node.inputs[0]), Conv2d)
 
 
+def _about_delaying(node: Delay, every: Mapping[str, Node]) -> Iterator[Text]:
+    """What a delay may read: spikes, of whatever node."""
+    source = every.get(node.inputs[0]) if node.inputs else None
+    what = "the image" if source is None else f"{node.inputs[0]!r} ({kind(source)})"
+    if not isinstance(source, LIF | Pool2d | Flatten) or pools_currents(source, every):
+        yield (
+            f"delays {what}: a chip keeps spikes",
+            "let it read a lif node, or a pool2d or flatten of spikes",
+        )
+    if isinstance(source, Flatten) and isinstance(every.get(source.inputs[0]), Delay):
+        yield f"delays {source.inputs[0]!r}, a delay", "make one delay of both"
+
+
 def _summed(node: Node | None, known: Mapping[str, Node]) -> bool:
     """Does an average or sum pool stand between `node` and the neurons?"""
-    while isinstance(node, Pool2d):
-        if node.kind != "max":
-            return True
+    return any(pool.kind != "max" for pool in _pools_before(node, known))
+
+
+def _pools_before(node: Node | None, known: Mapping[str, Node]) -> list[Pool2d]:
+    """The pools from `node` back to the neurons, delayed or not."""
+    if isinstance(node, Delay):
         node = known.get(node.inputs[0])
-    return False
+    pools: list[Pool2d] = []
+    while isinstance(node, Pool2d) and node not in pools:
+        pools.append(node)
+        node = known.get(node.inputs[0])
+    return pools
 
 
 def _largest(node: Node | None, known: Mapping[str, Node]) -> int:
     """The largest sum of spikes that pools put out; averages are sums until the weights."""
-    largest = 1
-    while isinstance(node, Pool2d):
-        if node.kind != "max" and pair(node.size, 1):
-            largest *= math.prod(node.size)
-        node = known.get(node.inputs[0])
-    return largest * (node.max_spikes if isinstance(node, LIF) and is_int(node.max_spikes) else 1)
+    pools = _pools_before(node, known)
+    largest = math.prod(math.prod(pool.size) for pool in pools if pool.kind != "max" and pair(pool.size, 1))
+    first = known.get(pools[-1].inputs[0]) if pools else node
+    return largest * (first.max_spikes if isinstance(first, LIF) and is_int(first.max_spikes) else 1)
 
 
 def _about_ends(network: Network, sizes: Mapping[str, Shape]) -> Iterator[BrokenRule]:

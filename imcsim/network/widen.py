@@ -19,6 +19,7 @@ from imcsim.network.graph import (
     LI,
     LIF,
     Conv2d,
+    Delay,
     Flatten,
     IntArray,
     Linear,
@@ -129,6 +130,8 @@ def _wide(node: Node, copied: Mapping[str, int], sizes: Mapping[str, Shape]) -> 
                 leak=_parameter(node.leak, outer),
                 synapse=None if node.synapse is None else _parameter(node.synapse, outer),
             )
+        case Delay():
+            return replace(node, weight=_parameter(node.weight, outer))
         case _:
             return node
 

@@ -111,7 +111,9 @@ def lower(
 
 def travelling(placement: Placement) -> frozenset[str]:
     """The nodes whose maps travel."""
-    return frozenset(edge.node for edge in placement.graph.edges if edge.node)
+    return frozenset(
+        name for edge in placement.graph.edges if edge.node for name in (edge.node, edge.read_node)
+    )
 
 
 def toggled(activity: Activity, placement: Placement, played: Schedule) -> dict[Event, Counts]:
@@ -130,7 +132,7 @@ def toggled(activity: Activity, placement: Placement, played: Schedule) -> dict[
             stage = placement.graph.stages[edge.target]
             uses = row_uses(stage, edge.height)
             moved = _whole(played, Event.HTREE_BITS)[:, :, edge.target + 1]
-            toggles = (activity.toggles[edge.node] * uses).sum(axis=2)
+            toggles = (activity.toggles[edge.read_node] * uses).sum(axis=2)
             tree[:, :, edge.target + 1] = toggles * moved // max(1, int(uses.sum()) * edge.row_bits)
     for source, edges in sent.items():
         layer = 0 if source == IMAGE else source + 1

@@ -45,6 +45,8 @@ class PartFigures:
     """Residual streams that meet here."""
     pool_values: int
     """Values that its pooling takes in, per timestep."""
+    delayed: bool = False
+    """Whether what its crossbars read has waited for a timestep or more."""
 
     # --- what it is
 
@@ -123,8 +125,13 @@ class PartFigures:
             number=number,
             copies=copies,
             fetch_bits=bits,
-            # On the bus, or out of the tile buffer where that is narrower.
-            fetch_cycles=max(-(-bits // config.tile.bus_bits), config.tile_buffer.access_cycles(bits)),
+            # On the bus, or out of the tile buffer (the memory of delayed spikes) where that is narrower.
+            fetch_cycles=max(
+                -(-bits // config.tile.bus_bits),
+                -(-bits // config.state_memory.width_bits)
+                if self.delayed
+                else config.tile_buffer.access_cycles(bits),
+            ),
             # A lane takes a cycle for each update: leak and add, or one more bit of the spikes.
             lif_cycles=-(-copies * self.part.channels * self.stage.updates // config.lif.lanes),
             write_cycles=-(-self.output_bits(copies) // config.tile.bus_bits),
@@ -280,7 +287,7 @@ class PartFigures:
         """
         planes = self.stage.planes
         return {
-            Event.TILE_BUFFER_READ_BITS: bits,
+            Event.DELAY_READ_BITS if self.delayed else Event.TILE_BUFFER_READ_BITS: bits,
             Event.HTREE_BITS: to_pes,
             Event.PE_BUFFER_WRITE_BITS: to_pes,
             Event.PE_BUFFER_READ_BITS: self._per_window[0] * planes * positions,
@@ -336,7 +343,9 @@ class PartFigures:
             counts[Event.PARTIAL_SUM_ADDS] += outputs * self.helpers
             counts[Event.TILE_BUFFER_READ_BITS] += outputs * self.helpers * lif.partial_sum_bits
         counts[Event.RESIDUAL_ADDS] += outputs * len(self.shortcuts)
-        counts[Event.TILE_BUFFER_READ_BITS] += outputs * sum(edge.bits for edge in self.shortcuts)
+        for edge in self.shortcuts:
+            read = Event.DELAY_READ_BITS if edge.delay else Event.TILE_BUFFER_READ_BITS
+            counts[read] += outputs * edge.bits
         if self.keeps:
             event = Event.CURRENT_READ_BITS if stored else Event.CURRENT_WRITE_BITS
             counts[event] += outputs * lif.partial_sum_bits
@@ -402,6 +411,7 @@ def part_figures(placement: Placement, config: HardwareConfig) -> tuple[PartFigu
             helpers=helpers[part.index],
             shortcuts=tuple(edge for edge in edges_into(placement, part) if edge.role == "side"),
             pool_values=pooled[part.index],
+            delayed=any(edge.role == "input" and edge.delay for edge in edges_into(placement, part)),
         )
         for part in placement.parts
     )

@@ -29,6 +29,15 @@ class Job:
     cancelled_at: float = NEVER
     answer_at: int | None = None
     verdict_at: int | None = None
+    before: Job | None = None
+    """The timestep before, of the same image."""
+
+    def back(self, timesteps: int) -> Job | None:
+        """The job of the same image so many timesteps before; None where it had none."""
+        job: Job | None = self
+        for _ in range(timesteps):
+            job = None if job is None else job.before
+        return job
 
     def dead(self, now: float) -> bool:
         """Whether this job is cancelled by now."""
@@ -42,13 +51,15 @@ class JobQueue:
     env: simpy.Environment
     jobs: list[Job] = field(default_factory=list)
     closed: bool = False
+    _latest: dict[int, Job] = field(default_factory=dict)
     _waiting: list[simpy.Event] = field(default_factory=list)
 
     def put(self, image: int, timestep: int, image_maps: int) -> Job:
         """Issue a job now, and wake those who wait for it."""
-        job = Job(
-            len(self.jobs), image, timestep, image_maps, self.env.event(), self.env.event(), int(self.env.now)
-        )
+        entered, verdict = self.env.event(), self.env.event()
+        job = Job(len(self.jobs), image, timestep, image_maps, entered, verdict, int(self.env.now))
+        job.before = self._latest.get(image)
+        self._latest[image] = job
         self.jobs.append(job)
         self._wake()
         return job

@@ -48,6 +48,22 @@ class Stream:
         return "sums" if self.edge is None else self.edge.role
 
     @property
+    def delay(self) -> int:
+        """Timesteps after which the receiver works on the rows."""
+        return 0 if self.edge is None else self.edge.delay
+
+    def lag(self, images: int) -> int:
+        """Jobs that may lie between one that gives rows and the one that works on them, on a chip that holds
+        `images` images. An image's timesteps come in turn with those of the others, so that the maps of
+        another are never more than this behind.
+        """
+        return self.delay * images
+
+    def places(self, images: int) -> int:
+        """Rows for which the receiver has a place on a chip that holds `images` images."""
+        return self.room * images if self.delay else self.room
+
+    @property
     def carries_values(self) -> bool:
         """Whether pixels, spikes or the like travel, and not sums."""
         return self.edge is not None and bool(self.edge.node)
@@ -204,8 +220,10 @@ def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
     for part in placement.parts:
         stage = placement.graph.stages[part.stage]
         for edge in edges_into(placement, part):
-            room = _room(config, edge.row_bits, sharing[part.tile])
             needed = _rows_at_once(edge, stage)
+            # Delayed rows have a memory that is made for them.
+            waiting = (edge.delay + 1) * edge.height
+            room = waiting if edge.delay else _room(config, edge.row_bits, sharing[part.tile])
             if room < needed:
                 raise ImcsimError(
                     f"layer {stage.name} needs {needed} input rows of {edge.row_bits} bits at a time; "
@@ -216,6 +234,8 @@ def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
             if edge.source == IMAGE:
                 links.append(_Link(f"image rows for {stage.name}", 0, None, part.index, edge, room))
             for source in heads[edge.source]:
+                if edge.stays and source is not part:
+                    continue
                 name = f"rows from {placement.graph.stages[source.stage].name} to {stage.name}"
                 links.append(_Link(name, source.stage + 1, source.index, part.index, edge, room))
         if part.head != part.index:
@@ -242,7 +262,7 @@ def _streams_into_tiles(placement: Placement) -> list[int]:
     """For each tile the streams of rows that share its buffer; one edge into one part is one stream."""
     streams = [0] * placement.tiles
     for part in placement.parts:
-        streams[part.tile] += len(edges_into(placement, part))
+        streams[part.tile] += sum(not edge.delay for edge in edges_into(placement, part))
         if part.head != part.index:
             streams[placement.parts[part.head].tile] += 1
     return streams
@@ -266,6 +286,7 @@ def _smallest_buffer(placement: Placement, sharing: list[int]) -> int:
         -(-_rows_at_once(edge, placement.graph.stages[part.stage]) * edge.row_bits * sharing[part.tile] // 8)
         for part in placement.parts
         for edge in edges_into(placement, part)
+        if not edge.delay
     )
 
 

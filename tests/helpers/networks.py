@@ -19,6 +19,7 @@ from imcsim.network.graph import (
     LIF,
     Add,
     Conv2d,
+    Delay,
     Flatten,
     Linear,
     Network,
@@ -26,6 +27,7 @@ from imcsim.network.graph import (
     PerChannel,
     Pool2d,
 )
+from imcsim.network.sizes import shapes
 
 Values = NDArray[np.float64]
 PLAN: tuple[int | str, ...] = (32, "M", 64, 64, "M", 128, 128, "M", 128)
@@ -47,8 +49,10 @@ def forward(network: Network, images: NDArray[np.uint8], timesteps: int) -> dict
     """Outputs ``[T, N, ...]`` of every node in float64, straight from the equations of the graph."""
     values: dict[str, Values] = {}
     image = images.astype(np.float64) * network.input_scale
-    for node in network.nodes:
-        values[node.name] = _node(node, values, image, timesteps, network)
+    for _ in range(timesteps if any(isinstance(node, Delay) for node in network.nodes) else 1):
+        # With feedback each pass has one more timestep right, since delays are at least one timestep long.
+        for node in network.nodes:
+            values[node.name] = _node(node, values, image, timesteps, network)
     return values
 
 
@@ -124,6 +128,49 @@ def mixed_network(
         last = builder.any_pool("pool2", last)
     flat = builder.values[last][0, 0].size
     network = builder.finish("mixed", last, flat)
+    if output != "linear":
+        builder.output(output, "fc")
+        network = replace(network, nodes=builder.network.nodes)
+    return network
+
+
+def recurrent_network(
+    rng: np.random.Generator,
+    *,
+    output: Literal["linear", "lif", "li"] = "lif",
+    size: int = 4,
+    classes: int = 3,
+    timesteps: int = 6,
+) -> Network:
+    """Feedback from every layer's own spikes and from later ones, one-to-one and through weights, over one to
+    three timesteps; and a branch that is late.
+    """
+    builder = _Builder(rng, (2, size, size), classes, timesteps, 4, 0.5, "hard")
+
+    def late() -> int:
+        return int(rng.integers(1, 4))
+
+    def with_feedback(name: str, source: str, *more: str) -> str:
+        back = builder.delay(f"{name}.back", name, late(), source, rng.integers(0, 2))
+        if np.all(np.equal(builder.network.node(back).weight, 1)):  # type: ignore[union-attr]
+            back = builder.untuned(f"{name}.rec", back)
+        builder._add(Add(f"{name}.add", (source, back, *more)))
+        return builder.any_lif(name, f"{name}.add")
+
+    first = builder.conv("conv1", INPUT, 2, 4)
+    top = builder.delay("top", "lif2", late(), first, 0)  # of a layer that comes later
+    spikes = with_feedback("lif1", first, builder.untuned("down", top))
+    pooled = builder._add(Pool2d("pool", (spikes,), "max", (3, 3), (1, 1), (1, 1)))
+    delayed = builder.delay("late", pooled, late(), first, 1)
+    main = builder.conv("conv2", spikes, 4, 4)
+    last = with_feedback("lif2", main, delayed)
+    flat = builder._add(Flatten("flat", (last,)))
+    ones = np.ones(5)
+    fc = builder._tuned(
+        Linear("fc1", (flat,), builder._weights((5, 4 * size * size)), ones, 0 * ones), 0.25, 1.0
+    )
+    last = with_feedback("lif3", fc)
+    network = builder.finish("recurrent", last, 5)
     if output != "linear":
         builder.output(output, "fc")
         network = replace(network, nodes=builder.network.nodes)
@@ -223,6 +270,25 @@ class _Builder:
             synapse=some([0.0, 0.5, 0.25]) if rng.integers(2) else None,
         )
 
+    def delay(self, name: str, source: str, timesteps: int, like: str, weighed: Any) -> str:
+        """The spikes of `source`, of the shape of `like`; `weighed` channel by channel, with any sign."""
+        shape = self.values[like].shape
+        weight = self.rng.choice([-0.5, -0.25, 0.25, 0.75], shape[2]) if weighed else 1.0
+        self.network = replace(
+            self.network, nodes=(*self.network.nodes, Delay(name, (source,), timesteps, weight))
+        )
+        self.values[name] = np.zeros(shape)  # what layers are tuned with
+        return name
+
+    def untuned(self, name: str, source: str) -> str:
+        """A layer of small weights, which keeps the shape of what it reads."""
+        shape = self.values[source].shape[2:]
+        inner, scale = shape[0], np.full(shape[0], 2.0**-6)
+        if len(shape) == 1:
+            return self._add(Linear(name, (source,), self._weights((inner, inner)), scale, 0 * scale))
+        weight = self._weights((inner, inner, 3, 3))
+        return self._add(Conv2d(name, (source,), weight, scale, 0 * scale, padding=(1, 1)))
+
     def any_pool(self, name: str, source: str) -> str:
         rng, (height, width) = self.rng, self.values[source].shape[3:]
         size = (min(int(rng.integers(1, 4)), height), min(int(rng.integers(1, 3)), width))
@@ -284,6 +350,8 @@ class _Builder:
 
 
 def _node(node: Node, values: dict[str, Values], image: Values, timesteps: int, network: Network) -> Values:
+    if isinstance(node, Delay):
+        return _delayed(node, values, len(image), timesteps, network)
     read = [
         values[name] if name != INPUT else np.broadcast_to(image, (timesteps, *image.shape))
         for name in node.inputs
@@ -335,8 +403,21 @@ def _node(node: Node, values: dict[str, Values], image: Values, timesteps: int, 
         case Flatten():
             return x.reshape(*x.shape[:2], -1)
         case Add():
-            direct = [isinstance(network.node(name), LIF | Pool2d) for name in node.inputs]
-            return np.asarray(sum(v * node.scale if s else v for v, s in zip(read, direct, strict=True)))
+            total: Any = 0
+            for name, v in zip(node.inputs, read, strict=True):
+                before = network.node(name)
+                if isinstance(before, Delay):
+                    v = v * _each(before.weight, v)
+                total = total + (v * node.scale if isinstance(before, LIF | Pool2d) else v)
+            return np.asarray(total)
+
+
+def _delayed(node: Delay, values: dict[str, Values], images: int, timesteps: int, network: Network) -> Values:
+    """What is known so far of the spikes of some timesteps before."""
+    out = np.zeros((timesteps, images, *shapes(network)[node.name]))
+    if node.inputs[0] in values:
+        out[node.timesteps :] = values[node.inputs[0]][: max(timesteps - node.timesteps, 0)]
+    return out
 
 
 def _spikes(node: LIF, x: Values) -> Values:

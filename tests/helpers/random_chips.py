@@ -16,7 +16,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.mapping import Placement
 from imcsim.network import validate
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Node, Pool2d
 from imcsim.timing import ImageWork, Issue, Timeline, parse
 
 POLICIES = ("wait", "pipeline", "speculate", "interleave:2", "interleave:3")
@@ -85,8 +85,9 @@ def chips(draw: st.DrawFn, names: Iterable[str] = ("dtsnn_32nm",), **given: Any)
 @st.composite
 def any_network(draw: st.DrawFn, max_size: int = 7, timesteps: int = 3) -> Network:
     """Convolutions of any kernel, stride, padding, dilation and groups, padded pools that leave rows over,
-    residual blocks of two or three branches, synapses, hidden linear layers, outputs of neurons and
-    integrators. All weights are 1: times and counts depend on shapes alone.
+    residual blocks of two or three branches, synapses, hidden linear layers, one-to-one and all-to-all
+    feedback, delays of several timesteps, outputs of neurons and integrators. All weights are 1: times and
+    counts depend on shapes alone.
     """
     height, width = draw(st.integers(2, max_size)), draw(st.integers(2, max_size))
     inner, classes = draw(st.integers(1, 4)), draw(st.integers(2, 4))
@@ -117,7 +118,7 @@ class _Shapes:
         if self.last != INPUT and not self.summed and self.draw(st.booleans()):
             self._residual()
         else:
-            self._conv(self.last)
+            self._conv(self._later(self.last))
             if self.draw(st.sampled_from((False, False, True))):
                 self._pool()
                 self.summed = False  # of currents, not of spikes
@@ -195,14 +196,33 @@ class _Shapes:
             self.height, self.width = height, width
             source = self._convolve(source, inner, outer, (1, 1), stride, (0, 0))
             assert after == (self.height, self.width)
-        branches = [main, source]
+        branches = [main, source if strided else self._later(source)]
         if self.draw(st.booleans()):
             third = self._convolve(inner_spikes, outer, outer, (1, 1), (1, 1), (0, 0))
             branches.insert(self.draw(st.integers(0, 2)), third)
         self._add(Add(f"add{len(self.nodes)}", tuple(branches)))
         self._lif(self.last)
 
+    def _later(self, source: str) -> str:
+        """Spikes as they are, or some timesteps later."""
+        late = 0 if source == INPUT else self.draw(st.sampled_from((0, 0, 0, 1, 2)))
+        return self._add(Delay(f"late{len(self.nodes)}", (source,), late)) if late else source
+
+    def _feedback(self, source: str) -> str:
+        """Currents with those of the neurons' own spikes of earlier timesteps, or without."""
+        kind = self.draw(st.sampled_from(("none", "none", "none", "one to one", "all to all")))
+        if kind == "none" or not isinstance(self.nodes[-1], Conv2d | Linear):
+            return source
+        channels, name = len(self.nodes[-1].weight), f"lif{len(self.nodes) + 2 + (kind == 'all to all')}"
+        back = self._add(Delay(f"back{len(self.nodes)}", (name,), self.draw(st.sampled_from((1, 1, 2, 3)))))
+        if kind == "all to all" and isinstance(self.nodes[-2], Linear):
+            back = self._add(self._linear(f"rec{len(self.nodes)}", channels, channels))
+        elif kind == "all to all":
+            back = self._convolve(back, channels, channels, (3, 3), (1, 1), (1, 1))
+        return self._add(Add(f"add{len(self.nodes)}", (source, back)))
+
     def _lif(self, source: str) -> None:
+        source = self._feedback(source)
         synapse = self.draw(st.sampled_from((None, None, 0.5)))
         several, rests = self.draw(st.sampled_from((1, 1, 2, 6))), self.draw(st.sampled_from((0, 0, 3)))
         self._add(
@@ -224,9 +244,10 @@ class _Shapes:
         )
         self.summed |= kind != "max"
 
-    def _add(self, node: Node) -> None:
+    def _add(self, node: Node) -> str:
         self.nodes.append(node)
         self.last = node.name
+        return node.name
 
 
 def random_work(

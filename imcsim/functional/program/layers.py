@@ -140,7 +140,20 @@ class FlattenLayer:
     source: str
 
 
-Step = CrossbarLayer | NeuronLayer | IntegratorLayer | PoolLayer | FlattenLayer
+@dataclass(frozen=True)
+class DelayLayer:
+    """What `source`, which may be a later step, gave `timesteps` timesteps before.
+
+    `shape` is ``(H, W, C)``.
+    """
+
+    name: str
+    source: str
+    timesteps: int
+    shape: tuple[int, int, int]
+
+
+Step = CrossbarLayer | NeuronLayer | IntegratorLayer | PoolLayer | FlattenLayer | DelayLayer
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +176,18 @@ class Program:
     @property
     def crossbar_layers(self) -> tuple[CrossbarLayer, ...]:
         return tuple(s for s in self.steps if isinstance(s, CrossbarLayer))
+
+    @property
+    def delays(self) -> tuple[DelayLayer, ...]:
+        return tuple(s for s in self.steps if isinstance(s, DelayLayer))
+
+    @property
+    def feedback(self) -> int:
+        """Timesteps after which the first spikes come back to an earlier step; 0 where none do. No more can
+        be played at a time.
+        """
+        place = {step.name: n for n, step in enumerate(self.steps)}
+        return min((s.timesteps for s in self.delays if place[s.source] > place[s.name]), default=0)
 
     @property
     def neuron_layers(self) -> tuple[NeuronLayer | IntegratorLayer, ...]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.layers import Branch, CrossbarLayer, IntegratorLayer, NeuronLayer, PooledBias
 from imcsim.functional.program.numerics import Numerics
-from imcsim.network.graph import LI, LIF, Add, PerChannel, Pool2d
+from imcsim.network.graph import LI, LIF, Add, Delay, PerChannel, Pool2d
 
 RATIO_FRACTION_BITS = 12
 RATIO_BITS = 16
@@ -62,12 +62,20 @@ class _Currents:
 
 @dataclass(frozen=True)
 class Before:
-    """What comes before a node, by name: the layers, additions and pools of currents, and the values."""
+    """What comes before a node, by name: the layers, additions and pools of currents, the values, and which
+    of them are delayed.
+    """
 
     crossbars: dict[str, CrossbarLayer]
     adds: dict[str, Add]
     pools: dict[str, Pool2d]
     values: dict[str, Value]
+    delays: dict[str, Delay]
+
+    def current(self, name: str, add: Add) -> Any:
+        """The current that one count of a spike train adds: a number, or one per channel."""
+        weight = self.delays[name].weight if name in self.delays else add.scale
+        return self.values[name].worth * weight
 
 
 def _entering(node: LIF | LI, before: Before) -> _Currents:
@@ -153,7 +161,7 @@ def _spare_bits(enters: _Currents, before: Before) -> NDArray[np.int64]:
     for name in enters.inputs:
         if name != enters.main.name and enters.add is not None:
             side = before.crossbars.get(name)
-            worth = before.values[name].worth * enters.add.scale if side is None else side.unit
+            worth = np.abs(before.current(name, enters.add)) if side is None else side.unit
             counts = before.values[name].largest if side is None else side.largest_sum
             with np.errstate(over="ignore", divide="ignore"):
                 largest = np.maximum(largest, worth * float(counts) / enters.main.unit)
@@ -241,9 +249,8 @@ def integrators(node: LI, before: Before, numerics: Numerics, timesteps: int) ->
         if side is not None:
             reach = reach + side.reach * (side.unit / main.unit)
         elif enters.add is not None:
-            reach = (
-                reach + before.values[name].largest * before.values[name].worth * enters.add.scale / main.unit
-            )
+            most = before.values[name].largest * np.abs(before.current(name, enters.add))
+            reach = reach + most / main.unit
     for decay in (node.leak, node.synapse):
         if decay is not None:
             # The sum of the first powers of the decay.
@@ -278,7 +285,7 @@ def _branch(name: str, before: Before, add: Add, counts: NDArray[np.float64]) ->
     """Bring a side branch of `add` to the main branch's unit; counts: membrane counts of a current of 1,
     ``[C]``."""
     side = before.crossbars.get(name)
-    worth = side.unit if side is not None else before.values[name].worth * add.scale
+    worth = side.unit if side is not None else before.current(name, add)
     largest = side.largest_sum if side is not None else (1 << before.values[name].bits) - 1
     with np.errstate(over="ignore"):
         return side_branch(name, worth * counts, largest, add.name)
@@ -286,11 +293,12 @@ def _branch(name: str, before: Before, add: Add, counts: NDArray[np.float64]) ->
 
 def side_branch(name: str, ratio: NDArray[np.float64], largest: int, key: str) -> Branch:
     """The branch of `name` with membrane counts `ratio` to one of its own, ``[C]``; none is above `largest`.
+    Feedback may be negative.
 
     Raises ImcsimError, about `key`, where that needs more than 60 bits.
     """
     with np.errstate(divide="ignore"):
-        position = np.clip(np.floor(np.log2(ratio)), -1000, 1000).astype(np.int64)
+        position = np.clip(np.floor(np.log2(np.abs(ratio))), -1000, 1000).astype(np.int64)
     room = MAX_BRANCH_BITS - 1 - largest.bit_length() - position
     if room.min() < 0:
         raise ImcsimError(

@@ -15,6 +15,7 @@ from imcsim.functional.crossbars.crossbars import Crossbars
 from imcsim.functional.program.layers import (
     Branch,
     CrossbarLayer,
+    DelayLayer,
     FlattenLayer,
     IntegratorLayer,
     NeuronLayer,
@@ -26,7 +27,7 @@ from imcsim.functional.program.membranes import Before, Value, integrators, neur
 from imcsim.functional.program.numerics import Numerics
 from imcsim.network import shapes
 from imcsim.network.cells import to_cells
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Linear, Network, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Linear, Network, Pool2d
 from imcsim.network.rows import dense, row_layout
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "IDEAL_ADC_MAX",
     "Branch",
     "CrossbarLayer",
+    "DelayLayer",
     "FlattenLayer",
     "IntegratorLayer",
     "NeuronLayer",
@@ -61,6 +63,8 @@ def build(network: Network, numerics: Numerics) -> Program:
     crossbars: dict[str, CrossbarLayer] = {}
     adds: dict[str, Add] = {}
     pools: dict[str, Pool2d] = {}
+    delays: dict[str, Delay] = {}
+    before = Before(crossbars, adds, pools, values, delays)
     steps: list[Step] = []
     for node in network.nodes:
         shape = sizes[node.name]
@@ -77,12 +81,10 @@ def build(network: Network, numerics: Numerics) -> Program:
         elif isinstance(node, Add):
             adds[node.name] = node
         elif isinstance(node, LIF):
-            steps.append(neurons(node, Before(crossbars, adds, pools, values), numerics))
+            steps.append(neurons(node, before, numerics))
             values[node.name] = Value(node.max_spikes, 1.0)
         elif isinstance(node, LI):
-            steps.append(
-                integrators(node, Before(crossbars, adds, pools, values), numerics, network.timesteps)
-            )
+            steps.append(integrators(node, before, numerics, network.timesteps))
         elif isinstance(node, Pool2d):
             currents = node.inputs[0] in crossbars
             if currents:
@@ -95,10 +97,23 @@ def build(network: Network, numerics: Numerics) -> Program:
                     _map_shape(shape), currents,
                 )
             )  # fmt: skip
+        elif isinstance(node, Delay):
+            delays[node.name] = node
+            values[node.name] = _spikes(network, node.inputs[0])
+            steps.append(DelayLayer(node.name, node.inputs[0], node.timesteps, _map_shape(shape)))
         else:
             steps.append(FlattenLayer(node.name, node.inputs[0]))
             values[node.name] = values[node.inputs[0]]
     return _with_output(network, crossbars, steps, numerics)
+
+
+def _spikes(network: Network, name: str) -> Value:
+    """What the integers of a node mean that may come later: neurons, pools of their spikes, rows of them."""
+    node = network.node(name)
+    if isinstance(node, LIF):
+        return Value(node.max_spikes, 1.0)
+    before = _spikes(network, node.inputs[0])
+    return _pooled(node, before) if isinstance(node, Pool2d) else before
 
 
 def _pooled(node: Pool2d, before: Value) -> Value:

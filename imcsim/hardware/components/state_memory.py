@@ -1,9 +1,13 @@
-"""State memory: membrane potentials, synaptic currents and stored encoder currents, where they are used.
+"""State memory: membrane potentials, synaptic currents, stored encoder currents and delayed spikes, where
+they are used.
 
 Each part of a layer has banks of its own in its tile, as many as hold the state of its neurons and as its LIF
 lanes need to take and return a word each per cycle; a bank is read and written in the same cycle through two
 ports. A word travels half the side of a tile to its lane. State is kept from one timestep to the next, so it
 is never gated with the tiles.
+
+Spikes that a layer reads a timestep or more after they were fired wait in banks of the part that reads them:
+room for one map more than the timesteps of the delay, since one is written while another is read.
 """
 
 from __future__ import annotations
@@ -31,14 +35,16 @@ class StateMemory(Component):
     width_bits: Count
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        if chip.lif.kind == "given":
-            return {}
         bits, width = self.bank_bytes * 8, self.width_bits
         length = wires.half_side_mm(chip.tile_area_um2()).value
         wire = TOGGLED * chip.technology.wire_pj_per_mm(chip) * length
         read = chip.sram.read_pj(bits, width, chip, two_ports=True) / width + wire
         write = chip.sram.write_pj(bits, width, chip, two_ports=True) / width + wire
+        delayed = {Event.DELAY_READ_BITS: read, Event.DELAY_WRITE_BITS: write}
+        if chip.lif.kind == "given":
+            return delayed
         return {
+            **delayed,
             Event.MEMBRANE_READ_BITS: read,
             Event.MEMBRANE_WRITE_BITS: write,
             Event.CURRENT_READ_BITS: read,
@@ -57,4 +63,5 @@ class StateMemory(Component):
         return max(-(-bits // (self.bank_bytes * 8)), lanes) if bits else 0
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return sum(self.banks(chip, bits) for bits in size.state_bits)
+        delayed = sum(-(-bits // (self.bank_bytes * 8)) for bits in size.delay_bits)
+        return sum(self.banks(chip, bits) for bits in size.state_bits) + delayed

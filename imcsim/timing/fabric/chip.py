@@ -50,7 +50,7 @@ class FabricEngine(Engine):
         super().__init__(layout.placement, layout.config, exits, timing, arrivals, work, progress)
         self._values = _Values(layout, work)
         jobs = max(1, self.images * timing.timesteps)
-        self._memory = _Memory(layout, min(_JOBS, jobs), self._values.columns)
+        self._memory = _Memory(layout, min(_JOBS, jobs), self._values.columns, timing.issue.images_on_chip)
         self._memory.m[k.G_TIMED] = timing.timed
         self._memory.m[k.G_TELLS_ENTERED] = timing.issue.runs_ahead
         self._memory.m[k.G_STAGES], self._memory.m[k.G_EDGES] = self._values.columns
@@ -162,14 +162,23 @@ class FabricEngine(Engine):
 class _Memory:
     """The memory of one play: a copy of the layout's, and behind it what grows with the jobs in flight."""
 
-    def __init__(self, layout: Layout, ring: int, columns: tuple[int, int]) -> None:
+    def __init__(self, layout: Layout, ring: int, columns: tuple[int, int], images: int) -> None:
         self._layout = layout
         self._columns = sum(columns)
         self._powers = layout.rows_of_a_job if layout.config.clock.gating == "idle_tiles" else 0
         self._fixed = len(layout.memory)
         self.jobs, self._slots = ring, 1
-        self.m = layout.memory
-        self._lay_out(ring)
+        self.m = layout.memory.copy()
+        self._lay_out(ring + self._delay(images))
+
+    def _delay(self, images: int) -> int:
+        """Let delayed streams begin on a chip that holds so many images; the most jobs that one lags."""
+        streams = self.m[self._layout.streams].reshape(-1, k.S_SIZE)
+        lags = streams[:, k.S_DELAY] * images
+        streams[:, k.S_LAG] = lags
+        streams[:, k.S_ROOM] *= np.where(lags > 0, images, 1)
+        streams[:, k.S_TOTAL] = lags * streams[:, k.S_HEIGHT]
+        return int(lags.max(initial=0))
 
     def _lay_out(self, ring: int) -> None:
         """Place what stands behind the records: rings of jobs in flight, jobs, image work, powered rows."""
@@ -259,6 +268,7 @@ class _Memory:
         sent = self.streams[:, k.S_OUTPUT] > 0
         output = (self.streams[sent, k.S_OUTPUT] - self._layout.outputs.start) // k.O_SIZE
         sources[sent] = of_outputs[output]
+        sources += self.streams[:, k.S_LAG]
         return max(
             int((taken - self.parts[:, k.P_RELEASED] // self.parts[:, k.P_ROWS]).max()),
             int((of_outputs - self.outputs[:, k.O_DELIVERED] // self.outputs[:, k.O_HEIGHT]).max()),
@@ -275,6 +285,7 @@ class _Memory:
         never = job.cancelled_at == float("inf")
         self.m[at : at + k.J_SIZE] = (
             job.timestep, job.image_map, k.NEVER if never else int(job.cancelled_at), slot,
+            -1 if job.before is None else job.before.number,
         )  # fmt: skip
         self.m[k.G_ISSUED] = job.number + 1
 

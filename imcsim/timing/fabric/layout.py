@@ -253,8 +253,9 @@ class Layout:
             r[k.KIND], r[k.S_HEIGHT], r[k.S_BITS] = k.IMAGE, stream.edge.height, stream.edge.row_bits
         if stream.target is not None:
             receiver = self.placement.parts[stream.target]
-            r[k.S_TARGET] = self._part_at(stream.target)
-            r[k.S_WRITE_PLACE] = self._place(Event.TILE_BUFFER_WRITE_BITS, receiver.stage + 1)
+            r[k.S_TARGET], r[k.S_DELAY] = self._part_at(stream.target), stream.delay
+            written = Event.DELAY_WRITE_BITS if stream.delay else Event.TILE_BUFFER_WRITE_BITS
+            r[k.S_WRITE_PLACE] = self._place(written, receiver.stage + 1)
         return r
 
 

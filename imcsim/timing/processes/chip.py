@@ -41,7 +41,11 @@ class ProcessEngine(Engine):
     ) -> None:
         super().__init__(placement, config, exits, timing, arrivals, work, progress, recorder)
         self.wiring = wire(placement, config)
-        self.channels = [Channel(self.env, stream.name, stream.room) for stream in self.wiring.streams]
+        self.images_held = timing.issue.images_on_chip
+        self.channels = [
+            Channel(self.env, s.name, s.places(self.images_held), _height(s) * s.lag(self.images_held))
+            for s in self.wiring.streams
+        ]
         self.mesh = MeshLinks(self.env, config.noc.flit_bits, config.noc.hop_cycles, recorder)
         kind = ReferencePart if timing.fidelity == "reference" else BurstPart
         self.parts: list[PartProcess] = [
@@ -81,7 +85,8 @@ class ProcessEngine(Engine):
             self.recorder.sends(stream.rank, job, stream.layer)
         if stream.target is not None:
             receiver = self.placement.parts[stream.target]
-            self.count(job, receiver.stage + 1, {Event.TILE_BUFFER_WRITE_BITS: bits})
+            written = Event.DELAY_WRITE_BITS if stream.delay else Event.TILE_BUFFER_WRITE_BITS
+            self.count(job, receiver.stage + 1, {written: bits})
         way = ends(self.placement, stream)
         if way is None:
             yield self.env.timeout(1)
@@ -166,3 +171,8 @@ class ProcessEngine(Engine):
         for part in self.parts:
             busy[part.part.tile] += part.driven_cycles()
         return busy, sum(link.busy_cycles for link in self.mesh.links.values())
+
+
+def _height(stream: Stream) -> int:
+    """Rows of a map; 0 where there is no map."""
+    return 0 if stream.edge is None else stream.edge.height

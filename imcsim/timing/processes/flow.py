@@ -80,13 +80,15 @@ class Channel:
 
     A sender takes room before a row leaves, so a row in the mesh always has a place to go; a receiver that is
     full stops its sender. Rows of cancelled work arrive as void ones: they are counted, and take no room.
+    With a delay rows are freed some jobs after those that they came with, so that many void ones come first.
     """
 
-    def __init__(self, env: simpy.Environment, name: str, room: int) -> None:
+    def __init__(self, env: simpy.Environment, name: str, room: int, void: int = 0) -> None:
         self.name = name
         self.room = Room(env, room)
         self.rows = Rows(env)
-        self._held: deque[bool] = deque()
+        self.rows.total = void
+        self._held: deque[bool] = deque([False] * void)
         self._freed = 0
         """Rows, counted from the first, whose room is not needed any more."""
 

@@ -37,6 +37,8 @@ class Surroundings(Protocol):
     recorder: Recorder | None
     channels: list[Channel]
     """By the rank of their streams."""
+    images_held: int
+    """Images that the chip holds at a time."""
 
     def count(self, job: Job, layer: int, counts: Mapping[Event, int]) -> None:
         """Count events of a layer of the ledger."""
@@ -129,12 +131,25 @@ class PartProcess:
     def missing_sides(self, job: Job, y: int, stored: bool) -> list[simpy.Event]:
         """What row y must wait for before it fires: partial sums and residuals that have not come."""
         rows = self.stage.out_height
-        events = missing(self._channels(self.wiring.residuals), job.number * rows + y + 1)
+        events = [
+            event
+            for stream in self.wiring.residuals
+            for event in missing(self._channels((stream,)), self._turn(job, stream) * rows + y + 1)
+        ]
         if not stored:
             # A stored encoder's other parts do nothing, so its partial sums come once for each image.
             maps = job.image_map if self.figures.keeps else job.number
             events += missing(self._channels(self.wiring.partials), maps * rows + y + 1)
         return events
+
+    def _turn(self, job: Job, stream: Stream) -> int:
+        """How many maps came over a stream before the one that `job` works on; below 0 where a delay has none
+        for it, and it finds zeros.
+        """
+        if not stream.delay:
+            return job.number
+        back = job.back(stream.delay)
+        return -1 if back is None else back.number + stream.lag(self.around.images_held)
 
     def count(self, job: Job, counts: Mapping[Event, int]) -> None:
         """Count events of this part's layer."""
@@ -225,7 +240,8 @@ class PartProcess:
     def _inputs_come(self, job: Job, y: int) -> Wait:
         """Wait until the rows that output row y is made of have come, from all parts that send a share."""
         # The image comes once where the encoder's currents are kept, every other map with every job.
-        maps = job.image_map if self.wiring.inputs[0].source is None else job.number
+        first = self.wiring.inputs[0]
+        maps = job.image_map if first.source is None else self._turn(job, first)
         needed = maps * self._input_height + self.stage.rows_needed(y, self._input_height)
         events = missing(self._channels(self.wiring.inputs), needed)
         if events:

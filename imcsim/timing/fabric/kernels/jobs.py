@@ -19,6 +19,17 @@ def timestep_of(m: Memory, job: int) -> int:
 
 
 @step
+def turn_of(m: Memory, stream: int, job: int) -> int:
+    """How many maps came over a stream before the one that a job works on; -1 where a delay has none for it,
+    and it finds zeros.
+    """
+    for _ in range(m[stream + k.S_DELAY]):
+        if job >= 0:
+            job = m[m[k.G_JOBS] + job * k.J_SIZE + k.J_BEFORE]
+    return job if job < 0 else int(job + m[stream + k.S_LAG])
+
+
+@step
 def add_counts(m: Memory, counts: Memory, job: int, some: int, times: int) -> None:
     """Count what a list says: how many entries, then places and numbers."""
     first = job * m[k.G_COUNTS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.fabric.kernels.buffers import free_rows
-from imcsim.timing.fabric.kernels.jobs import is_dead, timestep_of
+from imcsim.timing.fabric.kernels.jobs import is_dead, timestep_of, turn_of
 from imcsim.timing.fabric.kernels.records import Memory
 from imcsim.timing.fabric.kernels.rows import begin_row, leave_row, sides_come
 from imcsim.timing.processes.row_kernels import step
@@ -74,7 +74,9 @@ def run_part(m: Memory, counts: Memory, events: Memory, part: int, now: int) -> 
             m[part + k.P_SEEN] = m[part + k.P_INPUTS]
             placed = True
         if placed and not stored:
-            turn = m[m[k.G_JOBS] + job * k.J_SIZE + k.J_MAP] if m[part + k.P_INPUT_IMAGE] == 1 else job
+            turn = turn_of(m, m[m[part + k.P_INPUTS]], job)
+            if m[part + k.P_INPUT_IMAGE] == 1:
+                turn = m[m[k.G_JOBS] + job * k.J_SIZE + k.J_MAP]
             needed = turn * m[part + k.P_INPUT_HEIGHT] + m[m[part + k.P_ROW_TABLE] + 2 * y]
             seen = m[part + k.P_SEEN]
             while seen < m[part + k.P_INPUTS_END] and m[m[seen] + k.S_TOTAL] >= needed:

@@ -31,12 +31,14 @@ LAST = -1
 
 # A stream of rows: a sender (the image's have no output), and room and rows at the receiver (0: the checker).
 # `S_VALID` to `S_VALID_END`: rows that are not void of each map under way; `S_COME` is being received and
-# `S_LET` freed, so many rows of it. If two ask for a link at once, the lower address goes first.
+# `S_LET` freed, so many rows of it. Rows are worked on `S_DELAY` timesteps later, and freed `S_LAG` jobs
+# later: so many void maps have come before the first job. If two ask for a link at once, the lower address
+# goes first.
 (
     S_HOP, S_PATH_END, S_FLITS, S_ASKED, S_BEFORE, S_BEHIND, S_PHASE, S_TARGET, S_OUTPUT, S_ENTRY, S_PATH,
     S_ROOM, S_TOTAL, S_FREED, S_HEIGHT, S_VALID, S_VALID_END, S_COME, S_COME_ROWS, S_LET, S_LET_ROWS, S_SENT,
-    S_HOPS_PLACE, S_MOVED_PLACE, S_WRITE_PLACE, S_BITS, S_JOB, S_ROW, S_SIZE,
-) = range(4, 33)  # fmt: skip
+    S_HOPS_PLACE, S_MOVED_PLACE, S_WRITE_PLACE, S_BITS, S_JOB, S_ROW, S_DELAY, S_LAG, S_SIZE,
+) = range(4, 35)  # fmt: skip
 IDLE, FOR_PLACE, FLYING, LOADING = range(4)
 
 # A link: when it falls free, whether a decision is due, the packets that ask for it.
@@ -76,4 +78,4 @@ NEXT_JOB, NEXT_ROW, FOR_ROOM, FOR_INPUT, FOR_FETCH = range(5)
 ) = range(4, 15)  # fmt: skip
 TOLD_FETCHED, TOLD_DONE, TOLD_POWERED, TOLD_READS, TOLD_FIRED = 1, 2, 4, 8, 16
 
-J_TIMESTEP, J_MAP, J_CANCELLED, J_SLOT, J_SIZE = range(5)
+J_TIMESTEP, J_MAP, J_CANCELLED, J_SLOT, J_BEFORE, J_SIZE = range(6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.fabric.kernels.buffers import free_rows, release_rows
-from imcsim.timing.fabric.kernels.jobs import add_counts, timestep_of
+from imcsim.timing.fabric.kernels.jobs import add_counts, timestep_of, turn_of
 from imcsim.timing.fabric.kernels.records import Memory
 from imcsim.timing.fabric.kernels.wheel import put, wake
 from imcsim.timing.processes.row_kernels import step
@@ -65,7 +65,7 @@ def _sides_there(m: Memory, part: int, job: int, y: int, stored: bool) -> bool:
     """Whether the partial sums and residuals that row y fires with have come."""
     rows = m[part + k.P_ROWS]
     for entry in range(m[part + k.P_RESIDUALS], m[part + k.P_RESIDUALS_END]):
-        if m[m[entry] + k.S_TOTAL] < job * rows + y + 1:
+        if m[m[entry] + k.S_TOTAL] < turn_of(m, m[entry], job) * rows + y + 1:
             return False
     if not stored:
         # A stored encoder's other parts do nothing, so its partial sums come once for each image.
