@@ -251,5 +251,7 @@ def forget(framework: str, module: Any) -> None:
 
 
 def module_name(name: str) -> str:
-    """The module behind a node of a NIR file; exporters write the module `0` as `0` or `_0`."""
-    return name.lstrip("_")
+    """The module behind a node of a NIR file; exporters write the module `0` as `0` or `_0`, and neurons with
+    feedback as a graph whose neurons are called ``lif``.
+    """
+    return name.lstrip("_").removesuffix(".lif")

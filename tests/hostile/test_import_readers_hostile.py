@@ -364,7 +364,7 @@ def _no_type(_h5py: Any, graph: Any) -> None:
 
 def _cycle(h5py: Any, graph: Any) -> None:
     del graph["edges"]
-    graph["edges"] = np.array([["in", "a"], ["a", "n"], ["n", "a"], ["n", "out"]], h5py.string_dtype())
+    graph["edges"] = np.array([["in", "a"], ["a", "n"], ["a", "a"], ["n", "out"]], h5py.string_dtype())
 
 
 def _nan(_h5py: Any, graph: Any) -> None:
@@ -385,7 +385,7 @@ def _nan(_h5py: Any, graph: Any) -> None:
         (_axes, ("a.weight", "axes")),
         (_many, ("entries",)),
         (_no_type, ("a:", "type")),
-        (_cycle, ("recurrent",)),
+        (_cycle, ("a:", "without neurons")),
         (_nan, ("a:", "NaN")),
     ],
 )

@@ -276,13 +276,13 @@ def refused(file: Path, *words: str, options: ReadOptions | None = None) -> None
 
 def test_feedback_and_unknown_nodes_are_refused_by_name(tmp_path: Path) -> None:
     nir = pytest.importorskip("nir", reason="nir is not installed")
-    loop = [*CHAIN, ("n", "back"), ("back", "n")]
-    file = plain(tmp_path, {"a": affine(), "n": lif(), "back": affine(2, 2)}, loop)
-    refused(file, "back", "recurrent")
+    loop = [*CHAIN, ("a", "back"), ("back", "a")]
+    file = plain(tmp_path, {"a": affine(2, 2), "n": lif(), "back": affine(2, 2)}, loop)
+    refused(file, "back", "feed back into themselves without neurons")
     delay = {"a": affine(), "n": nir.Delay(np.ones(2))}
     refused(plain(tmp_path, delay, CHAIN), "Delay", " n: ")
     refused(plain(tmp_path, {"a": affine(), "n": lif()}, CHAIN[:2]), " n: ", "nothing reads")
-    refused(plain(tmp_path, {"a": affine(), "n": lif()}, [*CHAIN, ("n", "ghost")]), "ghost")
+    refused(plain(tmp_path, {"a": affine(), "n": lif()}, [*CHAIN, ("n", "ghost")]), "ghost", "broken")
     refused(plain(tmp_path, {"a": affine(), "n": lif(), "x": lif()}, CHAIN), " x: ")
 
 

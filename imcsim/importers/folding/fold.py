@@ -20,6 +20,7 @@ from imcsim.importers.folding.form import (
     PooledCurrents,
     Spikes,
     Unfit,
+    delayed,
     finite,
     of,
     per_channel,
@@ -28,6 +29,7 @@ from imcsim.importers.folding.form import (
 )
 from imcsim.importers.folding.linear import LinearFolding
 from imcsim.importers.folding.nodes import Nodes
+from imcsim.importers.folding.sizes_ahead import Size, sizes_ahead
 from imcsim.importers.importing import layers as file
 from imcsim.importers.importing.float_network import FloatNetwork
 from imcsim.importers.importing.image import Image, image_shape, input_scale, timesteps_of
@@ -62,9 +64,12 @@ def fold(
 class _Fold:
     def __init__(self, model: file.ReadModel, image: Image, shape: tuple[int, ...]) -> None:
         self.model, self.image = model, image
+        self.by_name = {layer.name: layer for layer in model.layers}
         self.bits = 8 if image.bits is None else image.bits
         self.file = model.source.get("file")
         self.forms: dict[str, Form | _Integrator] = {}
+        self.ahead: dict[str, Size] = {}
+        """Sizes of the layers that delays read before they come."""
         self.nodes = Nodes(image_shape(shape))
         self.input_scale = input_scale(model, image, self.bits)
         self.linear = LinearFolding(self.nodes, self.bits, self.input_scale)
@@ -78,7 +83,9 @@ class _Fold:
             self.forms[file.INPUT] = self._image()
         except Unfit as unfit:
             raise ImcsimError(unfit.reason, file=self.file, key="input", fix=unfit.fix) from None
-        for layer in self._used():
+        used = self._used()
+        self.ahead = sizes_ahead(used, self.nodes.image.shape, len(self.model.input_shape) == 1)
+        for layer in used:
             try:
                 with np.errstate(over="ignore", invalid="ignore"):
                     self.forms[layer.name] = self._layer(layer)
@@ -107,7 +114,7 @@ class _Fold:
 
     def _used(self) -> list[file.Layer]:
         """The layers that the output depends on; the rest is left out, and said so."""
-        by_name = {layer.name: layer for layer in self.model.layers}
+        by_name = self.by_name
         needed: set[str] = set()
         waiting = [("the output", self.model.output)]
         while waiting:
@@ -133,6 +140,8 @@ class _Fold:
         return of(self.nodes.image, flat=flat).affine(1.0 / std, -mean / std)
 
     def _layer(self, layer: file.Layer) -> Form | _Integrator:
+        if isinstance(layer, file.Delayed):
+            return self._delayed(layer)
         before = self.forms.get(layer.inputs[0]) if len(layer.inputs) == 1 else None
         if isinstance(before, _Integrator):
             return self._after_integrator(layer, before)
@@ -182,6 +191,27 @@ class _Fold:
         )
 
     # --- layers
+
+    def _delayed(self, layer: file.Delayed) -> Form:
+        name = layer.inputs[0]
+        if len(layer.inputs) == 1 and name not in self.forms:
+            ahead, source = self.ahead.get(name), self.by_name.get(name)
+            if not isinstance(source, file.Neuron) or not source.spiking:
+                raise Unfit(
+                    f"reads {name!a}, which comes after it", "only neurons may be read before they come"
+                )
+            if ahead is None:
+                raise Unfit(
+                    f"reads {name!a}, whose size cannot be known before it", "read more than the loop"
+                )
+            if layer.timesteps < 1:
+                raise Unfit("its delay is below a timestep, but it closes a loop", "use a timestep or more")
+            shape, row = ahead
+            spikes = Spikes(
+                self.nodes.reserved(name, "lif"), shape, row, source.max_spikes == 1, layer.timesteps
+            )
+            return of(spikes)
+        return delayed(self._read(layer), layer.timesteps, self.nodes.image)
 
     def _neuron(self, layer: file.Neuron, form: Form) -> Form | _Integrator:
         about = {
@@ -237,6 +267,9 @@ class _Fold:
                 **plain,
             )
         )
+        ahead = self.ahead.get(layer.name)
+        if ahead is not None and ahead != (form.shape, row):
+            raise Unfit(f"it gives {form.shape} values, but what comes back to it has {ahead[0]}")
         return of(Spikes(name, form.shape, row), flat=None if row else form.flat)
 
     # --- the end

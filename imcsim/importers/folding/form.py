@@ -35,13 +35,15 @@ class Unfit(Exception):
 class Spikes:
     """Values that a node holds: the image, spikes, or pooled spikes.
 
-    `row` is true where the node puts out a row of values and not a map. `binary`: 0 or 1 alone.
+    `row` is true where the node puts out a row of values and not a map. `binary`: 0 or 1 alone. `late`: what
+    the node gave so many timesteps before.
     """
 
     node: str
     shape: Shape
     row: bool = False
     binary: bool = True
+    late: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,13 +140,43 @@ def total(forms: list[Form]) -> Form:
         if form.shape != first.shape or form.row != first.row:
             shown = " and ".join(" x ".join(map(str, f.shape)) for f in (first, form))
             raise Unfit(f"its inputs have different shapes ({shown})", "add values of one shape")
-    terms: dict[Spikes | Currents | PooledCurrents, Term] = {}  # by identity
+    terms: dict[object, Term] = {}  # by identity, and spikes that are late by what they are
     for term in (term for form in forms for term in form.terms):
-        known = terms.get(term.base)
-        terms[term.base] = term if known is None else replace(term, factor=known.factor + term.factor)
+        base = term.base
+        key = (base.node, base.late) if isinstance(base, Spikes) and base.late else base
+        known = terms.get(key)
+        terms[key] = term if known is None else replace(term, factor=known.factor + term.factor)
     offset = np.asarray(sum((form.offset for form in forms[1:]), first.offset))
     flat = next((form.flat for form in forms if form.flat is not None), None)
     return Form(tuple(terms.values()), offset, first.shape, flat)
+
+
+def delayed(form: Form, timesteps: int, image: Spikes) -> Form:
+    """What `form` was `timesteps` timesteps before: later spikes, and weights that read them. Raises Unfit
+    where something is added to spikes, which is not there in the first timesteps.
+    """
+    if timesteps == 0:
+        return form
+    if form.offset.any():
+        raise Unfit(
+            "it delays values with a bias or offset, which would not be there in the first timesteps",
+            "delay the spikes before the weights, or train without bias",
+        )
+    return replace(form, terms=tuple(replace(t, base=_later(t.base, timesteps, image)) for t in form.terms))
+
+
+def _later(
+    base: Spikes | Currents | PooledCurrents, timesteps: int, image: Spikes
+) -> Spikes | Currents | PooledCurrents:
+    if isinstance(base, Spikes):
+        if base is image:
+            raise Unfit("it delays the image: the chip keeps spikes", "delay the data instead")
+        return replace(base, late=base.late + timesteps)
+    if isinstance(base, PooledCurrents):
+        raise Unfit(f"it delays what {base.layer!r} pools before neurons", "put the delay before the weights")
+    source = _later(base.source, timesteps, image)
+    assert isinstance(source, Spikes)
+    return replace(base, source=source)
 
 
 def per_channel(values: Values, what: str) -> Values:

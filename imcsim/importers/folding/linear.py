@@ -100,12 +100,25 @@ class LinearFolding:
             each = np.broadcast_to(term.factor, form.shape)
             if isinstance(term.base, Currents):
                 terms.append(self._over(whole, term.base, per_channel(each, "the scale of what it reads")))
+            elif own := self._one_to_one(layer, term.base, weight):
+                terms.append(Term(own, (each.reshape(-1) * scale * np.diagonal(weight)).reshape(-1, 1, 1)))
             else:
                 terms.append(self._over(whole, term.base, each.reshape(-1)))
         bias = scale * (weight @ np.broadcast_to(form.offset, form.shape).reshape(-1))
         if layer.bias is not None:
             bias = bias + layer.bias
         return Form(tuple(terms), bias.reshape(-1, 1, 1), (outer, 1, 1))
+
+    def _one_to_one(
+        self, layer: file.Weights, base: Spikes | PooledCurrents, weight: Values
+    ) -> Spikes | None:
+        """`base`, where each neuron reads no other's spikes of earlier timesteps than its own."""
+        if not (isinstance(base, Spikes) and base.late and base.row and weight.shape[0] == weight.shape[1]):
+            return None
+        if np.count_nonzero(weight - np.diag(np.diagonal(weight))):
+            return None
+        self.nodes.notes.append(f"{layer.name} is one-to-one feedback: a weight per neuron, not a matrix")
+        return base
 
     def _several(self, layer: file.Weights, form: Form) -> None:
         if len(form.terms) > 1:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imcsim.importers.folding.form import Currents, Form, PooledCurrents, Shape, Spikes, Unfit, per_channel
 from imcsim.importers.importing import layers as file
 from imcsim.importers.importing.float_network import FloatNode, FloatWeights
-from imcsim.network.graph import INPUT, Add, Flatten, Pool2d
+from imcsim.network.graph import INPUT, Add, Delay, Flatten, Pool2d
 
 Values = NDArray[np.float64]
 
@@ -33,13 +33,21 @@ class Nodes:
         self._taken = {INPUT}
         self._weights: dict[tuple[Currents, bytes, bytes, str], str] = {}
         self._flat: dict[str, str] = {}
+        self._late: dict[tuple[str, int, bytes], str] = {}
+        self._reserved: dict[str, str] = {}
 
     # --- names
 
     def named(self, layer: str, prefix: str) -> str:
         """The name of the node that holds the values of `layer`; `prefix` goes before a bare number."""
-        self.names[layer] = name = self.unique(_name(layer, prefix))
+        self.names[layer] = name = self._reserved.pop(layer, "") or self.unique(_name(layer, prefix))
         return name
+
+    def reserved(self, layer: str, prefix: str) -> str:
+        """The name that the node of `layer` will have, for those that come before it."""
+        if layer not in self._reserved:
+            self._reserved[layer] = self.unique(_name(layer, prefix))
+        return self._reserved[layer]
 
     def unique(self, wanted: str) -> str:
         """`wanted`, or with a number where it is taken."""
@@ -66,6 +74,8 @@ class Nodes:
         """A pool over a node's values."""
         if base.row:
             raise Unfit("it pools a row of values, not a map", "pool before flattening")
+        if base.late:
+            raise Unfit("it pools delayed spikes", "put the delay behind the pool")
         source, size, stride, kind = base.node, layer.size, layer.stride, layer.kind
         inner = next((n for n in self.made if n.name == source), None)
         if isinstance(inner, Pool2d) and _tiles(inner) and kind == inner.kind and layer.padding == (0, 0):
@@ -83,7 +93,8 @@ class Nodes:
 
         One weighted source is that layer, with factor and offset in its scale and bias. Several meet in an
         `Add`: spikes enter it directly where they all have one positive factor, else through an identity
-        layer, which is a 1x1 convolution with weight 1.
+        layer, which is a 1x1 convolution with weight 1. Spikes of earlier timesteps enter it with any
+        factors.
         """
         offset = per_channel(form.offset, "the offset of what it reads")
         if isinstance(form.terms[0].base, PooledCurrents):
@@ -96,8 +107,10 @@ class Nodes:
             if not isinstance(base, Spikes):
                 continue
             uniform = base.binary and factor[0] > 0 and bool((factor == factor[0]).all())
-            like = not direct or direct[0][1][0] == factor[0]
-            if uniform and like and base is not self.image:
+            plain = [other for known, other in direct if not known.late]
+            like = not plain or plain[0][0] == factor[0]
+            # What is late has a weight of its own for each channel.
+            if (base.late and base.binary) or (uniform and like and base is not self.image):
                 direct.append((base, factor))
             else:
                 weighted.append((self._identity(reader, base), factor))
@@ -109,13 +122,13 @@ class Nodes:
             assert isinstance(base, Currents)
             names.append(self._weighted(base, factor, offset))
             offset = np.zeros_like(offset)
-        names += [base.node for base, _ in direct]
+        names += [self._source(base, factor) for base, factor in direct]
         row = all(base.row for base, _ in weighted)
         if len(names) == 1:
             return names[0], row
         if any(base.row != row for base, _ in [*weighted, *direct]):
             raise Unfit("it adds a row of values to a map", "flatten both, or neither")
-        scale = float(direct[0][1][0]) if direct else 1.0
+        scale = next((float(factor[0]) for base, factor in direct if not base.late), 1.0)
         name = self.unique(f"{_name(reader, 'lif')[:58]}.add")
         self.made.append(Add(name, tuple(names), scale))
         return name, row
@@ -145,6 +158,20 @@ class Nodes:
         )
         self.made.append(Pool2d(name, (source,), pool.kind, pool.size, pool.stride, pool.padding))
         return name
+
+    def _source(self, base: Spikes, weight: Values | None = None) -> str:
+        """The node whose values are `base`; a delay of these, with the weight that each of its spikes has in
+        an addition.
+        """
+        if not base.late:
+            return base.node
+        uniform = weight is None or bool((weight == weight[0]).all())
+        plain: float | Values = 1.0 if weight is None else float(weight[0]) if uniform else weight
+        key = (base.node, base.late, np.asarray(plain).tobytes())
+        if key not in self._late:
+            self._late[key] = self.unique(f"{base.node[:50]}.{base.late}_before")
+            self.made.append(Delay(self._late[key], (base.node,), base.late, plain))
+        return self._late[key]
 
     def _identity(self, reader: str, base: Spikes) -> Currents:
         what = "the image" if base is self.image else base.node
@@ -177,7 +204,7 @@ class Nodes:
             raise Unfit(
                 f"folding gives {currents.layer!r} numbers that are not finite", "are they too large?"
             )
-        source = currents.source.node
+        source = self._source(currents.source)
         if currents.row and not currents.source.row and source != INPUT:
             source = self._flattened(currents, source)
         prefix = "fc" if currents.row else "conv"

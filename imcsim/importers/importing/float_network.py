@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.network.graph import INPUT, LI, LIF, Add, Flatten, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Delay, Flatten, Pool2d
 
 Values = NDArray[np.float64]
 
@@ -51,12 +51,13 @@ class FloatWeights:
     integer: bool = False
 
 
-FloatNode = FloatWeights | LIF | LI | Pool2d | Flatten | Add
+FloatNode = FloatWeights | LIF | LI | Pool2d | Flatten | Add | Delay
 
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """`nodes` in topological order, the last one gives the class outputs; the rest as in `Network`.
+    """`nodes` in topological order, but for delays; the last one gives the class outputs; the rest as in
+    `Network`.
 
     `input_padding` is the pixel around the image of a padded convolution, one number per channel, exact.
     `names` maps the layers of the file to the nodes that hold their values, `notes` say what was done.
@@ -134,9 +135,89 @@ def walk(network: FloatNetwork, images: NDArray[np.uint8], timesteps: int) -> It
 def _play(network: FloatNetwork, images: NDArray[np.uint8], timesteps: int) -> dict[str, Values]:
     frames = images[:, :timesteps] if images.ndim == 5 else images[:, None]
     values: dict[str, Values] = {INPUT: frames.astype(np.float64) * network.input_scale}
+    looped = _looped(network)
     for node in network.nodes:
-        values[node.name] = _node(node, values, timesteps, network)
+        if node.name not in looped:
+            values[node.name] = _node(node, values, timesteps, network)
+    if looped:
+        _play_loops(network, values, timesteps, looped)
     return values
+
+
+def _looped(network: FloatNetwork) -> set[str]:
+    """The nodes whose values hang on spikes that come back."""
+    found: set[str] = set()
+    seen = {INPUT}
+    for node in network.nodes:
+        if not found.isdisjoint(node.inputs) or not seen.issuperset(node.inputs):
+            found.add(node.name)
+        seen.add(node.name)
+    return found
+
+
+def _play_loops(
+    network: FloatNetwork, values: dict[str, Values], timesteps: int, looped: Collection[str]
+) -> None:
+    """Play nodes timestep by timestep; `values` has those of all others, and receives theirs."""
+    images = len(values[INPUT])
+    nodes = [node for node in network.nodes if node.name in looped]
+    kept: dict[str, list[Values]] = {node.name: [] for node in nodes}
+    states: dict[str, _Neurons | _Integrators] = {}
+    silent = _silent(network, values, looped)
+    for t in range(timesteps):
+        here = {name: v[:, t : t + 1] if v.shape[1] > 1 else v for name, v in values.items()}
+        for node in nodes:
+            if isinstance(node, Delay):
+                before = kept.get(node.inputs[0], [])
+                if t < node.timesteps:
+                    made = np.zeros((images, 1, *silent[node.name]))
+                elif node.inputs[0] in kept:
+                    made = before[t - node.timesteps]
+                else:
+                    made = values[node.inputs[0]][:, t - node.timesteps : t - node.timesteps + 1]
+            elif isinstance(node, LIF | LI):
+                current = here[node.inputs[0]][:, 0]
+                if node.name not in states:
+                    states[node.name] = (
+                        _Neurons(node, current) if isinstance(node, LIF) else _Integrators(node, current)
+                    )
+                made = states[node.name].step(current)[:, None]
+            else:
+                made = _node(node, here, 1, network)
+            here[node.name] = made
+            kept[node.name].append(made)
+    values |= {name: np.concatenate(pieces, axis=1) for name, pieces in kept.items()}
+
+
+def _silent(
+    network: FloatNetwork, values: dict[str, Values], looped: Collection[str]
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of what delays give, without images and timesteps. An addition has that of any of its branches,
+    and weights in a row give as many values as they have rows.
+    """
+    known = {name: value.shape[2:] for name, value in values.items()}
+    left = [node for node in network.nodes if node.name in looped]
+    while left:
+        for node in left:
+            shape = _shape_of(node, known, network)
+            if shape is not None:
+                known[node.name] = shape
+        before, left = len(left), [node for node in left if node.name not in known]
+        assert len(left) < before, "folding has seen to it that sizes are known"
+    return known
+
+
+def _shape_of(
+    node: FloatNode, known: dict[str, tuple[int, ...]], network: FloatNetwork
+) -> tuple[int, ...] | None:
+    read = next((known[name] for name in node.inputs if name in known), None)
+    if isinstance(node, FloatWeights) and node.weight.ndim == 2:
+        return (len(node.weight),)
+    if read is None:
+        return None
+    if isinstance(node, FloatWeights | Pool2d | Flatten):
+        return _node(node, {node.inputs[0]: np.zeros((1, 1, *read))}, 1, network).shape[2:]
+    return read
 
 
 def windows(node: FloatWeights, source: Values, network: FloatNetwork) -> Values:
@@ -163,6 +244,11 @@ def _node(node: FloatNode, values: dict[str, Values], timesteps: int, network: F
     match node:
         case FloatWeights():
             return _currents(node, x, network)
+        case Delay():
+            x = np.broadcast_to(x, (len(x), timesteps, *x.shape[2:]))
+            late = np.zeros(x.shape)
+            late[:, node.timesteps :] = x[:, : max(timesteps - node.timesteps, 0)]
+            return late
         case LIF():
             return _fire(node, np.broadcast_to(x, (len(x), timesteps, *x.shape[2:])))
         case LI():
@@ -173,10 +259,13 @@ def _node(node: FloatNode, values: dict[str, Values], timesteps: int, network: F
         case Flatten():
             return x.reshape(*x.shape[:2], -1)
         case Add():
-            fired = {n.name for n in network.nodes if isinstance(n, LIF | Pool2d)}
-            total = sum(
-                node.scale * v if name in fired else v for name, v in zip(node.inputs, read, strict=True)
-            )
+            nodes = {n.name: n for n in network.nodes}
+            total: Any = 0.0
+            for name, v in zip(node.inputs, read, strict=True):
+                source = nodes[name]
+                if isinstance(source, Delay):
+                    v = _along(source.weight, v[:, 0]) * v
+                total = total + (node.scale * v if isinstance(source, LIF | Pool2d) else v)
             return np.asarray(total)
 
 
@@ -200,32 +289,46 @@ def _currents(node: FloatWeights, x: Values, network: FloatNetwork) -> Values:
 
 def _fire(node: LIF, currents: Values) -> Values:
     """Spikes of each timestep, ``[n, T, ...]``."""
-    leak, threshold, drift, initial = (
-        _along(v, currents) for v in (node.leak, node.threshold, node.drift, node.initial)
-    )
-    synapse = None if node.synapse is None else _along(node.synapse, currents)
-    floor = -np.inf if node.floor is None else _along(node.floor, currents)
-    membrane, current = np.broadcast_to(initial, currents[:, 0].shape), np.zeros(currents[:, 0].shape)
-    fired = np.zeros(membrane.shape)
-    resting = np.zeros(membrane.shape, np.int64)
-    spikes = np.empty(currents.shape)
-    least, most = threshold * (1.0 - TIE), threshold * (1.0 + TIE)
+    neurons, spikes = _Neurons(node, currents[:, 0]), np.empty(currents.shape)
     for t in range(currents.shape[1]):
-        current = currents[:, t] if synapse is None else synapse * current + currents[:, t]
-        held, membrane = membrane, leak * membrane + current + drift
-        if node.reset_at == "next":
-            membrane = _after(node, membrane, threshold, fired)
-        membrane = np.where(resting > 0, held, np.maximum(membrane, floor))
-        if node.max_spikes > 1:
-            fired = np.clip(np.floor(membrane / least), 0, node.max_spikes)
-        else:
-            fired = (membrane >= least if node.fires == "at" else membrane > most).astype(np.float64)
-        fired = np.where(resting > 0, 0.0, fired)
-        resting = np.where(fired > 0, node.refractory, np.maximum(resting - 1, 0))
-        if node.reset_at == "now":
-            membrane = _after(node, membrane, threshold, fired)
-        spikes[:, t] = fired
+        spikes[:, t] = neurons.step(currents[:, t])
     return spikes
+
+
+class _Neurons:
+    """Neurons of some images, for currents like `current` ``[n, ...]``."""
+
+    def __init__(self, node: LIF, current: Values) -> None:
+        self.node = node
+        self.leak, self.threshold, self.drift, initial = (
+            _along(v, current) for v in (node.leak, node.threshold, node.drift, node.initial)
+        )
+        self.synapse = None if node.synapse is None else _along(node.synapse, current)
+        self.floor: Any = -np.inf if node.floor is None else _along(node.floor, current)
+        self.membrane, self.current = np.broadcast_to(initial, current.shape), np.zeros(current.shape)
+        self.fired, self.resting = np.zeros(current.shape), np.zeros(current.shape, np.int64)
+        self.least, self.most = self.threshold * (1.0 - TIE), self.threshold * (1.0 + TIE)
+
+    def step(self, current: Values) -> Values:
+        """Spikes of the next timestep, in which `current` enters."""
+        node = self.node
+        self.current = current if self.synapse is None else self.synapse * self.current + current
+        held, membrane = self.membrane, self.leak * self.membrane + self.current + self.drift
+        if node.reset_at == "next":
+            membrane = _after(node, membrane, self.threshold, self.fired)
+        membrane = np.where(self.resting > 0, held, np.maximum(membrane, self.floor))
+        if node.max_spikes > 1:
+            fired = np.clip(np.floor(membrane / self.least), 0, node.max_spikes)
+        else:
+            fired = (membrane >= self.least if node.fires == "at" else membrane > self.most).astype(
+                np.float64
+            )
+        self.fired = np.where(self.resting > 0, 0.0, fired)
+        self.resting = np.where(self.fired > 0, node.refractory, np.maximum(self.resting - 1, 0))
+        if node.reset_at == "now":
+            membrane = _after(node, membrane, self.threshold, self.fired)
+        self.membrane = membrane
+        return self.fired
 
 
 def _after(node: LIF, membrane: Values, threshold: Values, fired: Values) -> Values:
@@ -236,21 +339,31 @@ def _after(node: LIF, membrane: Values, threshold: Values, fired: Values) -> Val
 
 
 def _integrate(node: LI, currents: Values) -> Values:
-    leak = _along(node.leak, currents)
-    synapse = None if node.synapse is None else _along(node.synapse, currents)
-    membrane, current = np.zeros(currents[:, 0].shape), np.zeros(currents[:, 0].shape)
-    out = np.empty(currents.shape)
+    integrators, out = _Integrators(node, currents[:, 0]), np.empty(currents.shape)
     for t in range(currents.shape[1]):
-        current = currents[:, t] if synapse is None else synapse * current + currents[:, t]
-        membrane = leak * membrane + current
-        out[:, t] = membrane
+        out[:, t] = integrators.step(currents[:, t])
     return out
+
+
+class _Integrators:
+    """Integrators of some images, for currents like `current` ``[n, ...]``."""
+
+    def __init__(self, node: LI, current: Values) -> None:
+        self.leak = _along(node.leak, current)
+        self.synapse = None if node.synapse is None else _along(node.synapse, current)
+        self.membrane, self.current = np.zeros(current.shape), np.zeros(current.shape)
+
+    def step(self, current: Values) -> Values:
+        """Membranes after the next timestep, in which `current` enters."""
+        self.current = current if self.synapse is None else self.synapse * self.current + current
+        self.membrane = self.leak * self.membrane + self.current
+        return self.membrane
 
 
 def _along(value: Any, currents: Values) -> Values:
     """A number, or ``[C]`` shaped to multiply ``[n, C, ...]``."""
     array = np.asarray(value, np.float64)
-    return array.reshape(-1, *(1,) * (currents.ndim - 3)) if array.ndim else array
+    return array.reshape(-1, *(1,) * (currents.ndim - 2)) if array.ndim else array
 
 
 def _pool(node: Pool2d, x: Values, around: float) -> Values:

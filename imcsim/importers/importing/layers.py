@@ -108,12 +108,24 @@ class ReadFlatten:
     inputs: tuple[str, ...]
 
 
-Layer = Weights | Norm | Neuron | ReadPool | ReadFlatten
+@dataclass(frozen=True, eq=False)
+class Delayed:
+    """What a layer gave `timesteps` timesteps before, and zeros in the first ones. It alone may read a layer
+    that comes later.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    timesteps: int
+
+
+Layer = Weights | Norm | Neuron | ReadPool | ReadFlatten | Delayed
 
 
 @dataclass(frozen=True, eq=False)
 class ReadModel:
-    """A network as read. `layers` are in topological order; `output` names the one that gives the result.
+    """A network as read. `layers` are in topological order, but for delays; `output` names the one that gives
+    the result.
 
     `input_shape` is ``(C, H, W)``, ``(C, L)`` for a 1-D convolution or ``(N,)`` for a row of numbers.
     `source` says where the layers come from and how the file was read: ``file``, ``format``, ``framework``

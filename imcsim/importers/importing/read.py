@@ -12,7 +12,16 @@ import numpy as np
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.apart import MAX_BYTES
 from imcsim.importers.importing.files import file_size, first_bytes
-from imcsim.importers.importing.layers import INPUT, Neuron, Norm, ReadModel, ReadOptions, ReadPool, Weights
+from imcsim.importers.importing.layers import (
+    INPUT,
+    Delayed,
+    Neuron,
+    Norm,
+    ReadModel,
+    ReadOptions,
+    ReadPool,
+    Weights,
+)
 
 MAX_STEP = 4096
 """Largest kernel, stride, padding and dilation."""
@@ -92,7 +101,7 @@ def check_model(path: Path | None, model: ReadModel) -> None:
         raise ImcsimError(
             f"inputs of shape {list(shape)} are not possible", file=path, fix="say --input-shape"
         )
-    known = {INPUT}
+    known, every = {INPUT}, {layer.name for layer in model.layers}
     for layer in model.layers:
         for value in vars(layer).values():
             if isinstance(value, np.ndarray | float) and not np.isfinite(value).all():
@@ -112,7 +121,7 @@ def check_model(path: Path | None, model: ReadModel) -> None:
         if layer.name in known:
             raise ImcsimError("two layers have this name", file=path, key=layer.name, fix="rename one")
         for name in layer.inputs:
-            if name not in known:
+            if name not in (every if isinstance(layer, Delayed) else known):
                 raise ImcsimError(
                     f"it reads {name!a}, which does not come before it", file=path, key=layer.name
                 )

@@ -13,7 +13,14 @@ Such files hold tensors by name and no graph. The list says what is done with th
       - {kind: linear, prefix: "2"}
 
 ``imcsim import --template vgg16|resnet19|mlp`` prints longer ones, with comments. A layer reads the one
-before it unless it has `inputs`; `prefix: p` stands for the tensors ``p.weight``, ``p.bias`` and so on.
+before it unless it has `inputs`; `prefix: p` stands for the tensors ``p.weight``, ``p.bias`` and so on. A
+``delay`` gives what a layer of neurons, which may come later, gave `timesteps` timesteps before (1 by
+default)::
+
+      - {kind: linear, name: fc, prefix: fc}
+      - {kind: delay, name: back, inputs: [lif]}
+      - {kind: linear, name: rec, prefix: lif.recurrent}
+      - {kind: neuron, name: lif, inputs: [fc, rec]}
 """
 
 from __future__ import annotations
@@ -29,6 +36,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.yamlfile import read_yaml
 from imcsim.importers.importing.layers import (
     INPUT,
+    Delayed,
     Layer,
     Norm,
     ReadFlatten,
@@ -40,6 +48,7 @@ from imcsim.importers.importing.layers import (
 from imcsim.importers.listed.layer_entry import Entry
 from imcsim.importers.listed.neuron_keys import KEYS as NEURON_KEYS
 from imcsim.importers.listed.neuron_keys import check_keys, make_neuron
+from imcsim.network.parameters import MAX_DELAY
 
 MAX_LAYERS = 5000
 _TOP = ("schema", "name", "input", "timesteps", "classes", "neuron", "layers")
@@ -62,6 +71,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "sumpool": ("size", "stride", "padding"),
     "flatten": (),
     "add": (),
+    "delay": ("timesteps",),
 }
 """The kinds of layers and their keys."""
 
@@ -111,6 +121,8 @@ class _List:
         self.default = {**stated, **(options.neuron or {})}
         check_keys(self.default, lambda key, *text: top.fail(f"neuron.{key}", *text))
         self.layers: list[Layer] = []
+        self.later: set[str] = set()
+        """The names of all neurons, which delays may read before they come."""
         self.sums: dict[str, tuple[str, ...]] = {INPUT: (INPUT,)}
         """What each name stands for: itself, or for an `add` the layers that are added."""
 
@@ -118,6 +130,13 @@ class _List:
         top, options = self.top, self.options
         shape = options.input_shape or self.image.integers("shape")
         entries = top.entries("layers", MAX_LAYERS)
+        self.later = {
+            data["name"]
+            for data in entries
+            if isinstance(data, dict)
+            and data.get("kind") in ("neuron", "lif")
+            and isinstance(data.get("name"), str)
+        }
         last = INPUT
         for index, data in enumerate(entries):
             last = self._add(index, data, last)
@@ -170,6 +189,9 @@ class _List:
         named = entry.texts("inputs") if entry.has("inputs") else (before,)
         found: list[str] = []
         for name in named:
+            if entry.data.get("kind") == "delay" and name in self.later and name not in self.sums:
+                found.append(name)
+                continue
             if name not in self.sums:
                 raise entry.unknown((*entry.path, "inputs"), name, self.sums, "layer before this one")
             found += self.sums[name]
@@ -196,6 +218,11 @@ class _List:
                 )
             case "flatten":
                 return ReadFlatten(name, inputs)
+            case "delay":
+                steps = entry.integer("timesteps") if entry.has("timesteps") else 1
+                if not 0 < steps <= MAX_DELAY:
+                    raise entry.fail("timesteps", f"must be from 1 to {MAX_DELAY}, not {steps}", None)
+                return Delayed(name, inputs, steps)
         size = entry.pair("size", None)
         return ReadPool(
             name, inputs, _POOLS[what], size, entry.pair("stride", size), entry.pair("padding", (0, 0))

@@ -16,10 +16,10 @@ sinabs                1 - exp(-1 / tau)           k I, or I with ``input: undeca
 ====================  ==========================  =====================================  ======  =============
 
 Notes on the rows. snnTorch's ``reset_mechanism="zero"`` is hard and at once for Leaky, hard and one
-timestep later for Synaptic; Norse exports ``tau = dt / tau_mem_inv`` though a step multiplies by
-``dt tau_mem_inv``; sinabs counts tau in timesteps, and its integrators (ExpLeak) take their input undecayed.
-CubaLIF has a current in front, ``i = (1 - dt / tau_syn) i + (dt / tau_syn) w_in S``, and v takes the new i;
-Norse's jumps by the input itself (``i = i + I`` before v, decay after).
+timestep later for Synaptic, RLeaky and RSynaptic; Norse exports ``tau = dt / tau_mem_inv`` though a step
+multiplies by ``dt tau_mem_inv``; sinabs counts tau in timesteps, and its integrators (ExpLeak) take their
+input undecayed. CubaLIF has a current in front, ``i = (1 - dt / tau_syn) i + (dt / tau_syn) w_in S``, and v
+takes the new i; Norse's jumps by the input itself (``i = i + I`` before v, decay after).
 
 What no field holds is said by the user (`UNSAID`), or is 0, none or one spike. sinabs has neurons that fire
 several times in a timestep by default, and its own reader gives integrate-and-fire neurons a floor: there
@@ -41,11 +41,10 @@ from imcsim.base.errors import ImcsimError
 from imcsim.importers.importing.layers import Fires, Neuron, ReadOptions, Reset, ResetAt
 from imcsim.importers.importing.per_neuron import as_number, as_written, bare
 from imcsim.importers.listed.neuron_keys import check_keys
-from imcsim.importers.nir.graph import NirNode
+from imcsim.importers.nir.graph import SPIKING, NirNode
 
 Values = NDArray[np.float64]
 
-SPIKING = ("LIF", "IF", "CubaLIF", "Threshold")
 INTEGRATORS = ("LI", "I", "CubaLI")
 NEURONS = SPIKING + INTEGRATORS
 
@@ -182,7 +181,7 @@ def _reset(node: NirNode, dialect: Dialect, options: ReadOptions) -> tuple[Reset
     if options.reset_at is not None:
         return reset, options.reset_at
     if dialect.name == "snntorch" and reset == "hard":  # Leaky clears the membrane before it leaks
-        return reset, "next" if node.kind == "CubaLIF" else "now"
+        return reset, "next" if node.kind == "CubaLIF" or node.comes_back else "now"
     return (
         reset,
         dialect.reset_at if reset == dialect.reset else "now" if reset == "none" else dialect.reset_at,
@@ -316,7 +315,7 @@ def describe(dialect: Dialect, options: ReadOptions) -> list[str]:
         "by neuron" if dialect.name == "snntorch" and reset == "hard" else dialect.reset_at
     )
     when = {"now": "at once", "next": "one timestep later"}.get(
-        at, "at once (Leaky), one timestep later (Synaptic)"
+        at, "at once (Leaky), one timestep later (Synaptic, RLeaky, RSynaptic)"
     )
     fires = {"at": "v >= threshold", "above": "v > threshold"}[options.fires or dialect.fires]
     time = "tau in timesteps" if dialect.name == "sinabs" else f"timestep {dialect.dt:g} s"

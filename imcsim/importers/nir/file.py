@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.apart import read_apart
 from imcsim.importers.importing.layers import (
+    Delayed,
     Layer,
     Norm,
     ReadFlatten,
@@ -23,10 +24,13 @@ from imcsim.importers.importing.layers import (
 )
 from imcsim.importers.importing.per_neuron import as_number, bare
 from imcsim.importers.nir.dialects import DEFAULTS, NEURONS, Dialect, affirmed, check_said, describe, neuron
-from imcsim.importers.nir.graph import NirGraph, NirNode, graph, whole_numbers
+from imcsim.importers.nir.graph import FEEDBACK, NirGraph, NirNode, graph, whole_numbers
 from imcsim.importers.nir.recognise import recognise
+from imcsim.network.parameters import MAX_DELAY
 
-READ = ("Conv1d", "Conv2d", "Linear", "Affine", "SumPool2d", "AvgPool2d", "Flatten", "Scale", *NEURONS)
+READ = (
+    "Conv1d", "Conv2d", "Linear", "Affine", "SumPool2d", "AvgPool2d", "Flatten", "Scale", "Delay", *NEURONS,
+)  # fmt: skip
 """The types of nodes that are read, besides Input, Output and graphs."""
 
 
@@ -40,7 +44,7 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
     document, arrays = read_apart("hdf5", path)
     found = graph(path, document, arrays)
     for node in found.nodes:
-        if node.kind not in READ:
+        if node.kind not in (*READ, FEEDBACK):
             raise ImcsimError(
                 f"nodes of type {node.kind!a:.60} are not modelled",
                 file=path,
@@ -50,6 +54,11 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
     dialect = _dialect(path, found, options)
     layers = tuple(_layer(path, node, dialect, options) for node in found.nodes)
     notes = describe(dialect, options)
+    notes += [
+        f"what {node.reads[0]} gives comes back a timestep later"
+        for node in found.nodes
+        if node.kind == FEEDBACK
+    ]
     shape = options.input_shape or _input_shape(path, found, layers, notes)
     source: dict[str, Any] = {
         "file": str(path),
@@ -121,6 +130,10 @@ def _layer(path: Path, node: NirNode, dialect: Dialect, options: ReadOptions) ->
         case "Flatten":
             _check_flatten(path, node)
             return ReadFlatten(node.name, node.reads)
+        case "Delay":
+            return Delayed(node.name, node.reads, _timesteps(path, node, dialect))
+        case "feedback":
+            return Delayed(node.name, node.reads, 1)
         case "Scale":
             factor = as_number(bare(_real(path, node, "scale")))
             if isinstance(factor, np.ndarray) and factor.ndim > 1:
@@ -158,6 +171,27 @@ def _convolution(path: Path, node: NirNode) -> Weights:
     if one:
         padding = (0, padding[1])
     return Weights(node.name, node.reads, weight, bias, stride, padding, dilation, int(groups.flat[0]))
+
+
+def _timesteps(path: Path, node: NirNode, dialect: Dialect) -> int:
+    """The timesteps of a delay, which the file gives in seconds."""
+    delay = _real(path, node, "delay").ravel() / dialect.dt
+    if not delay.size or not np.isfinite(delay).all() or delay.min() < 0 or delay.max() > 1 << 20:
+        raise _wrong(path, node, "the delay is no number of seconds from 0 on", "export it again")
+    if (delay != delay[0]).any():
+        raise _wrong(path, node, "the delay differs between neurons", "give all of them the same delay")
+    timesteps = round(float(delay[0]))
+    if abs(float(delay[0]) - timesteps) > 1e-4 * max(1, timesteps):
+        raise _wrong(
+            path,
+            node,
+            f"the delay is {delay[0]:.6g} timesteps, which is no whole number",
+            "give the timestep of the network with --dt",
+        )
+    if timesteps > MAX_DELAY:
+        why = f"the delay is {timesteps} timesteps; a chip keeps at most {MAX_DELAY}"
+        raise _wrong(path, node, why, "is the timestep right (--dt)?")
+    return timesteps
 
 
 def _real(path: Path, node: NirNode, field: str) -> NDArray[np.float64]:

@@ -1,6 +1,8 @@
 """The graph of a NIR file: its nodes by name, what each one reads, in an order in which they can be computed.
 
-Graphs inside graphs are flattened: their nodes are called ``outer.inner``. Feedback is refused, by name.
+Graphs inside graphs are flattened: their nodes are called ``outer.inner``. A loop goes through neurons, and
+time is cut into steps: what neurons give in one reaches the rest of their loop in the next. So a node of kind
+`FEEDBACK` stands behind them, as if the file had a delay there.
 """
 
 from __future__ import annotations
@@ -18,15 +20,23 @@ from imcsim.importers.importing.layers import INPUT
 
 Field = NDArray[Any] | str
 
+FEEDBACK = "feedback"
+"""The kind of the nodes that hold the spikes of the timestep before."""
+
+SPIKING = ("LIF", "IF", "CubaLIF", "Threshold")
+
 
 @dataclass(frozen=True, eq=False)
 class NirNode:
-    """One node: `kind` is its NIR type, `reads` the nodes before it, `fields` what the file says of it."""
+    """One node: `kind` is its NIR type, `reads` the nodes before it, `fields` what the file says of it;
+    `comes_back`: feedback reads it.
+    """
 
     name: str
     kind: str
     reads: tuple[str, ...]
     fields: dict[str, Field]
+    comes_back: bool = False
 
     def array(self, file: Path, field: str) -> NDArray[Any]:
         """The numbers in `field`. Raises ImcsimError where the node has none."""
@@ -40,12 +50,19 @@ class NirNode:
 
 @dataclass(frozen=True, eq=False)
 class NirGraph:
-    """`nodes` in order, without Input and Output; `output` names the node that gives the result."""
+    """`nodes` in order, without Input and Output; `output` names the node that gives the result. Nodes of
+    kind `FEEDBACK` read one that comes later.
+    """
 
     version: str
     input_shape: tuple[int, ...] | None
     nodes: tuple[NirNode, ...]
     output: str
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether spikes come back to earlier nodes."""
+        return any(node.kind == FEEDBACK for node in self.nodes)
 
 
 def graph(file: Path, document: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> NirGraph:
@@ -65,9 +82,12 @@ def graph(file: Path, document: dict[str, Any], arrays: dict[str, NDArray[Any]])
     reads: dict[str, list[str]] = {name: [] for name in nodes}
     for source, target in sorted(edges):
         reads[target].append(source)
-    order = _ordered(file, reads)
+    late = _cut(file, nodes, reads, ins[0])
+    order = list(graphlib.TopologicalSorter(reads).static_order())
+    for name, source in late.items():
+        reads[name] = [source]
     kept: list[NirNode] = []
-    used = {source for source, _ in edges}
+    used = {source for sources in reads.values() for source in sources}
     for name in order:
         kind = nodes[name]["type"]
         if kind in ("Input", "Output"):
@@ -88,7 +108,10 @@ def graph(file: Path, document: dict[str, Any], arrays: dict[str, NDArray[Any]])
             )
         sources = tuple(INPUT if source == ins[0] else source for source in reads[name])
         fields = {key: _field(value, arrays) for key, value in nodes[name]["fields"].items()}
-        kept.append(NirNode(name, kind, sources, fields))
+        back = any(
+            source == name and nodes[late_one]["type"] == FEEDBACK for late_one, source in late.items()
+        )
+        kept.append(NirNode(name, kind, sources, fields, back))
     final = reads[outs[0]]
     if len(final) != 1 or final[0] == ins[0]:
         raise ImcsimError(
@@ -153,10 +176,12 @@ def _flatten(
         a, b = prefix + source, prefix + target
         for end in (a, b):
             if end not in known:
+                where = f" of the graph inside {prefix[:-1][:60]!a}" if prefix else ""
                 raise ImcsimError(
-                    f"an edge names the node {end[:80]!a}, which does not exist",
+                    f"the file is broken: an edge{where} names the node {end[:80]!a}, which does not exist; "
+                    f"its nodes are {', '.join(sorted(known))[:120]}",
                     file=file,
-                    fix="remove the edge",
+                    fix="export the network again",
                 )
         if (a, b) in edges:
             raise ImcsimError("two edges from one node", file=file, key=f"{a} to {b}"[:100], fix="remove one")
@@ -178,18 +203,67 @@ def _one(file: Path, names: list[str], kind: str, nodes: dict[str, dict[str, Any
     return found
 
 
-def _ordered(file: Path, reads: dict[str, list[str]]) -> list[str]:
-    try:
-        return list(graphlib.TopologicalSorter(reads).static_order())
-    except graphlib.CycleError as error:
-        loop = [str(name) for name in error.args[1]]
-        text = " - ".join(loop if len(loop) <= 6 else [*loop[:5], "..."])
+def _cut(
+    file: Path, nodes: dict[str, dict[str, Any]], reads: dict[str, list[str]], start: str
+) -> dict[str, str]:
+    """Take out of `reads` what comes from an earlier timestep, so that no loop is left: the nodes that read
+    it, with what they read. They are the delays of the file, and feedback nodes that are put into `nodes`.
+
+    Of the neurons in a loop those nearest to the Input come first, and what leads back to them is cut.
+    """
+    depth, waiting = {start: 0}, [start]
+    for name in waiting:
+        for reader in sorted(n for n, sources in reads.items() if name in sources and n not in depth):
+            depth[reader] = depth[name] + 1
+            waiting.append(reader)
+    late: dict[str, str] = {}
+    while loop := _loop(reads):
+        after = dict(zip(loop, [*loop[1:], loop[0]], strict=True))
+        delay = next((name for name in loop if nodes[name]["type"] == "Delay"), None)
+        if delay is not None and len(reads[delay]) == 1:
+            late[delay] = reads[delay].pop()
+            continue
+        last = _last(file, [name for name in loop if nodes[name]["type"] in SPIKING], loop, depth)
+        back = next((n for n, s in late.items() if s == last and nodes[n]["type"] == FEEDBACK), "")
+        if not back:
+            back = f"{last}.before"
+            while back in nodes:
+                back += "_"
+            nodes[back], reads[back], late[back] = {"type": FEEDBACK, "fields": {}}, [], last
+        reads[after[last]] = [back if name == last else name for name in reads[after[last]]]
+    return late
+
+
+def _last(file: Path, neurons: list[str], loop: list[str], depth: dict[str, int]) -> str:
+    """The neurons of a loop that are farthest from the Input."""
+    text = " - ".join(loop if len(loop) <= 6 else [*loop[:5], "..."])
+    if not neurons:
         raise ImcsimError(
-            f"these nodes feed back into themselves: {text}; recurrent connections are not modelled",
+            f"these nodes feed back into themselves without neurons that spike: {text}",
             file=file,
             key=loop[0],
-            fix="export a network without feedback",
-        ) from None
+            fix="put neurons into the loop: what they give comes back a timestep later",
+        )
+    far = max(depth.get(name, -1) for name in neurons)
+    last = [name for name in neurons if depth.get(name, -1) == far]
+    if len(last) > 1:
+        raise ImcsimError(
+            f"these nodes feed back into themselves, and which of {' and '.join(last)} comes first cannot be "
+            f"told: {text}",
+            file=file,
+            key=last[0],
+            fix="put a Delay node of one timestep where spikes come back",
+        )
+    return last[0]
+
+
+def _loop(reads: dict[str, list[str]]) -> list[str]:
+    """The nodes of a loop, each read by the next one; none where there is no loop."""
+    try:
+        list(graphlib.TopologicalSorter(reads).static_order())
+    except graphlib.CycleError as error:
+        return [str(name) for name in error.args[1]][:-1]
+    return []
 
 
 def _field(value: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Field:

@@ -1,6 +1,7 @@
 """Which framework wrote a NIR file: seen from what its exporter puts into the fields, or not at all.
 
-- snnTorch: float32; ``r = tau / 1e-4`` (and ``w_in = tau_syn / 1e-4``).
+- snnTorch: float32 (float64 in networks with feedback, which no other exporter writes); ``r = tau / 1e-4``
+  (and ``w_in = tau_syn / 1e-4``).
 - SpikingJelly: float32 weights but float64 neurons, one value in each array; ``v_leak = v_reset``; r is 1 or
   ``tau / dt``; an IF has ``r = 1 / dt``.
 - Norse: float32; r = 1; ``tau = dt / tau_mem_inv``, far below a timestep of NIR's own equations; no pools, no
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.nir.dialects import DEFAULTS, NEURONS
-from imcsim.importers.nir.graph import NirGraph, NirNode
+from imcsim.importers.nir.graph import FEEDBACK, NirGraph, NirNode
 
 _LAYERS = {
     "snntorch": {"Conv2d", "AvgPool2d", "Linear", "Affine", "Flatten", "LIF", "CubaLIF"},
@@ -38,11 +39,12 @@ _SHORTEST_TAU_SINABS = 0.2  # timesteps; as seconds it would be 2000 timesteps o
 def recognise(file: Path, graph: NirGraph) -> str:
     """The framework whose exporter wrote `graph`, or ``nir``. Raises ImcsimError where several may have."""
     neurons = [node for node in graph.nodes if node.kind in NEURONS]
-    kinds = {node.kind for node in graph.nodes}
+    kinds = {node.kind for node in graph.nodes} - {FEEDBACK}
     if not neurons or "Threshold" in kinds:
         return "nir"
     fits: dict[str, Callable[[NirNode], bool]] = {
-        "snntorch": _snntorch,
+        # It writes the neurons of a network with feedback in float64.
+        "snntorch": _snntorch_recurrent if graph.feeds_back else _snntorch,
         "spikingjelly": _spikingjelly,
         "norse": _norse,
         "sinabs": _sinabs,
@@ -50,7 +52,10 @@ def recognise(file: Path, graph: NirGraph) -> str:
     found = [
         name
         for name, fit in fits.items()
-        if kinds <= _LAYERS[name] and _weights_float32(graph) and all(fit(node) for node in neurons)
+        if kinds <= _LAYERS[name]
+        and (name == "snntorch" or not graph.feeds_back)
+        and _weights_float32(graph)
+        and all(fit(node) for node in neurons)
     ]
     if not found:
         return "nir"
@@ -97,14 +102,17 @@ def _is(value: NDArray[np.float64] | None, wanted: NDArray[np.float64] | float) 
 
 
 def _snntorch(node: NirNode) -> bool:
+    return _all_of(node, "float32") and _snntorch_recurrent(node)
+
+
+def _snntorch_recurrent(node: NirNode) -> bool:
     dt = DEFAULTS["snntorch"].dt
     if node.kind == "LIF":
-        return _all_of(node, "float32") and _is(_field(node, "r"), _tau(node) / dt)
+        return _is(_field(node, "r"), _tau(node) / dt)
     if node.kind == "CubaLIF":
         syn = _field(node, "tau_syn")
         return (
-            _all_of(node, "float32")
-            and _is(_field(node, "r"), _tau(node) / dt)
+            _is(_field(node, "r"), _tau(node) / dt)
             and syn is not None
             and _is(_field(node, "w_in"), syn / dt)
         )
