@@ -223,7 +223,8 @@ def lif(
                 if t < given:
                     _enter(entering_map[n, t, begin:end], left, right, bias, add)
                 if refractory > 0:
-                    held[: end - begin] = u
+                    for c in range(end - begin):  # an assignment of arrays takes two seconds to compile
+                        held[c] = u[c]
                 if filtered:
                     _decay(i, synapse, decay_bits, add)
                     _saturate(i, limit)

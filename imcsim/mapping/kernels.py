@@ -69,7 +69,8 @@ def exchange(
                     moved[tile, site] += flits * further[site]
         if cost < lowest:
             lowest = cost
-            best[:] = at
+            for site in range(sites):  # an assignment of arrays takes two seconds to compile
+                best[site] = at[site]
     return best
 
 
