@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from networks import forward
 
+import imcsim.hardware
 import imcsim.inputs
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,13 @@ def test_a_peer_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_all_runs_every_script_that_there_is() -> None:
     text = (BENCHMARKS / "all.py").read_text()
     shared = {"all.py", "common.py", "networks.py", "nonideal_figures.py", "peers.py", "sanafe_peer.py"}
-    apart = {"issue_policies.py", "ir_drop.py", "nonideal_study.py", "structure.py"}  # not of speed
+    apart = {
+        "issue_policies.py",
+        "ir_drop.py",
+        "neurosim.py",
+        "nonideal_study.py",
+        "structure.py",
+    }  # not of speed
     found = {path.name for path in BENCHMARKS.glob("*.py")} - shared - apart
     assert {script for script in found if f'"{script}"' not in text} == set()
 
@@ -109,6 +116,36 @@ def test_the_scaling_table_is_that_of_the_file(load: Load) -> None:
     scaling = load("scaling")
     page = (ROOT / "docs" / scaling.PAGE).read_text(encoding="utf-8")
     assert scaling.with_table(page, scaling.read()) == page
+
+
+def test_neurosim_s_layers_add_up_and_every_component_has_one_group(load: Load) -> None:
+    neurosim = load("neurosim")
+    them = neurosim.theirs()
+    for name, each in them["layers"].items():
+        parts = each["adc_pj"] + each["accumulation_pj"] + each["other_pj"]
+        assert parts == pytest.approx(each["dynamic_pj"], rel=1e-4), name
+        assert each["buffer_pj"] + each["interconnect_pj"] < each["other_pj"]
+        assert each["adc_ns"] + each["accumulation_ns"] + each["other_ns"] == pytest.approx(
+            each["latency_ns"]
+        )
+    config = imcsim.hardware.load("dtsnn_32nm", neurosim.CHIP).config
+    grouped = [name for names in neurosim.GROUPS.values() for name in names]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) <= {name for name, _ in config.components()}
+    settings = them["settings"]
+    assert (config.cells.r_on_ohm, config.cells.r_off_ohm) == (settings["r_on_ohm"], settings["r_off_ohm"])
+    assert config.technology.node_nm == settings["technode"]
+    assert config.cells.v_read_v == settings["read_voltage_v"]
+    assert f"{config.cells.rows} x {config.cells.columns}" == settings["subarray"]
+
+
+@pytest.mark.slow
+def test_the_page_has_the_tables_beside_neurosim(load: Load) -> None:
+    neurosim = load("neurosim")
+    page = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
+    for cells in neurosim.tables():
+        for line in cells:
+            assert "| " + " | ".join(line) + " |" in page
 
 
 def test_a_row_replaces_that_of_the_same_measure_and_processor(common: Any, tmp_path: Path) -> None:
