@@ -43,6 +43,12 @@ def hardware_show(name: str, overrides: dict[str, Any]) -> None:
     cited = imcsim.hardware.sources(loaded)
     if cited:
         print_report(table("Sources", ["name", "citation"], list(cited.items()), left=2))
+    tried = imcsim.hardware.tried_alternatives(loaded)
+    if tried:
+        columns = ["kind", "group", "name", "sets", "source"]
+        print_report(
+            table("Alternatives that `imcsim compare` plays for its ranges", columns, texts(tried), left=5)
+        )
     rows_left = texts(imcsim.hardware.left_out())
     print_report(table("Left out of the model", ["part", "bound on its share", "why"], rows_left, left=3))
 

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import Hardware as Hardware
     from imcsim.hardware.config import HardwareConfig as HardwareConfig
 
-__all__ = ["describe", "left_out", "load", "names", "sources", "warnings", "would_not_follow"]
+__all__ = [
+    "describe",
+    "left_out",
+    "load",
+    "names",
+    "sources",
+    "tried_alternatives",
+    "warnings",
+    "would_not_follow",
+]
 
 
 def names() -> list[str]:
@@ -91,6 +100,21 @@ def sources(hardware: Hardware) -> dict[str, str]:
     """The citations that a config's values name, by their short names."""
     cited = (about for about in hardware.provenance.values() if about.citation and about.source != "estimate")
     return {about.source: about.citation for about in cited}
+
+
+def tried_alternatives(hardware: Hardware) -> list[tuple[str, str, str, str, str]]:
+    """What ranges try on a chip: kind, group and name of each alternative, what it sets, and its source."""
+    from imcsim.hardware.alternatives import alternatives_of, cited, leaves
+
+    rows = []
+    for one in alternatives_of(hardware.config):
+        keys = [f"{key}={value}" for key, value in leaves(one.changes)]
+        origin = (
+            cited(one, hardware.config)
+            or f"{hardware.path.name}, alternatives.{one.kind}.{one.group}.{one.name}"
+        )
+        rows.append((one.kind, one.group, one.name, ", ".join(keys), origin))
+    return rows
 
 
 def left_out() -> list[tuple[str, str, str]]:

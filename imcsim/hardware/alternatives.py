@@ -1,9 +1,11 @@
 """Other values that a chip's file might have had: what published sources, or another structure, would say.
 
-Each stands in the file with its own source, as ``alternatives.prices.GROUP.NAME: {section: {key: value}}``.
-The alternatives of a group exclude each other: they answer one question, as which ADC, or how wires are
-priced. They are no part of the chip, so a chip's hash leaves them out. `imcsim compare` plays them one at a
-time and shows what they move.
+Those that all chips share stand in ``hardware/figures/alternatives.yaml``, each with its source and with the
+values that a chip must have for it to be an alternative; the presets of a chip's ADC are alternatives too. A
+chip's file adds its own, as ``alternatives.prices.GROUP.NAME: {section: {key: value}}``. The alternatives of
+a group exclude each other: they answer one question, as which ADC, or how wires are priced. They are no part
+of the chip, so a chip's hash leaves them out. `imcsim compare` plays them one at a time and shows what they
+move.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imcsim.base.errors import ImcsimError
+from imcsim.hardware.component import ESTIMATE
+from imcsim.hardware.estimators.figures import figures
 from imcsim.hardware.explain import explain
 from imcsim.hardware.quantity import unit_of
 
@@ -34,13 +38,15 @@ class Alternatives(BaseModel):
     """Values that a chip might have had; see the module."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+    shared: bool = True
+    """Whether the alternatives that all chips share, and the chip's other ADC presets, are tried too."""
     prices: Groups = {}
     """What sources disagree about: energies, areas, leakage, and how long a part takes."""
     structure: Groups = {}
     """What another design of the same chip would have."""
 
-    def each(self) -> Iterator[Alternative]:
-        """All alternatives in the order of the file."""
+    def own(self) -> Iterator[Alternative]:
+        """The alternatives of the chip's file, in its order."""
         groups: tuple[tuple[Kind, Groups], ...] = (("prices", self.prices), ("structure", self.structure))
         for kind, named in groups:
             for group, choices in named.items():
@@ -60,7 +66,7 @@ class Alternative:
     def of(self, config: HardwareConfig) -> HardwareConfig:
         """`config` with the values of this alternative. Raises ImcsimError where it does not take them."""
         values = config.model_dump(mode="json", by_alias=True)
-        for key, value in _leaves(self.changes):
+        for key, value in leaves(self.changes):
             *sections, last = key.split(".")
             section: Any = values
             for part in sections:
@@ -79,26 +85,76 @@ class Alternative:
         return ImcsimError(f"{key}: {message}", key=f"alternatives.{self.kind}.{self.group}.{self.name}")
 
 
+def alternatives_of(config: HardwareConfig) -> tuple[Alternative, ...]:
+    """All alternatives of a chip: its ADC presets, those that all chips share and that are about what it has,
+    and those of its file, which take the place of others of the same group and name.
+    """
+    found: dict[tuple[str, str, str], Alternative] = {}
+
+    def put(kind: Kind, group: str, name: str, changes: Mapping[str, Any]) -> None:
+        found[kind, group, name] = Alternative(kind, group, name, changes)
+
+    if config.alternatives.shared:
+        # A sense amplifier that ramps through all codes is another design, not another source.
+        kinds = {"sar", "flash", config.adc.used.kind}
+        presets = [name for name, preset in config.adc.presets.items() if preset.kind in kinds]
+        for preset in presets if len(presets) > 1 else ():
+            put("prices", "adc", preset, {"adc.preset": preset})
+        values = dict(leaves(config.model_dump(mode="json", exclude={"alternatives"})))
+        for entry in figures("alternatives").values():
+            if all(_has(values.get(key), wanted) for key, wanted in entry["when"].items()):
+                put(entry["kind"], entry["group"], entry["name"], entry["value"])
+    for one in config.alternatives.own():
+        found[one.kind, one.group, one.name] = one
+    return tuple(found.values())
+
+
+def cited(one: Alternative, config: HardwareConfig) -> str:
+    """Where an alternative that is not of the chip's file comes from; "" for one that is."""
+    if one in tuple(config.alternatives.own()):
+        return ""
+    for entry in figures("alternatives").values():
+        if (entry["kind"], entry["group"], entry["name"]) == (one.kind, one.group, one.name):
+            return f"{entry['source']} ({entry['mark']})"
+    return f"adc.presets.{one.name}"
+
+
+def _has(value: object, wanted: object) -> bool:
+    return (value is not None and value != ESTIMATE) if wanted == "number" else value == wanted
+
+
 _PRICES = frozenset({"fJ", "pJ", "nJ", "nW", "uW", "mW", "um2", "mm2"})
 
 
-def same_time(config: HardwareConfig, other: HardwareConfig) -> bool:
-    """Whether two chips are known to differ in energies, areas and powers only, by the units of the keys; so
-    that what one did in time, the other does in the same cycles.
+_TIMELESS = frozenset(
+    {
+        "adc.preset", "technology.leakage", "technology.memory", "technology.wires", "clamp.bias_ua",
+        "htree.toggle_rate", "htree.sum_toggle_rate", "noc.toggle_rate", "noc.sum_toggle_rate",
+        "cells.read_pulse_ns", "cells.clamp_bandwidth_ghz",
+    }
+)  # fmt: skip
+"""Keys that move time, if at all, by what `same_time` compares."""
+
+
+def same_time(config: HardwareConfig, other: HardwareConfig, mesh: tuple[int, int]) -> bool:
+    """Whether two chips with a mesh of so many columns and rows are known to differ in energies, areas and
+    powers only, by the units of the keys; so that what one did in time, the other does in the same cycles.
     """
-    a, b = (dict(_leaves(chip.model_dump(mode="json"))) for chip in (config, other))
+    a, b = (dict(leaves(chip.model_dump(mode="json"))) for chip in (config, other))
     if a.keys() != b.keys():
         return False
-    differ = {key for key in a if a[key] != b[key]} - {"adc.preset"}
+    differ = {key for key in a if a[key] != b[key]} - _TIMELESS
     return all(unit_of(key.rsplit(".", 1)[-1]).split("/")[0] in _PRICES for key in differ) and (
         config.sense_cycles,
         config.convert_cycles,
-    ) == (other.sense_cycles, other.convert_cycles)
+        config.checker.way_cycles(mesh, config),
+    ) == (other.sense_cycles, other.convert_cycles, other.checker.way_cycles(mesh, other))
 
 
-def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested sections by dotted key."""
     for key, value in data.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -55,6 +55,7 @@ from imcsim.hardware.estimators import wires
 from imcsim.hardware.estimators.array import supply_v
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.estimators.leakage import Level, logic_leakage_uw_per_um2
+from imcsim.hardware.estimators.memory import MemoryModel
 from imcsim.hardware.estimators.wires import WireKind
 from imcsim.hardware.programming import ProgrammingConfig
 from imcsim.hardware.quantity import Provenance
@@ -66,7 +67,7 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 class Technology(Block):
     """Figures of the node that several components use.
 
-    Where sources of an estimate differ, `leakage` and `wires` say which one is followed.
+    Where sources of an estimate differ, `leakage`, `wires` and `memory` say which one is followed.
     """
 
     node_nm: Positive
@@ -82,6 +83,8 @@ class Technology(Block):
     """Which of three sources the energy of wires is estimated by."""
     wire_energy_pj_per_mm: Figure
     """One toggled bit over one mm."""
+    memory: MemoryModel = "cacti"
+    """Which model the energies and areas of SRAM are estimated by."""
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
         return {
@@ -322,6 +325,7 @@ class HardwareConfig(BaseModel):
             "cells.parallel_rows": self.cells.parallel_rows == "all",
             "programming": self.programming == ProgrammingConfig(),
             "accounting": self.accounting == "every_event",
+            "technology.memory": self.technology.memory == "cacti",
         }
         return frozenset({"alternatives", *(name for name, left in unused.items() if left)})
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.hardware.alternatives import Alternative, same_time
+from imcsim.hardware.alternatives import Alternative, alternatives_of, same_time
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.ledger import Stay, charges, energy_pj
 from imcsim.results.figures import Reduction
@@ -39,7 +39,7 @@ def ranges(experiment: Experiment, stay: Stay, opponents: Opponents) -> Ranges:
     used = _figures(stay, opponents, images.dynamic, _area(images))
     found: list[AlternativeFigures] = []
     left: list[str] = []
-    for one in experiment.chip.stated.alternatives.each():
+    for one in alternatives_of(experiment.chip.stated):
         try:
             changed = one.of(experiment.chip.stated)
             found.append(_tried(experiment, stay, opponents, one, changed))
@@ -55,7 +55,7 @@ def _tried(
     stated, images = experiment.chip.stated, experiment.images
     if changed == stated:
         figures = _figures(stay, opponents, images.dynamic, _area(images))
-    elif same_time(stated, changed):
+    elif same_time(stated, changed, experiment.chip.placement.mesh):
         figures = _repriced(experiment, stay, opponents, changed)
     else:
         figures = _replayed(experiment, stay, tuple(opponents), changed)

@@ -12,8 +12,15 @@ from networks import forward, random_images, random_network
 from pydantic import ValidationError
 
 import imcsim.hardware
-from imcsim.hardware.alternatives import Alternative, Alternatives, same_time
-from imcsim.hardware.config import Hardware
+from imcsim.hardware.alternatives import (
+    Alternative,
+    Alternatives,
+    alternatives_of,
+    cited,
+    leaves,
+    same_time,
+)
+from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.results.comparison import CompareResult
@@ -65,7 +72,7 @@ def same(one: RangeFigures, result: CompareResult) -> None:
 
 
 def test_every_alternative_of_the_default_chip_is_the_comparison_on_that_chip() -> None:
-    declared = list(hardware().config.alternatives.each())
+    declared = alternatives_of(hardware().config)
     assert {one.kind for one in declared} == {"prices", "structure"}
     assert ranges().left_out == ()
     same(ranges().used, compared())
@@ -73,9 +80,58 @@ def test_every_alternative_of_the_default_chip_is_the_comparison_on_that_chip() 
         found = next(
             a for a in ranges().alternatives if (a.kind, a.group, a.name) == (one.kind, one.group, one.name)
         )
-        changes = {f"{block}.{k}": v for block, values in one.changes.items() for k, v in values.items()}
-        same(found, compared(changes))
+        # The chip by itself, whose own alternatives need no playing.
+        same(found, compared({**dict(leaves(one.changes)), "alternatives.shared": False}))
         assert found.used == (one.of(hardware().config) == hardware().config)
+
+
+@pytest.mark.parametrize("name", ["dtsnn_32nm", "dtsnn_32nm_nonideal", "isaac_32nm", "spikesim_65nm"])
+def test_every_chip_has_alternatives_that_it_takes(name: str) -> None:
+    config = imcsim.hardware.load(name).config
+    found = alternatives_of(config)
+    groups = {one.group for one in found}
+    assert {"adc", "read_time", "copies", "encoder"} <= groups
+    if name.startswith("dtsnn"):
+        assert groups >= {"memory", "leakage", "wires", "toggling", "driver", "clamp"}
+    for one in found:
+        assert one.of(config).name == config.name, "the chip takes it"
+        assert one.group == "adc" or cited(one, config) or one in tuple(config.alternatives.own())
+    # Each group but the structure's moves what something costs or how long it takes.
+    moved = {one.group for one in found if costs(one.of(config)) != costs(config)}
+    assert moved >= groups - {"copies", "encoder"}
+
+
+def costs(config: HardwareConfig) -> Any:
+    parts = {
+        name: (dict(c.charges(config)), c.area_um2(config), c.leakage_uw(config))
+        for name, c in config.components()
+    }
+    return parts, config.sense_cycles, config.convert_cycles
+
+
+def test_a_file_s_alternatives_take_the_place_of_shared_ones() -> None:
+    chip = hardware(
+        {
+            "alternatives.prices.wires.bare.technology.wire_energy_pj_per_mm": 0.05,
+            "alternatives.prices.mine.other.lif.update_energy_pj": 1.0,
+        }
+    )
+    by_name = {(one.group, one.name): one for one in alternatives_of(chip.config)}
+    assert dict(leaves(by_name["wires", "bare"].changes)) == {"technology.wire_energy_pj_per_mm": 0.05}
+    assert ("mine", "other") in by_name
+    assert ("wires", "cacti") in by_name
+    alone = hardware({"alternatives.shared": False}).config
+    assert alternatives_of(alone) == ()
+
+
+def test_shared_alternatives_are_for_chips_that_have_what_they_change() -> None:
+    """A given figure follows no source: there is nothing to choose from."""
+    given = hardware({"technology.wire_energy_pj_per_mm": 0.2, "cells.read_pulse_ns": 5.0}).config
+    by_group: dict[str, set[str]] = {}
+    for one in alternatives_of(given):
+        by_group.setdefault(one.group, set()).add(one.name)
+    assert "wires" not in by_group
+    assert by_group["read_time"] == {"lines_and_clamp"}
 
 
 def test_issue_policies_are_structure() -> None:
@@ -131,10 +187,10 @@ def test_an_interval_adds_the_largest_move_of_each_group_as_squares() -> None:
 
 def test_alternatives_are_no_part_of_the_chip() -> None:
     chip = hardware()
-    other = chip.config.model_copy(update={"alternatives": Alternatives()})
+    other = hardware({"alternatives.prices.adc.other.adc.bits": 4})
     assert "alternatives" in chip.config.left_out
-    assert hardware({"alternatives.prices.adc.other.adc.bits": 4}).sha256 == chip.sha256
-    assert other.alternatives != chip.config.alternatives
+    assert other.sha256 == chip.sha256
+    assert other.config.alternatives != chip.config.alternatives
 
 
 @pytest.mark.parametrize(
@@ -148,7 +204,7 @@ def test_alternatives_are_no_part_of_the_chip() -> None:
 )
 def test_what_cannot_be_tried_is_named(changes: dict[str, Any], why: str) -> None:
     chip = hardware()
-    declared = Alternatives(prices={"odd": {"one": changes}})
+    declared = Alternatives(prices={"odd": {"one": changes}}, shared=False)
     odd = Hardware(chip.config.model_copy(update={"alternatives": declared}), {}, (), chip.sha256, chip.path)
     found = compare(network(), odd, images(), None, OPTIONS).ranges
     assert found is not None
@@ -166,11 +222,16 @@ def test_prices_are_told_from_time_by_the_units_of_the_keys() -> None:
         for key, value in changes.items():
             block, _, name = key.partition("__")
             sections.setdefault(block, {})[name] = value
-        return same_time(config, Alternative("prices", "a", "b", sections).of(config))
+        return same_time(config, Alternative("prices", "a", "b", sections).of(config), (3, 3))
 
     assert changed(lif__update_energy_pj=1.0)
     assert changed(noc__router_area_um2=2.0, noc__router_leakage_uw=3.0)
     assert not changed(lif__lanes=8)
     assert not changed(technology__clock_ns=2.0)
     assert not changed(cells__read_pulse_ns=100.0)
+    # In as many cycles of the clock the time of a read is a price.
+    assert changed(cells__read_pulse_ns=config.cells.pulse_ns(config) * 1.01)
+    # A tile that is larger by far has a longer way for the verdict.
+    assert not changed(pooling__unit_area_um2=1e6)
+    assert changed(pooling__unit_area_um2=1e6, checker__verdict_cycles=2)
     assert not changed(encoder__mode="recompute")

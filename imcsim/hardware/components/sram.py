@@ -52,7 +52,7 @@ class Sram(Block):
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
         """Shown for a memory of 2 KB in words of 64 bits; others have figures of their own."""
         bits, width = SHOWN
-        shown = SramMacro(bits, width, chip.technology.node_nm)
+        shown = SramMacro(bits, width, chip.technology.node_nm, model=chip.technology.memory)
         node, kelvin = chip.technology.node_nm, chip.technology.kelvin
         return {
             "read_energy_pj_per_byte": Estimate(shown.read_pj * 8 / width, shown.rule, "energy"),
@@ -63,21 +63,19 @@ class Sram(Block):
     def read_pj(self, bits: int, width_bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
         """Energy to read one word of `width_bits` from a memory of `bits`, pJ."""
         if self.read_energy_pj_per_byte == ESTIMATE:
-            macro = SramMacro(bits, width_bits, chip.technology.node_nm, two_ports)
-            return macro.read_pj * chip.technology.energy_ratio
+            return self._macro(bits, width_bits, chip, two_ports).read_pj * chip.technology.energy_ratio
         return self._from_table(bits / 8, width_bits)
 
     def write_pj(self, bits: int, width_bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
         """Energy to write one word of `width_bits` to a memory of `bits`, pJ."""
         if self.read_energy_pj_per_byte == ESTIMATE:
-            macro = SramMacro(bits, width_bits, chip.technology.node_nm, two_ports)
-            return macro.write_pj * chip.technology.energy_ratio
+            return self._macro(bits, width_bits, chip, two_ports).write_pj * chip.technology.energy_ratio
         return self._from_table(bits / 8, width_bits)
 
     def area_um2(self, bits: int, width_bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
         """Area of a memory of `bits` in words of `width_bits`."""
         if self.bit_area_um2 == ESTIMATE:
-            return SramMacro(bits, width_bits, chip.technology.node_nm, two_ports).area_um2 if bits else 0.0
+            return self._macro(bits, width_bits, chip, two_ports).area_um2 if bits else 0.0
         return bits * float(self.bit_area_um2)
 
     def leakage_uw(self, bits: int, chip: HardwareConfig, *, two_ports: bool = False) -> float:
@@ -85,6 +83,9 @@ class Sram(Block):
         per_byte = self.figure("leakage_uw_per_byte", chip)
         estimated = self.leakage_uw_per_byte == ESTIMATE
         return bits / 8 * per_byte * (memory.two_port_leakage() if two_ports and estimated else 1.0)
+
+    def _macro(self, bits: int, width_bits: int, chip: HardwareConfig, two_ports: bool) -> SramMacro:
+        return SramMacro(bits, width_bits, chip.technology.node_nm, two_ports, chip.technology.memory)
 
     def _from_table(self, capacity_bytes: float, width_bits: int) -> float:
         table = self.read_energy_pj_per_byte

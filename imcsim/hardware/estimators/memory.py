@@ -18,10 +18,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from imcsim.hardware.estimators import nodes
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.estimators.figures import by_node, figures
+
+MemoryModel = Literal["cacti", "cacti_least_read", "cacti_least_delay", "horowitz"]
+"""What an SRAM's energies and area follow: CACTI 7 with equal weights, optimised for one thing, or a
+published figure.
+"""
 
 SMALLEST_WORD = 16
 """Words narrower than this cost as much: below it the closed form was not fitted."""
@@ -35,6 +41,7 @@ class SramMacro:
     width_bits: int
     node_nm: float
     two_ports: bool = False
+    model: MemoryModel = "cacti"
 
     @property
     def read_pj(self) -> float:
@@ -66,7 +73,9 @@ class SramMacro:
         at = _nearest(figures("memory")["sram"]["value"], self.node_nm)
         ports = ", a read and a write port" if self.two_ports else ""
         size = f"{self.capacity_bits / 8:g} B in words of {self.width_bits} bits"
-        return f"closed form of CACTI 7, lstp, {size}{ports}, at {at:g} nm{nodes.scaling(at, self.node_nm)}"
+        model = "" if self.model == "cacti" else f", {figures('memory')['models']['names'][self.model]}"
+        form = f"closed form of CACTI 7, lstp{model}"
+        return f"{form}, {size}{ports}, at {at:g} nm{nodes.scaling(at, self.node_nm)}"
 
     @property
     def _width(self) -> float:
@@ -82,7 +91,8 @@ class SramMacro:
         value = nodes.loglog({float(node): form(row[what]) for node, row in table.items()}, at)
         ports = float(figures("memory")["two_ports"]["value"][what]) if self.two_ports else 1.0
         ratio = nodes.area_ratio if kind == "area" else nodes.energy_ratio
-        return value * ports * (ratio(at, self.node_nm) if at != self.node_nm else 1.0)
+        model = float(figures("memory")["models"]["value"][self.model][what])
+        return value * model * ports * (ratio(at, self.node_nm) if at != self.node_nm else 1.0)
 
 
 def sram_leakage_uw_per_byte(node_nm: float, kelvin: int) -> Estimate:
