@@ -76,6 +76,9 @@ def hardware_check(file: str, overrides: dict[str, Any], strict: bool, model: st
     if stuck:
         title = "Figures that would follow neither another node nor other sizes"
         print_report(table(title, ["key", "why"], texts(stuck), left=2))
+    idle = imcsim.hardware.without_use(loaded)
+    if idle:
+        click.echo(f"Values that play no part on this chip: {', '.join(idle)}")
     found = imcsim.hardware.warnings(loaded)
     for line in warning_lines(found):
         print_report(line)

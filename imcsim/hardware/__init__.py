@@ -20,6 +20,7 @@ __all__ = [
     "sources",
     "tried_alternatives",
     "warnings",
+    "without_use",
     "would_not_follow",
 ]
 
@@ -89,6 +90,13 @@ def _plain(path: Path) -> HardwareConfig:
     return load(path).config
 
 
+def without_use(hardware: Hardware) -> list[str]:
+    """Keys whose values play no part on this chip: others would change nothing."""
+    from imcsim.hardware import conditions
+
+    return conditions.without_use(hardware.config)
+
+
 def would_not_follow(hardware: Hardware) -> list[tuple[str, str]]:
     """Keys of figures that would follow neither another node nor other sizes, each with the reason."""
     from imcsim.hardware import conditions
@@ -106,7 +114,7 @@ def tried_alternatives(hardware: Hardware) -> list[tuple[str, str, str, str, str
     """What ranges try on a chip: kind, group and name of each alternative, what it sets, and its source."""
     from imcsim.hardware.alternatives import alternatives_of, cited, leaves
 
-    rows = []
+    rows: list[tuple[str, str, str, str, str]] = []
     for one in alternatives_of(hardware.config):
         keys = [f"{key}={value}" for key, value in leaves(one.changes)]
         origin = (

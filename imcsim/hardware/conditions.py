@@ -15,6 +15,7 @@ from typing import Any
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.component import ESTIMATE, Block
 from imcsim.hardware.config import Hardware, HardwareConfig
+from imcsim.hardware.effects import perturbed, with_values, without_effect
 from imcsim.hardware.quantity import Condition, Provenance
 
 NODE = "technology.node_nm"
@@ -36,7 +37,27 @@ def warnings(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> tup
     """
     values = hardware.config.model_dump(mode="json", by_alias=True)
     broken = _broken(values, hardware.provenance)
-    return (*hardware.config.warnings(), *broken, *_unfollowed(hardware, plain))
+    idle = _idle(hardware, plain)
+    return (*hardware.config.warnings(), *broken, *_unfollowed(hardware, plain), *idle)
+
+
+def _idle(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> Iterator[str]:
+    """Overrides that change nothing, each by itself."""
+    if not hardware.overrides:
+        return
+    base = plain(hardware.path).model_dump(mode="json", by_alias=True)
+    before = {key: _value_at(base, key) for key in hardware.overrides}
+    others = with_values(hardware.config, {key: value for key, value in before.items() if value is not None})
+    for key in without_effect(hardware.config, others):
+        yield f"{key} is set and changes nothing on this chip: {_IDLE}"
+
+
+_IDLE = "a given figure stands where it would count, or what it belongs to is off"
+
+
+def without_use(config: HardwareConfig) -> list[str]:
+    """Keys of a chip whose values play no part: another value would change nothing."""
+    return list(without_effect(config, perturbed(config)))
 
 
 def would_not_follow(hardware: Hardware) -> list[tuple[str, str]]:

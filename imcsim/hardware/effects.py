@@ -1,0 +1,195 @@
+"""Keys of a chip's file that do nothing on that chip.
+
+A figure that is given makes what its estimate would follow idle: the bias of a clamp whose energy is a
+number, the source of a leakage that is one. So do choices: where converters are calibrated that have no
+errors. `acting` is all that a chip is charged for, takes time by, or computes values by; two chips of which
+it is the same give the same results for every network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from imcsim.base.errors import ImcsimError
+from imcsim.base.nonideal import NonIdeal
+from imcsim.hardware.alternatives import leaves
+from imcsim.hardware.component import ChipSize
+from imcsim.hardware.config import HardwareConfig
+
+_SIZES = (
+    ChipSize(9, 72, 576, (40_000, 3_000), 12, 9_000, 700),
+    ChipSize(2, 31, 97, (700,), 3, 400, 40),
+)
+"""Made-up chips, on which components are counted."""
+
+_LABELS = ("schema", "name", "description", "strict", "alternatives", "reference_tables")
+"""What is no part of a chip."""
+
+_WHOLE = ("tile", "mesh", "encoder", "estimators")
+"""Sections whose every key acts by itself."""
+
+_SINGLE = (
+    "technology.clock_ns", "activity.skip_zero_reads", "activity.spike_coding",
+    "cells.rows", "cells.columns", "cells.cell_bits", "cells.encoding", "cells.row_order",
+    "cells.input_drive",
+    "column_mux.columns_per_adc", "adc.bits", "adc.full_scale", "adder_tree.level_cycles",
+    "tile_buffer.capacity_bytes", "tile_buffer.width_bits", "global_buffer.capacity_bytes",
+    "noc.flit_bits", "noc.hop_cycles", "lif.lanes", "lif.membrane_bits", "lif.partial_sum_bits",
+    "pooling.lanes", "accumulator.class_cycles", "checker.class_cycles", "checker.final_cycles",
+    "checker.fraction_bits", "checker.table_bits", "checker.exp_entries", "checker.exp_range",
+    "checker.log_entries", "offchip_link.bits_per_cycle", "mapping.share_tiles",
+    "mapping.placement",
+)  # fmt: skip
+"""Keys that set cycles, counts or values by themselves, whatever else the chip has."""
+
+
+def acting(config: HardwareConfig) -> dict[str, Any]:
+    """What a chip's results follow from: prices, sizes, times, and the keys that act by themselves."""
+    values = config.model_dump(mode="json", by_alias=True)
+    found: dict[str, Any] = {name: values[name] for name in _WHOLE}
+    found |= {key: _at(values, key) for key in _SINGLE}
+    for name, component in config.components():
+        counts = [component.instances(config, size) for size in _SIZES]
+        found[f"{name}: prices"] = {event: pj for event, pj in component.charges(config).items() if pj}
+        found[f"{name}: area"] = [component.area_um2(config) * n for n in counts]
+        found[f"{name}: power"] = [component.standing_energy_pj(config) * n for n in counts]
+    for name, preset in config.adc.presets.items():  # what other converters would change is part of results
+        found[f"adc: {name}"] = [
+            preset.figure(key, config)
+            for key in ("conversion_energy_pj", "converter_area_um2", "conversion_time_ns")
+        ]
+    checker = config.checker
+    found["cycles"] = [
+        config.sense_cycles,
+        config.convert_cycles,
+        [checker.way_cycles(mesh, config) for mesh in ((1, 2), (3, 3), (7, 9), (40, 40))],
+    ]
+    found["rows at once"] = config.cells.rows_at_once
+    found["copies"] = config.mapping.extra_crossbars if config.mapping.replication == "balanced" else 0
+    gated = any(c.standing_energy_pj(config) for _, c in config.components() if c.scope != "chip")
+    found["gating"] = config.clock.gating if gated else None
+    found["percentile"] = config.adc.percentile if config.adc.full_scale == "calibrated" else None
+    found["errors"] = _errors(config)
+    found["said"] = [w for w in config.warnings() if w.startswith("adc")]
+    return found
+
+
+def without_effect(config: HardwareConfig, others: Mapping[str, HardwareConfig]) -> Iterator[str]:
+    """Of the chips that differ from `config` in one key each, the keys that change nothing."""
+    here = acting(config)
+    for key, other in others.items():
+        if key.split(".")[0] in _LABELS:
+            continue
+        try:
+            same = acting(other) == here
+        except ImcsimError:
+            continue  # a node that no rule reaches
+        if same:
+            yield key
+
+
+def _errors(config: HardwareConfig) -> NonIdeal | None:
+    """The errors of a chip, with what plays no part in them at its default; None for a chip without any."""
+    errors = config.nonideal
+    if not errors.active:
+        return None
+    plain = NonIdeal()
+    idle: dict[str, Any] = {}
+    if not errors.variation.varies:
+        idle["variation"] = plain.variation
+    if not errors.on_off.finite:
+        idle["on_off"] = plain.on_off
+    if not errors.drift.drifts:
+        idle["drift"] = plain.drift
+    elif errors.drift.time_s:
+        # Only their ratio counts.
+        ratio = errors.drift.time_s / errors.drift.reference_time_s
+        idle["drift"] = errors.drift.model_copy(update={"time_s": ratio, "reference_time_s": 1.0})
+    if errors.wires.ideal:
+        idle["wires"] = plain.wires
+    if config.adc.full_scale != "calibrated":
+        idle["converter"] = errors.converter.model_copy(update={"calibrated_on": "ideal"})
+    if not errors.cell_errors.model:
+        idle["cell_errors"] = plain.cell_errors
+    return errors.model_copy(update=idle)
+
+
+def _at(values: Mapping[str, Any], key: str) -> Any:
+    section, name = key.split(".")
+    return values[section].get(name)
+
+
+def with_values(config: HardwareConfig, values: Mapping[str, Any]) -> dict[str, HardwareConfig]:
+    """`config` with another value of one key each; keys are left out that do not take theirs."""
+    found = {key: _with_value(config, key, value) for key, value in values.items()}
+    return {key: other for key, other in found.items() if other is not None}
+
+
+def perturbed(config: HardwareConfig) -> dict[str, HardwareConfig]:
+    """`config` with another value of every key for which one is found, each by itself."""
+    words, found = choices(type(config)), {}
+    for key, value in leaves(config.model_dump(mode="json", by_alias=True, exclude=set(_LABELS))):
+        for candidate in _candidates(value, words.get(key.split(".")[-1], ())):
+            other = _with_value(config, key, candidate)
+            if other is not None:
+                found[key] = other
+                break
+    return found
+
+
+def _candidates(value: Any, words: tuple[str, ...]) -> Iterator[Any]:
+    """Values that a key may have besides this one, the likeliest first."""
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield from (2 * value or 1, value - 1, value + 1, 1.5 * value or 0.5, 0.99 * value, 300, 330)
+    elif isinstance(value, str):
+        yield from (word for word in words if word != value)
+        yield from (12345.0, 2, 4)
+    elif isinstance(value, list) and value and isinstance(value[0], list):
+        yield [[at, 2 * pj] for at, pj in value]
+
+
+def _with_value(config: HardwareConfig, key: str, value: Any) -> HardwareConfig | None:
+    *sections, last = key.split(".")
+    changed = config.model_dump(mode="json", by_alias=True)
+    section: Any = changed
+    for part in sections:
+        section = section.get(part) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or last not in section or section[last] == value:
+        return None
+    section[last] = value
+    try:
+        other = type(config).model_validate_json(json.dumps(changed, allow_nan=False))
+    except ValidationError:
+        return None
+    return other.with_reference(config.reference)
+
+
+def choices(model: type[BaseModel]) -> dict[str, tuple[str, ...]]:
+    """Words that keys choose between, by the last part of their names."""
+    found: dict[str, tuple[str, ...]] = {}
+
+    def walk(node: Any, name: str) -> None:
+        if isinstance(node, dict):
+            if "enum" in node:
+                found[name] = (*found.get(name, ()), *(w for w in node["enum"] if isinstance(w, str)))
+            for key, below in node.items():
+                if key == "properties":
+                    for prop, about in below.items():
+                        walk(about, prop)
+                elif key == "$defs":
+                    for about in below.values():
+                        walk(about, "")
+                else:
+                    walk(below, name)
+        elif isinstance(node, list):
+            for below in node:
+                walk(below, name)
+
+    walk(model.model_json_schema(), "")
+    return found
