@@ -29,7 +29,7 @@ _SIZES = (
 _LABELS = ("schema", "name", "description", "strict", "alternatives", "reference_tables")
 """What is no part of a chip."""
 
-_WHOLE = ("tile", "mesh", "encoder", "estimators")
+_WHOLE = ("tile", "mesh", "encoder", "estimators", "programming", "accounting")
 """Sections whose every key acts by itself."""
 
 _SINGLE = (
@@ -58,6 +58,7 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
         found[f"{name}: area"] = [component.area_um2(config) * n for n in counts]
         found[f"{name}: power"] = [component.standing_energy_pj(config) * n for n in counts]
     for name, preset in config.adc.presets.items():  # what other converters would change is part of results
+        found[f"adc: {name}, said"] = preset.effective_bits, preset.for_bits, preset.for_nodes_nm
         found[f"adc: {name}"] = [
             preset.figure(key, config)
             for key in ("conversion_energy_pj", "converter_area_um2", "conversion_time_ns")
@@ -147,9 +148,9 @@ def _candidates(value: Any, words: tuple[str, ...]) -> Iterator[Any]:
         yield not value
     elif isinstance(value, int | float):
         yield from (2 * value or 1, value - 1, value + 1, 1.5 * value or 0.5, 0.99 * value, 300, 330)
-    elif isinstance(value, str):
+    elif value is None or isinstance(value, str):
         yield from (word for word in words if word != value)
-        yield from (12345.0, 2, 4)
+        yield from (12345.0, 2.5, 2, 4)
     elif isinstance(value, list) and value and isinstance(value[0], list):
         yield [[at, 2 * pj] for at, pj in value]
 
