@@ -2,12 +2,11 @@
 
 Wire: a toggled bit over one mm, by node from one of three sources (``hardware/figures/wires.yaml``):
 ``repeated`` wires of NeuroSim V1.4, ``bare`` ones, 1/2 C V^2 at 0.2 fF/um, without repeaters, and CACTI 7's
-global wires (``cacti``). Bus and router: ISAAC, ISCA 2016, 32 nm (derived from
-its powers): 29.3 um2 a bit of the tile bus; 20.74 pJ for 256 bits through a router of 150,000 um2 that four
-tiles share. Clock: an H-tree over a square of side s with 4^k leaves has ``1.5 (2^k - 1) s`` of wire (three
-half-sides in the first H, twice as much in each further level), here for any number of leaves with their
-square root in place of 2^k; it toggles twice a cycle (derived; the clock inputs of registers are part of a
-register's energy).
+global wires (``cacti``). Bus and router, of the same file: ISAAC, ISCA 2016, 32 nm (derived from its
+powers), by the bit; a router is shared by four tiles. Clock: an H-tree over a square of side s with 4^k
+leaves has ``1.5 (2^k - 1) s`` of wire (three half-sides in the first H, twice as much in each further
+level), here for any number of leaves with their square root in place of 2^k; it toggles twice a cycle
+(derived; the clock inputs of registers are part of a register's energy).
 """
 
 from __future__ import annotations
@@ -20,11 +19,6 @@ from imcsim.hardware.estimators.estimate import Cost, Estimate
 from imcsim.hardware.estimators.figures import by_node, figures
 
 WireKind = Literal["bare", "repeated", "cacti"]
-_ISAAC_NM = 32.0
-_BUS_UM2_PER_BIT = 7500 / 256
-_ROUTER_PJ_PER_BIT = 20.74 / 256
-_ROUTER_UM2 = 150_000 / 4
-_ROUTER_FLIT_BITS = 32
 
 
 def wire_energy_pj_per_mm(kind: WireKind, node_nm: float) -> Estimate:
@@ -58,18 +52,22 @@ def half_side_mm(area_um2: float) -> Estimate:
 
 def bus_area_um2(bits: int, node_nm: float) -> Estimate:
     """A bus of `bits` out and as many back."""
+    entry = figures("wires")["bus"]
+    at, per_bit = float(entry["node_nm"]), float(entry["value"]) / entry["bits"]
     return Estimate(
-        2 * bits * _BUS_UM2_PER_BIT * nodes.area_ratio(_ISAAC_NM, node_nm),
-        f"ISAAC, ISCA 2016: 29.3 um2 a bit, {bits} bits out and back{nodes.scaling(_ISAAC_NM, node_nm)}",
+        2 * bits * per_bit * nodes.area_ratio(at, node_nm),
+        f"ISAAC, ISCA 2016: {per_bit:.1f} um2 a bit, {bits} bits out and back{nodes.scaling(at, node_nm)}",
     )
 
 
 def router(flit_bits: int, node_nm: float) -> Cost:
     """One flit through one tile's share of a router; both linear in the flit's bits."""
+    entry = figures("wires")["router"]
+    at, (energy, area) = float(entry["node_nm"]), entry["value"]
     return Cost(
-        _ROUTER_PJ_PER_BIT * flit_bits * nodes.energy_ratio(_ISAAC_NM, node_nm),
-        _ROUTER_UM2 * flit_bits / _ROUTER_FLIT_BITS * nodes.area_ratio(_ISAAC_NM, node_nm),
-        f"ISAAC, ISCA 2016: router, linear in {flit_bits} flit bits{nodes.scaling(_ISAAC_NM, node_nm)}",
+        energy / entry["bits"] * flit_bits * nodes.energy_ratio(at, node_nm),
+        area / entry["tiles"] * flit_bits / entry["flit_bits"] * nodes.area_ratio(at, node_nm),
+        f"ISAAC, ISCA 2016: router, linear in {flit_bits} flit bits{nodes.scaling(at, node_nm)}",
     )
 
 
