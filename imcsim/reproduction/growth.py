@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from imcsim.hardware.accounting import PERIPHERALS
+from imcsim.hardware.ledger import charges, energy_pj
 from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
 from imcsim.results.comparison import CompareResult
@@ -14,17 +15,18 @@ from imcsim.results.figures import Reduction
 from imcsim.results.reproduction.document import EnergyGroup, Growth, GrowthPoint
 from imcsim.simulation.chip import with_timing
 from imcsim.simulation.simulate import Simulation, replay, simulate
-from imcsim.simulation.values import Progress, Values
+from imcsim.simulation.values import Progress
+from imcsim.simulation.values import Values as ValueSource
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.widened import widened_activity
-from imcsim.validate.dtsnn import CROSSBARS, GROUPS, curves, intercept
+from imcsim.validate.dtsnn import CROSSBARS, GROUPS, SHARES_AT, Values, curves, intercept
 from imcsim.validate.published import figure
 
 _SHARES = ("share.peripherals", "share.crossbars", "share.rest")
 
 
 def longer(
-    bench: Experiment, timesteps: int, images: int, values: Values, progress: Progress | None, stage: str
+    bench: Experiment, timesteps: int, images: int, values: ValueSource, progress: Progress | None, stage: str
 ) -> Simulation:
     """The first `images` test images, run statically to `timesteps`."""
     chip = with_timing(bench.chip, replace(bench.chip.timing, timesteps=timesteps))
@@ -56,6 +58,7 @@ def _some(bench: Experiment, images: int) -> Inputs:
 def growth(simulation: Simulation) -> Growth:
     """Mean energy and latency of static runs of 1, 2, .. T timesteps, beside the paper's affine law."""
     energy, latency = curves(simulation)
+    supposed = _supposed(simulation)
     once, again = figure("intercept").value, figure("slope").value
     return Growth(
         images=simulation.activity.images,
@@ -67,11 +70,31 @@ def growth(simulation: Simulation) -> Growth:
                 energy_ratio=float(energy[t - 1] / energy[0]),
                 latency_ratio=float(latency[t - 1] / latency[0]),
                 published_energy_ratio=once + again * t,
+                supposed_energy_ratio=float(supposed[t - 1] / supposed[0]),
             )
             for t in range(1, len(energy) + 1)
         ),
         intercept=intercept(energy),
+        edp_ratio=_edp_ratio(energy, latency),
+        supposed_intercept=intercept(supposed),
+        supposed_edp_ratio=_edp_ratio(supposed, latency),
     )
+
+
+def _supposed(simulation: Simulation) -> Values:
+    """Mean energy of the static runs, pJ ``[T]``, if digital peripherals were charged once per inference."""
+    chip = simulation.chip
+    config = chip.config.model_copy(update={"accounting": "peripherals_once"})
+    energy: Values = energy_pj(simulation.static.ledger, charges(config, chip.size)).mean(axis=0)
+    return energy
+
+
+def _edp_ratio(energy: Values, latency: Values) -> float | None:
+    """Energy x latency of T = 4 over that of T = 1, as the paper states it."""
+    if len(energy) < SHARES_AT:
+        return None
+    at = SHARES_AT - 1
+    return float(energy[at] * latency[at] / (energy[0] * latency[0]))
 
 
 def groups(comparison: CompareResult) -> tuple[EnergyGroup, ...]:

@@ -185,10 +185,14 @@ def _chip(width: Width, result: CompareResult) -> OnChip:
                     energy_ratio=p.energy_ratio,
                     latency_ratio=p.latency_ratio,
                     published_energy_ratio=0.443 + 0.557 * p.timesteps,
+                    supposed_energy_ratio=0.3 + 0.7 * p.energy_ratio,
                 )
                 for p in result.scaling
             ),
             intercept=0.2,
+            edp_ratio=14.0,
+            supposed_intercept=0.44,
+            supposed_edp_ratio=11.0,
         ),
         groups=tuple(
             EnergyGroup(

@@ -137,6 +137,13 @@ def test_the_base_is_what_compare_finds(reproduced: Reproduced) -> None:
         # Of the images run longer, the first four timesteps cost what they cost in the comparison.
         assert len(chip.growth.points) == 8
         assert chip.growth.images == TEST
+        assert chip.growth.supposed_intercept > chip.growth.intercept
+        for point in chip.growth.points[1:]:
+            assert 1 < point.supposed_energy_ratio < point.energy_ratio
+        four = chip.growth.points[3]
+        assert chip.growth.edp_ratio == pytest.approx(four.energy_ratio * four.latency_ratio)
+        supposed = four.supposed_energy_ratio * four.latency_ratio
+        assert chip.growth.supposed_edp_ratio == pytest.approx(supposed)
         for point, static in zip(chip.growth.points, comparison.static, strict=False):
             assert point.energy_pj == pytest.approx(static.energy_pj, rel=1e-12)
             assert point.latency_ns == pytest.approx(static.latency_ns, rel=1e-12)

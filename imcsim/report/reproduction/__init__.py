@@ -106,7 +106,8 @@ _RUNS = (
 )
 _GROWTH = (
     "The paper’s energy at T = 8 means that a part of it is spent once per image, not per timestep. That "
-    "part caps what early exit can save."
+    "part caps what early exit can save. “What if” charges the digital peripherals once per inference, which "
+    "the paper may have done: a hypothesis, and nothing that a chip does."
 )
 _ENERGY = "The paper splits the energy into three groups; here the same split, and every component."
 _JOINT = (

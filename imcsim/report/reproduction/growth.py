@@ -44,7 +44,7 @@ def _growth(document: Reproduction, part: NetworkPart) -> Exhibit:
     )
     rows = [
         [chip.width, p.timesteps, p.energy_pj, p.latency_ns, p.energy_ratio, p.latency_ratio,
-         p.published_energy_ratio]
+         p.published_energy_ratio, p.supposed_energy_ratio]
         for chip in part.chips
         for p in chip.growth.points
     ]  # fmt: skip
@@ -53,11 +53,12 @@ def _growth(document: Reproduction, part: NetworkPart) -> Exhibit:
         f"{part.title}: T = {last.timesteps} costs {times(last.energy_ratio)} the energy and "
         f"{times(last.latency_ratio)} the latency of T = 1{beside}",
         f"Static runs of {grown.images:,} test images, all relative to T = 1. Dashed: the affine law that "
-        "follows from the paper’s energy at T = 8 (derived). The title is about the "
+        "follows from the paper’s energy at T = 8 (derived). Dotted: what if digital peripherals were "
+        "charged once per inference, a hypothesis about the paper. The title is about the "
         f"{chip_names(part)[-1]} chip.{about(part, 'energy_t8')}",
         lambda: _draw(document, part),
         ("chip", "timesteps", "energy_pj", "latency_ns", "energy_ratio", "latency_ratio",
-         "paper_affine_law"),
+         "paper_affine_law", "energy_ratio_peripherals_once"),
         rows,
     )  # fmt: skip
 
@@ -74,6 +75,9 @@ def _draw(document: Reproduction, part: NetworkPart) -> Figure:
         axes.plot(steps, [p.energy_ratio for p in chip.growth.points], color=energy[0], marker=energy[1],
                   label=f"energy, {name}")  # fmt: skip
     points = main_chip(part).growth.points
+    main = GREEN if len(part.chips) > 1 else BLUE
+    axes.plot([p.timesteps for p in points], [p.supposed_energy_ratio for p in points], color=main,
+              linestyle=":", linewidth=1.2, label="energy, peripherals once (hypothesis)")  # fmt: skip
     axes.plot([p.timesteps for p in points], [p.published_energy_ratio for p in points], color=INK,
               linestyle="--", linewidth=1, label="energy, paper’s affine law")  # fmt: skip
     for one, mark, name in zip(_papers(document), "sP", ("energy", "latency"), strict=True):
@@ -88,6 +92,13 @@ def _draw(document: Reproduction, part: NetworkPart) -> Figure:
     axes.grid()
     made.legend(loc="outside upper center", ncols=2, columnspacing=1, handletextpad=0.4)
     return made
+
+
+_HYPOTHESIS = "hypothesis: digital peripherals charged once per inference"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else times(value)
 
 
 def growth_grids(document: Reproduction) -> list[Grid]:
@@ -110,6 +121,15 @@ def growth_grids(document: Reproduction) -> list[Grid]:
              published_cell(latency if at_eight else None)],
             [Cell("spent once per image", below="as a share of E(1)"),
              *(f"{chip.growth.intercept:.3f}" for chip in part.chips), published_cell(law)],
+            ["EDP at T = 4 over T = 1", *(_ratio(chip.growth.edp_ratio) for chip in part.chips),
+             published_cell(find(document, "edp_t4"))],
+            [Cell(f"what if: energy at T = {most} over T = 1", below=_HYPOTHESIS),
+             *(times(p.supposed_energy_ratio) for p in ends), published_cell(energy if at_eight else None)],
+            [Cell("what if: spent once per image", below=_HYPOTHESIS),
+             *(f"{chip.growth.supposed_intercept:.3f}" for chip in part.chips), published_cell(law)],
+            [Cell("what if: EDP at T = 4 over T = 1", below=_HYPOTHESIS),
+             *(_ratio(chip.growth.supposed_edp_ratio) for chip in part.chips),
+             published_cell(find(document, "edp_t4"))],
         ]  # fmt: skip
         found.append(
             Grid(
@@ -117,8 +137,11 @@ def growth_grids(document: Reproduction) -> list[Grid]:
                 f"{part.title}: the law behind it",
                 [Column("figure", "", "", False), *(Column(n, n) for n in names), Column("paper", "paper")],
                 rows,
-                ("chip", "timesteps", "energy_ratio", "latency_ratio", "intercept"),
-                [[c.width, p.timesteps, p.energy_ratio, p.latency_ratio, c.growth.intercept]
+                ("chip", "timesteps", "energy_ratio", "latency_ratio", "intercept", "edp_ratio_t4",
+                 "supposed_energy_ratio", "supposed_intercept", "supposed_edp_ratio_t4"),
+                [[c.width, p.timesteps, p.energy_ratio, p.latency_ratio, c.growth.intercept,
+                  c.growth.edp_ratio, p.supposed_energy_ratio, c.growth.supposed_intercept,
+                  c.growth.supposed_edp_ratio]
                  for c, p in zip(part.chips, ends, strict=True)],
                 f"{main_chip(part).growth.images:,} images.{about(part, 'intercept')}",
             )

@@ -31,6 +31,8 @@ class GrowthPoint(DocumentPart):
     latency_ratio: Amount
     published_energy_ratio: Amount
     """The paper's affine law, 0.443 + 0.557 T."""
+    supposed_energy_ratio: Amount
+    """What if digital peripherals were charged once per inference: a hypothesis about the paper."""
 
 
 class Growth(DocumentPart):
@@ -41,6 +43,11 @@ class Growth(DocumentPart):
     points: tuple[GrowthPoint, ...]
     intercept: float
     """The part of E(1) that is not spent again at every further timestep; the paper's is 0.443."""
+    edp_ratio: Amount | None
+    """Energy x latency at T = 4 over T = 1; None where fewer timesteps were run."""
+    supposed_intercept: float
+    supposed_edp_ratio: Amount | None
+    """The same two, if digital peripherals were charged once per inference."""
 
 
 class EnergyGroup(DocumentPart):
@@ -203,7 +210,7 @@ class ReproductionMeta(DocumentPart):
 class Reproduction(DocumentPart):
     """The whole document."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     kind: Literal["reproduction"] = "reproduction"
     meta: ReproductionMeta
     class_names: tuple[str, ...]
