@@ -17,7 +17,7 @@ _OPTIONS: Mapping[str, Sequence[str]] = {
     ),
     "Chip": ("hardware", "overrides", "fidelity", "strict"),
     "Early exit": ("threshold", "thresholds", "rule", "accumulation", "issue"),
-    "Output": ("json_path", "out_folder", "out", "quiet"),
+    "Output": ("json_path", "out_folder", "out", "paper", "quiet"),
 }  # fmt: skip
 """Parameters of options, by group; an option of a command's own stands above them."""
 

@@ -34,12 +34,13 @@ ENCODING = ("encoding", "bin_us", "labels")
 @dataclass(frozen=True)
 class Delivery:
     """Where a result goes: the file of its JSON document (``-``: stdout), the folder of its tables and
-    figures; and whether nothing else is printed.
+    figures, whether DT-SNN's published lines stand in these, and whether nothing else is printed.
     """
 
     json_path: str | None
     out_folder: str | None
     quiet: bool
+    paper: bool = False
 
 
 def numbers_in_unit_range(
@@ -277,6 +278,7 @@ def delivery_options(command: Any) -> Any:
             click.option(
                 "--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and figures there."
             ),
+            click.option("--paper", is_flag=True, help="Draw what DT-SNN published beside the figures."),
             click.option(
                 "--quiet", is_flag=True, help="No progress; no tables either if --json or --out is given."
             ),

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from imcsim.report.files import csv_text, write_contents, write_text
+from imcsim.report.paper import paper_files
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import (
     CompareResult,
@@ -32,18 +33,23 @@ def write_result(result: Result, path: str | Path) -> None:
     write_text(to_json(result), path)
 
 
-def write_folder(result: Result, folder: str | Path) -> list[Path]:
+def write_folder(result: Result, folder: str | Path, *, paper: bool = False) -> list[Path]:
     """Write ``result.json``, the CSV tables and ``figures/`` into `folder`; returns the files written.
+
+    Of a comparison also the table for a paper (see `paper_files`). With `paper`, the figure of growth shows
+    DT-SNN's published line.
 
     The folder is made if need be; other files in it stay. Raises ImcsimError naming the file that failed.
     """
     contents = {"result.json": to_json(result).encode()}
     contents |= {name: text.encode() for name, text in csv_tables(result).items()}
-    contents |= {f"figures/{name}": data for name, data in _figures(result).items()}
+    if isinstance(result, CompareResult):
+        contents |= {name: text.encode() for name, text in paper_files(result).items()}
+    contents |= {f"figures/{name}": data for name, data in _figures(result, paper).items()}
     return write_contents(folder, contents)
 
 
-def _figures(result: Result) -> dict[str, bytes]:
+def _figures(result: Result, paper: bool) -> dict[str, bytes]:
     # matplotlib takes a second to import: only where figures are wanted.
     if isinstance(result, StreamResult):
         from imcsim.report.figures.stream import render_stream
@@ -55,7 +61,7 @@ def _figures(result: Result) -> dict[str, bytes]:
         return render_chips(result)
     from imcsim.report.figures.comparison import render
 
-    return render(result)
+    return render(result, paper=paper)
 
 
 def figures_of(result: Result) -> dict[str, Any]:

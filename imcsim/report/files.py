@@ -104,3 +104,14 @@ def _write(contents: Mapping[Path, bytes]) -> None:
                 path.write_bytes(data)  # a pipe or a device cannot be replaced, only written to
             else:
                 write_through(waiting.enter_context(written_whole(path)), data)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+
+
+def latex_text(text: str) -> str:
+    """`text` with the signs escaped that LaTeX would obey."""
+    return "".join(_LATEX.get(c, c) for c in text)

@@ -14,6 +14,7 @@ from rich.table import Table
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.report.documents import Result, figures_of, write_folder, write_result
+from imcsim.report.files import latex_text
 from imcsim.report.units import ENERGY, TIME, change, fitting, percent
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import CompareResult
@@ -129,15 +130,8 @@ def latex(result: Result) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
-    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-}  # fmt: skip
-
-
 def _latex_cell(text: str) -> str:
-    escaped = "".join(_LATEX.get(c, c) for c in text)
-    lines = escaped.split("\n")
+    lines = latex_text(text).split("\n")
     whole = lines[0] if len(lines) == 1 else r"\shortstack{" + r"\\{}".join(lines) + "}"
     # booktabs rows that begin with [ would be read as the length of the line before
     return f"{{{whole}}}" if whole.startswith("[") else whole

@@ -49,7 +49,14 @@ def test_writes_files_that_agree(model: str, tmp_path: Path, capsys: pytest.Capt
     assert main(["map", "--model", model, "--out", str(out), "--json", str(file)]) == 0
     assert "Floorplan" in capsys.readouterr().out
     names = {path.name for path in out.iterdir()}
-    assert names == {"floorplan.json", "floorplan.svg", "floorplan.png", "layers.csv", "tiles.csv"}
+    assert names == {
+        "floorplan.json",
+        "floorplan.pdf",
+        "floorplan.svg",
+        "floorplan.png",
+        "layers.csv",
+        "tiles.csv",
+    }
     assert file.read_bytes() == (out / "floorplan.json").read_bytes()
     first = {path.name: path.read_bytes() for path in out.iterdir()}
     assert main(["map", "--model", model, "--out", str(out)]) == 0

@@ -169,7 +169,7 @@ def test_free_positions_are_outlined_and_a_large_mesh_is_cut_off(small: Floorpla
 
 def test_the_drawing_depends_on_the_plan_alone(small: Floorplan) -> None:
     first = floorplan_figure.floorplan_figure(small, "net on chip")
-    assert set(first) == {"floorplan.png", "floorplan.svg"}
+    assert set(first) == {"floorplan.pdf", "floorplan.png", "floorplan.svg"}
     assert first["floorplan.png"].startswith(b"\x89PNG")
     assert b"<svg" in first["floorplan.svg"]
     assert floorplan_figure.floorplan_figure(small, "net on chip") == first
@@ -195,7 +195,7 @@ def test_everything_is_written(small: Floorplan, tmp_path: object) -> None:
 
     folder = Path(str(tmp_path)) / "new" / "plan"
     written = write_floorplan(small, "net", "chip", folder)
-    names = {"floorplan.json", "floorplan.svg", "floorplan.png", "layers.csv", "tiles.csv"}
+    names = {"floorplan.json", "floorplan.pdf", "floorplan.svg", "floorplan.png", "layers.csv", "tiles.csv"}
     assert {path.name for path in written} == names == {path.name for path in folder.iterdir()}
     assert (folder / "floorplan.json").read_text() == floorplan_json(small, "net", "chip")
 

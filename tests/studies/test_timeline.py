@@ -300,7 +300,7 @@ def test_the_command_writes_trace_and_picture(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "t.json", "--png", "t.pdf"], "end it with .png or .svg"),
+        (["-o", "t.json", "--png", "t.gif"], "end it with .png or .svg or .pdf"),
         (["-o", "gone/t.json"], "its folder does not exist"),
         (["-o", "t.svg", "--png", "t.svg"], "name the same file"),
         (["-o", "t.json", "--image", "100000", "--threshold", "0.2"], "there is no image 100000"),

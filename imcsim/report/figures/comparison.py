@@ -32,17 +32,17 @@ DTSNN_ENERGY = (0.443, 0.557)
 """E(T) / E(1) = 0.443 + 0.557 T: derived from the 4.9x energy of T = 8 that DT-SNN (DAC 2023) states."""
 
 
-def render(result: CompareResult | RunResult) -> dict[str, bytes]:
+def render(result: CompareResult | RunResult, *, paper: bool = False) -> dict[str, bytes]:
     """All figures of `result`: file name (``exits.svg``) to file content."""
-    return draw(lambda: figures(result))
+    return draw(lambda: figures(result, paper=paper))
 
 
-def figures(result: CompareResult | RunResult) -> dict[str, Figure]:
-    """All figures of `result` by name."""
-    return _compare(result) if isinstance(result, CompareResult) else _run(result)
+def figures(result: CompareResult | RunResult, *, paper: bool = False) -> dict[str, Figure]:
+    """All figures of `result` by name. With `paper`, DT-SNN's line stands beside the growth with T."""
+    return _compare(result, paper) if isinstance(result, CompareResult) else _run(result)
 
 
-def _compare(result: CompareResult) -> dict[str, Figure]:
+def _compare(result: CompareResult, paper: bool) -> dict[str, Figure]:
     t_max = result.meta.timesteps
     bars = {
         f"static\nT = {t_max}": [c.static_energy_pj or 0.0 for c in result.components],
@@ -55,7 +55,7 @@ def _compare(result: CompareResult) -> dict[str, Figure]:
     }
     made |= layer_figures(result.layer_efficiency)
     if result.scaling:
-        made["scaling"] = scaling(result.scaling)
+        made["scaling"] = scaling(result.scaling, paper=paper)
     if result.ranges is not None and (shown := panels(result.ranges)):
         made["tornado"] = tornado(result.ranges, shown)
     return made
@@ -247,8 +247,8 @@ def energy_breakdown(components: Sequence[ComponentCost], bars: Mapping[str, Seq
     return made
 
 
-def scaling(points: Sequence[ScalingPoint]) -> Figure:
-    """Static energy and latency against T, relative to T = 1, beside the energy line of DT-SNN."""
+def scaling(points: Sequence[ScalingPoint], *, paper: bool = False) -> Figure:
+    """Static energy and latency against T, relative to T = 1; with `paper` beside the line of DT-SNN."""
     made, (axes,) = figure()
     timesteps = [point.timesteps for point in points]
     constant, slope = DTSNN_ENERGY
@@ -271,14 +271,16 @@ def scaling(points: Sequence[ScalingPoint]) -> Figure:
         markevery=every,
         label="energy",
     )
-    axes.plot(
-        timesteps,
-        [constant + slope * t for t in timesteps],
-        color="black",
-        linestyle="--",
-        linewidth=1.0,
-        label=f"{constant} + {slope} T: energy in DT-SNN\n(DAC 2023, derived)",
-    )
+    if paper:
+        constant, slope = DTSNN_ENERGY
+        axes.plot(
+            timesteps,
+            [constant + slope * t for t in timesteps],
+            color="black",
+            linestyle="--",
+            linewidth=1.0,
+            label=f"{constant} + {slope} T: energy in DT-SNN\n(DAC 2023, derived)",
+        )
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     axes.set_xlabel("timesteps T")

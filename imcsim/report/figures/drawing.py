@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
 Format = Literal["svg", "pdf", "png"]
-FORMATS: tuple[Format, ...] = ("png", "svg")
+FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")
 """Of the figures beside a result."""
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW = (

@@ -1,0 +1,78 @@
+"""What goes into a paper: a table, a caption and figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+from sample_results import compare_result
+
+from imcsim.report.documents import csv_tables
+from imcsim.report.figures.comparison import render
+from imcsim.report.paper import caption, paper_files
+
+COMPARED = compare_result(images=20)
+FILES = paper_files(COMPARED)
+
+
+def test_the_table_has_the_same_columns_for_static_and_dynamic() -> None:
+    rows = list(csv.DictReader(io.StringIO(FILES["table.csv"])))
+    every = {(point.timesteps, point.issue) for one in COMPARED.opponents for point in one.static}
+    assert len(rows) == len(every) - (len(COMPARED.opponents) - 1) + 1  # T = 1 has nothing to wait for
+    assert all(cell != "" for row in rows for cell in row.values())
+    assert float(rows[-1]["energy_pj"]) == COMPARED.dynamic.energy_pj
+    assert float(rows[-1]["mean_timesteps"]) == COMPARED.dynamic.mean_timesteps
+    (best,) = (row for row in rows if row["run"] == "T=4, pipeline")
+    (point,) = (p for o in COMPARED.opponents for p in o.static if (p.timesteps, p.issue) == (4, "pipeline"))
+    assert float(best["edp_mean_of_products"]) == point.edp_mean_of_products
+
+
+def test_latex_is_sound() -> None:
+    """Rows have the columns that were declared; braces and environments close; signs are escaped."""
+    text = FILES["table.tex"]
+    declared = re.search(r"\\begin\{tabular\}\{(.*)\}\n", text)
+    assert declared is not None
+    columns = re.sub(r"S\[.*?\]|@\{.*?\}", lambda found: "S" if found[0][0] == "S" else "", declared[1])
+    count = len(columns.replace(" ", ""))
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 2 + len(FILES["table.csv"].splitlines()) - 1
+    for row in rows:
+        assert len(re.findall(r"(?<!\\)&", row)) == count - 1, row
+    assert text.count("{") == text.count("}")
+    assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1]
+    body = text.split("\\midrule", 1)[1]
+    assert not re.search(r"(?<!\\)[%#$_]", body)
+    for cell in re.findall(r"& ([\d.]+) ", body):
+        float(cell)
+
+
+def test_the_caption_states_what_was_run() -> None:
+    meta, text = COMPARED.meta, caption(COMPARED)
+    for word in (
+        meta.hardware.name, meta.network.name, f"{meta.images:,} images", meta.inputs.name, "95 %",
+        meta.hardware.sha256[:12], f"static T={meta.timesteps}, {COMPARED.static[-1].issue}",
+    ):  # fmt: skip
+        assert word in text
+
+
+def test_only_comparisons_have_it() -> None:
+    assert not {"table.csv", "table.tex"} & set(csv_tables(COMPARED))
+
+
+@pytest.mark.parametrize("paper", [False, True])
+def test_the_line_of_the_paper_is_asked_for(paper: bool) -> None:
+    drawn = render(COMPARED, paper=paper)
+    assert (
+        b"DAC 2023" in drawn["scaling.svg"] or drawn["scaling.svg"] != render(COMPARED)["scaling.svg"]
+    ) is paper
+
+
+def test_fonts_are_in_the_pdf() -> None:
+    """A journal refuses fonts that a file only names; type 3 ones too."""
+    for name, content in render(COMPARED).items():
+        if name.endswith(".pdf"):
+            assert content.startswith(b"%PDF")
+            assert b"/FontFile2" in content, name
+            assert b"/Type3" not in content, name
