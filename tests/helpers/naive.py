@@ -27,7 +27,7 @@ class Reads:
 
     sums: Int
     active_rows: Int
-    active_levels: Int
+    active_levels: NDArray[Any]
     active_reads: Int
     columns: list[Int]
     """One ``[slices, Cout]`` for each read with a row active."""
@@ -95,7 +95,8 @@ def crossbar_reads(
     for row, block in places.values():
         blocks[row] = block
     sums = np.zeros((images, *out, cells.shape[2]), np.int64)
-    rows, level_sum, reads = (np.zeros(images, np.int64) for _ in range(3))
+    rows, reads = (np.zeros(images, np.int64) for _ in range(2))
+    level_sum = np.zeros(images, cells.dtype)  # of real cells, a real number
     columns = []
     for n, oy, ox, plane in product(range(images), range(out[0]), range(out[1]), range(planes)):
         driven = np.zeros(len(levels), bool)
@@ -117,7 +118,7 @@ def crossbar_reads(
                     code = (adc if whole else real_adc)(column[s, k].item(), int(adc_shift[s]), adc_max)
                 sums[n, oy, ox, k] += 2**plane * int(factor[s]) * code
         rows[n] += driven.sum()
-        level_sum[n] += round(cells[driven].sum().item())
+        level_sum[n] += cells[driven].sum()
         sums[n, oy, ox] += 2**plane * offset * int(driven.sum())
     return Reads(sums, rows, level_sum, reads, columns)
 
