@@ -20,6 +20,7 @@ from imcsim.functional.steps import (
     flat,
     last_readers,
     play,
+    read_by,
     reads_again,
     shown,
 )
@@ -50,6 +51,8 @@ class BlockPlayer:
         """Set from outside where nobody waits for the rest any more."""
         self._again, self._needed = reads_again(program), last_readers(program)
         self._constant = constant_values(program, timed)
+        self._later = read_by(program, lambda step: step.name not in self._constant)
+        """Values that are read after all constant ones have been made, wherever their readers stand."""
         self._recorded = _Tables(shape, self._constant, record)
         self._toggles = _Tables(shape, self._constant, toggles)
         self._crossbars = {step.name: k for k, step in enumerate(program.crossbar_layers)}
@@ -119,7 +122,8 @@ class BlockPlayer:
             elif isinstance(step, NeuronLayer):
                 assert counts is not None
                 self._spikes[at, times, self._neurons[step.name]] = counts
-            for name in [n for n in values if self._needed.get(n, -1) <= place and n != self.program.output]:
+            done = (name for name in values if self._needed.get(name, -1) <= place)
+            for name in [n for n in done if n != self.program.output and not (constant and n in self._later)]:
                 del values[name]
 
     def _gather(self, name: str, values: NDArray[Any], at: slice, times: slice) -> None:

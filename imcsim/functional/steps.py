@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -161,13 +162,22 @@ def constant_values(program: Program, timed: bool) -> frozenset[str]:
     return frozenset(constant)
 
 
+def sources_of(step: Step) -> frozenset[str]:
+    """The values that a step reads."""
+    branches = step.branches if isinstance(step, NeuronLayer | IntegratorLayer) else ()
+    return frozenset({step.source, *(branch.source for branch in branches)})
+
+
+def read_by(program: Program, which: Callable[[Step], bool]) -> frozenset[str]:
+    """The values that some steps read."""
+    return frozenset(name for step in program.steps if which(step) for name in sources_of(step))
+
+
 def last_readers(program: Program) -> dict[str, int]:
     """The place of the last step that reads each value; what delays hold back is kept to the end."""
     last: dict[str, int] = {}
     for place, step in enumerate(program.steps):
-        last[step.source] = place
-        if isinstance(step, NeuronLayer | IntegratorLayer):
-            last |= {branch.source: place for branch in step.branches}
+        last |= dict.fromkeys(sources_of(step), place)
     return last | {delay.source: len(program.steps) for delay in program.delays}
 
 

@@ -67,10 +67,11 @@ def test_chips_differ_in_what_was_changed_and_in_what_follows() -> None:
         ("noc.hop_cycles", a.config.noc.hop_cycles, 7, "cycle", a.provenance["noc.hop_cycles"].mark, "given"),
     }
     energies, areas = ({c.name: c for c in some} for some in (found.energy_pj, found.area_um2))
-    # A converter of fewer bits also makes reads shorter, and tiles smaller, which shortens wires.
+    # A converter of fewer bits also makes reads shorter, and tiles smaller, which shortens wires, the
+    # verdict's too.
     assert set(areas) == {"adc"}
     assert {name.split(".")[0] for name in energies} == {
-        "adc", "cells", "clamp", "htree", "noc", "state_memory"
+        "adc", "cells", "checker", "clamp", "htree", "noc", "state_memory"
     }  # fmt: skip
     assert energies["adc.conversions"] == Change(
         "adc.conversions",
@@ -245,7 +246,7 @@ def test_different_kinds_are_refused(
         ([run, str(tmp_path / "other.json")], "no result of compare, run or stream"),
         ([run, str(tmp_path / "broken.json")], "the result is not sound"),
         ([run, str(tmp_path / "gone.json")], "cannot read the result"),
-        ([BASE], "Give B, or what is different"),
+        ([BASE], "give B, or what is different"),
         ([run], "Give the other result"),
         ([BASE, "dtsnn_33nm"], "did you mean dtsnn_32nm?"),
         ([run, run, "--set", "adc.bits=5"], "--set belongs to chips"),

@@ -320,7 +320,7 @@ def test_normalised_images(folder: Path, capsys: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mlp.safetensors"], "Give FILE and -o DIR, or --template."),
+        (["mlp.safetensors"], "give FILE and -o DIR, or --template"),
         (["missing.nir", "-o", "model"], "missing.nir: there is no such file"),
         (["mlp.safetensors", "-o", "model"], "--layers FILE"),
         ([*SAFETENSORS[1:], "--inputs", "images.npz", "--images", "500"], "500 images were asked for"),
