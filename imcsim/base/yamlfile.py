@@ -33,6 +33,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _LONGEST_NUMBER = 100
 _LONGEST_KEY = 200
 
@@ -276,7 +277,7 @@ class _Builder:
         return number
 
     def _text(self, text: str, line: int) -> str:
-        if any("\ud800" <= c <= "\udfff" for c in text):
+        if _HALF_CHARACTER.search(text):
             raise self._error(line, f"{_short(text)} holds half a character", "write the character itself")
         return text
 

@@ -121,7 +121,7 @@ def describe_events(path: Path) -> list[tuple[str, str]]:
             str(_side(path, key, _whole(path, column, stored[column]), stored.get(key), None))
             + ("" if key in stored else " (seen)")
         )
-    span = int(t.max() - t.min()) if len(t) else 0
+    span = int(t.max()) - int(t.min()) if len(t) else 0
     return [
         ("kind", "events (t, x, y, p)"),
         ("recordings", str(count)),

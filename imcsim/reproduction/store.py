@@ -105,9 +105,6 @@ def write_part(folder: Path, part: NetworkPart) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as temporary:
-            write_through(temporary, to_json(part).encode())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as temporary:
             write_through(temporary, to_json(part, indent=1).encode())
     except OSError as error:
         raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error

@@ -3,9 +3,11 @@
 Each reader works in a process of its own that is watched: a try that takes longer than 10 s is a hang, an
 error other than ImcsimError is an internal error, and whatever starts a program, opens a connection or writes
 outside the folder is noted as executed. Try k of a reader is drawn from the seed and k alone, so any try can
-be made again: ``--only NAME --first K --tries 1 --keep DIR``.
+be made again: ``--work --only NAME --first K --tries 1 --keep DIR``.
 
-The table is printed and, with ``--out``, written as CSV.
+With ``--out`` the table is written as CSV after every slice of tries, and a campaign that was stopped goes on
+where that table ends. What went wrong stands in a second file beside it (``*-faults.csv``): the next campaign
+makes these tries again first, so after a fault is mended its try counts as what it is now.
 """
 
 from __future__ import annotations
@@ -20,9 +22,12 @@ import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -33,47 +38,52 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "helpers"), str(HERE.parents[1])]
 
 HANG_S = 10.0
 MOST_BYTES = 2 << 30
-COLUMNS = (
-    "reader", "tries", "read", "refused", "internal errors", "hangs", "crashes", "executed", "peak MiB",
-    "in process", "seconds",
-)  # fmt: skip
+KINDS = ("internal errors", "hangs", "crashes", "executed")
+COLUMNS = ("reader", "tries", "read", "refused", *KINDS, "peak MiB", "in process", "seconds", "seed", "date")
+FILES = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where damaged files are written: in memory, where there is such a place."""
+
+
+FAULTS = ("reader", "in process", "kind", "try", "what")
 
 
 @dataclass
 class Outcome:
-    """What came of the tries of one reader."""
+    """What came of the tries of one reader. `faults`: kind, number and account of each that went wrong."""
 
     reader: str
+    inside: bool = True
     tries: int = 0
     read: int = 0
     refused: int = 0
-    internal: list[str] = field(default_factory=list)
-    hangs: list[str] = field(default_factory=list)
-    crashes: list[str] = field(default_factory=list)
-    executed: list[str] = field(default_factory=list)
+    faults: list[tuple[str, int, str]] = field(default_factory=list)
     peak_mib: int = 0
-    inside: bool = True
     seconds: float = 0.0
+    date: str = ""
 
     @property
     def sound(self) -> bool:
-        lists = (self.internal, self.hangs, self.crashes, self.executed)
-        return not any(lists) and self.peak_mib << 20 < MOST_BYTES
+        return not self.faults and self.peak_mib << 20 < MOST_BYTES
+
+    @property
+    def place(self) -> str:
+        return "this" if self.inside else "child"
 
     def row(self) -> list[Any]:
-        lists = (self.internal, self.hangs, self.crashes, self.executed)
-        counts = [len(found) for found in lists]
-        place = "this" if self.inside else "child"
+        counts = [sum(kind == one for kind, _, _ in self.faults) for one in KINDS]
+        seconds = round(self.seconds)
         return [
-            self.reader,
-            self.tries,
-            self.read,
-            self.refused,
-            *counts,
-            self.peak_mib,
-            place,
-            round(self.seconds),
-        ]
+            self.reader, self.tries, self.read, self.refused, *counts, self.peak_mib, self.place, seconds,
+        ]  # fmt: skip
+
+    def note(self, index: int, said: str) -> None:
+        """A try's outcome as `tries` gives it, or the kind of a fault, a colon and more."""
+        self.tries += 1
+        if said in ("read", "refused"):
+            setattr(self, said, getattr(self, said) + 1)
+        else:
+            kind = next((one for one in KINDS if said.startswith(one.rstrip("s"))), KINDS[0])
+            self.faults.append((kind, index, said))
 
 
 def tries(
@@ -88,6 +98,12 @@ def tries(
     folder.mkdir(parents=True, exist_ok=True)
     made = reader.make(folder)
     executed = watch(folder)
+    seen: list[str] = []
+    # What a library says of odd numbers would stand on the user's screen without place or fix.
+    warnings.simplefilter("always", RuntimeWarning)
+    warnings.showwarning = lambda message, kind, *place: seen.append(
+        f"{kind.__name__}: {message} at {place[:2]}"
+    )
     until = time.monotonic() + seconds
     for index in range(first, first + count):
         if time.monotonic() > until:
@@ -95,17 +111,21 @@ def tries(
         draw = Random(f"{seed} {name} {index}")
         path = reader.damage(draw, made, folder)
         executed.clear()
+        seen.clear()
         try:
             reader.use(path, made)
             outcome = "read"
+            if seen:
+                outcome = f"internal error: a warning: {seen[0]}"
         except ImcsimError as error:
-            outcome = "refused" if str(error) else "internal: an empty message"
+            outcome = "refused" if str(error) else "internal error: an empty message"
         except MemoryError:
-            outcome = "internal: MemoryError"
+            outcome = "internal error: MemoryError"
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             outcome = (
-                f"internal: {type(error).__name__}: {error} at {Path(place.filename).name}:{place.lineno}"
+                f"internal error: {type(error).__name__}: {error} "
+                f"at {Path(place.filename).name}:{place.lineno}"
             )
         if executed or Path("executed").exists():
             outcome = f"executed: {executed[:1]}"
@@ -155,10 +175,10 @@ def work(options: argparse.Namespace) -> int:
 
 
 def campaign(
-    name: str, seed: int, count: int, *, seconds: float = 1e9, apart: bool = False, first: int = 0
+    name: str, seed: int, count: int, *, apart: bool = False, first: int = 0, seconds: float = 1e9
 ) -> Outcome:
-    """All tries of one reader, whatever its processes do."""
-    outcome, begun = Outcome(name, inside=not apart), time.monotonic()
+    """Tries of one reader, whatever its processes do."""
+    outcome, begun = Outcome(name, not apart), time.monotonic()
     at, end = first, first + count
     while at < end and time.monotonic() - begun < seconds:
         command = [
@@ -166,11 +186,19 @@ def campaign(
             "--first", str(at), "--tries", str(end - at),
             "--seconds", str(seconds - (time.monotonic() - begun)), *(["--apart"] if apart else []),
         ]  # fmt: skip
-        with tempfile.TemporaryDirectory(prefix="imcsim-hostile-") as keep:
+        with tempfile.TemporaryDirectory(prefix="imcsim-hostile-", dir=FILES) as keep:
             process = subprocess.Popen(
-                [*command, "--keep", keep], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                [*command, "--keep", keep],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "TMPDIR": keep},
             )
-            at = _watch(process, outcome, at)
+            try:
+                at = _watch(process, outcome, at)
+            finally:
+                process.kill()
+                process.wait()
     outcome.seconds = time.monotonic() - begun
     return outcome
 
@@ -199,10 +227,7 @@ def _watch(process: subprocess.Popen[str], outcome: Outcome, at: int) -> int:
             spent, waited = processor_seconds(process.pid) - used, time.monotonic() - began
             if beginning or (spent < HANG_S and waited < 24 * HANG_S):
                 continue
-            process.kill()
-            process.wait()
-            outcome.hangs.append(f"try {at}")
-            outcome.tries += 1
+            outcome.note(at, "hang")
             return at + 1
         line = process.stdout.readline()
         if not line:
@@ -214,33 +239,73 @@ def _watch(process: subprocess.Popen[str], outcome: Outcome, at: int) -> int:
         if head == "peak":
             outcome.peak_mib = max(outcome.peak_mib, int(said))
             continue
+        outcome.note(int(head), said)
         at = int(head) + 1
-        outcome.tries += 1
-        if said in ("read", "refused"):
-            setattr(outcome, said, getattr(outcome, said) + 1)
-        else:
-            kind = outcome.executed if said.startswith("executed") else outcome.internal
-            kind.append(f"try {head}: {said}")
     process.wait()
     if process.returncode != 0:
         text = process.stderr.read().strip().splitlines()
-        outcome.crashes.append(f"try {at}: status {process.returncode}: {' '.join(text[-3:])[:300]}")
-        outcome.tries += 1
+        outcome.note(at, f"crash: status {process.returncode}: {' '.join(text[-3:])[:300]}")
         return at + 1
     return 1 << 62
 
 
+def _fault_file(table: Path) -> Path:
+    return table.with_name(f"{table.stem}-faults.csv")
+
+
+def begun_before(table: Path, seed: int) -> dict[tuple[str, bool], Outcome]:
+    """The outcomes that a table holds which this seed began. Raises SystemExit for that of another seed."""
+    found: dict[tuple[str, bool], Outcome] = {}
+    if not table.exists():
+        return found
+    with table.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["seed"] != str(seed):
+                raise SystemExit(f"{table}: it holds tries of seed {row['seed']}")
+            inside = row["in process"] == "this"
+            numbers = [int(row[key]) for key in ("tries", "read", "refused")]
+            one = Outcome(row["reader"], inside, *numbers, [], int(row["peak MiB"]))
+            one.seconds, one.date = float(row["seconds"]), row["date"]
+            found[one.reader, inside] = one
+    if _fault_file(table).exists():
+        with _fault_file(table).open(newline="") as file:
+            for row in csv.DictReader(file):
+                key = row["reader"], row["in process"] == "this"
+                found[key].faults.append((row["kind"], int(row["try"]), row["what"]))
+    return found
+
+
+def write(table: Path, seed: int, outcomes: Iterable[Outcome]) -> None:
+    """The table, and beside it what went wrong, if anything did."""
+    from imcsim.base.files import written_whole
+
+    outcomes = list(outcomes)
+    with written_whole(table) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([*one.row(), seed, one.date] for one in outcomes)
+    faults = [(one.reader, one.place, *fault) for one in outcomes for fault in one.faults]
+    _fault_file(table).unlink(missing_ok=True)
+    if faults:
+        with _fault_file(table).open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(FAULTS)
+            writer.writerows(faults)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tries", type=int, default=1000, help="of each reader")
+    parser.add_argument("--tries", type=int, default=1000, help="of each reader, those before included")
     parser.add_argument(
         "--apart-tries", type=int, default=0, help="of readers that start a process, as they do"
     )
-    parser.add_argument("--seconds", type=float, default=1e9, help="most for each reader")
+    parser.add_argument("--seconds", type=float, default=1e9, help="most for the whole campaign")
+    parser.add_argument("--slice", type=int, default=2000, help="tries of a reader in a row")
+    parser.add_argument("--jobs", type=int, default=1, help="readers at work at once")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="one reader")
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--out", help="CSV file")
+    parser.add_argument("--only", help="readers whose name holds this")
+    parser.add_argument("--first", type=int, default=0, help="number of the first try, without --out")
+    parser.add_argument("--out", type=Path, help="CSV file; a campaign that it holds goes on")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--apart", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--keep", help=argparse.SUPPRESS)
@@ -249,28 +314,64 @@ def main() -> int:
         return work(options)
     from readers import READERS
 
-    outcomes = []
+    before = begun_before(options.out, options.seed) if options.out else {}
+    targets = {}
     for reader in READERS:
-        if options.only not in (None, reader.name):
-            continue
-        runs = [(options.tries, False)]
-        if reader.starts_process and options.apart_tries:
-            runs.append((options.apart_tries, True))
-        for count, apart in runs:
-            found = campaign(
-                reader.name, options.seed, count, seconds=options.seconds, apart=apart, first=options.first
-            )
-            outcomes.append(found)
-            print(*found.row(), sep="\t", flush=True)
-            for what in (*found.internal, *found.hangs, *found.crashes, *found.executed)[:20]:
-                print("   ", what, flush=True)
-    if options.out:
-        today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        with Path(options.out).open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*COLUMNS, "seed", "date"])
-            writer.writerows([*one.row(), options.seed, today] for one in outcomes)
-    return 0 if all(one.sound for one in outcomes) else 1
+        if options.only is None or options.only in reader.name:
+            targets[reader.name, True] = options.tries
+            if reader.starts_process and options.apart_tries:
+                targets[reader.name, False] = options.apart_tries
+    # In the order of the table, which keeps the readers that this run leaves alone.
+    places = [(reader.name, inside) for reader in READERS for inside in (True, False)]
+    outcomes = {k: before.get(k, Outcome(*k)) for k in places if k in before or k in targets}
+    until, lock = time.monotonic() + options.seconds, threading.Lock()
+
+    def one_slice(key: tuple[str, bool]) -> None:
+        outcome, apart = outcomes[key], not key[1]
+        count = min(options.slice // (100 if apart else 1), targets[key] - outcome.tries)
+        left = until - time.monotonic()
+        if count <= 0 or left <= 0:
+            return
+        first = options.first + outcome.tries
+        found = campaign(key[0], options.seed, count, apart=apart, first=first, seconds=left)
+        with lock:
+            add(outcome, found)
+            finish(outcome)
+
+    def again(key: tuple[str, bool]) -> None:
+        outcome = outcomes[key]
+        old, outcome.faults = outcome.faults, []
+        for _, index, _ in old:
+            found = campaign(key[0], options.seed, 1, apart=not key[1], first=index)
+            with lock:
+                add(outcome, found)
+                outcome.tries -= 1
+        finish(outcome)
+
+    def finish(outcome: Outcome) -> None:
+        outcome.date = datetime.datetime.now(datetime.UTC).date().isoformat()
+        if options.out:
+            write(options.out, options.seed, (one for one in outcomes.values() if one.tries))
+        print(*outcome.row(), sep="\t", flush=True)
+        for fault in outcome.faults[-20:]:
+            print("   ", *fault, flush=True)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(again, [key for key in targets if outcomes[key].faults]))
+        while time.monotonic() < until:
+            unfinished = [key for key in targets if outcomes[key].tries < targets[key]]
+            if not unfinished:
+                break
+            list(pool.map(one_slice, unfinished))
+    return 0 if all(outcomes[key].sound for key in targets) else 1
+
+
+def add(outcome: Outcome, more: Outcome) -> None:
+    """Add the tries of `more` to `outcome`."""
+    for key in ("tries", "read", "refused", "seconds"):
+        setattr(outcome, key, getattr(outcome, key) + getattr(more, key))
+    outcome.faults += more.faults
+    outcome.peak_mib = max(outcome.peak_mib, more.peak_mib)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -44,6 +44,9 @@ from imcsim.base.errors import ImcsimError
 from imcsim.importers.importing.importing import import_model
 from imcsim.importers.importing.layers import ReadOptions
 from imcsim.network.arrays import read_npz
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.settings import CompareOptions
+from imcsim.sweeps.cache import CachedValues
 
 
 @dataclass(frozen=True)
@@ -608,10 +611,9 @@ def _use_result(path: Path, made: Any) -> None:
     from imcsim.report.terminal.tables import console
 
     index = path.with_name("which").read_text()
-    for given in (str(path.with_name(f"sound{index}.json")), str(path)):
-        found = diff_results(given, str(path))
-        diff_json(found)
-        console(io.StringIO()).print(diff_report(found))
+    found = diff_results(str(path.with_name(f"sound{index}.json")), str(path))
+    diff_json(found)
+    console(io.StringIO()).print(diff_report(found))
 
 
 def _part(folder: Path) -> Any:
@@ -764,36 +766,77 @@ def _use_store(path: Path, made: Any) -> None:
     with_parts(read(path.parent), path.parent, (0, 1))
 
 
-def _kept(folder: Path) -> Any:
-    from imcsim.sweeps import load_spec, sweep
+@dataclass
+class _Asking(CachedValues):
+    """Keeps what it is asked, beside the values themselves."""
 
-    write_files(folder, images=20)
-    write_spec(folder, base(axes={"threshold": [0.2]}))
-    sweep(load_spec(folder / "spec.yaml"), folder / "sound", workers=1).close()
-    kept = {path.name: read_npz(path) for path in (folder / "sound" / "activity").glob("*.npz")}
-    return kept, load_spec(folder / "spec.yaml"), (folder / "sound" / "table.csv").read_bytes()
+    asked: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+
+    def converters(self, *about: Any) -> Any:
+        self.asked.append(("converters", about))
+        return super().converters(*about)
+
+    def densities(self, *about: Any) -> Any:
+        self.asked.append(("densities", about))
+        return super().densities(*about)
+
+    def channels(self, *about: Any) -> Any:
+        self.asked.append(("channels", about))
+        return super().channels(*about)
+
+    def activity(self, *about: Any) -> Any:
+        self.asked.append(("activity", about))
+        return super().activity(*about)
+
+
+def _kept(folder: Path) -> Any:
+    """The files of an ideal chip and of one with errors and wires, and how each value was asked for."""
+    write_files(folder, images=4)
+    network, images = imcsim.network.load(folder / "net"), imcsim.inputs.load(folder / "test.npz")
+    asked, options = [], CompareOptions(workers=1, threshold=0.3)
+    for name, overrides in (
+        ("dtsnn_32nm", {}),
+        ("dtsnn_32nm_nonideal", {"nonideal.wires.bitline_ohm": 100.0}),
+    ):
+        values = _Asking(folder / "sound", "0" * 64, {})
+        hardware = imcsim.hardware.load(name, overrides)
+        Experiment.make(network, hardware, images, None, options, None, values=values)
+        asked += values.asked
+    kept = {path.name: read_npz(path) for path in (folder / "sound").glob("*.npz")}
+    raw = {path.name: path.read_bytes() for path in (folder / "sound").glob("*.npz")}
+    sound = [
+        _flat(getattr(CachedValues(folder / "sound", "0" * 64, {}), what)(*about)) for what, about in asked
+    ]
+    return kept, raw, asked, sound
+
+
+def _flat(value: Any) -> Any:
+    """Values in a form that can be compared."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if is_dataclass(value):
+        return _flat({one.name: getattr(value, one.name) for one in fields(value)})
+    if isinstance(value, Mapping):
+        return {key: _flat(part) for key, part in value.items()}
+    return value
 
 
 def _damage_kept(draw: Random, made: Any, folder: Path) -> Path:
-    place = folder / "damaged"
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(folder / "sound" / "activity", place / "activity")
-    name = draw.choice(sorted(made[0]))
-    return _write(place / "activity" / name, damaged_npz(draw, made[0][name]))
+    kept, raw, _, _ = made
+    name = draw.choice(sorted(kept))
+    for other, content in raw.items():
+        if other != name:
+            _write(folder / "damaged" / other, content)
+    return _write(folder / "damaged" / name, damaged_npz(draw, kept[name]))
 
 
 def _use_kept(path: Path, made: Any) -> None:
-    """A sweep that finds the damaged values, in a process that remembers none, gives the same table or a row
-    that says what is wrong.
-    """
-    from imcsim.sweeps import sweep, tasks
-
-    tasks._PROCESS = tasks._Process()
-    out = path.parents[1]
-    with sweep(made[1], out, workers=1) as store:
-        for row in store.points():
-            if row["status"] == "failed" and "internal error" in row["error"]:
-                raise AssertionError(row["error"])
+    """Whoever finds damaged values, and remembers none, gets those that an undamaged file would give."""
+    _, _, asked, sound = made
+    values = CachedValues(path.parent, "0" * 64, {})
+    for (what, about), expected in zip(asked, sound, strict=True):
+        if _flat(getattr(values, what)(*about)) != expected:
+            raise AssertionError(f"{what}: other values than those of a sound file")
 
 
 READERS: tuple[Reader, ...] = (

@@ -74,7 +74,7 @@ def test_what_is_sound_is_read(modules: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("use", "kind"),
     [
-        (lambda path, made: (_ for _ in ()).throw(KeyError("x")), "internal: KeyError"),
+        (lambda path, made: (_ for _ in ()).throw(KeyError("x")), "internal error: KeyError"),
         (lambda path, made: __import__("os").system("true"), "executed"),
         (lambda path, made: Path("/var/tmp/imcsim-executed").open("w").close(), "executed"),
     ],
