@@ -1,10 +1,12 @@
 """Kills at random moments: ``python tests/hostile/kills.py --kills 100 --signals 50 --out kills.csv``.
 
-A sweep or a search is killed by SIGKILL again and again, each time in a new moment, and run to its end. Then
-nothing that was there may be lost or computed anew, nothing may be there twice or half written, no process
-may be left over, and the table must be that of a run that nothing stopped. Every command gets SIGINT and
-SIGTERM, while modules are imported and kernels compiled too: it ends with status 130 and one line, or is
-done.
+A sweep, a search or a reproduction is killed by SIGKILL again and again, each time in a new moment, and run
+to its end. Then nothing that was there may be lost or computed anew, nothing may be there twice or half
+written, no process may be left over, and the files must be those of a run that nothing stopped. Workers are
+killed too, which the run outlives. Every command gets SIGINT and SIGTERM, while modules are imported and
+kernels compiled too: it ends with status 130 and one line, or is done.
+
+With ``--out`` the table is written after each row, and rows that it holds already are not made again.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import json
+import hashlib
 import os
 import random
 import shutil
@@ -22,17 +24,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE.parent / "helpers"), str(ROOT)]
+sys.path[:0] = [str(HERE), str(HERE.parent / "helpers"), str(ROOT)]
 
-COLUMNS = ("what", "signal", "sent", "lost", "doubled", "half-written", "orphaned", "other", "seconds")
+from launching import Launcher, Started  # noqa: E402
+
+FAULTS = ("lost", "doubled", "half_written", "orphaned", "other")
+COLUMNS = ("what", "signal", "sent", "compiling", *(name.replace("_", "-") for name in FAULTS), "seconds")
+FRESH_EVERY, COMPILING_EVERY = 5, 10
+KERNELS = "imcsim-kernels"
 
 
 @dataclass
@@ -42,6 +50,7 @@ class Toll:
     what: str
     number: str
     sent: int = 0
+    compiling: int = 0
     lost: int = 0
     doubled: int = 0
     half_written: int = 0
@@ -51,44 +60,41 @@ class Toll:
 
     @property
     def sound(self) -> bool:
-        return not any((self.lost, self.doubled, self.half_written, self.orphaned, self.other))
+        return not any(getattr(self, name) for name in FAULTS)
 
     def row(self) -> list[Any]:
-        counts = [self.sent, self.lost, self.doubled, self.half_written, self.orphaned, self.other]
-        return [self.what, self.number, *counts, round(self.seconds)]
+        faults = [getattr(self, name) for name in FAULTS]
+        return [self.what, self.number, self.sent, self.compiling, *faults, round(self.seconds)]
+
+    def strange(self, *about: Any) -> None:
+        """Count something that has no column of its own, and show it."""
+        self.other += 1
+        print("   ", self.what, self.number, *about, flush=True)
 
 
-def start(arguments: list[str], folder: Path, mark: str, **more: str) -> subprocess.Popen[str]:
-    """A command in a session of its own; all its processes carry `mark` in their environment."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "imcsim", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "IMCSIM_KILL_MARK": mark, **more},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+@dataclass(frozen=True)
+class Place:
+    """A folder with what commands need, and one for kernels that are compiled anew."""
+
+    folder: Path
+    kernels: Path
+    launcher: Launcher
+
+    def run(self, arguments: list[str], *, fresh: bool = False, **more: str) -> tuple[int, str, float]:
+        """Status, stderr and seconds of a command that nothing stops."""
+        started = self.launcher.start(arguments, self.folder, fresh=fresh, **more)
+        status, errors = started.wait()
+        return status, errors, time.monotonic() - started.began
 
 
-def left_over(mark: str, patience_s: float = 15.0) -> list[int]:
-    """Processes that carry the mark after all that was to end had time to."""
-    end = time.monotonic() + patience_s
-    while True:
-        found = []
-        for place in Path("/proc").iterdir():
-            try:
-                ours = place.name.isdigit() and mark.encode() in (place / "environ").read_bytes()
-                if ours and "State:\tZ" not in (place / "status").read_text():
-                    found.append(int(place.name))
-            except OSError:
-                continue
-        if not found or time.monotonic() > end:
-            return found
-        time.sleep(0.1)
+@contextmanager
+def a_place(made: Path, launcher: Launcher) -> Iterator[Place]:
+    with tempfile.TemporaryDirectory(prefix="imcsim-kills-") as name:
+        folder = Path(shutil.copytree(made, Path(name) / "files"))
+        yield Place(folder, Path(name) / "kernels", launcher)
 
 
-def held(store: Path) -> tuple[dict[int, str], int]:
+def held(store: Path) -> tuple[dict[Any, str], int]:
     """The hash of each point's result, and how many rows are there twice or belong to no point."""
     if not store.exists():
         return {}, 0
@@ -104,187 +110,375 @@ def held(store: Path) -> tuple[dict[int, str], int]:
     return dict(rows), len(rows) - len(dict(rows)) + loose + (not sound)
 
 
+def hashes(folder: Path) -> dict[Any, str]:
+    """The hash of each file by its name, but for SQLite's and those that are not whole."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and ".sqlite" not in path.name and path.suffix != ".partial"
+    }
+
+
 def killed(
-    what: str, arguments: list[str], tables: list[str], count: int, draw: random.Random, made: Path
+    what: str, arguments: list[str], count: int, draw: random.Random, place: Place, compiles: bool = True
 ) -> Toll:
-    """Kill a sweep or a search `count` times; it is run to its end after some kills each, then begun anew."""
+    """Kill a command `count` times; it is run to its end after some kills each, then begun anew."""
     toll, begun = Toll(what, "SIGKILL"), time.monotonic()
-    folder = Path(shutil.copytree(made, Path(tempfile.mkdtemp(prefix="imcsim-kills-")) / "files"))
-    calm = start([*arguments, "--out", "calm"], folder, "calm")
-    started = time.monotonic()
-    calm.communicate()
-    longest = time.monotonic() - started
-    if calm.returncode != 0:
-        raise RuntimeError(f"{what} does not run")
-    whole = [(folder / "calm" / table).read_bytes() for table in tables]
-    sent, out = 0, folder / "out"
-    while sent < count:
-        shutil.rmtree(out, ignore_errors=True)
-        before: dict[int, str] = {}
-        for _ in range(min(8, count - sent)):
-            mark = f"imcsim-{os.getpid()}-{draw.randrange(1 << 60)}"
-            process = start([*arguments, "--out", "out"], folder, mark)
-            time.sleep(draw.random() * 1.1 * longest)
-            process.kill()
-            process.communicate()
-            sent += 1
-            toll.orphaned += len(left_over(mark))
-            now, doubled = held(out / "sweep.sqlite")
-            toll.lost += len(before.items() - now.items())
-            toll.doubled += doubled
-            before = now
-        process = start([*arguments, "--out", "out"], folder, "last")
-        _, errors = process.communicate()
-        toll.other += process.returncode != 0 or "Traceback" in errors
-        now, doubled = held(out / "sweep.sqlite")
-        toll.lost += len(before.items() - now.items())
+    out = place.folder / "out"
+    place.launcher.warm([*arguments, "--out", "warm"], place.folder)
+    status, errors, longest = place.run([*arguments, "--out", "calm"])
+    if status != 0:
+        raise RuntimeError(f"{what} does not run: {errors}")
+    whole = hashes(place.folder / "calm")
+
+    def look(before: dict[Any, str]) -> dict[Any, str]:
+        rows, doubled = held(out / "sweep.sqlite")
+        files = hashes(out) if out.exists() else {}
+        # What is kept or written is there as a whole, the same as in a run that nothing stopped.
+        toll.half_written += len(files.items() - whole.items())
         toll.doubled += doubled
-        toll.half_written += len(list(out.rglob("*.partial")))
-        toll.half_written += [(out / table).read_bytes() for table in tables] != whole
-    toll.sent, toll.seconds = sent, time.monotonic() - begun
-    shutil.rmtree(folder.parent)
+        now = {**rows, **files}
+        toll.lost += len(before.items() - now.items())
+        return now
+
+    while toll.sent < count:
+        shutil.rmtree(out, ignore_errors=True)
+        before: dict[Any, str] = {}
+        for _ in range(min(8, count - toll.sent)):
+            cold = compiles and toll.sent % COMPILING_EVERY == COMPILING_EVERY - 1
+            more = {"NUMBA_CACHE_DIR": str(place.kernels)} if cold else {}
+            if cold:
+                some_kernels(place.kernels, draw)
+            process = place.launcher.start([*arguments, "--out", "out"], place.folder, fresh=cold, **more)
+            time.sleep(draw.random() * 1.1 * longest * (2 if cold else 1))
+            process.send(signal.SIGKILL)
+            process.wait()
+            toll.sent += 1
+            toll.compiling += cold
+            toll.half_written += broken_kernels(place.kernels)
+            toll.orphaned += len(process.left_over())
+            before = look(before)
+        status, errors, _ = place.run([*arguments, "--out", "out"])
+        if status != 0 or "Traceback" in errors:
+            toll.strange("ends with", status, errors[-600:])
+        now = look(before)
+        toll.half_written += len(whole.items() - now.items()) + len(list(out.rglob("*.partial")))
+    toll.seconds = time.monotonic() - begun
+    return toll
+
+
+def bereft(
+    what: str,
+    arguments: list[str],
+    count: int,
+    draw: random.Random,
+    place: Place,
+    workers: Callable[[Started], list[int]],
+) -> Toll:
+    """Kill workers, one or two in a run, which replaces them and ends as if nothing had been."""
+    toll, begun = Toll(what, "SIGKILL"), time.monotonic()
+    place.launcher.warm([*arguments, "--out", "warm"], place.folder)
+    status, errors, longest = place.run([*arguments, "--out", "calm"])
+    if status != 0:
+        raise RuntimeError(f"{what} does not run: {errors}")
+    whole = hashes(place.folder / "calm")
+    rows, _ = held(place.folder / "calm" / "sweep.sqlite")
+    out = place.folder / "out"
+    while toll.sent < count:
+        shutil.rmtree(out, ignore_errors=True)
+        process = place.launcher.start([*arguments, "--out", "out"], place.folder)
+        for _ in range(draw.choice((1, 2))):
+            time.sleep(draw.random() * 0.7 * longest)
+            found = workers(process)
+            if found:
+                os.kill(draw.choice(found), signal.SIGKILL)
+                toll.sent += 1
+        status, errors = process.wait()
+        if status != 0 or "Traceback" in errors:
+            toll.strange("ends with", status, errors[-600:])
+        toll.orphaned += len(process.left_over())
+        now, doubled = held(out / "sweep.sqlite")
+        toll.doubled += doubled
+        toll.lost += len(rows.items() - now.items())
+        toll.half_written += len(hashes(out).items() ^ whole.items()) + len(list(out.rglob("*.partial")))
+    toll.seconds = time.monotonic() - begun
     return toll
 
 
 def signalled(
-    what: str, arguments: list[str], count: int, number: signal.Signals, draw: random.Random, made: Path
+    what: str, arguments: list[str], count: int, number: signal.Signals, draw: random.Random, place: Place
 ) -> Toll:
-    """Send a signal to a command `count` times; every fourth time its kernels are compiled anew."""
+    """Send a signal to a command `count` times, now and then in a process whose imports are struck too, or
+    while kernels are compiled. Files are there as of a run that nothing stopped, or not at all; those of an
+    earlier run stay.
+    """
     toll, begun = Toll(what, number.name), time.monotonic()
-    folder = Path(shutil.copytree(made, Path(tempfile.mkdtemp(prefix="imcsim-kills-")) / "files"))
-    longest = 0.0
-    for k in range(count + 1):
-        for path in [*folder.glob("out*"), *folder.glob("made*")]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        kept = set(folder.rglob("*"))
-        mark = f"imcsim-{os.getpid()}-{draw.randrange(1 << 60)}"
-        cold = {"NUMBA_CACHE_DIR": str(folder.parent / f"kernels{k}")} if k % 4 == 3 else {}
-        started = time.monotonic()
-        process = start(arguments, folder, mark, **cold)
-        if k:
-            time.sleep(0.05 + draw.random() * (1.05 if not cold else 3) * longest)
-            process.send_signal(number)
-        _, errors = process.communicate()
-        if not k:
-            longest = time.monotonic() - started
-            if process.returncode not in (0, 1):
-                raise RuntimeError(f"{what} does not run: {errors}")
-            continue
+    kept = set(hashes(place.folder))
+    place.launcher.warm(arguments, place.folder)
+    calm = place.run(arguments)[:2]
+    first = hashes(place.folder)
+    fresh_status, fresh_errors, fresh_longest = place.run(arguments, fresh=True)
+    whole = hashes(place.folder)
+    # Of what is new with each run (a time that something took), only the name can be compared.
+    same = {name for name in whole if name in kept or whole[name] == first.get(name)}
+    _, _, longest = place.run(arguments)
+    if calm[0] not in (0, 1) or calm[0] != fresh_status:
+        raise RuntimeError(f"{what} does not run: {calm} {fresh_status, fresh_errors}")
+    for k in range(count):
+        if k % 2 == 0:
+            for name in set(hashes(place.folder)) - kept:
+                (place.folder / name).unlink()
+            shutil.rmtree(place.folder / "out", ignore_errors=True)
+        before = set(hashes(place.folder))
+        cold = what in COMPILED and k % COMPILING_EVERY == COMPILING_EVERY - 1
+        fresh = cold or k % FRESH_EVERY == FRESH_EVERY - 1
+        more = {"NUMBA_CACHE_DIR": str(place.kernels)} if cold else {}
+        if cold:
+            some_kernels(place.kernels, draw)
+        process = place.launcher.start(arguments, place.folder, fresh=fresh, **more)
+        time.sleep(
+            0.02 * fresh + draw.random() * 1.05 * (2 if cold else 1) * (fresh_longest if fresh else longest)
+        )
+        listening = process.send(number)
+        status, errors = process.wait()
         toll.sent += 1
-        if (process.returncode, errors) not in ((130, "interrupted\n"), (0, ""), (1, "")):
-            # Before a line of ours has run, the interpreter answers itself.
-            starting = process.returncode in (-number, 1, 130) and "imcsim/" not in errors
-            toll.other += not starting
-            if not starting:
-                print(what, process.returncode, errors[-600:], flush=True)
-        toll.orphaned += len(left_over(mark))
-        new = [path for path in folder.rglob("*") if path not in kept and path.is_file()]
-        toll.half_written += sum(path.name.endswith((".partial", ".tmp")) for path in new)
-        for path in new:
-            if path.suffix == ".json":
-                try:
-                    json.loads(path.read_text())
-                except ValueError:
-                    toll.half_written += 1
-        shutil.rmtree(folder.parent / f"kernels{k}", ignore_errors=True)
+        toll.compiling += cold
+        # Before a line of ours has run, the interpreter answers by itself.
+        starting = not listening and status in (-number, 1, 130) and "imcsim/" not in errors
+        if (status, errors) not in ((130, "interrupted\n"), calm) and not starting:
+            toll.strange("ends with", status, errors[-600:], "listening" if listening else "")
+        toll.orphaned += len(process.left_over())
+        now = hashes(place.folder)
+        toll.lost += len(before - set(now))
+        toll.half_written += sum(
+            name not in whole or (name in same and now[name] != whole[name]) for name in now
+        )
+        toll.half_written += len([*place.folder.rglob("*.partial"), *place.kernels.rglob("*.partial")])
+        toll.half_written += broken_kernels(place.kernels)
+        toll.doubled += held(place.folder / "out" / "sweep.sqlite")[1]
     toll.seconds = time.monotonic() - begun
-    shutil.rmtree(folder.parent)
     return toll
 
 
-@contextmanager
-def cluster() -> Iterator[str]:
-    """The address of a Dask cluster of two processes."""
-    import distributed
+def some_kernels(place: Path, draw: random.Random) -> None:
+    """Fill a cache of kernels with most of those that this checkout keeps; the others are compiled anew."""
+    shutil.rmtree(place, ignore_errors=True)
+    for kept in (ROOT / "imcsim").rglob(f"__pycache__/{KERNELS}"):
+        source = kept.parents[1]
+        own = place / f"{source.name}_{hashlib.sha256(str(source).encode()).hexdigest()[:32]}"
+        own.mkdir(parents=True, mode=0o700)
+        for path in sorted(kept.glob("*.nbc")):
+            if draw.random() < 0.7:
+                shutil.copy(path, own)
 
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-    ) as made:
-        yield made.scheduler_address
+
+def broken_kernels(place: Path) -> int:
+    """Kernels whose checksum does not fit."""
+    found = [path.read_bytes() for path in place.rglob("*.nbc")]
+    return sum(hashlib.sha256(raw[32:]).digest() != raw[:32] for raw in found)
+
+
+@contextmanager
+def cluster() -> Iterator[tuple[str, int]]:
+    """The address of a Dask cluster of two processes, and the process that has made it."""
+    code = (
+        "import distributed, sys\n"
+        "if __name__ == '__main__':\n"
+        "    made = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True,\n"
+        "                                    dashboard_address=None, host='127.0.0.1')\n"
+        "    print(made.scheduler_address, flush=True)\n"
+        "    sys.stdin.read()\n"
+        "    made.close()\n"
+    )
+    with tempfile.TemporaryDirectory(prefix="imcsim-kills-") as name:
+        (Path(name) / "made.py").write_text(code)
+        process = subprocess.Popen(
+            [sys.executable, "made.py"],
+            cwd=name,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), process.pid
+        process.stdin.close()
+        process.wait()
+
+
+def workers_of(pid: int) -> list[int]:
+    """Children of a process that work for it."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        threads = Path(f"/proc/{pid}/task").iterdir()
+        children += [one for task in threads for one in (task / "children").read_text().split()]
+        commands = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in children}
+    except OSError:
+        return []
+    return [one for one, command in commands.items() if b"spawn_main" in command]
 
 
 def files(folder: Path) -> Path:
     """What the commands need."""
+    from dataclasses import replace
+
+    import numpy as np
+    from networks import vgg_like
+    from readers import _nir
     from sample_results import compare_result
     from sweep_files import base, write_files, write_spec
 
+    import imcsim.network
+    from imcsim.commands.cli import main as run
     from imcsim.results.model import to_json
 
-    write_files(folder)
-    write_spec(
-        folder, base(axes={"adc.bits": [4, 5, 99], "noc.flit_bits": [16, 32, 64], "threshold": [None, 0.3]})
-    )
+    write_files(folder, images=6)
+    axes = {"adc.bits": [4, 5, 99], "noc.flit_bits": [16, 32, 64], "threshold": [None, 0.3]}
+    write_spec(folder, base(axes=axes))
     search = base(
         axes={"adc.bits": [4, 5, 6], "noc.flit_bits": [16, 32, 64]}, objectives=["edp", "accuracy"], trials=9
     )
     write_spec(folder, search, "search.yaml")
+    write_spec(folder, base(axes={"threshold": [0.2, 0.3]}), "short.yaml")
     (folder / "result.json").write_text(to_json(compare_result()))
+    (folder / "folder").mkdir()
+    _nir(folder / "folder")
+    for seed, loss in enumerate(("running", "final")):
+        network = vgg_like(
+            np.random.default_rng(seed), plan=(4, "M", "M", "M", 4), size=32, classes=10, timesteps=4
+        )
+        name = f"vgg16_{loss}_cifar10"
+        imcsim.network.save(replace(network, name=name), folder / "models" / name)
+    here = Path.cwd()
+    os.chdir(folder)
+    run(["sweep", "short.yaml", "--out", "swept", "--workers", "1", "--quiet"])
+    run(["trace", "record", *IMAGES, "-o", "recorded.npz", "--quiet"])
+    os.chdir(here)
     return folder
 
 
 IMAGES = ["--model", "net", "--inputs", "test.npz"]
+REPRODUCE = [
+    "reproduce",
+    "--networks",
+    "vgg16",
+    "--models",
+    "models",
+    "--images",
+    "2",
+    "--validation-images",
+    "2",
+]
 COMMANDS: dict[str, list[str]] = {
     "compare": ["compare", *IMAGES, "--validation", "held.npz", "--out", "out", "--quiet"],
     "run": ["run", *IMAGES, "--policy", "static", "--json", "out.json", "--quiet"],
     "stream": ["stream", *IMAGES, "--policy", "static", "--json", "out.json", "--quiet"],
+    "sweep": ["sweep", "short.yaml", "--out", "out", "--workers", "2", "--quiet"],
+    "search": ["search", "search.yaml", "--out", "out", "--workers", "2", "--quiet"],
+    "reproduce": [*REPRODUCE, "--out", "out", "--quiet"],
+    "report": ["report", "swept", "--out", "out", "--quiet"],
+    "import": ["import", "folder/sound.nir", "-o", "out"],
     "map": ["map", "--model", "net"],
     "timeline": ["timeline", *IMAGES, "--policy", "static", "-o", "out.json", "--png", "out.png", "--quiet"],
     "trace record": ["trace", "record", *IMAGES, "-o", "out.npz", "--quiet"],
-    "sweep": ["sweep", "spec.yaml", "--out", "out", "--workers", "2", "--quiet"],
-    "search": ["search", "search.yaml", "--out", "out", "--workers", "2", "--quiet"],
+    "trace info": ["trace", "info", "recorded.npz"],
     "diff": ["diff", "result.json", "result.json"],
+    "hardware list": ["hardware", "list"],
     "hardware show": ["hardware", "show", "dtsnn_32nm"],
+    "hardware check": ["hardware", "check", "dtsnn_32nm", "--model", "net"],
+    "model list": ["model", "list"],
     "model show": ["model", "show", "net"],
+    "model check": ["model", "check", "net"],
+    "inputs list": ["inputs", "list"],
     "inputs show": ["inputs", "show", "test.npz"],
     "inputs convert": ["inputs", "convert", "test.npz", "-o", "out.npz"],
+    "plugins list": ["plugins", "list"],
+    "plugins check": ["plugins", "check", "entropy"],
     "validate": ["validate"],
     "schema": ["schema", "result"],
+    "completion": ["completion", "bash"],
 }
+COMPILED = (
+    "compare", "run", "stream", "sweep", "search", "reproduce", "timeline", "trace record", "validate",
+)  # fmt: skip
+"""Commands that have kernels compiled."""
+KILLED = {
+    "sweep": ["sweep", "spec.yaml", "--quiet"],
+    "search": ["search", "search.yaml", "--quiet"],
+    "reproduce": [*REPRODUCE, "--quiet"],
+}
+
+
+def tolls(kills: int, signals: int, seed: int, made: Path) -> Iterator[tuple[str, str, Callable[[], Toll]]]:
+    """The rows of the table: what, by which signal, and how the row is made."""
+    launcher = Launcher()
+
+    def make(toll: Callable[..., Toll], what: str, arguments: list[str], *rest: Any, **more: Any) -> Toll:
+        draw = random.Random(f"{seed} {what} {rest}")
+        with a_place(made, launcher) as place:
+            return toll(what, arguments, *rest, draw=draw, place=place, **more)
+
+    def on_cluster(what: str, arguments: list[str], worker: bool) -> Toll:
+        with cluster() as (address, pid):
+            there = [*arguments, "--scheduler", address]
+            if worker:
+                return make(bereft, what, there, kills, workers=lambda _: workers_of(pid))
+            return make(killed, what, there, kills, compiles=False)
+
+    if signals:
+        for what, arguments in COMMANDS.items():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                yield what, number.name, partial(make, signalled, what, arguments, signals, number)
+    if kills:
+        for kind, arguments in KILLED.items():
+            for workers in (1, 2):
+                what = f"{kind}, {workers} worker{'s' * (workers > 1)}"
+                here = [*arguments, "--workers", str(workers)]
+                yield what, "SIGKILL", partial(make, killed, what, here, kills)
+            if kind != "reproduce":  # its workers are threads, and all are on one machine
+                what, own = f"{kind}, a worker of 2", lambda process: workers_of(process.pid)
+                yield what, "SIGKILL", partial(make, bereft, what, here, kills, workers=own)
+                what = f"{kind}, cluster"
+                yield what, "SIGKILL", partial(on_cluster, what, arguments, False)
+                what = f"{kind}, a worker of a cluster"
+                yield what, "SIGKILL", partial(on_cluster, what, arguments, True)
+    launcher.close()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--kills", type=int, default=100, help="SIGKILLs for each way to run a sweep or search"
+        "--kills", type=int, default=100, help="SIGKILLs for each way to run a sweep, search or reproduction"
     )
     parser.add_argument("--signals", type=int, default=50, help="SIGINTs, and SIGTERMs, for each command")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="a word that the names of what is run must hold")
-    parser.add_argument("--out", help="CSV file")
+    parser.add_argument("--only", default="", help="words, by commas: what is run has one in its name")
+    parser.add_argument("--out", type=Path, help="CSV file; rows that it holds are not made again")
     options = parser.parse_args()
-    draw, tolls = random.Random(options.seed), []
-
-    def note(toll: Toll) -> None:
-        tolls.append(toll)
-        print(*toll.row(), sep="\t", flush=True)
-
-    with tempfile.TemporaryDirectory(prefix="imcsim-kills-") as place:
-        made = files(Path(place))
-        for kind, spec, tables in (
-            ("sweep", "spec.yaml", ["table.csv"]),
-            ("search", "search.yaml", ["table.csv", "front.csv"]),
-        ):
-            for how, extra in (
-                ("1 worker", ["--workers", "1"]),
-                ("2 workers", ["--workers", "2"]),
-                ("cluster", []),
-            ):
-                what = f"{kind}, {how}"
-                if options.kills and (options.only or "") in what:
-                    with cluster() if not extra else nullcontext("") as address:
-                        where = extra or ["--scheduler", address]
-                        note(killed(what, [kind, spec, *where, "--quiet"], tables, options.kills, draw, made))
-        for what, arguments in COMMANDS.items():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if options.signals and (options.only or "") in what:
-                    note(signalled(what, arguments, options.signals, number, draw, made))
-    if options.out:
-        today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        with Path(options.out).open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*COLUMNS, "seed", "date"])
-            writer.writerows([*toll.row(), options.seed, today] for toll in tolls)
-    return 0 if all(toll.sound for toll in tolls) else 1
+    rows: list[list[str]] = []
+    if options.out and options.out.exists():
+        with options.out.open(newline="") as file:
+            rows = list(csv.reader(file))[1:]
+    sound = True
+    with tempfile.TemporaryDirectory(prefix="imcsim-kills-") as name:
+        made = files(Path(name))
+        for what, number, make in tolls(options.kills, options.signals, options.seed, made):
+            there = [row for row in rows if row[:2] == [what, number]]
+            if there or not any(word in what for word in options.only.split(",")):
+                continue
+            toll = make()
+            sound &= toll.sound
+            print(*toll.row(), sep="\t", flush=True)
+            today = datetime.datetime.now(datetime.UTC).date().isoformat()
+            rows.append([str(cell) for cell in (*toll.row(), options.seed, today)])
+            if options.out:
+                with options.out.open("w", newline="") as file:
+                    writer = csv.writer(file, lineterminator="\n")
+                    writer.writerow([*COLUMNS, "seed", "date"])
+                    writer.writerows(rows)
+    return 0 if sound else 1
 
 
 if __name__ == "__main__":
