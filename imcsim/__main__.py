@@ -3,23 +3,33 @@
 Nothing but this file is imported before an interruption is answered in one line.
 """
 
+from __future__ import annotations
+
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main() -> int:
     """Run the command line of this process; returns its exit status (see `imcsim.commands.cli.main`)."""
+    interrupts: Any = None
     try:
-        from imcsim.base.interrupts import finished, listen
+        from imcsim.base import interrupts
 
-        listen()
+        interrupts.listen()
         from imcsim.commands.cli import main as run
 
         status = run()
-        finished(status)
-        return status
-    except KeyboardInterrupt:  # while modules were imported
+    except BaseException as error:  # while modules were imported; some make an error of their own of it
+        if not isinstance(error, KeyboardInterrupt) and not (interrupts is not None and interrupts.heard()):
+            raise
         sys.stderr.write("interrupted\n")
-        return 130
+        status = 130
+    if interrupts is not None:
+        interrupts.finished(status)
+    return status
 
 
 if __name__ == "__main__":

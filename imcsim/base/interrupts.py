@@ -67,16 +67,29 @@ def _unraisable(about: Any) -> None:
     if not issubclass(about.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(about)
         return
-    from threading import Timer, main_thread
+    from threading import Thread, main_thread
 
     def again() -> None:
-        _heard_at.clear()
         ident = main_thread().ident
+        while True:
+            time.sleep(_RAISED_AGAIN_S)
+            # On a busy machine this function may still be at work there, and whoever calls it swallows too.
+            if not _at_work(ident):
+                break
+        _heard_at.clear()
         if hasattr(signal, "pthread_kill") and ident is not None:
             signal.pthread_kill(ident, signal.SIGINT)  # it may be waiting for something
         else:
             _thread.interrupt_main()
 
-    timer = Timer(_RAISED_AGAIN_S, again)
-    timer.daemon = True
-    timer.start()
+    Thread(target=again, daemon=True).start()
+
+
+def _at_work(ident: int | None) -> bool:
+    """Whether the thread is inside `_unraisable`."""
+    frame = sys._current_frames().get(ident) if ident is not None else None
+    while frame is not None:
+        if frame.f_code is _unraisable.__code__:
+            return True
+        frame = frame.f_back
+    return False

@@ -89,16 +89,16 @@ def _base(document: YamlDocument) -> Path:
     path = document.path.parent / name
     try:
         there = path.is_file()
-    except ValueError:  # a NUL in the name
+    except (OSError, ValueError):  # a NUL in the name, or more letters than one may have
         there = False
     if there:
         return path
     if path.suffix in _YAML:
         fix = "the path is relative to this file"
-        raise document.error((EXTENDS,), f"there is no file {str(path)!r}", fix=fix)
+        raise document.error((EXTENDS,), f"there is no file {shown(str(path))}", fix=fix)
     close = nearest(name, known)
     fix = f"did you mean {close}?" if close else f"built in: {', '.join(known)}; or the path of a .yaml file"
-    raise document.error((EXTENDS,), f"no built-in chip is called {name!r}", fix=fix)
+    raise document.error((EXTENDS,), f"no built-in chip is called {shown(name)}", fix=fix)
 
 
 def _built_in(name: str) -> Path:

@@ -39,7 +39,7 @@ from launching import Launcher, Started  # noqa: E402
 
 FAULTS = ("lost", "doubled", "half_written", "orphaned", "other")
 COLUMNS = ("what", "signal", "sent", "compiling", *(name.replace("_", "-") for name in FAULTS), "seconds")
-FRESH_EVERY, COMPILING_EVERY = 5, 10
+FRESH_EVERY, COMPILING_EVERY = 10, 10
 KERNELS = "imcsim-kernels"
 
 
@@ -231,7 +231,7 @@ def signalled(
             shutil.rmtree(place.folder / "out", ignore_errors=True)
         before = set(hashes(place.folder))
         cold = what in COMPILED and k % COMPILING_EVERY == COMPILING_EVERY - 1
-        fresh = cold or k % FRESH_EVERY == FRESH_EVERY - 1
+        fresh = cold or k % FRESH_EVERY == FRESH_EVERY // 2
         more = {"NUMBA_CACHE_DIR": str(place.kernels)} if cold else {}
         if cold:
             some_kernels(place.kernels, draw)
@@ -372,7 +372,7 @@ REPRODUCE = [
     "2",
 ]
 COMMANDS: dict[str, list[str]] = {
-    "compare": ["compare", *IMAGES, "--validation", "held.npz", "--out", "out", "--quiet"],
+    "compare": ["compare", *IMAGES, "--threshold", "0.3", "--json", "out.json", "--quiet"],
     "run": ["run", *IMAGES, "--policy", "static", "--json", "out.json", "--quiet"],
     "stream": ["stream", *IMAGES, "--policy", "static", "--json", "out.json", "--quiet"],
     "sweep": ["sweep", "short.yaml", "--out", "out", "--workers", "2", "--quiet"],

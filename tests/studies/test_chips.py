@@ -636,10 +636,10 @@ def test_ctrl_c_delivers_what_is_ready(stored: Path, tmp_path: Path) -> None:
             pass
         process.send_signal(signal.SIGINT)
         begun = time.monotonic()
-        text, errors = process.communicate(timeout=60)
+        text, errors = process.communicate(timeout=300)
     finally:
         process.kill()
-    assert time.monotonic() - begun < 30  # all chips would take minutes
+    assert time.monotonic() - begun < 200  # all chips would take many minutes
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert errors.rstrip().endswith("interrupted")

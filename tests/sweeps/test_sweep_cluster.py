@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,29 +47,18 @@ def test_cluster_gives_the_same_table_and_survives_the_loss_of_a_worker(
     assert (tmp_path / "calm" / "table.csv").read_bytes() == table
     assert summary.computed == 2 * 2  # scales and images of two ADCs
 
-    busy, killed = threading.Event(), []
+    killed: list[int] = []
     with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+        processes = client.run(os.getpid)
 
-        def kill_one_at_work() -> None:
-            busy.wait(60)
-            end = time.monotonic() + 30
-            while not killed and time.monotonic() < end:
-                for worker, tasks in client.processing().items():
-                    if any("imcsim-points" in str(task) for task in tasks):
-                        pid = client.run(os.getpid, workers=[worker])[worker]
-                        os.kill(pid, signal.SIGKILL)
-                        killed.append(pid)
-                        return
+        def kill_one_at_work(stage: str, done: int, total: int) -> None:
+            if not killed and 2 <= done < total:
+                at_work = [worker for worker, tasks in client.processing().items() if tasks]
+                killed.append(processes[(at_work or list(processes))[0]])
+                os.kill(killed[0], signal.SIGKILL)
 
-        killer = threading.Thread(target=kill_one_at_work)
-        killer.start()
-        sweep(
-            spec,
-            tmp_path / "rough",
-            scheduler=cluster.scheduler_address,
-            progress=lambda stage, done, total: busy.set(),
-        ).close()
-        killer.join()
+        address = cluster.scheduler_address
+        sweep(spec, tmp_path / "rough", scheduler=address, progress=kill_one_at_work).close()
     assert killed
     assert (tmp_path / "rough" / "table.csv").read_bytes() == table
     with open_store(tmp_path / "rough") as store:

@@ -29,7 +29,7 @@ Answer = tuple[dict[str, Any], Arrays]
 MAX_BYTES = 4 << 30
 """Largest file, and most bytes of arrays, that are read."""
 
-CPU_SECONDS = 20.0
+CPU_SECONDS = 6.0
 """What a child may compute on a small file; larger files get a second more for each 5 MB."""
 
 _WALL_FACTOR = 10  # a busy machine gives a process a part of its time only
