@@ -95,10 +95,10 @@ def _base(document: YamlDocument) -> Path:
         return path
     if path.suffix in _YAML:
         fix = "the path is relative to this file"
-        raise document.error((EXTENDS,), f"there is no file {shown(str(path))}", fix=fix)
+        raise document.error((EXTENDS,), f"there is no file {str(path)!r}", fix=fix)
     close = nearest(name, known)
     fix = f"did you mean {close}?" if close else f"built in: {', '.join(known)}; or the path of a .yaml file"
-    raise document.error((EXTENDS,), f"no built-in chip is called {shown(name)}", fix=fix)
+    raise document.error((EXTENDS,), f"no built-in chip is called {name!r}", fix=fix)
 
 
 def _built_in(name: str) -> Path:
