@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 
 PARTIAL = ".partial"
 """How the names of files end that are not whole yet. A process that is killed may leave some behind."""
@@ -62,17 +63,28 @@ def new_folders(*folders: Path) -> Iterator[None]:
         raise
 
 
-def read_ordinary(path: Path, most: int) -> bytes:
-    """The content of an ordinary file of at most `most` bytes.
+@contextmanager
+def ordinary(path: Path) -> Iterator[BinaryIO]:
+    """Open an ordinary file to read it. A pipe, a device or a folder is never waited for.
 
-    A pipe, a device or a folder is never waited for. Raises OSError, also for what is no ordinary file, and
-    ValueError for a larger file.
+    Raises OSError, also for what is no ordinary file.
     """
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(number, "rb") as file:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise OSError(errno.EINVAL, "this is not an ordinary file", str(path))
+        yield file
+
+
+def read_ordinary(path: Path, most: int) -> bytes:
+    """The content of an ordinary file of at most `most` bytes.
+
+    Raises OSError as `ordinary` does, and ValueError for a larger file.
+    """
+    with ordinary(path) as file:
         content = file.read(most + 1)
+    if content is None:  # a file of the kernel that something has to come into first
+        raise OSError(errno.EAGAIN, "there is nothing in it yet", str(path))
     if len(content) > most:
         raise ValueError(f"the file is larger than {most} bytes")
     return content

@@ -19,6 +19,7 @@ import yaml
 from yaml.reader import Reader
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import read_ordinary
 
 DEEPEST = 40
 """Levels of mappings and lists that a document may have."""
@@ -111,20 +112,19 @@ def _read_text(path: Path, max_bytes: int) -> str:
             raise ImcsimError("this is a folder", file=path, fix="name a YAML file")
         if path.exists() and not path.is_file():
             raise ImcsimError("this is not an ordinary file", file=path, fix="name a YAML file")
-        with path.open("rb") as file:
-            raw = file.read(max_bytes + 1)
+        raw = read_ordinary(path, max_bytes)
     except FileNotFoundError:
         raise ImcsimError("there is no such file", file=path, fix="check the path") from None
     except OSError as error:
         raise ImcsimError(
             f"cannot read the file: {error.strerror}", file=path, fix="check the path"
         ) from None
-    except ValueError:  # a NUL or a lone surrogate in the name
+    except UnicodeError:  # a lone surrogate in the name
         raise ImcsimError(f"not a file name: {str(path)!a}", fix="name a YAML file") from None
-    if len(raw) > max_bytes:
-        raise ImcsimError(
-            f"the file is larger than {max_bytes} bytes", file=path, fix="is this the right file?"
-        )
+    except ValueError as error:
+        if "\0" in str(path):
+            raise ImcsimError(f"not a file name: {str(path)!a}", fix="name a YAML file") from None
+        raise ImcsimError(str(error), file=path, fix="is this the right file?") from None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

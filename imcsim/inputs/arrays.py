@@ -103,7 +103,10 @@ def _images(path: Path, images: NDArray[Any]) -> tuple[NDArray[np.uint8], bool]:
             key="images",
             fix=_remedy(images),
         )
-    return images.astype(np.uint8, copy=False), images.dtype == np.bool_
+    if images.dtype == np.uint8:
+        return images, False
+    stored = images.view(np.uint8)  # a file may hold any byte for true
+    return np.minimum(stored, 1, out=stored), True
 
 
 def _remedy(images: NDArray[Any]) -> str | None:

@@ -23,6 +23,8 @@ from imcsim.network.arrays import read_npz
 
 COLUMNS = ("t", "x", "y", "p")
 OPTIONAL = ("sample", "labels", "width", "height", "split", "classes")
+MAX_EVENTS = 12_000_000
+"""In one file: each takes about 150 bytes until it stands in a frame."""
 MAX_SIDE = 1 << 13
 MAX_TIME_US = 1 << 50
 _NO_TIMESTEPS = "events need a number of timesteps to be binned into"
@@ -152,6 +154,13 @@ def _whole(path: Path, key: str, values: NDArray[Any]) -> NDArray[np.int64]:
     if values.ndim != 1 or values.dtype.kind not in "biuf":
         raise ImcsimError(
             f"must be whole numbers [events], not {values.dtype} {list(values.shape)}", file=path, key=key
+        )
+    if len(values) > MAX_EVENTS:
+        raise ImcsimError(
+            f"there are {len(values)} events; at most {MAX_EVENTS} are read",
+            file=path,
+            key=key,
+            fix="write some recordings into a file of their own",
         )
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
         raise ImcsimError(

@@ -19,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.files import written_whole
+from imcsim.base.files import ordinary, written_whole
 
-MAX_BYTES = 4 << 30
+MAX_BYTES = 1 << 30
+"""Most that arrays of a file take in memory, however small the file is."""
 MAX_MEMBERS = 4096
 MAX_EXPANSION = 1000
 """Largest ratio of unpacked to packed size; honest deflate streams stay below it but for a file of zeros."""
 
 _MOST_WINDOW = 1 << 26
+_PIECE = 1 << 20
 _SLACK = 1 << 20  # small files may expand more: a bias of zeros packs very well
 _MAX_HEADER = 10_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.npy")
@@ -68,7 +70,7 @@ def read_npz(
         if not path.is_file():
             problem = "this is not a file" if path.exists() else "there is no such file"
             raise ImcsimError(problem, file=path, fix="name an .npz file")
-        with zipfile.ZipFile(path) as archive:
+        with ordinary(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             _check_count(path, archive)
             _check_members(path, members, max_bytes, max_members)
@@ -105,7 +107,7 @@ def read_npy(path: str | Path, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
         if not path.is_file():
             problem = "this is not a file" if path.exists() else "there is no such file"
             raise ImcsimError(problem, file=path, fix="name an .npy file")
-        with path.open("rb") as stream:
+        with ordinary(path) as stream:
             shape, fortran, dtype = _read_header(path, path.stem, stream)
             size = math.prod(shape) * dtype.itemsize
             rest = os.fstat(stream.fileno()).st_size - stream.tell()
@@ -117,7 +119,10 @@ def read_npy(path: str | Path, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
                     file=path,
                     fix="write it again with numpy.save",
                 )
-            return _shaped(stream.read(size), shape, fortran, dtype)
+            array = _array(stream, shape, fortran, dtype)
+            if array is None:
+                raise ImcsimError("the data end too early", file=path, fix="fetch or write the file again")
+            return array
     except MemoryError:
         raise ImcsimError("there is not enough memory to read it", file=path) from None
     except OSError as error:
@@ -218,18 +223,29 @@ def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
                 key=name,
                 fix=_REWRITE,
             )
-        raw = stream.read()  # reads to the end, so the checksum of the archive is compared
-        if len(raw) != size:
+        array = _array(stream, shape, fortran, dtype)
+        if array is None:
             raise ImcsimError(
                 "the data end too early", file=path, key=name, fix="fetch or write the file again"
             )
-    return _shaped(raw, shape, fortran, dtype)
+    return array
 
 
-def _shaped(raw: bytes, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]) -> NDArray[Any]:
-    flat = np.frombuffer(raw, dtype) if raw else np.empty(math.prod(shape), dtype)
-    array = flat.reshape(shape, order="F" if fortran else "C")
-    return np.array(array, dtype=dtype.newbyteorder("="), order="C")
+def _array(
+    stream: IO[bytes], shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]
+) -> NDArray[Any] | None:
+    """The data up to the end of `stream`, which take no memory twice; None where they end too early."""
+    array = np.empty(shape, dtype, order="F" if fortran else "C")
+    flat = array.reshape(-1, order="A").view(np.uint8)
+    at = 0
+    while at < len(flat):
+        piece = stream.read(min(_PIECE, len(flat) - at))
+        if not piece:
+            return None
+        flat[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+        at += len(piece)
+    stream.read(1)  # at the end, the checksum of the archive is compared
+    return np.asarray(array, dtype.newbyteorder("="), order="C")
 
 
 def _read_header(path: Path, name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

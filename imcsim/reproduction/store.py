@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
-from imcsim.base.files import write_through, written_whole
+from imcsim.base.files import read_ordinary, write_through, written_whole
 from imcsim.functional.program.program import Program
 from imcsim.functional.recalibration import Channels
 from imcsim.functional.run import Activity, Converters, concatenate
@@ -24,6 +22,7 @@ from imcsim.results.reproduction.document import NetworkPart
 from imcsim.simulation.values import ActivityRequest
 from imcsim.sweeps.cache import CachedValues, digest
 
+_LARGEST_PART = 1 << 26
 VALUES = "values"
 """The folder of values inside that of the results."""
 PARTS = "parts"
@@ -93,8 +92,8 @@ def _pieces(inputs: Inputs) -> Iterator[tuple[Inputs, int]]:
 def read_part(folder: Path, key: str, fingerprint: str) -> NetworkPart | None:
     """A network's part from an earlier run; None where there is none that follows from the same things."""
     try:
-        part = NetworkPart.model_validate_json((folder / PARTS / f"{key}.json").read_bytes())
-    except (OSError, ValidationError):
+        part = NetworkPart.model_validate_json(read_ordinary(folder / PARTS / f"{key}.json", _LARGEST_PART))
+    except (OSError, ValueError):  # the latter is what pydantic raises too
         return None
     return part if part.fingerprint == fingerprint else None
 

@@ -31,7 +31,7 @@ from numba.core.serialize import dumps
 
 from imcsim.base.choices import ErrorModel
 from imcsim.base.compiled.places import place_for
-from imcsim.base.files import PARTIAL, written_whole
+from imcsim.base.files import PARTIAL, read_ordinary, written_whole
 from imcsim.base.notes import note_once
 
 
@@ -85,8 +85,8 @@ class Kept:
         about = self._key(signature, context.codegen())
         path = self._path(about)
         try:
-            raw = path.read_bytes()
-        except OSError:
+            raw = read_ordinary(path, _LARGEST_KERNEL)
+        except (OSError, ValueError):
             return None
         try:
             return CompileResult._rebuild(context, *_unsealed(raw, about))
@@ -129,6 +129,7 @@ class Kept:
 
 _LONGEST_WRITE_S = 600.0
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
+_LARGEST_KERNEL = 1 << 26
 
 
 def _sealed(about: str, payload: Any) -> bytes:

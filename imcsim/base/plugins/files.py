@@ -13,6 +13,7 @@ from threading import RLock
 from types import ModuleType
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import read_ordinary
 from imcsim.base.names import shown
 from imcsim.base.plugins.origin import KINDS, Origin, line_in, told
 
@@ -49,9 +50,7 @@ def load_file(path: str | Path) -> PluginFile:
     """
     try:
         place = Path(path).resolve(strict=True)
-        if place.stat().st_size > _MOST_BYTES:
-            raise ImcsimError(f"a plug-in has at most {_MOST_BYTES} bytes", file=path)
-        file = PluginFile(str(place), place.read_bytes())
+        file = PluginFile(str(place), read_ordinary(place, _MOST_BYTES))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImcsimError(

@@ -26,7 +26,7 @@ Arrays = dict[str, NDArray[Any]]
 Answer = tuple[dict[str, Any], Arrays]
 """What the modules of this package make of a file: a document in plain types, and arrays by name."""
 
-MAX_BYTES = 4 << 30
+MAX_BYTES = 1 << 30
 """Largest file, and most bytes of arrays, that are read."""
 
 CPU_SECONDS = 6.0

@@ -25,7 +25,7 @@ MAX_ITEMS = 1000
 DEEPEST = 8
 """Levels of graphs inside graphs."""
 
-MAX_BYTES = 4 << 30
+MAX_BYTES = 1 << 30
 MAX_EXPANSION = 1100
 """Largest ratio of unpacked to stored size; deflate reaches 1032 on equal numbers."""
 

@@ -19,7 +19,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.importers.apart import Answer
 
 MAX_NODES = 20_000
-MAX_BYTES = 4 << 30
+MAX_BYTES = 1 << 30
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _SHOWN = 200
 

@@ -22,7 +22,7 @@ from imcsim.importers.apart import Answer
 if TYPE_CHECKING:
     import torch
 
-MAX_BYTES = 4 << 30
+MAX_BYTES = 1 << 30
 MAX_MEMBERS = 50_000
 MAX_TENSORS = 50_000
 MAX_PICKLE = 16 << 20
