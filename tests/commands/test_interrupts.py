@@ -25,7 +25,7 @@ def end(folder: Path, *arguments: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         preexec_fn=lambda: signal.signal(
             signal.SIGINT, signal.SIG_DFL
         ),  # a shell's background job ignores it
@@ -56,6 +56,42 @@ def test_where_python_swallows_it(tmp_path: Path, number: signal.Signals) -> Non
     assert end(tmp_path, "run", "--policy", "static", "--images", "1") == (130, "interrupted\n")
 
 
+def test_where_python_swallows_it_on_a_busy_machine(tmp_path: Path) -> None:
+    """Who raises it again waits until the hook of what was swallowed has ended, which swallows it as well."""
+    send = SEND.format(name="SIGTERM").replace("20", "1")
+    source = f"""
+import threading, time
+from imcsim.base import interrupts
+
+start, interrupts._RAISED_AGAIN_S = threading.Thread.start, 0.0
+
+def slow(thread):
+    start(thread)
+    time.sleep(0.3)
+
+threading.Thread.start = slow
+
+class Swallows:
+    def __del__(self):
+        {send}
+
+Swallows()
+time.sleep(20)
+"""
+    (tmp_path / "yaml.py").write_text(source)
+    assert end(tmp_path, "run", "--policy", "static", "--images", "1") == (130, "interrupted\n")
+
+
+@SIGNALS
+def test_where_a_library_makes_an_error_of_it_while_it_is_imported(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    send = SEND.format(name=number.name)
+    source = f"try:\n    {send}\nexcept BaseException:\n    raise ImportError('no such library') from None\n"
+    (tmp_path / "click.py").write_text(source)
+    assert end(tmp_path, "--help") == (130, "interrupted\n")
+
+
 @SIGNALS
 def test_where_a_library_makes_an_error_of_it(tmp_path: Path, number: signal.Signals) -> None:
     send = SEND.format(name=number.name)
@@ -75,7 +111,7 @@ def test_signals_that_are_ignored_stay_ignored(tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 7, done.stderr
 
@@ -99,5 +135,5 @@ builtins.late = Late(functools.partial(os.kill, os.getpid(), {int(number)}))
 finished(3)
 sys.exit(3)
 """
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=300)
     assert done.returncode == 3

@@ -6,7 +6,8 @@ written, no process may be left over, and the files must be those of a run that 
 killed too, which the run outlives. Every command gets SIGINT and SIGTERM, while modules are imported and
 kernels compiled too: it ends with status 130 and one line, or is done.
 
-With ``--out`` the table is written after each row, and rows that it holds already are not made again.
+With ``--out`` the table is written after each row. Rows that it holds already go on to the numbers that are
+asked for.
 """
 
 from __future__ import annotations
@@ -411,14 +412,20 @@ KILLED = {
 }
 
 
-def tolls(kills: int, signals: int, seed: int, made: Path) -> Iterator[tuple[str, str, Callable[[], Toll]]]:
-    """The rows of the table: what, by which signal, and how the row is made."""
+def tolls(
+    kills: int, signals: int, seed: int, made: Path, sent: Callable[[str, str], int]
+) -> Iterator[tuple[str, str, Callable[[], Toll]]]:
+    """The rows of the table: what, by which signal, and how what lacks to a row is made. `sent`: how many
+    signals a row has.
+    """
     launcher = Launcher()
 
     def make(toll: Callable[..., Toll], what: str, arguments: list[str], *rest: Any, **more: Any) -> Toll:
-        draw = random.Random(f"{seed} {what} {rest}")
+        count, *other = rest
+        before = sent(what, other[0].name if other else "SIGKILL")
+        draw = random.Random(f"{seed} {what} {other} {before}")
         with a_place(made, launcher) as place:
-            return toll(what, arguments, *rest, draw=draw, place=place, **more)
+            return toll(what, arguments, count - before, *other, draw=draw, place=place, **more)
 
     def on_cluster(what: str, arguments: list[str], worker: bool) -> Toll:
         with cluster() as (address, pid):
@@ -455,29 +462,37 @@ def main() -> int:
     parser.add_argument("--signals", type=int, default=50, help="SIGINTs, and SIGTERMs, for each command")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="words, by commas: what is run has one in its name")
-    parser.add_argument("--out", type=Path, help="CSV file; rows that it holds are not made again")
+    parser.add_argument("--out", type=Path, help="CSV file; rows that it holds go on")
     options = parser.parse_args()
-    rows: list[list[str]] = []
+    rows: dict[tuple[str, str], list[str]] = {}
     if options.out and options.out.exists():
         with options.out.open(newline="") as file:
-            rows = list(csv.reader(file))[1:]
-    sound = True
+            rows = {(row[0], row[1]): row for row in list(csv.reader(file))[1:]}
+
+    def sent(what: str, number: str) -> int:
+        return int(rows[what, number][2]) if (what, number) in rows else 0
+
     with tempfile.TemporaryDirectory(prefix="imcsim-kills-") as name:
         made = files(Path(name))
-        for what, number, make in tolls(options.kills, options.signals, options.seed, made):
-            there = [row for row in rows if row[:2] == [what, number]]
-            if there or not any(word in what for word in options.only.split(",")):
+        for what, number, make in tolls(options.kills, options.signals, options.seed, made, sent):
+            if not any(word in what for word in options.only.split(",")):
                 continue
-            toll = make()
-            sound &= toll.sound
-            print(*toll.row(), sep="\t", flush=True)
+            wanted = options.kills if number == "SIGKILL" else options.signals
+            if sent(what, number) >= wanted:
+                continue
+            row = make().row()
+            if (what, number) in rows:
+                old = [int(cell) for cell in rows[what, number][2 : len(row)]]
+                row[2:] = [a + b for a, b in zip(old, row[2:], strict=True)]
+            print(*row, sep="\t", flush=True)
             today = datetime.datetime.now(datetime.UTC).date().isoformat()
-            rows.append([str(cell) for cell in (*toll.row(), options.seed, today)])
+            rows[what, number] = [str(cell) for cell in (*row, options.seed, today)]
             if options.out:
                 with options.out.open("w", newline="") as file:
                     writer = csv.writer(file, lineterminator="\n")
                     writer.writerow([*COLUMNS, "seed", "date"])
-                    writer.writerows(rows)
+                    writer.writerows(rows.values())
+    sound = all(set(row[4 : 4 + len(FAULTS)]) == {"0"} for row in rows.values())
     return 0 if sound else 1
 
 

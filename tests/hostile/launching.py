@@ -58,7 +58,8 @@ class Started:
                 raise TimeoutError from None
         else:
             status = self.launcher.ask("wait", pid=self.pid)
-        return status, self.errors.read_text(errors="replace")
+        # One that was struck before it could say anything has no such file.
+        return status, self.errors.read_text(errors="replace") if self.errors.exists() else ""
 
     def left_over(self, patience_s: float = 15.0) -> list[int]:
         """Processes of the session, or that carry the mark, after all that was to end had time to."""

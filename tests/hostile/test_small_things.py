@@ -38,6 +38,7 @@ from imcsim.results.model import to_json
         ["import", "x.nir", "-o", "out"],
         ["trace", "info", "x.npz"],
         ["report", "x"],
+        ["plugins", "list", "--plugin", "x.py"],
     ],
 )
 @pytest.mark.parametrize("kind", ["pipe", "device"])
@@ -51,7 +52,7 @@ def test_what_never_ends_is_not_waited_for(
     from PIL import Image
 
     monkeypatch.chdir(tmp_path)
-    for name in ("x.json", "x.npz", "x.npy", "x.csv", "x.yaml", "x.nir"):
+    for name in ("x.json", "x.npz", "x.npy", "x.csv", "x.yaml", "x.nir", "x.py"):
         if kind == "pipe":
             os.mkfifo(name)
         else:
@@ -175,3 +176,71 @@ def test_a_sweep_that_cannot_begin_leaves_nothing(tmp_path: Path, monkeypatch: p
     out = tmp_path / "new" / "out"
     assert main(["sweep", str(files / "spec.yaml"), "--out", str(out), "--workers", "1"]) == 2
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "nonsense"])
+def test_a_part_of_a_reproduction_that_never_ends_is_made_again(tmp_path: Path, kind: str) -> None:
+    from imcsim.reproduction.store import read_part
+
+    (tmp_path / "parts").mkdir()
+    place = tmp_path / "parts" / "vgg16.json"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "device":
+        place.symlink_to("/dev/zero")
+    else:
+        place.write_bytes(b"\xff{")
+    assert read_part(tmp_path, "vgg16", "0" * 64) is None
+
+
+def test_a_chip_that_extends_a_name_of_70_000_letters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.yaml").write_text(f"extends: {'x' * 70_000}\n")
+    assert main(["hardware", "show", str(tmp_path / "x.yaml")]) == 2
+    text = capsys.readouterr().err
+    assert "no built-in chip is called" in text
+    assert len(text) < 5000
+
+
+def test_events_take_no_more_memory_than_there_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three megabytes of them took five gigabytes."""
+    monkeypatch.setattr("imcsim.inputs.events.MAX_EVENTS", 10)
+    for count, status in ((10, 0), (11, 2)):
+        columns = {key: np.zeros(count, np.uint8) for key in "txyp"}
+        np.savez(tmp_path / "x.npz", **columns)  # type: ignore[arg-type]
+        assert main(["inputs", "show", str(tmp_path / "x.npz")]) == status
+    assert "there are 11 events; at most 10 are read" in capsys.readouterr().err
+
+
+def test_any_byte_for_true_is_one_spike(tmp_path: Path) -> None:
+    import imcsim.inputs
+
+    stored = np.array([0, 1, 2, 255] * 4, np.uint8).reshape(1, 1, 4, 4).view(np.bool_)
+    np.savez(tmp_path / "x.npz", images=stored, labels=np.zeros(1, np.int64))
+    assert imcsim.inputs.load(tmp_path / "x.npz").images.ravel().tolist() == [0, 1, 1, 1] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "getppid"), reason="processes of POSIX")
+def test_a_reader_s_process_ends_with_its_parent() -> None:
+    import subprocess
+    import sys
+    import time
+
+    watch = "from imcsim.importers.apart.child import _end_with_parent as end; print(1, flush=True); end({})"
+    code = (
+        "import os, subprocess, sys\n"
+        f"command = [sys.executable, '-c', {watch!r}.format(os.getpid())]\n"
+        "child = subprocess.Popen(command, stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\nprint(child.pid, flush=True)\nos._exit(0)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment, check=True, timeout=300
+    )
+    end, place = time.monotonic() + 300, Path(f"/proc/{int(done.stdout)}/cmdline")
+    while place.exists() and place.read_bytes() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not place.exists() or not place.read_bytes()
