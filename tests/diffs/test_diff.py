@@ -247,7 +247,7 @@ def test_different_kinds_are_refused(
         ([run, str(tmp_path / "broken.json")], "the result is not sound"),
         ([run, str(tmp_path / "gone.json")], "cannot read the result"),
         ([BASE], "give B, or what is different"),
-        ([run], "Give the other result"),
+        ([run], "give the other result"),
         ([BASE, "dtsnn_33nm"], "did you mean dtsnn_32nm?"),
         ([run, run, "--set", "adc.bits=5"], "--set belongs to chips"),
         ([run, run, "--simulate"], "--simulate belongs to chips"),

@@ -161,4 +161,4 @@ def test_check_and_repair_stand_alone(folder: Path, capsys: pytest.CaptureFixtur
     assert main(["sweep", "--check", str(folder / "nowhere")]) == 2
     assert "there is no sweep here" in capsys.readouterr().err
     assert main(["sweep", "--quiet"]) == 2
-    assert "Missing argument 'SPEC'" in capsys.readouterr().err
+    assert "missing argument 'SPEC'" in capsys.readouterr().err
