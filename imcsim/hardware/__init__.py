@@ -81,12 +81,12 @@ def warnings(hardware: Hardware) -> tuple[str, ...]:
     """What a reader should know of a chip's figures before quoting a result of it, by the names of keys."""
     from imcsim.hardware import conditions
 
-    return conditions.warnings(hardware, _plain)
+    return conditions.warnings(hardware, lambda path: _plain(path, path.stat().st_mtime_ns))
 
 
 @lru_cache(maxsize=8)
-def _plain(path: Path) -> HardwareConfig:
-    """The chip of a file without overrides."""
+def _plain(path: Path, written_ns: int) -> HardwareConfig:
+    """The chip of a file, as last written, without overrides."""
     return load(path).config
 
 

@@ -1,14 +1,14 @@
 """Whether a chip's figures hold for the chip: what does not follow a change says so, by name.
 
 A value in a chip's file may state the conditions that it holds for (``holds``, see `quantity`). A figure that
-is given as a number where a rule could compute it holds for the chip of its file; where an override changes
-what the rule depends on, the figure does not follow, and neither does one that no rule computes once the node
-changes.
+is given as a number where a rule could compute it holds for the chip of its file; where an override, or a
+file that extends it, changes what the rule depends on, the figure does not follow, and neither does one that
+no rule computes once the node changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.component import ESTIMATE, Block
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.effects import perturbed, with_values, without_effect
+from imcsim.hardware.files import extended
 from imcsim.hardware.quantity import Condition, Provenance
 
 NODE = "technology.node_nm"
@@ -82,21 +83,51 @@ def _broken(values: Mapping[str, Any], provenance: Mapping[str, Provenance]) -> 
 
 
 def _unfollowed(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> Iterator[str]:
-    """Given figures whose own rule says that they should have changed with the overrides."""
-    if not hardware.overrides:
-        return
-    base = plain(hardware.path)
-    before, after = _estimates(base), _estimates(hardware.config)
-    names = ", ".join(sorted(key for key in hardware.overrides if key not in after))
-    another_node = base.technology.node_nm != hardware.config.technology.node_nm
-    for key, about in hardware.provenance.items():
-        if about.mark == "given" or about.source == ESTIMATE or about.holds:
-            continue  # asked for, computed, or under conditions of its own
+    """Given figures that should have changed with the overrides, or with what a file says otherwise than the
+    one that it extends: by their own rule, or because the node is another.
+    """
+    if hardware.overrides:
+        names = tuple(hardware.overrides)
+        mine = {key: about for key, about in hardware.provenance.items() if about.mark != "given"}
+        yield from _left_behind(plain(hardware.path), hardware.config, mine, names)
+    above = extended(hardware.path)
+    if above is not None:
+        inherited = {key: about for key, about in hardware.provenance.items() if about.file is not None}
+        own = tuple(
+            key for key, about in hardware.provenance.items() if about.file is None and about.mark != "given"
+        )
+        yield from _left_behind(plain(above), plain(hardware.path), inherited, own)
+
+
+def _left_behind(
+    base: HardwareConfig,
+    config: HardwareConfig,
+    known: Mapping[str, Provenance],
+    changed: Sequence[str],
+) -> Iterator[str]:
+    """Of the `known` figures those that are as in `base` though what has `changed` should have moved them."""
+    before, after = _estimates(base), _estimates(config)
+    was, values = (chip.model_dump(mode="json", by_alias=True) for chip in (base, config))
+    moved = [key for key in changed if _value_at(was, key) != _value_at(values, key)]
+    names = ", ".join(sorted(key for key in moved if key not in after))
+    another_node = base.technology.node_nm != config.technology.node_nm
+    for key, about in known.items():
+        if about.source == ESTIMATE or about.holds or _value_at(was, key) != _value_at(values, key):
+            continue  # computed, under conditions of its own, or another figure
         factor = after[key] / before[key] if before.get(key) and key in after else 1.0
         if abs(factor - 1) > _CLOSE:
             yield f"{key} is given and does not follow {names}: its rule would make it x {factor:.3g}"
-        elif another_node and _is_physical(key, about):
+        elif another_node and _is_physical(key, about) and _moves(values, key):
             yield f"{key} is given and does not follow {NODE}: no rule computes it"
+
+
+def _moves(values: Mapping[str, Any], key: str) -> bool:
+    """Whether a figure should have moved with the node: nothing is nothing at any, and the rate that is asked
+    of a fit is a choice.
+    """
+    preset, _, last = key.rpartition(".")
+    asked = last == "conversion_time_ns" and _value_at(values, f"{preset}.model") == "survey_fit"
+    return bool(_value_at(values, key)) and not asked
 
 
 def _is_physical(key: str, about: Provenance) -> bool:

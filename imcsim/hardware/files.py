@@ -7,6 +7,7 @@ one.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,17 @@ def read_chain(path: str | Path) -> list[YamlDocument]:
         seen.add(_identity(base))
         chain.append(_read(base))
     return chain
+
+
+def extended(path: Path) -> Path | None:
+    """The file that the file `path` extends; None where it extends none."""
+    return _extended(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _extended(path: Path, written_ns: int) -> Path | None:
+    document = _read(path)
+    return _base(document) if EXTENDS in document.data else None
 
 
 def _read(path: Path) -> YamlDocument:

@@ -167,9 +167,7 @@ def test_more_bits_a_larger_node_or_a_higher_rate_never_cost_less(
     here = cost(bits, rate, node)
     assert min(here[:2]) > 0
     others = [cost(bits, rate, node * 1.005), cost(bits, rate * 1.5, node)]
-    # Below four bits the survey has hardly a converter, and its fit turns up again.
-    if model not in ("survey_fit", "kull") or bits >= 4:
-        others.append(cost(bits + 1, rate, node))
+    others.append(cost(bits + 1, rate, node))
     for other in others:
         assert all(o >= h * (1 - 1e-12) for o, h in zip(other, here, strict=True))
 

@@ -10,6 +10,9 @@ Schreier figure of merit falls with the rate and is bounded by the resolution::
     E_pJ = 1/2 10^((SNDR - FOM) / 10) exp(26.0496 + 1.88004 ln node_nm - 2.82913 ln bits - 1.47020)
     A_um2 = exp(1.346 + 0.993 ln node_nm + 0.181 ln f_Hz + 0.299 ln E_pJ)
 
+Below 4 bits, where nothing was fitted and the equations rise again, a converter costs what one of 4 bits
+does.
+
 ``neurosim_sar``: NeuroSim V1.4's closed form: ``bits + 1`` clocks of 1 ns at ``a bits + b`` uW, with a and b
 of each node; the area grows by 0.38 of that of one bit for each further one (equal gate areas). The current
 of the column, which NeuroSim charges to the converter, is left out: cells are charged by themselves.
@@ -61,7 +64,8 @@ def survey_fit(bits: int, rate_hz: float, node_nm: float) -> Conversion:
         rate_hz: conversions per second.
         node_nm: technology node.
     """
-    fit = figures("adc")["survey_fit"]["value"]
+    fit, least = figures("adc")["survey_fit"]["value"], figures("adc")["survey_fit"]["for_bits"][0]
+    asked, bits = bits, max(bits, least)  # below, its equations would rise again
     at_rate, at_bits, (e0, e_node, e_bits, e1) = fit["merit_at_rate"], fit["merit_at_bits"], fit["energy"]
     merit_db = min(at_rate[0] - at_rate[1] * math.log(rate_hz), at_bits[0] + at_bits[1] * bits)
     sndr_db = 20 * bits * math.log10(2) + 10 * math.log10(1.5)
@@ -71,8 +75,10 @@ def survey_fit(bits: int, rate_hz: float, node_nm: float) -> Conversion:
     area = math.exp(
         a0 + a_node * math.log(node_nm) + a_rate * math.log(rate_hz) + a_energy * math.log(energy)
     )
+    below = f", for {asked} too" if asked < bits else ""
     rule = (
-        f"fit of the Murmann survey (arXiv 2404.06553): {bits} bits, {rate_hz / 1e9:g} GS/s, {node_nm:g} nm"
+        f"fit of the Murmann survey (arXiv 2404.06553): {bits} bits{below}, {rate_hz / 1e9:g} GS/s, "
+        f"{node_nm:g} nm"
     )
     return Conversion(Cost(energy, area, rule), 1e9 / rate_hz, gates=False)
 
