@@ -75,7 +75,7 @@ def _neuron(
 @options_of("overrides")
 @plugin_option
 @click.option(
-    "--weight-bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Width of weights."
+    "--weight-bits", type=click.IntRange(1, 16), default=8, show_default=True, help="Width of weights."
 )
 @click.option(
     "--scales",

@@ -12,17 +12,17 @@ from imcsim.network.cells import slice_count
 from imcsim.network.rows import layout
 
 
-def cut(graph: StageGraph, weight_bits: int, hardware: HardwareConfig) -> tuple[LayerPlacement, ...]:
+def cut(graph: StageGraph, hardware: HardwareConfig) -> tuple[LayerPlacement, ...]:
     """Cut every layer, with as many copies as ``mapping.replication`` grants it.
 
     Raises ImcsimError for a weight or a kernel that the crossbars or PEs cannot hold.
     """
-    return _balanced([_cut(stage, weight_bits, hardware) for stage in graph.stages], hardware)
+    return _balanced([_cut(stage, hardware) for stage in graph.stages], hardware)
 
 
-def _cut(stage: Stage, weight_bits: int, hardware: HardwareConfig) -> LayerPlacement:
+def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:
     cells = hardware.cells
-    slices = slice_count(weight_bits, cells.cell_bits, cells.encoding)
+    slices = slice_count(stage.weight_bits, cells.cell_bits, cells.encoding)
     if slices > cells.columns:
         raise ImcsimError(
             f"one weight takes {slices} cells, but a crossbar has {cells.columns} columns",

@@ -18,7 +18,7 @@ MAX_TILE_PES = 1024
 """The largest tile that is tried for advice."""
 
 
-def mesh_for(tiles: int, graph: StageGraph, weight_bits: int, hardware: HardwareConfig) -> tuple[int, int]:
+def mesh_for(tiles: int, graph: StageGraph, hardware: HardwareConfig) -> tuple[int, int]:
     """Columns and rows of the mesh: those of the config, or the smallest near square that holds `tiles`.
 
     Raises ImcsimError where a mesh of given size is too small, naming the settings that would make the
@@ -34,18 +34,18 @@ def mesh_for(tiles: int, graph: StageGraph, weight_bits: int, hardware: Hardware
         f"the network needs {tiles} tiles, the mesh has {columns} x {rows} = {columns * rows}: "
         f"{tiles - columns * rows} short",
         key="mesh.columns",
-        fix="; ".join(_advice(tiles, graph, weight_bits, hardware)),
+        fix="; ".join(_advice(tiles, graph, hardware)),
     )
 
 
-def _advice(tiles: int, graph: StageGraph, weight_bits: int, hardware: HardwareConfig) -> list[str]:
+def _advice(tiles: int, graph: StageGraph, hardware: HardwareConfig) -> list[str]:
     """Settings that make the network fit, each tried out; those that help without sufficing come last."""
     room = hardware.mesh.columns * hardware.mesh.rows
 
     def tiles_with(block: str, **values: Any) -> int:
         section = getattr(hardware, block).model_copy(update=values)
         changed = hardware.model_copy(update={block: section})
-        return pack(cut(graph, weight_bits, changed), changed)[-1].tile + 1
+        return pack(cut(graph, changed), changed)[-1].tile + 1
 
     enough = _larger_mesh(tiles, hardware.mesh.columns, hardware.mesh.rows)
     pes = _enough_pes(lambda n: tiles_with("tile", pes_per_tile=n) <= room, hardware.tile.pes_per_tile)

@@ -20,11 +20,11 @@ __all__ = ["LayerPlacement", "Part", "Placement", "place"]
 def place(network: Network, hardware: HardwareConfig) -> Placement:
     """Map `network` onto the chip. Raises ImcsimError when it does not fit, saying what would help."""
     graph = stage_graph(network, hardware.lif.partial_sum_bits)
-    layers = cut(graph, network.weight_bits, hardware)
+    layers = cut(graph, hardware)
     parts = pack(layers, hardware)
     tiles = parts[-1].tile + 1
     heads = [part for part in parts if part.head == part.index]
-    mesh = mesh_for(tiles, graph, network.weight_bits, hardware)
+    mesh = mesh_for(tiles, graph, hardware)
     along = rows if hardware.mapping.placement == "rows" else path
     placement = Placement(
         graph=graph,

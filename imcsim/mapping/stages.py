@@ -127,6 +127,7 @@ class Stage:
     """Bits in which a neuron counts its refractory timesteps."""
     pool: CurrentPool | None = None
     """What its currents pass before the neurons."""
+    weight_bits: int = 8
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -277,6 +278,7 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
             _stage(
                 k, node, sizes[node.name], read[k], neurons.get(node.name), pooled[k], node.name == output
             ),
+            weight_bits=network.bits_of(node),
             pool=next((pools[n.inputs[0]] for n in _of(neurons, node) if n.inputs[0] in pools), None),
         )
         for k, node in enumerate(network.weighted)

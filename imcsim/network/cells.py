@@ -8,6 +8,9 @@ A weight of b bits becomes several columns of cells with c bits each. Column j h
 - ``differential``: positive and negative magnitude (b - 1 bits) stand in columns of their own.
 - ``twos_complement``: the sign bit has a column of its own that counts with ``-2**(b-1)``; the other
   b - 1 bits are cut into slices.
+
+Weights of one bit are -1 and 1: one cell that counts 2, less 1 for each active row, or in ``differential``
+columns a cell on either side.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.choices import Encoding
+from imcsim.base.errors import ImcsimError
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +37,17 @@ class CellColumns:
 
 def slice_count(weight_bits: int, cell_bits: int, encoding: Encoding) -> int:
     """Cells that hold one weight."""
+    if weight_bits == 1:
+        return 2 if encoding == "differential" else 1
     if encoding == "offset":
         return -(-weight_bits // cell_bits)
     magnitude = -(-(weight_bits - 1) // cell_bits)
     return 2 * magnitude if encoding == "differential" else magnitude + 1
+
+
+def subtracts_offset(weight_bits: int, encoding: Encoding) -> bool:
+    """Whether something is taken off for each active row."""
+    return encoding == "offset" or (weight_bits == 1 and encoding == "twos_complement")
 
 
 def to_cells(
@@ -44,6 +55,16 @@ def to_cells(
 ) -> CellColumns:
     """Cut integer weights ``[Cout, rows]`` of `weight_bits` bits into cells of `cell_bits` bits."""
     w = weight.astype(np.int64)
+    if weight_bits == 1:
+        if encoding == "differential":
+            return _columns([np.maximum(w, 0), np.maximum(-w, 0)], [1, -1], 0, cell_bits)
+        if not w.all():
+            raise ImcsimError(
+                "between the groups of a convolution weights are 0, which one bit does not hold",
+                key="cells.encoding",
+                fix="use differential cells, or weight_bits of 2 or more",
+            )
+        return _columns([(w + 1) >> 1], [2], -1, cell_bits)
     if encoding == "offset":
         offset = 1 << (weight_bits - 1)
         levels, factors = _slices(w + offset, weight_bits, cell_bits)

@@ -50,7 +50,7 @@ def _detail(node: Node) -> str:
             dilation = "" if node.dilation == (1, 1) else f", dilation {_pair(node.dilation)}"
             groups = "" if node.groups == 1 else f", {node.groups} groups"
             stride, padding = _pair(node.stride), _pair(node.padding)
-            return f"{kernel} kernel, stride {stride}, padding {padding}{dilation}{groups}"
+            return f"{kernel} kernel, stride {stride}, padding {padding}{dilation}{groups}{_bits(node)}"
         case LIF():
             after = " a timestep later" if node.reset_at == "next" and node.reset != "none" else ""
             above = " (fires above it)" if node.fires == "above" else ""
@@ -69,9 +69,15 @@ def _detail(node: Node) -> str:
             weighs = "" if np.all(np.equal(node.weight, 1)) else f", weight {_number(node.weight)}"
             return f"{node.inputs[0]} {times}{weighs}"
         case Linear():
-            return f"{node.weight.shape[1]} inputs"
+            return f"{node.weight.shape[1]} inputs{_bits(node)}"
         case Flatten():
             return ""
+
+
+def _bits(node: Conv2d | Linear) -> str:
+    if node.weight_bits is None:
+        return ""
+    return f", weights of {node.weight_bits} bit{'s' if node.weight_bits > 1 else ''}"
 
 
 def _number(value: PerChannel) -> str:

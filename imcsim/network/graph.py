@@ -66,7 +66,7 @@ class Conv2d:
     """2-D convolution. weight: int ``[Cout, Cin / groups, kH, kW]``; scale, bias: float64 ``[Cout]``.
 
     Output channel c reads the input channels of group ``c // (Cout / groups)`` alone. A 1-D convolution is
-    one with ``kH = 1`` on a map of height 1.
+    one with ``kH = 1`` on a map of height 1. `weight_bits`: those of this layer, None for the network's.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Conv2d:
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    weight_bits: int | None = None
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -88,13 +89,16 @@ class Conv2d:
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """Fully connected layer. weight: int ``[Cout, Cin]``; scale, bias: float64 ``[Cout]``."""
+    """Fully connected layer. weight: int ``[Cout, Cin]``; scale, bias: float64 ``[Cout]``; `weight_bits` as
+    in `Conv2d`.
+    """
 
     name: str
     inputs: tuple[str]
     weight: IntArray
     scale: FloatArray
     bias: FloatArray
+    weight_bits: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +229,10 @@ class Network:
     sha256: str = ""
     """Hash over the description and the arrays of the bundle; empty for a network made in memory."""
     input_padding: tuple[int, ...] = ()
+
+    def bits_of(self, layer: Conv2d | Linear) -> int:
+        """Bits of the weights of a layer: its own, or the network's. One bit stands for -1 and 1."""
+        return self.weight_bits if layer.weight_bits is None else layer.weight_bits
 
     def node(self, name: str) -> Node:
         """The node called `name`. Raises KeyError."""

@@ -26,6 +26,7 @@ _VALUES: dict[str, Node] = {
     "padding": _PAIR,
     "dilation": _PAIR,
     "groups": {"type": "integer", "minimum": 1},
+    "weight_bits": {"type": "integer", "minimum": 1, "maximum": 16},
     "leak": _NUMBER,
     "threshold": _NUMBER,
     "synapse": _NUMBER,
@@ -72,7 +73,7 @@ def json_schema() -> Node:
         "input": _section(image, optional=("padding",)),
         "classes": {"type": "integer", "minimum": 1},
         "timesteps": {"type": "integer", "minimum": 1},
-        "weight_bits": {"type": "integer", "minimum": 2},
+        "weight_bits": _VALUES["weight_bits"],
         "nodes": {"type": "array", "minItems": 1, "items": {"oneOf": [_node(kind) for kind in _KEYS]}},
         "provenance": {"type": "object"},
     }

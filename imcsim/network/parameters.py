@@ -28,7 +28,11 @@ MAX_DELAY = 255
 def about_parameters(node: Node, weight_bits: int) -> Iterator[Text]:
     match node:
         case Conv2d() | Linear():
-            yield from _about_weights(node, weight_bits)
+            own = node.weight_bits
+            if own is not None and not (is_int(own) and 1 <= own <= 16):
+                yield f"weight_bits must be an integer from 1 to 16, not {own!r}", None
+            else:
+                yield from _about_weights(node, weight_bits if own is None else own)
             if isinstance(node, Conv2d) and node.weight.ndim == 4:
                 if not pair(node.stride, 1):
                     yield f"stride must be two integers from 1 to {MAX_SIZE}, not {node.stride!r}", None
@@ -149,10 +153,12 @@ def _about_weights(node: Conv2d | Linear, bits: int) -> Iterator[Text]:
         return
     if weight.dtype.kind not in "iu":
         yield f"weights must be integers, not {weight.dtype}", "divide them by their scale and round"
-    elif is_int(bits) and 2 <= bits <= 16:
+    elif is_int(bits) and 1 <= bits <= 16:
         largest = max(int(weight.max()), -int(weight.min()))
-        limit = 2 ** (bits - 1) - 1
-        if largest > limit:
+        limit = max(2 ** (bits - 1) - 1, 1)
+        if bits == 1 and not (np.abs(weight.astype(np.int64)) == 1).all():
+            yield "weights of 1 bit are -1 or 1", "raise weight_bits to 2 for zeros"
+        elif largest > limit:
             yield (
                 f"weights reach {largest} in size, beyond the symmetric range of {bits} bits",
                 f"keep them within -{limit} to {limit} or raise weight_bits",

@@ -45,7 +45,8 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "delay": ("timesteps",),
 }
 _OPTIONAL: Mapping[str, tuple[str, ...]] = {
-    "conv2d": ("dilation", "groups"),
+    "conv2d": ("dilation", "groups", "weight_bits"),
+    "linear": ("weight_bits",),
     "lif": ("fires", "reset_at", "synapse", "floor", "initial", "drift", "max_spikes", "refractory"),
     "li": ("synapse",),
     "pool2d": ("padding",),
@@ -85,7 +86,7 @@ def arrays(network: Network) -> dict[str, NDArray[Any]]:
     """The arrays of `network` by name, as stored: the smallest integers, and float64, little-endian."""
     found: dict[str, NDArray[Any]] = {}
     for layer in network.weighted:
-        found[f"{layer.name}.weight"] = layer.weight.astype(_weight_type(network.weight_bits))
+        found[f"{layer.name}.weight"] = layer.weight.astype(_weight_type(network.bits_of(layer)))
         found[f"{layer.name}.scale"] = layer.scale.astype("<f8")
         found[f"{layer.name}.bias"] = layer.bias.astype("<f8")
     for node in network.nodes:
@@ -143,6 +144,7 @@ def _from_node(node: Node) -> dict[str, Any]:
     match node:
         case Conv2d() | Linear():
             entry |= {key: f"{node.name}.{key}" for key in _ARRAYS}
+            entry |= {} if node.weight_bits is None else {"weight_bits": int(node.weight_bits)}
             if isinstance(node, Conv2d):
                 entry |= {"stride": list(node.stride), "padding": list(node.padding)}
                 if node.dilation != (1, 1):
@@ -206,17 +208,17 @@ def _to_node(document: YamlDocument, index: int, weight_bits: int, stored: Array
     one = cast("tuple[str]", inputs)  # counted when the rules are checked
     if what in ("conv2d", "linear"):
         weight, scale, bias = (_array(section, key, stored, used) for key in _ARRAYS)
-        weight = _shrunk(weight, weight_bits)
+        own = section.integer("weight_bits") if "weight_bits" in section.data else None
+        weight = _shrunk(weight, weight_bits if own is None else own)
         scale, bias = (v.astype(np.float64) if v.dtype.kind == "f" else v for v in (scale, bias))
         if what == "linear":
-            return Linear(name, one, weight, scale, bias)
+            return Linear(name, one, weight, scale, bias, own)
         stride = cast("tuple[int, int]", section.integers("stride", 2))
         padding = cast("tuple[int, int]", section.integers("padding", 2))
         dilation = section.integers("dilation", 2) if "dilation" in section.data else (1, 1)
         groups = section.integer("groups") if "groups" in section.data else 1
-        return Conv2d(
-            name, one, weight, scale, bias, stride, padding, cast("tuple[int, int]", dilation), groups
-        )
+        window = (stride, padding, cast("tuple[int, int]", dilation))
+        return Conv2d(name, one, weight, scale, bias, *window, groups, own)
     if what in ("lif", "li"):
         return _neurons(what, name, one, section, stored, used)
     if what == "pool2d":

@@ -47,7 +47,7 @@ _LIMITS = {
     "input.bits": (1, 8),
     "classes": (2, MAX_SIZE),
     "timesteps": (1, MAX_TIMESTEPS),
-    "weight_bits": (2, 16),
+    "weight_bits": (1, 16),
 }
 
 

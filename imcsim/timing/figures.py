@@ -13,6 +13,7 @@ from functools import cached_property
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Edge, LayerPlacement, Part, Placement, Stage
+from imcsim.network.cells import subtracts_offset
 from imcsim.timing.wiring import edges_into
 
 Counts = dict[Event, int]
@@ -324,7 +325,8 @@ class PartFigures:
     def sums(self, positions: int) -> Counts:
         """Additions of row blocks, and of the encoding's offset."""
         config = self.config
-        offset = 1 if config.cells.encoding == "offset" and self.is_head else 0
+        subtracts = subtracts_offset(self.stage.weight_bits, config.cells.encoding)
+        offset = 1 if subtracts and self.is_head else 0
         counts = {
             Event.PARTIAL_SUM_ADDS: positions * self.part.channels * (self.blocks - 1 + offset),
             Event.HTREE_SUM_BITS: positions * self._per_window[1] * config.lif.partial_sum_bits,

@@ -159,7 +159,7 @@ def test_numbers_that_are_none_are_refused_by_name(bad: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "percentile", "key"), [(1, 99, "weight_bits"), (17, 99, "weight_bits"), (8, 10, "percentile")]
+    ("bits", "percentile", "key"), [(0, 99, "weight_bits"), (17, 99, "weight_bits"), (8, 10, "percentile")]
 )
 def test_settings_out_of_range(bits: int, percentile: float, key: str) -> None:
     with pytest.raises(ImcsimError) as caught:

@@ -146,7 +146,8 @@ def _crossbar(
 ) -> CrossbarLayer:
     layout = row_layout(node, numerics.rows, numerics.row_order, numerics.parallel_rows)
     weight = dense(node)
-    cells = to_cells(layout.order(weight), network.weight_bits, numerics.cell_bits, numerics.encoding)
+    bits = network.bits_of(node)
+    cells = to_cells(layout.order(weight), bits, numerics.cell_bits, numerics.encoding)
     slices, out_channels, rows = cells.levels.shape
     levels = np.ascontiguousarray(cells.levels.reshape(slices * out_channels, rows).T)
     largest = (1 << value.bits) - 1
@@ -155,7 +156,7 @@ def _crossbar(
     largest_read = int(layout.block_rows.max()) * crossbars.largest_level * max(pulses, 1)
     # All slices of all rows at full input bound every intermediate of the digital sums. A rounding ADC at
     # most doubles what it reads: it gives 0 below half a step.
-    largest_sum = 2 * rows * (1 << network.weight_bits) * largest
+    largest_sum = 2 * rows * (1 << bits) * largest
     if largest_read > IDEAL_ADC_MAX or largest_sum >= 1 << 60:
         raise ImcsimError("sums need more than 60 bits", key=node.name, fix="use fewer weight or input bits")
     return CrossbarLayer(

@@ -65,6 +65,7 @@ class Currents:
     groups: int = 1
     integer: bool = False
     flat: str | None = None
+    weight_bits: int | None = None
 
     @property
     def row(self) -> bool:
@@ -259,8 +260,9 @@ def composed(outer: Currents, inner: Currents, factor: Values) -> Currents:
     if inner.row:
         weight = outer.weight @ (scaled[:, None] * inner.weight)
         return replace(
-            inner, layer=outer.layer, shape=outer.shape, weight=weight, scale=outer.scale, integer=False
-        )
+            inner, layer=outer.layer, shape=outer.shape, weight=weight, scale=outer.scale, integer=False,
+            weight_bits=outer.weight_bits,
+        )  # fmt: skip
     if outer.padding != (0, 0):
         raise Unfit(
             f"it pads the currents of {inner.layer!r}, with no neurons between them",
@@ -293,6 +295,7 @@ def composed(outer: Currents, inner: Currents, factor: Values) -> Currents:
         dilation=(1, 1),
         groups=1,
         integer=False,
+        weight_bits=outer.weight_bits,
     )
 
 

@@ -62,7 +62,7 @@ class LinearFolding:
         scale = np.ones(outer) if layer.scale is None else np.asarray(layer.scale, np.float64)
         whole = Currents(
             layer.name, self.nodes.image, shape, weight, scale, layer.stride, layer.padding, layer.dilation,
-            layer.groups, layer.scale is not None,
+            layer.groups, layer.scale is not None, weight_bits=layer.weight_bits,
         )  # fmt: skip
         self._several(layer, form)
         terms = []
@@ -92,7 +92,7 @@ class LinearFolding:
         scale = np.ones(outer) if layer.scale is None else np.asarray(layer.scale, np.float64)
         whole = Currents(
             layer.name, self.nodes.image, (outer, 1, 1), weight, scale,
-            integer=layer.scale is not None, flat=form.flat,
+            integer=layer.scale is not None, flat=form.flat, weight_bits=layer.weight_bits,
         )  # fmt: skip
         self._several(layer, form)
         terms = []

@@ -228,6 +228,7 @@ class Nodes:
                 currents.dilation,
                 currents.groups,
                 currents.integer,
+                currents.weight_bits,
             )
         )
         self._weights[key] = name

@@ -49,6 +49,7 @@ class FloatWeights:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     integer: bool = False
+    weight_bits: int | None = None
 
 
 FloatNode = FloatWeights | LIF | LI | Pool2d | Flatten | Add | Delay

@@ -32,7 +32,7 @@ class Weights:
 
     ``y = weight * x + bias``; padding is zeros. A 1-D convolution has kH = 1 and reads a map of height 1.
     Where `scale` (``[Cout]``) is given, `weight` holds integers and the real weight is ``scale * weight``;
-    `bias` is always in real units.
+    `bias` is always in real units. `weight_bits`: those that this layer is to have, where it has its own.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Weights:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     scale: FloatArray | None = None
+    weight_bits: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,7 +54,7 @@ MAX_LAYERS = 5000
 _TOP = ("schema", "name", "input", "timesteps", "classes", "neuron", "layers")
 _COMMON = ("name", "kind", "inputs")
 _WINDOW = ("stride", "padding", "dilation", "groups")
-_WEIGHTS = ("prefix", "weight", "bias", "scale")
+_WEIGHTS = ("prefix", "weight", "bias", "scale", "weight_bits")
 _NORM = ("prefix", "weight", "bias", "mean", "variance", "eps")
 KINDS: Mapping[str, tuple[str, ...]] = {
     "conv1d": (*_WEIGHTS, *_WINDOW),
@@ -238,8 +238,11 @@ def _weights(what: str, name: str, inputs: tuple[str, ...], entry: Entry) -> Wei
         )
     bias = entry.optional("bias", "bias")
     scale = _scale(entry, len(weight))
+    bits = entry.integer("weight_bits") if entry.has("weight_bits") else None
+    if bits is not None and not 1 <= bits <= 16:
+        raise entry.fail("weight_bits", f"must be from 1 to 16, not {bits}", None)
     if what == "linear":
-        return Weights(name, inputs, weight, bias, scale=scale)
+        return Weights(name, inputs, weight, bias, scale=scale, weight_bits=bits)
     groups = entry.integer("groups") if entry.has("groups") else 1
     one = what == "conv1d"
     if one:
@@ -248,7 +251,7 @@ def _weights(what: str, name: str, inputs: tuple[str, ...], entry: Entry) -> Wei
     padding = entry.pair("padding", (0, 0))
     if one:
         stride, dilation, padding = (1, stride[1]), (1, dilation[1]), (0, padding[1])
-    return Weights(name, inputs, weight, bias, stride, padding, dilation, groups, scale)
+    return Weights(name, inputs, weight, bias, stride, padding, dilation, groups, scale, bits)
 
 
 def _scale(entry: Entry, channels: int) -> NDArray[np.float64] | None:

@@ -82,8 +82,8 @@ def quantise_layers(
     provenance: Mapping[str, Any] | None = None,
 ) -> Quantised:
     """`quantise`, with what it did to each layer."""
-    if not 2 <= weight_bits <= 16:
-        raise ImcsimError(f"must be from 2 to 16, not {weight_bits}", key="weight_bits")
+    if not 1 <= weight_bits <= 16:
+        raise ImcsimError(f"must be from 1 to 16, not {weight_bits}", key="weight_bits")
     if scales not in get_args(Scales):
         raise ImcsimError(f"must be {', '.join(get_args(Scales))}, not {scales!r:.40}", key="scales")
     if not 50 <= percentile <= 100:
@@ -150,7 +150,7 @@ def _sample(
 def _node(
     node: FloatWeights, bits: int, scales: Scales, percentile: float, inputs: Values | None
 ) -> tuple[Node, LayerQuantisation]:
-    flat = node.weight.reshape(len(node.weight), -1)
+    flat, bits = node.weight.reshape(len(node.weight), -1), node.weight_bits or bits
     if not (np.isfinite(flat).all() and np.isfinite(node.bias).all()):
         raise ImcsimError(
             "its weights or biases hold NaN or infinity", key=node.name, fix="was the training run sound?"
@@ -160,15 +160,16 @@ def _node(
         dead = ~flat.any(axis=1)
         exact = np.ones(len(flat), bool)
     else:
-        step = on_grid(flat, bits)
-        exact = ~np.isnan(step)
-        if not exact.all():
+        step = on_grid(flat, bits) if bits > 1 else np.abs(flat).mean(axis=1)
+        exact = ~np.isnan(step) if bits > 1 else (np.abs(flat) == step[:, None]).all(axis=1)
+        if bits > 1 and not exact.all():
             chosen = choose(flat, bits, scales, percentile, inputs, node.groups)
             step = np.where(exact, step, chosen)
-        dead = np.isnan(step)
+        dead = np.isnan(step) if bits > 1 else step == 0
         step[dead] = 1.0
-        exact |= dead
-        integers = rounded(flat, step, bits)
+        exact |= dead & (bits > 1)
+        # One bit holds the sign alone, worth the mean size (Rastegari et al., XNOR-Net, ECCV 2016).
+        integers = rounded(flat, step, bits) if bits > 1 else np.where(flat < 0, -1, 1)
     lost = (flat - step[:, None] * integers) * node.scale[:, None]
     whole = flat * node.scale[:, None]
     power = float((whole[~exact] ** 2).sum())
@@ -191,9 +192,9 @@ def _node(
     if not (scale > 0).all() or not np.isfinite(scale).all():
         raise ImcsimError("its weights are too small or too large for a scale", key=node.name)
     if node.weight.ndim == 2:
-        return Linear(node.name, node.inputs, weight, scale, node.bias), about
+        return Linear(node.name, node.inputs, weight, scale, node.bias, node.weight_bits), about
     window = (node.stride, node.padding, node.dilation, node.groups)
-    return Conv2d(node.name, node.inputs, weight, scale, node.bias, *window), about
+    return Conv2d(node.name, node.inputs, weight, scale, node.bias, *window, node.weight_bits), about
 
 
 def _given(node: FloatWeights, flat: Values, bits: int) -> NDArray[np.int64]:
