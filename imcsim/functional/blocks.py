@@ -101,10 +101,9 @@ class BlockPlayer:
             self._through(values, block, at, times, constant=False)
             program = self.program
             block.end(program, values)
-            sums = values[program.output].reshape(len(numbers), -1, program.classes).astype(np.int64)
-            self._outputs[at, times] = (
-                (sums * program.out_multiplier + (1 << program.out_right >> 1)) >> program.out_right
-            ) + program.out_bias
+            outputs = program.classes * program.votes
+            sums = values[program.output].reshape(len(numbers), -1, outputs).astype(np.int64)
+            self._outputs[at, times] = program.class_outputs(sums)
 
     def _through(self, values: Values, block: TimeBlock, at: slice, times: slice, *, constant: bool) -> None:
         """Play the steps whose values are `constant`, or all others. Values that nobody reads any more go."""

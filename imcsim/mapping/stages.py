@@ -203,6 +203,8 @@ class StageGraph:
     edges: tuple[Edge, ...]
     image_bits: int
     classes: int
+    votes: int = 1
+    """Outputs per class, which are averaged."""
 
     def inputs(self, stage: Stage) -> tuple[Edge, ...]:
         return tuple(e for e in self.edges if e.target == stage.index)
@@ -283,7 +285,9 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
         )
         for k, node in enumerate(network.weighted)
     )
-    return StageGraph(stages, tuple(edges), channels * height * width * network.input_bits, network.classes)
+    return StageGraph(
+        stages, tuple(edges), channels * height * width * network.input_bits, network.classes, network.votes
+    )
 
 
 def _behind_delays(network: Network, streams: dict[str, _Stream]) -> None:

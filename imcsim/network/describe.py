@@ -40,6 +40,9 @@ def describe(network: Network) -> list[NodeSummary]:
     for node in network.nodes:
         weights = f"{node.weight.size:,}" if isinstance(node, Conv2d | Linear) else ""
         rows.append(NodeSummary(node.name, kind(node), show(sizes[node.name]), weights, _detail(node)))
+    if network.votes > 1:
+        about = f"averages of {network.votes} outputs each"
+        rows.append(NodeSummary("votes", "voting", str(network.classes), "", about))
     return rows
 
 

@@ -229,6 +229,8 @@ class Network:
     sha256: str = ""
     """Hash over the description and the arrays of the bundle; empty for a network made in memory."""
     input_padding: tuple[int, ...] = ()
+    votes: int = 1
+    """Outputs per class, side by side: a class output is their average (a voting layer)."""
 
     def bits_of(self, layer: Conv2d | Linear) -> int:
         """Bits of the weights of a layer: its own, or the network's. One bit stands for -1 and 1."""

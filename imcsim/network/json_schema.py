@@ -72,6 +72,7 @@ def json_schema() -> Node:
         "name": {"type": "string"},
         "input": _section(image, optional=("padding",)),
         "classes": {"type": "integer", "minimum": 1},
+        "votes": {"type": "integer", "minimum": 1, "description": "Outputs that are averaged per class."},
         "timesteps": {"type": "integer", "minimum": 1},
         "weight_bits": _VALUES["weight_bits"],
         "nodes": {"type": "array", "minItems": 1, "items": {"oneOf": [_node(kind) for kind in _KEYS]}},
@@ -80,7 +81,7 @@ def json_schema() -> Node:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "imcsim network.yaml",
-        **_section(top, optional=("provenance",)),
+        **_section(top, optional=("provenance", "votes")),
     }
 
 

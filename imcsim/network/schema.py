@@ -31,7 +31,7 @@ from imcsim.network.section import YamlSection
 SCHEMA = 1
 Arrays = Mapping[str, NDArray[Any]]
 
-_TOP = ("schema", "name", "input", "classes", "timesteps", "weight_bits", "nodes", "provenance")
+_TOP = ("schema", "name", "input", "classes", "votes", "timesteps", "weight_bits", "nodes", "provenance")
 _COMMON = ("name", "kind", "inputs")
 _ARRAYS = ("weight", "scale", "bias")
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -75,6 +75,7 @@ def to_document(network: Network) -> dict[str, Any]:
         "name": network.name,
         "input": image,
         "classes": int(network.classes),
+        **({} if network.votes == 1 else {"votes": int(network.votes)}),
         "timesteps": int(network.timesteps),
         "weight_bits": int(network.weight_bits),
         "nodes": [_from_node(node) for node in network.nodes],
@@ -103,7 +104,7 @@ def from_document(document: YamlDocument, stored: Arrays) -> Network:
 
     Raises ImcsimError with the line for unknown or missing keys, wrong types, and missing or unused arrays.
     """
-    top = YamlSection(document, (), _TOP, optional=("provenance",))
+    top = YamlSection(document, (), _TOP, optional=("provenance", "votes"))
     if top.integer("schema") != SCHEMA:
         raise top.error(
             "schema", f"schema {top.integer('schema')} is not known", f"this version reads {SCHEMA}"
@@ -136,6 +137,7 @@ def from_document(document: YamlDocument, stored: Arrays) -> Network:
         nodes=nodes,
         provenance=provenance,
         input_padding=image.integers("padding") if "padding" in image.data else (),
+        votes=top.integer("votes") if "votes" in top.data else 1,
     )
 
 

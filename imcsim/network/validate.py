@@ -48,6 +48,7 @@ _LIMITS = {
     "classes": (2, MAX_SIZE),
     "timesteps": (1, MAX_TIMESTEPS),
     "weight_bits": (1, 16),
+    "votes": (1, MAX_SIZE),
 }
 
 
@@ -296,7 +297,14 @@ def _about_ends(network: Network, sizes: Mapping[str, Shape]) -> Iterator[Broken
     if INPUT in last.inputs:
         yield BrokenRule(index, last.name, "the output reads the image", "put spiking layers before it")
     shape = sizes.get(last.name)
-    if shape is not None and (shape[0] != network.classes or math.prod(shape) != network.classes):
+    if not is_int(network.votes) or not is_int(network.classes):
+        return
+    outputs = network.classes * network.votes
+    if shape is not None and (shape[0] != outputs or math.prod(shape) != outputs):
+        each = f" of {network.votes} votes" if network.votes > 1 else ""
         yield BrokenRule(
-            index, last.name, f"the output is {show(shape)}, but there are {network.classes} classes", None
+            index,
+            last.name,
+            f"the output is {show(shape)}, but there are {network.classes} classes{each}",
+            None,
         )

@@ -139,7 +139,8 @@ class Engine:
 
     def _control(self) -> Wait:
         """When the class outputs of a job have come: accumulate and check them, and give the verdict."""
-        classes, output = self.placement.graph.classes, len(self.names) - 2
+        graph, output = self.placement.graph, len(self.names) - 2
+        classes = graph.classes * graph.votes  # outputs that vote for a class are added up like classes
         accumulator = self.config.accumulator
         events = [*accumulator.events(classes).items(), *self._checked.items()]
         number = 0

@@ -158,7 +158,10 @@ Step = CrossbarLayer | NeuronLayer | IntegratorLayer | PoolLayer | FlattenLayer 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Steps in order. Class outputs in 2**-fraction_bits: ``((sum * multiplier + half) >> right) + bias``."""
+    """Steps in order. Class outputs in 2**-fraction_bits: ``((sum * multiplier + half) >> right) + bias``.
+
+    With several `votes` per class, products and biases of that many neighbouring outputs are added first.
+    """
 
     steps: tuple[Step, ...]
     output: str
@@ -167,6 +170,14 @@ class Program:
     out_bias: NDArray[np.int64]
     numerics: Numerics
     classes: int
+    votes: int = 1
+
+    def class_outputs(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Class outputs ``[..., classes]`` of what the last step gives, ``[..., classes * votes]``."""
+        products = (sums * self.out_multiplier).reshape(*sums.shape[:-1], self.classes, self.votes)
+        bias: NDArray[np.int64] = self.out_bias.reshape(self.classes, self.votes).sum(axis=1)
+        outputs: NDArray[np.int64] = (products.sum(axis=-1) + (1 << self.out_right >> 1)) >> self.out_right
+        return np.asarray(outputs + bias)
 
     @property
     def pulsed(self) -> bool:

@@ -180,13 +180,16 @@ def _with_output(
     network: Network, crossbars: dict[str, CrossbarLayer], steps: list[Step], numerics: Numerics
 ) -> Program:
     last = network.nodes[-1].name
-    one = float(1 << numerics.checker.fraction_bits)
+    one = float(1 << numerics.checker.fraction_bits) / network.votes
     step = next(s for s in steps if s.name == last)
     if isinstance(step, CrossbarLayer):
         multiplier, right, bias = _scaled(last, step.unit * one, step.bias * one, step.largest_sum, 16, 40)
     elif isinstance(step, IntegratorLayer):
         unit = step.unit * one
         multiplier, right, bias = _scaled(last, unit, np.zeros_like(unit), step.limit + 1, 24, 60)
+    elif network.votes > 1:
+        worth = np.full(network.classes * network.votes, one)
+        multiplier, right, bias = _scaled(last, worth, np.zeros_like(worth), 255, 16, 40)
     else:  # spikes, each of which counts as 1
         multiplier, right, bias = (
             np.full(network.classes, int(one), np.int64),
@@ -201,6 +204,7 @@ def _with_output(
         out_bias=bias,
         numerics=numerics,
         classes=network.classes,
+        votes=network.votes,
     )
 
 

@@ -68,6 +68,7 @@ class _Fold:
         self.bits = 8 if image.bits is None else image.bits
         self.file = model.source.get("file")
         self.forms: dict[str, Form | _Integrator] = {}
+        self.votes = 1
         self.ahead: dict[str, Size] = {}
         """Sizes of the layers that delays read before they come."""
         self.nodes = Nodes(image_shape(shape))
@@ -107,6 +108,7 @@ class _Fold:
             input_padding=() if border is None or not border.any() else tuple(float(v) for v in border),
             names=self.nodes.names,
             notes=tuple(self.nodes.notes),
+            votes=self.votes,
         )
 
     def _refusal(self, name: str, unfit: Unfit) -> ImcsimError:
@@ -142,6 +144,8 @@ class _Fold:
     def _layer(self, layer: file.Layer) -> Form | _Integrator:
         if isinstance(layer, file.Delayed):
             return self._delayed(layer)
+        if isinstance(layer, file.Voting):
+            return self._voting(layer)
         before = self.forms.get(layer.inputs[0]) if len(layer.inputs) == 1 else None
         if isinstance(before, _Integrator):
             return self._after_integrator(layer, before)
@@ -191,6 +195,13 @@ class _Fold:
         )
 
     # --- layers
+
+    def _voting(self, layer: file.Voting) -> Form | _Integrator:
+        """What votes is the output as it is: the network averages it."""
+        if layer.name != self.model.output or len(layer.inputs) != 1:
+            raise Unfit("it votes before the last layer", "make its average part of the weights behind it")
+        self.votes = layer.size
+        return self.forms[layer.inputs[0]]
 
     def _delayed(self, layer: file.Delayed) -> Form:
         name = layer.inputs[0]
@@ -285,18 +296,21 @@ class _Fold:
             self.nodes.made.append(LI(self.nodes.named(layer.name, "li"), (source,), leak, synapse))
         else:
             self._end(form)
+        classes, rest = divmod(math.prod(form.shape), self.votes)
+        if rest:
+            raise Unfit(f"{math.prod(form.shape)} outputs do not part into votes of {self.votes}")
         stated = self.model.source.get("classes")
-        if stated is not None and int(stated) != math.prod(form.shape):
-            raise Unfit(f"the output has {math.prod(form.shape)} values, but {stated} classes were stated")
+        if stated is not None and int(stated) != classes:
+            raise Unfit(f"the output has {classes} values, but {stated} classes were stated")
         if form.shape[1:] != (1, 1):
             shown = " x ".join(map(str, form.shape))
             raise Unfit(f"the output is a {shown} map, not one value per class", "end with a classifier")
-        if form.shape[0] == 1:
+        if classes == 1:
             raise Unfit(
                 "it has one output: there are no classes to choose from",
                 "import a network with two classes or more",
             )
-        return form.shape[0]
+        return classes
 
     def _end(self, form: Form) -> None:
         base = form.terms[0].base

@@ -14,7 +14,7 @@ from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import Program, build
 from imcsim.functional.run import Converters, ideal_converters
 from imcsim.functional.run import run as run_program
-from imcsim.importers.importing.float_network import FloatNetwork, walk
+from imcsim.importers.importing.float_network import FloatNetwork, class_outputs, walk
 from imcsim.inputs import Inputs
 from imcsim.network.graph import INPUT, LIF, Network
 from imcsim.results.statistics import wilson_interval
@@ -127,9 +127,7 @@ def agree(
     done = 0
     for values in walk(real, inputs.images, timesteps):
         images = inputs.images[done : done + len(values[INPUT])]
-        outputs = values[real.nodes[-1].name]
-        outputs = np.broadcast_to(outputs, (len(images), timesteps, *outputs.shape[2:]))
-        sums = outputs.reshape(len(images), timesteps, -1).cumsum(axis=1)
+        sums = class_outputs(real, values, timesteps).cumsum(axis=1)
         real_named[done : done + len(images)] = sums.argmax(axis=2)
         for side in sides:
             side.play(images, inputs.numbers[done : done + len(images)], values, timesteps, workers)

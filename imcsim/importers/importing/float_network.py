@@ -74,6 +74,7 @@ class FloatNetwork:
     input_padding: tuple[float, ...] = ()
     names: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    votes: int = 1
 
     @property
     def weighted(self) -> tuple[FloatWeights, ...]:
@@ -105,16 +106,21 @@ def run(
     outputs: list[Values] = []
     kept: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in record}
     for values in walk(network, images, timesteps):
-        last = values[network.nodes[-1].name]
-        count = len(last)
-        outputs.append(
-            np.broadcast_to(last, (count, timesteps, *last.shape[2:])).reshape(count, timesteps, -1)
-        )
+        outputs.append(class_outputs(network, values, timesteps))
         for name in record:
             kept[name].append(values[name].astype(np.uint8))
     return FloatActivity(
         np.concatenate(outputs), {name: np.concatenate(pieces) for name, pieces in kept.items()}
     )
+
+
+def class_outputs(network: FloatNetwork, values: dict[str, Values], timesteps: int) -> Values:
+    """Class outputs of played images, ``[n, T, classes]``: what the last node gives, or averages of its
+    votes.
+    """
+    last = values[network.nodes[-1].name]
+    every = np.broadcast_to(last, (len(last), timesteps, *last.shape[2:]))
+    return np.asarray(every.reshape(len(last), timesteps, -1, network.votes).mean(axis=-1))
 
 
 def walk(network: FloatNetwork, images: NDArray[np.uint8], timesteps: int) -> Iterator[dict[str, Values]]:

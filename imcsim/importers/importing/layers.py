@@ -120,7 +120,16 @@ class Delayed:
     timesteps: int
 
 
-Layer = Weights | Norm | Neuron | ReadPool | ReadFlatten | Delayed
+@dataclass(frozen=True, eq=False)
+class Voting:
+    """The last layer: averages of `size` neighbouring outputs each, one per class."""
+
+    name: str
+    inputs: tuple[str, ...]
+    size: int
+
+
+Layer = Weights | Norm | Neuron | ReadPool | ReadFlatten | Delayed | Voting
 
 
 @dataclass(frozen=True, eq=False)

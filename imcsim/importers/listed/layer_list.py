@@ -43,6 +43,7 @@ from imcsim.importers.importing.layers import (
     ReadModel,
     ReadOptions,
     ReadPool,
+    Voting,
     Weights,
 )
 from imcsim.importers.listed.layer_entry import Entry
@@ -72,6 +73,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "flatten": (),
     "add": (),
     "delay": ("timesteps",),
+    "voting": ("size",),
 }
 """The kinds of layers and their keys."""
 
@@ -218,6 +220,10 @@ class _List:
                 )
             case "flatten":
                 return ReadFlatten(name, inputs)
+            case "voting":
+                if (votes := entry.integer("size")) < 1:
+                    raise entry.fail("size", f"must be at least 1, not {votes}", None)
+                return Voting(name, inputs, votes)
             case "delay":
                 steps = entry.integer("timesteps") if entry.has("timesteps") else 1
                 if not 0 < steps <= MAX_DELAY:

@@ -111,6 +111,7 @@ def quantise_layers(
         nodes=tuple(nodes),
         provenance=dict(provenance or {}),
         input_padding=tuple(round(value) for value in network.input_padding),
+        votes=network.votes,
     )
     validate(result)
     return Quantised(result, tuple(layers))
