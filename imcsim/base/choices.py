@@ -10,10 +10,14 @@ Encoding = Literal["offset", "differential", "twos_complement"]
 RowOrder = Literal["im2col", "kernel_position"]
 """How a layer's rows are laid over crossbars; see network.rows."""
 
-InputDrive = Literal["bits", "pulses"]
-"""How a value of several bits drives its row: a read, with conversions, for each bit; or one read in which
-the row is driven for as many clock cycles as the value says, and one conversion. See functional.crossbars.
+InputDrive = Literal["bits", "pulses", "levels"]
+"""How a value of several bits drives its row: a read, with conversions, for each bit; or one read with one
+conversion, in which the row is driven for as many clock cycles as the value says, or by as large a voltage.
+See functional.crossbars.
 """
+
+FULL_INPUT = 255
+"""Parts of the largest input in which levels are counted that inputs drive by their voltage."""
 
 FullScale = Literal["ideal", "calibrated"]
 """What the ADC's range covers; see functional.numerics."""

@@ -264,16 +264,22 @@ class HardwareConfig(BaseModel):
         return self
 
     def _can_pulse(self) -> None:
-        if self.cells.input_drive == "bits":
+        drive = self.cells.input_drive
+        if drive == "bits":
             return
         if self.cells.kind in ("driven", "given"):
             raise ValueError(
-                f"cells.input_drive pulses needs cells whose energy follows the time that they are driven, "
-                f"but cells.kind {self.cells.kind} does not: use cells.kind conductance or capacitive"
+                f"cells.input_drive {drive} needs cells whose energy follows their inputs, but cells.kind "
+                f"{self.cells.kind} does not: use cells.kind conductance or capacitive"
+            )
+        if drive == "levels" and self.cells.kind != "capacitive":
+            raise ValueError(
+                "cells.input_drive levels is for cells whose energy goes with the voltage of an input: use "
+                "cells.kind capacitive, or cells.input_drive pulses"
             )
         if self.nonideal.active:
             raise ValueError(
-                "cells.input_drive pulses is for ideal cells, wires and converters: leave nonideal out"
+                f"cells.input_drive {drive} is for ideal cells, wires and converters: leave nonideal out"
             )
 
     def _has_cells_for(self, nonideal: NonIdeal) -> None:
@@ -408,7 +414,7 @@ class HardwareConfig(BaseModel):
 
     def reads_of(self, input_bits: int) -> int:
         """Reads that inputs of so many bits take."""
-        return 1 if self.cells.input_drive == "pulses" else input_bits
+        return input_bits if self.cells.input_drive == "bits" else 1
 
     @property
     def convert_cycles(self) -> int:

@@ -52,7 +52,8 @@ class Event(StrEnum):
     """Programmed cells on driven wordlines; with pulses (``cells.input_drive``) once for each pulse."""
     ACTIVE_LEVELS = "active_levels"
     """The levels of those cells, summed; of cells with errors in ``2**-LEVEL_FRACTION_BITS`` levels (see
-    choices), and with what cells at level 0 conduct where ``nonideal.on_off.finite``.
+    choices), of inputs that are voltages in 255ths of the largest one, and with what cells at level 0
+    conduct where ``nonideal.on_off.finite``.
     """
     COLUMN_STEPS = "column_steps"
     """Clock cycles for which columns are held while rows are driven in pulses, summed over columns."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.choices import FULL_INPUT
 from imcsim.functional import kernels
 from imcsim.functional.program.program import Program
 from imcsim.functional.run import Activity, bordered, segments
@@ -96,6 +97,8 @@ def lower(
     for k, layer in enumerate(placement.layers):
         rows, pulses = activity.active_rows[:, :, k], activity.pulses[:, :, k]
         levels = activity.active_levels[:, :, k]
+        if config.cells.input_drive == "levels":
+            levels = levels * FULL_INPUT // ((1 << layer.stage.planes) - 1)
         if layer.stage.reads_image and config.encoder.mode == "keep":
             first = np.arange(activity.timesteps) == 0
             rows, pulses, levels = rows * first, pulses * first, levels * first

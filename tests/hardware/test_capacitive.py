@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import imcsim.hardware
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
@@ -61,6 +62,30 @@ def test_energy_is_c_v_squared_of_what_toggles(drive: str) -> None:
     expected = (levels * 2.0 + conversions * column_ff) * 0.5**2 * 1e-3
     assert counts.energy_pj(layers=["conv"])["cells"] == pytest.approx(expected)
     assert config.cells.array(config).bitline_ff == pytest.approx(column_ff)
+
+
+def test_inputs_that_are_voltages_move_charge_in_proportion() -> None:
+    levels, pulses = (played(chip(cells__input_drive=drive)) for drive in ("levels", "pulses"))
+    assert np.array_equal(levels.activity.outputs, pulses.activity.outputs)
+    counts, of_pulses = (Counts(ran, 1) for ran in (levels, pulses))
+    # Three bits: 7 is the whole swing; counted in 255ths of it, image by image.
+    each = of_pulses.by_event[Event.ACTIVE_LEVELS][1]
+    assert counts.by_event[Event.ACTIVE_LEVELS][1] == pytest.approx(each * 255 / 7, abs=1)
+    conversions = counts.by_event[Event.CONVERSIONS][1]
+    assert conversions == of_pulses.by_event[Event.CONVERSIONS][1]
+    column_ff = 8 * (0.0453 + 0.2 * 4 * 0.032)
+    expected = (each / 7 * 2.0 + conversions * column_ff) * 0.5**2 * 1e-3
+    assert counts.energy_pj(layers=["conv"])["cells"] == pytest.approx(expected, rel=1e-4)
+    # A read lasts as long as that of a single bit.
+    config = levels.chip.config
+    assert config.read_cycles(3) == config.sense_cycles
+    assert config.reads_of(3) == 1
+    assert Event.COLUMN_STEPS not in {e for e, n in counts.by_event.items() if n.any()}
+
+
+def test_voltages_are_for_capacitive_cells() -> None:
+    with pytest.raises(ImcsimError, match=r"use cells\.kind capacitive"):
+        imcsim.hardware.load("dtsnn_32nm", {"cells.input_drive": "levels"})
 
 
 def test_nothing_flows_once_it_has_settled() -> None:

@@ -180,6 +180,9 @@ def test_names_in_the_figure_lie_neither_on_points_nor_on_each_other() -> None:
         ]
         assert not any(box.contains(*mark) for box in boxes for mark in marks)
     assert named >= 4
+    (legend,) = made.legends
+    box, whole = legend.get_window_extent(), made.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1
 
 
 def test_every_figure_has_a_kind_and_its_components_exist() -> None:

@@ -181,8 +181,8 @@ class Program:
 
     @property
     def pulsed(self) -> bool:
-        """Whether inputs drive rows for as long as their values say."""
-        return self.numerics.input_drive == "pulses"
+        """Whether a read takes all bits of an input, and drives rows as long or as high as its value says."""
+        return self.numerics.input_drive != "bits"
 
     @property
     def crossbar_layers(self) -> tuple[CrossbarLayer, ...]:

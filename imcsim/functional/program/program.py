@@ -151,7 +151,7 @@ def _crossbar(
     slices, out_channels, rows = cells.levels.shape
     levels = np.ascontiguousarray(cells.levels.reshape(slices * out_channels, rows).T)
     largest = (1 << value.bits) - 1
-    pulses = largest if numerics.input_drive == "pulses" else 0
+    pulses = largest if numerics.input_drive != "bits" else 0
     crossbars = Crossbars(layout, levels, cells.factor, cells.offset, most_pulses=pulses)
     largest_read = int(layout.block_rows.max()) * crossbars.largest_level * max(pulses, 1)
     # All slices of all rows at full input bound every intermediate of the digital sums. A rounding ADC at

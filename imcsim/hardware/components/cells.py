@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from imcsim.base.choices import LEVEL_FRACTION_BITS, Encoding, InputDrive, RowOrder
+from imcsim.base.choices import FULL_INPUT, LEVEL_FRACTION_BITS, Encoding, InputDrive, RowOrder
 from imcsim.hardware.component import ESTIMATE, ChipSize, Component, Figure, NonNegative, Positive
 from imcsim.hardware.estimators import periphery
 from imcsim.hardware.estimators.array import Array, least_cell_ohm
@@ -49,6 +49,7 @@ class _Cells(Component):
     input_drive: InputDrive = "bits"
     """``bits``: an input of several bits takes a read, with conversions, for each. ``pulses``: it drives its
     row for as many clock cycles as its value says, in one read with one conversion of each column.
+    ``levels``: by a voltage that goes with its value, in one read with one conversion; capacitive cells.
     """
     read_pulse_ns: Positive | Literal["estimate"]
     """From driving the wordlines until what the converters take has settled; the cells conduct so long. With
@@ -164,6 +165,8 @@ class CapacitiveCells(_Cells):
         level = self.figure("capacitor_ff", chip) * volt**2 * 1e-3
         if chip.nonideal.active:
             level /= 1 << LEVEL_FRACTION_BITS
+        if self.input_drive == "levels":  # charge from a supply goes with the voltage that it charges to
+            level /= FULL_INPUT
         return {
             Event.ACTIVE_LEVELS: level,
             Event.CONVERSIONS: self.array(chip).bitline_ff * volt**2 * 1e-3,

@@ -35,7 +35,7 @@ class Clamp(Component):
         if chip.cells.kind == "capacitive":
             return {Event.CONVERSIONS: 0.0}  # charge needs none
         read = self.figure("read_energy_pj", chip)
-        if chip.cells.input_drive == "bits":
+        if chip.cells.input_drive != "pulses":
             return {Event.CONVERSIONS: read}
         step = read * chip.technology.clock_ns / chip.cells.pulse_ns(chip)
         return {Event.CONVERSIONS: read, Event.COLUMN_STEPS: step}

@@ -36,7 +36,7 @@ class RowCounter(Component):
         if chip.cells.encoding != "offset":
             return {}
         row = self.figure("count_energy_pj", chip) / chip.cells.rows_at_once
-        if chip.cells.input_drive == "pulses":  # a full adder for each bit of a value
+        if chip.cells.input_drive != "bits":  # a full adder for each bit of a value
             return {Event.INPUT_REGISTER_BITS: row}
         return {Event.ACTIVE_WORDLINES: row}
 

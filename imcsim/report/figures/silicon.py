@@ -20,6 +20,7 @@ from imcsim.report.figures.drawing import (
     INK,
     ORANGE,
     PURPLE,
+    SKY,
     VERMILION,
     figure,
     logarithmic,
@@ -33,7 +34,7 @@ PANELS = (
     ("area (mm\N{SUPERSCRIPT TWO}; of a column x 1000)", ("um2", "um2_per_column"), 1e-6),
 )
 """Title, kinds of figures, and the factor of their unit."""
-_LOOKS = ((BLUE, "o"), (VERMILION, "s"), (ORANGE, "D"), (GREEN, "^"), (PURPLE, "v"))
+_LOOKS = ((BLUE, "o"), (VERMILION, "s"), (ORANGE, "D"), (GREEN, "^"), (SKY, "P"), (PURPLE, "v"))
 _BAND = 2.0
 _SHADE = "#e9eef2"
 _FONT = 6
@@ -57,7 +58,7 @@ def predicted_against_measured(rows: Sequence[SiliconRow]) -> Figure:
     ]
     handles.append(Line2D([], [], color=GREY, linewidth=0.8, label="to the other converter"))
     handles.append(Patch(color=_SHADE, label=f"factor of {_BAND:g}"))
-    made.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    made.legend(handles=handles, loc="outside upper center", ncols=-(-len(handles) // 2))
     FigureCanvasAgg(made)
     made.draw_without_rendering()
     for axis, _, points in shown:
