@@ -30,7 +30,7 @@ BEYOND_THE_SURVEY = ("pcm64_14nm", "sinangil_7nm")
 """Measured chips whose nodes the fit of converters does not reach, or only below what was ever built."""
 
 
-ELSEWHERE = ("jia_65nm", "neurram_130nm")
+ELSEWHERE = ("jia_65nm", "neurram_130nm", "wang_22nm")
 """Measured chips of other nodes than that of the file that they extend."""
 CLAMPS = "clamp.column_area_um2 is given and does not follow technology.node_nm: no rule computes it"
 
