@@ -64,8 +64,9 @@ def without_use(config: HardwareConfig) -> list[str]:
 def would_not_follow(hardware: Hardware) -> list[tuple[str, str]]:
     """Keys of figures that would follow neither another node nor other sizes, each with the reason."""
     known, found = _estimates(hardware.config), []
+    values = hardware.config.model_dump(mode="json", by_alias=True)
     for key, about in hardware.provenance.items():
-        if about.source != ESTIMATE and _is_physical(key, about):
+        if about.source != ESTIMATE and _is_physical(key, about) and _moves(values, key):
             reason = "a rule could compute it: say estimate" if key in known else "no rule computes it"
             held = f"; holds for {_text(about.holds)}" if about.holds else ""
             found.append((key, f"given; {reason}{held}"))

@@ -44,7 +44,8 @@ def ranged(one: Interval) -> str:
     if one.figure not in ABSOLUTE:
         return f"{percent(one.value)} % ({percent(one.low)} to {percent(one.high)})"
     unit = _unit(one)
-    low, high = (number(end / unit.per_base, 2) for end in (one.low, one.high))
+    # An end that is the figure itself reads like it.
+    low, high = (number(end / unit.per_base, 3 if end == one.value else 2) for end in (one.low, one.high))
     return f"{number(one.value / unit.per_base, 3)} {unit.name} ({low} to {high})"
 
 
