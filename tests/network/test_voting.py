@@ -109,3 +109,36 @@ def test_spikingjelly_voting_layer(tmp_path: Path) -> None:
     got = run(program, seen, 8, ideal_converters(program), workers=1).outputs
     assert np.abs(got / 2.0**CHIP.checker.fraction_bits - np.array(wanted)).max() <= 2.0**-12
     assert 0.05 < np.array(wanted).mean() < 0.95
+
+
+def test_averages_of_a_row_become_part_of_the_weights_behind_them(tmp_path: Path) -> None:
+    frameworks.need("spikingjelly")
+    import torch
+    from spikingjelly.activation_based import layer, neuron
+    from torch import nn
+
+    def neurons(threshold: float) -> Any:
+        return neuron.LIFNode(tau=2.0, decay_input=False, v_threshold=threshold)
+
+    parts = layer.Linear(12, 20), neurons(4.0), layer.VotingLayer(4), layer.Linear(5, 3), neurons(1.0)
+    module = frameworks.on_grid(nn.Sequential(*parts))
+    torch.save(module.state_dict(), tmp_path / "net.pt")
+    (tmp_path / "net.yaml").write_text(
+        "input: {shape: [12]}\nclasses: 3\nneuron: {tau: 2.0, input: undecayed, threshold: 4.0}\nlayers:\n"
+        "  - {kind: linear, prefix: '0'}\n  - kind: neuron\n  - {kind: voting, size: 4}\n"
+        "  - {kind: linear, prefix: '3'}\n  - {kind: neuron, threshold: 1.0}\n"
+    )
+    options = ReadOptions(layers_file=tmp_path / "net.yaml")
+    imported = import_model(tmp_path / "net.pt", options=options, image=Image(1, 1.0))
+    assert [w.weight.shape for w in imported.network.weighted] == [(20, 12), (3, 20)]
+    seen = np.random.default_rng(0).integers(0, 2, (4, 8, 12, 1, 1)).astype(np.uint8)
+    program = build(imported.network, CHIP.ideal())
+    last = imported.network.nodes[-1].name
+    got = run(program, seen, 8, ideal_converters(program), record={last}, workers=1).recorded[last]
+    for frames, ours in zip(seen, got.reshape(4, 8, 3), strict=True):
+        for part in (module[1], module[4]):
+            part.reset()
+        with torch.no_grad():
+            wanted = [module(torch.tensor(f.reshape(1, 12)).float()).numpy()[0] for f in frames]
+        assert np.array_equal(ours, np.array(wanted))
+    assert 0.05 < got.mean() < 0.95

@@ -197,11 +197,18 @@ class _Fold:
     # --- layers
 
     def _voting(self, layer: file.Voting) -> Form | _Integrator:
-        """What votes is the output as it is: the network averages it."""
-        if layer.name != self.model.output or len(layer.inputs) != 1:
-            raise Unfit("it votes before the last layer", "make its average part of the weights behind it")
-        self.votes = layer.size
-        return self.forms[layer.inputs[0]]
+        """At the end what votes is the output as it is, which the network averages; before that, averages of
+        a row become part of the weights behind them.
+        """
+        if layer.name == self.model.output and len(layer.inputs) == 1:
+            self.votes = layer.size
+            return self.forms[layer.inputs[0]]
+        form = self._read(layer)
+        groups, rest = divmod(math.prod(form.shape), layer.size)
+        if rest:
+            raise Unfit(f"{math.prod(form.shape)} values do not part into votes of {layer.size}")
+        averages = np.kron(np.eye(groups), np.full((1, layer.size), 1.0 / layer.size))
+        return self.linear.weights(file.Weights(layer.name, layer.inputs, averages), form)
 
     def _delayed(self, layer: file.Delayed) -> Form:
         name = layer.inputs[0]

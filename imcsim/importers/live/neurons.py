@@ -110,7 +110,7 @@ def _snntorch(module: Any, kind: str, max_spikes: int | None) -> About | None:
     if type(module).__name__ not in ("Leaky", "Synaptic", "Lapicque"):
         raise Unknown(
             f"neurons of snnTorch's {type(module).__name__} have no counterpart",
-            "use Leaky, Lapicque or Synaptic",
+            "use Leaky, Lapicque or Synaptic; import RLeaky and RSynaptic from what snnTorch exports to NIR",
         )
     if module.inhibition:
         raise Unknown("it inhibits all neurons but one (inhibition=True)", "train without")
