@@ -141,6 +141,7 @@ def describe(hardware: Hardware, *, short: bool = False) -> list[tuple[str, str,
     of reference tables and of plug-ins' estimators follow under ``component.event``, ``component.area`` and
     ``component.leakage``.
     """
+    from imcsim.hardware.conditions import value_of
     from imcsim.hardware.estimators.estimator import shown_figures
 
     rows = []
@@ -148,10 +149,7 @@ def describe(hardware: Hardware, *, short: bool = False) -> list[tuple[str, str,
     values = config.model_dump(mode="json", by_alias=True)
     estimates = config.estimates()
     for key, about in hardware.provenance.items():
-        value: object = values
-        for part in key.split("."):
-            assert isinstance(value, dict)
-            value = value[part]
+        value = value_of(values, key)
         shown = f"{estimates[key].value:.6g}" if key in estimates else str(value)
         name = about.source if short and about.source != "estimate" else about.citation or about.source
         note = f" - {about.note}" if about.note else ""

@@ -8,6 +8,7 @@ no rule computes once the node changes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def _idle(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> Iterat
     if not hardware.overrides:
         return
     base = plain(hardware.path).model_dump(mode="json", by_alias=True)
-    before = {key: _value_at(base, key) for key in hardware.overrides}
+    before = {key: value_of(base, key) for key in hardware.overrides}
     others = with_values(hardware.config, {key: value for key, value in before.items() if value is not None})
     for key in without_effect(hardware.config, others):
         yield f"{key} is set and changes nothing on this chip: {_IDLE}"
@@ -76,7 +77,7 @@ def would_not_follow(hardware: Hardware) -> list[tuple[str, str]]:
 def _broken(values: Mapping[str, Any], provenance: Mapping[str, Provenance]) -> Iterator[str]:
     for key, about in provenance.items():
         for other, wanted in about.holds.items():
-            current = _value_at(values, other)
+            current = value_of(values, other)
             if current is None:
                 raise ImcsimError(f"holds for {other!a:.70}, which is no key of this chip", key=key)
             if not _met(current, wanted):
@@ -149,13 +150,28 @@ def _estimates(config: HardwareConfig) -> dict[str, float]:
     return found
 
 
-def _value_at(values: Mapping[str, Any], key: str) -> Any:
-    value: Any = values
-    for part in key.split("."):
-        if not isinstance(value, Mapping) or part not in value:
+_INDEX = re.compile(r"\[(\d{1,9})\]\.?")
+
+
+def value_of(values: Any, key: str) -> Any:
+    """The value at a dotted key, as ``adc.presets[2].bits``; names may have dots themselves. None: there is
+    none.
+    """
+    if not key:
+        return values
+    if isinstance(values, list):
+        index = _INDEX.match(key)
+        if index is None or int(index[1]) >= len(values):
             return None
-        value = value[part]
-    return value
+        return value_of(values[int(index[1])], key[index.end() :])
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            rest = key[len(name) :] if key.startswith(str(name)) else None
+            if rest is not None and (not rest or rest[0] in ".["):
+                found = value_of(value, rest.removeprefix("."))
+                if found is not None:
+                    return found
+    return None
 
 
 def _met(current: Any, wanted: Condition) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -64,7 +65,8 @@ class NpzWriter:
             raise self._failed(failure) from None
         finally:
             for file, _, _ in self._spools.values():
-                file.close()
+                with suppress(OSError):  # what a full disk did not take is not missed: it has been said
+                    file.close()
 
     def _failed(self, error: OSError) -> ImcsimError:
         return ImcsimError(f"cannot write the file: {error.strerror}", file=self.path, fix=_LATE_FAILURE)

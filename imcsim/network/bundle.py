@@ -7,16 +7,21 @@ import itertools
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import new_folders
 from imcsim.base.names import nearest
 from imcsim.base.resources import data_dirs
 from imcsim.base.yamlfile import YamlDocument, read_yaml
 from imcsim.network import schema
-from imcsim.network.arrays import read_npz, write_npz
+from imcsim.network.arrays import read_npz
 from imcsim.network.graph import Network
 from imcsim.network.validate import BrokenRule, problems, validate
 
@@ -99,29 +104,37 @@ def save(network: Network, folder: str | Path) -> None:
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
         _refuse_other_files(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.mkdir()
-            write_npz(partial / WEIGHTS, schema.arrays(network))
-            (partial / DESCRIPTION).write_text(text, encoding="utf-8")
-            if folder.exists():  # folders cannot be swapped in one step everywhere: the old one steps aside
-                folder.rename(old)
-            try:
-                partial.rename(folder)
-            except OSError:
-                if old.exists():
-                    old.rename(folder)
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            if folder.exists():
-                shutil.rmtree(old, ignore_errors=True)
+        with new_folders(folder.absolute().parent):
+            _replace(folder, partial, old, schema.arrays(network), text)
     except OSError as error:
         raise ImcsimError(
             f"cannot write the bundle: {error.strerror}",
             file=folder,
             fix="choose a folder with room to write in",
         ) from None
+
+
+def _replace(
+    folder: Path, partial: Path, old: Path, arrays: Mapping[str, NDArray[Any]], description: str
+) -> None:
+    """Write a bundle to `partial` and put it in the place of `folder`, which steps aside to `old`."""
+    try:
+        partial.mkdir()
+        with (partial / WEIGHTS).open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+        (partial / DESCRIPTION).write_text(description, encoding="utf-8")
+        if folder.exists():  # folders cannot be swapped in one step everywhere
+            folder.rename(old)
+        try:
+            partial.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def check_target(folder: str | Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from sample_results import stream_result
 
+import imcsim.hardware
 from imcsim.base.cells import csv_cell
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import new_folders, read_ordinary
@@ -153,6 +154,41 @@ def test_a_full_disk_leaves_no_empty_folders(tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
+def test_a_full_disk_leaves_no_folders_for_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from networks import random_network
+
+    import imcsim.network
+
+    def full(*arguments: Any, **more: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    network, target = random_network(np.random.default_rng(1)), tmp_path / "new" / "deep" / "net"
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(ImcsimError, match="No space left") as caught:
+        imcsim.network.save(network, target)
+    assert caught.value.file == target
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_a_full_disk_while_a_trace_is_written_names_the_file(tmp_path: Path) -> None:
+    import resource
+
+    from imcsim.inputs.writer import NpzWriter
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with (
+            pytest.raises(ImcsimError, match=r"x\.npz: cannot write"),
+            NpzWriter(tmp_path / "x.npz") as writer,
+        ):
+            writer.put("a", np.arange(100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
 def test_folders_stay_where_something_is_in_them(tmp_path: Path) -> None:
     def fail() -> None:
         with new_folders(tmp_path / "a" / "b", tmp_path / "a" / "c"):
@@ -244,3 +280,18 @@ def test_a_reader_s_process_ends_with_its_parent() -> None:
     while place.exists() and place.read_bytes() and time.monotonic() < end:
         time.sleep(0.05)
     assert not place.exists() or not place.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mapping": {"replication": [{"value": "balanced", "mark": "est", "source": "imcsim"}]}},
+        {"mapping.replication": {"value": "none", "mark": "est", "source": "imcsim"}},
+        {"a[0].b": {"value": 1, "mark": "est", "source": "imcsim"}},
+    ],
+)
+def test_chips_are_shown_whatever_their_alternatives_change(changes: Any, tmp_path: Path) -> None:
+    chip = {"extends": "dtsnn_32nm", "alternatives": {"structure": {"copies": {"other": changes}}}}
+    (tmp_path / "x.yaml").write_text(json.dumps(chip))
+    assert main(["hardware", "show", str(tmp_path / "x.yaml")]) == 0
+    imcsim.hardware.describe(imcsim.hardware.load(tmp_path / "x.yaml"))
