@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -225,21 +224,10 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 def _remove_unused(folder: Path) -> None:
     with suppress(OSError):
-        if _has_points(folder / STORE):
+        if (folder / STORE).exists() and (folder / STORE).stat().st_size:
             return
         for name in (STORE, f"{STORE}-journal", f"{STORE}-wal", f"{STORE}-shm", ".lock", ".lock-journal"):
             (folder / name).unlink(missing_ok=True)
-
-
-def _has_points(path: Path) -> bool:
-    """Whether a store may hold a point: none does that has no tables, which a full disk did not take."""
-    if not path.exists() or not path.stat().st_size:
-        return False
-    try:
-        with closing(sqlite3.connect(path)) as connection:
-            return connection.execute("SELECT 1 FROM points LIMIT 1").fetchone() is not None
-    except sqlite3.Error as error:
-        return "no such table" not in str(error)
 
 
 def sweep_up(folder: Path) -> None:

@@ -112,11 +112,13 @@ def held(store: Path) -> tuple[dict[Any, str], int]:
 
 
 def hashes(folder: Path) -> dict[Any, str]:
-    """The hash of each file by its name, but for SQLite's and those that are not whole."""
+    """The hash of each file by its name, but for SQLite's own (a lock too) and those that are not whole."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if path.is_file() and ".sqlite" not in path.name and path.suffix != ".partial"
+        if path.is_file()
+        and not (".sqlite" in path.name or path.name.startswith(".lock"))
+        and path.suffix != ".partial"
     }
 
 
@@ -136,10 +138,13 @@ def killed(
         rows, doubled = held(out / "sweep.sqlite")
         files = hashes(out) if out.exists() else {}
         # What is kept or written is there as a whole, the same as in a run that nothing stopped.
-        toll.half_written += len(files.items() - whole.items())
+        broken, now = files.items() - whole.items(), {**rows, **files}
+        lost = before.items() - now.items()
+        toll.half_written += len(broken)
         toll.doubled += doubled
-        now = {**rows, **files}
-        toll.lost += len(before.items() - now.items())
+        toll.lost += len(lost)
+        if broken or lost:
+            print("   ", what, "broken", broken, "lost", lost, flush=True)
         return now
 
     while toll.sent < count:

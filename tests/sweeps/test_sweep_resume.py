@@ -149,7 +149,6 @@ def test_full_disk(limit: int, files: Path, table: bytes, tmp_path: Path) -> Non
     assert b"Traceback" not in errors
     before = held(out)
     assert len(before) < POINTS
-    assert before or not out.exists() or any(out.rglob("*.npz"))  # no store without a point, no empty folder
     sweep(load_spec(files / "spec.yaml"), out, workers=1).close()
     assert before.items() <= held(out).items()
     assert (out / "table.csv").read_bytes() == table
