@@ -110,11 +110,11 @@ def _left_behind(
     """Of the `known` figures those that are as in `base` though what has `changed` should have moved them."""
     before, after = _estimates(base), _estimates(config)
     was, values = (chip.model_dump(mode="json", by_alias=True) for chip in (base, config))
-    moved = [key for key in changed if _value_at(was, key) != _value_at(values, key)]
+    moved = [key for key in changed if value_of(was, key) != value_of(values, key)]
     names = ", ".join(sorted(key for key in moved if key not in after))
     another_node = base.technology.node_nm != config.technology.node_nm
     for key, about in known.items():
-        if about.source == ESTIMATE or about.holds or _value_at(was, key) != _value_at(values, key):
+        if about.source == ESTIMATE or about.holds or value_of(was, key) != value_of(values, key):
             continue  # computed, under conditions of its own, or another figure
         factor = after[key] / before[key] if before.get(key) and key in after else 1.0
         if abs(factor - 1) > _CLOSE:
@@ -128,8 +128,8 @@ def _moves(values: Mapping[str, Any], key: str) -> bool:
     of a fit is a choice.
     """
     preset, _, last = key.rpartition(".")
-    asked = last == "conversion_time_ns" and _value_at(values, f"{preset}.model") == "survey_fit"
-    return bool(_value_at(values, key)) and not asked
+    asked = last == "conversion_time_ns" and value_of(values, f"{preset}.model") == "survey_fit"
+    return bool(value_of(values, key)) and not asked
 
 
 def _is_physical(key: str, about: Provenance) -> bool:
