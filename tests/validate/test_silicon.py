@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.text import Text
 
 import imcsim.hardware
 from imcsim.hardware.events import Event
 from imcsim.report.figures.silicon import predicted_against_measured
-from imcsim.report.terminal.validation import silicon_cells, summary_cells, validation_markdown
+from imcsim.report.terminal.validation import (
+    silicon_cells,
+    summary_cells,
+    validation_markdown,
+    validation_report,
+)
 from imcsim.report.validation import validation_files
 from imcsim.validate import Fit, Validation
 from imcsim.validate.silicon import SiliconRow, measured_chips, medians, silicon_rows
@@ -142,6 +148,16 @@ def test_cells_and_tables_say_what_carries_a_figure() -> None:
     ]
     shown = validation_markdown(Validation((), (), Fit({}, (1.0, 2.0, 97.0)), (), (row(5, 10),)))
     assert "| 8 bits | efficiency | 5 | 10 | TOPS/W | -50 % | 2.00 | 10 | adc 75 % |" in shown
+
+
+def test_the_last_line_sums_the_chips_up() -> None:
+    result = Validation((), (), Fit({}, (1.0, 2.0, 97.0)), (), (row(10, 10), row(40, 10), row(30, 10)))
+    lines = [str(part) for part in validation_report(result).renderables if isinstance(part, Text)]
+    assert lines[-1] == (
+        "1 of 3 figures of measured chips are predicted within a factor of 2; the median factor is 3.00, "
+        "the largest 4.00"
+    )
+    assert not any("judged" in line for line in lines)
 
 
 def many_rows() -> list[SiliconRow]:

@@ -89,11 +89,23 @@ def validation_report(result: JudgedRows) -> Group:
         shown += [table(ACCOUNTINGS, ACCOUNTING_COLUMNS, counted, left=2), Text()]
         shown += [table(ASSUMPTIONS, OUTCOME_COLUMNS, outcome_cells(result.outcomes), left=2), Text()]
         shown += [table(FIT, FIT_COLUMNS, fit_cells(result.fit)), Text()]
+    shown += [Text(line) for line in _verdicts(result)]
+    return Group(*shown)
+
+
+def _verdicts(result: JudgedRows) -> Iterator[str]:
+    """What the tables come to."""
     judged = [row for row in result.rows if row.passed is not None]
     outside = [row.name for row in judged if not row.passed]
-    verdict = f"{len(judged) - len(outside)} of {len(judged)} judged figures are within what is allowed"
-    shown.append(Text(verdict + (f"; outside: {', '.join(outside)}" if outside else "")))
-    return Group(*shown)
+    if judged:
+        verdict = f"{len(judged) - len(outside)} of {len(judged)} judged figures are within what is allowed"
+        yield verdict + (f"; outside: {', '.join(outside)}" if outside else "")
+    if isinstance(result, Validation) and result.silicon:
+        _, _, middle, most, near = summary_cells(result.silicon)[-1]
+        yield (
+            f"{near} figures of measured chips are predicted within a factor of 2; "
+            f"the median factor is {middle}, the largest {most}"
+        )
 
 
 def validation_markdown(result: JudgedRows) -> str:
