@@ -122,6 +122,7 @@ def table_rows(reading: Reading, keys: tuple[str, ...]) -> Iterator[dict[str, An
             **{key: axes.get(key) for key in keys},
             **{_other(name, keys): row[name] for name in (*_COMMON, *common)},
             **{name: row[name] for name in columns},
+            _other("warnings", keys): "; ".join(row.get("warnings") or ()) or None,
             "error": row["error"],
         }
 

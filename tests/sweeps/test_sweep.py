@@ -182,6 +182,18 @@ def test_values_are_computed_once(
     assert planned == (runs if "activity.toggling" not in axes else 1)
 
 
+def test_the_table_says_what_does_not_hold(files: Path, tmp_path: Path) -> None:
+    """Warnings of each point stand in its row, as in its result."""
+    spec = base(axes={"technology.node_nm": [32.0, 22.0], "threshold": [0.2]})
+    store, _ = run(files, spec, tmp_path / "out")
+    with store:
+        rows = {row["technology.node_nm"]: row for row in store.table()}
+    assert "technology.node_nm" not in (rows[32.0]["warnings"] or "")
+    assert "offchip_link.bit_energy_pj is given and does not follow" in rows[22.0]["warnings"]
+    head = (tmp_path / "out" / "table.csv").read_text().splitlines()[0].split(",")
+    assert head[-2:] == ["warnings", "error"]
+
+
 def test_failed_points_are_rows(files: Path, tmp_path: Path) -> None:
     spec = base(
         axes={
