@@ -38,19 +38,22 @@ def layer_exhibits(work: Sequence[LayerEfficiency]) -> list[Exhibit]:
 
 
 def layers_table(work: Sequence[LayerEfficiency]) -> Table:
-    """Latency, bound, utilisation, EDP and energy of every layer."""
+    """Latency, bound, utilisation, EDP and energy of every layer; the heat map has the components."""
     _, times, rows = time_cells(work)
     _, energies, more = layers_cells(work, "energy")
     of_time = {row[0]: row[1:] for row in rows}
-    columns = [_column("layer", False)]
-    columns += [_column(name, name != "bound\nby") for name in times[1:]]
-    columns += [_column(name) for name in energies[1:]]
-    cells = [[row[0], *of_time.get(row[0], [""] * (len(times) - 1)), *row[1:]] for row in more]
+    last = slice(-3, None)
+    columns = [_column(title, title not in _WORDS) for title in (*times, *energies[last])]
+    cells = [[row[0], *of_time.get(row[0], [""] * (len(times) - 1)), *row[last]] for row in more]
     return Table("layers", columns, cells)
 
 
-def _column(title: str, is_number: bool = True) -> Column:
-    """A column of a terminal's table: what stands on its second line is the unit."""
-    name, _, unit = title.replace("-\n", "").partition("\n")
-    key = title.replace("-\n", "").replace("\n", "_").replace(" ", "_")
-    return Column(key, name, unit, is_number)
+_WORDS = ("layer", "bound\nby")
+_LONG = ("bound\nby", "cells\nused, %", "pJ per\nsyn. op.", "skipped\nreads, %")
+"""Titles that go on in their second line; of all others that is the unit."""
+
+
+def _column(title: str, is_number: bool) -> Column:
+    """A column of a terminal's table."""
+    name, _, unit = title.replace("\n", " ").partition(", ") if title in _LONG else title.partition("\n")
+    return Column(name.replace(" ", "_").replace(".", ""), name, unit, is_number)
