@@ -84,8 +84,9 @@ class BlockPlayer:
             dict[str, NDArray[np.uint8]](),
         )
         constant: Values = {}
+        images = images[at]  # of frames that are made when they are read, those of these images
         if not timed:
-            constant = shown(images[at], 1)
+            constant = shown(images, 1)
             self._through(constant, TimeBlock(0, 1, numbers), at, slice(0, self.timesteps), constant=True)
         for first in range(0, self.timesteps, self._block):
             if self.stopped:
@@ -97,7 +98,7 @@ class BlockPlayer:
             if times.stop == self.timesteps:
                 constant = {}  # each value is let go after its last reader
             if timed:
-                values = shown(images[at, times], block.timesteps)
+                values = shown(images[:, times], block.timesteps)
             self._through(values, block, at, times, constant=False)
             program = self.program
             block.end(program, values)

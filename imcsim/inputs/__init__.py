@@ -25,6 +25,7 @@ from imcsim.inputs.data import (
 from imcsim.inputs.encodings import DIRECT, encoded, encoding_of, encoding_origin
 from imcsim.inputs.events import describe_events, is_events, read_events
 from imcsim.inputs.folder import read_folder
+from imcsim.inputs.made import MadeFrames
 from imcsim.inputs.packs import is_pack, other_pixels, read_pack
 from imcsim.inputs.trace import TRACE, load_trace, play_back, read_about
 from imcsim.inputs.writer import NpzWriter
@@ -163,7 +164,11 @@ def save(
         return
     with NpzWriter(path) as writer:  # frames of few spikes may pack better than a reader lets pass
         for name, array in stored.items():
-            writer.put(name, array)
+            if isinstance(array, MadeFrames):
+                for block in array.blocks():
+                    writer.add(name, block)
+            else:
+                writer.put(name, array)
 
 
 def describe(name_or_path: str | Path, *, labels: str | Path | None = None) -> list[tuple[str, str]]:

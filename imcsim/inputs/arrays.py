@@ -14,6 +14,9 @@ from imcsim.base.names import nearest
 from imcsim.inputs.data import MAX_CLASSES, SPLITS, Source, Split, check_labels
 from imcsim.network.arrays import read_npy, read_npz
 
+MAX_IMAGE_BYTES = 1 << 40
+"""Images stay on disk where they are large, so that memory need not hold them."""
+
 MEMBERS = ("images", "labels", "split", "classes")
 
 
@@ -21,7 +24,7 @@ def read_images(path: Path, *, labelled: bool, labels_file: Path | None) -> Sour
     """The images of an ``.npz`` file; its labels may be missing where they are not needed, or in
     `labels_file`.
     """
-    stored = read_npz(path)
+    stored = read_npz(path, max_bytes=MAX_IMAGE_BYTES)
     check_names(path, stored, MEMBERS)
     if "images" not in stored or ("labels" not in stored and labelled and labels_file is None):
         missing = "labels" if "images" in stored else "images"
@@ -38,7 +41,7 @@ def read_images(path: Path, *, labelled: bool, labels_file: Path | None) -> Sour
 
 def read_array(path: Path, *, labelled: bool, labels_file: Path | None) -> Source:
     """The images of an ``.npy`` file, with the labels of ``<name>.labels.npy`` or of `labels_file`."""
-    images, spikes = _images(path, read_npy(path))
+    images, spikes = _images(path, read_npy(path, max_bytes=MAX_IMAGE_BYTES))
     beside = path.with_name(f"{path.stem}.labels.npy") if labels_file is None else labels_file
     if labels_file is None and not beside.is_file():
         if labelled:
@@ -106,6 +109,8 @@ def _images(path: Path, images: NDArray[Any]) -> tuple[NDArray[np.uint8], bool]:
     if images.dtype == np.uint8:
         return images, False
     stored = images.view(np.uint8)  # a file may hold any byte for true
+    if isinstance(images, np.memmap):  # it stays on disk, unless it has to be changed
+        return (stored if int(stored.max()) <= 1 else np.minimum(stored, 1)), True
     return np.minimum(stored, 1, out=stored), True
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.inputs.made import MadeFrames
 from imcsim.network.arrays import MAX_BYTES
 
 Split = Literal["test", "validation", "unknown"]
@@ -31,6 +32,8 @@ CALIBRATION_TIMESTEPS = 4
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """images: uint8 ``[N, C, H, W]``, the same at every timestep, or ``[N, T, C, H, W]``, one frame for each.
+
+    Where these would fill memory they are `MadeFrames`, of which any part can be read as of an array.
 
     labels: int64 ``[N]``, empty where there are none. `sha256` is over both. `split` says which part of the
     data set they are; `classes` is the number of labels, if known. `spikes`: the values are spikes, 0 or 1,
@@ -91,7 +94,7 @@ class Inputs:
                 key=self.name,
                 fix=f"run at most {self.frames}, or give inputs with more frames",
             )
-        shown = np.ascontiguousarray(self.images[:, :timesteps])
+        shown = contiguous(self.images[:, :timesteps])
         lead = self.calibration if timesteps < CALIBRATION_TIMESTEPS else None
         return replace(self, images=shown, sha256=fingerprint(shown, self.labels), lead=lead)
 
@@ -148,7 +151,7 @@ class Source:
 def finished(source: Source, *, name: str | None = None) -> Inputs:
     """Inputs of a source."""
     labels = np.empty(0, np.int64) if source.labels is None else source.labels
-    images = np.ascontiguousarray(source.images)
+    images = contiguous(source.images)
     return Inputs(
         images,
         labels,
@@ -164,10 +167,20 @@ def finished(source: Source, *, name: str | None = None) -> Inputs:
 
 def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> str:
     """SHA-256 over shape, values and labels."""
+    if isinstance(images, MadeFrames):
+        digest = images.sha256
+        digest.update(labels.astype("<i8").tobytes())
+        return str(digest.hexdigest())
     digest = hashlib.sha256(f"{list(images.shape)}\n".encode())
-    digest.update(np.ascontiguousarray(images).data)
+    for image in [images] if images.flags.c_contiguous else images:
+        digest.update(np.ascontiguousarray(image).data)
     digest.update(labels.astype("<i8").tobytes())
     return digest.hexdigest()
+
+
+def contiguous(images: Any) -> Any:
+    """Images one after the other in memory; those that are made later, or stay on disk, are left alone."""
+    return images if isinstance(images, MadeFrames | np.memmap) else np.ascontiguousarray(images)
 
 
 def check_count(path: Path, limit: int | None, held: int) -> int:
@@ -181,11 +194,11 @@ def check_count(path: Path, limit: int | None, held: int) -> int:
     return limit
 
 
-def check_room(path: str | Path, values: int, what: str) -> None:
+def check_room(path: str | Path, values: int, what: str, most: int = MAX_BYTES) -> None:
     """Raise ImcsimError before more memory is taken than any inputs may have."""
-    if values > MAX_BYTES:
+    if values > most:
         raise ImcsimError(
-            f"{what} take {values} bytes; at most {MAX_BYTES} are held", file=path, fix="use fewer images"
+            f"{what} take {values} bytes; at most {most} are held", file=path, fix="use fewer images"
         )
 
 

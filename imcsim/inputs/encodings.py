@@ -12,6 +12,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.plugins import Kind, Origin, blamed
 from imcsim.inputs.data import CALIBRATION_TIMESTEPS, Inputs, Source, check_room, finished
 from imcsim.inputs.encoding import FrameEncoding
+from imcsim.inputs.made import MAX_MADE_BYTES, MadeFrames, made_later
 from imcsim.inputs.rate import RateEncoding
 
 DIRECT = "direct"
@@ -41,10 +42,19 @@ def encoded(source: Source, encoding: str, timesteps: int | None, seed: int, nam
     if timesteps is None:
         raise ImcsimError(f"{encoding} encoding needs a number of timesteps", key=name, fix="give timesteps")
     count = max(timesteps, CALIBRATION_TIMESTEPS)
-    check_room(source.path, source.images.size * count, "the spikes")
+    check_room(source.path, source.images.size * count, "the spikes", MAX_MADE_BYTES)
     still = finished(source, name=name)
     numbers = np.arange(len(source.images)) if source.indices is None else source.indices
-    frames = checked_frames(made, origin, still.images, count, seed, numbers)
+
+    def make(places: NDArray[np.int64], timesteps: int) -> NDArray[np.uint8]:
+        return checked_frames(made, origin, still.images[places], timesteps, seed, numbers[places])
+
+    shape = (len(still.images), count, *still.shape)
+    frames: Any = (
+        MadeFrames(shape, make, largest=1 if made.spikes else None)
+        if made_later(source.images.size * count)
+        else make(np.arange(len(still.images)), count)
+    )
     about: dict[str, Any] = {**source.about, "seed": seed, "images_sha256": still.sha256}
     if origin is not None:
         about |= {f"encoding_{key}": getattr(origin, key) for key in _KEPT}

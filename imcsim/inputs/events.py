@@ -8,6 +8,8 @@ event belongs to, from 0; one recording where it is missing), ``labels`` (one a 
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.inputs.arrays import read_classes, read_split
 from imcsim.inputs.data import Source, check_count, check_labels, check_room
+from imcsim.inputs.made import MAX_MADE_BYTES, MadeFrames, Make, made_later
 from imcsim.network.arrays import read_npz
 
 COLUMNS = ("t", "x", "y", "p")
@@ -73,10 +76,14 @@ def read_events(
     height = _side(path, "height", y, stored.get("height"), None if size is None else size[0])
     width = _side(path, "width", x, stored.get("width"), None if size is None else size[1])
     count = check_count(path, limit, recordings)
-    check_room(path, count * timesteps * 2 * height * width, "the frames")
     mine = sample < count
-    frames = bin_events(
-        t[mine], x[mine], y[mine], p[mine] > 0, sample[mine], (count, timesteps, 2, height, width), bin_us
+    events = Events(t[mine], x[mine], y[mine], p[mine] > 0, sample[mine], count)
+    shape = (count, timesteps, 2, height, width)
+    check_room(path, math.prod(shape), "the frames", MAX_MADE_BYTES)
+    frames: Any = (
+        MadeFrames(shape, events.maker(shape, bin_us), largest=1)
+        if made_later(math.prod(shape))
+        else bin_events(events, shape, bin_us)
     )
     about = {"bin_us": bin_us, "events": len(t)}
     split = read_split(path, stored.get("split"))
@@ -84,26 +91,54 @@ def read_events(
     return Source(path, frames, mine_labels, split, classes, "events", True, about)
 
 
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Times, places, polarities and recordings of events, one each: int64, `on` bool; and how many recordings
+    there are.
+    """
+
+    t: NDArray[np.int64]
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    on: NDArray[np.bool_]
+    sample: NDArray[np.int64]
+    recordings: int
+
+    def maker(self, shape: tuple[int, int, int, int, int], bin_us: int | None) -> Make:
+        """Makes frames of `shape` ``(N, T, 2, H, W)`` of some recordings."""
+        order = np.argsort(self.sample, kind="stable")
+        t, x, y, on = self.t[order], self.x[order], self.y[order], self.on[order]
+        starts = np.searchsorted(self.sample[order], np.arange(self.recordings + 1))
+
+        def make(places: NDArray[np.int64], timesteps: int) -> NDArray[np.uint8]:
+            frames = np.empty((len(places), timesteps, *shape[2:]), np.uint8)
+            for k, place in enumerate(places.tolist()):
+                at = slice(starts[place], starts[place + 1])
+                one = Events(t[at], x[at], y[at], on[at], np.zeros(at.stop - at.start, np.int64), 1)
+                frames[k] = bin_events(one, (1, *shape[1:]), bin_us, timesteps)[0]
+            return frames
+
+        return make
+
+
 def bin_events(
-    t: NDArray[np.int64],
-    x: NDArray[np.int64],
-    y: NDArray[np.int64],
-    on: NDArray[np.bool_],
-    sample: NDArray[np.int64],
-    shape: tuple[int, int, int, int, int],
-    bin_us: int | None,
+    events: Events, shape: tuple[int, int, int, int, int], bin_us: int | None, first: int | None = None
 ) -> NDArray[np.uint8]:
-    """Frames uint8 of `shape` ``(N, T, 2, H, W)``: 1 where at least one event falls into a bin."""
-    first = np.full(shape[0], np.iinfo(np.int64).max)
-    last = np.full(shape[0], np.iinfo(np.int64).min)
-    np.minimum.at(first, sample, t)
-    np.maximum.at(last, sample, t)
-    since = t - first[sample]
+    """Frames uint8 of `shape` ``(N, T, 2, H, W)``: 1 where at least one event falls into a bin. With `first`
+    only so many of the T bins.
+    """
+    t, sample = events.t, events.sample
+    begin = np.full(shape[0], np.iinfo(np.int64).max)
+    end = np.full(shape[0], np.iinfo(np.int64).min)
+    np.minimum.at(begin, sample, t)
+    np.maximum.at(end, sample, t)
+    since = t - begin[sample]
     # A recording of one microsecond lasts as long, so that its last event falls into the last bin.
-    bins = since // bin_us if bin_us else since * shape[1] // (last[sample] - first[sample] + 1)
-    inside = bins < shape[1]
-    frames = np.zeros(shape, np.uint8)
-    at = (sample, bins, on.astype(np.int64), y, x)
+    bins = since // bin_us if bin_us else since * shape[1] // (end[sample] - begin[sample] + 1)
+    timesteps = shape[1] if first is None else first
+    inside = bins < timesteps
+    frames = np.zeros((shape[0], timesteps, *shape[2:]), np.uint8)
+    at = (sample, bins, events.on.astype(np.int64), events.y, events.x)
     frames[tuple(axis[inside] for axis in at)] = 1
     return frames
 

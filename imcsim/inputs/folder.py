@@ -16,6 +16,8 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.files import read_ordinary
 from imcsim.inputs.arrays import read_labels
 from imcsim.inputs.data import Source, check_count, check_labels, check_room
+from imcsim.inputs.made import MAX_MADE_BYTES
+from imcsim.network.arrays import roomy
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 OTHERS = (".txt", ".md", ".csv", ".json", ".yaml", ".yml", ".db", ".npy")
@@ -168,8 +170,8 @@ def _read_all(folder: Path, files: list[Path]) -> NDArray[np.uint8]:
         found, pixels = _read(pillow, file)
         if images is None:
             mode = found
-            check_room(folder, len(files) * pixels.size, "the images")
-            images = np.empty((len(files), *pixels.shape), np.uint8)
+            check_room(folder, len(files) * pixels.size, "the images", MAX_MADE_BYTES)
+            images = roomy((len(files), *pixels.shape))
         if found != mode:
             raise ImcsimError(
                 f"is {_called(found)}, but {files[0].name} is {_called(mode)}",

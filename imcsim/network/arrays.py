@@ -6,7 +6,9 @@ import lzma
 import math
 import os
 import re
+import shutil
 import struct
+import tempfile
 import warnings
 import zipfile
 import zlib
@@ -20,9 +22,14 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import ordinary, written_whole
+from imcsim.base.memory import budget_bytes
 
 MAX_BYTES = 1 << 30
 """Most that arrays of a file take in memory, however small the file is."""
+MAPPED_BYTES = 1 << 26
+"""Arrays that are larger than this, and than an eighth of the memory for values, stay on disk."""
+MAX_SPOOLED_EXPANSION = 100
+"""As `MAX_EXPANSION`, for an array that is unpacked to disk."""
 MAX_MEMBERS = 4096
 MAX_EXPANSION = 1000
 """Largest ratio of unpacked to packed size; honest deflate streams stay below it but for a file of zeros."""
@@ -119,6 +126,8 @@ def read_npy(path: str | Path, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
                     file=path,
                     fix="write it again with numpy.save",
                 )
+            if _mapped(size, fortran, dtype):
+                return np.memmap(path, dtype, "r", stream.tell(), shape)
             array = _array(stream, shape, fortran, dtype)
             if array is None:
                 raise ImcsimError("the data end too early", file=path, fix="fetch or write the file again")
@@ -223,6 +232,13 @@ def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
                 key=name,
                 fix=_REWRITE,
             )
+        if _mapped(size, fortran, dtype):
+            if size > MAX_BYTES and size > MAX_SPOOLED_EXPANSION * member.compress_size:
+                raise ImcsimError(
+                    f"{member.compress_size} bytes claim to unpack to {size}", file=path, key=name,
+                    fix="store it with numpy.save",
+                )  # fmt: skip
+            return _on_disk(path, name, stream, shape, dtype)
         array = _array(stream, shape, fortran, dtype)
         if array is None:
             raise ImcsimError(
@@ -246,6 +262,42 @@ def _array(
         at += len(piece)
     stream.read(1)  # at the end, the checksum of the archive is compared
     return np.asarray(array, dtype.newbyteorder("="), order="C")
+
+
+def _mapped(size: int, fortran: bool, dtype: np.dtype[Any]) -> bool:
+    """Whether an array of so many bytes stays on disk; what would have to be turned does not."""
+    plain = not fortran and dtype.isnative and dtype.kind in "biuf"
+    return plain and size > MAPPED_BYTES and size > min(budget_bytes() // 8, MAX_BYTES)
+
+
+def roomy(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Room for bytes of this shape, to be written to: in memory, or on disk where memory would be full."""
+    size = math.prod(shape)
+    if not _mapped(size, False, np.dtype(np.uint8)):
+        return np.empty(shape, np.uint8)
+    return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", 0, shape)
+
+
+def _on_disk(
+    path: Path, name: str, stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """An array unpacked into a file that goes with it. Raises ImcsimError where there is no room for one."""
+    size, done = math.prod(shape) * dtype.itemsize, 0
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (the array keeps it open)
+    if shutil.disk_usage(tempfile.gettempdir()).free < size:
+        raise ImcsimError(
+            f"unpacked it takes {size} bytes, more than {tempfile.gettempdir()} has room for",
+            file=path,
+            key=name,
+            fix="store it with numpy.save, or let TMPDIR name a larger disk",
+        )
+    while piece := stream.read(1 << 22):  # to the end, so the checksum of the archive is compared
+        file.write(piece)
+        done += len(piece)
+    if done != size:
+        raise ImcsimError("the data end too early", file=path, key=name, fix="fetch or write the file again")
+    file.flush()
+    return np.memmap(file, dtype, "r", 0, shape)
 
 
 def _read_header(path: Path, name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -21,6 +21,7 @@ from imcsim.hardware.accounting import HYPOTHESIS
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs, encoding_of, other_pixels
+from imcsim.inputs.made import image_digests
 from imcsim.network.graph import Network
 from imcsim.results.figures import ValidationFigures
 from imcsim.results.meta import HardwareMeta, InputsMeta, Meta, NetworkMeta
@@ -401,8 +402,8 @@ class Experiment:
         if self.validation is None and (calibrated := self._calibrated()):
             found.append(f"without validation images {calibrated} calibrated on the first reported images")
         if self.validation is not None:
-            known = {image.tobytes() for image in self.validation.images}
-            shared = sum(image.tobytes() in known for image in self.inputs.images)
+            known = set(image_digests(self.validation.images))
+            shared = sum(digest in known for digest in image_digests(self.inputs.images))
             if shared:
                 found.append(
                     f"{shared} of the {len(self.inputs.labels)} reported images are validation images too"

@@ -14,10 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import imcsim.inputs
 from imcsim import inputs
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import main
-from imcsim.inputs.events import bin_events
+from imcsim.inputs.data import fingerprint
+from imcsim.inputs.events import Events, bin_events
+from imcsim.inputs.made import MadeFrames, image_digests
 from imcsim.inputs.rate import rate_encode
 from imcsim.network.arrays import write_npz
 
@@ -316,7 +319,14 @@ def test_events_fall_into_the_bins_of_a_plain_loop(
             if step < steps:
                 wanted[n, step, int(made["p"][k]), int(made["y"][k]), int(made["x"][k])] = 1
     columns = (made[key].astype(np.int64) for key in ("t", "x", "y"))
-    found = bin_events(*columns, made["p"], made["sample"], wanted.shape, bin_us)
+    events = Events(*columns, made["p"], made["sample"], len(wanted))
+    found = bin_events(events, wanted.shape, bin_us)
+    later = MadeFrames(wanted.shape, events.maker(wanted.shape, bin_us), 1)
+    assert np.array_equal(later, wanted)
+    assert np.array_equal(later[:, :1][:], wanted[:, :1])
+    assert np.array_equal(later[np.arange(len(wanted))[::-1]], wanted[::-1])
+    assert fingerprint(later, np.arange(3)) == fingerprint(wanted, np.arange(3))
+    assert image_digests(later) == image_digests(wanted)
     assert np.array_equal(found, wanted)
 
 
@@ -424,3 +434,45 @@ def test_silent_frames_can_be_read_again(tmp_path: Path) -> None:
     frames = np.zeros((40, 8, 2, 64, 64), bool)
     inputs.save(tmp_path / "a.npz", frames, np.zeros(40, int))
     assert not inputs.load(tmp_path / "a.npz").images.any()
+
+
+def test_inputs_that_memory_cannot_hold_are_read_as_they_are_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames are made when they are read, arrays stay on disk: values, hashes and files are the same."""
+    rng = np.random.default_rng(3)
+    columns = {"t": rng.integers(0, 900, 500), "sample": np.sort(rng.integers(0, 5, 500))}
+    columns |= {key: rng.integers(0, 6, 500) for key in "xy"} | {"p": rng.integers(0, 2, 500)}
+    write_npz(tmp_path / "events.npz", columns | {"labels": np.arange(5)})
+    still, labels = rng.integers(0, 256, (5, 2, 4, 4)).astype(np.uint8), np.arange(5)
+    imcsim.inputs.save(tmp_path / "still.npz", still, labels)
+    np.save(tmp_path / "still.npy", still)
+    np.save(tmp_path / "still.labels.npy", labels)
+    imcsim.inputs.save(tmp_path / "spikes.npz", rng.integers(0, 2, (5, 3, 2, 4, 4)) > 0, labels)
+
+    def everything() -> list[imcsim.inputs.Inputs]:
+        return [
+            imcsim.inputs.load(tmp_path / "events.npz", timesteps=6),
+            imcsim.inputs.load(tmp_path / "events.npz", timesteps=6, limit=3),
+            imcsim.inputs.load(tmp_path / "events.npz", timesteps=3, bin_us=100),
+            imcsim.inputs.load(tmp_path / "still.npz", encoding="rate", timesteps=3, seed=7),
+            imcsim.inputs.load(tmp_path / "still.npz"),
+            imcsim.inputs.load(tmp_path / "still.npy"),
+            imcsim.inputs.load(tmp_path / "spikes.npz", timesteps=2),
+        ]
+
+    held = everything()
+    monkeypatch.setattr("imcsim.inputs.made.SHARE", 1 << 40)
+    monkeypatch.setattr("imcsim.network.arrays.MAPPED_BYTES", 1)
+    monkeypatch.setattr("imcsim.network.arrays.budget_bytes", lambda: 1)
+    for one, other in zip(held, everything(), strict=True):
+        assert isinstance(one.images, np.ndarray)
+        assert isinstance(other.images, MadeFrames | np.memmap) or not other.images.flags.owndata
+        assert (other.images.shape, other.sha256) == (one.images.shape, one.sha256)
+        assert np.array_equal(other.images, one.images)
+        assert np.array_equal(other.images[1:3], one.images[1:3])
+        assert np.array_equal(other.calibration, one.calibration)
+        other.require(shape=one.shape, bits=8 if one.coding == "direct" else 1, classes=5)
+    made = everything()[0]
+    imcsim.inputs.save(tmp_path / "made.npz", made.images, made.labels)
+    assert np.array_equal(imcsim.inputs.load(tmp_path / "made.npz").images, held[0].images)
