@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_IMAGES = 32
 """Images of --inputs that are compared where --images is not given."""
 
-FRAMEWORKS = ("auto", "nir", "snntorch", "spikingjelly", "norse", "sinabs")
+FRAMEWORKS = ("auto", "nir", "snntorch", "spikingjelly", "norse", "norse_main", "sinabs")
 
 
 def _sizes(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:

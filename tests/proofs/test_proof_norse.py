@@ -11,22 +11,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import main
-from imcsim.importers import ReadOptions
+from imcsim.importers import ReadOptions, import_model
 from imcsim.network.graph import LIF
 
 frameworks.need("norse")
 DT = 0.001
 
 
-def box(share: float, threshold: float, *shape: int) -> Any:
+def box(share: float, threshold: float, *shape: int, reset_to: float = 0.0) -> Any:
     """`share` of the membrane is renewed in a timestep."""
     import norse.torch as norse
     import torch
 
     zero = torch.zeros(shape)
     inverse = frameworks.full(share / DT, *shape)
-    return norse.LIFBoxCell(norse.LIFBoxParameters(inverse, zero, frameworks.full(threshold, *shape), zero))
+    start = frameworks.full(reset_to, *shape)
+    return norse.LIFBoxCell(norse.LIFBoxParameters(inverse, zero, frameworks.full(threshold, *shape), start))
 
 
 def cuba(share: float, current: float, threshold: float, *shape: int) -> Any:
@@ -224,3 +226,40 @@ def test_what_the_import_states_of_float_weights(tmp_path: Path) -> None:
         if isinstance(part, nn.Conv2d):
             part.reset_parameters()
     proof.agreement_as_in_framework("norse", module, (2, 8, 8), tmp_path, main)
+
+
+@pytest.mark.parametrize("reset_to", [0.0, -0.25])
+def test_the_main_branch_writes_seconds_and_the_reset(tmp_path: Path, reset_to: float) -> None:
+    """Norse after 1.1.0 leaves the timestep out of tau, and writes v_reset: the user says that it is its
+    file.
+    """
+    import nir
+    import torch
+    from torch import nn
+
+    module = chain(
+        nn.Linear(30, 20), box(0.2, 1.0, 20, reset_to=reset_to), nn.Linear(20, 12), cuba(0.5, 0.25, 1.0, 12),
+        nn.Linear(12, 10), box(0.5, 0.5, 10, reset_to=reset_to),
+    )  # fmt: skip
+    seen = proof.spikes((30,), 12, 12)
+    theirs = proof.in_framework("norse", module, seen, 12, 1.0, timed=True)
+    file = frameworks.write("norse", module, torch.zeros(1, 30), tmp_path / "net.nir")
+    graph = nir.read(file)
+    for node in graph.nodes.values():
+        for key in ("tau", "tau_mem", "tau_syn"):
+            if hasattr(node, key):
+                setattr(node, key, (getattr(node, key) / DT).astype("float32"))
+        if isinstance(node, nir.LIF):
+            node.v_reset = torch.full(node.v_threshold.shape, reset_to).numpy()
+    nir.write(file, graph)
+    options = ReadOptions(framework="norse_main")
+    found = proof.compare(
+        file, theirs, seen, 12, (30,), timed=True, scale=1.0, options=options, weight_bits=8
+    )
+    assert found.imported.model.source["framework"] == "norse_main"
+    proof._all_equal(found)
+    with pytest.raises(ImcsimError, match="the file says it: v_reset"):
+        import_model(file, options=ReadOptions(framework="norse_main", neuron={"reset_to": 0.5}))
+    left = import_model(file, options=ReadOptions(timesteps=4))
+    assert left.model.source["framework"] == "nir"
+    assert any("--framework norse_main" in note for note in left.notes)

@@ -21,7 +21,7 @@ Number = float | FloatArray
 Reset = Literal["hard", "soft", "none"]
 ResetAt = Literal["now", "next"]
 Fires = Literal["at", "above"]
-Framework = Literal["auto", "nir", "snntorch", "spikingjelly", "norse", "sinabs"]
+Framework = Literal["auto", "nir", "snntorch", "spikingjelly", "norse", "norse_main", "sinabs"]
 
 INPUT = "input"
 

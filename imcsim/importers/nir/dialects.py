@@ -12,14 +12,16 @@ nir (Euler, dt 1e-4)  dt / tau                    k R I; dt R I                 
 snntorch              dt / tau = 1 - beta         I, since R = tau / dt; I               v > th  soft, next
 spikingjelly          dt / tau                    k I, or I where R = tau / dt; I        v >= th hard, at once
 norse (dt 1e-3)       dt dt / tau                 k I; I                                 v > th  hard, at once
+norse_main (dt 1e-3)  dt / tau                    k I; I                                 v > th  hard, at once
 sinabs                1 - exp(-1 / tau)           k I, or I with ``input: undecayed``; I v >= th soft, at once
 ====================  ==========================  =====================================  ======  =============
 
 Notes on the rows. snnTorch's ``reset_mechanism="zero"`` is hard and at once for Leaky, hard and one
 timestep later for Synaptic, RLeaky and RSynaptic; Norse exports ``tau = dt / tau_mem_inv`` though a step
-multiplies by ``dt tau_mem_inv``; sinabs counts tau in timesteps, and its integrators (ExpLeak) take their
-input undecayed. CubaLIF has a current in front, ``i = (1 - dt / tau_syn) i + (dt / tau_syn) w_in S``, and v
-takes the new i; Norse's jumps by the input itself (``i = i + I`` before v, decay after).
+multiplies by ``dt tau_mem_inv``; its main branch exports ``tau = 1 / tau_mem_inv`` and v_reset
+(norse/torch/utils/export_nir.py, 065a3b4); sinabs counts tau in timesteps, and its integrators (ExpLeak) take
+their input undecayed. CubaLIF has a current in front, ``i = (1 - dt / tau_syn) i + (dt / tau_syn) w_in S``,
+and v takes the new i; Norse's jumps by the input itself (``i = i + I`` before v, decay after).
 
 What no field holds is said by the user (`UNSAID`), or is 0, none or one spike. sinabs has neurons that fire
 several times in a timestep by default, and its own reader gives integrate-and-fire neurons a floor: there
@@ -53,7 +55,7 @@ NEURONS = SPIKING + INTEGRATORS
 class Dialect:
     """How one framework turns NIR's equations into timesteps. `dt` is in seconds."""
 
-    name: Literal["nir", "snntorch", "spikingjelly", "norse", "sinabs"]
+    name: Literal["nir", "snntorch", "spikingjelly", "norse", "norse_main", "sinabs"]
     dt: float
     reset: Reset
     reset_at: ResetAt
@@ -70,9 +72,13 @@ DEFAULTS: Mapping[str, Dialect] = {
     "snntorch": Dialect("snntorch", 1e-4, "soft", "next", "above"),
     "spikingjelly": Dialect("spikingjelly", 1e-4, "hard", "now", "at"),
     "norse": Dialect("norse", 1e-3, "hard", "now", "above"),
+    "norse_main": Dialect("norse_main", 1e-3, "hard", "now", "above"),
     "sinabs": Dialect("sinabs", 1.0, "soft", "now", "at"),
 }
 
+
+NORSE = ("norse", "norse_main")
+"""Norse 1.1.0, and its main branch, which writes tau without the timestep, and v_reset."""
 
 UNSAID = ("input", "floor", "initial", "max_spikes", "refractory", "reset_to")
 """What may be said of the neurons of a NIR file: keys as in a layer list."""
@@ -145,7 +151,7 @@ def neuron(file: Path, node: NirNode, dialect: Dialect, options: ReadOptions) ->
     leak, gain, pull = _membrane(file, node, dialect, get)
     rest = get("v_leak") if "v_leak" in node.fields else np.zeros(1)
     # Norse starts its membranes at v_leak, the others at v_reset.
-    initial = rest - start if dialect.name == "norse" else np.zeros(1)
+    initial = rest - start if dialect.name in NORSE else np.zeros(1)
     if "initial" in said:
         initial = float(said["initial"]) - start
     if not spiking and np.any(initial != 0):
@@ -194,7 +200,7 @@ def _membrane(
     """leak, gain and the share that v_leak pulls with: ``v = leak v + gain I + pull v_leak``."""
     one = np.ones(1)
     if node.kind in ("IF", "I"):
-        gain = one if dialect.name in ("norse", "sinabs") else dialect.dt * get("r")
+        gain = one if dialect.name in (*NORSE, "sinabs") else dialect.dt * get("r")
         if dialect.name == "spikingjelly":
             gain = _snapped(gain)
         return one, gain, 0 * one
@@ -208,8 +214,8 @@ def _membrane(
         share = (np.float32(1) - leak.astype(np.float32)).astype(np.float64)
         decayed = dialect.decayed_input and node.kind == "LIF"
         return leak, (share if decayed else np.ones_like(leak)) * r, share
-    if dialect.name == "norse":
-        share = _near_decimal(dialect.dt * dialect.dt / tau)
+    if dialect.name in NORSE:
+        share = _near_decimal(_norse_dt(dialect) / tau)
         return 1.0 - share, share * r, share
     share = dialect.dt / tau
     with np.errstate(invalid="ignore"):
@@ -235,8 +241,8 @@ def _synapse(
     if not np.all(tau > 0):
         raise _refused(file, node, "a time constant must be greater than 0", "check tau_syn")
     w_in = get("w_in") if "w_in" in node.fields else np.ones(1)
-    if dialect.name == "norse":
-        return 1.0 - _near_decimal(dialect.dt * dialect.dt / tau), w_in
+    if dialect.name in NORSE:
+        return 1.0 - _near_decimal(_norse_dt(dialect) / tau), w_in
     share = dialect.dt / tau
     with np.errstate(invalid="ignore"):
         gain = np.where(np.isinf(tau) & np.isinf(w_in), 1.0, w_in * share)
@@ -244,6 +250,11 @@ def _synapse(
         return 1.0 - share, gain
     tidy = _near_decimal if dialect.name == "snntorch" else _snapped
     return tidy(1.0 - share), tidy(gain)
+
+
+def _norse_dt(dialect: Dialect) -> float:
+    """The timestep in the unit of tau: 1.1.0 multiplies tau by dt as it exports it."""
+    return dialect.dt if dialect.name == "norse_main" else dialect.dt * dialect.dt
 
 
 def _in_range(file: Path, node: NirNode, decay: Values, what: str) -> None:
@@ -334,6 +345,7 @@ def describe(dialect: Dialect, options: ReadOptions) -> list[str]:
             + (f"{said['reset_to']:g} as stated" if "reset_to" in said else "0 is taken"),
             "give --dt where the network's is not 0.001",
         ],
+        "norse_main": ["give --dt where the network's is not 0.001"],
         "sinabs": ["the file does not say tau_syn (taken: none)"],
         "nir": ["NIR does not say the timestep, the reset nor the comparison: see --dt, --reset, --fires"],
     }

@@ -25,7 +25,7 @@ from imcsim.importers.importing.layers import (
 from imcsim.importers.importing.per_neuron import as_number, bare
 from imcsim.importers.nir.dialects import DEFAULTS, NEURONS, Dialect, affirmed, check_said, describe, neuron
 from imcsim.importers.nir.graph import FEEDBACK, NirGraph, NirNode, graph, whole_numbers
-from imcsim.importers.nir.recognise import recognise
+from imcsim.importers.nir.recognise import maybe_norse_main, recognise
 from imcsim.network.parameters import MAX_DELAY
 
 READ = (
@@ -54,6 +54,8 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
     dialect = _dialect(path, found, options)
     layers = tuple(_layer(path, node, dialect, options) for node in found.nodes)
     notes = describe(dialect, options)
+    if dialect.name == "nir" and options.framework == "auto" and maybe_norse_main(found):
+        notes.append("Norse's main branch may have written it: then give --framework norse_main")
     notes += [
         f"what {node.reads[0]} gives comes back a timestep later"
         for node in found.nodes

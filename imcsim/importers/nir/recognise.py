@@ -8,6 +8,9 @@
   flattening.
 - sinabs: float32; r = 1; tau in timesteps, so about 1 and more; one value per neuron in an IF; no CubaLIF.
 
+Norse's main branch writes what a hand-written file may hold as well, so it is never taken for granted: a file
+that could be one of its own is read by NIR's equations, with a note (`maybe_norse_main`).
+
 A file that fits none is read by NIR's own equations; one that fits several is refused.
 """
 
@@ -69,6 +72,20 @@ def recognise(file: Path, graph: NirGraph) -> str:
         f"the file does not say which framework's neurons it holds; it may be {' or '.join(sorted(found))}",
         file=file,
         fix="say --framework " + "|".join(sorted(found)),
+    )
+
+
+def maybe_norse_main(graph: NirGraph) -> bool:
+    """Whether Norse's main branch may have written `graph`: float32, r = 1, tau in seconds of 1 ms or more."""
+    neurons = [node for node in graph.nodes if node.kind in NEURONS]
+    kinds = {node.kind for node in graph.nodes}
+    decaying = [node for node in neurons if node.kind not in ("IF", "I")]
+    return (
+        bool(decaying)
+        and kinds <= _LAYERS["norse"] | {"Linear"}
+        and _weights_float32(graph)
+        and all(_all_of(node, "float32") and _is(_field(node, "r"), 1.0) for node in neurons)
+        and all(np.all(_tau(node) >= DEFAULTS["norse_main"].dt) for node in decaying)
     )
 
 

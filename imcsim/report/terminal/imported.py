@@ -15,7 +15,12 @@ from imcsim.network.describe import describe
 from imcsim.report.terminal.tables import plain, table
 from imcsim.report.units import number, percent
 
-_FRAMEWORKS = {"snntorch": "snnTorch", "spikingjelly": "SpikingJelly", "norse": "Norse"}
+_FRAMEWORKS = {
+    "snntorch": "snnTorch",
+    "spikingjelly": "SpikingJelly",
+    "norse": "Norse",
+    "norse_main": "Norse (main branch)",
+}
 """How frameworks write their own names."""
 
 
