@@ -129,8 +129,9 @@ def _neuron(
 @click.option("--quiet", is_flag=True, help="No progress, no tables.")
 @click.option(
     "--template",
-    type=click.Choice(["vgg16", "resnet19", "mlp", "snntorch_tutorial", "spikingjelly_csnn"]),
-    help="Print a list of layers to adapt, and do nothing else.",
+    metavar="NAME|FILE",
+    help="Print a list of layers to adapt, and do nothing else: of a well-known network, or drafted from the "
+    "names and shapes of a state dict.",
 )
 def import_file(file: str | None, output: str | None, **settings: Any) -> None:
     """Make a network of a file with trained weights: NIR, safetensors, PyTorch state dict or ONNX.

@@ -192,3 +192,56 @@ def test_the_example_network_by_its_template(tmp_path: Path) -> None:
     for number, place in ((1, 2), (2, 6), (3, 10), (4, 12)):
         layers = layers.replace(f"name: sn{number},", f"name: conv_fc.{place},")
     proof.prove_listed("spikingjelly", frameworks.on_grid(CSNN()), (1, 28, 28), layers, tmp_path)
+
+
+@pytest.mark.slow
+def test_sew_resnet_by_its_template(tmp_path: Path) -> None:
+    """SEW-ResNet-18 of few channels: spikes of a block and of its shortcut are added, 0 to 2, 3, ... of them."""
+    from spikingjelly.activation_based import neuron
+    from torch import nn
+
+    def fire() -> Any:
+        return neuron.IFNode(v_threshold=4.0)
+
+    class Block(nn.Module):
+        def __init__(self, before: int, width: int, stride: int) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
+            self.bn1, self.sn1 = nn.BatchNorm2d(width), fire()
+            self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+            self.bn2, self.sn2 = nn.BatchNorm2d(width), fire()
+            self.downsample = (
+                nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width), fire())
+                if stride > 1
+                else None
+            )
+
+        def forward(self, x: Any) -> Any:
+            y = self.sn2(self.bn2(self.conv2(self.sn1(self.bn1(self.conv1(x))))))
+            return (x if self.downsample is None else self.downsample(x)) + y
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(3, 4, 7, 2, 3, bias=False)
+            self.bn1, self.sn1, self.maxpool = nn.BatchNorm2d(4), fire(), nn.MaxPool2d(3, 2, 1)
+            for stage, stride in enumerate((1, 2, 2, 2), 1):
+                blocks = nn.Sequential(Block(4, 4, stride), Block(4, 4, 1))
+                setattr(self, f"layer{stage}", blocks)
+            self.avgpool, self.fc = nn.AvgPool2d(2), nn.Linear(4, 10)
+
+        def forward(self, x: Any) -> Any:
+            x = self.maxpool(self.sn1(self.bn1(self.conv1(x))))
+            x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+            return self.fc(self.avgpool(x).flatten(1))
+
+    layers = (
+        template("sew_resnet18").replace("threshold: 1.0", "threshold: 4.0").replace("size: 7", "size: 2")
+    )
+    layers = layers.replace("3, 224, 224", "3, 64, 64").replace("classes: 1000", "classes: 10")
+    layers = layers.replace("timesteps: 4", "timesteps: 4").replace("  # scale", "  scale: 1.0\n  # scale")
+    layers = layers.replace("down_sn", "downsample.2")
+    seen = proof.spikes((3, 64, 64), 4, 2)
+    proof.prove_listed(
+        "spikingjelly", frameworks.on_grid(Net()), (3, 64, 64), layers, tmp_path, timesteps=4, seen=seen
+    )

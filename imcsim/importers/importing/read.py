@@ -52,7 +52,7 @@ def read(path: str | Path, options: ReadOptions | None = None) -> ReadModel:
     is missing.
     """
     path, options = Path(path), options or ReadOptions()
-    kind = _kind(path)
+    kind = kind_of(path)
     model: ReadModel
     if kind == "nir":
         from imcsim.importers.nir.file import read as read_nir
@@ -70,7 +70,8 @@ def read(path: str | Path, options: ReadOptions | None = None) -> ReadModel:
     return model
 
 
-def _kind(path: Path) -> str:
+def kind_of(path: Path) -> str:
+    """``nir``, ``onnx``, ``safetensors`` or ``torch``. Raises ImcsimError for files of no kind that is read."""
     file_size(path, MAX_BYTES)
     head = first_bytes(path, 16)
     if head.startswith(_HDF5):

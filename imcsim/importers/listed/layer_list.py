@@ -12,10 +12,10 @@ Such files hold tensors by name and no graph. The list says what is done with th
       - kind: neuron
       - {kind: linear, prefix: "2"}
 
-``imcsim import --template vgg16|resnet19|mlp`` prints longer ones, with comments. A layer reads the one
-before it unless it has `inputs`; `prefix: p` stands for the tensors ``p.weight``, ``p.bias`` and so on. A
-``delay`` gives what a layer of neurons, which may come later, gave `timesteps` timesteps before (1 by
-default)::
+``imcsim import --template vgg16|resnet19|mlp`` prints longer ones, with comments, ``--template FILE`` drafts
+one. A layer reads the one before it unless it has `inputs`; `prefix: p` stands for the tensors ``p.weight``,
+``p.bias`` and so on. A ``delay`` gives what a layer of neurons, which may come later, gave `timesteps`
+timesteps before (1 by default)::
 
       - {kind: linear, name: fc, prefix: fc}
       - {kind: delay, name: back, inputs: [lif]}
@@ -52,6 +52,10 @@ from imcsim.importers.listed.neuron_keys import check_keys, make_neuron
 from imcsim.network.parameters import MAX_DELAY
 
 MAX_LAYERS = 5000
+_SILENT = ("num_batches_tracked", "reset_mechanism_val")
+"""Tensors that say nothing of values, or what the list says."""
+
+_GRADED = "graded_spikes_factor"
 _TOP = ("schema", "name", "input", "timesteps", "classes", "neuron", "layers")
 _COMMON = ("name", "kind", "inputs")
 _WINDOW = ("stride", "padding", "dilation", "groups")
@@ -94,7 +98,7 @@ def read(path: Path, kind: str, options: ReadOptions) -> ReadModel:
         raise ImcsimError(
             "the file holds tensors by name, but no graph",
             file=path,
-            fix="list its layers with --layers FILE; imcsim import --template mlp|vgg16|resnet19 prints one",
+            fix=f"list its layers with --layers FILE; imcsim import --template {path} drafts such a list",
         )
     if options.framework not in ("auto", "nir") or options.dt is not None:
         raise ImcsimError("--framework and --dt are for NIR files", file=path, fix="say it under `neuron:`")
@@ -143,7 +147,17 @@ class _List:
         for index, data in enumerate(entries):
             last = self._add(index, data, last)
         notes = [f"read by the list {Path(str(options.layers_file)).name}"]
-        unused = [n for n in top.tensors if n not in top.used and not n.endswith("num_batches_tracked")]
+        unused = [n for n in top.tensors if n not in top.used and not n.endswith(_SILENT)]
+        for graded in (n for n in unused if n.endswith(_GRADED)):
+            if np.any(top.tensors[graded] != 1):
+                raise ImcsimError(
+                    "snnTorch multiplies these spikes by a factor that is not 1",
+                    file=path,
+                    key=graded,
+                    fix="train with graded_spikes_factor=1.0, or multiply the next layer's weights by it and "
+                    "store 1 there",
+                )
+        unused = [n for n in unused if not n.endswith(_GRADED)]
         if unused:
             more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
             notes.append(f"no layer uses the tensors {', '.join(unused[:5])}{more}")

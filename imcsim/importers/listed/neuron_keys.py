@@ -49,6 +49,9 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 _COUNTS = {"max_spikes": (1, MAX_SPIKES), "refractory": (0, MAX_REFRACTORY)}
 _DECAYS = ("leak", "tau", "plif")
 
+_CLAMPED = {"leak": ("beta",), "synapse": ("alpha",)}
+"""snnTorch's names of decays, which it clamps to 0 to 1."""
+
 Fail = Callable[[str, str, str | None], ImcsimError]
 """Makes the error for a key: key, message, fix."""
 
@@ -77,7 +80,10 @@ def make_neuron(
             found = tensor(key, value)
             if found.dtype.kind not in "iuf" or found.size == 0:
                 raise fail(key, f"the tensor {value!r} holds no numbers", None)
-            return as_number(bare(as_written(found)))
+            written = as_written(found)
+            if key in _CLAMPED and value.rpartition(".")[2] in _CLAMPED[key]:
+                written = np.clip(written, 0.0, 1.0)  # as snnTorch does whenever it uses them
+            return as_number(bare(written))
         return float(value)
 
     decays = [key for key in _DECAYS if key in merged]

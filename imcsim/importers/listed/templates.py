@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
+from imcsim.importers.listed.drafted import drafted
 
 _HEAD = """\
 # {title}
@@ -35,14 +37,27 @@ _TDBN = """\
 
 
 def template(name: str) -> str:
-    """The layer list of one of `TEMPLATES`. Raises ImcsimError for other names."""
+    """The layer list of one of `TEMPLATES`, or one drafted from the state dict in the file `name`. Raises
+    ImcsimError for anything else.
+    """
+    if name not in TEMPLATES and _is_file(name):
+        return drafted(Path(name))
     if name not in TEMPLATES:
         guess = nearest(name, TEMPLATES)
         raise ImcsimError(
             f"there is no template {name[:60]!a}",
-            fix=f"did you mean {guess!r}?" if guess else "use " + ", ".join(TEMPLATES),
+            fix=f"did you mean {guess!r}?"
+            if guess
+            else f"use {', '.join(TEMPLATES)}, or the file of a state dict",
         )
     return TEMPLATES[name]()
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
 
 
 def _head(title: str, weights: str, name: str, shape: str, neurons: str = _NEURONS) -> str:
@@ -209,10 +224,65 @@ def _spikingjelly_csnn() -> str:
     )
 
 
+def _sew_resnet18() -> str:
+    neurons = """\
+  leak: 1.0               # IFNode
+  threshold: 1.0
+  reset: hard             # v_reset=0.0; soft: v_reset=None
+  fires: at
+  reset_at: now
+"""
+    lines = [
+        _head(
+            title="SEW-ResNet-18 of SpikingJelly (sew_resnet18, connect_f ADD) for 224 x 224 images.",
+            weights="sew_resnet18.pt",
+            name="sew_resnet18",
+            shape="3, 224, 224",
+            neurons=neurons,
+        ).replace("classes: 10\n", "classes: 1000\n"),
+        "  - {name: conv1, kind: conv2d, prefix: conv1, stride: 2, padding: 3}\n",
+        "  - {name: bn1, kind: batchnorm, prefix: bn1}\n",
+        "  - {name: sn1, kind: neuron}\n",
+        "  - {name: maxpool, kind: maxpool, size: 3, stride: 2, padding: 1}\n",
+        "  # The spikes of the shortcut are added to those of a block's last neuron.\n",
+    ]
+    before = "maxpool"
+    for stage in (1, 2, 3, 4):
+        for block in (0, 1):
+            name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
+            lines += [
+                f"  - {{name: {name}.conv1, kind: conv2d, prefix: {name}.conv1, inputs: [{before}], "
+                f"stride: {stride}, padding: 1}}\n",
+                f"  - {{name: {name}.bn1, kind: batchnorm, prefix: {name}.bn1}}\n",
+                f"  - {{name: {name}.sn1, kind: neuron}}\n",
+                f"  - {{name: {name}.conv2, kind: conv2d, prefix: {name}.conv2, padding: 1}}\n",
+                f"  - {{name: {name}.bn2, kind: batchnorm, prefix: {name}.bn2}}\n",
+                f"  - {{name: {name}.sn2, kind: neuron}}\n",
+            ]
+            shortcut = before
+            if stride != 1:
+                shortcut = f"{name}.down_sn"
+                lines += [
+                    f"  - {{name: {name}.down, kind: conv2d, prefix: {name}.downsample.0, "
+                    f"inputs: [{before}], stride: {stride}}}\n",
+                    f"  - {{name: {name}.down_bn, kind: batchnorm, prefix: {name}.downsample.1}}\n",
+                    f"  - {{name: {shortcut}, kind: neuron}}\n",
+                ]
+            lines.append(f"  - {{name: {name}.add, kind: add, inputs: [{name}.sn2, {shortcut}]}}\n")
+            before = f"{name}.add"
+    lines += [
+        "  - {name: pool, kind: avgpool, size: 7}\n",
+        "  - kind: flatten\n",
+        "  - {name: fc, kind: linear, prefix: fc}    # its sums are the class outputs\n",
+    ]
+    return "".join(lines)
+
+
 TEMPLATES: dict[str, Callable[[], str]] = {
     "vgg16": _vgg16,
     "resnet19": _resnet19,
     "mlp": _mlp,
     "snntorch_tutorial": _snntorch_tutorial,
     "spikingjelly_csnn": _spikingjelly_csnn,
+    "sew_resnet18": _sew_resnet18,
 }

@@ -205,7 +205,8 @@ def _membrane(
             gain = _snapped(gain)
         return one, gain, 0 * one
     tau = get("tau_mem" if node.kind.startswith("Cuba") else "tau")
-    if not np.all(tau > 0):
+    # snnTorch divides by 1 - beta, also where a learned beta has gone beyond 1.
+    if not np.all(tau > 0) and not (dialect.name == "snntorch" and np.all(tau != 0)):
         raise _refused(file, node, "a time constant must be greater than 0", "check tau")
     r = get("r")
     if dialect.name == "sinabs":
@@ -223,7 +224,7 @@ def _membrane(
     if dialect.name == "nir":
         return 1.0 - share, gain, share
     if dialect.name == "snntorch":
-        leak = _near_decimal(1.0 - share)
+        leak = _beta(share)
         return leak, _near_decimal(gain), 1.0 - leak
     leak = _snapped(1.0 - share)
     return leak, _snapped(gain), _snapped(share)
@@ -238,7 +239,7 @@ def _synapse(
     if dialect.name == "sinabs":
         raise _refused(file, node, "sinabs exports no such neurons", "say --framework")
     tau = get("tau_syn")
-    if not np.all(tau > 0):
+    if not np.all(tau > 0) and not (dialect.name == "snntorch" and np.all(tau != 0)):
         raise _refused(file, node, "a time constant must be greater than 0", "check tau_syn")
     w_in = get("w_in") if "w_in" in node.fields else np.ones(1)
     if dialect.name in NORSE:
@@ -248,8 +249,9 @@ def _synapse(
         gain = np.where(np.isinf(tau) & np.isinf(w_in), 1.0, w_in * share)
     if dialect.name == "nir":
         return 1.0 - share, gain
-    tidy = _near_decimal if dialect.name == "snntorch" else _snapped
-    return tidy(1.0 - share), tidy(gain)
+    if dialect.name == "snntorch":
+        return _beta(share), _near_decimal(gain)
+    return _snapped(1.0 - share), _snapped(gain)
 
 
 def _norse_dt(dialect: Dialect) -> float:
@@ -277,6 +279,18 @@ def _near_decimal(values: Values) -> Values:
     decimal = np.round(values, 6)
     near = np.abs(values - decimal) <= 2e-7 * np.maximum(np.abs(values), 0.1)
     return np.where(near, decimal, values.astype(np.float32).astype(np.float64))
+
+
+def _beta(share: Values) -> Values:
+    """snnTorch's beta or alpha of the share that decays, as a file gives it: ``1 - beta`` and ``dt / (1 -
+    beta)`` have been rounded to float32 since. snnTorch clamps it to 0 to 1 whenever it uses it.
+
+    A number of six decimals that is within these roundings was that number; else float32.
+    """
+    beta = 1.0 - share
+    decimal = np.round(beta, 6)
+    near = np.abs(beta - decimal) <= 2.0**-24 + 3 * 2.0**-24 * np.abs(share)
+    return np.clip(np.where(near, decimal, beta.astype(np.float32).astype(np.float64)), 0.0, 1.0)
 
 
 def _snapped(values: Values) -> Values:
@@ -334,7 +348,8 @@ def describe(dialect: Dialect, options: ReadOptions) -> list[str]:
     notes: dict[str, list[str]] = {
         "snntorch": [
             "the file does not say the reset: give --reset hard for reset_mechanism='zero', --reset none for "
-            "'none', --reset-at now for reset_delay=False"
+            "'none', --reset-at now for reset_delay=False",
+            "nor inhibition and graded_spikes_factor: none and 1 are taken",
         ],
         "spikingjelly": [
             "SpikingJelly exports hard resets only: give --reset soft for v_reset=None",
