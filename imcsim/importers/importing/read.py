@@ -71,7 +71,7 @@ def read(path: str | Path, options: ReadOptions | None = None) -> ReadModel:
 
 
 def kind_of(path: Path) -> str:
-    """``nir``, ``onnx``, ``safetensors`` or ``torch``. Raises ImcsimError for files of no kind that is read."""
+    """``nir``, ``onnx``, ``safetensors`` or ``torch``. Raises ImcsimError for other files."""
     file_size(path, MAX_BYTES)
     head = first_bytes(path, 16)
     if head.startswith(_HDF5):
