@@ -102,7 +102,14 @@ def test_templates_read_and_run(tmp_path: Path, name: str, weighted: int) -> Non
 
 
 def test_template_names() -> None:
-    assert list(TEMPLATES) == ["vgg16", "resnet19", "mlp", "snntorch_tutorial", "spikingjelly_csnn"]
+    assert list(TEMPLATES) == [
+        "vgg16",
+        "resnet19",
+        "mlp",
+        "snntorch_tutorial",
+        "spikingjelly_csnn",
+        "sew_resnet18",
+    ]
     refused(("vgg16",), template, "vgg_16")
 
 

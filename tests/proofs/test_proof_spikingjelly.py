@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imcsim.commands.cli import main
+from imcsim.importers import ReadOptions
 from imcsim.importers.listed.templates import template
 
 frameworks.need("spikingjelly")
@@ -197,6 +198,7 @@ def test_the_example_network_by_its_template(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_sew_resnet_by_its_template(tmp_path: Path) -> None:
     """SEW-ResNet-18 of few channels: spikes of a block and of its shortcut are added, 0 to 2, 3, ... of them."""
+    import torch
     from spikingjelly.activation_based import neuron
     from torch import nn
 
@@ -241,7 +243,12 @@ def test_sew_resnet_by_its_template(tmp_path: Path) -> None:
     layers = layers.replace("3, 224, 224", "3, 64, 64").replace("classes: 1000", "classes: 10")
     layers = layers.replace("timesteps: 4", "timesteps: 4").replace("  # scale", "  scale: 1.0\n  # scale")
     layers = layers.replace("down_sn", "downsample.2")
-    seen = proof.spikes((3, 64, 64), 4, 2)
-    proof.prove_listed(
-        "spikingjelly", frameworks.on_grid(Net()), (3, 64, 64), layers, tmp_path, timesteps=4, seen=seen
-    )
+    module, seen = frameworks.on_grid(Net()), proof.spikes((3, 64, 64), 4, 2)
+    theirs = proof.in_framework("spikingjelly", module, seen, 4, timed=True)
+    torch.save(module.state_dict(), tmp_path / "net.pt")
+    (tmp_path / "net.yaml").write_text(layers)
+    options = ReadOptions(layers_file=tmp_path / "net.yaml")
+    found = proof.compare(tmp_path / "net.pt", theirs, seen, 4, (3, 64, 64), timed=True, options=options)
+    assert set(found.float_equal.values()) == set(found.integer_equal.values()) == {1.0}
+    # Shortcuts of 1 x 1 have few inputs, and are quiet.
+    assert sum(0.02 < rate < 0.98 for rate in found.rates.values()) >= 16
