@@ -197,7 +197,7 @@ def test_the_example_network_by_its_template(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_sew_resnet_by_its_template(tmp_path: Path) -> None:
-    """SEW-ResNet-18 of few channels: spikes of a block and of its shortcut are added, 0 to 2, 3, ... of them."""
+    """SEW-ResNet-18 of few channels: spikes of a block and of its shortcut are added."""
     import torch
     from spikingjelly.activation_based import neuron
     from torch import nn
