@@ -1,4 +1,4 @@
-"""Frames that are made when they are read: of events, or by an encoding, where all of them would fill memory."""
+"""Frames that are made when they are read: of events, or by an encoding, where all would fill memory."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def recognise(file: Path, graph: NirGraph) -> str:
 
 
 def maybe_norse_main(graph: NirGraph) -> bool:
-    """Whether Norse's main branch may have written `graph`: float32, r = 1, tau in seconds of 1 ms or more."""
+    """Whether Norse's main branch may have written `graph`: float32, r = 1, tau of 1 ms or more."""
     neurons = [node for node in graph.nodes if node.kind in NEURONS]
     kinds = {node.kind for node in graph.nodes}
     decaying = [node for node in neurons if node.kind not in ("IF", "I")]
