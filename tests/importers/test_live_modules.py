@@ -179,6 +179,52 @@ def test_spikingjelly_in_both_modes(decays: bool, v_reset: float | None) -> None
     assert "add" in [kind(node) for node in multi.nodes]
 
 
+def spikingjelly_whole() -> Any:
+    """As its tutorials are: an encoder outside time, a SEW block that adds spikes to spikes, votes."""
+    from spikingjelly.activation_based import functional, layer, neuron
+
+    class Whole(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4))
+            self.first = neuron.ParametricLIFNode(init_tau=2.0, decay_input=False, v_threshold=4.0)
+            self.conv, self.second = layer.Conv2d(4, 4, 3, padding=1), neuron.IFNode(v_threshold=6.0)
+            parts = layer.Conv2d(4, 2, 3, stride=2), neuron.IFNode(v_threshold=5.0), layer.Flatten()
+            votes = layer.Linear(18, 20), neuron.IFNode(v_threshold=3.0), layer.VotingLayer(4)
+            self.rest = nn.Sequential(*parts, *votes)
+            for part in (self.first, self.conv, self.second, self.rest):
+                functional.set_step_mode(part, "m")
+
+        def forward(self, x: Any) -> Any:
+            spikes = self.first(self.encoder(x).unsqueeze(0).repeat(4, 1, 1, 1, 1))
+            return self.rest(self.second(self.conv(spikes)) + spikes).mean(0)
+
+    return frameworks.on_grid(Whole(), seed=3)
+
+
+def test_spikingjelly_encoders_sums_of_spikes_and_votes() -> None:
+    frameworks.need("spikingjelly")
+    found = proved(spikingjelly_whole(), frames(6, 1, 8, 8), **SPIKES)
+    assert found.classes == 5
+    assert [kind(node) for node in found.nodes].count("conv2d") >= 3
+
+
+def test_other_neurons_of_the_frameworks() -> None:
+    """Lapicque; a current in front of the membrane; integrators that give a list of timesteps."""
+    frameworks.need("snntorch")
+    import snntorch as snn
+
+    first = snn.Lapicque(beta=False, R=2.0, C=2.5, threshold=3.0, init_hidden=True)
+    parts = nn.Linear(12, 10), first, nn.Linear(10, 5), snn.Leaky(0.5, threshold=3.0, init_hidden=True)
+    proved(frameworks.on_grid(nn.Sequential(*parts)), frames(8, 12), timesteps=5, **SPIKES)
+    frameworks.need("spikingjelly")
+    from spikingjelly.activation_based import layer, neuron
+
+    current = neuron.CUBALIFNode(c_decay=0.5, v_decay=0.75, v_threshold=4.0)
+    parts = layer.Linear(12, 10), current, layer.Linear(10, 5), neuron.IFNode(v_threshold=3.0)
+    proved(frameworks.on_grid(nn.Sequential(*parts)), frames(8, 12), timesteps=5, **SPIKES)
+
+
 def test_norse_sequences_and_lifted_ones() -> None:
     frameworks.need("norse")
     import norse.torch as norse

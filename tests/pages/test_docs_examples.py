@@ -1,9 +1,10 @@
 """Every example on the pages about importing and inputs runs, in its order, in one folder a page.
 
-Blocks of ``python`` share their names. In blocks of ``console`` (and ``sh``) a line is a command, after ``$``
-where output is shown too; the lines shown must be in the output, in their order, and their numbers near: a
-network that is trained on the page is not the same to the last bit everywhere. ``...`` stands for lines left
-out. Where a library of the page is missing, the page is skipped.
+Blocks of ``python`` share their names; a block of ``text`` after one holds what it prints. In blocks of
+``console`` (and ``sh``) a line is a command, after ``$`` where output is shown too; the lines shown must be in
+the output, in their order, and their numbers near: a network that is trained on the page is not the same to
+the last bit everywhere. ``...`` stands for lines left out. Where a library of the page is missing, the page is
+skipped.
 """
 
 from __future__ import annotations
@@ -34,10 +35,19 @@ NEEDS = {
     "import/pytorch.md": ("torch",),
     "import/safetensors.md": ("safetensors",),
     "import/onnx.md": ("torch", "onnx"),
+    "modules.md": ("torch",),
+    "live/snntorch.md": ("torch", "snntorch", "pandas"),
+    "live/spikingjelly.md": ("torch", "spikingjelly", "pandas"),
 }
 """Pages with examples, and what they import."""
 
-_BLOCK = re.compile(r"^```(python|sh|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SCRIPTS = ("modules.md", "live/snntorch.md", "live/spikingjelly.md")
+"""Pages without commands: everything happens in one script."""
+
+SLOW = ("live/snntorch.md", "live/spikingjelly.md")
+"""Pages that train for longer than the everyday suite has."""
+
+_BLOCK = re.compile(r"^```(python|sh|console|text)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -55,7 +65,10 @@ def torch_as_before() -> Iterator[None]:
 
 
 def test_every_page_is_known() -> None:
-    assert {f"import/{page.name}" for page in IMPORT.glob("*.md")} == {n for n in NEEDS if "/" in n}
+    found = {
+        f"{folder}/{page.name}" for folder in ("import", "live") for page in (DOCS / folder).glob("*.md")
+    }
+    assert found == {n for n in NEEDS if "/" in n}
 
 
 def test_pages_lead_to_each_other() -> None:
@@ -68,7 +81,9 @@ def test_pages_lead_to_each_other() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the frameworks
 @pytest.mark.usefixtures("torch_as_before")
-@pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NEEDS]
+)
 def test_the_examples_of_a_page_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,13 +93,19 @@ def test_the_examples_of_a_page_run(
     text = (DOCS / name).read_text(encoding="utf-8")
     blocks = _BLOCK.findall(text)
     assert {kind for kind, _ in blocks} >= {"python"}
-    assert any(kind != "python" for kind, _ in blocks)
-    assert len(blocks) == len(re.findall(r"^```\w*(?:python|sh|bash|console)", text, re.MULTILINE))
+    assert any(kind in ("sh", "console") for kind, _ in blocks) == (name not in SCRIPTS)
+    assert len(blocks) == len(re.findall(r"^```\w*(?:python|sh|bash|console|text)", text, re.MULTILINE))
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
+    printed = ""
     for kind, block in blocks:
         if kind == "python":
+            capsys.readouterr()
             exec(compile(block, name, "exec"), names)
+            printed = capsys.readouterr().out
+            continue
+        if kind == "text":
+            _check(block.splitlines(), printed, "the block above")
             continue
         for command, shown in _commands(block):
             program, *arguments = shlex.split(command)

@@ -30,7 +30,7 @@ class About:
 
     gain: what inputs are multiplied by, where `keys` cannot say it. factor: what one spike is worth. time:
     the dimension of its inputs that is time. keeps: the module keeps its membranes, unless they are passed to
-    it. reads_membrane: its membranes are outputs that others may read, for they are never reset.
+    it. reset: puts the membranes to where a sequence starts. notes: what the user should know.
     """
 
     framework: str

@@ -9,6 +9,7 @@ Its n-th call is timestep n, or it gets all timesteps at once; and each timestep
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from imcsim.importers.live.neurons import About, Rules, Unknown, about
 from imcsim.importers.live.operations import RULES, Call
-from imcsim.importers.live.values import Axis, Dim, Graph, Lost, TracedNode, TracedValue, reshaped
+from imcsim.importers.live.values import Dim, Graph, Lost, TracedNode, TracedValue, reshaped
 
 Spikes = NDArray[np.float64]
 
@@ -276,7 +277,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if source is None:
             raise Lost("its neurons read values that do not depend on the inputs")
         shape = tuple(values[0].shape)
-        source, stepped = _time_of(source, found, module, shape)
+        stepped = _time_apart(source, found, module, shape)
         layer = self._layer(path, module, found, source.node, (args, kwargs), values[1:])
         if layer.source is not source.node:
             raise Lost(
@@ -361,9 +362,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             layer.calls = len(outputs)
             return
         whole = outputs[0]
-        if tuple(whole.shape) != tuple(_shape(source, dims, whole)):
+        if whole.numel() != math.prod(axis.size for axis in itertools.chain(*dims)):
             raise Lost("its neurons put out values of another shape than they read")
-        steps = whole.reshape([*_split(dims, whole)])
+        steps = whole.reshape(_split(dims, whole))
         layer.calls = int(steps.shape[time])
         layer.spikes += [
             steps.select(time, at).detach().cpu().numpy().astype(np.float64) for at in range(layer.calls)
@@ -451,17 +452,14 @@ def _unknown(name: str) -> str:
     return f"{what}, which has no counterpart"
 
 
-def _time_of(
-    value: TracedValue, found: About, module: Any, shape: tuple[int, ...]
-) -> tuple[TracedValue, tuple[Dim, ...]]:
-    """`value`, and its axes with time apart, where neurons take all timesteps at once."""
+def _time_apart(value: TracedValue, found: About, module: Any, shape: tuple[int, ...]) -> tuple[Dim, ...]:
+    """The axes of `value`, with time as one of its own where neurons take all timesteps at once."""
     if found.time == "none":
-        return value, value.dims
+        return value.dims
     dims = value.dims
-    batch = getattr(module, "num_timesteps", None)
-    if batch is not None:  # sinabs: images and timesteps are one dimension
-        images, times = module.batch_size, module.num_timesteps
-        images = shape[0] // times if images < 0 else images
+    times = getattr(module, "num_timesteps", None)
+    if times is not None:  # sinabs: images and timesteps are one dimension
+        images = shape[0] // times if module.batch_size < 0 else module.batch_size
         dims = reshaped(dims, (images, shape[0] // images, *shape[1:]))
     place = 0 if found.time == "first" else 1
     if len(dims) <= place:
@@ -470,15 +468,11 @@ def _time_of(
     if len(axes) > 1 or (axes and axes[0].role == "images"):
         raise Lost(f"dimension {place} of what its neurons read should be time, but is not")
     if axes:
-        _set(axes[0], "time")
-    for axis in dims[1 - place] if (len(dims) > 1 and batch is not None) or place == 1 else ():
-        if axis.role is None:
-            _set(axis, "images")
-    return value, dims
-
-
-def _set(axis: Axis, role: Any) -> None:
-    axis.role = role
+        axes[0].role = "time"
+    if place == 1:
+        for axis in dims[0]:
+            axis.role = axis.role or "images"
+    return dims
 
 
 def _split(dims: tuple[Dim, ...], tensor: Any) -> list[int]:
@@ -487,13 +481,3 @@ def _split(dims: tuple[Dim, ...], tensor: Any) -> list[int]:
         return list(tensor.shape)
     images = int(np.prod([axis.size for axis in dims[0]], dtype=np.int64))
     return [images, tensor.shape[0] // images, *tensor.shape[1:]]
-
-
-def _shape(source: TracedValue, dims: tuple[Dim, ...], tensor: Any) -> list[int]:
-    sizes = _split(dims, tensor)
-    return list(tensor.shape) if int(np.prod(sizes)) == tensor.numel() else []
-
-
-def all_axes(dims: tuple[Dim, ...]) -> list[Axis]:
-    """The axes of a tensor."""
-    return list(itertools.chain(*dims))
