@@ -124,10 +124,11 @@ def test_time_loops_residual_additions_and_what_outputs_are_made_of(how: str) ->
     expected = ["conv2d", "lif", "conv2d", "add", "lif", "pool2d", "flatten", "linear", "lif"]
     if how == "membranes":
         expected[-1] = "li"
-    expected += ["linear"] if "vote" in how else []
+    expected += ["linear"] if how == "vote across" else []
     for network in (static, timed):
         assert [kind(node) for node in network.nodes] == expected
         assert network.timesteps == 5
+        assert network.votes == (2 if how in ("vote by view", "vote by pool") else 1)
         assert network.input_shape == (1, 8, 8)
     assert any("accumulation='sum'" in note for note in static.notes) == (how in ("sum", "added in place"))
 
@@ -206,6 +207,7 @@ def test_spikingjelly_encoders_sums_of_spikes_and_votes() -> None:
     frameworks.need("spikingjelly")
     found = proved(spikingjelly_whole(), frames(6, 1, 8, 8), **SPIKES)
     assert found.classes == 5
+    assert found.votes == 4
     assert [kind(node) for node in found.nodes].count("conv2d") >= 3
 
 

@@ -1,10 +1,10 @@
 """Every example on the pages about importing and inputs runs, in its order, in one folder a page.
 
 Blocks of ``python`` share their names; a block of ``text`` after one holds what it prints. In blocks of
-``console`` (and ``sh``) a line is a command, after ``$`` where output is shown too; the lines shown must be in
-the output, in their order, and their numbers near: a network that is trained on the page is not the same to
-the last bit everywhere. ``...`` stands for lines left out. Where a library of the page is missing, the page is
-skipped.
+``console`` (and ``sh``) a line is a command, after ``$`` where output is shown too; the lines shown must be
+in the output, in their order, and their numbers near: a network that is trained on the page is not the same
+to the last bit everywhere. ``...`` stands for lines left out. Where a library of the page is missing, the
+page is skipped.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.importers.importing.float_network import FloatNetwork, walk
+from imcsim.importers.importing.float_network import FloatNetwork, class_outputs, walk
 from imcsim.network.graph import LIF
 
 LEAST_EQUAL = 0.999
@@ -95,9 +95,7 @@ def check(
     for values in walk(real, images, timesteps):
         for name, pieces in ours.items():
             pieces.append(values[name].reshape(*values[name].shape[:2], -1).astype(np.float32))
-        last = values[real.nodes[-1].name]
-        last = np.broadcast_to(last, (len(last), timesteps, *last.shape[2:]))
-        named_here.append(last.reshape(len(last), timesteps, -1).sum(axis=1).argmax(axis=1))
+        named_here.append(class_outputs(real, values, timesteps).sum(axis=1).argmax(axis=1))
     layers = tuple(
         _layer(
             spikes[name][0], name, spikes[name][1].reshape(len(images), timesteps, -1), np.concatenate(pieces)

@@ -14,6 +14,7 @@ from imcsim.importers.importing.layers import (
     ReadFlatten,
     ReadModel,
     ReadPool,
+    Voting,
     Weights,
 )
 from imcsim.importers.live.neurons import About, to_neuron
@@ -34,7 +35,8 @@ def to_model(name: str, output: TracedNode, layers: Sequence[About], source: Map
             sums[id(node)] = tuple(one for before in node.inputs for one in sums[id(before)])
         else:
             inputs = tuple(one for before in node.inputs for one in sums[id(before)])
-            made.append(_layer(node, inputs, layers))
+            votes = node.about.get("voting", 0) if node is output else 0
+            made.append(Voting(node.name, inputs, votes) if votes else _layer(node, inputs, layers))
             sums[id(node)] = (node.name,)
     last = sums[id(output)]
     if len(last) != 1:  # a sum at the end: a norm that changes nothing holds it

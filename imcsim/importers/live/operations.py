@@ -512,7 +512,8 @@ def _pool(call: Call) -> list[TracedValue]:
         places = np.arange(call.shape[-1])[:, None] * stride[1]
         votes = np.zeros((call.shape[-1], known[0].size))
         np.put_along_axis(votes, places + np.arange(size[1]), 1.0 / size[1] if kind == "average" else 1.0, 1)
-        return [_votes(call, value, votes, value.dims[:-1])]
+        averages = kind == "average" and size[1] == stride[1] and known[0].size % size[1] == 0
+        return [_votes(call, value, votes, size[1] if averages else 0)]
     _must_be_map(value, 3, shape)
     about = {"pooling": kind, "size": size, "stride": stride, "padding": padding}
     features = value.node.features
@@ -527,10 +528,12 @@ def _pair(value: Any) -> tuple[int, int]:
     return (numbers[0], numbers[-1])
 
 
-def _votes(call: Call, value: TracedValue, votes: Values, lead: tuple[Dim, ...]) -> TracedValue:
-    """Sums and means over groups of a row's values: a layer of fixed weights."""
-    node = call.make("linear", (value.node,), (len(votes),), weight=votes, bias=None, voting=True)
-    return _new(replace(value, dims=(*lead, ())), node, 1, (len(votes),))
+def _votes(call: Call, value: TracedValue, votes: Values, size: int) -> TracedValue:
+    """Sums and means over groups of a row's values: a layer of fixed weights, and at the end, where they are
+    averages of `size` neighbours, a voting layer.
+    """
+    node = call.make("linear", (value.node,), (len(votes),), weight=votes, bias=None, voting=size)
+    return _new(replace(value, dims=(*value.dims[:-1], ())), node, 1, (len(votes),))
 
 
 @rule("mean", "sum")
@@ -602,7 +605,8 @@ def _groups(call: Call, value: TracedValue, found: TracedValue, part: Axis, aver
     votes = np.zeros((other.size, whole.size))
     index = np.arange(whole.size)
     votes[index % other.size if part.part == 0 else index // part.size, index] = share
-    node = call.make("linear", (value.node,), (other.size,), weight=votes, bias=None, voting=True)
+    size = part.size if averaging and part.part == 1 else 0
+    node = call.make("linear", (value.node,), (other.size,), weight=votes, bias=None, voting=size)
     assert node.axes is not None
     places = {other: node.axes[0]}
     dims = [tuple(places.get(axis, axis) for axis in dim) for dim in found.dims]
