@@ -114,6 +114,7 @@ def test_the_table_of_the_long_campaign_is_all_zeros(modules: Any) -> None:
 def test_the_table_of_kills_is_all_zeros() -> None:
     found = rows("kills.csv")
     assert {row["signal"] for row in found} == {"SIGKILL", "SIGINT", "SIGTERM"}
+    assert len({(row["what"], row["signal"]) for row in found}) == len(found)
     for row in found:
         assert {row[kind] for kind in ("lost", "doubled", "half-written", "orphaned", "other")} == {"0"}
         assert int(row["sent"]) > 0
