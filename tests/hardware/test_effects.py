@@ -42,6 +42,7 @@ ELSEWHERE = {
     "tile.bus_bits": "rows narrower than the bus",
     "noc.hop_cycles": "one hop",
     "pooling.lanes": "few values",
+    "technology.supply_v": "figures that are given do not follow",
     "technology.node_nm": "figures that are given do not follow, and warnings say so",
     "tile.output_rows": "tiles that wait for nothing else",
     "cells.rows": "layers of fewer channels",
