@@ -65,7 +65,7 @@ def test_a_table_s_figures_replace_the_component_s(tmp_path: Path) -> None:
     assert config.adc.area_um2(config) == 412.5
     assert config.lif.charges(config) == {Event.LIF_UPDATES: 2.0}
     # The way of a bit within and between tiles goes with their area, and so with that of the table.
-    named = {"adc", "lif", "htree", "noc", "state_memory"}
+    named = {"adc", "lif", "htree", "noc", "state_memory", "checker"}
     for (name, mine), (_, theirs) in zip(config.components(), plain.components(), strict=True):
         if name not in named:
             assert mine.charges(config) == theirs.charges(plain), name
