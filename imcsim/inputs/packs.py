@@ -31,7 +31,6 @@ from imcsim.base.errors import ImcsimError
 from imcsim.inputs.arrays import check_names, labels_in, read_classes, read_split
 from imcsim.inputs.data import Inputs, Source, Split, check_count, check_labels, check_room
 from imcsim.inputs.folder import CHANNELS, MAX_PIXELS, need_pillow
-from imcsim.inputs.made import MAX_MADE_BYTES
 from imcsim.network.arrays import read_npz, roomy, write_npz
 
 NEEDED = ("jpeg_header", "scan", "offsets")
@@ -237,7 +236,7 @@ def _room(path: Path, image: Any, count: int) -> Bytes:
             f"images have mode {image.mode[:20]}", file=path, key="jpeg_header", fix="store grey or RGB ones"
         )
     shape = (count, CHANNELS[image.mode], height, width)
-    check_room(path, count * CHANNELS[image.mode] * height * width, "the images", MAX_MADE_BYTES)
+    check_room(path, count * CHANNELS[image.mode] * height * width, "the images")
     return roomy(shape)
 
 
