@@ -20,7 +20,7 @@ def layer_exhibits(work: Sequence[LayerEfficiency]) -> list[Exhibit]:
                 "layer_time", "What bounds each layer", TIME_LINE, lambda: layer_time(work),
                 ("layer", "latency_ns", "bound_by", "utilisation", *(f"busy_{n}_ns" for n in RESOURCES)),
                 [
-                    [la.name, la.latency_ns, la.bound_by, la.utilisation, *(la.busy_ns[n] for n in RESOURCES)]
+                    [la.name, la.latency_ns, la.bound_by, la.utilisation, *map(la.busy_ns.get, RESOURCES)]
                     for la in work
                     if la.latency_ns is not None
                 ],
