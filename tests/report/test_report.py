@@ -304,11 +304,13 @@ def test_accuracy_figure_marks_what_the_result_says() -> None:
 
 
 def test_scaling_figure_holds_the_line_of_dt_snn() -> None:
-    lines = figures.scaling(COMPARED.scaling).axes[0].lines
+    lines = figures.scaling(COMPARED.scaling, paper=True).axes[0].lines
     dashed = next(line for line in lines if line.get_linestyle() == "--")
     x, y = np.asarray(dashed.get_xdata()).tolist(), np.asarray(dashed.get_ydata())
     assert y[0] == pytest.approx(1.0)
     assert y[x.index(8)] == pytest.approx(4.9, abs=0.005)
+    mine = figures.scaling(COMPARED.scaling).axes[0].lines  # nobody asked for it
+    assert not [line for line in mine if line.get_linestyle() == "--"]
 
 
 @pytest.mark.parametrize("timesteps", [1, 16])
@@ -318,7 +320,7 @@ def test_extreme_results_can_be_drawn(timesteps: int) -> None:
     result = result.model_copy(update={"curve": (), "scaling": (), "components": tuple(components)})
     drawn = figures.render(result)
     assert "scaling.png" not in drawn
-    assert len(drawn) == 10
+    assert len(drawn) == 15
 
 
 # Files
@@ -397,7 +399,7 @@ def test_folder_of_a_stream(tmp_path: Path) -> None:
 
 
 def test_other_files_in_the_folder_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "render", lambda result: {})
+    monkeypatch.setattr(figures, "render", lambda result, *, paper: {})
     (tmp_path / "notes.txt").write_text("mine")
     documents.write_folder(RAN, tmp_path)
     documents.write_folder(RAN, tmp_path)
@@ -410,7 +412,9 @@ def test_other_files_in_the_folder_stay(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_failure_leaves_no_half_written_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, call: str
 ) -> None:
-    monkeypatch.setattr(figures, "render", lambda result: {"exits.png": result.policy.kind.encode()})
+    monkeypatch.setattr(
+        figures, "render", lambda result, *, paper: {"exits.png": result.policy.kind.encode()}
+    )
     documents.write_folder(RAN, tmp_path / "new")
     documents.write_folder(STATIC, tmp_path / "old")
     old, new = ({p.name: p.read_bytes() for p in (tmp_path / n).rglob("*.*")} for n in ("old", "new"))

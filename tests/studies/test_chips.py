@@ -32,6 +32,7 @@ from imcsim.commands.cli import main
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.report.documents import csv_tables
+from imcsim.report.figures.drawing import FORMATS
 from imcsim.report.terminal.chips import chips_report
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.chips.one_chip import DynamicRun, OneChip
@@ -554,7 +555,7 @@ def test_everything_is_delivered(stored: Path, tmp_path: Path, capsys: pytest.Ca
     names = {str(path.relative_to(out)) for path in first}
     assert names == {
         "result.json", "instances.csv", "summary.csv", "exits.csv", "moved.csv",
-        *(f"figures/{name}.{kind}" for name in ("accuracy_timesteps", "exits") for kind in ("png", "svg")),
+        *(f"figures/{name}.{kind}" for name in ("accuracy_timesteps", "exits") for kind in FORMATS),
     }  # fmt: skip
     assert {path: path.read_bytes() for path in out.rglob("*.*")} == first
     assert target.read_bytes() == (out / "result.json").read_bytes()

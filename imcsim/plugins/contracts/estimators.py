@@ -12,6 +12,7 @@ from imcsim.hardware.estimators.estimator import EstimatedFigures, Estimator, ch
 from imcsim.plugins.contracts.finding import Finding, findings, hold
 
 NODES_NM = (65.0, 32.0, 22.0)
+ROUNDING = 1 + 1e-12
 OWN = Origin("estimators", "own", "imcsim", "", "")
 
 
@@ -54,10 +55,14 @@ def estimator_contract(estimator: Estimator, origin: Origin | None) -> list[Find
                     technology = chip.technology.model_copy(update={"node_nm": node})
                     found = asked(chip.model_copy(update={"technology": technology}), component)
                     if last is not None:
-                        larger = [k for k, v in found.energy_pj.items() if v > last.energy_pj.get(k, v)]
+                        energy = found.energy_pj.items()
+                        larger = [k for k, v in energy if v > last.energy_pj.get(k, v) * ROUNDING]
                         hold(not larger, f"{name}: {', '.join(larger)} grows at {node:g} nm")
                         if found.area_um2 is not None and last.area_um2 is not None:
-                            hold(found.area_um2 <= last.area_um2, f"{name}: the area grows at {node:g} nm")
+                            hold(
+                                found.area_um2 <= last.area_um2 * ROUNDING,
+                                f"{name}: the area grows at {node:g} nm",
+                            )
                     last = found
 
     return findings((gives_figures, repeats, leaves_times_valid, shrinks), origin)
