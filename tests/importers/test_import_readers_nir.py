@@ -162,15 +162,13 @@ def plain(tmp_path: Path, nodes: dict[str, Any], edges: list[tuple[str, str]], s
 
 
 def lif(count: int = 2, **changes: Any) -> Any:
-    import nir
-
+    nir = pytest.importorskip("nir", reason="nir is not installed")
     values = {"tau": 4e-4, "r": 2.0, "v_leak": 0.5, "v_threshold": 1.5, "v_reset": 0.25} | changes
     return nir.LIF(**{key: np.full(count, value) + np.arange(count) * 0 for key, value in values.items()})
 
 
 def affine(rows: int = 2, columns: int = 3) -> Any:
-    import nir
-
+    nir = pytest.importorskip("nir", reason="nir is not installed")
     return nir.Affine(np.arange(rows * columns, dtype=float).reshape(rows, columns), np.ones(rows))
 
 
