@@ -36,6 +36,15 @@ _TDBN = """\
 """
 
 
+_IF_NODE = """\
+  leak: 1.0               # IFNode
+  threshold: 1.0
+  reset: hard             # v_reset=0.0; soft: v_reset=None
+  fires: at
+  reset_at: now
+"""
+
+
 def template(name: str) -> str:
     """The layer list of one of `TEMPLATES`, or one drafted from the state dict in the file `name`. Raises
     ImcsimError for anything else.
@@ -62,6 +71,27 @@ def _is_file(name: str) -> bool:
 
 def _head(title: str, weights: str, name: str, shape: str, neurons: str = _NEURONS) -> str:
     return _HEAD.format(title=title, weights=weights, name=name, shape=shape, neurons=neurons)
+
+
+def _block(name: str, before: str, stride: int) -> list[str]:
+    """Both convolutions of a residual block of torchvision's form, without the neurons at its end."""
+    return [
+        f"  - {{name: {name}.conv1, kind: conv2d, prefix: {name}.conv1, inputs: [{before}], "
+        f"stride: {stride}, padding: 1}}\n",
+        f"  - {{name: {name}.bn1, kind: batchnorm, prefix: {name}.bn1}}\n",
+        f"  - {{name: {name}.sn1, kind: neuron}}\n",
+        f"  - {{name: {name}.conv2, kind: conv2d, prefix: {name}.conv2, padding: 1}}\n",
+        f"  - {{name: {name}.bn2, kind: batchnorm, prefix: {name}.bn2}}\n",
+    ]
+
+
+def _downsampled(name: str, before: str, stride: int) -> list[str]:
+    """The convolution in the shortcut of such a block."""
+    return [
+        f"  - {{name: {name}.down, kind: conv2d, prefix: {name}.downsample.0, "
+        f"inputs: [{before}], stride: {stride}}}\n",
+        f"  - {{name: {name}.down_bn, kind: batchnorm, prefix: {name}.downsample.1}}\n",
+    ]
 
 
 def _mlp() -> str:
@@ -133,22 +163,11 @@ def _resnet19() -> str:
     for stage, (width, blocks) in enumerate(((128, 3), (256, 3), (512, 2)), 1):
         for block in range(blocks):
             name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
-            lines += [
-                f"  - {{name: {name}.conv1, kind: conv2d, prefix: {name}.conv1, inputs: [{before}], "
-                f"stride: {stride}, padding: 1}}\n",
-                f"  - {{name: {name}.bn1, kind: batchnorm, prefix: {name}.bn1}}\n",
-                f"  - {{name: {name}.sn1, kind: neuron}}\n",
-                f"  - {{name: {name}.conv2, kind: conv2d, prefix: {name}.conv2, padding: 1}}\n",
-                f"  - {{name: {name}.bn2, kind: batchnorm, prefix: {name}.bn2}}\n",
-            ]
+            lines += _block(name, before, stride)
             shortcut = before
             if wide != width or stride != 1:
                 shortcut = f"{name}.down_bn"
-                lines += [
-                    f"  - {{name: {name}.down, kind: conv2d, prefix: {name}.downsample.0, "
-                    f"inputs: [{before}], stride: {stride}}}\n",
-                    f"  - {{name: {shortcut}, kind: batchnorm, prefix: {name}.downsample.1}}\n",
-                ]
+                lines += _downsampled(name, before, stride)
             lines += [
                 f"  - {{name: {name}.add, kind: add, inputs: [{name}.bn2, {shortcut}]}}\n",
                 f"  - {{name: {name}.sn2, kind: neuron}}\n",
@@ -193,19 +212,12 @@ def _snntorch_tutorial() -> str:
 
 
 def _spikingjelly_csnn() -> str:
-    neurons = """\
-  leak: 1.0               # IFNode
-  threshold: 1.0
-  reset: hard             # v_reset=0.0; soft: v_reset=None
-  fires: at
-  reset_at: now
-"""
     head = _head(
         title="CSNN of SpikingJelly's example conv_fashion_mnist: `conv_fc` is nn.Sequential(conv, ...).",
         weights="csnn.pt",
         name="spikingjelly_csnn",
         shape="1, 28, 28",
-        neurons=neurons,
+        neurons=_IF_NODE,
     )
     lines = [head]
     for number, first in ((1, 0), (2, 4)):
@@ -225,20 +237,13 @@ def _spikingjelly_csnn() -> str:
 
 
 def _sew_resnet18() -> str:
-    neurons = """\
-  leak: 1.0               # IFNode
-  threshold: 1.0
-  reset: hard             # v_reset=0.0; soft: v_reset=None
-  fires: at
-  reset_at: now
-"""
     lines = [
         _head(
             title="SEW-ResNet-18 of SpikingJelly (sew_resnet18, connect_f ADD) for 224 x 224 images.",
             weights="sew_resnet18.pt",
             name="sew_resnet18",
             shape="3, 224, 224",
-            neurons=neurons,
+            neurons=_IF_NODE,
         ).replace("classes: 10\n", "classes: 1000\n"),
         "  - {name: conv1, kind: conv2d, prefix: conv1, stride: 2, padding: 3}\n",
         "  - {name: bn1, kind: batchnorm, prefix: bn1}\n",
@@ -250,22 +255,12 @@ def _sew_resnet18() -> str:
     for stage in (1, 2, 3, 4):
         for block in (0, 1):
             name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
-            lines += [
-                f"  - {{name: {name}.conv1, kind: conv2d, prefix: {name}.conv1, inputs: [{before}], "
-                f"stride: {stride}, padding: 1}}\n",
-                f"  - {{name: {name}.bn1, kind: batchnorm, prefix: {name}.bn1}}\n",
-                f"  - {{name: {name}.sn1, kind: neuron}}\n",
-                f"  - {{name: {name}.conv2, kind: conv2d, prefix: {name}.conv2, padding: 1}}\n",
-                f"  - {{name: {name}.bn2, kind: batchnorm, prefix: {name}.bn2}}\n",
-                f"  - {{name: {name}.sn2, kind: neuron}}\n",
-            ]
+            lines += [*_block(name, before, stride), f"  - {{name: {name}.sn2, kind: neuron}}\n"]
             shortcut = before
             if stride != 1:
                 shortcut = f"{name}.down_sn"
                 lines += [
-                    f"  - {{name: {name}.down, kind: conv2d, prefix: {name}.downsample.0, "
-                    f"inputs: [{before}], stride: {stride}}}\n",
-                    f"  - {{name: {name}.down_bn, kind: batchnorm, prefix: {name}.downsample.1}}\n",
+                    *_downsampled(name, before, stride),
                     f"  - {{name: {shortcut}, kind: neuron}}\n",
                 ]
             lines.append(f"  - {{name: {name}.add, kind: add, inputs: [{name}.sn2, {shortcut}]}}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.live.neurons import Rules
-from imcsim.importers.live.tracing import Tracer
+from imcsim.importers.live.tracing import Tracer, tensors
 from imcsim.importers.live.values import Axis, Dim, Lost, TracedNode, TracedValue
 
 Readout = Literal["each", "mean", "sum", "last"]
@@ -147,7 +147,7 @@ def _run(tracer: Tracer, module: Any, example: Any, dims: tuple[Dim, ...], asked
 
 def _goes_through_time(tracer: Tracer, result: Any) -> bool:
     """Does what a module gave have a time axis, though its neurons ran once (T = 1)?"""
-    values = [tracer.value(tensor) for tensor in _tensors_of(result)]
+    values = [tracer.value(tensor) for tensor in tensors(result)]
     return any(isinstance(value, TracedValue) and value.over is not None for value in values)
 
 
@@ -211,21 +211,10 @@ def _chosen(result: Any, output: int | str | None) -> Any:
             ) from None
     if isinstance(result, list) and result and all(isinstance(one, torch.Tensor) for one in result):
         raise Lost("it gives a list of timesteps", fix="give torch.stack of it")
-    found = next(_tensors_of(result), None)
+    found = next(tensors(result), None)
     if found is None:
         raise Lost("what the module gives is no tensor")
     return found
-
-
-def _tensors_of(given: Any) -> Iterator[Any]:
-    if isinstance(given, torch.Tensor):
-        yield given
-    elif isinstance(given, Mapping):
-        for one in given.values():
-            yield from _tensors_of(one)
-    elif isinstance(given, list | tuple):
-        for one in given:
-            yield from _tensors_of(one)
 
 
 def _reset(tracer: Tracer) -> None:

@@ -122,7 +122,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._views[id(out)] = (args[0], int(args[2]), int(args[1]) % args[0].ndim)
             self._kept.append(out)
             return out
-        known = [value for value in map(self.value, _tensors((args, dict(kwargs)))) if value is not None]
+        known = [value for value in map(self.value, tensors((args, dict(kwargs)))) if value is not None]
         if not known:
             return func(*args, **kwargs)
         given = args
@@ -141,7 +141,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out: Any,
         known: list[TracedValue | Lost],
     ) -> None:
-        outs = list(_tensors(out))
+        outs = list(tensors(out))
         if not outs or name.startswith("new_") or name in _SHAPES:
             return
         if "rand" in name:
@@ -268,7 +268,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _fired(self, path: str, module: Any, found: About, given: tuple[Any, Any], output: Any) -> None:
         """A layer of neurons was called."""
         args, kwargs = given
-        values = list(_tensors((args, kwargs)))
+        values = list(tensors((args, kwargs)))
         if not values:
             raise Lost("its neurons read nothing that is a tensor")
         source = self.value(values[0])
@@ -286,7 +286,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         if source.over is not None:
             raise Lost("its neurons read a sum over timesteps")
-        outputs = list(_tensors(output))
+        outputs = list(tensors(output))
         if not outputs:
             raise Lost("its neurons put out nothing that is a tensor")
         if found.time == "none" and not source.has_time():
@@ -405,16 +405,16 @@ _SHAPES = ("zeros_like", "ones_like", "full_like", "empty_like")
 """Operations that take no more than a shape from a tensor."""
 
 
-def _tensors(given: Any) -> Iterator[Any]:
+def tensors(given: Any) -> Iterator[Any]:
     """The tensors in nested containers, in order."""
     if isinstance(given, torch.Tensor):
         yield given
     elif isinstance(given, Mapping):
         for one in given.values():
-            yield from _tensors(one)
+            yield from tensors(one)
     elif isinstance(given, list | tuple):
         for one in given:
-            yield from _tensors(one)
+            yield from tensors(one)
 
 
 @contextmanager
