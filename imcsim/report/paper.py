@@ -6,11 +6,9 @@ The table has a row for each static run and one for the dynamic run, with the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from imcsim.report.files import csv_text, latex_text
 from imcsim.report.sampling import shown_timesteps
-from imcsim.report.terminal.tables import static_name, threshold_line
+from imcsim.report.terminal.tables import static_name, static_points, threshold_line
 from imcsim.report.units import ENERGY, TIME, Unit, fitting, number, percent, product
 from imcsim.results.comparison import CompareResult, Dynamic, StaticPoint
 
@@ -26,7 +24,7 @@ def paper_files(result: CompareResult) -> dict[str, str]:
     """``table.csv`` (base units, every digit), ``table.tex`` (the timesteps that tables show) and
     ``caption.txt``.
     """
-    rows = [(static_name(point), point.issue, point) for point in _static(result)]
+    rows = [(static_name(point), point.issue, point) for point in static_points(result)]
     every: list[tuple[str, str, StaticPoint | Dynamic]] = [
         *rows,
         ("dynamic", result.meta.policy, result.dynamic),
@@ -40,12 +38,6 @@ def paper_files(result: CompareResult) -> dict[str, str]:
         "table.tex": table_tex(result),
         "caption.txt": caption(result) + "\n",
     }
-
-
-def _static(result: CompareResult) -> Iterator[StaticPoint]:
-    """T = 1, 2, ... under each issue policy; a single timestep has nothing to wait for."""
-    for points in zip(*(one.static for one in result.opponents), strict=True):
-        yield from points[: 1 if points[0].timesteps == 1 else None]
 
 
 def _timesteps(point: StaticPoint | Dynamic) -> float:
@@ -77,7 +69,7 @@ def caption(result: CompareResult) -> str:
 def table_tex(result: CompareResult) -> str:
     r"""A ``table`` environment with the caption, rules of booktabs and number columns of siunitx."""
     few = shown_timesteps(result.meta.timesteps)
-    static = [point for point in _static(result) if point.timesteps in few]
+    static = [point for point in static_points(result) if point.timesteps in few]
     rows: list[StaticPoint | Dynamic] = [*static, result.dynamic]
     energy = fitting(ENERGY, (row.energy_pj for row in rows))
     time = fitting(TIME, (row.latency_ns for row in rows))

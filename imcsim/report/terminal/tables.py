@@ -6,7 +6,7 @@ are shown as plain text, never as markup.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from rich import box
@@ -170,16 +170,16 @@ def accuracy(row: StaticPoint | Dynamic | Outcome | StreamResult) -> str:
     return f"{percent(row.accuracy, 2)} [{percent(row.accuracy_low)}, {percent(row.accuracy_high)}]"
 
 
+def static_points(result: CompareResult) -> Iterator[StaticPoint]:
+    """T = 1, 2, ... under each issue policy; a single timestep has nothing to wait for."""
+    for points in zip(*(one.static for one in result.opponents), strict=True):
+        yield from points[: 1 if points[0].timesteps == 1 else None]
+
+
 def comparison_table(result: CompareResult) -> Table:
     """Static T = 1, ..., T max against early exit, with the changes below."""
-    static = [point for points in zip(*(o.static for o in result.opponents), strict=True) for point in points]
-    # Without a second timestep there is nothing to wait for.
     few = shown_timesteps(result.meta.timesteps)
-    shown = [
-        point
-        for point in static
-        if point.timesteps in few and (point.timesteps > 1 or point.issue == static[0].issue)
-    ]
+    shown = [point for point in static_points(result) if point.timesteps in few]
     rows: list[StaticPoint | Dynamic] = [*shown, result.dynamic]
     energy = fitting(ENERGY, (r.energy_pj for r in rows))
     time = fitting(TIME, (r.latency_ns for r in rows))
