@@ -383,6 +383,10 @@ class HardwareConfig(BaseModel):
             if component.scope != "chip" and name != without
         )
 
+    def area_um2(self, size: ChipSize) -> float:
+        """Area of a whole chip of this size."""
+        return float(sum(part.area_um2(self) * part.instances(self, size) for _, part in self.components()))
+
     @property
     def one_tile(self) -> ChipSize:
         """The size of a chip of one tile without state memory."""

@@ -113,7 +113,7 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
         crossbars=size.crossbars,
         pes_used=placement.pes_used,
         pes=size.pes,
-        area_um2=sum(c.area_um2(config) * c.instances(config, size) for _, c in config.components()),
+        area_um2=config.area_um2(size),
         flit_hops=weighted_hops(placement, config),
         cell_utilisation=cells / (size.crossbars * per_crossbar),
     )

@@ -224,7 +224,7 @@ def multiply_accumulates(chip: Chip) -> NDArray[np.float64]:
 def area_um2(chip: Chip) -> float:
     """Area of all components of a chip."""
     config, size = chip.config, chip.size
-    return sum(c.area_um2(config) * c.instances(config, size) for _, c in config.components())
+    return config.area_um2(size)
 
 
 def peak(chip: Chip) -> PeakEfficiency:

@@ -357,7 +357,7 @@ class Experiment:
                 clock_ns=config.technology.clock_ns,
                 tiles=size.tiles,
                 crossbars=self.chip.placement.crossbars,
-                area_um2=sum(c.area_um2(config) * c.instances(config, size) for _, c in config.components()),
+                area_um2=config.area_um2(size),
                 accounting=None if config.accounting == "every_event" else config.accounting,
             ),
             network=NetworkMeta(

@@ -76,9 +76,8 @@ def _repriced(
     def priced(ran: ExitCosts) -> ExitCosts:
         return replace(ran, energy_pj=energy_pj(ran.ledger, prices))
 
-    area = sum(c.area_um2(config) * c.instances(config, chip.size) for _, c in config.components())
     statics = {issue: priced(ran) for issue, ran in opponents.items()}
-    return _figures(stay, statics, priced(experiment.images.dynamic), area)
+    return _figures(stay, statics, priced(experiment.images.dynamic), config.area_um2(chip.size))
 
 
 def _replayed(
@@ -153,5 +152,4 @@ def _means(ran: ExitCosts, stay: Stay) -> dict[str, float]:
 
 
 def _area(images: Simulation) -> float:
-    config, size = images.chip.config, images.chip.size
-    return float(sum(c.area_um2(config) * c.instances(config, size) for _, c in config.components()))
+    return images.chip.config.area_um2(images.chip.size)
