@@ -25,7 +25,7 @@ def run(*arguments: str) -> None:
 
 def make(folder: Path) -> None:
     """Make all figures, with `folder` for what they are made from."""
-    run("compare", "--out", str(folder / "compare"), "--quiet")
+    run("compare", "--out", str(folder / "compare"), "--paper", "--quiet")
     for name in COMPARED:
         shutil.copy(folder / "compare" / "figures" / f"{name}.png", HERE)
     picture = str(HERE / "timeline.png")

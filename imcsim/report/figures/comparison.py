@@ -130,14 +130,16 @@ def accuracy_edp(result: CompareResult) -> Figure:
             label="static, " + " and ".join(sorted({point.issue for point in others})),
         )
     named = {1, 2, 4, 8, 16, len(x)} if ALL_SHOWN >= len(result.static) > 6 else few
-    for point, px, py in zip(static, x, y, strict=True):
+    for point, px, py, down in zip(static, x, y, low, strict=True):
         if point.timesteps not in named:
             continue
-        axes.annotate(
+        axes.annotate(  # below the interval: the curve runs through the point
             f"T={point.timesteps}",
-            (px, py),
-            xytext=(5, -9),
+            (px, py - down),
+            xytext=(0, -3),
             textcoords="offset points",
+            ha="center",
+            va="top",
             fontsize=7,
             color=VERMILION,
             path_effects=HALO,
@@ -162,6 +164,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
         logarithmic(axes.xaxis)
     else:
         axes.set_xlim(0, widest * 1.12 or 1.0)
+    axes.margins(y=0.1)  # room for the names of static runs
     axes.grid(color="0.9")
     made.legend(loc="outside upper center", ncols=2)
     return made
