@@ -75,6 +75,10 @@ def training_provenance(facts: dict[str, Any]) -> dict[str, Any]:
     if facts.get("bundle"):  # training went on from a bundle, which says so itself
         return facts["bundle"]
     arguments = facts["arguments"]
+    if "times" in arguments:  # no training: a start that widen.py made
+        widened = " ".join(f"--{key} {arguments[key]}" for key in ("times", "noise", "seed"))
+        command = f"python models/training/widen.py --checkpoint CHECKPOINT --out FOLDER {widened}"
+        return {"command": command, "started_from": training_provenance(facts["init"])}
     left_out = set(NOT_OF_THE_RUN)
     left_out |= set() if float(arguments.get("variation", 0)) else set(OF_VARIATION)
     left_out |= set() if facts.get("teacher") else set(OF_TEACHER)
