@@ -191,33 +191,56 @@ def _powered(counts: Counts, verdict: Counts) -> Counts:
 
 
 def _stack(layers: tuple[str, ...], groups: list[_Exits]) -> Schedule:
+    """The groups after each other. Changes are sorted by event once: a chip has dozens of events, and a run
+    thousands of groups.
+    """
+    numbered = [np.insert(one.changes, 0, group, axis=1) for group, one in enumerate(groups)]
+    changes = np.concatenate(numbered)  # group, exit, timestep, event, layer, how many more
+    changes = changes[np.argsort(changes[:, 3], kind="stable")]
+    bounds = np.searchsorted(changes[:, 3], np.arange(len(EVENTS) + 1))
+    without_event = np.delete(changes, 3, axis=1)
     fixed = {}
     for k, event in enumerate(EVENTS):
-        found = ExitCounts.joined([_of_event(one, [k]) for one in groups])
+        found = _joined(
+            np.stack([one.longest[:, k] for one in groups]), without_event[bounds[k] : bounds[k + 1]]
+        )
         if found.longest.any() or len(found.changes):
             fixed[event] = found
     reads = [EVENTS.index(event) for event in (Event.CROSSBAR_READS, Event.SKIPPED_READS)]
+    begun = [without_event[bounds[k] : bounds[k + 1]] for k in reads]
     return Schedule(
         layers=layers,
         departure=np.array([one.departure for one in groups], np.int64),
         check=np.array([one.check for one in groups], np.int64),
         fixed=fixed,
-        begun=ExitCounts.joined([_of_event(one, reads) for one in groups]),
+        begun=_joined(
+            np.stack([one.longest[:, reads].sum(axis=1) for one in groups]), _summed(np.concatenate(begun))
+        ),
         busy_cycles=sum((one.busy_cycles for one in groups), np.zeros_like(groups[0].busy_cycles)),
         layer_cycles=np.stack([one.layer_cycles for one in groups]),
     )
 
 
-def _of_event(one: _Exits, events: list[int]) -> ExitCounts:
-    """The counts of some events together, of one image."""
-    changes = one.changes[np.isin(one.changes[:, 2], events)]
-    at, more = changes[:, [0, 1, 3]], changes[:, 4]
-    if len(events) > 1 and len(changes):
-        at, which = np.unique(at, axis=0, return_inverse=True)
-        more = np.zeros(len(at), np.int64)
-        np.add.at(more, which.ravel(), changes[:, 4])
-    table = np.column_stack([np.zeros(len(at), np.int64), at, more])
-    return ExitCounts(1, one.longest[:, events].sum(axis=1)[None], table[more != 0])
+def _joined(longest: Counts, changes: Counts) -> ExitCounts:
+    """Counts of all groups, kept once where they are all alike. `changes` come group after group."""
+    groups = len(longest)
+    each, rest = divmod(len(changes), groups)
+    if not rest and (longest == longest[:1]).all():
+        blocks = changes.reshape(groups, each, 5)
+        in_turn = (blocks[:, :, 0] == np.arange(groups)[:, None]).all()
+        if in_turn and (blocks[:, :, 1:] == blocks[:1, :, 1:]).all():
+            return ExitCounts(groups, longest[:1], blocks[0])
+    return ExitCounts(groups, longest, changes[np.argsort(changes[:, 1], kind="stable")])
+
+
+def _summed(changes: Counts) -> Counts:
+    """Changes at the same place added up, group after group, without those that come to nothing."""
+    at, which = np.unique(changes[:, :4], axis=0, return_inverse=True)
+    more = np.zeros(len(at), np.int64)
+    np.add.at(more, which.ravel(), changes[:, 4])
+    table: Counts = np.column_stack([at, more])
+    kept: Counts = table[more != 0]
+    return kept
 
 
 def join(schedules: Sequence[Schedule]) -> Schedule:
