@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from imcsim.base.files import read_ordinary
 from imcsim.base.names import shown
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import CompareResult
+from imcsim.results.outcomes import ImageOutcomes
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
 
@@ -21,6 +23,9 @@ Kind = Literal["hardware", "compare", "run", "stream"]
 
 RESULT = "result.json"
 """The document in a folder that ``--out`` wrote."""
+
+OUTCOMES = "images.json"
+"""What each image of a comparison did, beside its document."""
 
 MOST_BYTES = 16_000_000
 _LARGEST, _LARGEST_COUNT = 1e300, 1 << 63
@@ -43,6 +48,11 @@ def read_result(given: str) -> Result:
         "stream": StreamResult,
     }
     found: Result = _checked(file, data, models[_kind(file, data)])
+    beside = file.parent / OUTCOMES
+    if isinstance(found, CompareResult) and Path(given).is_dir() and beside.is_file():
+        outcomes: ImageOutcomes = _checked(beside, _document(beside), ImageOutcomes)
+        with suppress(ValueError):  # the folder has had another comparison in it before
+            return found.with_outcomes(outcomes)
     return found
 
 

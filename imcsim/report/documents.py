@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from imcsim.diffs.reading import OUTCOMES
 from imcsim.report.files import csv_text, write_contents, write_text
 from imcsim.report.paper import paper_files
 from imcsim.results.chips.document import ChipsResult
@@ -36,7 +37,8 @@ def write_result(result: Result, path: str | Path) -> None:
 def write_folder(result: Result, folder: str | Path, *, paper: bool = False) -> list[Path]:
     """Write ``result.json``, the CSV tables and ``figures/`` into `folder`; returns the files written.
 
-    Of a comparison also the table for a paper (see `paper_files`). With `paper`, the figure of growth shows
+    Of a comparison also the table for a paper (see `paper_files`) and what each of its images did, as
+    ``images.json``, as far as that is known. With `paper`, the figure of growth shows
     DT-SNN's published line.
 
     The folder is made if need be; other files in it stay. Raises ImcsimError naming the file that failed.
@@ -45,6 +47,8 @@ def write_folder(result: Result, folder: str | Path, *, paper: bool = False) -> 
     contents |= {name: text.encode() for name, text in csv_tables(result).items()}
     if isinstance(result, CompareResult):
         contents |= {name: text.encode() for name, text in paper_files(result).items()}
+        if result.outcomes is not None:
+            contents[OUTCOMES] = result.outcomes.to_json().encode()
     contents |= {f"figures/{name}": data for name, data in _figures(result, paper).items()}
     return write_contents(folder, contents)
 

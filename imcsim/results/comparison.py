@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from imcsim.base.presented import Presented
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost, check_components
@@ -21,7 +21,8 @@ from imcsim.results.figures import (
     product_of_means,
 )
 from imcsim.results.meta import Meta
-from imcsim.results.model import Amount, DocumentPart, Fraction, derived, require, same
+from imcsim.results.model import Amount, DocumentPart, Fraction, close, derived, require, same
+from imcsim.results.outcomes import ImageOutcomes
 from imcsim.results.programming import ProgrammingCost
 from imcsim.results.ranges import Ranges, StaticIssue
 
@@ -158,6 +159,35 @@ class CompareResult(Presented, DocumentPart):
     ranges: Ranges | None = None
     """How far the figures may be off; None where it was not asked for, as at the points of a sweep."""
     warnings: tuple[str, ...] = ()
+    _outcomes: ImageOutcomes | None = PrivateAttr(default=None)
+
+    @property
+    def outcomes(self) -> ImageOutcomes | None:
+        """What each image did, from which the comparison follows at any other threshold.
+
+        They are no part of the document: `save` and ``--out`` write them beside it, as ``images.json``. None
+        where they are not known, as in a document that was read from a single file.
+        """
+        return self._outcomes
+
+    def with_outcomes(self, outcomes: ImageOutcomes | None) -> Self:
+        """The same document with the outcomes of its images. Raises ValueError for those of another one."""
+        if outcomes is not None:
+            found, dynamic = outcomes.with_registers(outcomes.registers), self.dynamic
+            stated = {name: getattr(dynamic, name) for name in type(found).model_fields}
+            require(
+                outcomes.images == self.meta.images and close(found.model_dump(), stated),
+                "the outcomes of the images are those of another comparison",
+            )
+        whole = self.model_copy()
+        whole._outcomes = outcomes
+        return whole
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two documents say the same, whatever is known beside them."""
+        return isinstance(other, CompareResult) and self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]
 
     @field_validator("opponents")
     @classmethod

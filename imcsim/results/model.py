@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
@@ -112,6 +112,11 @@ def _difference(stated: Any, computed: Any, name: str) -> str | None:
 def same(a: float, b: float) -> bool:
     """Whether two figures are one but for the order of summation."""
     return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=RELATIVE_TOLERANCE)
+
+
+def close(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether all figures of two parts of one kind are one but for the order of summation."""
+    return all(_difference(one[name], other[name], name) is None for name in one)
 
 
 def require(condition: bool, message: str) -> None:

@@ -17,6 +17,7 @@ from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
+from imcsim.studies.outcomes import image_outcomes
 from imcsim.studies.programming import programming
 from imcsim.studies.ranges import ranges
 from imcsim.studies.settings import CompareOptions
@@ -50,16 +51,17 @@ def compare(
     options = options or CompareOptions()
     refuse_dynamic_pipeline(options, fix=_PIPELINED)
     experiment = Experiment.make(network, hardware, inputs, validation, options, progress)
-    return compare_of(experiment, with_ranges=True)
+    return compare_of(experiment, alone=True)
 
 
 def compare_of(
-    experiment: Experiment, opponents: Sequence[StaticIssue] = OPPONENTS, *, with_ranges: bool = False
+    experiment: Experiment, opponents: Sequence[StaticIssue] = OPPONENTS, *, alone: bool = False
 ) -> CompareResult:
     """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does.
 
-    `opponents` are the issue policies of the static runs. `with_ranges` plays the alternatives of the chip's
-    file as well, which a sweep does not do at each of its points.
+    `opponents` are the issue policies of the static runs. A comparison that stands `alone` plays the
+    alternatives of the chip's file as well and keeps the outcomes of its images, which a sweep does not do at
+    each of its points.
     """
     refuse_dynamic_pipeline(experiment.options, fix=_PIPELINED)
     statics = {issue: experiment.static_runs(issue) for issue in opponents}
@@ -77,7 +79,7 @@ def compare_of(
     points = every[0].static
     work = WorkDone.of(experiment.chip, stay, ran)
     full = np.full_like(stay, experiment.timesteps)
-    return CompareResult(
+    found = CompareResult(
         meta=experiment.meta(),
         opponents=every,
         dynamic=Dynamic(**experiment.exit_rule(choice), **dynamic),
@@ -100,9 +102,10 @@ def compare_of(
             for p in points
         ),
         sensitivity=costs.sensitivity(stay),
-        ranges=ranges(experiment, stay, statics) if with_ranges else None,
+        ranges=ranges(experiment, stay, statics) if alone else None,
         warnings=experiment.warnings(),
     )
+    return found.with_outcomes(image_outcomes(experiment, choice)) if alone else found
 
 
 def run(

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from imcsim.report.files import csv_text
 from imcsim.report.page.exhibits import FORMATS, Exhibit, render, salt
 from imcsim.report.page.grids import Card, Grid, cells
+from imcsim.report.page.interactive import Interactive
 from imcsim.report.page.tables import FIRST, Table
 
 Progress = Callable[[str, int, int], None]
@@ -47,6 +48,7 @@ class Section:
     """Groups of pictures, each with its heading."""
     sheets: Sequence[Exhibit] = ()
     """Figures of what stands here in another form: the page has their files alone."""
+    interactive: Interactive | None = None
     last: str = ""
     """Paragraphs at the end."""
 
@@ -91,11 +93,13 @@ def compose(
             {"name": section.name, "title": section.title, "note": _paragraphs(section.note),
              "figures": drawn[:inside], "sheets": drawn[inside:], "table": table,
              "last": _paragraphs(section.last),
+             "interactive": section.interactive and _interactive(section.interactive),
              "grids": [_grid(grid, contents) for grid in section.grids],
              "cards": [{"title": name, "cards": [_card(card, contents) for card in cards]}
                        for name, cards in section.cards]}
         )  # fmt: skip
     tell("figures", total, total)
+    moved = [section.interactive for section in sections if section.interactive is not None]
     place = files("imcsim.report.page") / "static"
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -107,11 +111,16 @@ def compose(
         warnings=warnings,
         sections=[s for s in shown if any(s[part] for part in s if part not in ("name", "title"))],
         packed={name: data for name in _large(shown) if len(data := _packed(contents[name])) <= HELD},
-        css=Markup((place / "page.css").read_text("utf-8")),
-        js=Markup((place / "page.js").read_text("utf-8")),
+        css=Markup("\n".join([(place / "page.css").read_text("utf-8"), *(part.css for part in moved)])),
+        js=Markup("\n".join([(place / "page.js").read_text("utf-8"), *(part.js for part in moved)])),
     )
     contents["index.html"] = html.encode()
     return dict(sorted(contents.items()))
+
+
+def _interactive(part: Interactive) -> dict[str, Any]:
+    data = json.dumps(part.data, ensure_ascii=False, separators=(",", ":"))
+    return {"name": part.name, "html": part.html, "data": _packed(data.encode())}
 
 
 def _tight(text: str) -> str:

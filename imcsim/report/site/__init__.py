@@ -23,6 +23,7 @@ from imcsim.report.site.read import read, with_parts
 from imcsim.report.site.sensitivity import MOST_AXES, pairs, sensitivities
 from imcsim.report.site.study import Study, StudyAxis, StudyPoint
 from imcsim.report.site.tables import failures_table, front_table, points_table
+from imcsim.report.site.thresholds import threshold_slider
 
 REPORT = "report"
 """The folder of the page, inside the one that it reports on."""
@@ -109,6 +110,7 @@ def _sections(
             if len(study.points) > 1
             else []
         ),
+        *_thresholds(study),
         Section("static-dynamic", "Static against dynamic", "", static_dynamic(study, picked)),
         Section("exits", "Exits", "", exits(picked, parts)),
         Section("breakdowns", "Breakdowns", "", breakdowns(picked, parts)),
@@ -138,6 +140,18 @@ def _layers(study: Study) -> list[Section]:
     if not study.work:
         return []
     return [Section("layers", "Layers", "", layer_exhibits(study.work), table=layers_table(study.work))]
+
+
+def _thresholds(study: Study) -> list[Section]:
+    moved = None if study.compared is None else threshold_slider(study.compared)
+    return [] if moved is None else [Section("thresholds", "Other thresholds", _MOVED, interactive=moved)]
+
+
+_MOVED = (
+    "What the dynamic run would be at other thresholds, of the reported images one by one. Accuracies have "
+    "95 % intervals. These images are for reporting: to choose a threshold, use validation images, as "
+    "imcsim compare does."
+)
 
 
 def _ranges(study: Study) -> list[Section]:

@@ -31,7 +31,7 @@ def read(folder: str | Path) -> Study:
         with open_store(folder) as store:
             return _sweep(store)
     if (folder / "result.json").is_file():
-        result = read_result(str(folder / "result.json"))
+        result = read_result(str(folder))
         if isinstance(result, StreamResult):
             raise ImcsimError("a stream has no page", file=folder, fix="its figures are in its own folder")
         return _compared(result)
@@ -316,7 +316,7 @@ def _compared(result: CompareResult | RunResult) -> Study:
     facts = (*facts, ("Programming", programming_line(whole.programming)))
     return Study(
         kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings, work=work,
-        ranges=found,
+        ranges=found, compared=result if isinstance(result, CompareResult) else None,
     )  # fmt: skip
 
 

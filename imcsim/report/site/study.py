@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from imcsim.base.errors import ImcsimError
+from imcsim.results.comparison import CompareResult
 from imcsim.results.efficiency import LayerEfficiency
 from imcsim.results.ranges import Ranges
 
@@ -125,6 +126,8 @@ class Study:
     """What the layers of a comparison or a run do, and take."""
     ranges: Ranges | None = None
     """How far the figures of a comparison may be off."""
+    compared: CompareResult | None = None
+    """The document of a comparison, with the outcomes of its images where they are known."""
     _at: dict[tuple[str, ...], StudyPoint] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

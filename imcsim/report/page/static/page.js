@@ -29,6 +29,7 @@
     const bytes = Uint8Array.from(atob(element.textContent.trim()), (c) => c.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   };
+  window.imcsimPage = { unpacked, save }; // for parts with scripts of their own
   for (const link of document.querySelectorAll("a[data-packed]")) {
     const held = document.querySelector(`script[data-name="${link.dataset.packed}"]`);
     if (!held) continue; // too large for the page: the link leads to the file beside it
