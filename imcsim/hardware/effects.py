@@ -19,6 +19,7 @@ from imcsim.base.nonideal import NonIdeal
 from imcsim.hardware.alternatives import leaves
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.config import HardwareConfig
+from imcsim.hardware.programming import cell_writing
 
 _SIZES = (
     ChipSize(9, 72, 576, (40_000, 3_000), 12, 9_000, 700),
@@ -63,6 +64,8 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
             preset.figure(key, config)
             for key in ("conversion_energy_pj", "converter_area_um2", "conversion_time_ns")
         ]
+    words_pj = config.parameter_store.figure("bit_write_energy_pj", config)
+    found["written"] = cell_writing(config), config.write_access.shared_by, words_pj
     checker = config.checker
     found["cycles"] = [
         config.sense_cycles,
@@ -150,7 +153,7 @@ def _candidates(value: Any, words: tuple[str, ...]) -> Iterator[Any]:
         yield from (2 * value or 1, value - 1, value + 1, 1.5 * value or 0.5, 0.99 * value, 300, 330)
     elif value is None or isinstance(value, str):
         yield from (word for word in words if word != value)
-        yield from (12345.0, 2.5, 2, 4)
+        yield from (12345.0, 2.5, 7, 2, 4)  # 7: no cycles that an estimate is likely to give
     elif isinstance(value, list) and value and isinstance(value[0], list):
         yield [[at, 2 * pj] for at, pj in value]
 

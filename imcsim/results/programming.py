@@ -17,7 +17,9 @@ def _each(part: Any) -> float:
 
 
 class ProgrammingCost(DocumentPart):
-    """All cells that hold a weight, each written with pulses and, where it is verified, read behind each."""
+    """All cells that hold a weight, each written with pulses and, where it is verified, read behind each; and
+    the words of thresholds and biases.
+    """
 
     method: str
     source: str
@@ -35,11 +37,16 @@ class ProgrammingCost(DocumentPart):
     pulse_energy_pj: Amount
     verify_ns: Amount
     verify_energy_pj: Amount
+    parameters_energy_pj: Amount = 0.0
+    """Of all thresholds and biases, which are written while cells take their pulses; documents of before have
+    none.
+    """
     inference_energy_pj: Amount
     """Of the run that the document is about."""
     inference_ns: Amount
     energy_pj: Amount = derived(
-        lambda part: part.cells * part.pulses * _each(part), "is not what the pulses of all cells cost"
+        lambda part: part.cells * part.pulses * _each(part) + part.parameters_energy_pj,
+        "is not what the pulses of all cells and the thresholds and biases cost",
     )
     """Of the whole chip, once."""
     time_ns: Amount = derived(

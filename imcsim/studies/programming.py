@@ -8,7 +8,7 @@ from imcsim.simulation.chip import Chip
 
 
 def programming(chip: Chip, inference_energy_pj: float, inference_ns: float) -> ProgrammingCost:
-    """What all cells of a chip take, beside what an inference on it takes."""
+    """What all cells, thresholds and biases of a chip take, beside what an inference on it takes."""
     config = chip.config
     one = cell_writing(config)
     shared = config.write_access.shared_by
@@ -27,6 +27,7 @@ def programming(chip: Chip, inference_energy_pj: float, inference_ns: float) -> 
         pulse_energy_pj=one.pulse_energy_pj,
         verify_ns=one.verify_ns,
         verify_energy_pj=one.verify_energy_pj,
+        parameters_energy_pj=config.parameter_store.writing_pj(config, chip.size),
         inference_energy_pj=inference_energy_pj,
         inference_ns=inference_ns,
     )

@@ -20,7 +20,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.component import Block, ChipSize, Component
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.estimators import adc as adc_estimator
-from imcsim.hardware.estimators import nodes
+from imcsim.hardware.estimators import nodes, periphery
 from imcsim.hardware.estimators.memory import SramMacro, register_file
 from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import charges
@@ -437,6 +437,14 @@ def test_a_clamp_draws_its_bias_while_it_reads() -> None:
     assert longer.clamp.charges(longer)[Event.CONVERSIONS] == pytest.approx(0.18)
 
 
+def test_a_clamp_takes_area_by_node() -> None:
+    """As a sense amplifier of NeuroSim does: 19.2 um2 at 32, 9.06 at 22 and 316 at 130 nm."""
+    areas = [load(technology__node_nm=n).clamp.area_um2(load(technology__node_nm=n)) for n in (32, 22, 130)]
+    assert areas == pytest.approx([40, 40 * 9.06 / 19.2, 40 * 316 / 19.2])
+    sizes = [periphery.clamp_area_um2(node).value for node in (7, 10, 14, 22, 28, 45, 90, 150, 180)]
+    assert sizes == sorted(sizes)
+
+
 def test_the_verdict_s_way_is_part_of_a_check() -> None:
     given = load(checker__verdict_cycles=9)
     assert given.checker.way_cycles((7, 2), given) == 9
@@ -478,6 +486,13 @@ def test_the_docs_name_every_block_class_field_and_event() -> None:
             for event in component.charges(config):
                 assert f"`{event}`" in rows[block], (block, event)
     assert set(rows) == {name for name, _ in configs[0].components()} | {"sram", "technology"}
+
+
+def test_the_docs_list_what_is_left_out_with_its_bounds() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    section = text.split("## What is left out\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    assert rows == [f"| {' | '.join(row)} |" for row in imcsim.hardware.left_out()]
 
 
 def test_every_row_of_the_docs_has_all_its_columns() -> None:

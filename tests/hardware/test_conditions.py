@@ -32,26 +32,26 @@ BEYOND_THE_SURVEY = ("pcm64_14nm", "sinangil_7nm")
 
 ELSEWHERE = ("jia_65nm", "neurram_130nm", "wang_22nm")
 """Measured chips of other nodes than that of the file that they extend."""
-CLAMPS = "clamp.column_area_um2 is given and does not follow technology.node_nm: no rule computes it"
+LINK = "offchip_link.bit_energy_pj is given and does not follow technology.node_nm: no rule computes it"
 
 
 @pytest.mark.parametrize("name", sorted(set(imcsim.hardware.names()) - set(BEYOND_THE_SURVEY)))
 def test_built_in_chips_hold_as_they_are(name: str) -> None:
     found = imcsim.hardware.warnings(load(name))
-    assert found == ((CLAMPS,) if name in ELSEWHERE else ())
+    assert found == ((LINK,) if name in ELSEWHERE else ())
 
 
 @pytest.mark.parametrize("name", BEYOND_THE_SURVEY)
 def test_chips_of_advanced_nodes_say_what_their_converter_is(name: str) -> None:
     found = imcsim.hardware.warnings(load(name))
     assert any("the best published converter needs" in warning for warning in found)
-    assert all("survey_fit" in warning for warning in found if warning != CLAMPS)
+    assert all("survey_fit" in warning for warning in found if warning != LINK)
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"technology__node_nm": 14.0}, "clamp.column_area_um2 holds for technology.node_nm 22 to 45"),
+        ({"technology__node_nm": 14.0}, "offchip_link.bit_energy_pj is given and does not follow"),
         ({"technology__node_nm": 22.0}, "offchip_link.bit_energy_pj is given and does not follow"),
         ({"adc__bits": 5}, "adc.presets.kull_sar speaks for 8 bits"),
     ],

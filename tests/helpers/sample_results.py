@@ -156,7 +156,7 @@ def _peak() -> PeakEfficiency:
 def _programming(energy_pj: float, latency_ns: float) -> ProgrammingCost:
     return ProgrammingCost(
         method="rram", source="made up", cells=1_000_000, cells_in_turn=32_768, cells_at_once=1, pulses=8.5,
-        pulse_ns=1000.0, pulse_energy_pj=62.0, verify_ns=9.0, verify_energy_pj=2.0,
+        pulse_ns=1000.0, pulse_energy_pj=62.0, verify_ns=9.0, verify_energy_pj=2.0, parameters_energy_pj=41.0,
         inference_energy_pj=energy_pj, inference_ns=latency_ns,
     )  # fmt: skip
 

@@ -50,7 +50,11 @@ def test_cells_are_written_with_pulses_and_verified() -> None:
     config = imcsim.hardware.load("dtsnn_32nm").config
     assert cost.pulse_energy_pj == pytest.approx(2.25 * 27.5)
     assert cost.verify_energy_pj == config.adc.conversion_energy_pj(config)
-    assert cost.energy_pj == pytest.approx(cost.cells * 8.5 * (61.875 + cost.verify_energy_pj))
+    # A threshold and a bias of 16 bits for each of the 32 neurons, in register files.
+    bit = config.parameter_store.figure("bit_write_energy_pj", config)
+    assert cost.parameters_energy_pj == pytest.approx(32 * 32 * bit)
+    cells_pj = cost.cells * 8.5 * (61.875 + cost.verify_energy_pj)
+    assert cost.energy_pj == pytest.approx(cells_pj + 32 * 32 * bit, rel=1e-12)
     # The crossbars of both layers share one set of write access, which writes cell after cell.
     assert cost.cells_in_turn % 4096 == 0
     assert cost.time_ns == pytest.approx(cost.cells_in_turn * 8.5 * (1000 + cost.verify_ns))
@@ -67,12 +71,16 @@ def test_amortised_is_a_hundredth_of_all_energy() -> None:
 
 def test_a_chip_may_say_how_it_is_written() -> None:
     plain, given = written().outcome, written(programming__pulses=4.0, programming__cells_at_once=64).outcome
-    assert given.programming.energy_pj == pytest.approx(plain.programming.energy_pj * 4 / 8.5)
+    words = plain.programming.parameters_energy_pj
+    assert given.programming.parameters_energy_pj == words
+    assert given.programming.energy_pj - words == pytest.approx(
+        (plain.programming.energy_pj - words) * 4 / 8.5
+    )
     assert given.programming.time_ns == pytest.approx(plain.programming.time_ns * 4 / 8.5 / 64)
     assert given.energy_pj == plain.energy_pj
     sram = written(programming__method="sram").outcome.programming
     assert (sram.pulses, sram.verify_ns) == (1, 0)
-    assert sram.energy_pj == pytest.approx(sram.cells * 1e-3 * 0.81)
+    assert sram.energy_pj == pytest.approx(sram.cells * 1e-3 * 0.81 + words)
     assert written(programming__method="rram").outcome.programming == plain.programming
     with pytest.raises(ImcsimError, match=r"programming\.method"):
         written(programming__method="flash")

@@ -1,7 +1,7 @@
 """Clamp: holds each column at a virtual ground while it is read.
 
 Estimate of its energy: bias current times supply times the time of a read (estimators.periphery); where
-rows are driven in pulses, times their clock cycles as well.
+rows are driven in pulses, times their clock cycles as well. Estimate of its area: by the node alone.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ class Clamp(Component):
     scope = "crossbar"
     bias_ua: NonNegative
     read_energy_pj: Figure
-    column_area_um2: NonNegative
+    column_area_um2: Figure
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
         pulse, node = chip.cells.pulse_ns(chip), chip.technology.node_nm
-        return {"read_energy_pj": periphery.clamp_energy_pj(self.bias_ua, pulse, node)}
+        return {
+            "read_energy_pj": periphery.clamp_energy_pj(self.bias_ua, pulse, node),
+            "column_area_um2": periphery.clamp_area_um2(node),
+        }
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         if chip.cells.kind == "capacitive":
@@ -41,7 +44,7 @@ class Clamp(Component):
         return {Event.CONVERSIONS: read, Event.COLUMN_STEPS: step}
 
     def _area_um2(self, chip: HardwareConfig) -> float:
-        return 0.0 if chip.cells.kind == "capacitive" else self.column_area_um2
+        return 0.0 if chip.cells.kind == "capacitive" else self.figure("column_area_um2", chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.crossbars * chip.cells.columns

@@ -1,6 +1,7 @@
 """Parameter store: a threshold and a bias of ``lif.membrane_bits`` for each output channel of a part.
 
-Both are read for each update of a neuron; writing them, once for a network, is not counted.
+Both are read for each update of a neuron. They are written once for a network, with its weights
+(hardware.programming).
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ class ParameterStore(RegisterStore):
             return {}
         read = self.figure("bit_read_energy_pj", chip)
         return {Event.LIF_UPDATES: WORDS * chip.lif.membrane_bits * read}
+
+    def writing_pj(self, chip: HardwareConfig, size: ChipSize) -> float:
+        """Energy to write the thresholds and biases of all channels once."""
+        return self.figure("bit_write_energy_pj", chip) * self.instances(chip, size)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         return size.channels * WORDS * chip.lif.membrane_bits

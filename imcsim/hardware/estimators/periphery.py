@@ -49,6 +49,19 @@ def clamp_energy_pj(bias_ua: float, pulse_ns: float, node_nm: float) -> Estimate
     )
 
 
+def clamp_area_um2(node_nm: float) -> Estimate:
+    """Area of one clamp, which grows with the node as NeuroSim's current sense amplifier does: both keep a
+    column at a voltage and hand its current on.
+    """
+    entry, amplifier = figures("periphery")["clamp_area_um2"], by_node(figures("adc")["neurosim_sense"], 0)
+    at = min(max(node_nm, min(amplifier)), max(amplifier))
+    grown = nodes.loglog(amplifier, at) / nodes.loglog(amplifier, entry["node_nm"])
+    rule = f"{entry['value']:g} um2 at {entry['node_nm']:g} nm (estimated)"
+    if node_nm != entry["node_nm"]:
+        rule += f"; to {at:g} nm as the current sense amplifier of NeuroSim V1.4"
+    return Estimate(entry["value"] * grown * nodes.area_ratio(at, node_nm), rule + nodes.scaling(at, node_nm))
+
+
 def row_counter(rows: int, node_nm: float) -> Cost:
     """Counting the driven rows of one read: a tree of full adders, one for each row but one."""
     one = logic.adder(1, node_nm)
