@@ -19,9 +19,9 @@ class Activity:
     do, as active_rows counts them; None where each bit drives its row once.
     active_levels: the levels of all cells on those rows, summed, in 2**-`choices.LEVEL_FRACTION_BITS` where
     cells have errors. active_reads: block reads with a row active.
-    spikes: spikes that left each LIF layer. outputs: class outputs int64 ``[images, timesteps, classes]`` of
-    each timestep alone, in 2**-fraction_bits. A layer that reads an image does the same at every timestep,
-    unless there are frames.
+    spikes: spikes that left each LIF layer, or activations above 0 of each ReLU. outputs: class outputs int64
+    ``[images, timesteps, classes]`` of each timestep alone, in 2**-fraction_bits. A layer that reads an image
+    does the same at every timestep, unless there are frames.
     """
 
     layers: tuple[str, ...]

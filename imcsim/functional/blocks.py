@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imcsim.functional import kernels
 from imcsim.functional.activity import Activity
-from imcsim.functional.program.layers import CrossbarLayer, NeuronLayer, Program
+from imcsim.functional.program.layers import ActivationLayer, CrossbarLayer, NeuronLayer, Program
 from imcsim.functional.steps import (
     Converters,
     TimeBlock,
@@ -119,7 +119,7 @@ class BlockPlayer:
             if isinstance(step, CrossbarLayer):
                 assert counts is not None
                 self._reads[:, at, times, self._crossbars[step.name]] = np.moveaxis(counts, 2, 0)
-            elif isinstance(step, NeuronLayer):
+            elif isinstance(step, NeuronLayer | ActivationLayer):
                 assert counts is not None
                 self._spikes[at, times, self._neurons[step.name]] = counts
             done = (name for name in values if self._needed.get(name, -1) <= place)

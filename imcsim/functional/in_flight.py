@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from imcsim.base.memory import budget_bytes
 from imcsim.functional.membrane_kernels import STATES
 from imcsim.functional.program.layers import (
+    ActivationLayer,
     CrossbarLayer,
     DelayLayer,
     FlattenLayer,
     IntegratorLayer,
-    NeuronLayer,
+    Neurons,
     PoolLayer,
     Program,
 )
@@ -87,7 +88,7 @@ def sizes_of(program: Program, shape: tuple[int, ...], timed: bool) -> Sizes:
     state, most = 0, 0
     # Constant values are let go when the first block is played, or kept until the last: counted as kept.
     for place, step in enumerate(program.steps):
-        added = step.branches if isinstance(step, NeuronLayer | IntegratorLayer) else ()
+        added = step.branches if isinstance(step, Neurons) else ()
         if isinstance(step, DelayLayer):
             number = math.prod(step.shape)
             counts[step.name], held[step.name] = number, number
@@ -102,10 +103,10 @@ def sizes_of(program: Program, shape: tuple[int, ...], timed: bool) -> Sizes:
         elif isinstance(step, FlattenLayer):
             number, width = before, held[step.source] // max(before, 1)
         else:
-            number, width = before, 1 if isinstance(step, NeuronLayer) else _WORD
+            number, width = before, _WORD if isinstance(step, IntegratorLayer) else 1
             if added or step.pooled.windows.size:
                 work = 3 * _WORD * number
-            state += STATES * _WORD * number
+            state += 0 if isinstance(step, ActivationLayer) else STATES * _WORD * number
         counts[step.name], held[step.name] = number, number * width
         now = sum(size for name, size in held.items() if name not in constant)
         most = max(most, now + work)

@@ -139,6 +139,31 @@ def active_blocks(
 
 
 @jit
+def activate(
+    totals: NDArray[Any],
+    multiplier: NDArray[np.int64],
+    bias: NDArray[np.int64],
+    right: NDArray[np.int64],
+    top: int,
+    codes: NDArray[np.uint8],
+    counts: NDArray[np.int64],
+) -> None:
+    """``min(max((total * multiplier + bias + half) >> right, 0), top)`` of each channel, half that of
+    ``2**right``. totals, codes uint8 ``[n, P, C]``; counts ``[n]`` receives how many codes are above 0.
+    """
+    images, positions, channels = codes.shape
+    for n in range(images):
+        above = 0
+        for p in range(positions):
+            for c in range(channels):
+                total = np.int64(totals[n, p, c]) * multiplier[c] + bias[c]
+                code = min(max((total + ((1 << right[c]) >> 1)) >> right[c], 0), top)
+                codes[n, p, c] = code
+                above += code > 0
+        counts[n] = above
+
+
+@jit
 def bus_toggles(inputs: NDArray[np.uint8], toggles: NDArray[np.int64]) -> None:
     """Bits that change between neighbouring pixel words of each row, ``[n, H]``; a row starts from zeros."""
     images, height, width, channels = inputs.shape

@@ -14,9 +14,10 @@ gives g; side branches have one already, which takes up the rest. With c_b membr
     multiplier_b' = (g s0_b / s1_b) multiplier_b, and g multiplier_b for branches that are no crossbar layers
     bias' = g bias + sum_b c_b (g m0_b - (g s0_b / s1_b) m1_b)
 
-Class outputs that are the sums of a crossbar layer have a multiplier and a bias for each class, which take up
-the same: ``multiplier' = multiplier s0 / s1``, and the mean moves to m0. They have no batch norm, but exits
-ask how sure they look, and they would look less sure with every current that is lost.
+Class outputs that are the sums of a crossbar layer have a multiplier and a bias for each class, and so have
+the activations of a ReLU for each channel; these take up the same: ``multiplier' = multiplier s0 / s1``, and
+the mean moves to m0. Class outputs have no batch norm, but exits ask how sure they look, and they would look
+less sure with every current that is lost.
 
 So the remedy costs no hardware: words that each channel has anyway get other values. Statistics are taken
 layer by layer, each with the earlier layers set anew already, over all calibration images and timesteps, with
@@ -36,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.program.layers import Branch, NeuronLayer, Program, Step
+from imcsim.functional.program.layers import ActivationLayer, Branch, NeuronLayer, Program, Step
 from imcsim.functional.program.membranes import MAX_BRANCH_BITS, MAX_SHIFT, side_branch
 from imcsim.functional.run import CHUNK_IMAGES, begun_again, run
 from imcsim.functional.steps import Converters, TimeBlock, last_readers, play, reads_again, shown
@@ -129,7 +130,7 @@ def measured_layers(program: Program) -> tuple[str, ...]:
 
 
 def _hidden(step: Step, program: Program) -> bool:
-    return isinstance(step, NeuronLayer) and step.name != program.output
+    return isinstance(step, NeuronLayer | ActivationLayer) and step.name != program.output
 
 
 def _moments(
@@ -200,13 +201,15 @@ def _moments_with_feedback(
 
 
 def _sources(step: Step) -> tuple[str, ...]:
-    branches = step.branches if isinstance(step, NeuronLayer) else ()
-    main = step.main if isinstance(step, NeuronLayer) else step.source
-    return tuple(branch.source for branch in branches) or (main,)
+    if not isinstance(step, NeuronLayer | ActivationLayer):
+        return (step.source,)
+    return tuple(branch.source for branch in step.branches) or (step.main,)
 
 
 def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> Step:
     """Neurons for the currents that the chip has."""
+    if isinstance(step, ActivationLayer):
+        return _activations_anew(step, program, found)
     assert isinstance(step, NeuronLayer)
     stretch = found[step.main].stretch
     main = next((b for b in step.branches if b.source == step.main), None)
@@ -256,6 +259,35 @@ def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> St
         if len(words := getattr(step, key))
     }
     return replace(step, threshold=threshold, bias=bias, **shifts, **levels)
+
+
+def _activations_anew(step: ActivationLayer, program: Program, found: Mapping[str, Channels]) -> Step:
+    """Activations for the currents that the chip has: each multiplier takes up its channel's stretch."""
+    largest = {layer.name: layer.largest_sum for layer in program.crossbar_layers}
+    bias, reach = step.bias.astype(np.float64), np.zeros(step.bias.shape)
+    multipliers = {}
+    for name, multiplier in [(b.source, b.multiplier) for b in step.branches] or [
+        (step.main, step.multiplier)
+    ]:
+        if name in found:
+            one = found[name]
+            scaled = np.rint(multiplier / one.stretch).astype(np.int64)
+            bias = bias + (multiplier * one.designed_mean - scaled * one.mean) * step.pooled.elements
+            multiplier = scaled
+        multipliers[name] = multiplier
+        reach = reach + multiplier.astype(np.float64) * largest.get(name, LARGEST_VALUE)
+    if max(float(reach.max()), float(np.abs(bias).max())) >= 2.0**LARGEST_PRODUCT_BITS:
+        raise ImcsimError(
+            f"activations that are calibrated on the chip need more than {LARGEST_PRODUCT_BITS} bits",
+            key=step.name,
+            fix="use nonideal.neurons.calibrated_on: ideal, or smaller errors",
+        )
+    return replace(
+        step,
+        multiplier=multipliers[step.main],
+        bias=step.bias + np.rint(bias - step.bias).astype(np.int64),
+        branches=tuple(replace(b, multiplier=multipliers[b.source]) for b in step.branches),
+    )
 
 
 def _outputs_anew(program: Program, one: Channels) -> Program:

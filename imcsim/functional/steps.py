@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from imcsim.functional import kernels, membrane_kernels
 from imcsim.functional.program.layers import (
+    ActivationLayer,
     CrossbarLayer,
     DelayLayer,
     FlattenLayer,
     IntegratorLayer,
     NeuronLayer,
+    Neurons,
     PoolLayer,
     Program,
     Step,
@@ -99,7 +101,7 @@ def play(
     again: bool,
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     """What `step` makes of `values` of a block, and counts: int64 ``[n, T or 1, 3]`` of crossbars (see
-    `Activity`), spikes ``[n, T]`` of neurons, else None.
+    `Activity`), spikes ``[n, T]`` of neurons (of activations those above 0), else None.
 
     again: see `reads_again`. Blocks of an image are played in their order.
     """
@@ -126,6 +128,16 @@ def play(
             membranes.reshape(*membranes.shape[:2], -1, current.shape[-1]),
         )  # fmt: skip
         return membranes, None
+    if isinstance(step, ActivationLayer):
+        totals, step = _totals(step, values)
+        codes: NDArray[Any] = np.empty(totals.shape, np.uint8)
+        above = np.empty((images, totals.shape[1]), np.int64)
+        channels = totals.shape[-1]
+        kernels.activate(
+            flat(totals).reshape(above.size, -1, channels), step.multiplier, step.bias, step.right, step.top,
+            flat(codes).reshape(above.size, -1, channels), flat(above),
+        )  # fmt: skip
+        return codes, above
     if isinstance(step, DelayLayer):
         out = block.held_back(step)[:, :timesteps]
         if timesteps > step.timesteps:
@@ -157,14 +169,14 @@ def constant_values(program: Program, timed: bool) -> frozenset[str]:
     constant = set[str]() if timed else {INPUT}
     for step in program.steps:
         read_anew = isinstance(step, CrossbarLayer) and reads_again(program)
-        if step.source in constant and not read_anew and not isinstance(step, NeuronLayer | IntegratorLayer):
+        if step.source in constant and not read_anew and not isinstance(step, Neurons):
             constant.add(step.name)
     return frozenset(constant)
 
 
 def sources_of(step: Step) -> frozenset[str]:
     """The values that a step reads."""
-    branches = step.branches if isinstance(step, NeuronLayer | IntegratorLayer) else ()
+    branches = step.branches if isinstance(step, Neurons) else ()
     return frozenset({step.source, *(branch.source for branch in branches)})
 
 
@@ -234,3 +246,18 @@ def _current(step: N, values: Values) -> tuple[NDArray[Any], N]:
         )
         total = total + (aligned >> branch.right)
     return np.ascontiguousarray(total), step
+
+
+def _totals(step: ActivationLayer, values: Values) -> tuple[NDArray[Any], ActivationLayer]:
+    """What becomes activations, and how: a layer's sums, pooled or not; where branches are added, or padded
+    windows give each place a bias of its own, all of that is in the total already.
+    """
+    windows = step.pooled.windows
+    if not step.branches and not windows.size:
+        return np.ascontiguousarray(values[step.source]), step
+    if step.branches:
+        total = sum(values[b.source].astype(np.int64) * b.multiplier for b in step.branches) + step.bias
+    else:
+        total = values[step.source].astype(np.int64) * step.multiplier + step.bias * windows[..., None]
+    nothing = np.zeros_like(step.bias)
+    return np.ascontiguousarray(total), replace(step, multiplier=nothing + 1, bias=nothing)

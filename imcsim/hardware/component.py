@@ -118,6 +118,10 @@ class Component(Block):
         """How many instances a chip of this size has."""
         raise NotImplementedError
 
+    def stands(self, size: ChipSize) -> bool:
+        """Whether a chip built for such a network has this component at all."""
+        return True
+
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         raise NotImplementedError
 
@@ -135,7 +139,8 @@ class ChipSize:
     parts: parts of layers in tiles; each has neurons, adders, pooling and an output register of its own.
     state_bits: membrane and stored-current bits of each part that has any. delay_bits: of the spikes that
     parts keep for later timesteps. output_row_bits: of the output rows that all parts may hold. channels:
-    output channels of all parts that have neurons.
+    output channels of all parts that have neurons. activates: the chip is built with activation units in the
+    place of LIF units.
     """
 
     tiles: int
@@ -146,6 +151,7 @@ class ChipSize:
     output_row_bits: int = 0
     channels: int = 0
     delay_bits: tuple[int, ...] = ()
+    activates: bool = False
 
     @property
     def memory_bits(self) -> int:

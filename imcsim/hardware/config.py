@@ -23,6 +23,7 @@ from imcsim.hardware.component import (
     Positive,
 )
 from imcsim.hardware.components.accumulator import Accumulator
+from imcsim.hardware.components.activation import Activation
 from imcsim.hardware.components.adc import Adc
 from imcsim.hardware.components.adder_tree import AdderTree
 from imcsim.hardware.components.cells import Cells, ConductanceCells
@@ -219,6 +220,7 @@ class HardwareConfig(BaseModel):
     htree: Htree
     noc: Noc
     lif: Lif
+    activation: Activation = Activation()
     state_memory: StateMemory
     output_store: OutputStore
     parameter_store: ParameterStore
@@ -310,6 +312,10 @@ class HardwareConfig(BaseModel):
             if isinstance(block, Component):
                 yield name, block
 
+    def components_of(self, size: ChipSize) -> Iterator[tuple[str, Component]]:
+        """Those of `components` that a chip of this size has (see `Component.stands`)."""
+        return ((name, component) for name, component in self.components() if component.stands(size))
+
     @property
     def reference(self) -> ReferenceFigures:
         """What the reference tables say; it takes the place of the blocks' own figures."""
@@ -326,6 +332,7 @@ class HardwareConfig(BaseModel):
             "strict": True,
             "nonideal": self.nonideal == NonIdeal(),
             "estimators": not self.estimators,
+            "activation": self.activation == Activation(),
             "technology.supply_v": self.technology.supply_v == "nominal",
             "cells.input_drive": self.cells.input_drive == "bits",
             "cells.parallel_rows": self.cells.parallel_rows == "all",

@@ -24,6 +24,7 @@ from imcsim.hardware.programming import cell_writing
 _SIZES = (
     ChipSize(9, 72, 576, (40_000, 3_000), 12, 9_000, 700),
     ChipSize(2, 31, 97, (700,), 3, 400, 40),
+    ChipSize(9, 72, 576, (), 12, 9_000, 700, activates=True),
 )
 """Made-up chips, on which components are counted."""
 
@@ -40,6 +41,7 @@ _SINGLE = (
     "column_mux.columns_per_adc", "adc.bits", "adc.full_scale", "adder_tree.level_cycles",
     "tile_buffer.capacity_bytes", "tile_buffer.width_bits", "global_buffer.capacity_bytes",
     "noc.flit_bits", "noc.hop_cycles", "lif.lanes", "lif.membrane_bits", "lif.partial_sum_bits",
+    "activation.lanes", "activation.multiplier_bits",
     "pooling.lanes", "accumulator.class_cycles", "checker.class_cycles", "checker.final_cycles",
     "checker.fraction_bits", "checker.table_bits", "checker.exp_entries", "checker.exp_range",
     "checker.log_entries", "offchip_link.bits_per_cycle", "mapping.share_tiles",

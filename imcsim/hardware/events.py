@@ -65,6 +65,8 @@ class Event(StrEnum):
     """Updates of neurons: of the membrane, of a synaptic current where there is one, and one for each bit of
     the spikes beyond the first where a neuron fires several times per timestep.
     """
+    ACTIVATIONS = "activations"
+    """Sums that became activations of a ReLU."""
     MEMBRANE_READ_BITS = "membrane_read_bits"
     MEMBRANE_WRITE_BITS = "membrane_write_bits"
     DELAY_WRITE_BITS = "delay_write_bits"
@@ -90,7 +92,7 @@ class Event(StrEnum):
     POWERED_TILE_CYCLES = "powered_tile_cycles"
     """Clock cycles during which a tile is powered, summed over tiles; only where idle tiles are gated."""
     SPIKES = "spikes"
-    """Spikes that left the layer's neurons. Costs nothing by itself; kept for analysis."""
+    """Spikes that left the layer's neurons, or activations above 0. Costs nothing; kept for analysis."""
     SYNAPTIC_OPERATIONS = "synaptic_operations"
     """Active input rows times output channels of their group. Costs nothing; kept for analysis."""
 

@@ -125,7 +125,7 @@ def charges(config: HardwareConfig, size: ChipSize) -> tuple[Charge, ...]:
     """
     result = []
     gated = config.clock.gating == "idle_tiles"
-    for name, component in config.components():
+    for name, component in config.components_of(size):
         once = config.accounting == "peripherals_once" and name in PERIPHERALS
         for event, energy in component.charges(config).items():
             result.append(Charge(name, event, energy, once))

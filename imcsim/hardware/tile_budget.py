@@ -38,7 +38,7 @@ def tile_budget(
     """
     rates = full_rate(config, cells_per_weight=cells_per_weight, input_bits=input_bits)
     rows = []
-    for name, component in config.components():
+    for name, component in config.components_of(config.one_tile):
         if component.scope == "chip":
             continue
         count = component.instances(config, config.one_tile)

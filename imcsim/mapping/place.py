@@ -42,6 +42,7 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
             parts=len(parts),
             output_row_bits=sum(_output_row_bits(layers[p.stage], p, hardware) for p in heads),
             channels=sum(p.channels for p in heads if layers[p.stage].stage.neurons),
+            activates=any(stage.activates for stage in graph.stages),
             delay_bits=tuple(bits for p in parts if (bits := _delay_bits(graph, layers[p.stage], p))),
         ),
     )

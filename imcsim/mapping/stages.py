@@ -13,7 +13,7 @@ from typing import Literal
 
 from imcsim.base.errors import ImcsimError
 from imcsim.network import shapes
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Pool2d, Relu
 
 IMAGE = -1
 """The stage number of the global buffer, from which the image comes."""
@@ -118,11 +118,13 @@ class Stage:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     states: int = 1
-    """Words of state of a neuron: its membrane, and a synaptic current."""
+    """Words of state of a neuron: its membrane, and a synaptic current; none of an activation."""
     fires: bool = True
     """Neurons give spikes; those that never fire give their membranes."""
     spike_bits: int = 1
-    """Bits of what a neuron gives in a timestep: more than one where it may fire several times."""
+    """Bits of what a neuron gives in a timestep: more than one where it may fire several times, and those of
+    an activation.
+    """
     counter_bits: int = 0
     """Bits in which a neuron counts its refractory timesteps."""
     pool: CurrentPool | None = None
@@ -143,11 +145,18 @@ class Stage:
         return self.neurons and self.fires
 
     @property
+    def activates(self) -> bool:
+        """Whether its neurons are activations, which keep nothing."""
+        return self.neurons and self.states == 0
+
+    @property
     def updates(self) -> int:
         """Turns of a lane that a neuron takes: one for each word of state, and one for each further bit of
         its spikes. These are found from the highest bit on, by comparing with that many thresholds and taking
-        them away (restoring division).
+        them away (restoring division). An activation takes one.
         """
+        if self.activates:
+            return 1
         return self.states + self.spike_bits - 1
 
     def state_bits(self, membrane_bits: int) -> int:
@@ -254,9 +263,9 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
             streams[node.name] = _Stream(
                 weighted[node.name], map_shape[1], map_shape[2], map_shape[0], partial_sum_bits, ""
             )
-        elif isinstance(node, LIF | LI):
+        elif isinstance(node, LIF | LI | Relu):
             at, pool = streams[_main(node, network, adds, weighted)], pools.get(node.inputs[0])
-            most = node.max_spikes if isinstance(node, LIF) else 1
+            most = _most(node)
             streams[node.name] = _Stream(
                 at.stage, at.height, at.width, at.channels, most.bit_length(), node.name, most
             )
@@ -310,7 +319,7 @@ def _edges(
     for node in network.nodes:
         if isinstance(node, Conv2d | Linear):
             edges.append(_edge(streams[node.inputs[0]], weighted[node.name], "input"))
-        elif isinstance(node, LIF | LI) and node.inputs[0] in adds:
+        elif isinstance(node, LIF | LI | Relu) and node.inputs[0] in adds:
             main = _main(node, network, adds, weighted)
             sides = [name for name in adds[node.inputs[0]].inputs if name != main]
             edges += [_edge(streams[side], weighted[main], "side") for side in sides]
@@ -359,7 +368,14 @@ def _pools_of_currents(network: Network, sizes: Mapping[str, tuple[int, ...]]) -
     }
 
 
-def _main(node: LIF | LI, network: Network, adds: Mapping[str, Add], weighted: dict[str, int]) -> str:
+def _most(node: LIF | LI | Relu | None) -> int:
+    """The largest value that neurons give."""
+    if isinstance(node, Relu):
+        return node.top
+    return node.max_spikes if isinstance(node, LIF) else 1
+
+
+def _main(node: LIF | LI | Relu, network: Network, adds: Mapping[str, Add], weighted: dict[str, int]) -> str:
     """The layer in whose tiles neurons stand."""
     before = node.inputs[0]
     if before in adds:
@@ -367,27 +383,29 @@ def _main(node: LIF | LI, network: Network, adds: Mapping[str, Add], weighted: d
     return before if before in weighted else network.node(before).inputs[0]
 
 
-def _of(neurons: Mapping[str, LIF | LI], node: Conv2d | Linear) -> tuple[LIF | LI, ...]:
+def _of(neurons: Mapping[str, LIF | LI | Relu], node: Conv2d | Linear) -> tuple[LIF | LI | Relu, ...]:
     """The neurons of a layer: one or none."""
     return (neurons[node.name],) if node.name in neurons else ()
 
 
-def _neurons_of_stages(network: Network) -> dict[str, LIF | LI]:
+def _neurons_of_stages(network: Network) -> dict[str, LIF | LI | Relu]:
     """The neurons in the tiles of each layer that has some, by the layer's name."""
     weighted = {n.name: k for k, n in enumerate(network.weighted)}
     adds = {n.name: n for n in network.nodes if isinstance(n, Add)}
-    found = [n for n in network.nodes if isinstance(n, LIF | LI)]
+    found = [n for n in network.nodes if isinstance(n, LIF | LI | Relu)]
     mains = [_main(n, network, adds, weighted) for n in found]
     twice = {m for m in mains if mains.count(m) > 1}
     if twice:
         raise ImcsimError(
-            "two LIF layers read the same crossbar layer", key=sorted(twice)[0], fix="give each its own layer"
+            "two layers of neurons read the same crossbar layer",
+            key=sorted(twice)[0],
+            fix="give each its own layer",
         )
     return dict(zip(mains, found, strict=True))
 
 
 def _stage(
-    index: int, node: Conv2d | Linear, shape: tuple[int, ...], edge: Edge, neurons: LIF | LI | None,
+    index: int, node: Conv2d | Linear, shape: tuple[int, ...], edge: Edge, neurons: LIF | LI | Relu | None,
     pooled: int, is_output: bool,
 ) -> Stage:  # fmt: skip
     conv = isinstance(node, Conv2d)
@@ -410,8 +428,15 @@ def _stage(
         is_output=is_output,
         dilation=node.dilation if isinstance(node, Conv2d) else (1, 1),
         groups=groups,
-        states=1 if neurons is None or neurons.synapse is None else 2,
+        states=_states(neurons),
         fires=not isinstance(neurons, LI),
-        spike_bits=neurons.max_spikes.bit_length() if isinstance(neurons, LIF) else 1,
+        spike_bits=_most(neurons).bit_length(),
         counter_bits=neurons.refractory.bit_length() if isinstance(neurons, LIF) else 0,
     )
+
+
+def _states(neurons: LIF | LI | Relu | None) -> int:
+    """Words of state of a neuron."""
+    if isinstance(neurons, Relu):
+        return 0
+    return 1 if neurons is None or neurons.synapse is None else 2

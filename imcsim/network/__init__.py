@@ -2,7 +2,20 @@
 
 from imcsim.network.bundle import check, check_target, fingerprint, load, names, save
 from imcsim.network.describe import describe
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import (
+    INPUT,
+    LI,
+    LIF,
+    Add,
+    Conv2d,
+    Delay,
+    Flatten,
+    Linear,
+    Network,
+    Node,
+    Pool2d,
+    Relu,
+)
 from imcsim.network.sizes import shapes
 from imcsim.network.validate import problems, validate
 
@@ -18,6 +31,7 @@ __all__ = [
     "Network",
     "Node",
     "Pool2d",
+    "Relu",
     "check",
     "check_target",
     "describe",

@@ -18,6 +18,7 @@ from imcsim.network.graph import (
     Node,
     PerChannel,
     Pool2d,
+    Relu,
     kind,
 )
 from imcsim.network.sizes import shapes, show
@@ -62,6 +63,9 @@ def _detail(node: Node) -> str:
             return f"leak {_number(node.leak)}, {threshold}, {node.reset} reset{after}{more}"
         case LI():
             return f"leak {_number(node.leak)}{_synapse(node)}"
+        case Relu():
+            bits = f"{node.bits} bit{'s' if node.bits > 1 else ''}"
+            return f"{bits}, steps of {node.step:g}, clipped at {node.top * node.step:g}"
         case Pool2d():
             padding = "" if node.padding == (0, 0) else f", padding {_pair(node.padding)}"
             return f"{node.kind} of {'x'.join(map(str, node.size))}, stride {_pair(node.stride)}{padding}"

@@ -30,10 +30,12 @@ Currents and values, for a node n at timestep t:
   - `refractory` k: for k timesteps after a spike u keeps the value that the reset left it, and s is 0. The
     synaptic current i goes on.
 - `LI`: ``i`` as above, ``v = leak * v + i``; puts out v.
-- `Pool2d`: average, sum or maximum over windows of spikes; rows and columns that fill no window are left
-  out. Padding counts as zeros, also in the size of an average's window. A pool that reads a `Conv2d` pools
-  its currents, between the weights and the neurons that read it; a maximum is then that of what lies in the
-  map.
+- `Relu`: a clipped ReLU of whole steps, without memory: ``x = step * n`` with the code
+  ``n = min(max(floor(I / step + 1/2), 0), 2**bits - 1)``. A network of them has one timestep (an ANN).
+- `Pool2d`: average, sum or maximum over windows of spikes or activations; rows and columns that fill no
+  window are left out. Padding counts as zeros, also in the size of an average's window. A pool that reads a
+  `Conv2d` pools its currents, between the weights and the neurons that read it; a maximum is then that of
+  what lies in the map.
 - `Flatten`: channels, rows, columns, in that order.
 - `Delay`: the spikes that its input gave `timesteps` timesteps before, none in the first ones. It alone may
   read a node that comes after it: all feedback passes through a delay. In an `Add` each of its spikes counts
@@ -136,6 +138,21 @@ class LI:
     synapse: PerChannel | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Relu:
+    """Clipped, quantised activations: the nearest whole `step` from 0 to ``2**bits - 1`` of them."""
+
+    name: str
+    inputs: tuple[str]
+    bits: int
+    step: float
+
+    @property
+    def top(self) -> int:
+        """The largest code."""
+        return (1 << self.bits) - 1
+
+
 @dataclass(frozen=True)
 class Pool2d:
     """Pooling of spikes or currents over windows of `size` with step `stride`, all (rows, columns).
@@ -185,13 +202,14 @@ class Delay:
     weight: PerChannel = 1.0
 
 
-Node = Conv2d | Linear | LIF | LI | Pool2d | Flatten | Add | Delay
+Node = Conv2d | Linear | LIF | LI | Relu | Pool2d | Flatten | Add | Delay
 
 KINDS: Mapping[str, type[Node]] = {
     "conv2d": Conv2d,
     "linear": Linear,
     "lif": LIF,
     "li": LI,
+    "relu": Relu,
     "pool2d": Pool2d,
     "flatten": Flatten,
     "add": Add,
@@ -201,9 +219,7 @@ KINDS: Mapping[str, type[Node]] = {
 
 
 def kind(node: Node) -> str:
-    """The name of the type of `node`: ``conv2d``, ``linear``, ``lif``, ``li``, ``pool2d``, ``flatten``,
-    ``add`` or ``delay``.
-    """
+    """The name of the type of `node`, as in `KINDS`: ``conv2d``, ``lif``, ``pool2d`` and so on."""
     return type(node).__name__.lower()
 
 
@@ -242,6 +258,11 @@ class Network:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    @property
+    def is_ann(self) -> bool:
+        """Whether it computes with activations, in one timestep, and not with spikes."""
+        return any(isinstance(node, Relu) for node in self.nodes)
 
     @property
     def weighted(self) -> tuple[Conv2d | Linear, ...]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from imcsim.network.parameters import MAX_DELAY, MAX_REFRACTORY, MAX_SPIKES
+from imcsim.network.parameters import MAX_ACTIVATION_BITS, MAX_DELAY, MAX_REFRACTORY, MAX_SPIKES
 from imcsim.network.schema import _KEYS, _OPTIONAL, SCHEMA
 
 Node = dict[str, Any]
@@ -35,6 +35,12 @@ _VALUES: dict[str, Node] = {
     "drift": _NUMBER,
     "max_spikes": {"type": "integer", "minimum": 1, "maximum": MAX_SPIKES},
     "refractory": {"type": "integer", "minimum": 0, "maximum": MAX_REFRACTORY},
+    "bits": {"type": "integer", "minimum": 1, "maximum": MAX_ACTIVATION_BITS},
+    "step": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "description": "What one step of an activation is worth.",
+    },
     "reset": {"enum": ["hard", "soft", "none"]},
     "fires": {"enum": ["at", "above"]},
     "reset_at": {"enum": ["now", "next"]},

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.network.graph import LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Node, Pool2d
+from imcsim.network.graph import LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Node, Pool2d, Relu
 from imcsim.network.sizes import show
 
 Text = tuple[str, str | None]
@@ -17,6 +17,9 @@ MAX_SIZE = 1 << 16
 
 MAX_SPIKES = 255
 """Spikes of a neuron in one timestep: weights read values of 8 bits."""
+
+MAX_ACTIVATION_BITS = 8
+"""Of an activation: weights read values of 8 bits."""
 
 MAX_REFRACTORY = 4095
 """Timesteps: one less than the most that a network may run."""
@@ -60,6 +63,11 @@ def about_parameters(node: Node, weight_bits: int) -> Iterator[Text]:
             yield from _about_decay("leak", node.leak)
             if node.synapse is not None:
                 yield from _about_decay("synapse", node.synapse)
+        case Relu():
+            if not is_int(node.bits) or not 1 <= node.bits <= MAX_ACTIVATION_BITS:
+                yield f"bits must be an integer from 1 to {MAX_ACTIVATION_BITS}, not {node.bits!r}", None
+            if not positive(node.step):
+                yield f"step must be a positive number, not {node.step!r}", None
         case Pool2d():
             if node.kind not in ("average", "max", "sum"):
                 yield f"pooling must be 'average', 'max' or 'sum', not {node.kind!r}", None

@@ -24,6 +24,7 @@ from imcsim.network.graph import (
     Node,
     PerChannel,
     Pool2d,
+    Relu,
     kind,
 )
 from imcsim.network.section import YamlSection
@@ -39,6 +40,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "linear": _ARRAYS,
     "lif": ("leak", "threshold", "reset"),
     "li": ("leak",),
+    "relu": ("bits", "step"),
     "pool2d": ("pooling", "size", "stride"),
     "flatten": (),
     "add": ("scale",),
@@ -168,6 +170,8 @@ def _from_node(node: Node) -> dict[str, Any]:
         case LI():
             entry["leak"] = _stated(node, "leak")
             entry |= {} if node.synapse is None else {"synapse": _stated(node, "synapse")}
+        case Relu():
+            entry |= {"bits": int(node.bits), "step": float(node.step)}
         case Pool2d():
             entry |= {"pooling": node.kind, "size": _square(node.size), "stride": _square(node.stride)}
             if node.padding != (0, 0):
@@ -223,6 +227,8 @@ def _to_node(document: YamlDocument, index: int, weight_bits: int, stored: Array
         return Conv2d(name, one, weight, scale, bias, *window, groups, own)
     if what in ("lif", "li"):
         return _neurons(what, name, one, section, stored, used)
+    if what == "relu":
+        return Relu(name, one, section.integer("bits"), section.number("step"))
     if what == "pool2d":
         pooling = cast("Literal['average', 'max', 'sum']", section.text("pooling"))
         padded = section.pair("padding") if "padding" in section.data else (0, 0)

@@ -8,7 +8,20 @@ from collections.abc import Mapping
 import numpy as np
 
 from imcsim.base.errors import ImcsimError
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import (
+    INPUT,
+    LI,
+    LIF,
+    Add,
+    Conv2d,
+    Delay,
+    Flatten,
+    Linear,
+    Network,
+    Node,
+    Pool2d,
+    Relu,
+)
 
 Shape = tuple[int, ...]
 
@@ -140,7 +153,7 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
                         fix="give all branches the same channels and strides",
                     )
             return first
-        case LIF() | LI() | Delay():
+        case LIF() | LI() | Relu() | Delay():
             for key in ("leak", "threshold", "synapse", "floor", "initial", "drift", "weight"):
                 value = getattr(node, key, None)
                 if isinstance(value, np.ndarray) and value.shape != first[:1]:

@@ -24,9 +24,11 @@ from imcsim.network.graph import (
     Network,
     Node,
     Pool2d,
+    Relu,
     kind,
 )
 from imcsim.network.parameters import (
+    MAX_ACTIVATION_BITS,
     MAX_SIZE,
     Text,
     about_parameters,
@@ -76,7 +78,8 @@ def problems(network: Network) -> Iterator[BrokenRule]:
     `Conv2d` and `Linear` read the image or spikes, `LIF` and `LI` currents, `Pool2d` spikes, or the currents
     of a `Conv2d` for one layer of neurons, `Add` currents or spikes (not averaged or summed ones); sums of
     spikes stay below 256; the last node gives one value a class, and every other node is read; an `LI` is the
-    last node.
+    last node. What holds for spikes holds for the activations of a `Relu`; a network has spikes or
+    activations, and of activations one timestep and no delays.
     """
     yield from _about_network(network)
     known: dict[str, Node] = {}
@@ -94,7 +97,26 @@ def problems(network: Network) -> Iterator[BrokenRule]:
                 wrong.append(BrokenRule(index, node.name, error.message, error.fix))
         yield from wrong
         known.setdefault(node.name, node)
+    yield from _about_activations(network)
     yield from _about_ends(network, sizes)
+
+
+def _about_activations(network: Network) -> Iterator[BrokenRule]:
+    """A network has spikes, or activations and one timestep."""
+    if not network.is_ann:
+        return
+    if network.timesteps != 1:
+        yield BrokenRule(
+            None, "timesteps", "a network of activations (relu) has one timestep", "write timesteps: 1"
+        )
+    for index, node in enumerate(network.nodes):
+        if isinstance(node, LIF | LI | Delay):
+            yield BrokenRule(
+                index,
+                node.name,
+                f"a {kind(node)} node in a network of activations (relu), which has one timestep",
+                "use neurons of one kind: lif or relu",
+            )
 
 
 def _about_network(network: Network) -> Iterator[BrokenRule]:
@@ -184,15 +206,15 @@ def _about_reading(node: Node, known: Mapping[str, Node]) -> Iterator[Text]:
                         f"reads {name!r}, whose spikes have a weight of their own",
                         "give the delay a weight of 1: these weights are the feedback's",
                     )
-                elif source is not None and not isinstance(source, LIF | Pool2d | Flatten | Delay):
+                elif source is not None and not isinstance(source, LIF | Relu | Pool2d | Flatten | Delay):
                     yield f"reads {what}: weights take the image or spikes", "put a lif node between them"
-            case LIF() | LI():
+            case LIF() | LI() | Relu():
                 if not isinstance(source, Conv2d | Linear | Add) and not pools_currents(source, known):
                     yield f"reads {what}: neurons take currents", "let it read a conv2d, linear or add node"
             case Pool2d():
                 if pools_currents(source, known):
                     yield f"pools the pooled currents of {name!r}", "make one pool of both"
-                elif not isinstance(source, LIF | Pool2d | Conv2d):
+                elif not isinstance(source, LIF | Relu | Pool2d | Conv2d):
                     yield f"reads {what}: pools take spikes, or a convolution's currents", "pool a map"
                 elif isinstance(source, Conv2d):
                     pass
@@ -202,14 +224,14 @@ def _about_reading(node: Node, known: Mapping[str, Node]) -> Iterator[Text]:
                         "use smaller windows, or max pools",
                     )
             case Flatten():
-                if not isinstance(source, LIF | Pool2d | Delay) or pools_currents(source, known):
+                if not isinstance(source, LIF | Relu | Pool2d | Delay) or pools_currents(source, known):
                     yield (
                         f"reads {what}: only maps of spikes are flattened",
                         "let it read a lif or pool2d node",
                     )
             case Add():
                 currents = isinstance(source, Conv2d | Linear)
-                spikes = isinstance(source, LIF | Delay | Pool2d) and not (
+                spikes = isinstance(source, LIF | Relu | Delay | Pool2d) and not (
                     _summed(source, known) or pools_currents(source, known)
                 )
                 if not currents and not spikes:
@@ -260,6 +282,8 @@ def _largest(node: Node | None, known: Mapping[str, Node]) -> int:
     pools = _pools_before(node, known)
     largest = math.prod(math.prod(pool.size) for pool in pools if pool.kind != "max" and pair(pool.size, 1))
     first = known.get(pools[-1].inputs[0]) if pools else node
+    if isinstance(first, Relu) and is_int(first.bits):
+        return largest * ((1 << min(max(first.bits, 1), MAX_ACTIVATION_BITS)) - 1)
     return largest * (first.max_spikes if isinstance(first, LIF) and is_int(first.max_spikes) else 1)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from imcsim.base.errors import ImcsimError
 from imcsim.base.nonideal import NonIdeal
 from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.cell_errors import PluggedCells
@@ -48,6 +49,7 @@ def numerics(config: HardwareConfig) -> Numerics:
         checker=config.checker.numerics,
         input_drive=config.cells.input_drive,
         parallel_rows=config.cells.rows_at_once,
+        rescale_bits=config.activation.multiplier_bits,
     )
 
 
@@ -88,9 +90,9 @@ class Chip:
     """A network placed on a chip and calibrated. Serves any images, or any timed inputs.
 
     `config` is `stated`, the chip's own, but that the checker is built for the exit rule, and that an encoder
-    recomputes where inputs change at each timestep. `dynamic` and `static` are the schedules of images that
-    may exit early and of static runs. They are None where time depends on values, so that every image has its
-    own.
+    recomputes where inputs change at each timestep, or where there is only one. `dynamic` and `static` are
+    the schedules of images that may exit early and of static runs. They are None where time depends on
+    values, so that every image has its own.
     """
 
     network: Network
@@ -219,8 +221,15 @@ def _chip(
     timing: Timing,
     exits: Collection[int] | None = None,
 ) -> Chip:
+    if network.is_ann and timing.timesteps != 1:
+        raise ImcsimError(
+            f"{network.name} is a network of activations (relu), which has one timestep, "
+            f"not {timing.timesteps}",
+            key="timesteps",
+            fix="use 1, or leave it out",
+        )
     config = stated.with_exit_rule(timing.rule)
-    if timing.timed and stated.encoder.mode == "keep":
+    if (timing.timed or network.is_ann) and stated.encoder.mode == "keep":
         recomputes = stated.encoder.model_copy(update={"mode": "recompute"})
         config = config.model_copy(update={"encoder": recomputes})
     placement = place(network, config)

@@ -116,7 +116,7 @@ class Breakdown:
         prices = self.of.chip.prices()
         whole = self._priced(totals) / images
         rows = []
-        for name, component in config.components():
+        for name, component in config.components_of(self.of.chip.size):
             mine = [c for c in prices if c.component == name and c.event in totals]
             actions = tuple(
                 Action(

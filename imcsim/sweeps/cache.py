@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.numerics import Numerics
-from imcsim.functional.program.program import CrossbarLayer, NeuronLayer, Program
+from imcsim.functional.program.program import ActivationLayer, CrossbarLayer, NeuronLayer, Program
 from imcsim.functional.recalibration import Channels, measured_layers
 from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
@@ -50,6 +50,8 @@ def value_numerics(numerics: Numerics) -> dict[str, Any]:
     about["checker"] = {"fraction_bits": numerics.checker.fraction_bits}
     if numerics.input_drive == "bits":
         del about["input_drive"]  # so do those of chips that drive bit by bit
+    if numerics.rescale_bits == Numerics.rescale_bits:
+        del about["rescale_bits"]
     if numerics.nonideal is None:
         del about["nonideal"]  # values of ideal chips keep the names that they had
     else:
@@ -71,6 +73,9 @@ def _calibrated(program: Program) -> str | None:
             words = [step.crossbars.row_levels]
         elif isinstance(step, NeuronLayer):
             words = [step.threshold, step.bias, step.left, step.right]
+        elif isinstance(step, ActivationLayer):
+            words = [step.multiplier, step.bias, step.right]
+        if isinstance(step, NeuronLayer | ActivationLayer):
             words += [word for branch in step.branches for word in (branch.multiplier, branch.right)]
         for word in words:
             hashed.update(np.ascontiguousarray(word).tobytes())

@@ -133,10 +133,17 @@ class PartFigures:
                 if self.delayed
                 else config.tile_buffer.access_cycles(bits),
             ),
-            # A lane takes a cycle for each update: leak and add, or one more bit of the spikes.
-            lif_cycles=-(-copies * self.part.channels * self.stage.updates // config.lif.lanes),
+            lif_cycles=self._neuron_cycles(copies * self.part.channels),
             write_cycles=-(-self.output_bits(copies) // config.tile.bus_bits),
         )
+
+    def _neuron_cycles(self, neurons: int) -> int:
+        """Cycles that so many neurons take: a lane takes one for each update (leak and add, or one more bit
+        of the spikes), or for each activation.
+        """
+        config = self.config
+        lanes = config.activation.at_once(config) if self.stage.activates else config.lif.lanes
+        return -(-neurons * self.stage.updates // lanes)
 
     def _copies(self, wave: int) -> int:
         """Copies that have a position in a wave."""
@@ -250,7 +257,7 @@ class PartFigures:
         neurons = rows * self._pooled_positions * self.part.channels
         return (
             -(-taken // (self.layer.copies * config.pooling.lanes))
-            - (-neurons * self.stage.updates // config.lif.lanes)
+            + self._neuron_cycles(neurons)
             - (-neurons * self._leaving_bits // config.tile.bus_bits)
         )
 
@@ -356,7 +363,9 @@ class PartFigures:
         return counts
 
     def _updates(self, neurons: int, *, first: bool) -> Counts:
-        """Neurons updated; before the `first` timestep their state is known."""
+        """Neurons updated; before the `first` timestep their state is known. Activations have none."""
+        if self.stage.activates:
+            return {Event.ACTIVATIONS: neurons}
         state = neurons * self.stage.state_bits(self.config.lif.membrane_bits)
         return {
             Event.LIF_UPDATES: neurons * self.stage.updates,

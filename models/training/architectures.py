@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
-from snn import FakeQuant, clipped, lif, weight_scale
+from snn import FakeQuant, clipped, lif, quantised, weight_scale
 from torch import Tensor, nn
 from variation import CellVariation
 
@@ -47,6 +47,7 @@ class Spiking(nn.Module):
     weight_bits: int
     classifier: nn.Linear
     neurons: str = "lif"
+    activation_bits: int = 4
     variation: CellVariation | None = None
 
     def quantised(self, weight: Tensor) -> Tensor:
@@ -70,6 +71,8 @@ class Spiking(nn.Module):
 
     def fire(self, current: Tensor, timesteps: int) -> Tensor:
         """What the neurons make of their currents ``[T * B, ...]``, timestep-major."""
+        if self.neurons == "quantised":
+            return quantised(current, self.activation_bits)
         return lif(current, timesteps) if self.neurons == "lif" else clipped(current)
 
     def classify(self, x: Tensor, timesteps: int) -> Tensor:

@@ -45,6 +45,7 @@ def network_of(state: dict[str, Any]) -> Spiking:
     arguments = json.loads(state["arguments"])
     network = from_description(json.loads(state["plan"]), weight_bits=int(arguments["weight_bits"]))
     network.neurons = arguments.get("neurons", "lif")
+    network.activation_bits = int(arguments.get("activation_bits", 4))
     network.load_state_dict(weights(state))
     return network.eval()
 

@@ -22,7 +22,13 @@ def parse(about: str) -> argparse.Namespace:
     parser.add_argument("--width", type=float, default=1.0, help="times the channels of every layer")
     parser.add_argument("--pool", choices=sorted(POOLS), help="2x2 pools (vgg7: max, others: average)")
     parser.add_argument("--loss", choices=LOSSES, default="running")
-    parser.add_argument("--neurons", choices=NEURONS, default="lif", help="clipped: a teacher without spikes")
+    parser.add_argument(
+        "--neurons",
+        choices=NEURONS,
+        default="lif",
+        help="clipped: a teacher without spikes; quantised: a network of activations (ANN)",
+    )
+    parser.add_argument("--activation-bits", type=int, default=4, help="of quantised activations, 1 to 8")
     parser.add_argument("--init", type=Path, help="checkpoint whose weights to start from")
     parser.add_argument("--teacher", type=Path, help="checkpoint whose outputs to follow")
     parser.add_argument("--distill", type=float, default=0.7, help="share of the loss that is the teacher's")
@@ -64,7 +70,10 @@ def untrained(args: argparse.Namespace) -> Spiking:
     except ValueError as error:
         raise SystemExit(f"error: --width: {error}") from None
     network.neurons = args.neurons
-    if args.neurons == "clipped" and set(args.schedule) != {1}:
+    network.activation_bits = args.activation_bits
+    if not 1 <= args.activation_bits <= 8:
+        raise SystemExit(f"error: --activation-bits: {args.activation_bits}; give 1 to 8")
+    if args.neurons != "lif" and set(args.schedule) != {1}:
         raise SystemExit("error: --stages: neurons without spikes have one timestep; give 1:EPOCHS")
     if args.variation:
         if not args.weight_bits:

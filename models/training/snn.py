@@ -16,7 +16,9 @@ from torch import Tensor
 LEAK = 0.5
 THRESHOLD = 1.0
 LOSSES = ("final", "running")
-NEURONS = ("lif", "clipped")
+NEURONS = ("lif", "clipped", "quantised")
+CLIP = 3.0
+"""Where quantised activations are cut off: three standard deviations of what batch norm starts with."""
 
 
 class _Lif(torch.autograd.Function):
@@ -82,6 +84,22 @@ def clipped(current: Tensor) -> Tensor:
     teacher's weights are a start for a spiking network of the same shape.
     """
     return torch.clamp(current - 0.5, 0, 1)
+
+
+def activation_step(bits: int) -> float:
+    """What one step of an activation of `bits` bits is worth: the top code is worth ``CLIP``."""
+    return CLIP / (2**bits - 1)
+
+
+def quantised(current: Tensor, bits: int) -> Tensor:
+    """A clipped ReLU of whole steps: ``step * clamp(floor(I / step + 1/2), 0, 2^bits - 1)``.
+
+    The gradient is that of the clipped ReLU without steps (a straight-through estimate; Hubara et al., 2018).
+    """
+    step, top = activation_step(bits), 2**bits - 1
+    ramp = torch.clamp(current.float() / step, 0, top)
+    codes = ramp + (torch.floor(ramp + 0.5) - ramp).detach()
+    return (codes * step).to(current.dtype)
 
 
 def running_mean(outputs: Tensor) -> Tensor:

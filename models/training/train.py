@@ -16,7 +16,8 @@ nothing is selected on validation or test images. A checkpoint is written after 
 
 ``--neurons clipped`` trains a teacher: the same layers with a clipped ReLU in place of the spikes, at one
 timestep. It learns in a fraction of the time; a spiking network takes its weights (``--init``) and follows
-its outputs (``--teacher``, ``--distill``, ``--temperature``).
+its outputs (``--teacher``, ``--distill``, ``--temperature``). ``--neurons quantised --activation-bits 4``
+trains an ANN for the same chip: a clipped ReLU of whole steps, at one timestep, that can be exported.
 
 ``--hold`` keeps the learning rate after its warm-up, for a run without a planned end, and ``--average DECAY``
 averages its weights: validation, ``--init``, ``--teacher`` and export take the averages. Such a run ends with
@@ -282,7 +283,7 @@ class Run:
         row["loss"] = round(self.total / self.steps, 4)
         last = self.epoch == len(self.schedule)
         if self.epoch % args.evaluate_every == 0 or last:
-            timesteps_shown = 1 if args.neurons == "clipped" else 4
+            timesteps_shown = 4 if args.neurons == "lif" else 1
             shown = self.network if self.average is None else self.average.network
             row["validation_accuracy"] = evaluate(
                 shown, self.validation, timesteps_shown, self.device, bfloat16 and not last

@@ -51,6 +51,7 @@ ELSEWHERE = {
     "activity.spike_coding": "spikes few enough for the links",
     "programming.method": "the method that is taken anyway",
     "tile.input_sets": "tiles that wait for nothing else",
+    "activation": "networks of activations",
 }
 """Keys that act only on other networks than the one played here, with what it would take."""
 

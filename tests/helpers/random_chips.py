@@ -16,7 +16,20 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.mapping import Placement
 from imcsim.network import validate
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import (
+    INPUT,
+    LI,
+    LIF,
+    Add,
+    Conv2d,
+    Delay,
+    Flatten,
+    Linear,
+    Network,
+    Node,
+    Pool2d,
+    Relu,
+)
 from imcsim.timing import ImageWork, Issue, Timeline, parse
 
 POLICIES = ("wait", "pipeline", "speculate", "interleave:2", "interleave:3")
@@ -44,6 +57,7 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "noc.flit_bits": (32, 4, 128),
     "noc.hop_cycles": (1, 2, 5),
     "lif.lanes": (32, 4, 1),
+    "activation.lanes": ("lif", 5, 1),
     "pooling.lanes": (32, 1),
     "tile_buffer.capacity_bytes": (4096, 512, 128),
     "offchip_link.bits_per_cycle": (64, 3),
@@ -83,16 +97,20 @@ def chips(draw: st.DrawFn, names: Iterable[str] = ("dtsnn_32nm",), **given: Any)
 
 
 @st.composite
-def any_network(draw: st.DrawFn, max_size: int = 7, timesteps: int = 3) -> Network:
+def any_network(
+    draw: st.DrawFn, max_size: int = 7, timesteps: int = 3, *, activations: bool = False
+) -> Network:
     """Convolutions of any kernel, stride, padding, dilation and groups, padded pools that leave rows over,
     residual blocks of two or three branches, synapses, hidden linear layers, one-to-one and all-to-all
     feedback, delays of several timesteps, outputs of neurons and integrators. All weights are 1: times and
-    counts depend on shapes alone.
+    counts depend on shapes alone. With `activations` one timestep of an ANN of the same shapes: no delays,
+    and sums at the end.
     """
     height, width = draw(st.integers(2, max_size)), draw(st.integers(2, max_size))
     inner, classes = draw(st.integers(1, 4)), draw(st.integers(2, 4))
     bits = draw(st.sampled_from((1, 3, 8)))
-    build = _Shapes(draw, inner, height, width)
+    build = _Shapes(draw, inner, height, width, activations)
+    timesteps = 1 if activations else timesteps
     if draw(st.booleans()) or bits == 8:
         for _ in range(draw(st.integers(1, 3))):
             build.anything()
@@ -107,7 +125,10 @@ def any_network(draw: st.DrawFn, max_size: int = 7, timesteps: int = 3) -> Netwo
 class _Shapes:
     """Adds nodes one by one and knows the shape of what the last one puts out."""
 
-    def __init__(self, draw: st.DrawFn, channels: int, height: int, width: int) -> None:
+    def __init__(
+        self, draw: st.DrawFn, channels: int, height: int, width: int, activations: bool = False
+    ) -> None:
+        self.activations = activations
         self.draw, self.channels, self.height, self.width = draw, channels, height, width
         self.nodes: list[Node] = []
         self.last = INPUT
@@ -135,7 +156,7 @@ class _Shapes:
             self._lif(self.last)
             inner = hidden
         self._add(self._linear("classes", inner, classes))
-        output = self.draw(st.sampled_from(("sums", "spikes", "membranes")))
+        output = "sums" if self.activations else self.draw(st.sampled_from(("sums", "spikes", "membranes")))
         if output == "spikes":
             self._lif(self.last)
         elif output == "membranes":
@@ -205,7 +226,7 @@ class _Shapes:
 
     def _later(self, source: str) -> str:
         """Spikes as they are, or some timesteps later."""
-        late = 0 if source == INPUT else self.draw(st.sampled_from((0, 0, 0, 1, 2)))
+        late = 0 if source == INPUT or self.activations else self.draw(st.sampled_from((0, 0, 0, 1, 2)))
         return self._add(Delay(f"late{len(self.nodes)}", (source,), late)) if late else source
 
     def _feedback(self, source: str) -> str:
@@ -222,6 +243,10 @@ class _Shapes:
         return self._add(Add(f"add{len(self.nodes)}", (source, back)))
 
     def _lif(self, source: str) -> None:
+        if self.activations:
+            # Two pools may add up 81 of them, below 256.
+            self._add(Relu(f"relu{len(self.nodes)}", (source,), self.draw(st.sampled_from((1, 2))), 0.5))
+            return
         source = self._feedback(source)
         synapse = self.draw(st.sampled_from((None, None, 0.5)))
         several, rests = self.draw(st.sampled_from((1, 1, 2, 6))), self.draw(st.sampled_from((0, 0, 3)))

@@ -78,6 +78,13 @@ def test_any_network_chip_and_policy(data: st.DataObject) -> None:
     check_anything(data)
 
 
+@given(any_network(activations=True), chips(BOTH, encoder__mode="recompute"), plays(timesteps=1))
+@property_test(40)
+def test_any_network_of_activations(network: Network, config: HardwareConfig, how: dict[str, Any]) -> None:
+    """Values of several bits, activation units of any number of lanes, no state: the same to the cycle."""
+    compared(place(network, config), config, **how)
+
+
 @pytest.mark.slow
 @given(st.data())
 @search(1500)

@@ -118,6 +118,26 @@ class IntegratorLayer:
     pooled: PooledBias = field(default_factory=PooledBias)
 
 
+@dataclass(frozen=True, eq=False)
+class ActivationLayer:
+    """Clipped ReLUs in whole steps: ``min(max((total + half) >> right, 0), top)``.
+
+    ``total = sum * multiplier + bias``, with one multiplier per branch of an addition; `half` is half of
+    ``2**right``. multiplier, right, bias: int64 ``[C]``. `source`, `main` and `pooled` as in `NeuronLayer`.
+    """
+
+    name: str
+    source: str
+    main: str
+    multiplier: NDArray[np.int64]
+    right: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    top: int
+    branches: tuple[Branch, ...] = ()
+    """Branches that are added: their own multipliers, and no shifts, take the place of `multiplier`."""
+    pooled: PooledBias = field(default_factory=PooledBias)
+
+
 @dataclass(frozen=True)
 class PoolLayer:
     """Pooling of values, or of a crossbar layer's sums (`currents`); `sums` for averages too, which the next
@@ -153,7 +173,10 @@ class DelayLayer:
     shape: tuple[int, int, int]
 
 
-Step = CrossbarLayer | NeuronLayer | IntegratorLayer | PoolLayer | FlattenLayer | DelayLayer
+Neurons = NeuronLayer | IntegratorLayer | ActivationLayer
+"""What takes currents: neurons that fire, integrators, and activations."""
+
+Step = CrossbarLayer | Neurons | PoolLayer | FlattenLayer | DelayLayer
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +224,6 @@ class Program:
         return min((s.timesteps for s in self.delays if place[s.source] > place[s.name]), default=0)
 
     @property
-    def neuron_layers(self) -> tuple[NeuronLayer | IntegratorLayer, ...]:
-        """Layers with membranes; integrators never fire."""
-        return tuple(s for s in self.steps if isinstance(s, NeuronLayer | IntegratorLayer))
+    def neuron_layers(self) -> tuple[Neurons, ...]:
+        """Layers that take currents; integrators never fire."""
+        return tuple(s for s in self.steps if isinstance(s, Neurons))

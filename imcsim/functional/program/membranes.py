@@ -1,4 +1,5 @@
-"""Neurons as integers: thresholds, leaks and biases in fixed point, and the branches that meet before them.
+"""Neurons as integers: thresholds, leaks and biases in fixed point, and the branches that meet before them;
+activations as integers: multipliers, shifts and biases.
 
 The unit of a layer's membranes is the scale of its main branch's output channel.
 """
@@ -12,9 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.program.layers import Branch, CrossbarLayer, IntegratorLayer, NeuronLayer, PooledBias
+from imcsim.functional.program.layers import (
+    ActivationLayer,
+    Branch,
+    CrossbarLayer,
+    IntegratorLayer,
+    NeuronLayer,
+    PooledBias,
+)
 from imcsim.functional.program.numerics import Numerics
-from imcsim.network.graph import LI, LIF, Add, Delay, PerChannel, Pool2d
+from imcsim.network.graph import LI, LIF, Add, Delay, PerChannel, Pool2d, Relu
 
 RATIO_FRACTION_BITS = 12
 RATIO_BITS = 16
@@ -78,7 +86,7 @@ class Before:
         return self.values[name].worth * weight
 
 
-def _entering(node: LIF | LI, before: Before) -> _Currents:
+def _entering(node: LIF | LI | Relu, before: Before) -> _Currents:
     source, crossbars = node.inputs[0], before.crossbars
     if source in before.pools:
         return _pooled(before.pools[source], crossbars)
@@ -277,6 +285,53 @@ def integrators(node: LI, before: Before, numerics: Numerics, timesteps: int) ->
         limit=limit,
         unit=main.unit * np.exp2(-fraction.astype(np.float64)),
         branches=branches,
+        pooled=enters.pooled,
+    )
+
+
+def activations(node: Relu, before: Before, numerics: Numerics) -> ActivationLayer:
+    """Multipliers of ``numerics.rescale_bits`` significant bits bring sums to steps, as integer-only networks
+    are usually computed (Jacob et al., CVPR 2018). Of a residual addition each branch has its own; the
+    largest of a channel takes all the bits.
+    """
+    enters = _entering(node, before)
+    main = enters.main
+    # What one count of each branch is worth, in steps, and the largest count.
+    ratios: dict[str, tuple[Any, int]] = {main.name: (main.unit / node.step, main.largest_sum)}
+    for name in enters.inputs:
+        if name != main.name and enters.add is not None:
+            side = before.crossbars.get(name)
+            worth = side.unit if side is not None else before.current(name, enters.add)
+            largest = side.largest_sum if side is not None else before.values[name].largest
+            ratios[name] = (np.broadcast_to(worth / node.step, main.unit.shape), largest)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        bias = enters.bias * main.unit / node.step
+        most = np.abs(bias) + sum(ratio * largest for ratio, largest in ratios.values())
+        position = np.floor(np.log2(np.maximum.reduce([ratio for ratio, _ in ratios.values()])))
+        room = MAX_BRANCH_BITS - 1 - np.ceil(np.log2(most))
+    if not (np.isfinite(position) & np.isfinite(room) & (room >= 0)).all():
+        raise ImcsimError(
+            "sums and biases are too large for the step of the activations",
+            key=node.name,
+            fix="use smaller scales and biases, or a larger step",
+        )
+    wanted = np.clip(numerics.rescale_bits - 1 - position, 0, MAX_SHIFT)
+    right = np.minimum(wanted, room).astype(np.int64)
+    multipliers = {
+        name: np.rint(ratio * np.exp2(right)).astype(np.int64) for name, (ratio, _) in ratios.items()
+    }
+    nothing = np.zeros_like(right)
+    return ActivationLayer(
+        name=node.name,
+        source=node.inputs[0],
+        main=main.name,
+        multiplier=multipliers[main.name],
+        right=right,
+        bias=np.rint(bias * np.exp2(right)).astype(np.int64),
+        top=node.top,
+        branches=tuple(Branch(name, multipliers[name], nothing) for name in enters.inputs)
+        if enters.add is not None
+        else (),
         pooled=enters.pooled,
     )
 

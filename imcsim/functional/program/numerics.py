@@ -24,6 +24,8 @@ class Numerics:
 
     `input_drive` says whether the bits of an input are read and converted one by one, or together.
 
+    `rescale_bits` are those of the multipliers that bring sums to steps of an activation.
+
     `nonideal` is the chip's own draw of errors, None for cells, wires and converters without any.
     """
 
@@ -41,6 +43,7 @@ class Numerics:
     nonideal: DrawnChip | None = None
     input_drive: InputDrive = "bits"
     parallel_rows: int | None = None
+    rescale_bits: int = 16
 
     def ideal(self) -> Numerics:
         """The same crossbars without errors and with an ideal converter, and membranes and leaks as wide as
@@ -54,5 +57,6 @@ class Numerics:
             membrane_bits=56,
             leak_fraction_bits=48,
             fraction_bits=28,
+            rescale_bits=32,
             nonideal=None,
         )

@@ -2,7 +2,8 @@
 
 The unit of a layer's currents is the scale of its output channel, so no multiplier stands between crossbar
 and neuron: threshold and bias are divided by the scale once, here, and stored for each channel. A channel's
-membrane has as many fractional bits as its threshold leaves room for (four thresholds of head room).
+membrane has as many fractional bits as its threshold leaves room for (four thresholds of head room). Sums
+that become activations do have a multiplier, a shift and a bias for each channel.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.functional.crossbars.crossbars import Crossbars
 from imcsim.functional.program.layers import (
+    ActivationLayer,
     Branch,
     CrossbarLayer,
     DelayLayer,
@@ -23,16 +25,17 @@ from imcsim.functional.program.layers import (
     Program,
     Step,
 )
-from imcsim.functional.program.membranes import Before, Value, integrators, neurons
+from imcsim.functional.program.membranes import Before, Value, activations, integrators, neurons
 from imcsim.functional.program.numerics import Numerics
 from imcsim.network import shapes
 from imcsim.network.cells import to_cells
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Linear, Network, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Linear, Network, Pool2d, Relu
 from imcsim.network.rows import dense, row_layout
 
 __all__ = [
     "FLAT_INPUT",
     "IDEAL_ADC_MAX",
+    "ActivationLayer",
     "Branch",
     "CrossbarLayer",
     "DelayLayer",
@@ -85,6 +88,9 @@ def build(network: Network, numerics: Numerics) -> Program:
             values[node.name] = Value(node.max_spikes, 1.0)
         elif isinstance(node, LI):
             steps.append(integrators(node, before, numerics, network.timesteps))
+        elif isinstance(node, Relu):
+            steps.append(activations(node, before, numerics))
+            values[node.name] = Value(node.top, node.step)
         elif isinstance(node, Pool2d):
             currents = node.inputs[0] in crossbars
             if currents:

@@ -48,8 +48,11 @@ class _Lif(Component):
     def _leakage_uw(self, chip: HardwareConfig) -> float:
         return chip.technology.logic_leakage_uw(self.area_um2(chip), chip)
 
+    def stands(self, size: ChipSize) -> bool:
+        return not size.activates
+
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return size.ports * self.lanes
+        return size.ports * self.lanes if self.stands(size) else 0
 
 
 class UpdateLif(_Lif):

@@ -1,6 +1,7 @@
-"""Parameter store: a threshold and a bias of ``lif.membrane_bits`` for each output channel of a part.
+"""Parameter store: a threshold and a bias of ``lif.membrane_bits`` for each output channel of a part; where
+neurons are activations a multiplier, a shift, and a bias as wide as their product.
 
-Both are read for each update of a neuron. They are written once for a network, with its weights
+All are read for each update of a neuron, or activation. They are written once for a network, with its weights
 (hardware.programming).
 """
 
@@ -30,11 +31,21 @@ class ParameterStore(RegisterStore):
         if chip.lif.kind == "given":
             return {}
         read = self.figure("bit_read_energy_pj", chip)
-        return {Event.LIF_UPDATES: WORDS * chip.lif.membrane_bits * read}
+        return {
+            Event.LIF_UPDATES: WORDS * chip.lif.membrane_bits * read,
+            Event.ACTIVATIONS: _activation_bits(chip) * read,
+        }
 
     def writing_pj(self, chip: HardwareConfig, size: ChipSize) -> float:
         """Energy to write the thresholds and biases of all channels once."""
         return self.figure("bit_write_energy_pj", chip) * self.instances(chip, size)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return size.channels * WORDS * chip.lif.membrane_bits
+        bits = _activation_bits(chip) if size.activates else WORDS * chip.lif.membrane_bits
+        return size.channels * bits
+
+
+def _activation_bits(chip: HardwareConfig) -> int:
+    """A multiplier, a shift by up to the bits of the product, and a bias as wide as that."""
+    product = chip.activation.multiplier_bits + chip.lif.partial_sum_bits
+    return chip.activation.multiplier_bits + product.bit_length() + product

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imcsim.functional.program.numerics import Numerics
-from imcsim.functional.program.program import IntegratorLayer, NeuronLayer, build
+from imcsim.functional.program.program import ActivationLayer, IntegratorLayer, NeuronLayer, build
 from imcsim.network.graph import LI, LIF, Network, Pool2d
 
 
@@ -34,11 +34,15 @@ class FixedPoint:
 
 
 def fixed_point(network: Network, numerics: Numerics) -> tuple[FixedPoint, ...]:
-    """The words of each layer of neurons on a chip. Raises ImcsimError where a word of the chip overflows."""
+    """The words of each layer with membranes on a chip. Raises ImcsimError where a word overflows."""
     program = build(network, numerics)
     units = {layer.name: layer.unit for layer in program.crossbar_layers}
     biases = {layer.name: layer.bias for layer in program.crossbar_layers}
-    return tuple(_words(network, layer, units, biases, numerics) for layer in program.neuron_layers)
+    return tuple(
+        _words(network, layer, units, biases, numerics)
+        for layer in program.neuron_layers
+        if not isinstance(layer, ActivationLayer)
+    )
 
 
 def _words(

@@ -66,7 +66,7 @@ class Products:
         counted = self.counts.energy_pj(config, layers=layers)
         size, tiles = self.long.chip.size, self.long.chip.placement.tiles
         energy, area = {}, {}
-        for name, component in config.components():
+        for name, component in config.components_of(config.one_tile):
             if self.chip.scope == "core" and component.scope != "crossbar":
                 continue
             standing = component.standing_energy_pj(config) * component.instances(config, size) * self.cycles
