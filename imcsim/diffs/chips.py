@@ -33,10 +33,10 @@ def diff_chips(a: Hardware, b: Hardware) -> ChipDiff:
         estimates=changed(*estimates),
         energy_pj=changed(*(_energies(chip) for chip in (a, b))),
         area_um2=changed(
-            *({n: c.area_um2(chip.config) for n, c in chip.config.components()} for chip in (a, b))
+            *({n: c.area_um2(chip.config) for n, c in chip.config.stated_components()} for chip in (a, b))
         ),
         leakage_uw=changed(
-            *({n: c.leakage_uw(chip.config) for n, c in chip.config.components()} for chip in (a, b))
+            *({n: c.leakage_uw(chip.config) for n, c in chip.config.stated_components()} for chip in (a, b))
         ),
     )
 
@@ -44,7 +44,7 @@ def diff_chips(a: Hardware, b: Hardware) -> ChipDiff:
 def _energies(chip: Hardware) -> dict[str, float]:
     return {
         f"{name}.{event}": energy
-        for name, component in chip.config.components()
+        for name, component in chip.config.stated_components()
         for event, energy in component.charges(chip.config).items()
     }
 

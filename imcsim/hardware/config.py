@@ -312,6 +312,11 @@ class HardwareConfig(BaseModel):
             if isinstance(block, Component):
                 yield name, block
 
+    def stated_components(self) -> Iterator[tuple[str, Component]]:
+        """Those of `components` that the file says anything of."""
+        left_out = self.left_out
+        return ((name, component) for name, component in self.components() if name not in left_out)
+
     def components_of(self, size: ChipSize) -> Iterator[tuple[str, Component]]:
         """Those of `components` that a chip of this size has (see `Component.stands`)."""
         return ((name, component) for name, component in self.components() if component.stands(size))
@@ -368,11 +373,13 @@ class HardwareConfig(BaseModel):
         return self.model_copy(update={"checker": self.checker.built_for(rule)})
 
     def estimates(self) -> dict[str, Estimate]:
-        """Every figure of which the file says ``estimate``, by dotted key."""
+        """Every figure of which the file says ``estimate``, by dotted key; not those of a section that it
+        leaves out, which counts for networks of activations alone.
+        """
         found = {}
         for name in type(self).model_fields:
             block = getattr(self, name)
-            if isinstance(block, Block):
+            if isinstance(block, Block) and name not in self.left_out:
                 wanted = [key for key, value in _leaves(block.model_dump()) if value == ESTIMATE]
                 known = block.computed(self) if wanted else {}
                 found.update({f"{name}.{key}": known[key] for key in wanted})

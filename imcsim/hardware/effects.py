@@ -55,7 +55,7 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
     values = config.model_dump(mode="json", by_alias=True)
     found: dict[str, Any] = {name: values[name] for name in _WHOLE}
     found |= {key: _at(values, key) for key in _SINGLE}
-    for name, component in config.components():
+    for name, component in config.stated_components():
         counts = [component.instances(config, size) for size in _SIZES]
         found[f"{name}: prices"] = {event: pj for event, pj in component.charges(config).items() if pj}
         found[f"{name}: area"] = [component.area_um2(config) * n for n in counts]
@@ -76,7 +76,7 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
     ]
     found["rows at once"] = config.cells.rows_at_once
     found["copies"] = config.mapping.extra_crossbars if config.mapping.replication == "balanced" else 0
-    gated = any(c.standing_energy_pj(config) for _, c in config.components() if c.scope != "chip")
+    gated = any(c.standing_energy_pj(config) for _, c in config.stated_components() if c.scope != "chip")
     found["gating"] = config.clock.gating if gated else None
     found["percentile"] = config.adc.percentile if config.adc.full_scale == "calibrated" else None
     found["errors"] = _errors(config)

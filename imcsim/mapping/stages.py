@@ -397,7 +397,7 @@ def _neurons_of_stages(network: Network) -> dict[str, LIF | LI | Relu]:
     twice = {m for m in mains if mains.count(m) > 1}
     if twice:
         raise ImcsimError(
-            "two layers of neurons read the same crossbar layer",
+            "two LIF layers read the same crossbar layer",
             key=sorted(twice)[0],
             fix="give each its own layer",
         )

@@ -28,13 +28,11 @@ class ParameterStore(RegisterStore):
     scope = "tile"
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        if chip.lif.kind == "given":
-            return {}
         read = self.figure("bit_read_energy_pj", chip)
-        return {
-            Event.LIF_UPDATES: WORDS * chip.lif.membrane_bits * read,
-            Event.ACTIVATIONS: _activation_bits(chip) * read,
-        }
+        activated = {Event.ACTIVATIONS: _activation_bits(chip) * read}
+        if chip.lif.kind == "given":
+            return activated
+        return {Event.LIF_UPDATES: WORDS * chip.lif.membrane_bits * read, **activated}
 
     def writing_pj(self, chip: HardwareConfig, size: ChipSize) -> float:
         """Energy to write the thresholds and biases of all channels once."""
