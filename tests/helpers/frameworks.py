@@ -7,11 +7,14 @@ skips the test and says so.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from imcsim.importers import ReadOptions
 
 FRAMEWORKS = ("snntorch", "spikingjelly", "norse", "sinabs")
 _MODULES = {
@@ -24,8 +27,26 @@ _MODULES = {
 SINABS = {"max_spikes": 1, "floor": "none", "input": "decayed"}
 """What no file of sinabs says of its neurons: here SingleSpike, no min_v_mem, norm_input."""
 
+SNNTORCH = {"inhibition": "no", "graded_spikes": 1.0}
+"""What no file of snnTorch says of its neurons, besides their reset."""
+
 _STATES = {"snntorch": "reset_mechanism", "spikingjelly": "v_threshold", "norse": "p", "sinabs": "v_mem"}
 """What a module has that is a neuron."""
+
+
+def stated(framework: str, options: ReadOptions | None = None) -> ReadOptions | None:
+    """`options`, with what must be said of snnTorch's neurons; their reset is its default unless stated."""
+    if framework != "snntorch":
+        return options
+    said = options or ReadOptions()
+    return replace(said, reset=said.reset or "soft", neuron={**SNNTORCH, **(said.neuron or {})})
+
+
+def stated_words(framework: str, reset: str = "soft") -> list[str]:
+    """The same for a command line, and what must be said of sinabs's neurons."""
+    said: dict[str, Any] = {"snntorch": SNNTORCH, "sinabs": SINABS}.get(framework, {})
+    words = [word for key, value in said.items() for word in ("--neuron", f"{key}={value}")]
+    return ["--reset", reset, *words] if framework == "snntorch" else words
 
 
 def need(framework: str) -> None:

@@ -150,7 +150,7 @@ def prove(
         shape,
         timed=timed,
         scale=scale,
-        options=options,
+        options=frameworks.stated(framework, options),
         weight_bits=weight_bits,
     )
     if recognised:
@@ -225,7 +225,8 @@ def agreement_as_in_framework(
     file = frameworks.write(framework, module, torch.zeros(1, *shape), folder / "net.nir")
     model, inputs, report = str(folder / "model"), str(folder / "seen.npz"), folder / "import.json"
     command = ["import", str(file), "-o", model, "--inputs", inputs, "--weight-bits", "4"]
-    assert main([*command, "--timesteps", str(timesteps), "--json", str(report), *arguments]) == 0
+    command += ["--timesteps", str(timesteps), "--json", str(report), *frameworks.stated_words(framework)]
+    assert main([*command, *arguments]) == 0
     found: dict[str, Any] = json.loads(report.read_text())
     recorded = [
         "trace",

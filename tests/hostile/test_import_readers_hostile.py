@@ -397,7 +397,7 @@ def test_cut_nir_files(tmp_path: Path, quick: None) -> None:
     raw = nir_file(tmp_path / "a.nir").read_bytes()
     for share in (0.05, 0.5, 0.99):
         (tmp_path / "cut.nir").write_bytes(raw[: int(share * len(raw))])
-        refused(tmp_path / "cut.nir")
+        refused(tmp_path / "cut.nir", None, f"cut off, {int(share * len(raw))} of {len(raw)} bytes")
 
 
 @settings(SETTINGS, max_examples=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +331,26 @@ def test_state_dicts_of_torch(tmp_path: Path, wrap: str | None) -> None:
     assert weights.bias is not None
 
 
+def test_files_that_end_early_say_so(tmp_path: Path) -> None:
+    """Not that their layers should be listed."""
+    weights = write_safetensors(tmp_path / "net.safetensors", {"a.weight": np.ones((30, 20))})
+    raw = weights.read_bytes()
+    weights.write_bytes(raw[:-100])
+    refused(("a.weight", "cut off, 4700 of 4800"), read, weights)
+    weights.write_bytes(raw[:20])
+    refused(("cut off within its header",), read, weights)
+    archive = tmp_path / "net.pt"
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("net/data.pkl", bytes(500))
+    refused(("list its layers",), read, archive)
+    archive.write_bytes(archive.read_bytes()[:-30])
+    refused(("cut off", "its end is missing"), read, archive)
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    file = graph(tmp_path, [node("Conv", "x w", "y")], CONSTANTS)
+    file.write_bytes(file.read_bytes()[:-50])
+    refused(("net.onnx", "cut off or damaged", "fetch or write it again"), read, file, SAID)
+
+
 # --- ONNX
 
 
@@ -397,7 +418,7 @@ def test_onnx_layers(tmp_path: Path) -> None:
     assert (neuron.leak, neuron.threshold) == (0.5, 0.75)
     np.testing.assert_array_equal(matrix.weight, CONSTANTS["fc"].T)
     np.testing.assert_array_equal(offset.offset, CONSTANTS["fb"])
-    assert "Softmax" in model.source["notes"][0]
+    assert "Softmax" in model.source["affirmed"][0], "means over timesteps are others: every report says so"
 
 
 def test_onnx_weights_beside_the_file(tmp_path: Path) -> None:
@@ -428,6 +449,11 @@ def test_onnx_weights_beside_the_file(tmp_path: Path) -> None:
     sha256 = hashlib.sha256((apart / "net.onnx.data").read_bytes()).hexdigest()
     assert f"weights come from net.onnx.data, beside the file (sha256 {sha256})" in model.source["notes"]
     assert any("LogSoftmax at the end" in note for note in model.source["notes"])
+    onnx.save(onnx.load(file), apart / "whole.onnx")  # PyTorch writes an empty file beside small networks
+    (apart / "whole.onnx.data").touch()
+    assert [type(one) for one in read(apart / "whole.onnx", SAID).layers] == [
+        type(one) for one in whole.layers
+    ]
     (apart / "net.onnx.data").unlink()
     refused(("net.onnx.data", "not there"), read, apart / "net.onnx", SAID)
 
@@ -466,6 +492,7 @@ def test_onnx_neurons_one_by_one(tmp_path: Path) -> None:
         ("QuantizeLinear", "x half", {}, ("quantised activations",)),
         ("Loop", "x", {}, ("control flow",)),
         ("LSTM", "x w", {}, ("not modelled",)),
+        ("LeakyRelu", "x", {}, ("no neurons", "nn.ReLU")),
         ("AveragePool", "x", {"kernel_shape": [2, 2], "ceil_mode": 1}, ("ceil_mode",)),
         ("AveragePool", "x", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, ("count_include_pad",)),
         ("MaxPool", "x", {"kernel_shape": [20, 2]}, ("larger than the map",)),
@@ -483,14 +510,40 @@ def test_onnx_refuses_by_name(
     refused((*words, f"{op}.y", op), read, file, SAID)
 
 
+def test_onnx_averages_in_a_row(tmp_path: Path) -> None:
+    """PyTorch makes a map of a row before a 1-D pool, and a row of it afterwards: votes."""
+    zero = {"zero": np.array([0])}
+    nodes = [
+        node("Flatten", "x", "f"),
+        node("Unsqueeze", "f zero", "u"),
+        node("AveragePool", "u", "p", kernel_shape=[4], strides=[4]),
+        node("Squeeze", "p zero", "r"),
+        node("MatMul", "r fc", "y"),
+    ]
+    model = read(graph(tmp_path, nodes, CONSTANTS | zero, ("N", 4, 8, 8)), SAID)
+    images = RANDOM.integers(0, 256, (3, 4, 8, 8)).astype(np.uint8)
+    wanted = images.reshape(3, 64, 4).mean(axis=2) @ CONSTANTS["fc"].astype(np.float64)
+    outputs = run(fold(model, Image(scale=1.0)), images, 1).outputs[:, 0]
+    np.testing.assert_allclose(outputs, wanted, rtol=1e-12)
+    nodes[2] = node("AveragePool", "u", "p", kernel_shape=[4], strides=[2])
+    refused(("AveragePool.p", "groups of neighbours"), read, graph(tmp_path, nodes, CONSTANTS | zero), SAID)
+    row = [nodes[0], node("AveragePool", "f", "y", kernel_shape=[4], strides=[4])]
+    refused(
+        ("AveragePool.y", "before flattening", "kind: voting"), read, graph(tmp_path, row, CONSTANTS), SAID
+    )
+
+
 def test_onnx_open_shapes_and_several_inputs(tmp_path: Path) -> None:
     file = graph(tmp_path, [node("Conv", "x w", "y")], CONSTANTS, ("N", 2, "H", "W"))
     refused(("--input-shape",), read, file, SAID)
     assert read(file, ReadOptions(input_shape=(2, 8, 8))).output == "Conv.y"
 
 
-def test_what_torch_exports(tmp_path: Path) -> None:
-    """The exporter of PyTorch itself, where its dependencies are installed; outputs are compared."""
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_what_torch_exports(tmp_path: Path, dynamo: bool) -> None:
+    """The exporters of PyTorch itself, the second being its default, where their dependencies are installed;
+    outputs are compared.
+    """
     torch = pytest.importorskip("torch", reason="torch is not installed")
     pytest.importorskip("onnx", reason="onnx is not installed")
     nn = torch.nn
@@ -500,14 +553,16 @@ def test_what_torch_exports(tmp_path: Path) -> None:
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(4, 5),
+        nn.LogSoftmax(1),
     ).eval()
     file = tmp_path / "net.onnx"
     try:
-        torch.onnx.export(net, (torch.zeros(1, 2, 8, 8),), file, dynamo=False)
+        torch.onnx.export(net, (torch.zeros(1, 2, 8, 8),), file, dynamo=dynamo, verbose=False)
     except (ImportError, ModuleNotFoundError) as error:
         pytest.skip(f"torch.onnx.export: {error}")
+    assert (tmp_path / "net.onnx.data").exists() == dynamo
     network = fold(read(file), Image(scale=1.0))
     images = RANDOM.integers(0, 2, (3, 2, 8, 8)).astype(np.uint8)
     with torch.no_grad():
-        wanted = net(torch.tensor(images).float()).numpy()
+        wanted = net[:-1](torch.tensor(images).float()).numpy()
     np.testing.assert_allclose(run(network, images, 1).outputs[:, 0], wanted, atol=1e-5)

@@ -38,7 +38,7 @@ def same_spikes(
     seen = frames(shape)
     theirs = frameworks.play(framework, module, seen)
     file = frameworks.write(framework, module, torch.zeros(1, *shape), path / "net.nir")
-    model = read(file, options)
+    model = read(file, frameworks.stated(framework, options))
     assert model.source["framework"] == framework
     network = fold(model, Image(scale=1.0))
     neurons = [layer for layer in model.layers if isinstance(layer, Neuron)]
@@ -67,6 +67,28 @@ def same_spikes(
 def test_snntorch(tmp_path: Path, reset: str, options: ReadOptions | None, synapse: float | None) -> None:
     frameworks.need("snntorch")
     same_spikes("snntorch", frameworks.snntorch_conv(reset, 0.5, synapse), MAPS, tmp_path, options)
+
+
+def test_what_snntorch_does_not_write_is_asked_for(tmp_path: Path) -> None:
+    frameworks.need("snntorch")
+    import torch
+
+    file = frameworks.write(
+        "snntorch", frameworks.snntorch_conv(), torch.zeros(1, *MAPS), tmp_path / "net.nir"
+    )
+    asked = "say --reset soft|hard|none --neuron inhibition=no --neuron graded_spikes=1"
+    refused(file, "reset_mechanism", "graded_spikes_factor", asked)
+    for key, words in (("inhibition", "silence each other"), ("graded_spikes", "a spike is worth 1")):
+        neuron = {k: v for k, v in frameworks.SNNTORCH.items() if k != key}
+        refused(file, f"say --neuron {key}=", options=ReadOptions(reset="soft", neuron=neuron))
+        wrong = {**neuron, key: 0.5}
+        refused(file, f"--neuron {key}", words, options=ReadOptions(reset="soft", neuron=wrong))
+    said = read(file, ReadOptions(reset="none", reset_at="now", neuron=frameworks.SNNTORCH)).source
+    words = "--reset none --reset-at now --neuron inhibition=no --neuron graded_spikes=1"
+    assert said["affirmed"] == [
+        f"its file does not say what its neurons do: {words} was stated",
+        "its file does not say the padding of AvgPool2d (0, which it writes always, is taken)",
+    ]
 
 
 @pytest.mark.parametrize("decay_input", [True, False])
@@ -124,7 +146,8 @@ def test_what_sinabs_does_not_write_is_asked_for(tmp_path: Path) -> None:
     said = ReadOptions(neuron=frameworks.SINABS | {"max_spikes": 7, "floor": -1.0}, reset="hard")
     words = "--reset hard --neuron max_spikes=7 --neuron floor=-1 --neuron input=decayed"
     assert read(file, said).source["affirmed"] == [
-        f"its file does not say what its neurons do: {words} was stated"
+        f"its file does not say what its neurons do: {words} was stated",
+        "its file does not say tau_syn (none is taken)",
     ]
 
 
@@ -345,7 +368,7 @@ def test_what_snntorch_writes_for_integrate_and_fire(tmp_path: Path) -> None:
     zero = np.zeros(2, np.float32)
     neurons = nir.LIF(tau, tau / np.float32(1e-4), zero, zero + 1, zero)
     weights = nir.Affine(np.ones((2, 3), np.float32), zero)
-    model = read(plain(tmp_path, {"a": weights, "n": neurons}, CHAIN))
+    model = read(plain(tmp_path, {"a": weights, "n": neurons}, CHAIN), frameworks.stated("snntorch"))
     assert model.source["framework"] == "snntorch"
     neuron = model.layers[1]
     assert isinstance(neuron, Neuron)

@@ -93,7 +93,10 @@ def test_leaks_towards_another_potential_than_the_reset(tmp_path: Path, current:
     assert (hidden.threshold, hidden.initial) == (1.5, 0.75)
     assert (hidden.drift != 0) == (current is not None), "without a synapse the drift is a bias"
     affirmed = found.imported.network.provenance["imported"]["affirmed"]
-    assert affirmed == ["its file does not say what its neurons do: --neuron reset_to=-0.5 was stated"]
+    assert affirmed == [
+        "its file does not say what its neurons do: --neuron reset_to=-0.5 was stated",
+        "its file does not say the timestep (0.001 s is taken: --dt)",
+    ]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])
@@ -260,6 +263,6 @@ def test_the_main_branch_writes_seconds_and_the_reset(tmp_path: Path, reset_to: 
     proof._all_equal(found)
     with pytest.raises(ImcsimError, match="the file says it: v_reset"):
         import_model(file, options=ReadOptions(framework="norse_main", neuron={"reset_to": 0.5}))
-    left = import_model(file, options=ReadOptions(timesteps=4))
-    assert left.model.source["framework"] == "nir"
-    assert any("--framework norse_main" in note for note in left.notes)
+    with pytest.raises(ImcsimError, match="nir or norse_main") as asked:
+        import_model(file, options=ReadOptions(timesteps=4))
+    assert asked.value.fix == "say --framework nir|norse_main"

@@ -157,7 +157,8 @@ def test_other_equations_give_other_spikes(tmp_path: Path) -> None:
     theirs = proof.in_framework("snntorch", module, seen, 10)
     file = frameworks.write("snntorch", module, torch.zeros(1, 30), tmp_path / "net.nir")
     for wrong in (ReadOptions(fires="at"), ReadOptions(reset="hard"), ReadOptions(reset_at="now")):
-        found = proof.compare(file, theirs, seen, 10, (30,), options=wrong)
+        options = frameworks.stated("snntorch", wrong)
+        found = proof.compare(file, theirs, seen, 10, (30,), options=options)
         assert min(found.float_equal.values()) < 1
         assert min(found.integer_equal.values()) < 1
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -53,13 +54,22 @@ def answer() -> None:
         document = _error("it asks for more memory than such a file may take", None, "is it damaged?")
     except BaseException as error:  # what the libraries raise on broken files has no common class
         line = " ".join(str(error).split())[:200]
-        document = _error(f"not a sound {what}: {line or type(error).__name__}", None, "write it again")
+        why = _cut_off(line) or line or type(error).__name__
+        document = _error(f"not a sound {what}: {why}", None, "fetch or write it again")
     np.savez(out, allow_pickle=False, **{**arrays, "document": encode(document)})
 
 
 def _error(message: str, key: str | None, fix: str | None) -> dict[str, Any]:
     plain = [None if t is None else _printable(t) for t in (message, key, fix)]
     return {"error": dict(zip(("message", "key", "fix"), plain, strict=True))}
+
+
+def _cut_off(line: str) -> str | None:
+    """What HDF5 and protobuf say of a file that ends early, in plain words."""
+    sizes = re.search(r"truncated file: eof = (\d+), .*stored_eof = (\d+)", line)
+    if sizes is not None:
+        return f"it is cut off, {sizes[1]} of {sizes[2]} bytes are there"
+    return "it is cut off or damaged" if "Error parsing message" in line else None
 
 
 def _printable(text: str) -> str:

@@ -75,7 +75,7 @@ def check(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             if file.read(2) == b"PK":
-                raise ImcsimError("the zip file is cut short or damaged", fix=_AGAIN)
+                raise ImcsimError("the zip file is cut off or damaged: its end is missing", fix=_AGAIN)
         raise ImcsimError("this is no zip file; old pickle files of PyTorch are not read", fix=_AGAIN)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()

@@ -182,7 +182,10 @@ class LinearFolding:
 
     def pool(self, layer: file.ReadPool, form: Form) -> Form:
         if form.row:
-            raise Unfit("it pools a row of values, not a map", "pool before flattening")
+            raise Unfit(
+                "it pools a row of values, not a map",
+                "pool before flattening; a list of layers has averages of neighbours in a row: kind: voting",
+            )
         form = self.without_pools(form)
         shape = window_shape(form.shape, form.shape[0], layer.size, layer.stride, layer.padding)
         for term in form.terms:

@@ -25,6 +25,7 @@ timesteps before (1 by default)::
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.yamlfile import read_yaml
+from imcsim.importers.importing.files import first_bytes
 from imcsim.importers.importing.layers import (
     INPUT,
     Delayed,
@@ -95,6 +97,7 @@ def read(path: Path, kind: str, options: ReadOptions) -> ReadModel:
     Raises ImcsimError: naming the line of the list for unknown keys, missing tensors and wrong shapes.
     """
     if options.layers_file is None:
+        _refuse_cut_off(path, kind)
         raise ImcsimError(
             "the file holds tensors by name, but no graph",
             file=path,
@@ -115,6 +118,18 @@ def read(path: Path, kind: str, options: ReadOptions) -> ReadModel:
     if top.has("schema") and top.integer("schema") != 1:
         raise top.fail("schema", f"schema {top.integer('schema')} is not known", "this version reads 1")
     return _List(top, options).model(path, kind)
+
+
+def _refuse_cut_off(path: Path, kind: str) -> None:
+    """A file that is not whole has no layers to list. Raises ImcsimError for one whose end is missing."""
+    if kind == "safetensors":
+        from imcsim.importers.torch import safetensors as safetensors_file
+
+        safetensors_file.tensors(path)
+    elif first_bytes(path, 2) == b"PK" and not zipfile.is_zipfile(path):
+        raise ImcsimError(
+            "the zip file is cut off or damaged: its end is missing", file=path, fix="fetch or save it again"
+        )
 
 
 class _List:

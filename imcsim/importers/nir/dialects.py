@@ -23,9 +23,11 @@ multiplies by ``dt tau_mem_inv``; its main branch exports ``tau = 1 / tau_mem_in
 their input undecayed. CubaLIF has a current in front, ``i = (1 - dt / tau_syn) i + (dt / tau_syn) w_in S``,
 and v takes the new i; Norse's jumps by the input itself (``i = i + I`` before v, decay after).
 
-What no field holds is said by the user (`UNSAID`), or is 0, none or one spike. sinabs has neurons that fire
-several times in a timestep by default, and its own reader gives integrate-and-fire neurons a floor: there
-the user must say both, and for LIF neurons what their input is multiplied by.
+What no field holds is said by the user (`UNSAID`), or is 0, none or one spike. Where the framework's neurons
+differ in it, the user must say it: the reset, `inhibition` and `graded_spikes_factor` of snnTorch; of sinabs,
+whose neurons fire several times in a timestep by default and whose own reader gives integrate-and-fire
+neurons a floor, both of these, and for LIF neurons what their input is multiplied by. What is seldom
+anything else than the default (a timestep, Norse's v_reset) is taken, and every report says so (`affirmed`).
 """
 
 from __future__ import annotations
@@ -42,13 +44,14 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.importing.layers import Fires, Neuron, ReadOptions, Reset, ResetAt
 from imcsim.importers.importing.per_neuron import as_number, as_written, bare
-from imcsim.importers.listed.neuron_keys import check_keys
+from imcsim.importers.listed.neuron_keys import Fail, check_keys
 from imcsim.importers.nir.graph import SPIKING, NirNode
 
 Values = NDArray[np.float64]
 
 INTEGRATORS = ("LI", "I", "CubaLI")
 NEURONS = SPIKING + INTEGRATORS
+DECAYING = ("LIF", "CubaLIF", "LI", "CubaLI")
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Dialect:
     fires: Fires
     decayed_input: bool = True
     """For sinabs: is the input of a LIF multiplied by 1 - alpha (`norm_input`)?"""
+    dt_known: bool = False
+    """Does the file tell the timestep, or is it the only one that the exporter knows?"""
 
 
 MOST_NEURONS = 1 << 24
@@ -69,11 +74,11 @@ MOST_NEURONS = 1 << 24
 
 DEFAULTS: Mapping[str, Dialect] = {
     "nir": Dialect("nir", 1e-4, "hard", "now", "above"),
-    "snntorch": Dialect("snntorch", 1e-4, "soft", "next", "above"),
+    "snntorch": Dialect("snntorch", 1e-4, "soft", "next", "above", dt_known=True),
     "spikingjelly": Dialect("spikingjelly", 1e-4, "hard", "now", "at"),
     "norse": Dialect("norse", 1e-3, "hard", "now", "above"),
     "norse_main": Dialect("norse_main", 1e-3, "hard", "now", "above"),
-    "sinabs": Dialect("sinabs", 1.0, "soft", "now", "at"),
+    "sinabs": Dialect("sinabs", 1.0, "soft", "now", "at", dt_known=True),
 }
 
 
@@ -82,6 +87,9 @@ NORSE = ("norse", "norse_main")
 
 UNSAID = ("input", "floor", "initial", "max_spikes", "refractory", "reset_to")
 """What may be said of the neurons of a NIR file: keys as in a layer list."""
+
+SNNTORCH_UNSAID = ("inhibition", "graded_spikes")
+"""What must be said of snnTorch's neurons besides their reset."""
 
 
 def check_said(file: Path, dialect: Dialect, nodes: Sequence[NirNode], options: ReadOptions) -> None:
@@ -92,7 +100,11 @@ def check_said(file: Path, dialect: Dialect, nodes: Sequence[NirNode], options: 
     def fail(key: str, message: str, fix: str | None) -> ImcsimError:
         return ImcsimError(message, file=file, key=f"--neuron {key}", fix=fix)
 
-    said = options.neuron or {}
+    stated, spiking = options.neuron or {}, {node.kind for node in nodes} & set(SPIKING)
+    if dialect.name == "snntorch" and spiking:
+        _check_snntorch(file, options, fail)
+        stated = {key: value for key, value in stated.items() if key not in SNNTORCH_UNSAID}
+    said = stated
     wrong = sorted(set(said) - set(UNSAID))
     if wrong:
         raise ImcsimError(
@@ -108,7 +120,6 @@ def check_said(file: Path, dialect: Dialect, nodes: Sequence[NirNode], options: 
     for key in ("floor", "initial", "reset_to"):
         if isinstance(said.get(key), str) and not (key == "floor" and said[key] == "none"):
             raise fail(key, f"must be a number, not {said[key]!r:.40}", None)
-    spiking = {node.kind for node in nodes} & set(SPIKING)
     if dialect.name != "sinabs" or not spiking:
         return
     open_ = [f"--neuron {key}=..." for key in ("max_spikes", "floor") if key not in said]
@@ -118,6 +129,27 @@ def check_said(file: Path, dialect: Dialect, nodes: Sequence[NirNode], options: 
             "sinabs writes neither how often neurons fire per timestep (max_spikes: 1 for SingleSpike; for "
             "MultiSpike, its default, and MaxSpike the most that the chip counts, as 15), nor min_v_mem "
             "(floor: a number, or none), nor norm_input of LIF (input: decayed for True, else undecayed)",
+            file=file,
+            fix="say " + " ".join(open_),
+        )
+
+
+def _check_snntorch(file: Path, options: ReadOptions, fail: Fail) -> None:
+    said = options.neuron or {}
+    inhibition, graded = (said.get(key) for key in SNNTORCH_UNSAID)
+    if inhibition not in (None, False, "no"):
+        raise fail("inhibition", "neurons that silence each other are not modelled", "train without it")
+    if graded is not None and (isinstance(graded, bool) or graded != 1):
+        why = "graded spikes are not modelled: a spike is worth 1"
+        raise fail("graded_spikes", why, "multiply the weights that read them by the factor, and say 1")
+    open_ = [] if options.reset is not None else ["--reset soft|hard|none"]
+    open_ += ["--neuron inhibition=no"] if inhibition is None else []
+    open_ += ["--neuron graded_spikes=1"] if graded is None else []
+    if open_:
+        raise ImcsimError(
+            "snnTorch writes neither reset_mechanism (--reset: soft for 'subtract', its default, hard for "
+            "'zero', none for 'none'), nor whether neurons inhibit each other (inhibition=True), nor "
+            "graded_spikes_factor",
             file=file,
             fix="say " + " ".join(open_),
         )
@@ -333,8 +365,7 @@ def _refused(file: Path, node: NirNode, why: str, fix: str) -> ImcsimError:
 
 
 def describe(dialect: Dialect, options: ReadOptions) -> list[str]:
-    """What was taken about time, reset and comparison, and what the file cannot say: lines for the user."""
-    said = options.neuron or {}
+    """What holds of time, reset and comparison: lines for the user."""
     reset = options.reset or dialect.reset
     at = options.reset_at or (
         "by neuron" if dialect.name == "snntorch" and reset == "hard" else dialect.reset_at
@@ -345,32 +376,17 @@ def describe(dialect: Dialect, options: ReadOptions) -> list[str]:
     fires = {"at": "v >= threshold", "above": "v > threshold"}[options.fires or dialect.fires]
     time = "tau in timesteps" if dialect.name == "sinabs" else f"timestep {dialect.dt:g} s"
     lines = [f"read as {dialect.name}: {time}, spike when {fires}, reset {reset}, {when}"]
-    notes: dict[str, list[str]] = {
-        "snntorch": [
-            "the file does not say the reset: give --reset hard for reset_mechanism='zero', --reset none for "
-            "'none', --reset-at now for reset_delay=False",
-            "nor inhibition and graded_spikes_factor: none and 1 are taken",
-        ],
-        "spikingjelly": [
-            "SpikingJelly exports hard resets only: give --reset soft for v_reset=None",
-            "give --dt where the dt of the export was another",
-        ],
-        "norse": [
-            "the file does not say v_reset: "
-            + (f"{said['reset_to']:g} as stated" if "reset_to" in said else "0 is taken"),
-            "give --dt where the network's is not 0.001",
-        ],
-        "norse_main": ["give --dt where the network's is not 0.001"],
-        "sinabs": ["the file does not say tau_syn (taken: none)"],
-        "nir": ["NIR does not say the timestep, the reset nor the comparison: see --dt, --reset, --fires"],
-    }
     if dialect.name == "snntorch" and reset == "soft" and at == "now":
         lines.append("reset_delay=False: exact unless a membrane stays above its threshold after the reset")
-    return lines + notes[dialect.name]
+    if dialect.name == "spikingjelly" and options.reset is None:
+        lines.append("SpikingJelly exports hard resets only: give --reset soft for v_reset=None")
+    return lines
 
 
-def affirmed(options: ReadOptions) -> list[str]:
-    """What was stated of the neurons that no NIR file says, for every report to repeat: a line, or none."""
+def affirmed(dialect: Dialect, nodes: Sequence[NirNode], options: ReadOptions) -> list[str]:
+    """What no NIR file says of its neurons, for every report to repeat: a line of what was stated, and one of
+    what was taken.
+    """
     words = [
         f"--{key.replace('_', '-')} {value:g}"
         if isinstance(value, float)
@@ -382,4 +398,29 @@ def affirmed(options: ReadOptions) -> list[str]:
         f"--neuron {key}={value:g}" if isinstance(value, int | float) else f"--neuron {key}={value}"
         for key, value in (options.neuron or {}).items()
     ]
-    return [f"its file does not say what its neurons do: {' '.join(words)} was stated"] if words else []
+    lines = [f"its file does not say what its neurons do: {' '.join(words)} was stated"] if words else []
+    taken = _taken(dialect, {node.kind for node in nodes}, options)
+    if taken:
+        lines.append(f"its file does not say {', nor '.join(f'{a} ({b})' for a, b in taken)}")
+    return lines
+
+
+def _taken(dialect: Dialect, kinds: set[str], options: ReadOptions) -> list[tuple[str, str]]:
+    """What the file leaves open and the user, too; and what was taken for it, with the option."""
+    found = []
+    if options.dt is None and not dialect.dt_known:
+        found.append(("the timestep", f"{dialect.dt:g} s is taken: --dt"))
+    spiking = not kinds.isdisjoint(SPIKING)
+    match dialect.name:
+        case "snntorch":
+            if options.reset_at is None and spiking:
+                found.append(("reset_delay", "True is taken: --reset-at now for False"))
+            if "AvgPool2d" in kinds:
+                found.append(("the padding of AvgPool2d", "0, which it writes always, is taken"))
+        case "norse" if spiking and "reset_to" not in (options.neuron or {}):
+            found.append(("v_reset", "0 is taken: --neuron reset_to"))
+        case "sinabs" if kinds & {"LIF", "LI"}:
+            found.append(("tau_syn", "none is taken"))
+        case "nir" if spiking and (options.reset is None or options.fires is None):
+            found.append(("reset and comparison", "hard and above are taken: --reset, --fires"))
+    return found

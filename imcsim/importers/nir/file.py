@@ -23,9 +23,19 @@ from imcsim.importers.importing.layers import (
     Weights,
 )
 from imcsim.importers.importing.per_neuron import as_number, bare
-from imcsim.importers.nir.dialects import DEFAULTS, NEURONS, Dialect, affirmed, check_said, describe, neuron
+from imcsim.importers.nir.dialects import (
+    DECAYING,
+    DEFAULTS,
+    NEURONS,
+    NORSE,
+    Dialect,
+    affirmed,
+    check_said,
+    describe,
+    neuron,
+)
 from imcsim.importers.nir.graph import FEEDBACK, NirGraph, NirNode, graph, whole_numbers
-from imcsim.importers.nir.recognise import maybe_norse_main, recognise
+from imcsim.importers.nir.recognise import recognise
 from imcsim.network.parameters import MAX_DELAY
 
 READ = (
@@ -54,8 +64,6 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
     dialect = _dialect(path, found, options)
     layers = tuple(_layer(path, node, dialect, options) for node in found.nodes)
     notes = describe(dialect, options)
-    if dialect.name == "nir" and options.framework == "auto" and maybe_norse_main(found):
-        notes.append("Norse's main branch may have written it: then give --framework norse_main")
     notes += [
         f"what {node.reads[0]} gives comes back a timestep later"
         for node in found.nodes
@@ -69,7 +77,7 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
         "framework": dialect.name,
         "recognised": options.framework == "auto",
         "notes": notes,
-        "affirmed": affirmed(options),
+        "affirmed": affirmed(dialect, found.nodes, options),
     }
     if options.timesteps is not None:
         source["timesteps"] = options.timesteps
@@ -100,15 +108,17 @@ def _dialect(path: Path, found: NirGraph, options: ReadOptions) -> Dialect:
         if name == "sinabs":
             raise ImcsimError("sinabs counts time in timesteps", file=path, fix="leave out --dt")
         return replace(dialect, dt=options.dt)
+    if name in NORSE and not {node.kind for node in found.nodes} & set(DECAYING):
+        return replace(dialect, dt_known=True)  # without leaks nothing depends on it
     if name == "spikingjelly":  # its exporter takes any dt; an IF or an undecayed input tells
         for node in found.nodes:
             r = node.fields.get("r")
             if isinstance(r, np.ndarray) and r.size and np.all(r > 0):
                 if node.kind == "IF":
-                    return replace(dialect, dt=1.0 / float(r.flat[0]))
+                    return replace(dialect, dt=1.0 / float(r.flat[0]), dt_known=True)
                 tau = node.fields.get("tau_mem" if node.kind == "CubaLIF" else "tau")
                 if isinstance(tau, np.ndarray) and tau.size and r.flat[0] > 1:
-                    return replace(dialect, dt=float(tau.flat[0] / r.flat[0]))
+                    return replace(dialect, dt=float(tau.flat[0] / r.flat[0]), dt_known=True)
     return dialect
 
 

@@ -7,11 +7,11 @@
 - Norse: float32; r = 1; ``tau = dt / tau_mem_inv``, far below a timestep of NIR's own equations; no pools, no
   flattening.
 - sinabs: float32; r = 1; tau in timesteps, so about 1 and more; one value per neuron in an IF; no CubaLIF.
+- Norse's main branch: float32; r = 1; tau = 1 / tau_mem_inv in seconds, so a millisecond and more, where
+  1.1.0 writes a thousandth of that. Files written by hand may hold the same.
 
-Norse's main branch writes what a hand-written file may hold as well, so it is never taken for granted: a file
-that could be one of its own is read by NIR's equations, with a note (`maybe_norse_main`).
-
-A file that fits none is read by NIR's own equations; one that fits several is refused.
+A file that fits none is read by NIR's own equations; one that fits several is refused, with the option that
+says which.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.importers.nir.dialects import DEFAULTS, NEURONS
+from imcsim.importers.nir.dialects import DECAYING, DEFAULTS, NEURONS
 from imcsim.importers.nir.graph import FEEDBACK, NirGraph, NirNode
 
 _LAYERS = {
@@ -60,14 +60,14 @@ def recognise(file: Path, graph: NirGraph) -> str:
         and _weights_float32(graph)
         and all(fit(node) for node in neurons)
     ]
-    if not found:
-        return "nir"
     if "norse" in found:
         slow = [n for n in neurons if n.kind != "IF" and not np.all(_tau(n) < _SHORTEST_TAU_NIR)]
         if slow and len(slow) == sum(n.kind != "IF" for n in neurons):
-            found.append("nir")
-    if len(found) == 1:
-        return found[0]
+            found += ["nir", "norse_main"] if _seconds(neurons) else ["nir"]
+    elif not found and _norse_main(graph, kinds, neurons):
+        found += ["nir", "norse_main"]
+    if len(found) < 2:
+        return found[0] if found else "nir"
     raise ImcsimError(
         f"the file does not say which framework's neurons it holds; it may be {' or '.join(sorted(found))}",
         file=file,
@@ -75,18 +75,21 @@ def recognise(file: Path, graph: NirGraph) -> str:
     )
 
 
-def maybe_norse_main(graph: NirGraph) -> bool:
-    """Whether Norse's main branch may have written `graph`: float32, r = 1, tau of 1 ms or more."""
-    neurons = [node for node in graph.nodes if node.kind in NEURONS]
-    kinds = {node.kind for node in graph.nodes}
-    decaying = [node for node in neurons if node.kind not in ("IF", "I")]
+def _norse_main(graph: NirGraph, kinds: set[str], neurons: list[NirNode]) -> bool:
+    """Whether Norse's main branch may have written `graph`. It traces modules, and knows no feedback."""
     return (
-        bool(decaying)
+        not graph.feeds_back
         and kinds <= _LAYERS["norse"] | {"Linear"}
         and _weights_float32(graph)
         and all(_all_of(node, "float32") and _is(_field(node, "r"), 1.0) for node in neurons)
-        and all(np.all(_tau(node) >= DEFAULTS["norse_main"].dt) for node in decaying)
+        and _seconds(neurons)
     )
+
+
+def _seconds(neurons: list[NirNode]) -> bool:
+    """Whether there are time constants, all of at least a timestep of Norse, in seconds."""
+    decaying = [node for node in neurons if node.kind in DECAYING]
+    return bool(decaying) and all(np.all(_tau(node) >= DEFAULTS["norse_main"].dt) for node in decaying)
 
 
 def _tau(node: NirNode) -> NDArray[np.float64]:

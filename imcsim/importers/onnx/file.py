@@ -50,6 +50,7 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
         "format": "onnx",
         "framework": "list",
         "notes": walk.notes,
+        "affirmed": walk.affirmed,
         **words.source,
     }
     if options.timesteps is not None:

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.importers.importing.layers import INPUT, Layer, Neuron, Norm, ReadFlatten, ReadPool, Weights
+from imcsim.importers.importing.layers import (
+    INPUT,
+    Layer,
+    Neuron,
+    Norm,
+    ReadFlatten,
+    ReadPool,
+    Voting,
+    Weights,
+)
 from imcsim.importers.onnx.operands import Constant, ImageTensor, Operands
 
 Values = NDArray[np.float64]
@@ -19,21 +28,25 @@ MakeNeuron = Callable[[str, tuple[str, ...], Mapping[str, Any]], Neuron]
 
 _SAME = ("Identity", "Dropout", "Cast")
 _ACTIVATIONS = ("Relu", "Clip")
+_LOOPS = ("control flow is not modelled", "export the network without loops")
+_INTEGERS = ("it computes with integers", "give the weights through DequantizeLinear instead")
+_CURVES = ("this activation has no neurons to stand for it", "export the network with nn.ReLU in its place")
 _WHY = {
-    "Loop": "control flow is not modelled",
-    "If": "control flow is not modelled",
-    "Scan": "control flow is not modelled",
-    "QuantizeLinear": "quantised activations are not modelled",
-    "QLinearConv": "give the weights through DequantizeLinear instead",
-    "QLinearMatMul": "give the weights through DequantizeLinear instead",
-    "ConvInteger": "give the weights through DequantizeLinear instead",
-    "MatMulInteger": "give the weights through DequantizeLinear instead",
-    "ConvTranspose": "transposed convolutions are not modelled",
+    **dict.fromkeys(("Loop", "If", "Scan"), _LOOPS),
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), _INTEGERS),
+    **dict.fromkeys(("LeakyRelu", "PRelu", "Elu", "Celu", "Selu", "Gelu", "Sigmoid", "Tanh"), _CURVES),
+    "QuantizeLinear": ("quantised activations are not modelled", "quantise the weights alone"),
+    "ConvTranspose": ("transposed convolutions are not modelled", "train with convolutions"),
+    "Softmax": ("it stands before the end of the network", "leave it out: neurons come behind weights"),
+    "LogSoftmax": ("it stands before the end of the network", "leave it out: neurons come behind weights"),
 }
+"""Operators that are refused, why, and what to do."""
 
 
 class Walk(Operands):
-    """Goes through the nodes of a graph and makes `layers`; `notes` says what was left out."""
+    """Goes through the nodes of a graph and makes `layers`; `notes` says what was left out, `affirmed` what
+    every report repeats.
+    """
 
     def __init__(
         self,
@@ -47,6 +60,7 @@ class Walk(Operands):
         self.arrays, self.make_neuron = arrays, neuron
         self.layers: list[Layer] = []
         self.notes: list[str] = []
+        self.affirmed: list[str] = []
         self.nodes: list[dict[str, Any]] = document["nodes"]
         self.outputs: list[str] = document["outputs"]
         self.known |= {name: Constant(arrays[key]) for name, key in document["constants"].items()}
@@ -112,13 +126,7 @@ class Walk(Operands):
         if op == "DequantizeLinear":
             return self._dequantised()
         if op in ("Softmax", "LogSoftmax") and node["outputs"] == self.outputs:
-            kept = "classes keep their order"
-            if op == "LogSoftmax":
-                kept = (
-                    "it takes the same number from all classes, which no exit and no mean over timesteps sees"
-                )
-            self.notes.append(f"the {op} at the end ({node['name']}) is left out: {kept}")
-            return self._flow(0)
+            return self._without_softmax(op)
         if op in _ACTIVATIONS:
             return self._neuron(self._flow(0), {})
         if op in ("Greater", "GreaterOrEqual"):
@@ -144,10 +152,26 @@ class Walk(Operands):
             "ReduceMean": self._global_pool,
             "Flatten": self._flatten,
             "Reshape": self._flatten,
+            "Unsqueeze": self._row_as_map,
+            "Squeeze": self._map_as_row,
         }.get(op)
         if make is None:
-            raise self._wrong(_WHY.get(op, "this operator is not modelled"), "see the docs for what is read")
+            raise self._wrong(
+                *_WHY.get(op, ("this operator is not modelled", "see docs/import/onnx.md for what is read"))
+            )
         return make()
+
+    def _without_softmax(self, op: str) -> ImageTensor:
+        name = self.node["name"]
+        if op == "LogSoftmax":
+            kept = "it takes the same number from all classes, which no exit and no mean over timesteps sees"
+            self.notes.append(f"the LogSoftmax at the end ({name}) is left out: {kept}")
+        else:
+            self.affirmed.append(
+                f"the Softmax at the end ({name}) is left out: in a timestep classes keep their order, and "
+                "means over timesteps are those of what it reads"
+            )
+        return self._flow(0)
 
     def _append(self, layer: Layer, shape: tuple[int, ...]) -> ImageTensor:
         self.layers.append(layer)
@@ -294,8 +318,42 @@ class Walk(Operands):
         factor = weight / np.sqrt(variance + eps)
         return self._append(Norm(self.node["name"], flow.layers, factor, bias - mean * factor), flow.shape)
 
+    def _row_as_map(self) -> ImageTensor:
+        """What PyTorch puts before a 1-D pool that reads a row for each image."""
+        flow = self._row(0)
+        if self._axes() not in ([0], [1]):
+            raise self._wrong("only a row becomes a map of one channel here", "reshape before the weights")
+        return ImageTensor(flow.layers, (1, *flow.shape), of_row=True)
+
+    def _map_as_row(self) -> ImageTensor:
+        flow = self._flow(0)
+        if not flow.of_row or self._axes() not in ([0], [1]):
+            raise self._wrong("only what was a row before becomes one again", "use Flatten")
+        return ImageTensor(flow.layers, flow.shape[1:])
+
+    def _axes(self) -> list[int]:
+        return self._whole(1) if len(self.node["inputs"]) > 1 else self._ints("axes") or []
+
+    def _votes(self, flow: ImageTensor) -> ImageTensor:
+        """An average over neighbours in a row."""
+        size, stride = (self._pair(key, None, True)[1] for key in ("kernel_shape", "strides"))
+        if self.node["op"] != "AveragePool" or size != stride or self._pads(True) != (0, 0):
+            raise self._wrong(
+                "of a row it must average groups of neighbours", "pool before flattening, or use whole groups"
+            )
+        if size < 1 or flow.shape[1] % size:
+            raise self._wrong(f"{flow.shape[1]} values do not part into groups of {size}", "use whole groups")
+        voted = self._append(Voting(self.node["name"], flow.layers, size), (1, flow.shape[1] // size))
+        return ImageTensor(voted.layers, voted.shape, of_row=True)
+
     def _pool(self) -> ImageTensor:
         flow, one = self._flow(0), len(self._flow(0).shape) == 2
+        if flow.of_row:
+            return self._votes(flow)
+        if len(flow.shape) == 1:
+            raise self._wrong(
+                "it pools a row of values", "pool before flattening, or list the layers, with kind: voting"
+            )
         size = self._pair("kernel_shape", None, one)
         stride, padding = self._pair("strides", (1, 1), one), self._pads(one)
         average = self.node["op"] == "AveragePool"
@@ -313,7 +371,9 @@ class Walk(Operands):
             (1 if len(flow.shape) == 2 else flow.shape[1], flow.shape[-1]) if len(flow.shape) > 1 else (1, 1)
         )
         if len(flow.shape) == 1:
-            raise self._wrong("it averages a row", "pool before flattening")
+            raise self._wrong(
+                "it averages a row of values", "pool before flattening, or list the layers, with kind: voting"
+            )
         shape: tuple[int, ...] = (flow.shape[0], *(1,) * (len(flow.shape) - 1))
         if self.node["op"] == "ReduceMean":
             axes = self._ints("axes") or (self._whole(1) if len(self.node["inputs"]) > 1 else [])
@@ -328,6 +388,8 @@ class Walk(Operands):
     def _flatten(self) -> ImageTensor:
         flow = self._flow(0)
         count = math.prod(flow.shape)
+        if flow.of_row:
+            return ImageTensor(flow.layers, (count,))
         if self.node["op"] == "Reshape":
             wanted = self._whole(1)
             row = len(wanted) == 2 and (wanted[1] in (-1, count) or (len(flow.shape) == 1 and wanted[1] == 0))

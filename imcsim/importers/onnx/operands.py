@@ -32,10 +32,14 @@ class Constant:
 
 @dataclass(frozen=True)
 class ImageTensor:
-    """A tensor that depends on the image: the sum of these layers, and its shape without the batch."""
+    """A tensor that depends on the image: the sum of these layers, and its shape without the batch.
+
+    `of_row`: a row of n values that stands as a map ``[1, n]``, for a pool over it.
+    """
 
     layers: tuple[str, ...]
     shape: tuple[int, ...]
+    of_row: bool = False
 
 
 class Operands:

@@ -46,7 +46,9 @@ def tensors(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(MAX_HEADER, size - 8):
+            if size < 8 or MAX_HEADER >= length > size - 8:
+                raise _broken(path, "it is cut off within its header")
+            if length > MAX_HEADER:
                 raise _broken(path, "its header does not fit into the file")
             header = _header(path, file.read(length))
             entries = _entries(path, header, size - 8 - length)
@@ -90,6 +92,8 @@ def _entries(
         if not _counts(shape, 8) or not _counts(offsets, 2) or len(offsets) != 2:
             raise _broken(path, "its shape or place is not possible", name)
         begin, end = offsets
+        if begin <= end and end > room:
+            raise _broken(path, f"it is cut off, {room} of {end} or more bytes of data are there", name)
         if not begin <= end <= room or math.prod(shape) * np.dtype(_TYPES[kind]).itemsize != end - begin:
             raise _broken(path, f"the shape {str(shape)[:60]} does not fit its place in the file", name)
         found[name] = (kind, tuple(shape), begin, end)
