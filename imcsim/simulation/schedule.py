@@ -1,7 +1,9 @@
 """When an image would exit, and what it would have cost, for every exit timestep.
 
 Under ``wait`` (and for an image alone under ``interleave``) one timeline to T max holds all of them: an
-earlier exit is its beginning. A chip that runs ahead is played once for each exit timestep.
+earlier exit is its beginning. On a chip that runs ahead another exit is the beginning of the longest run
+until the chip can know of it: `exits_of` plays on from there. In the ``reference`` fidelity, and where tiles
+are gated, each exit is played by itself.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from imcsim.hardware.events import Event
 from imcsim.hardware.exit_counts import ExitCounts
 from imcsim.mapping import Placement
 from imcsim.timing import EVENTS, ImageWork, Layout, Timeline, Timing, layer_names, play
+from imcsim.timing.fabric.chip import FabricStalled
+from imcsim.timing.fabric.one_image import ShorterRun, exits_of, playable
 
 Counts = NDArray[np.int64]
 
@@ -123,11 +127,16 @@ def schedule(
                 placement, config, [exit_after], replace(timing, timesteps=until), work=images, layout=layout
             )
 
+        early = sorted(t for t in shown if t < timesteps)
+        if layout is not None and playable(layout, timing):
+            try:
+                return _apart(*exits_of(layout, timing, image, dynamic=dynamic, shown=early))
+            except FabricStalled:
+                pass  # processes play on, or say why the chip locks up
         last = alone(timesteps, timesteps)
         if not timing.issue.runs_ahead:
             return _prefixes(last)
-        shorter = (alone(t, timesteps if dynamic else t) if t in shown else None for t in range(1, timesteps))
-        return _apart(last, shorter)
+        return _apart(last, (ShorterRun.of(alone(t, timesteps if dynamic else t), t) for t in early))
 
     if work is None:
         groups = [one(None)]
@@ -138,11 +147,11 @@ def schedule(
     return _stack(layer_names(placement), groups)
 
 
-def layer_cycles(line: Timeline) -> Counts:
+def layer_cycles(begun: Counts, ended: Counts) -> Counts:
     """Cycles from the first row that a layer began of a timestep until its last one was done, int64 ``[jobs,
-    layers]``; 0 where it began none.
+    layers]``, of `Timeline`'s `begun` and `ended`; 0 where it began none.
     """
-    cycles: Counts = np.where(line.begun >= 0, line.ended - line.begun, 0)
+    cycles: Counts = np.where(begun >= 0, ended - begun, 0)
     return cycles
 
 
@@ -155,38 +164,44 @@ def _prefixes(line: Timeline) -> _Exits:
         longest=_powered(line.counts, verdict),
         changes=np.zeros((0, 5), np.int64),
         busy_cycles=line.busy_cycles,
-        layer_cycles=np.cumsum(layer_cycles(line), axis=0),
+        layer_cycles=np.cumsum(layer_cycles(line.begun, line.ended), axis=0),
     )
 
 
-def _apart(last: Timeline, shorter: Iterable[Timeline | None]) -> _Exits:
-    """Timelines of one image, each for one exit timestep; the checker holds up only the last one."""
-    longest = _powered(last.counts, last.verdict - last.arrival[0])
-    departure, check, changes, cycles = [], [], [], []
-    for exit_index, line in enumerate(shorter):
-        if line is None:
-            departure.append(NOT_PLAYED)
-            check.append(NOT_PLAYED)
-            cycles.append(np.zeros(longest.shape[2], np.int64))
-            continue
-        counts = _powered(line.counts, line.verdict[: exit_index + 1] - line.arrival[0])
-        counts[: exit_index + 1] -= longest[: exit_index + 1]
-        at = np.nonzero(counts)
-        changes.append(np.stack([np.full_like(at[0], exit_index), *at, counts[at]], axis=1))
-        cycles.append(layer_cycles(line)[: exit_index + 1].sum(axis=0))
-        departure.append(int(line.verdict[exit_index] - line.arrival[0]))
-        check.append(int(line.verdict[exit_index] - line.answer[exit_index]))
-    departure.append(int(last.verdict[-1] - last.arrival[0]))
-    check.append(int(last.verdict[-1] - last.answer[-1]))
-    changes.append(np.zeros((0, 5), np.int64))
-    cycles.append(layer_cycles(last).sum(axis=0))
-    return _Exits(departure, check, longest, np.concatenate(changes), last.busy_cycles, np.stack(cycles))
+def _apart(last: Timeline, shorter: Iterable[ShorterRun]) -> _Exits:
+    """Runs of one image, each for one exit timestep; the checker holds up only the last one."""
+    verdict, cycles = last.verdict - last.arrival[0], layer_cycles(last.begun, last.ended)
+    longest = _powered(last.counts, verdict)
+    before = np.concatenate([np.zeros((1, cycles.shape[1]), np.int64), np.cumsum(cycles, axis=0)])
+    departure = np.full(len(verdict), NOT_PLAYED, np.int64)
+    check, spent, changes = departure.copy(), np.zeros_like(cycles), []
+    for run in shorter:
+        checked = run.exit - run.first
+        since = int(verdict[run.first - 1]) if run.first else 0
+        counts = _powered(run.counts, run.verdict, since)
+        counts[:checked] -= longest[run.first : run.exit]
+        job, event, layer = np.nonzero(counts)
+        at = run.exit - 1
+        changes.append(
+            np.stack(
+                [np.full_like(job, at), job + run.first, event, layer, counts[job, event, layer]], axis=1
+            )
+        )
+        spent[at] = before[run.first] + layer_cycles(run.begun, run.ended)[:checked].sum(axis=0)
+        departure[at], check[at] = run.verdict[-1], run.verdict[-1] - run.answer[-1]
+    departure[-1], check[-1] = verdict[-1], last.verdict[-1] - last.answer[-1]
+    spent[-1] = before[-1]
+    return _Exits(
+        departure.tolist(), check.tolist(), longest, np.concatenate([np.zeros((0, 5), np.int64), *changes]),
+        last.busy_cycles, spent,
+    )  # fmt: skip
 
 
-def _powered(counts: Counts, verdict: Counts) -> Counts:
-    """The counts, with the cycles between verdicts as powered."""
+def _powered(counts: Counts, verdict: Counts, since: int = 0) -> Counts:
+    """The counts, with the cycles between verdicts, the first of which came after `since`, as powered."""
     counts = counts.copy()
-    counts[: len(verdict), EVENTS.index(Event.POWERED_CYCLES), -1] = np.diff(verdict, prepend=0)
+    powered = np.diff(verdict, prepend=since)
+    counts[: len(verdict), EVENTS.index(Event.POWERED_CYCLES), -1] = powered
     return counts
 
 

@@ -167,7 +167,7 @@ def _work(
         layers=line.layers,
         totals={event: every[:, k] for event, k in EVENT_INDEX.items()},
         finished={event: finished[:, k] for event, k in EVENT_INDEX.items()},
-        layer_cycles=layer_cycles(line)[line.verdict >= 0].sum(axis=0),
+        layer_cycles=layer_cycles(line.begun, line.ended)[line.verdict >= 0].sum(axis=0),
         energy_pj=energy_pj,
         latency_ns=line.cycles * chip.config.technology.clock_ns / len(stay),
     )

@@ -112,7 +112,7 @@ class Engine:
 
     def run(self) -> Timeline:
         """Play until nothing more can happen. Raises ImcsimError where images have not exited by then."""
-        self._check_global_buffer()
+        check_global_buffer(self.placement, self.config, self.timing)
         self._start()
         self.env.process(self._issue_all())
         self.env.process(self._control())
@@ -124,18 +124,6 @@ class Engine:
     def _issue_all(self) -> Wait:
         yield self.env.all_of([self.env.process(process) for process in issuers(self)])
         self.jobs.close()
-
-    def _check_global_buffer(self) -> None:
-        held = self.placement.graph.image_bits * (
-            1 if self.config.encoder.mode == "keep" else self.timing.issue.images_on_chip
-        )
-        if held > self.config.global_buffer.capacity_bytes * 8:
-            raise ImcsimError(
-                f"the images on the chip take {-(-held // 8)} bytes, the global buffer has "
-                f"{self.config.global_buffer.capacity_bytes}",
-                key="global_buffer.capacity_bytes",
-                fix="enlarge it",
-            )
 
     def _control(self) -> Wait:
         """When the class outputs of a job have come: accumulate and check them, and give the verdict."""
@@ -227,4 +215,17 @@ class Engine:
             departure=self._departure,
             busy_cycles=busy,
             link_cycles=link_cycles,
+        )
+
+
+def check_global_buffer(placement: Placement, config: HardwareConfig, timing: Timing) -> None:
+    """Raise ImcsimError where the images that are on the chip together do not fit the global buffer."""
+    images = 1 if config.encoder.mode == "keep" else timing.issue.images_on_chip
+    held = placement.graph.image_bits * images
+    if held > config.global_buffer.capacity_bytes * 8:
+        raise ImcsimError(
+            f"the images on the chip take {-(-held // 8)} bytes, the global buffer has "
+            f"{config.global_buffer.capacity_bytes}",
+            key="global_buffer.capacity_bytes",
+            fix="enlarge it",
         )

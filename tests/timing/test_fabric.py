@@ -25,6 +25,7 @@ from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network, P
 from imcsim.simulation.schedule import Schedule, join, schedule
 from imcsim.timing import Layout, Recorder, Timing, parse
 from imcsim.timing.fabric import chip as fabric
+from imcsim.timing.fabric.memory import PlayMemory
 
 SKIP = {"activity.skip_zero_reads": True, "activity.spike_coding": "aer", "cells.rows": 8}
 
@@ -39,14 +40,14 @@ def test_more_jobs_under_way_than_there_was_room_for(
     policy: str, gating: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wider: list[int] = []
-    lay_out = fabric._Memory._lay_out
+    lay_out = PlayMemory._lay_out
 
-    def noted(self: fabric._Memory, ring: int) -> None:
+    def noted(self: PlayMemory, ring: int) -> None:
         wider.append(ring)
         lay_out(self, ring)
 
-    monkeypatch.setattr(fabric._Memory, "_lay_out", noted)
-    monkeypatch.setattr(fabric, "_JOBS", 1)
+    monkeypatch.setattr(PlayMemory, "_lay_out", noted)
+    monkeypatch.setattr(fabric, "FIRST_JOBS", 1)
     # A slow link makes rows of many timesteps queue up in front of the last layer.
     config = changed("dtsnn_32nm", SKIP | {"clock.gating": gating, "encoder.mode": "recompute"})
     placement = place(network(), config)
@@ -59,7 +60,7 @@ def test_more_jobs_under_way_than_there_was_room_for(
     assert max(wider) > 1
     assert_same(line, play(placement, config, exits, timesteps, recorder=Recorder(), **about))
     # Room that was there from the start changes nothing.
-    monkeypatch.setattr(fabric, "_JOBS", 1024)
+    monkeypatch.setattr(fabric, "FIRST_JOBS", 1024)
     assert_same(line, play(placement, config, exits, timesteps, **about))
 
 
