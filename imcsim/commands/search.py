@@ -9,6 +9,7 @@ import click
 from imcsim.commands.common import print_report, progress_bars
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import option, options_of
+from imcsim.commands.sweep import warn_few
 
 if TYPE_CHECKING:
     from imcsim.searches import Search
@@ -59,11 +60,16 @@ def search(
             summary=summary,
         )  # fmt: skip
     with store:
+        from imcsim.report.fronts import write_front_files
+
+        write_front_files(store.folder)
         if not quiet:
             _tell(loaded, store, summary, trials or loaded.trials)
 
 
 def _tell(search: Search, store: Store, summary: Summary, wanted: int) -> None:
+    from imcsim.sweeps import open_store
+
     new = summary.points - summary.earlier
     click.echo(f"{summary.points} points: {new} run now, {summary.earlier} before; {summary.failed} failed")
     if summary.points < wanted:
@@ -80,6 +86,9 @@ def _tell(search: Search, store: Store, summary: Summary, wanted: int) -> None:
         print_report(_front(search, found))
         if len(found) > MAX_LISTED:
             click.echo(f"... and {len(found) - MAX_LISTED} more")
+    if found:
+        with open_store(store.folder / "front") as reported:
+            warn_few(reported)
     click.echo(
         f"wrote {store.folder / 'sweep.sqlite'}, {store.folder / 'front.csv'} and {store.folder / 'front'}"
     )
@@ -103,12 +112,12 @@ def _front(search: Search, rows: list[dict[str, Any]]) -> Any:
 
 def _column(column: str, rows: list[dict[str, Any]]) -> tuple[str, Any]:
     """A heading with its unit, and what writes a row's figure in it."""
-    from imcsim.report.units import AREA, ENERGY, TIME, fitting, percent, product
+    from imcsim.report.units import AREA, ENERGY, TIME, fitting, product
 
     key = column if column == "area_um2" else f"test_{column}"
     known = [row[key] for row in rows if row[key] is not None]
     if column == "accuracy":
-        return "accuracy, %", lambda row: "-" if row[key] is None else percent(row[key])
+        return "accuracy, %", _accuracy
     if column == "edp_mean_of_products":
         energy = fitting(ENERGY, [r["test_energy_pj"] for r in rows if r["test_energy_pj"] is not None])
         time = fitting(TIME, [r["test_latency_ns"] for r in rows if r["test_latency_ns"] is not None])
@@ -123,6 +132,15 @@ def _column(column: str, rows: list[dict[str, Any]]) -> tuple[str, Any]:
     }
     heading = f"{name.get(column, 'EDP')}, {unit.name}"
     return heading, lambda row: "-" if row[key] is None else unit(row[key])
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    from imcsim.report.units import percent
+
+    accuracy, low, high = (row[f"test_accuracy{end}"] for end in ("", "_low", "_high"))
+    if accuracy is None:
+        return "-"
+    return percent(accuracy) + ("" if low is None else f" [{percent(low)}, {percent(high)}]")
 
 
 def _text(value: Any) -> str:

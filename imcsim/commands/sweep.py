@@ -96,6 +96,9 @@ def sweep(
             retry_failed=labour.retry_failed, progress=progress, summary=summary,
         )  # fmt: skip
     with store:
+        from imcsim.report.fronts import write_front_files
+
+        write_front_files(store.folder)
         if not quiet:
             _tell(store, summary)
     return 0
@@ -163,4 +166,15 @@ def _tell(store: Store, summary: Summary) -> None:
         if row["status"] == "failed":
             click.echo(f"first failure: point {row['point']}: {row['error'].splitlines()[0]}", err=True)
             break
+    warn_few(store)
     click.echo(f"wrote {store.folder / 'sweep.sqlite'} and {store.folder / 'table.csv'}")
+
+
+def warn_few(store: Store) -> None:
+    """Say on stderr where a front has too few images to mean much."""
+    from imcsim.results.statistics import few_images
+
+    images = min((row["images"] for row in store.points() if row["images"]), default=None)
+    few = None if images is None else few_images(images)
+    if few is not None:
+        click.echo(f"warning: {few}", err=True)

@@ -6,6 +6,10 @@ The table has a row for each static run and one for the dynamic run, with the sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
 from imcsim.report.files import csv_text, latex_text
 from imcsim.report.sampling import shown_timesteps
 from imcsim.report.terminal.tables import static_name, static_points, threshold_line
@@ -70,53 +74,100 @@ def table_tex(result: CompareResult) -> str:
     r"""A ``table`` environment with the caption, rules of booktabs and number columns of siunitx."""
     few = shown_timesteps(result.meta.timesteps)
     static = [point for point in static_points(result) if point.timesteps in few]
-    rows: list[StaticPoint | Dynamic] = [*static, result.dynamic]
-    energy = fitting(ENERGY, (row.energy_pj for row in rows))
-    time = fitting(TIME, (row.latency_ns for row in rows))
-    heads = [
-        "Run", r"{$\overline{T}$}", r"{Accuracy}", "", f"{{Energy ({_unit(energy)})}}",
-        f"{{Latency ({_unit(time)})}}", f"{{EDP ({_unit(energy)} {_unit(time)})}}",
-    ]  # fmt: skip
-    edp = product(energy, time)
+    figures = PaperFigures.of([*static, result.dynamic])
+    body = [
+        ["static " + static_name(point), *figures.cells(point, float(point.timesteps))] for point in static
+    ]
+    dynamic = result.dynamic
+    last = [f"dynamic, {result.meta.policy}", *figures.cells(dynamic, dynamic.mean_timesteps)]
+    return latex_table(["Run"], figures, [body, [last]], caption(result), "tab:timesteps")
 
-    def cells(name: str, row: StaticPoint | Dynamic) -> str:
-        interval = f"[{percent(row.accuracy_low)}, {percent(row.accuracy_high)}]"
-        return " & ".join(
-            [
-                latex_text(name),
-                f"{_timesteps(row):.3f}",
-                percent(row.accuracy, 2),
-                f"{{{interval}}}",
-                _plain(energy, row.energy_pj),
-                _plain(time, row.latency_ns),
-                _plain(edp, row.edp_mean_of_products),
-            ]
+
+class Figures(Protocol):
+    """What a row of a table for a paper shows."""
+
+    @property
+    def accuracy(self) -> float: ...
+    @property
+    def accuracy_low(self) -> float: ...
+    @property
+    def accuracy_high(self) -> float: ...
+    @property
+    def energy_pj(self) -> float: ...
+    @property
+    def latency_ns(self) -> float: ...
+    @property
+    def edp_mean_of_products(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class PaperFigures:
+    """The units in which a table shows the figures of its rows."""
+
+    energy: Unit
+    time: Unit
+
+    @classmethod
+    def of(cls, rows: Sequence[Figures]) -> PaperFigures:
+        """Those that fit the rows."""
+        return cls(
+            fitting(ENERGY, (row.energy_pj for row in rows)), fitting(TIME, (row.latency_ns for row in rows))
         )
 
-    numbers = (
-        [f"{_timesteps(row):.3f}" for row in rows],
-        [percent(row.accuracy, 2) for row in rows],
-        [_plain(energy, row.energy_pj) for row in rows],
-        [_plain(time, row.latency_ns) for row in rows],
-        [_plain(edp, row.edp_mean_of_products) for row in rows],
-    )
-    wide = [f"S[table-format={_format(values)}]" for values in numbers]
-    columns = " ".join(["l", *wide[:2], "@{ } l", *wide[2:]])
-    body = [cells("static " + static_name(point), point) + r" \\" for point in static]
+    @property
+    def heads(self) -> tuple[list[str], list[str]]:
+        """The two lines above the columns."""
+        joule, second = _unit(self.energy), _unit(self.time)
+        return (
+            [r"{$\overline{T}$}", "{Accuracy}", "", f"{{Energy ({joule})}}", f"{{Latency ({second})}}",
+             f"{{EDP ({joule} {second})}}"],
+            ["", r"{(\%)}", r"{[95\,\%]}", "", "", "{(mean of products)}"],
+        )  # fmt: skip
+
+    def cells(self, row: Figures, timesteps: float) -> list[str]:
+        """A row's figures; siunitx sets groups of digits itself."""
+        return [
+            f"{timesteps:.3f}",
+            percent(row.accuracy, 2),
+            f"{{[{percent(row.accuracy_low)}, {percent(row.accuracy_high)}]}}",
+            _plain(self.energy, row.energy_pj),
+            _plain(self.time, row.latency_ns),
+            _plain(product(self.energy, self.time), row.edp_mean_of_products),
+        ]
+
+
+def latex_table(
+    names: Sequence[str],
+    figures: PaperFigures,
+    groups: Sequence[Sequence[Sequence[str]]],
+    text: str,
+    label: str,
+) -> str:
+    r"""A ``table`` environment: groups of rows, a rule between two; columns of names, then of `figures`."""
+    first, second = figures.heads
+    rows = [row for group in groups for row in group]
+    numbers = [
+        _format([row[k] for row in rows]) for k in range(len(names), len(names) + 6) if k - len(names) != 2
+    ]
+    wide = [f"S[table-format={one}]" for one in numbers]
+    columns = " ".join([*("l" * len(names)), *wide[:2], "@{ } l", *wide[2:]])
+    body = [
+        [f"    {' & '.join([*map(latex_text, row[: len(names)]), *row[len(names) :]])} \\\\" for row in group]
+        for group in groups
+    ]
+    ruled = body[0] + [line for group in body[1:] for line in (r"    \midrule", *group)]
     lines = [
         r"% \usepackage{booktabs, siunitx}",
         r"\begin{table}",
         r"  \centering",
-        rf"  \caption{{{latex_text(caption(result))}}}",
-        r"  \label{tab:timesteps}",
+        rf"  \caption{{{latex_text(text)}}}",
+        rf"  \label{{{label}}}",
         rf"  \begin{{tabular}}{{{columns}}}",
         r"    \toprule",
-        f"    {' & '.join(heads)} \\\\",
-        r"      & & {(\%)} & {[95\,\%]} & & & {(mean of products)} \\",
+        f"    {' & '.join([*map(latex_text, names), *first])} \\\\",
+        f"    {' & '.join([*[''] * len(names), *second])} \\\\",
         r"    \midrule",
-        *(f"    {line}" for line in body),
-        r"    \midrule",
-        f"    {cells(f'dynamic, {result.meta.policy}', result.dynamic)} \\\\",
+        *ruled,
         r"    \bottomrule",
         r"  \end{tabular}",
         r"\end{table}",

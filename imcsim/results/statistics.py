@@ -13,6 +13,24 @@ since `statistics.NormalDist` misses the nearest float by two units in the last 
 """
 
 
+FEW_IMAGES = 1000
+"""Images below which a front says little: its points differ by less than their accuracies are known."""
+
+
+def few_images(images: int) -> str | None:
+    """A sentence on fronts of so few images; None where there are enough.
+
+    The widest 95 % interval, which an accuracy of one half has, reaches about 98 / sqrt(images) points.
+    """
+    if images >= FEW_IMAGES:
+        return None
+    low, high = wilson_interval(images // 2, images)
+    return (
+        f"a front of {images} images is uncertain: 95 % intervals of accuracies reach up to "
+        f"{50 * (high - low):.1f} points to each side; use {FEW_IMAGES:,} or more"
+    )
+
+
 def wilson_interval(right: int, images: int) -> tuple[float, float]:
     """The 95 % interval of an accuracy of `right` out of `images`, as two fractions.
 

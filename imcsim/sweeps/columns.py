@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
-from imcsim.sweeps.rows import EFFICIENCY, SPREADS
+from imcsim.sweeps.rows import EFFICIENCY, JUDGED, SPREADS
 
 MOST_VALUE_BYTES = 8 << 20
 """The longest text that a store may hold in one place."""
@@ -192,7 +192,7 @@ RESULTS: Mapping[str, tuple[str, Check]] = {
     "energy_without_checker_pj": _REAL, "latency_without_checker_ns": _REAL,
     "components": ("TEXT", _json(_figures)), "layers": ("TEXT", _json(_figures)),
     "exit_fraction": ("TEXT", _json(_numbers)),
-    **dict.fromkeys((*chain(*SPREADS.values()), *EFFICIENCY), _REAL),
+    **dict.fromkeys((*chain(*SPREADS.values()), *EFFICIENCY, *JUDGED), _REAL),
 }  # fmt: skip
 META: Mapping[str, Check] = {
     "spec": _json(_spec), "contents": _json(_contents), "keys": _json(_texts), "name": _name,
@@ -203,7 +203,7 @@ META: Mapping[str, Check] = {
 LATER = frozenset(
     (
         "chips", "thresholds", "programming_energy_pj", "programming_time_ns", "accounting", *EFFICIENCY,
-        *chain(*SPREADS.values()),
+        *JUDGED, *chain(*SPREADS.values()),
     )
 )  # fmt: skip
 """Columns that stores of before do not have."""

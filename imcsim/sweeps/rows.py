@@ -20,6 +20,7 @@ from imcsim.results.meta import Meta
 from imcsim.results.model import to_json
 from imcsim.results.model import to_json as chips_to_json
 from imcsim.studies.experiment import Experiment
+from imcsim.studies.judged import Judged, JudgedRuns
 from imcsim.studies.settings import FILES, SETTINGS, RunSettings
 from imcsim.sweeps.spec import SweepPoint
 
@@ -80,8 +81,16 @@ def _recorded_settings(settings: RunSettings) -> dict[str, Any]:
     return {**files, **others, "overrides": dict(settings.overrides)}
 
 
-def done(point: SweepPoint, hardware: Hardware, result: CompareResult) -> Record:
-    """The record of a point that ran on one chip."""
+JUDGED = (
+    "validation_accuracy", "validation_energy_pj", "validation_latency_ns", "validation_edp_mean_of_products",
+)  # fmt: skip
+"""Columns of figures on the validation images, by which fronts are chosen."""
+
+
+def done(
+    point: SweepPoint, hardware: Hardware, result: CompareResult, judged: JudgedRuns | None = None
+) -> Record:
+    """The record of a point that ran on one chip; `judged` are its runs on validation images."""
     dynamic = result.dynamic
     about = _about(point, hardware) | _ran(result.meta, result.warnings, to_json(result))
     about |= {
@@ -93,7 +102,7 @@ def done(point: SweepPoint, hardware: Hardware, result: CompareResult) -> Record
     shared = ("accuracy", "accuracy_low", "accuracy_high", "energy_pj", "latency_ns")
     products = ("edp_mean_of_products", "edp_product_of_means")
     rows: list[dict[str, Any]] = []
-    for one in result.static:
+    for k, one in enumerate(result.static):
         last = one is result.static[-1]
         parts = _json({c.name: c.static_energy_pj for c in result.components}) if last else None
         rows.append(
@@ -106,6 +115,7 @@ def done(point: SweepPoint, hardware: Hardware, result: CompareResult) -> Record
                 "energy_without_checker_pj": one.energy_without_checker_pj,
                 "latency_without_checker_ns": one.latency_without_checker_ns,
                 "components": parts,
+                **_judged(None if judged is None else judged.static[k]),
                 **(_efficiency(result.static_efficiency) if last else {}),
             }
         )
@@ -123,10 +133,16 @@ def done(point: SweepPoint, hardware: Hardware, result: CompareResult) -> Record
             "components": _json({c.name: c.energy_pj for c in result.components}),
             "layers": _json({la.name: la.energy_pj for la in result.layers}),
             "exit_fraction": _json(dynamic.exit_fraction),
+            **_judged(None if judged is None else judged.dynamic),
             **_efficiency(result.efficiency),
         }
     )
     return Record(about, tuple({"point": point.index, **row} for row in rows))
+
+
+def _judged(run: Judged | None) -> dict[str, float]:
+    """The columns of `JUDGED`."""
+    return {} if run is None else {f"validation_{name}": value for name, value in vars(run).items()}
 
 
 def _efficiency(run: Efficiency) -> dict[str, float | None]:

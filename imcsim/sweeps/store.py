@@ -18,6 +18,8 @@ Tables:
   null. Energies are pJ and latencies ns, means per image; ``components`` and ``layers`` are energies by name
   (JSON; components of static runs at T max only), ``exit_fraction`` the shares that leave at T = 1, 2, ...;
   where timesteps have thresholds of their own, ``threshold`` is null and ``thresholds`` has them (JSON).
+  where a threshold was chosen on validation images, ``validation_accuracy`` and so on are
+  the figures of the same run on those.
 - ``sweep``: a view with one row per point: points, static T max and dynamic side by side.
 - ``front``, of a search only: the points of its Pareto front (see `imcsim.searches`).
 

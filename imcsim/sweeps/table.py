@@ -15,7 +15,7 @@ from imcsim.base.files import written_whole
 from imcsim.base.names import shown
 from imcsim.sweeps.columns import POINTS, RESULTS
 from imcsim.sweeps.reading import Reading
-from imcsim.sweeps.rows import EFFICIENCY, SPREADS
+from imcsim.sweeps.rows import EFFICIENCY, JUDGED, SPREADS
 
 TABLE = "table.csv"
 
@@ -48,8 +48,8 @@ def side_by_side(points: Collection[str], results: Collection[str]) -> str:
 
 
 _BESIDE = (
-    ("s", "static", _STATIC + _STATIC_SPREAD),
-    ("d", "dynamic", _DYNAMIC + _SPREAD),
+    ("s", "static", (*_STATIC, *_STATIC_SPREAD, *JUDGED)),
+    ("d", "dynamic", (*_DYNAMIC, *_SPREAD, *JUDGED)),
     ("o", "dynamic_once", _DYNAMIC + _SPREAD),
 )
 SCHEMA = (
@@ -106,12 +106,15 @@ def table_rows(reading: Reading, keys: tuple[str, ...]) -> Iterator[dict[str, An
     each = _used(reading, "results", "thresholds", has_results)
     many = _used(reading, "points", "chips", has_points)
     supposed = _used(reading, "points", "accounting", has_points)
+    judged = JUDGED if _used(reading, "results", JUDGED[0], has_results) else ()
     spread = _SPREAD if many else ()
     common = (*(("chips",) if many else ()), *(("accounting",) if supposed else ()))
     dynamic = [name for name in _DYNAMIC if name != "thresholds" or each]
-    columns = [f"static_{name}" for name in (*_STATIC, *(_STATIC_SPREAD if many else ()))]
+    columns = [f"static_{name}" for name in (*_STATIC, *judged, *(_STATIC_SPREAD if many else ()))]
     for policy in ("dynamic", "dynamic_once") if many else ("dynamic",):
-        columns += [f"{policy}_{name}" for name in (*dynamic, *spread)]
+        columns += [
+            f"{policy}_{name}" for name in (*dynamic, *(judged if policy == "dynamic" else ()), *spread)
+        ]
     for found in queried(reading, f"{side_by_side(has_points, has_results)} ORDER BY p.point"):
         check_axes(reading, found, keys)
         row: dict[str, Any] = dict.fromkeys((*_COMMON, *common, *columns)) | found

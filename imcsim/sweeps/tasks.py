@@ -26,6 +26,7 @@ from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.studies.chips import compare_chips_of
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
+from imcsim.studies.judged import judged_runs
 from imcsim.studies.loading import Loader, network_sha256, timesteps_of
 from imcsim.sweeps.cache import CachedValues, RecentFiles
 from imcsim.sweeps.plan import Needs, ValueRun
@@ -186,7 +187,8 @@ def _record(point: SweepPoint, needs: Needs, values: CachedValues | None, thread
         inputs, validation = loader.inputs(point.setting), loader.validation(point.setting)
         experiment = _experiment(point, network, hardware, inputs, validation, values, threads)
         if point.setting.chips is None:
-            return done(point, hardware, compare_of(experiment))
+            found = compare_of(experiment)
+            return done(point, hardware, found, judged_runs(experiment, found))
         kept = COMPUTED if values is None else values
         return done_on_many(point, experiment, compare_chips_of(experiment, point.setting.chips, values=kept))
     except ImcsimError as error:

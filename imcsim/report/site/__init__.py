@@ -13,7 +13,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.report.files import write_contents
 from imcsim.report.page.page import Section, compose
 from imcsim.report.site.breakdowns import breakdowns
-from imcsim.report.site.choosing import base_point, chosen, varied
+from imcsim.report.site.choosing import base_point, chosen, front_source, varied
 from imcsim.report.site.early_exit import exits, static_dynamic
 from imcsim.report.site.heat import heat_map
 from imcsim.report.site.layers import layer_exhibits, layers_table
@@ -24,6 +24,7 @@ from imcsim.report.site.sensitivity import MOST_AXES, pairs, sensitivities
 from imcsim.report.site.study import Study, StudyAxis, StudyPoint
 from imcsim.report.site.tables import failures_table, front_table, points_table
 from imcsim.report.site.thresholds import threshold_slider
+from imcsim.results.statistics import few_images
 
 REPORT = "report"
 """The folder of the page, inside the one that it reports on."""
@@ -103,7 +104,7 @@ def _sections(
     picked = chosen(study, start, points)
     parts = with_parts(study, folder, [point.index for point, _ in picked])
     sections = [
-        Section("pareto", "Pareto fronts", _FRONTS[study.kind], pareto(study)),
+        Section("pareto", "Pareto fronts", _fronts(study), pareto(study)),
         *_front(study),
         *(
             [Section("chosen", "Chosen points", _CHOSEN, table=points_table(study, picked))]
@@ -128,7 +129,14 @@ def _sections(
 _JUDGED = (
     "Every point is judged on validation images, so that nothing is selected on the images that are reported."
 )
-_FRONTS = {"sweep": "", "search": _JUDGED, "comparison": "", "run": ""}
+
+
+def _fronts(study: Study) -> str:
+    parts = {"search": [_JUDGED], "sweep": [front_source(study)]}.get(study.kind, [])
+    few = few_images(study.images) if study.images is not None and study.kind != "run" else None
+    return "\n\n".join([*parts, *([f"{few[0].upper()}{few[1:]}."] if few else [])])
+
+
 _CHOSEN = (
     "Those that the next figures show. “Near best accuracy” means at most one percentage point below the "
     "most accurate point."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from imcsim.report.site.study import PointFigures, Study, StudyAxis, StudyPoint, text
+from imcsim.report.site.study import Judged, PointFigures, Study, StudyAxis, StudyPoint, text
 
-Cost = Callable[[PointFigures], float]
+Cost = Callable[[PointFigures | Judged], float]
 COSTS: dict[str, Cost] = {
     "energy": lambda one: one.energy_pj,
     "latency": lambda one: one.latency_ns,
@@ -20,18 +20,28 @@ CLOSE = 0.01
 def non_dominated(outcomes: Sequence[PointFigures], cost: Cost) -> list[PointFigures]:
     """Those that none beats: no other costs less and is as accurate, or costs as much and is more accurate.
 
-    By cost; equal ones stay together.
+    They are judged on validation images where all have been run on them. By cost; equal ones stay together.
     """
-    found: list[PointFigures] = []
-    for one in sorted(outcomes, key=lambda o: (cost(o), -o.accuracy, o.point, o.timesteps)):
-        last = found[-1] if found else None
-        if last is None or one.accuracy > last.accuracy or _as_good(one, last, cost):
-            found.append(one)
-    return found
+    judged = all(one.judged is not None for one in outcomes)
+    found: list[tuple[float, float, PointFigures]] = []
+    for one in outcomes:
+        seen = one.judged if judged and one.judged is not None else one
+        found.append((cost(seen), seen.accuracy, one))
+    front: list[tuple[float, float, PointFigures]] = []
+    for row in sorted(found, key=lambda row: (row[0], -row[1], row[2].point, row[2].timesteps)):
+        if not front or row[1] > front[-1][1] or row[:2] == front[-1][:2]:
+            front.append(row)
+    return [one for *_, one in front]
 
 
-def _as_good(one: PointFigures, other: PointFigures, cost: Cost) -> bool:
-    return one.accuracy == other.accuracy and cost(one) == cost(other)
+def front_source(study: Study) -> str:
+    """On which images the fronts of a sweep were chosen."""
+    if study.judged:
+        return "Fronts are chosen on validation images; the figures are those of the reported images."
+    return (
+        "Fronts are chosen on the images that they show, which flatters them: not all points have a "
+        "threshold chosen on validation images."
+    )
 
 
 def base_point(study: Study, index: int | None = None) -> StudyPoint:

@@ -15,6 +15,8 @@ from imcsim.report.site.study import PointFigures, Policy, Study
 _LOOKS: dict[Policy, tuple[str, str, str]] = {"static": (VERMILION, "s", "--"), "dynamic": (BLUE, "o", "-")}
 _COLUMNS = ("point", "policy", "timesteps", "mean_timesteps", "threshold", "accuracy", "accuracy_low",
             "accuracy_high", "energy_pj", "latency_ns", "edp_pj_ns", "area_um2")  # fmt: skip
+MOST_BARS = 20
+"""Points of a front up to which each has its interval as a bar; more have a band."""
 Sets = dict[Policy, list[PointFigures]]
 _TITLES = {"energy": "energy", "latency": "latency", "edp": "energy-delay product", "area": "area"}
 
@@ -58,13 +60,17 @@ def _exhibit(
         f"pareto_{name}",
         f"Accuracy against {_TITLES[name]}",
         f"Static runs of every T and dynamic runs of all {others}{where}. The lines join the runs that no "
-        f"other of their kind beats ({found}): as accurate for less, or more accurate for as much. "
+        f"other of their kind beats ({found}): as accurate for less, or more accurate for as much"
+        f"{_CHOSEN_APART if study.judged else ''}. Bars and bands are 95 % intervals of the accuracy. "
         + ("Labels are numbers of points." if len(study.points) > 1 else "Labels are T."),
         lambda: _draw(study, name, sets, best),
         columns,
         rows,
         "pareto",
     )  # fmt: skip
+
+
+_CHOSEN_APART = ", on the validation images; shown are the reported ones"
 
 
 def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
@@ -81,11 +87,32 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
             [scale(cost(one)) for one in found], [100 * one.accuracy for one in found], linestyle="none",
             marker=marker, color=colour, markersize=1.5 if many else 3,
             alpha=0.35 if len(found) > 20 else 0.6, markeredgewidth=0, rasterized=many, zorder=order,
+            label=f"{policy}: others" if len(best[policy]) < len(found) else None,
         )  # fmt: skip
-        x = [scale(cost(one)) for one in best[policy]]
-        y = [100 * one.accuracy for one in best[policy]]
+        front = sorted(best[policy], key=cost)
+        x = [scale(cost(one)) for one in front]
+        y = [100 * one.accuracy for one in front]
+        # Chosen on other images, points of a front may beat each other here: no stair joins them.
+        steps = "default" if study.judged else "steps-post"
+        low, high = ([100 * getattr(one, f"accuracy_{end}") for one in front] for end in ("low", "high"))
+        if len(front) > MOST_BARS:
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
+        else:
+            away = [[max(0.0, a - b) for a, b in zip(y, low, strict=True)],
+                    [max(0.0, b - a) for a, b in zip(y, high, strict=True)]]  # fmt: skip
+            axes.errorbar(
+                x,
+                y,
+                yerr=away,
+                fmt="none",
+                ecolor=colour,
+                elinewidth=0.7,
+                capsize=1.5,
+                alpha=0.6,
+                zorder=order,
+            )
         axes.plot(
-            x, y, linestyle=line, drawstyle="steps-post", marker=marker, color=colour,
+            x, y, linestyle=line, drawstyle=steps, marker=marker, color=colour,
             markersize=4.5 if len(x) <= 15 else 3,
             markeredgecolor=INK, markeredgewidth=0.5, zorder=order + 2, label=f"{policy}: front",
         )  # fmt: skip
@@ -121,7 +148,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     axes.set_xlabel(scale.title)
     axes.set_ylabel("accuracy (%)")
     axes.grid()
-    made.legend(loc="outside upper center", ncols=3)
+    made.legend(loc="outside upper center", ncols=2 if alone else 4, columnspacing=1, handletextpad=0.4)
     return made
 
 

@@ -9,15 +9,17 @@ from typing import Any
 
 from imcsim.base.errors import ImcsimError
 from imcsim.diffs.reading import read_result
-from imcsim.report.site.study import Kind, Parts, PointFigures, Study, StudyAxis, StudyPoint, text
+from imcsim.report.site.study import Judged, Kind, Parts, PointFigures, Study, StudyAxis, StudyPoint, text
 from imcsim.report.terminal.efficiency import programming_line
 from imcsim.results.comparison import CompareResult
 from imcsim.results.costs import ComponentCost, LayerCost
 from imcsim.results.meta import PluginMeta
 from imcsim.results.run import RunResult
+from imcsim.results.statistics import wilson_interval
 from imcsim.results.stream import StreamResult
 from imcsim.searches.searching import FRONT
 from imcsim.sweeps import Store, open_store
+from imcsim.sweeps.rows import JUDGED
 from imcsim.sweeps.store import STORE
 
 
@@ -75,7 +77,7 @@ def _sweep(store: Store) -> Study:
     warnings: dict[str, int] = {}
     chips: dict[int, int] = {}
     setting: Mapping[str, Any] = {}
-    kept = ("point", "axes", "config_sha256", "error", "area_um2", "timesteps")
+    kept = ("point", "axes", "config_sha256", "error", "area_um2", "timesteps", "images")
     for row in store.points():
         about[row["point"]] = {name: row[name] for name in kept}
         for name in ("network", "inputs", "images", "seed", "version"):
@@ -126,6 +128,7 @@ def _sweep(store: Store) -> Study:
     counts = tuple(f"{w} ({n} of {total} points)" for w, n in warnings.items())
     return Study(
         kind, store.meta.get("name", ""), facts, _axes(store, points), points, store.planned, {},
+        min((row["images"] for row in about.values() if row["images"]), default=None),
         _base(store, setting), front=tuple(store.front()), warnings=counts,
     )  # fmt: skip
 
@@ -184,8 +187,15 @@ def _outcome(row: Mapping[str, Any], area_um2: float) -> PointFigures:
         row["point"], row["policy"], row["timesteps"], row["accuracy"], low, high, row["energy_pj"],
         row["latency_ns"], row["edp_mean_of_products"], area_um2, row["mean_timesteps"],
         _used(row["threshold"], row.get("thresholds")), row["latency_p99_ns"], row.get("accuracy_std"),
-        row.get("accuracy_worst"),
+        row.get("accuracy_worst"), row.get("issue"), _judged(row, area_um2),
     )  # fmt: skip
+
+
+def _judged(row: Mapping[str, Any], area_um2: float) -> Judged | None:
+    accuracy, energy_pj, latency_ns, edp_pj_ns = (row.get(name) for name in JUDGED)
+    if accuracy is None or energy_pj is None or latency_ns is None or edp_pj_ns is None:
+        return None
+    return Judged(accuracy, energy_pj, latency_ns, edp_pj_ns, area_um2)
 
 
 def _used(threshold: float | None, each: Sequence[float] | None) -> float | tuple[float, ...] | None:
@@ -282,7 +292,7 @@ def _compared(result: CompareResult | RunResult) -> Study:
         static = tuple(
             PointFigures(
                 0, "static", p.timesteps, p.accuracy, p.accuracy_low, p.accuracy_high, p.energy_pj,
-                p.latency_ns, p.edp_mean_of_products, area, float(p.timesteps),
+                p.latency_ns, p.edp_mean_of_products, area, float(p.timesteps), issue=p.issue,
             )
             for p in result.static
         )  # fmt: skip
@@ -292,10 +302,11 @@ def _compared(result: CompareResult | RunResult) -> Study:
             d.latency_ns, d.edp_mean_of_products, area, d.mean_timesteps, _used(d.threshold, d.thresholds),
             d.latency_p99_ns,
         )  # fmt: skip
-        # The document has no interval for these.
+        # The document has no interval for these; it follows from the count of right answers.
         curve = tuple(
             PointFigures(
-                0, "dynamic", meta.timesteps, c.accuracy, c.accuracy, c.accuracy, c.energy_pj, c.latency_ns,
+                0, "dynamic", meta.timesteps, c.accuracy,
+                *wilson_interval(round(c.accuracy * meta.images), meta.images), c.energy_pj, c.latency_ns,
                 c.edp_mean_of_products, area, c.mean_timesteps, c.threshold,
             )
             for c in result.curve
@@ -315,8 +326,8 @@ def _compared(result: CompareResult | RunResult) -> Study:
     work = whole.layer_efficiency
     facts = (*facts, ("Programming", programming_line(whole.programming)))
     return Study(
-        kind, name, facts, (), (point,), 1, {0: parts}, curve=curve, warnings=result.warnings, work=work,
-        ranges=found, compared=result if isinstance(result, CompareResult) else None,
+        kind, name, facts, (), (point,), 1, {0: parts}, meta.images, curve=curve, warnings=result.warnings,
+        work=work, ranges=found, compared=result if isinstance(result, CompareResult) else None,
     )  # fmt: skip
 
 

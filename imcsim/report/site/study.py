@@ -17,6 +17,17 @@ Policy = Literal["static", "dynamic"]
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What a run is on validation images, in the units of `PointFigures`."""
+
+    accuracy: float
+    energy_pj: float
+    latency_ns: float
+    edp_pj_ns: float
+    area_um2: float
+
+
+@dataclass(frozen=True, slots=True)
 class PointFigures:
     """One point under one policy: pJ, ns, um2, pJ ns (mean of the images' products), fractions of one. Of a
     point on many chips, means over them.
@@ -40,6 +51,10 @@ class PointFigures:
     """Standard deviation over chips, where there are several."""
     accuracy_worst: float | None = None
     """The lowest of all chips."""
+    issue: str | None = None
+    """Of a static run."""
+    judged: Judged | None = None
+    """The same run on validation images, by which fronts are chosen; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,8 @@ class Study:
     points: tuple[StudyPoint, ...]
     planned: int
     parts: Mapping[int, Parts]
+    images: int | None = None
+    """Reported images, of the point with the fewest."""
     base_values: Mapping[str, Any] = field(default_factory=dict)
     curve: tuple[PointFigures, ...] = ()
     """The dynamic run of a comparison at other thresholds."""
@@ -140,6 +157,12 @@ class Study:
     @property
     def failed(self) -> list[StudyPoint]:
         return [point for point in self.points if not point.ended]
+
+    @property
+    def judged(self) -> bool:
+        """Whether its fronts are chosen on validation images, and show the reported ones."""
+        runs = [one for point in self.points for one in (*point.static, point.dynamic) if one is not None]
+        return bool(runs) and all(one.judged is not None for one in runs)
 
     def outcomes(self, policy: Policy) -> list[PointFigures]:
         """All outcomes of a policy, a comparison's other thresholds too."""

@@ -1,0 +1,189 @@
+"""The front of a sweep or a search as a paper prints it: figures, a table as CSV and for LaTeX, a caption.
+
+The files stand beside the store: ``front_table.csv``, ``table.tex``, ``caption.txt``, ``figures/pareto_edp``
+and ``figures/pareto_energy``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imcsim.report.figures.drawing import FORMATS, draw_one
+from imcsim.report.files import csv_text, write_contents
+from imcsim.report.paper import PaperFigures, latex_table
+from imcsim.report.site.choosing import COSTS, front_source, non_dominated, varied
+from imcsim.report.site.pareto import pareto
+from imcsim.report.site.read import read
+from imcsim.report.site.study import PointFigures, Study, StudyPoint, short
+from imcsim.results.statistics import few_images
+from imcsim.searches.searching import FRONT
+
+FIGURES = ("pareto_edp", "pareto_energy")
+MOST_ROWS = 12
+"""Runs of each kind that ``table.tex`` has, evenly spread over the front; the CSV table has all."""
+MOST_AXES = 4
+"""Axes that ``table.tex`` has as columns."""
+
+_COLUMNS = (
+    "run", "issue", "mean_timesteps", "threshold", "accuracy", "accuracy_low", "accuracy_high", "energy_pj",
+    "latency_ns", "edp_mean_of_products", "edp_product_of_means", "area_um2", "validation_accuracy",
+    "validation_energy_pj", "validation_latency_ns", "validation_edp_mean_of_products",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FrontRow:
+    """A run of the front with its point."""
+
+    point: StudyPoint
+    run: PointFigures
+
+    @property
+    def name(self) -> str:
+        return "dynamic" if self.run.policy == "dynamic" else f"static T={self.run.timesteps}"
+
+    @property
+    def accuracy(self) -> float:
+        return self.run.accuracy
+
+    @property
+    def accuracy_low(self) -> float:
+        return self.run.accuracy_low
+
+    @property
+    def accuracy_high(self) -> float:
+        return self.run.accuracy_high
+
+    @property
+    def energy_pj(self) -> float:
+        return self.run.energy_pj
+
+    @property
+    def latency_ns(self) -> float:
+        return self.run.latency_ns
+
+    @property
+    def edp_mean_of_products(self) -> float:
+        return self.run.edp_pj_ns
+
+
+def write_front_files(folder: str | Path) -> list[Path]:
+    """Write the front of the sweep or search in `folder` beside its store; returns the files written.
+
+    Nothing is written where no point has figures. Raises ImcsimError where it cannot be read or written.
+    """
+    folder = Path(folder)
+    study = read(folder)
+    shown = read(folder / FRONT) if study.kind == "search" and study.front else study
+    if not shown.done or (study.kind == "search" and not study.front):
+        return []
+    static, dynamic = _rows(study, shown)
+    contents = {
+        "front_table.csv": _csv(study, [*static, *dynamic]).encode(),
+        "table.tex": _latex(study, shown, static, dynamic).encode(),
+        "caption.txt": f"{front_caption(study, shown)}\n".encode(),
+    }
+    for exhibit in pareto(study):
+        if exhibit.name in FIGURES:
+            files, _ = draw_one(exhibit.draw, FORMATS, exhibit.name)
+            contents |= {f"figures/{exhibit.name}.{kind}": data for kind, data in files.items()}
+    return write_contents(folder, contents)
+
+
+def _rows(study: Study, shown: Study) -> tuple[list[FrontRow], list[FrontRow]]:
+    """Static and dynamic runs of the front: of a sweep those that none of their kind beats in EDP and
+    accuracy, of a search its points, with static T max beside each.
+    """
+    points = {point.index: point for point in shown.points}
+    if study.kind == "search":
+        both = [(point.static[-1:], [point.dynamic] if point.dynamic else []) for point in shown.done]
+        static = [one for found, _ in both for one in found]
+        dynamic = [one for _, found in both for one in found]
+    else:
+        static, dynamic = (
+            sorted(non_dominated(shown.outcomes(policy), COSTS["edp"]), key=lambda one: one.edp_pj_ns)
+            for policy in ("static", "dynamic")
+        )
+    return [FrontRow(points[one.point], one) for one in static], [
+        FrontRow(points[one.point], one) for one in dynamic
+    ]
+
+
+def _csv(study: Study, rows: Sequence[FrontRow]) -> str:
+    keys = [key for axis in study.axes for key in axis.keys]
+    cells: list[list[Any]] = []
+    for row in rows:
+        run, judged = row.run, row.run.judged
+        threshold = run.threshold
+        cells.append(
+            [
+                row.point.index, *(_plain(row.point.values.get(key)) for key in keys), row.name, run.issue,
+                run.mean_timesteps, _plain(threshold), run.accuracy, run.accuracy_low, run.accuracy_high,
+                run.energy_pj, run.latency_ns, run.edp_pj_ns, run.energy_pj * run.latency_ns, run.area_um2,
+                *((None,) * 4 if judged is None else
+                  (judged.accuracy, judged.energy_pj, judged.latency_ns, judged.edp_pj_ns)),
+            ]
+        )  # fmt: skip
+    names = [f"run_{name}" if name in keys else name for name in _COLUMNS]
+    return csv_text(["point", *keys, *names], cells)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a cell; several of them with spaces between."""
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else value
+
+
+def _latex(study: Study, shown: Study, static: Sequence[FrontRow], dynamic: Sequence[FrontRow]) -> str:
+    axes = varied(study)[:MOST_AXES]
+    groups = [rows for rows in (_spread(static), _spread(dynamic)) if rows]
+    figures = PaperFigures.of([row for rows in groups for row in rows])
+    body = [
+        [
+            [str(row.point.index), *(short(axis.of(row.point), 18) for axis in axes), row.name,
+             *figures.cells(row, row.run.mean_timesteps)]
+            for row in rows
+        ]
+        for rows in groups
+    ]  # fmt: skip
+    names = ["Point", *(axis.name for axis in axes), "Run"]
+    return latex_table(names, figures, body, front_caption(study, shown), "tab:front")
+
+
+def _spread(rows: Sequence[FrontRow]) -> list[FrontRow]:
+    if len(rows) <= MOST_ROWS:
+        return list(rows)
+    return [rows[round(k * (len(rows) - 1) / (MOST_ROWS - 1))] for k in range(MOST_ROWS)]
+
+
+def front_caption(study: Study, shown: Study) -> str:
+    """What was run on what, how the front was chosen, and what the intervals are."""
+    facts = dict(shown.facts)
+    about = {name: facts[name] for name in ("Hardware", "Network", "Inputs", "Images") if name in facts}
+    axes = ", ".join(f"{axis.name} ({len(axis.values)} values)" for axis in varied(study))
+    named = f" {study.name}" if study.name else ""
+    if study.kind == "search":
+        front = (
+            f"the {len(study.front)} points that no other beats in all objectives, judged on validation "
+            "images; figures are those of the reported images"
+        )
+    else:
+        front = (
+            "the runs that no other of their kind beats in EDP (mean of products) and accuracy. "
+            + front_source(study).rstrip(".")
+        )
+    parts = [
+        f"Front of the {study.kind}{named}: {len(study.done)} points"
+        + (f" over {axes}" if axes else "")
+        + f" of {about.get('Network', '')} on {about.get('Hardware', '')}, means over "
+        f"{about.get('Images', '')} images of {about.get('Inputs', '')}.",
+        f"Shown are {front}.",
+        "Accuracies have 95 % intervals (Wilson; of points on many chips, those of the mean over chips).",
+    ]
+    few = few_images(shown.images) if shown.images is not None else None
+    if few:
+        parts.append(f"{few[0].upper()}{few[1:]}.")
+    parts.append(f"imcsim {facts.get('imcsim', '')}, seed {facts.get('Seed', '')}, {facts.get('Spec', '')}.")
+    return " ".join(parts)

@@ -1,0 +1,150 @@
+"""The front of a sweep for papers: chosen on validation images, with intervals, as table and figures."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweep_files import base, write_files, write_spec
+
+import imcsim
+from imcsim.commands.cli import main
+from imcsim.report.fronts import write_front_files
+from imcsim.report.site.choosing import COSTS, non_dominated
+from imcsim.report.site.read import read
+from imcsim.report.site.study import Judged, PointFigures
+from imcsim.results.statistics import few_images, wilson_interval
+from imcsim.sweeps import load_spec, open_store, sweep
+
+SPEC = base(axes={"adc.bits": [3, 6], "issue": ["wait", "speculate"]})
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    write_files(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def swept(files: Path) -> Path:
+    sweep(load_spec(write_spec(files, SPEC)), files / "out", workers=1).close()
+    write_front_files(files / "out")
+    return files / "out"
+
+
+def rows(swept: Path) -> list[dict[str, str]]:
+    with (swept / "front_table.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("issue", ["wait", "speculate"])
+def test_validation_figures_are_those_of_a_run_on_the_validation_images(
+    files: Path, swept: Path, issue: str
+) -> None:
+    with open_store(swept) as store:
+        (point,) = (p["point"] for p in store.points() if p["axes"] == {"adc.bits": 6, "issue": issue})
+        kept = [row for row in store.rows() if row["point"] == point]
+    threshold = next(row["threshold"] for row in kept if row["policy"] == "dynamic")
+    again = imcsim.compare(
+        files / "net", overrides={"adc.bits": 6}, inputs=files / "held.npz", validation=files / "held.npz",
+        issue=issue, threshold=threshold, workers=1,
+    )  # fmt: skip
+    for row in kept:
+        run: Any = again.dynamic
+        if row["policy"] == "static":
+            (run,) = (p for o in again.opponents for p in o.static
+                      if (p.timesteps, p.issue) == (row["timesteps"], row["issue"]))  # fmt: skip
+        for name in ("accuracy", "energy_pj", "latency_ns", "edp_mean_of_products"):
+            assert row[f"validation_{name}"] == pytest.approx(getattr(run, name), rel=1e-12), name
+
+
+def test_the_table_of_the_sweep_has_them_where_a_threshold_was_chosen(files: Path, swept: Path) -> None:
+    with (swept / "table.csv").open(newline="") as file:
+        (first, *_) = csv.DictReader(file)
+    assert float(first["dynamic_validation_accuracy"]) <= 1
+    assert float(first["static_validation_energy_pj"]) > 0
+    given = base(axes={"adc.bits": [6]}, threshold=0.3)
+    with sweep(load_spec(write_spec(files, given, "given.yaml")), files / "given", workers=1) as store:
+        assert not any("validation_" in name for name in next(store.table()))
+    assert not read(files / "given").judged
+
+
+def run_of(point: int, energy: float, accuracy: float, seen: tuple[float, float] | None) -> PointFigures:
+    judged = None if seen is None else Judged(seen[1], seen[0], 1.0, seen[0], 1.0)
+    return PointFigures(
+        point, "dynamic", 3, accuracy, accuracy, accuracy, energy, 1.0, energy, 1.0, 2.0, judged=judged
+    )
+
+
+def test_validation_images_decide_where_all_points_have_been_run_on_them() -> None:
+    """Point 1 is best on the reported images by chance; on the validation images point 0 beats it."""
+    judged = [run_of(0, 5, 0.8, (5, 0.9)), run_of(1, 4, 0.9, (5, 0.7)), run_of(2, 3, 0.6, (3, 0.6))]
+    assert [one.point for one in non_dominated(judged, COSTS["energy"])] == [2, 0]
+    half = [*judged[:2], run_of(2, 3, 0.6, None)]
+    assert [one.point for one in non_dominated(half, COSTS["energy"])] == [2, 1]
+
+
+def test_the_front_has_intervals_and_the_figures_of_the_store(swept: Path) -> None:
+    with open_store(swept) as store:
+        kept = {(r["point"], r["policy"], r["timesteps"]): r for r in store.rows()}
+        images = next(iter(store.points()))["images"]
+    found = rows(swept)
+    assert {row["run"].split()[0] for row in found} == {"static", "dynamic"}
+    for row in found:
+        timesteps = 3 if row["run"] == "dynamic" else int(row["run"].split("=")[1])
+        mine = kept[int(row["point"]), row["run"].split()[0], timesteps]
+        for name in ("accuracy", "energy_pj", "latency_ns", "edp_mean_of_products", "edp_product_of_means"):
+            assert float(row[name]) == pytest.approx(mine[name], rel=1e-12)
+        low, high = wilson_interval(round(mine["accuracy"] * images), images)
+        assert (float(row["accuracy_low"]), float(row["accuracy_high"])) == (low, high)
+    judged = [(float(r["validation_edp_mean_of_products"]), float(r["validation_accuracy"])) for r in found]
+    for kind in ("static", "dynamic"):  # none beats another on the images that chose them
+        mine = [pair for pair, row in zip(judged, found, strict=True) if row["run"].startswith(kind)]
+        assert not any(a[0] <= b[0] and a[1] >= b[1] and a != b for a in mine for b in mine)
+
+
+def test_latex_is_sound(swept: Path) -> None:
+    text = (swept / "table.tex").read_text()
+    declared = re.search(r"\\begin\{tabular\}\{(.*)\}\n", text)
+    assert declared is not None
+    count = len(
+        re.sub(r"S\[.*?\]|@\{.*?\}", lambda f: "S" if f[0][0] == "S" else "", declared[1]).replace(" ", "")
+    )
+    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(lines) == 2 + len(rows(swept))
+    assert all(len(re.findall(r"(?<!\\)&", line)) == count - 1 for line in lines)
+    assert text.count("{") == text.count("}")
+    caption = (swept / "caption.txt").read_text()
+    assert "chosen on validation images" in caption
+    assert "40 images" in caption
+    assert "adc.bits (2 values)" in caption
+
+
+def test_figures_are_as_wide_as_a_column_with_their_fonts_inside(swept: Path) -> None:
+    for name in ("pareto_edp", "pareto_energy"):
+        content = (swept / "figures" / f"{name}.pdf").read_bytes()
+        assert b"/FontFile2" in content
+        assert b"/Type3" not in content
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", content)
+        assert box is not None
+        assert float(box[1]) == pytest.approx(3.5 * 72)
+        assert (swept / "figures" / f"{name}.svg").exists()
+        assert (swept / "figures" / f"{name}.png").exists()
+
+
+def test_few_images_are_said(
+    files: Path,
+    swept: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert few_images(1000) is None
+    said = few_images(100)
+    assert said is not None
+    low, high = wilson_interval(50, 100)
+    assert f"{50 * (high - low):.1f} points" in said
+    assert main(["sweep", str(files / "spec.yaml"), "--out", str(swept), "--workers", "1"]) == 0
+    assert "a front of 40 images is uncertain" in capsys.readouterr().err
