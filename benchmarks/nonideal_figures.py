@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
-from imcsim.report.figures.drawing import BLUE, ORANGE, draw
+from imcsim.report.figures.drawing import BLUE, ORANGE, draw, letter
 
 Row = dict[str, str]
 
@@ -25,6 +25,8 @@ PANELS: tuple[tuple[str, str, float], ...] = (
     ("mean_timesteps", "mean timesteps", 1.0),
     ("edp_pj_ns", "EDP (µJ µs)", 1e-9),
 )
+APART = 0.3
+"""How far the outermost of several runs stands from its mark on the axis."""
 AXES = {
     "sigma": "sigma / mu (%)",
     "crossbar": "rows and columns",
@@ -158,19 +160,27 @@ def lines(rows: Sequence[Row]) -> Figure:
         for across, one in enumerate(series):
             axes, mine = grid[down][across], of(rows, series=one)
             xs = list(dict.fromkeys(row["x"] for row in mine))
+            # Accuracies of all runs lie on each other: each has a place of its own beside the mark.
+            places = [*range(len(_static(mine))), *DYNAMIC]
+            apart = APART if name == "accuracy" else 0.0
+            shifts = [apart * (2 * k / (len(places) - 1) - 1) for k in range(len(places))]
             for t, static in enumerate(_static(mine)):
                 means = [unit * value(row, f"{name}_mean") for row in static]
-                axes.plot(means, color=_grey(t), linewidth=0.8, zorder=2.5, label=f"static T = {t + 1}")
+                at = [k + shifts[t] for k in range(len(means))]
+                axes.plot(
+                    at, means, color=_grey(t), linewidth=0.8, zorder=2.5, label=f"static T = {t + 1}",
+                    marker="." if apart else None, markersize=3,
+                )  # fmt: skip
             ideal = [unit * value(row, f"{name}_ideal") for row in of(mine, policy="dynamic_once")]
             axes.plot(ideal, ":", color="black", linewidth=1, label="dynamic, ideal chip")
             limits = _limits(mine, name, unit)
-            for policy, text, colour, style in DYNAMIC:
-                _band(axes, of(mine, policy=policy), name, unit, limits, colour, style, text)
+            for shift, (policy, text, colour, style) in zip(shifts[-len(DYNAMIC) :], DYNAMIC, strict=True):
+                _band(axes, of(mine, policy=policy), (name, unit, limits, shift), (colour, style, text))
             axes.set_xticks(range(len(xs)), [ticks(figure, x) for x in xs], fontsize=7)
-            axes.set_xlim(-0.3, len(xs) - 0.7)
+            axes.set_xlim(-0.45, len(xs) - 0.55)
             if down == 0:
                 axes.set_title(one.replace(", ", ",\n"), fontsize=7.5)
-                axes.axhline(10, color="black", linewidth=0.5, linestyle=(0, (1, 3)))
+                axes.axhline(10, color="black", linewidth=0.5, linestyle=(0, (1, 3)), label="chance")
                 axes.set_ylim(0, 100)
             elif name == "mean_timesteps":
                 axes.set_ylim(0.8, 0.2 + len(_static(mine)))
@@ -179,6 +189,7 @@ def lines(rows: Sequence[Row]) -> Figure:
                 _plain(axes.yaxis)
         grid[down][0].set_ylabel(label)
     drawn.supxlabel(AXES[figure], fontsize=8)
+    letter(grid.flat)
     handles, texts = grid[0][0].get_legend_handles_labels()
     drawn.legend(handles, texts, loc="outside upper center", ncols=4)
     return drawn
@@ -196,17 +207,24 @@ def _grey(t: int) -> str:
 def _band(
     axes: Axes,
     rows: Sequence[Row],
-    name: str,
-    unit: float,
-    limits: tuple[float, float],
-    colour: str,
-    style: str,
-    text: str,
+    figure: tuple[str, float, tuple[float, float], float],
+    look: tuple[str, str, str],
 ) -> None:
-    """Means, and a standard deviation to both sides."""
+    """Means, and a standard deviation to both sides. figure: its name, unit, limits, and how far it stands
+    beside the marks; look: colour, style and name.
+    """
+    (name, unit, limits, shift), (colour, style, text) = figure, look
     low, means, high = zip(*(_range(row, name, unit, limits) for row in rows), strict=True)
-    axes.plot(means, style, color=colour, linewidth=2, markersize=3.5, label=text)
-    axes.fill_between(range(len(rows)), low, high, color=colour, alpha=0.2, linewidth=0)
+    at = [k + shift for k in range(len(rows))]
+    axes.plot(at, means, style, color=colour, linewidth=0.8 if shift else 2, markersize=3, label=text)
+    if shift:
+        away = [
+            [m - a for m, a in zip(means, low, strict=True)],
+            [b - m for m, b in zip(means, high, strict=True)],
+        ]
+        axes.errorbar(at, means, yerr=away, fmt="none", ecolor=colour, elinewidth=0.8)
+    else:
+        axes.fill_between(at, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def _range(row: Row, name: str, unit: float, limits: tuple[float, float]) -> tuple[float, float, float]:
@@ -259,6 +277,7 @@ def dots(rows: Sequence[Row]) -> Figure:
         else:
             axes.set_xscale("log")
             _plain(axes.xaxis)
+    letter(panels)
     panels[0].set_yticks(at, labels)
     panels[0].set_ylim(max(at) + 0.6, -1.4)
     for series in dict.fromkeys(series for series, _ in places):

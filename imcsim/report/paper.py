@@ -83,7 +83,7 @@ def table_tex(result: CompareResult) -> str:
     return latex_table(["Run"], figures, [body, [last]], caption(result), "tab:timesteps")
 
 
-class Figures(Protocol):
+class TabledRow(Protocol):
     """What a row of a table for a paper shows."""
 
     @property
@@ -108,7 +108,7 @@ class PaperFigures:
     time: Unit
 
     @classmethod
-    def of(cls, rows: Sequence[Figures]) -> PaperFigures:
+    def of(cls, rows: Sequence[TabledRow]) -> PaperFigures:
         """Those that fit the rows."""
         return cls(
             fitting(ENERGY, (row.energy_pj for row in rows)), fitting(TIME, (row.latency_ns for row in rows))
@@ -124,7 +124,7 @@ class PaperFigures:
             ["", r"{(\%)}", r"{[95\,\%]}", "", "", "{(mean of products)}"],
         )  # fmt: skip
 
-    def cells(self, row: Figures, timesteps: float) -> list[str]:
+    def cells(self, row: TabledRow, timesteps: float) -> list[str]:
         """A row's figures; siunitx sets groups of digits itself."""
         return [
             f"{timesteps:.3f}",

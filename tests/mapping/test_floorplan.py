@@ -143,10 +143,14 @@ def test_tiles_are_filled_as_far_as_their_crossbars_are_used(small: Floorplan) -
             assert fill.get_y() + fill.get_height() == pytest.approx(bottom)  # one on top of the other
             bottom = fill.get_y()
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert "0..3" in texts
     assert "76 %" in texts
+    for tile in small.tiles:  # by the numbers of the timeline and the trace
+        (number,) = [t for t in figure.axes[0].texts if t.get_text() == str(tile.index)]
+        assert number.get_position()[0] == tile.position[0]
+        assert abs(number.get_position()[1] - tile.position[1]) < 0.2
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names[:2] == ["0  conv1", "1  conv2"]
+    assert names[:2] == ["conv1: 0", "conv2: 0"]
+    assert names[len(small.layers) - 1].endswith(": 3-7")
     assert names[-1] == "global buffer, checker"
 
 

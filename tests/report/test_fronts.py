@@ -15,7 +15,7 @@ from imcsim.commands.cli import main
 from imcsim.report.fronts import write_front_files
 from imcsim.report.site.choosing import COSTS, non_dominated
 from imcsim.report.site.read import read
-from imcsim.report.site.study import Judged, PointFigures
+from imcsim.report.site.study import JudgedFigures, PointFigures
 from imcsim.results.statistics import few_images, wilson_interval
 from imcsim.sweeps import load_spec, open_store, sweep
 
@@ -74,7 +74,7 @@ def test_the_table_of_the_sweep_has_them_where_a_threshold_was_chosen(files: Pat
 
 
 def run_of(point: int, energy: float, accuracy: float, seen: tuple[float, float] | None) -> PointFigures:
-    judged = None if seen is None else Judged(seen[1], seen[0], 1.0, seen[0], 1.0)
+    judged = None if seen is None else JudgedFigures(seen[1], seen[0], 1.0, seen[0], 1.0)
     return PointFigures(
         point, "dynamic", 3, accuracy, accuracy, accuracy, energy, 1.0, energy, 1.0, 2.0, judged=judged
     )

@@ -26,7 +26,7 @@ def accuracy_timesteps(result: ChipsResult) -> Figure:
     """Accuracy against mean timesteps: one dot per chip for early exit, static T = 1, 2, ... as mean and
     standard deviation over the chips, and the ideal chip.
     """
-    made, (axes,) = figure(width=4.4, height=3.2)
+    made, (axes,) = figure(height=3.2)
     steps = [one.timesteps for one in result.static]
     axes.plot(
         steps,
@@ -93,7 +93,7 @@ def _threshold(result: ChipsResult, policy: str) -> str:
 
 def exits(result: ChipsResult) -> Figure:
     """Share of the images that leave at each timestep: the ideal chip, and mean and spread over the chips."""
-    made, (axes,) = figure(width=4.4, height=2.5)
+    made, (axes,) = figure(height=2.5)
     steps = range(1, result.meta.timesteps + 1)
     width = 0.8 / (1 + len(result.policies()))
     left = -width * len(result.policies()) / 2

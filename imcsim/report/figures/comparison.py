@@ -19,6 +19,7 @@ from imcsim.report.figures.drawing import (
     draw,
     figure,
     logarithmic,
+    mark_mean,
 )
 from imcsim.report.figures.layers import layer_figures
 from imcsim.report.figures.tornado import panels, tornado
@@ -181,19 +182,17 @@ def exit_histogram(exit_fraction: Sequence[float], mean_timesteps: float) -> Fig
     size = 7 if len(bins) <= 8 else 5
     # Of many bins those that hold nothing say so by themselves.
     labels = [percent(one.share) if one.share or width == 1 else "" for one in bins]
-    axes.bar_label(bars, labels, padding=2, fontsize=size, path_effects=HALO)
-    axes.axvline(
-        mean_timesteps, color=VERMILION, linestyle="--", zorder=0, label=f"mean {mean_timesteps:.2f}"
-    )
+    axes.bar_label(bars, labels, padding=2, fontsize=size)
+    mark_mean(axes, mean_timesteps, f"mean {mean_timesteps:.2f}")
     if width == 1:
         axes.set_xticks([one.first for one in bins])
     else:
         axes.set_xlim(0, len(exit_fraction) + 1)
-    axes.set_ylim(0, 112)
+    axes.set_ylim(0, 122)
     axes.set_yticks(range(0, 101, 20))
     axes.set_xlabel("exit timestep" + (f", {width} in a bar" if width > 1 else ""))
     axes.set_ylabel("images (%)")
-    axes.legend(loc="upper right")
+    made.legend(loc="outside upper right")
     return made
 
 
@@ -211,7 +210,7 @@ def energy_breakdown(components: Sequence[ComponentCost], bars: Mapping[str, Seq
         parts.append((f"{len(rest)} others", [sum(values[i] for i in rest) for values in bars.values()]))
     totals = [sum(values) for values in bars.values()]
     unit = fitting(ENERGY, totals)
-    made, (axes,) = figure(width=4.6 if len(bars) > 1 else 3.8, height=2.8)
+    made, (axes,) = figure(height=2.8)
     bottom = [0.0] * len(bars)
     for (name, values), colour in zip(parts, (*STACK, GREY), strict=False):
         heights = [value / unit.per_base for value in values]

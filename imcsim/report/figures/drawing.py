@@ -140,6 +140,23 @@ def figure(
     return made, list(axes.flat)
 
 
+def mark_mean(axes: Axes, mean: float, label: str, colour: str = VERMILION, marker: str = "v") -> None:
+    """A mean on the horizontal axis, as a mark at its upper edge: a line would cross what stands below."""
+    axes.plot(
+        [mean], [0.985], transform=axes.get_xaxis_transform(), linestyle="none", marker=marker, markersize=6,
+        color=colour, clip_on=False, zorder=6, label=label,
+    )  # fmt: skip
+
+
+def letter(panels: Iterable[Axes]) -> None:
+    """Name panels (a), (b), ... above their upper left corner, as captions of papers call them."""
+    for panel, name in zip(panels, "abcdefghijklmnopqrstuvwxyz", strict=False):
+        panel.annotate(
+            f"({name})", (0, 1), xycoords="axes fraction", xytext=(-2, 3), textcoords="offset points",
+            ha="right", va="bottom", fontsize=8, fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
+
+
 def logarithmic(axis: Any) -> None:
     """A log scale with plain numbers."""
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")

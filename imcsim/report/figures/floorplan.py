@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
-from imcsim.mapping import Floorplan, TileRow
+from imcsim.mapping import Floorplan, LayerRow, TileRow
 from imcsim.report.figures.drawing import GREY, STACK, draw
+from imcsim.report.terminal.floorplan import ranges
 from imcsim.report.units import percent
 
 _SIDE = 0.9
@@ -25,10 +26,11 @@ _LEGIBLE_IN = 0.34
 """The smallest tile that has room for the share of its cells."""
 
 _LEGEND_ROW_IN = 0.15
-_MOST_NUMBERS = 3
+_LONGEST = 16
+"""Letters of the tiles of a layer in the legend."""
 
 _EMPTY, _CORNER = "#F0F0F0", "#333333"
-_CAPTION = "number: layer; %: cells in use; fill: crossbars in use"
+_CAPTION = "number: tile; %: cells in use; fill: crossbars in use"
 
 
 def floorplan_figure(plan: Floorplan, title: str) -> dict[str, bytes]:
@@ -68,13 +70,19 @@ def _figure(plan: Floorplan, title: str) -> Figure:
     for tile in plan.tiles:
         _tile(axes, tile, cell)
     handles = [
-        Patch(facecolor=colour(k), edgecolor=GREY, linewidth=0.5, label=f"{k}  {layer.name}")
+        Patch(facecolor=colour(k), edgecolor=GREY, linewidth=0.5, label=_named(layer))
         for k, layer in enumerate(plan.layers)
     ]
     handles.append(Patch(facecolor=_EMPTY, edgecolor=GREY, linewidth=0.5, label="unused crossbars"))
     handles.append(Patch(facecolor=_CORNER, label="global buffer, checker"))
     figure.legend(handles=handles, loc="outside right upper", ncols=legend_columns, fontsize=6.5)
     return figure
+
+
+def _named(layer: LayerRow) -> str:
+    """The layer with its tiles, by the numbers that the timeline and the trace give them."""
+    tiles = ranges(layer.tiles)
+    return f"{layer.name}: {tiles if len(tiles) <= _LONGEST else f'{layer.tiles[0]}..{layer.tiles[-1]}'}"
 
 
 def _tile(axes: Axes, tile: TileRow, cell: float) -> None:
@@ -91,13 +99,9 @@ def _tile(axes: Axes, tile: TileRow, cell: float) -> None:
     _box(axes, x, y, facecolor="none", edgecolor="#555555", linewidth=0.5)
     halo = [withStroke(linewidth=1.6, foreground="white")]
     room = cell >= _LEGIBLE_IN
-    numbers = [str(layer) for layer, _ in tile.layers]
-    if len(numbers) > _MOST_NUMBERS:
-        numbers = [numbers[0], "..", numbers[-1]]
-    size = min(8.0, 72 * cell * (0.3 if len(numbers) == 1 else 0.24))
     axes.text(
-        x, y - (0.12 if room else 0), ",".join(numbers).replace(",..,", ".."), ha="center", va="center",
-        fontsize=size, fontweight="bold", path_effects=halo,
+        x, y - (0.12 if room else 0), str(tile.index), ha="center", va="center",
+        fontsize=min(8.0, 72 * cell * 0.3), fontweight="bold", path_effects=halo,
     )  # fmt: skip
     if room:
         share = percent(tile.cell_utilisation, 0)

@@ -65,7 +65,7 @@ def layer_heat(layers: Sequence[LayerEfficiency]) -> Figure:
     unit = fitting(ENERGY, (pj for layer in layers for pj in layer.energy_pj_by_component.values()))
     cells = np.array([[layer.energy_pj_by_component.get(name, 0.0) for name in names] for layer in layers])
     cells = cells.reshape(len(layers), len(names)) / unit.per_base
-    drawn, (axes,) = figure(max(4.0, 1.8 + 0.32 * len(names)), max(2.4, 1.6 + 0.22 * len(layers)))
+    drawn, (axes,) = figure(min(7.0, max(3.5, 1.8 + 0.32 * len(names))), max(2.4, 1.6 + 0.22 * len(layers)))
     if cells.any():
         most = float(cells.max())
         image = axes.imshow(

@@ -23,6 +23,7 @@ from imcsim.report.figures.drawing import (
     SKY,
     VERMILION,
     figure,
+    letter,
     logarithmic,
 )
 from imcsim.validate.silicon import SiliconRow
@@ -52,6 +53,7 @@ def predicted_against_measured(rows: Sequence[SiliconRow]) -> Figure:
             _panel(axis, title, points, looks)
         else:
             axis.set_axis_off()
+    letter(axis for axis, _, points in shown if points)
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=chip)
         for chip, (colour, marker) in looks.items()

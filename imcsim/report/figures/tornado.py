@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
-from imcsim.report.figures.drawing import BLUE, GREY, INK, VERMILION
+from imcsim.report.figures.drawing import BLUE, GREY, INK, VERMILION, letter
 from imcsim.report.units import AREA, ENERGY, TIME, Unit, fitting, number, pretty
 from imcsim.results.ranges import AlternativeKind, Ranges, moves, value_of
 
@@ -46,7 +49,7 @@ def _bars(
 def tornado(ranges: Ranges, shown: Sequence[Panel]) -> Figure:
     """One chart for each panel, below each other."""
     counts = [len(_bars(ranges, name, kind)) for _, name, kind, _ in shown]
-    made = Figure(figsize=(4.8, 0.6 * len(shown) + 0.22 * sum(counts)), layout="constrained")
+    made = Figure(figsize=(3.5, 0.25 + 0.6 * len(shown) + 0.22 * sum(counts)), layout="constrained")
     axes = made.subplots(len(shown), 1, squeeze=False, height_ratios=counts)
     for axis, (title, name, kind, unit) in zip(axes.flat, shown, strict=True):
         here = value_of(ranges.used, name) / unit.per_base
@@ -64,7 +67,15 @@ def tornado(ranges: Ranges, shown: Sequence[Panel]) -> Figure:
         axis.axvline(here, color=GREY, linewidth=0.8, zorder=0)
         axis.set_yticks(range(len(bars)), [group for group, _, _ in reversed(bars)])
         ends = [end / unit.per_base for _, low, high in bars for end in (low[0], high[0])]
-        room = 0.45 * (max(ends) - min(ends))
-        axis.set_xlim(min(ends) - room, max(ends) + room)
+        # Names stand outside the bars: the longest take most of a column's half.
+        room = 0.95 * (max(ends) - min(ends))
+        named = [any(bar[side][1] for bar in bars) for side in (1, 2)]
+        axis.set_xlim(min(ends) - room * (named[0] or 0.05), max(ends) + room * (named[1] or 0.05))
+        axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.set_xlabel(f"{title} ({pretty(unit)}), as used {number(here, 3)}")
+    if len(shown) > 1:
+        letter(axes.flat)
+    handles: list[Patch | Line2D] = [Patch(color=BLUE, label="least"), Patch(color=VERMILION, label="most"),
+            Line2D([], [], color=GREY, linewidth=0.8, label="as used")]  # fmt: skip
+    made.legend(handles=handles, loc="outside upper center", ncols=3)
     return made

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from imcsim.report.figures.drawing import BLUE, GREEN, HALO, INK, MUTED, ORANGE, PAPER, VERMILION, figure
+from imcsim.report.figures.drawing import BLUE, GREEN, HALO, INK, MUTED, ORANGE, VERMILION, figure, mark_mean
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.reproduction.wording import (
     chip_names,
@@ -26,8 +26,6 @@ WIDTH = 3.5
 """Inches: a column of a paper, and what a telephone shows without making letters tiny."""
 COLOURS = (BLUE, ORANGE)
 """Of the chips, the narrow one first."""
-BOX = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
-"""Behind text that a line may cross."""
 
 
 def curves(document: Reproduction) -> list[Exhibit]:
@@ -98,11 +96,9 @@ def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
         fmt="s", markersize=4.5, color=VERMILION, elinewidth=0.8, capsize=2, label="static T",
     )  # fmt: skip
     for at, p in static:
-        axes.annotate(
-            f"T = {p.timesteps}", (at, 100 * p.accuracy),
-            xytext=(6, -10) if p.timesteps < len(static) else (-6, -10),
-            textcoords="offset points", fontsize=7, color=VERMILION, path_effects=HALO,
-            ha="left" if p.timesteps < len(static) else "right",
+        axes.annotate(  # below the interval: the curve runs through the point
+            f"T = {p.timesteps}", (at, 100 * p.accuracy_low), xytext=(0, -3), textcoords="offset points",
+            fontsize=7, color=VERMILION, path_effects=HALO, ha="center", va="top",
         )  # fmt: skip
     best = chip.joint.best.test
     for edp, accuracy, mark, colour, size, name in (
@@ -153,17 +149,15 @@ def _draw_exits(document: Reproduction, part: NetworkPart) -> Figure:
     made, (axes,) = figure(WIDTH, 2.3)
     steps = range(1, len(dynamic.exit_fraction) + 1)
     drawn = axes.bar(steps, [100 * share for share in dynamic.exit_fraction], width=0.7, color=BLUE)
-    axes.bar_label(drawn, [percent(s) for s in dynamic.exit_fraction], padding=2, fontsize=7, bbox=BOX)
-    axes.axvline(dynamic.mean_timesteps, color=VERMILION, linestyle="--", zorder=0,
-                 label=f"mean here, {dynamic.mean_timesteps:.2f}")  # fmt: skip
+    axes.bar_label(drawn, [percent(s) for s in dynamic.exit_fraction], padding=2, fontsize=7)
+    mark_mean(axes, dynamic.mean_timesteps, f"mean here, {dynamic.mean_timesteps:.2f}")
     paper = find(document, f"{part.key}.mean_timesteps")
     if paper is not None:
-        axes.axvline(paper.value, color=MUTED, linestyle=":", linewidth=1.5, zorder=0,
-                     label=f"mean in the paper, {paper.value:g}")  # fmt: skip
+        mark_mean(axes, paper.value, f"mean in the paper, {paper.value:g}", MUTED, "^")
     axes.set_xticks(list(steps))
-    axes.set_ylim(0, 115)
+    axes.set_ylim(0, 128)
     axes.set_yticks(range(0, 101, 25))
     axes.set_xlabel("leaves after timestep")
     axes.set_ylabel("images (%)")
-    axes.legend(loc="upper right")
+    made.legend(loc="outside upper right", ncols=2)
     return made

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from imcsim.report.site.study import Judged, PointFigures, Study, StudyAxis, StudyPoint, text
+from imcsim.report.site.study import JudgedFigures, PointFigures, Study, StudyAxis, StudyPoint, text
 
-Cost = Callable[[PointFigures | Judged], float]
+Cost = Callable[[PointFigures | JudgedFigures], float]
 COSTS: dict[str, Cost] = {
     "energy": lambda one: one.energy_pj,
     "latency": lambda one: one.latency_ns,

@@ -16,19 +16,16 @@ from imcsim.report.figures.drawing import (
     MOST_VECTORS,
     MUTED,
     ORANGE,
-    PAPER,
     PURPLE,
-    VERMILION,
     figure,
+    letter,
+    mark_mean,
 )
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.sampling import exit_bins
 from imcsim.report.site.breakdowns import Choice, label
 from imcsim.report.site.study import Parts, Study, StudyPoint
 from imcsim.report.units import percent
-
-_BOX = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
-"""Behind text that a line may cross."""
 
 
 def exits(chosen: Sequence[Choice], parts: Mapping[int, Parts]) -> list[Exhibit]:
@@ -42,7 +39,7 @@ def exits(chosen: Sequence[Choice], parts: Mapping[int, Parts]) -> list[Exhibit]
     return [
         Exhibit(
             "exits", "When images leave",
-            "Share of the images that leave at each timestep; the dashed line is the mean.",
+            "Share of the images that leave at each timestep; the mark at the top is the mean.",
             lambda: _draw_exits(shown, parts), ("point", "timestep", "share_of_images"), rows,
         )
     ]  # fmt: skip
@@ -63,19 +60,17 @@ def _draw_exits(shown: Sequence[Choice], parts: Mapping[int, Parts]) -> Figure:
         )  # fmt: skip
         if len(shares) <= 10:
             labels = [percent(share) for share in shares]
-            panel.bar_label(drawn, labels, padding=1.5, fontsize=6, bbox=_BOX)
+            panel.bar_label(drawn, labels, padding=1.5, fontsize=6)
         mean = point.shown().mean_timesteps
-        panel.axvline(mean, color=VERMILION, linestyle="--", linewidth=1, zorder=0)
-        title = label(choice, len(shown) == 1)
-        panel.set_title(title, fontsize=7)
-        panel.text(
-            0.98, 0.97, f"mean {mean:.2f}", transform=panel.transAxes, ha="right", va="top", fontsize=6.5,
-            color=VERMILION, bbox=_BOX,
-        )  # fmt: skip
+        mark_mean(panel, mean, f"mean {mean:.2f}")
+        named = label(choice, len(shown) == 1)
+        panel.set_title(f"{named + ', ' if named else ''}mean {mean:.2f}", fontsize=7, pad=8)
         panel.set_ylim(0, 125)
         panel.set_yticks(range(0, 101, 25))
         panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         panel.set_xlim(0.4, len(shares) + 0.6)
+    if len(shown) > 1:
+        letter(panels[: len(shown)])
     for panel in panels[len(shown) :]:
         panel.axis("off")
     made.supxlabel("exit timestep", fontsize=8)
@@ -130,7 +125,7 @@ def _draw_both(both: Sequence[StudyPoint], shown: Sequence[Choice], marked: set[
     left.set_yticks(range(len(shown)), names)
     left.set_ylim(len(shown) - 0.5, -0.5)
     left.tick_params(axis="y", length=0)
-    left.axvline(100, color=MUTED, linestyle=":", linewidth=1, zorder=0)
+    left.axvline(100, color=MUTED, linestyle=":", linewidth=1, zorder=0, label="static T max")
     left.set_xlim(0, max(108, left.get_xlim()[1]))
     left.set_xlabel("dynamic in % of static T max")
     left.grid(axis="x")
@@ -158,7 +153,12 @@ def _draw_both(both: Sequence[StudyPoint], shown: Sequence[Choice], marked: set[
         right.grid()
         if len(both) > len(marked):
             right.legend(loc="best")
-    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1, handletextpad=0.3)
+    if many:
+        letter((left, panels[0][1]))
+    made.legend(
+        *left.get_legend_handles_labels(), loc="outside upper center" if not many else "outside upper left",
+        ncols=5 if many else 3, columnspacing=1, handletextpad=0.3,
+    )  # fmt: skip
     return made
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from imcsim.report.figures.drawing import MUTED, ON_DARK, ON_LIGHT, PAPER, figure
+from imcsim.report.figures.drawing import MUTED, ON_DARK, ON_LIGHT, PAPER, figure, letter
 from imcsim.report.figures.scales import scales
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.sensitivity import ACCURACY, MEASURES, at_base
@@ -66,6 +66,7 @@ def _draw(base: StudyPoint, up: StudyAxis, across: StudyAxis, grid: Grid) -> Fig
         **scales([p.shown() for line in grid for p in line if p is not None and p.ended]),
     }
     made, panels = figure(7.0, min(7.5, 1.3 + 2 * 0.27 * min(max(height, 2.5), 12)), 2, 2)
+    letter(panels)
     made.get_layout_engine().set(w_pad=0.09)  # type: ignore[union-attr, call-arg]
     shades = colormaps["cividis"]
     for panel, name in zip(panels, ("accuracy", "energy", "latency", "edp"), strict=True):

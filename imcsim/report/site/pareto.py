@@ -135,15 +135,18 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     axes.margins(0.07)
     placed: list[tuple[float, float]] = []
     axes.autoscale_view()
+    on_front = {id(one) for found in best.values() for one in found}
     for one, label, colour in labels:
-        place = (scale(cost(one)), 100 * one.accuracy)
+        # Below its interval, where it has one: the lines run through the points.
+        barred = id(one) in on_front and len(best[one.policy]) <= MOST_BARS
+        place = (scale(cost(one)), 100 * (one.accuracy_low if barred else one.accuracy))
         x, y = axes.transAxes.inverted().transform(axes.transData.transform(place))
         if any(abs(x - a) < 0.05 * len(label) and abs(y - b) < 0.055 for a, b in placed):
             continue
         placed.append((x, y))
         axes.annotate(
-            label, place, xytext=(4, -8), textcoords="offset points", fontsize=6.5, color=colour,
-            path_effects=HALO, zorder=9,
+            label, place, xytext=(0, -3), textcoords="offset points", fontsize=6.5, color=colour,
+            path_effects=HALO, zorder=9, ha="center", va="top",
         )  # fmt: skip
     axes.set_xlabel(scale.title)
     axes.set_ylabel("accuracy (%)")

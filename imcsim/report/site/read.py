@@ -9,7 +9,16 @@ from typing import Any
 
 from imcsim.base.errors import ImcsimError
 from imcsim.diffs.reading import read_result
-from imcsim.report.site.study import Judged, Kind, Parts, PointFigures, Study, StudyAxis, StudyPoint, text
+from imcsim.report.site.study import (
+    JudgedFigures,
+    Kind,
+    Parts,
+    PointFigures,
+    Study,
+    StudyAxis,
+    StudyPoint,
+    text,
+)
 from imcsim.report.terminal.efficiency import programming_line
 from imcsim.results.comparison import CompareResult
 from imcsim.results.costs import ComponentCost, LayerCost
@@ -191,11 +200,11 @@ def _outcome(row: Mapping[str, Any], area_um2: float) -> PointFigures:
     )  # fmt: skip
 
 
-def _judged(row: Mapping[str, Any], area_um2: float) -> Judged | None:
+def _judged(row: Mapping[str, Any], area_um2: float) -> JudgedFigures | None:
     accuracy, energy_pj, latency_ns, edp_pj_ns = (row.get(name) for name in JUDGED)
     if accuracy is None or energy_pj is None or latency_ns is None or edp_pj_ns is None:
         return None
-    return Judged(accuracy, energy_pj, latency_ns, edp_pj_ns, area_um2)
+    return JudgedFigures(accuracy, energy_pj, latency_ns, edp_pj_ns, area_um2)
 
 
 def _used(threshold: float | None, each: Sequence[float] | None) -> float | tuple[float, ...] | None:

@@ -22,6 +22,7 @@ from imcsim.report.figures.drawing import (
     PURPLE,
     VERMILION,
     figure,
+    letter,
     logarithmic,
 )
 from imcsim.report.figures.scales import Scale, scales
@@ -131,7 +132,7 @@ def _draw(base: StudyPoint, axis: StudyAxis, steps: list[tuple[Any, StudyPoint |
             )  # fmt: skip
         for k, row, point in there:
             if point is base:
-                panel.axvline(x(k, row), color=MUTED, linestyle=":", linewidth=1, zorder=0)
+                panel.axvline(x(k, row), color=MUTED, linestyle=":", linewidth=1, zorder=0, label="base")
         panel.set_ylabel(scale[name].brief)
         panel.grid(axis="y")
         _abscissa(panel, axis, [row for row, p in steps if not axis.numeric or (p and p.ended)])
@@ -140,6 +141,7 @@ def _draw(base: StudyPoint, axis: StudyAxis, steps: list[tuple[Any, StudyPoint |
         if panel.get_ylim()[1] - panel.get_ylim()[0] < 1e-3 * abs(panel.get_ylim()[1]):
             middle = sum(panel.get_ylim()) / 2  # a value that does not change is a flat line, not noise
             panel.set_ylim(middle * 0.9, middle * 1.1)
+    letter(panels[: len(MEASURES)])
     handles, names = panels[0].get_legend_handles_labels()
     panels[-1].axis("off")
     panels[-1].legend(handles, names, loc="center", fontsize=8, title=None)
@@ -207,7 +209,9 @@ def _draw_summary(changes: Sequence[tuple[StudyAxis, dict[str, tuple[float, floa
             left.plot(spans[name], [y, y], color=colour, marker=mark, markersize=3.5, label=label)
         right.plot(spans["accuracy"], [place, place], color=INK, marker="o", markersize=3.5)
     for panel, title in ((left, "change against the base (%)"), (right, "accuracy (points)")):
-        panel.axvline(0, color=MUTED, linestyle=":", linewidth=1, zorder=0)
+        panel.axvline(
+            0, color=MUTED, linestyle=":", linewidth=1, zorder=0, label="base" if panel is left else None
+        )
         panel.set_xlabel(title)
         panel.grid(axis="x")
         panel.set_ylim(len(changes) - 0.5, -0.5)
@@ -218,7 +222,8 @@ def _draw_summary(changes: Sequence[tuple[StudyAxis, dict[str, tuple[float, floa
         if high - low < 1e-6:
             panel.set_xlim(-1, 1)
     left.set_yticks(range(len(changes)), [short([axis.name], 30) for axis, _ in changes])
-    made.legend(loc="outside upper center", ncols=4)
+    letter((left, right))
+    made.legend(loc="outside upper center", ncols=5)
     return made
 
 
@@ -258,6 +263,7 @@ def _draw_all(axis: StudyAxis, points: Sequence[StudyPoint]) -> Figure:
         panel.grid(axis="y")
         panel.margins(y=0.1)
         _abscissa(panel, axis, axis.ordered())
+    letter(panels[: len(MEASURES)])
     panels[-1].axis("off")
     made.supxlabel(axis.name, fontsize=8)
     return made

@@ -17,7 +17,7 @@ Policy = Literal["static", "dynamic"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedFigures:
     """What a run is on validation images, in the units of `PointFigures`."""
 
     accuracy: float
@@ -53,7 +53,7 @@ class PointFigures:
     """The lowest of all chips."""
     issue: str | None = None
     """Of a static run."""
-    judged: Judged | None = None
+    judged: JudgedFigures | None = None
     """The same run on validation images, by which fronts are chosen; None where that is not known."""
 
 

@@ -372,7 +372,7 @@ def _breakdown(components: Sequence[ComponentCost], static: str | None, label: s
     energy = fitting(ENERGY, (max(c.energy_pj, c.static_energy_pj or 0.0) for c in components))
     area = fitting(AREA, (c.area_um2 for c in components))
     columns = ["component", "instances", f"area\n{area.name}"]
-    columns += [f"{static}\n{energy.name}"] if static else []
+    columns += [f"{static.replace(', ', chr(10))}\n{energy.name}"] if static else []
     columns += [f"{label}\n{energy.name}", "share\n%"]
     grid = table("Energy by component (per image)", columns, [])
     for c in sorted(components, key=lambda c: -c.energy_pj):
@@ -410,8 +410,8 @@ def layers_table(layers: Sequence[LayerCost], label: str) -> Table:
         )
         for layer in layers
     ]
-    columns = ["layer", "kind", "matrix", "crossbars", "tiles", "copies"]
-    columns += [f"{label}\n{energy.name}", "share\n%", "spike rate\n%"]
+    columns = ["layer", "kind", "matrix", "cross-\nbars", "tiles", "copies"]
+    columns += [f"{label}\n{energy.name}", "share\n%", "spikes\n%"]
     return table("Layers (energy per image)", columns, rows, left=2)
 
 
