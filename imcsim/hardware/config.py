@@ -52,11 +52,12 @@ from imcsim.hardware.components.state_memory import StateMemory
 from imcsim.hardware.components.tile_buffer import TileBuffer
 from imcsim.hardware.components.wordline_driver import WordlineDriver
 from imcsim.hardware.components.write_access import WriteAccess
-from imcsim.hardware.estimators import wires
+from imcsim.hardware.estimators import logic, wires
 from imcsim.hardware.estimators.array import supply_v
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.estimators.leakage import Level, logic_leakage_uw_per_um2
 from imcsim.hardware.estimators.memory import MemoryModel
+from imcsim.hardware.estimators.supply import at_supply
 from imcsim.hardware.estimators.wires import WireKind
 from imcsim.hardware.programming import ProgrammingConfig
 from imcsim.hardware.quantity import Provenance
@@ -102,6 +103,18 @@ class Technology(Block):
     def energy_ratio(self) -> float:
         """Energy of switching at the supply over that at the nominal one."""
         return 1.0 if self.supply_v == "nominal" else (self.supply_v / supply_v(self.node_nm)) ** 2
+
+    def warnings(self) -> Iterator[str]:
+        """What a reader should know of the clock."""
+        least = logic.clock_ns(self.node_nm)
+        if self.supply_v != "nominal":
+            least = at_supply(least, self.supply_v, self.node_nm)
+        if self.clock_ns < least.value * (1 - 1e-9):
+            yield (
+                f"technology.clock_ns is {self.clock_ns:g}, and logic takes {least.value:.3g} ns at "
+                f"{self.node_nm:g} nm ({least.rule}): its figures, and what is given in cycles, hold for "
+                f"longer cycles"
+            )
 
     def wire_pj_per_mm(self, chip: HardwareConfig) -> float:
         """One toggled bit over one mm, pJ."""
@@ -345,6 +358,8 @@ class HardwareConfig(BaseModel):
             "accounting": self.accounting == "every_event",
             "technology.memory": self.technology.memory == "cacti",
         }
+        for name, preset in self.adc.presets.items():
+            unused[f"adc.presets.{name}.for_rates_mhz"] = preset.for_rates_mhz is None
         return frozenset({"alternatives", *(name for name, left in unused.items() if left)})
 
     @property
@@ -387,7 +402,7 @@ class HardwareConfig(BaseModel):
 
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know of the chip's figures before quoting a result, by the names of keys."""
-        return tuple(self.adc.warnings(self))
+        return (*self.adc.warnings(self), *self.technology.warnings())
 
     def tile_area_um2(self, without: str = "") -> float:
         """Area of one tile with all that belongs to it, the block `without` left out."""

@@ -61,7 +61,9 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
         found[f"{name}: area"] = [component.area_um2(config) * n for n in counts]
         found[f"{name}: power"] = [component.standing_energy_pj(config) * n for n in counts]
     for name, preset in config.adc.presets.items():  # what other converters would change is part of results
-        found[f"adc: {name}, said"] = preset.effective_bits, preset.for_bits, preset.for_nodes_nm
+        found[f"adc: {name}, said"] = (
+            preset.effective_bits, preset.for_bits, preset.for_rates_mhz, preset.for_nodes_nm
+        )  # fmt: skip
         found[f"adc: {name}"] = [
             preset.figure(key, config)
             for key in ("conversion_energy_pj", "converter_area_um2", "conversion_time_ns")

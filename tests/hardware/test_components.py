@@ -253,6 +253,25 @@ def test_a_preset_says_where_its_source_no_longer_speaks() -> None:
     assert len(found) == 2
 
 
+@pytest.mark.parametrize(
+    ("preset", "time_ns", "rates"),
+    [
+        ("kull_sar", 0.5, "up to 1200"),
+        ("isaac_sar", 0.5, "up to 1200"),
+        ("neurosim_sar", 8.0, "up to 111.1"),
+        ("survey_fit", 0.001, "0.004 to 90000"),
+        ("survey_fit", 1e6, "0.004 to 90000"),
+    ],
+)
+def test_a_preset_says_for_which_rates_its_source_speaks(preset: str, time_ns: float, rates: str) -> None:
+    key = f"adc__presets__{preset}__conversion_time_ns"
+    faster = {key: time_ns, "adc__preset": preset}
+    said = [w for w in load(**faster).warnings() if "MS/s, and converts" in w]
+    assert said == [f"adc.presets.{preset} speaks for {rates} MS/s, and converts at {1e3 / time_ns:.4g} MS/s"]
+    assert not any("MS/s, and converts" in w for w in load(adc__preset=preset).warnings())
+    assert not any("and converts" in w for w in load(**faster | {key: 20.0}).warnings())
+
+
 def test_built_in_presets_have_their_published_figures() -> None:
     for name, figures in {
         "dtsnn_32nm": {

@@ -37,8 +37,36 @@ LINK = "offchip_link.bit_energy_pj is given and does not follow technology.node_
 
 @pytest.mark.parametrize("name", sorted(set(imcsim.hardware.names()) - set(BEYOND_THE_SURVEY)))
 def test_built_in_chips_hold_as_they_are(name: str) -> None:
-    found = imcsim.hardware.warnings(load(name))
-    assert found == ((LINK,) if name in ELSEWHERE else ())
+    found = [w for w in imcsim.hardware.warnings(load(name)) if name not in SLOWER or CLOCK not in w]
+    assert found == ([LINK] if name in ELSEWHERE else [])
+
+
+CLOCK = "technology.clock_ns is 1, and logic takes "
+SLOWER = ("jia_65nm", "neurram_130nm")
+"""Measured chips of old nodes, which have the clock of the file that they extend."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "least"),
+    [
+        ({"technology__clock_ns": 0.5}, "0.8 ns at 32 nm"),
+        ({"technology__node_nm": 130.0}, "3.25 ns at 130 nm"),
+        ({"technology__supply_v": 0.6}, "1.53 ns at 32 nm"),
+        ({"technology__clock_ns": 0.8}, ""),
+        ({"technology__clock_ns": 0.4, "technology__node_nm": 16.0}, ""),
+        ({"technology__clock_ns": 0.4, "technology__node_nm": 16.01}, "0.4 ns at 16.01 nm"),
+    ],
+)
+def test_a_clock_too_short_for_logic_is_named(changes: dict[str, object], least: str) -> None:
+    """1 ns at 40 nm, with the feature size and with the delay of gates at the supply."""
+    said = [w for w in imcsim.hardware.warnings(load(**changes)) if w.startswith("technology.clock_ns is ")]
+    assert len(said) == bool(least)
+    assert all(f"and logic takes {least} (Aladdin" in w for w in said)
+
+
+@pytest.mark.parametrize("name", SLOWER)
+def test_chips_of_old_nodes_say_that_their_clock_is_fast(name: str) -> None:
+    assert sum(CLOCK in w for w in imcsim.hardware.warnings(load(name))) == 1
 
 
 @pytest.mark.parametrize("name", BEYOND_THE_SURVEY)

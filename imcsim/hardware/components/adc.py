@@ -1,10 +1,10 @@
 """ADC: energy, area and time of one conversion, from a named preset.
 
 A preset is one converter: its energy, area and conversion time come from one source, which speaks for some
-bits and nodes. Published converters of equal bits at one node differ by more than ten times, so a config
-lists several and names the one in use; reports show what the others would change. A preset's figures are
-given, or say ``estimate`` and follow its `model` over bits, rate and node (estimators.adc has the rules). The
-cycles of a conversion follow from its time and the clock.
+bits, rates and nodes. Published converters of equal bits at one node differ by more than ten times, so a
+config lists several and names the one in use; reports show what the others would change. A preset's figures
+are given, or say ``estimate`` and follow its `model` over bits, rate and node (estimators.adc has the rules).
+The cycles of a conversion follow from its time and the clock.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _KINDS = {
     "isaac": ("sar",),
     "kull": ("sar",),
 }
+_CLOSE = 1e-6
 _Range = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -53,6 +54,8 @@ class AdcPreset(Block):
     """Of the converter as measured; without it what converters of its bits usually have."""
     for_bits: _Range | None = None
     """Bits for which the source speaks, from and to; a model knows its own."""
+    for_rates_mhz: _Range | None = None
+    """Conversions per microsecond for which the source speaks, from and to; a model knows its own."""
     for_nodes_nm: _Range | None = None
     """Nodes for which the source speaks, from and to; a model knows its own."""
 
@@ -86,10 +89,21 @@ class AdcPreset(Block):
         about = {} if self.model == "given" else figures("adc")[self._entry]
         for_bits = self.for_bits or about.get("for_bits")
         for_nodes = self.for_nodes_nm or about.get("for_nodes_nm")
+        for_rates, rate = self.for_rates_mhz or self._rates_mhz(chip), 1e3 / self.time_ns(chip)
         if for_bits and not for_bits[0] <= bits <= for_bits[1]:
             yield f"adc.presets.{name} speaks for {_range(for_bits)} bits, and adc.bits is {bits}"
+        if for_rates and not for_rates[0] * (1 - _CLOSE) <= rate <= for_rates[1] * (1 + _CLOSE):
+            yield f"adc.presets.{name} speaks for {_range(for_rates)} MS/s, and converts at {rate:.4g} MS/s"
         if for_nodes and not for_nodes[0] <= node <= for_nodes[1]:
             yield f"adc.presets.{name} speaks for {_range(for_nodes)} nm, and technology.node_nm is {node:g}"
+
+    def _rates_mhz(self, chip: HardwareConfig) -> list[float] | None:
+        """Those of the model: of the converters that it was fitted to, or up to the rate of its circuits."""
+        if self.model == "given":
+            return None
+        fitted: list[float] | None = figures("adc")[self._entry].get("for_rates_mhz")
+        found = self._conversion(chip)
+        return fitted if fitted or found is None else [0.0, 1e3 / found.time_ns]
 
     def _asked_ns(self, chip: HardwareConfig) -> float:
         """Time of a conversion that is asked of the converter."""
@@ -214,4 +228,6 @@ def _effective(preset: AdcPreset, bits: int) -> float:
 
 
 def _range(ends: list[float]) -> str:
+    if not ends[0]:
+        return f"up to {ends[1]:.4g}"
     return f"{ends[0]:g}" if ends[0] == ends[1] else f"{ends[0]:g} to {ends[1]:g}"

@@ -1,14 +1,15 @@
 """Digital logic: adders, registers, comparators, multipliers.
 
-Shao et al., "Aladdin", ISCA 2014, at 40 nm and 1 ns (code): adder, comparator and multiplier of 32 bits, and
-one bit of a register, in ``hardware/figures/logic.yaml``. Adders, comparators and registers grow linearly
-with their bits, a multiplier with the product of its operands' bits (array multiplier, derived).
+Shao et al., "Aladdin", ISCA 2014, at 40 nm and 1 ns (code), for cycles that are no shorter: adder, comparator
+and multiplier of 32 bits, and one bit of a register, in ``hardware/figures/logic.yaml``. Adders, comparators
+and registers grow linearly with their bits, a multiplier with the product of its operands' bits (array
+multiplier, derived).
 """
 
 from __future__ import annotations
 
 from imcsim.hardware.estimators import nodes
-from imcsim.hardware.estimators.estimate import Cost
+from imcsim.hardware.estimators.estimate import Cost, Estimate
 from imcsim.hardware.estimators.figures import figures
 
 NODE_NM = 40.0
@@ -34,6 +35,12 @@ def multiplier(bits: int, other_bits: int, node_nm: float) -> Cost:
     """One product of a `bits`-bit and an `other_bits`-bit word."""
     share = bits * other_bits / BITS**2
     return _scaled("multiplier", share, node_nm, f"multiplier of {bits} x {other_bits} bits, linear in both")
+
+
+def clock_ns(node_nm: float) -> Estimate:
+    """The shortest cycle in which these operations are done."""
+    shortest = float(figures("logic")["clock_ns"]["value"]) * node_nm / NODE_NM
+    return Estimate(shortest, f"Aladdin, ISCA 2014: operations of 1 ns at {NODE_NM:g} nm", "delay")
 
 
 def _scaled(unit: str, share: float, node_nm: float, what: str) -> Cost:
