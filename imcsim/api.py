@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
 from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Temperatures, Thresholds
@@ -40,6 +41,7 @@ from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
 from imcsim.simulation.values import Progress
 from imcsim.studies import comparison, streaming
+from imcsim.studies.against import Rival
 from imcsim.studies.checking import settings_of
 from imcsim.studies.chips import comparing
 from imcsim.studies.loading import load_given
@@ -79,6 +81,8 @@ def compare(
     fidelity: Fidelity = "burst",
     seed: int = 0,
     chip: int = 0,
+    against: str | Path | Network | Any | None = None,
+    against_hardware: str | Path | Hardware | Mapping[str, object] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> CompareResult:
@@ -114,6 +118,9 @@ def compare(
         fidelity: How finely time is played; both agree to the cycle.
         seed: Seed of every random draw.
         chip: Which of the chips that the seed draws is run, where cells, wires or ADCs have errors.
+        against: Another network on the same images, side by side: an ANN (relu nodes), or a spiking one at
+            its T max. None: no other.
+        against_hardware: The chip of the other network. None: that of this one.
         workers: How many processors work; no result depends on it. None: all there are.
         progress: Called with a stage, how much of it is done and how much there is. None: nobody is told.
 
@@ -136,7 +143,8 @@ def compare(
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
     subject = _loaded(settings, model, hardware, inputs, validation)
-    return comparison.compare(*subject, settings.options, progress)
+    rival = _rival(against, against_hardware, subject[1], inputs)
+    return comparison.compare(*subject, settings.options, progress, rival)
 
 
 def compare_chips(
@@ -451,6 +459,32 @@ def _loaded(
     if not isinstance(validation, str | Path | Inputs | None):
         validation = inputs_of(validation, model, None, "validation")
     return load_given(settings, model, hardware, inputs, validation)
+
+
+def _rival(
+    model: Any,
+    hardware: str | Path | Hardware | Mapping[str, object] | None,
+    same: Hardware,
+    inputs: Any,
+) -> Rival | None:
+    """The other network of a comparison, on a chip of its own or on the `same` one."""
+    if model is None:
+        if hardware is not None:
+            fix = "give against, the network that it runs"
+            raise ImcsimError("this is the chip of another network", key="against_hardware", fix=fix)
+        return None
+    if _is_module(model):
+        model = _from_inputs(model, inputs, settings_of())
+    network = model if isinstance(model, Network) else imcsim.network.load(model)
+    if isinstance(hardware, Mapping):
+        changes = dict(_dotted(hardware))
+        base = changes.pop("extends", DEFAULT_HARDWARE)
+        chip = imcsim.hardware.load(base if isinstance(base, Path) else str(base), changes)
+    elif hardware is None or isinstance(hardware, Hardware):
+        chip = hardware or same
+    else:
+        chip = imcsim.hardware.load(hardware)
+    return Rival(network, chip)
 
 
 def _dotted(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

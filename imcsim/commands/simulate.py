@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -15,21 +15,47 @@ from imcsim.commands.common import (
     load_all,
     progress_bars,
 )
+from imcsim.commands.completion import complete_hardware, complete_model
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import Delivery, common_options, options_of, policy_option
 from imcsim.studies.settings import CHOOSING, RunSettings
 
+if TYPE_CHECKING:
+    from imcsim.studies.against import Rival
+
 
 @click.command(cls=Grouped)
 @options_of("chips")
+@click.option(
+    "--against",
+    metavar="NAME|DIR",
+    shell_complete=complete_model,
+    help="Another network on the same images, side by side: an ANN (relu), or a spiking one at its T max.",
+)
+@click.option(
+    "--against-hardware",
+    metavar="NAME|FILE",
+    shell_complete=complete_hardware,
+    help="Chip of the other network.  [default: that of this one]",
+)
 @common_options
-def compare(settings: RunSettings, delivery: Delivery, chips: int | None) -> None:
+def compare(
+    settings: RunSettings,
+    delivery: Delivery,
+    chips: int | None,
+    against: str | None,
+    against_hardware: str | None,
+) -> None:
     """Static timesteps T = 1, ..., T max against early exit, on one chip or many of one design.
 
     The threshold of the exit rule is chosen on validation images, never on the images reported;
     so are those of the timesteps with --thresholds each.
     """
     check_targets(delivery)
+    if against is None and against_hardware is not None:
+        raise click.UsageError("--against-hardware is the chip of the network of --against.")
+    if against is not None and chips is not None:
+        raise click.UsageError("--against stands beside one chip, --chips runs many.")
     loaded = load_all(settings, choose_validation(settings, needed=True))
     if chips is not None:
         compare_many(chips, loaded, delivery)
@@ -37,8 +63,19 @@ def compare(settings: RunSettings, delivery: Delivery, chips: int | None) -> Non
     with progress_bars(delivery.quiet) as progress:
         from imcsim.studies.comparison import compare as run_comparison
 
-        result = run_comparison(*loaded.subject, loaded.options, progress)
+        rival = None if against is None else rival_of(against, against_hardware, loaded)
+        result = run_comparison(*loaded.subject, loaded.options, progress, rival)
     deliver(result, delivery)
+
+
+def rival_of(network: str, hardware: str | None, loaded: LoadedRun) -> Rival:
+    """``--against``, on the chip of ``--against-hardware`` or on that of the comparison."""
+    import imcsim.hardware
+    import imcsim.network
+    from imcsim.studies.against import Rival
+
+    chip = loaded.hardware if hardware is None else imcsim.hardware.load(hardware)
+    return Rival(imcsim.network.load(network), chip)
 
 
 def compare_many(chips: int, loaded: LoadedRun, delivery: Delivery) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from imcsim.diffs.reading import OUTCOMES
+from imcsim.report import beside
 from imcsim.report.files import csv_text, write_contents, write_text
 from imcsim.report.paper import paper_files
 from imcsim.results.chips.document import ChipsResult
@@ -120,6 +121,11 @@ def _tables(result: Result) -> dict[str, str]:
                 (result.static_efficiency, result.efficiency), policy=["static", "dynamic"]
             ),
         }
+        if result.against is not None:
+            tables["against.csv"] = csv_text(*beside.csv_rows(result))
+            tables["against_components.csv"] = _csv(
+                ComponentCost, result.against.components, leave_out={"actions"}
+            )
         if result.ranges is not None:
             tables["ranges.csv"] = _csv(Interval, result.ranges.intervals)
             tables["alternatives.csv"] = _rows(result.ranges.alternatives)

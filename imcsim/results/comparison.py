@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from imcsim.base.presented import Presented
+from imcsim.results.against import Against
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost, check_components
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency, check_efficiency
 from imcsim.results.figures import (
@@ -21,7 +30,16 @@ from imcsim.results.figures import (
     product_of_means,
 )
 from imcsim.results.meta import Meta
-from imcsim.results.model import Amount, DocumentPart, Fraction, close, derived, require, same
+from imcsim.results.model import (
+    Amount,
+    DocumentPart,
+    Fraction,
+    close,
+    derived,
+    require,
+    same,
+    without_nothing,
+)
 from imcsim.results.outcomes import ImageOutcomes
 from imcsim.results.programming import ProgrammingCost
 from imcsim.results.ranges import Ranges, StaticIssue
@@ -158,8 +176,14 @@ class CompareResult(Presented, DocumentPart):
     """One for each ADC preset of the hardware config."""
     ranges: Ranges | None = None
     """How far the figures may be off; None where it was not asked for, as at the points of a sweep."""
+    against: Against | None = None
+    """Another network on the same images; left out where there is none."""
     warnings: tuple[str, ...] = ()
     _outcomes: ImageOutcomes | None = PrivateAttr(default=None)
+
+    @model_serializer(mode="wrap")
+    def _without_against(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_nothing(whole(self), "against")
 
     @property
     def outcomes(self) -> ImageOutcomes | None:

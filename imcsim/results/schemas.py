@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from imcsim.results import (
+    against,
     comparison,
     costs,
     efficiency,
@@ -41,8 +42,8 @@ Kind = Literal["result", "chips", "reproduction"]
 KINDS: tuple[Kind, ...] = ("result", "chips", "reproduction")
 
 _MODULES: tuple[ModuleType, ...] = (
-    model, meta, figures, costs, efficiency, programming, ranges, comparison, run, stream, one_chip, spread,
-    summary,
+    model, meta, figures, costs, efficiency, programming, ranges, against, comparison, run, stream, one_chip,
+    spread, summary,
     chips_document, reproduction_figures, ways, reproduction_document,
 )  # fmt: skip
 """Where the parts are described: those that others are built of first."""

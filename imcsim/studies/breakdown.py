@@ -75,7 +75,7 @@ class Breakdown:
         stay = np.full(len(self.of.inputs.labels), timesteps, np.int64)
         ran = self.opponents[issue]
         sums = self._sums(stay, ran)
-        energy, latency = self._checker_adds(ran, timesteps)
+        energy, latency = self.checker_adds(ran, timesteps)
         return StaticPoint(
             timesteps=timesteps,
             issue=issue,
@@ -85,7 +85,7 @@ class Breakdown:
             **sums,
         )
 
-    def _checker_adds(self, ran: ExitCosts, timesteps: int) -> tuple[float, float]:
+    def checker_adds(self, ran: ExitCosts, timesteps: int) -> tuple[float, float]:
         """Mean energy (pJ) and latency (ns) that the checker adds to a static run: its work, its leakage, and
         everybody's leakage while it works.
         """

@@ -14,6 +14,7 @@ from imcsim.results.comparison import CompareResult, Dynamic, Opponent, ScalingP
 from imcsim.results.ranges import StaticIssue
 from imcsim.results.run import Outcome, RunResult
 from imcsim.simulation.values import Progress
+from imcsim.studies.against import Rival, against_of, rival_experiment
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
@@ -35,6 +36,7 @@ def compare(
     validation: Inputs | None,
     options: CompareOptions | None = None,
     progress: Progress | None = None,
+    rival: Rival | None = None,
 ) -> CompareResult:
     """Run static T = 1 .. T max and dynamic timesteps on the same images and chip.
 
@@ -45,23 +47,28 @@ def compare(
     below that of static T max; so are those of the timesteps with ``options.thresholds = "each"``, which has
     more freedom to fit chance (see `thresholds`). With ``options.max_loss`` a bound decides in place of the
     count (see `registers`). `validation` also calibrates the ADCs; without it the first
-    inputs do. Raises ImcsimError when something does not fit, or when a threshold is to be chosen and
-    `validation` is None.
+    inputs do. A `rival` is another network that stands beside, on the same images. Raises ImcsimError when
+    something does not fit, or when a threshold is to be chosen and `validation` is None.
     """
     options = options or CompareOptions()
     refuse_dynamic_pipeline(options, fix=_PIPELINED)
+    other = None if rival is None else rival_experiment(rival, inputs, validation, options, progress)
     experiment = Experiment.make(network, hardware, inputs, validation, options, progress)
-    return compare_of(experiment, alone=True)
+    return compare_of(experiment, alone=True, rival=other)
 
 
 def compare_of(
-    experiment: Experiment, opponents: Sequence[StaticIssue] = OPPONENTS, *, alone: bool = False
+    experiment: Experiment,
+    opponents: Sequence[StaticIssue] = OPPONENTS,
+    *,
+    alone: bool = False,
+    rival: Experiment | None = None,
 ) -> CompareResult:
     """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does.
 
     `opponents` are the issue policies of the static runs. A comparison that stands `alone` plays the
     alternatives of the chip's file as well and keeps the outcomes of its images, which a sweep does not do at
-    each of its points.
+    each of its points. The images of `rival` are the same in another network.
     """
     refuse_dynamic_pipeline(experiment.options, fix=_PIPELINED)
     statics = {issue: experiment.static_runs(issue) for issue in opponents}
@@ -79,6 +86,10 @@ def compare_of(
     points = every[0].static
     work = WorkDone.of(experiment.chip, stay, ran)
     full = np.full_like(stay, experiment.timesteps)
+    against = None
+    if rival is not None:
+        theirs = Breakdown(rival, {issue: rival.static_runs(issue) for issue in opponents})
+        against = against_of(costs, stay, theirs)
     found = CompareResult(
         meta=experiment.meta(),
         opponents=every,
@@ -103,6 +114,7 @@ def compare_of(
         ),
         sensitivity=costs.sensitivity(stay),
         ranges=ranges(experiment, stay, statics) if alone else None,
+        against=against,
         warnings=experiment.warnings(),
     )
     return found.with_outcomes(image_outcomes(experiment, choice)) if alone else found

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imcsim.base.errors import ImcsimError
+from imcsim.report import beside
 from imcsim.report.files import write_contents
 from imcsim.report.page.page import Section, compose
+from imcsim.report.page.tables import Column, Table
 from imcsim.report.site.breakdowns import breakdowns
 from imcsim.report.site.choosing import base_point, chosen, front_source, varied
 from imcsim.report.site.early_exit import exits, static_dynamic
@@ -111,6 +113,7 @@ def _sections(
             if len(study.points) > 1
             else []
         ),
+        *_beside(study),
         *_thresholds(study),
         Section("static-dynamic", "Static against dynamic", "", static_dynamic(study, picked)),
         Section("exits", "Exits", "", exits(picked, parts)),
@@ -148,6 +151,19 @@ def _layers(study: Study) -> list[Section]:
     if not study.work:
         return []
     return [Section("layers", "Layers", "", layer_exhibits(study.work), table=layers_table(study.work))]
+
+
+def _beside(study: Study) -> list[Section]:
+    against = None if study.compared is None else study.compared.against
+    if against is None:
+        return []
+    columns = [
+        Column(f"against_{k}", " ".join(name.split()) or "run", unit, k > 1)
+        for k, (name, unit) in enumerate(beside.columns(against))
+    ]
+    note = " ".join([beside.NOTE, *against.warnings])
+    table = Table("against", columns, beside.rows(against), note)
+    return [Section("against", beside.title(against), "", table=table)]
 
 
 def _thresholds(study: Study) -> list[Section]:

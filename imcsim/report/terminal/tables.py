@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.report import beside
 from imcsim.report.sampling import exit_bins, shown_timesteps
 from imcsim.report.terminal.efficiency import (
     TIME_LINE,
@@ -116,6 +117,7 @@ def compare_report(result: CompareResult) -> Group:
         Text(),
         _sensitivity(result),
         *_ranges(result),
+        *_beside(result),
         *warning_lines(result.warnings),
     ]
     return Group(*parts)
@@ -285,6 +287,18 @@ def _ranges(result: CompareResult) -> list[RenderableType]:
     lines = [METHOD]
     if ranges.left_out:
         lines.append(f"Alternatives left out: {'; '.join(ranges.left_out)}.")
+    return [Text(), grid, *_lines(lines)]
+
+
+def _beside(result: CompareResult) -> list[RenderableType]:
+    """The runs beside another network, where there is one."""
+    against = result.against
+    if against is None:
+        return []
+    heads = [f"{name}\n{unit}" if unit else name for name, unit in beside.columns(against)]
+    grid = table(beside.title(against), heads, beside.rows(against), left=2)
+    grid.rows[len(against.runs) - 1].end_section = True
+    lines = [beside.NOTE, *(f"{against.meta.network.name}: {line}" for line in against.warnings)]
     return [Text(), grid, *_lines(lines)]
 
 
