@@ -41,7 +41,7 @@ from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
 from imcsim.simulation.values import Progress
 from imcsim.studies import comparison, streaming
-from imcsim.studies.against import Rival
+from imcsim.studies.against import OtherNetwork
 from imcsim.studies.checking import settings_of
 from imcsim.studies.chips import comparing
 from imcsim.studies.loading import load_given
@@ -143,8 +143,8 @@ def compare(
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
     subject = _loaded(settings, model, hardware, inputs, validation)
-    rival = _rival(against, against_hardware, subject[1], inputs)
-    return comparison.compare(*subject, settings.options, progress, rival)
+    other = _other(against, against_hardware, subject[1], inputs)
+    return comparison.compare(*subject, settings.options, progress, other)
 
 
 def compare_chips(
@@ -461,12 +461,12 @@ def _loaded(
     return load_given(settings, model, hardware, inputs, validation)
 
 
-def _rival(
+def _other(
     model: Any,
     hardware: str | Path | Hardware | Mapping[str, object] | None,
     same: Hardware,
     inputs: Any,
-) -> Rival | None:
+) -> OtherNetwork | None:
     """The other network of a comparison, on a chip of its own or on the `same` one."""
     if model is None:
         if hardware is not None:
@@ -484,7 +484,7 @@ def _rival(
         chip = hardware or same
     else:
         chip = imcsim.hardware.load(hardware)
-    return Rival(network, chip)
+    return OtherNetwork(network, chip)
 
 
 def _dotted(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -21,7 +21,7 @@ from imcsim.commands.options import Delivery, common_options, options_of, policy
 from imcsim.studies.settings import CHOOSING, RunSettings
 
 if TYPE_CHECKING:
-    from imcsim.studies.against import Rival
+    from imcsim.studies.against import OtherNetwork
 
 
 @click.command(cls=Grouped)
@@ -63,19 +63,19 @@ def compare(
     with progress_bars(delivery.quiet) as progress:
         from imcsim.studies.comparison import compare as run_comparison
 
-        rival = None if against is None else rival_of(against, against_hardware, loaded)
-        result = run_comparison(*loaded.subject, loaded.options, progress, rival)
+        beside = {} if against is None else {"other": other_of(against, against_hardware, loaded)}
+        result = run_comparison(*loaded.subject, loaded.options, progress, **beside)
     deliver(result, delivery)
 
 
-def rival_of(network: str, hardware: str | None, loaded: LoadedRun) -> Rival:
+def other_of(network: str, hardware: str | None, loaded: LoadedRun) -> OtherNetwork:
     """``--against``, on the chip of ``--against-hardware`` or on that of the comparison."""
     import imcsim.hardware
     import imcsim.network
-    from imcsim.studies.against import Rival
+    from imcsim.studies.against import OtherNetwork
 
     chip = loaded.hardware if hardware is None else imcsim.hardware.load(hardware)
-    return Rival(imcsim.network.load(network), chip)
+    return OtherNetwork(imcsim.network.load(network), chip)
 
 
 def compare_many(chips: int, loaded: LoadedRun, delivery: Delivery) -> None:

@@ -70,15 +70,8 @@ def rows(against: Against) -> list[list[str]]:
     for run, ratio in zip(against.runs, against.ratios, strict=False):
         times = [ratio.energy, ratio.latency, ratio.edp_mean_of_products, ratio.area, ratio.images_per_s]
         points = f"{100 * ratio.accuracy_difference:+.2f} points"
-        found.append(
-            [
-                f"{name_of(run, against)} / {_short(against)}",
-                "",
-                "",
-                points,
-                *(f"x {number(one, 3)}" for one in times),
-            ]
-        )
+        name = f"{name_of(run, against)} / {_short(against)}"
+        found.append([name, "", "", points, *(f"x {number(one, 3)}" for one in times)])
     return found
 
 

@@ -24,15 +24,15 @@ THROUGHPUT_IMAGES = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Rival:
+class OtherNetwork:
     """The other network, and the chip that it has."""
 
     network: Network
     hardware: Hardware
 
 
-def rival_experiment(
-    rival: Rival,
+def other_experiment(
+    other: OtherNetwork,
     inputs: Inputs,
     validation: Inputs | None,
     options: CompareOptions,
@@ -42,9 +42,9 @@ def rival_experiment(
 
     Raises ImcsimError for images that do not fit it, and for frames, of which an ANN would see one.
     """
-    if rival.network.is_ann and inputs.timed:
+    if other.network.is_ann and inputs.timed:
         raise ImcsimError(
-            f"{rival.network.name} is a network of activations, which sees one image, not frames",
+            f"{other.network.name} is a network of activations, which sees one image, not frames",
             key="against",
             fix="use images without an encoding",
         )
@@ -54,11 +54,11 @@ def rival_experiment(
     )  # fmt: skip
     try:
         return Experiment.make(
-            rival.network, rival.hardware, inputs, validation, plain, progress, dynamic=False
+            other.network, other.hardware, inputs, validation, plain, progress, dynamic=False
         )
     except ImcsimError as error:
         raise ImcsimError(
-            f"{rival.network.name}: {error.message}", file=error.file, line=error.line, key="against",
+            f"{other.network.name}: {error.message}", file=error.file, line=error.line, key="against",
             fix=error.fix,
         ) from error  # fmt: skip
 

@@ -14,7 +14,7 @@ from imcsim.results.comparison import CompareResult, Dynamic, Opponent, ScalingP
 from imcsim.results.ranges import StaticIssue
 from imcsim.results.run import Outcome, RunResult
 from imcsim.simulation.values import Progress
-from imcsim.studies.against import Rival, against_of, rival_experiment
+from imcsim.studies.against import OtherNetwork, against_of, other_experiment
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
@@ -36,7 +36,7 @@ def compare(
     validation: Inputs | None,
     options: CompareOptions | None = None,
     progress: Progress | None = None,
-    rival: Rival | None = None,
+    other: OtherNetwork | None = None,
 ) -> CompareResult:
     """Run static T = 1 .. T max and dynamic timesteps on the same images and chip.
 
@@ -47,14 +47,14 @@ def compare(
     below that of static T max; so are those of the timesteps with ``options.thresholds = "each"``, which has
     more freedom to fit chance (see `thresholds`). With ``options.max_loss`` a bound decides in place of the
     count (see `registers`). `validation` also calibrates the ADCs; without it the first
-    inputs do. A `rival` is another network that stands beside, on the same images. Raises ImcsimError when
+    inputs do. An `other` network stands beside, on the same images. Raises ImcsimError when
     something does not fit, or when a threshold is to be chosen and `validation` is None.
     """
     options = options or CompareOptions()
     refuse_dynamic_pipeline(options, fix=_PIPELINED)
-    other = None if rival is None else rival_experiment(rival, inputs, validation, options, progress)
+    against = None if other is None else other_experiment(other, inputs, validation, options, progress)
     experiment = Experiment.make(network, hardware, inputs, validation, options, progress)
-    return compare_of(experiment, alone=True, rival=other)
+    return compare_of(experiment, alone=True, other=against)
 
 
 def compare_of(
@@ -62,13 +62,13 @@ def compare_of(
     opponents: Sequence[StaticIssue] = OPPONENTS,
     *,
     alone: bool = False,
-    rival: Experiment | None = None,
+    other: Experiment | None = None,
 ) -> CompareResult:
     """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does.
 
     `opponents` are the issue policies of the static runs. A comparison that stands `alone` plays the
     alternatives of the chip's file as well and keeps the outcomes of its images, which a sweep does not do at
-    each of its points. The images of `rival` are the same in another network.
+    each of its points. The images of `other` are the same in another network.
     """
     refuse_dynamic_pipeline(experiment.options, fix=_PIPELINED)
     statics = {issue: experiment.static_runs(issue) for issue in opponents}
@@ -87,8 +87,8 @@ def compare_of(
     work = WorkDone.of(experiment.chip, stay, ran)
     full = np.full_like(stay, experiment.timesteps)
     against = None
-    if rival is not None:
-        theirs = Breakdown(rival, {issue: rival.static_runs(issue) for issue in opponents})
+    if other is not None:
+        theirs = Breakdown(other, {issue: other.static_runs(issue) for issue in opponents})
         against = against_of(costs, stay, theirs)
     found = CompareResult(
         meta=experiment.meta(),

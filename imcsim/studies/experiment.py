@@ -377,7 +377,7 @@ class Experiment:
         found = [HYPOTHESIS] if self.chip.config.accounting == "peripherals_once" else []
         if self.inputs.split == "validation":
             found.append("the images are marked as validation images; report figures on test images")
-        if self.chip.config.encoder.mode != self.chip.stated.encoder.mode:
+        if self.chip.config.encoder.mode != self.chip.stated.encoder.mode and not self.chip.network.is_ann:
             found.append(
                 "the inputs change at every timestep, so the encoder recomputes: it cannot keep its currents"
             )

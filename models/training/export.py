@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from architectures import Spiking
 from snn import running_mean
-from to_graph import TIMESTEPS, forward, to_network
+from to_graph import forward, to_network
 from train import VALIDATION_IMAGES, evaluate
 
 from imcsim import inputs
@@ -40,11 +40,11 @@ CHUNK = 250
 
 def quantised_accuracy(network: Network, split: cifar10.Split) -> list[float]:
     """Accuracy of the running mean of the bundle's outputs after each timestep."""
-    right = torch.zeros(TIMESTEPS)
+    right = torch.zeros(network.timesteps)
     for start in range(0, len(split.labels), CHUNK):
         images = torch.from_numpy(split.images[start : start + CHUNK])
         labels = torch.from_numpy(split.labels[start : start + CHUNK])
-        predicted = running_mean(forward(network, images, TIMESTEPS)).argmax(-1)
+        predicted = running_mean(forward(network, images, network.timesteps)).argmax(-1)
         right += (predicted == labels).sum(1)
     return [round(float(r), 6) for r in right / len(split.labels)]
 
@@ -65,7 +65,7 @@ def read_checkpoint(path: Path) -> tuple[Spiking, dict[str, Any]]:
         raise SystemExit(
             f"{path}: trained with {bits} weight bits; a bundle takes 2 to 16 (see train.py --weight-bits)"
         )
-    if facts["arguments"].get("neurons", "lif") != "lif":
+    if facts["arguments"].get("neurons", "lif") == "clipped":
         raise SystemExit(f"{path}: of a teacher without spikes; export a network that was trained from it")
     return checkpoints.network_of(state), facts
 
@@ -82,6 +82,7 @@ def training_provenance(facts: dict[str, Any]) -> dict[str, Any]:
     left_out = set(NOT_OF_THE_RUN)
     left_out |= set() if float(arguments.get("variation", 0)) else set(OF_VARIATION)
     left_out |= set() if facts.get("teacher") else set(OF_TEACHER)
+    left_out |= set() if arguments.get("neurons") == "quantised" else {"activation_bits"}
     flags = {k: v for k, v in arguments.items() if k not in left_out and v != "False"}
     command = "python models/training/train.py --data PATH --out FOLDER " + " ".join(
         f"--{key.replace('_', '-')}" + ("" if value == "True" else f" {value}")
@@ -143,7 +144,9 @@ def main() -> None:
         if args.evaluate:
             split = cifar10.Split(split.images[: args.evaluate], split.labels[: args.evaluate])
         accuracy[f"{prefix}images"] = len(split.labels)
-        accuracy[f"{prefix}float_per_timestep"] = evaluate(model, split, TIMESTEPS, torch.device("cpu"))
+        accuracy[f"{prefix}float_per_timestep"] = evaluate(
+            model, split, network.timesteps, torch.device("cpu")
+        )
         accuracy[f"{prefix}quantised_per_timestep"] = quantised_accuracy(network, split)
         print(json.dumps(accuracy), flush=True)
     data = {"name": "CIFAR-10", "pixels": cifar10.layout(args.data), "sha256": fingerprints}

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from architectures import MAX, Spiking, SpikingResNet, SpikingVGG
-from snn import LEAK, THRESHOLD, weight_scale
+from snn import LEAK, THRESHOLD, activation_step, weight_scale
 from torch import Tensor
 
-from imcsim.network import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d, Relu
 
 TIMESTEPS = 4
 SIZE = 32
@@ -62,7 +62,8 @@ def to_network(model: Spiking, name: str) -> Network:
     bias = model.classifier.bias.detach().double().numpy()
     nodes += [Flatten("flatten", (nodes[-1].name,)), Linear("fc", ("flatten",), weight, scale, bias)]
     classes = len(bias)
-    return Network(name, (3, SIZE, SIZE), 8, 1 / 255, classes, TIMESTEPS, bits, tuple(nodes))
+    timesteps = TIMESTEPS if model.neurons == "lif" else 1
+    return Network(name, (3, SIZE, SIZE), 8, 1 / 255, classes, timesteps, bits, tuple(nodes))
 
 
 def convolutions(model: Spiking) -> Iterator[tuple[str, torch.nn.Conv2d, torch.nn.BatchNorm2d]]:
@@ -91,14 +92,14 @@ def _vgg(model: SpikingVGG) -> list[Node]:
         else:
             convs += 1
             conv = _convolution(f"conv{convs}", last, model.convs[convs - 1], model.norms[convs - 1], model)
-            nodes += [conv, _lif(f"lif{convs}", conv.name)]
+            nodes += [conv, _neurons(f"lif{convs}", conv.name, model)]
         last = nodes[-1].name
     return nodes
 
 
 def _resnet(model: SpikingResNet) -> list[Node]:
     stem = _convolution("stem", INPUT, model.stem, model.stem_norm, model)
-    nodes: list[Node] = [stem, _lif("stem_lif", "stem")]
+    nodes: list[Node] = [stem, _neurons("stem_lif", "stem", model)]
     size = SIZE
     for number, block in enumerate(model.blocks, start=1):
         name, last = f"block{number}", nodes[-1].name
@@ -113,9 +114,10 @@ def _resnet(model: SpikingResNet) -> list[Node]:
             )
             shortcut = f"{name}_shortcut"
         conv1 = _convolution(f"{name}_conv1", last, block.conv1, block.norm1, model)
-        conv2 = _convolution(f"{name}_conv2", f"{name}_lif1", block.conv2, block.norm2, model)
-        nodes += [conv1, _lif(f"{name}_lif1", conv1.name), conv2]
-        nodes += [Add(f"{name}_add", (conv2.name, shortcut)), _lif(f"{name}_lif2", f"{name}_add")]
+        inner = _neurons(f"{name}_lif1", conv1.name, model)
+        conv2 = _convolution(f"{name}_conv2", inner.name, block.conv2, block.norm2, model)
+        nodes += [conv1, inner, conv2]
+        nodes += [Add(f"{name}_add", (conv2.name, shortcut)), _neurons(f"{name}_lif2", f"{name}_add", model)]
         size //= block.stride
     nodes.append(Pool2d("pool", (nodes[-1].name,), "average", (size, size), (size, size)))
     return nodes
@@ -129,7 +131,11 @@ def _convolution(
     return Conv2d(name, (reads,), **folded, stride=(down, right), padding=(rows, columns))
 
 
-def _lif(name: str, reads: str) -> LIF:
+def _neurons(name: str, reads: str, model: Spiking) -> LIF | Relu:
+    """The neurons of a layer; those without spikes are called relu where a spiking network has lif."""
+    if model.neurons == "quantised":
+        bits = model.activation_bits
+        return Relu(name.replace("lif", "relu"), (reads,), bits, activation_step(bits))
     return LIF(name, (reads,), LEAK, THRESHOLD, "hard")
 
 
@@ -161,13 +167,16 @@ def forward(network: Network, images: Tensor, timesteps: int) -> Tensor:
                     down = membrane if node.reset == "hard" else node.threshold
                     membranes[node.name] = membrane - down * spikes
                     values[node.name] = spikes
+                case Relu():
+                    codes = torch.clamp(torch.floor(x[0] / node.step + 0.5), 0, node.top)
+                    values[node.name] = codes * node.step
                 case Pool2d(kind="average" | "max"):
                     pool = F.avg_pool2d if node.kind == "average" else F.max_pool2d
                     values[node.name] = pool(x[0], node.size, node.stride, node.padding)
                 case Flatten():
                     values[node.name] = x[0].flatten(1)
                 case Add():
-                    direct = [isinstance(network.node(name), LIF | Pool2d) for name in node.inputs]
+                    direct = [isinstance(network.node(name), LIF | Relu | Pool2d) for name in node.inputs]
                     values[node.name] = sum(
                         v * node.scale if d else v for v, d in zip(x, direct, strict=True)
                     )

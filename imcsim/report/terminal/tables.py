@@ -298,6 +298,8 @@ def _beside(result: CompareResult) -> list[RenderableType]:
     heads = [f"{name}\n{unit}" if unit else name for name, unit in beside.columns(against)]
     grid = table(beside.title(against), heads, beside.rows(against), left=2)
     grid.rows[len(against.runs) - 1].end_section = True
+    grid.columns[3].no_wrap = True
+    grid.padding = (0, 1, 0, 0)
     lines = [beside.NOTE, *(f"{against.meta.network.name}: {line}" for line in against.warnings)]
     return [Text(), grid, *_lines(lines)]
 
