@@ -63,8 +63,11 @@ def compare(
     with progress_bars(delivery.quiet) as progress:
         from imcsim.studies.comparison import compare as run_comparison
 
-        beside = {} if against is None else {"other": other_of(against, against_hardware, loaded)}
-        result = run_comparison(*loaded.subject, loaded.options, progress, **beside)
+        if against is None:
+            result = run_comparison(*loaded.subject, loaded.options, progress)
+        else:
+            other = other_of(against, against_hardware, loaded)
+            result = run_comparison(*loaded.subject, loaded.options, progress, other)
     deliver(result, delivery)
 
 
