@@ -20,6 +20,7 @@ from imcsim.hardware.component import (
     Component,
     Count,
     Figure,
+    NonNegative,
     Positive,
 )
 from imcsim.hardware.components.accumulator import Accumulator
@@ -153,9 +154,20 @@ class MappingConfig(BaseModel):
     """How layers are laid over the chip."""
 
     model_config = _FROZEN
-    replication: Literal["none", "balanced"]
+    replication: Literal["none", "balanced", "latency", "throughput", "edp"] | dict[str, Count]
+    """Copies of layers: none, until reads in turn are even, for an objective (see mapping.copies), or so many
+    of each layer by name.
+    """
     extra_crossbars: Annotated[int, Field(ge=0)]
-    """Crossbars that `balanced` may spend on copies of layers that would otherwise be the slowest."""
+    """Crossbars that copies may take, unless they are given by hand."""
+    extra_tiles: Annotated[int, Field(ge=0)] | None = None
+    """Tiles that they may take, if that is a limit."""
+    extra_area_mm2: NonNegative | None = None
+    """Area of tiles that they may take, if that is a limit."""
+    expected_timesteps: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    """Mean number of timesteps of an image, by which an objective weighs what is done once; the network's own
+    if not given.
+    """
     share_tiles: bool
     """Whether a layer may start in the tile in which the layer before it ends; a PE always belongs to one
     layer.
@@ -357,6 +369,9 @@ class HardwareConfig(BaseModel):
             "programming": self.programming == ProgrammingConfig(),
             "accounting": self.accounting == "every_event",
             "technology.memory": self.technology.memory == "cacti",
+            "mapping.extra_tiles": self.mapping.extra_tiles is None,
+            "mapping.extra_area_mm2": self.mapping.extra_area_mm2 is None,
+            "mapping.expected_timesteps": self.mapping.expected_timesteps is None,
         }
         for name, preset in self.adc.presets.items():
             unused[f"adc.presets.{name}.for_rates_mhz"] = preset.for_rates_mhz is None

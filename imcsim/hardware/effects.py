@@ -77,13 +77,25 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
         [checker.way_cycles(mesh, config) for mesh in ((1, 2), (3, 3), (7, 9), (40, 40))],
     ]
     found["rows at once"] = config.cells.rows_at_once
-    found["copies"] = config.mapping.extra_crossbars if config.mapping.replication == "balanced" else 0
+    found["copies"] = _copies(config)
     gated = any(c.standing_energy_pj(config) for _, c in config.stated_components() if c.scope != "chip")
     found["gating"] = config.clock.gating if gated else None
     found["percentile"] = config.adc.percentile if config.adc.full_scale == "calibrated" else None
     found["errors"] = _errors(config)
     found["said"] = [w for w in config.warnings() if w.startswith("adc")]
     return found
+
+
+def _copies(config: HardwareConfig) -> object:
+    """What copies of layers follow from."""
+    mapping = config.mapping
+    policy = mapping.replication
+    if policy == "none" or isinstance(policy, dict):
+        return policy
+    if mapping.extra_crossbars == 0:
+        return "none"
+    budget = mapping.extra_crossbars, mapping.extra_tiles, mapping.extra_area_mm2
+    return policy, budget, None if policy == "balanced" else mapping.expected_timesteps
 
 
 def without_effect(config: HardwareConfig, others: Mapping[str, HardwareConfig]) -> Iterator[str]:

@@ -1,11 +1,10 @@
-"""Layers to crossbars: rows into blocks, channels into columns of crossbars, copies of the slowest layers."""
+"""Layers to crossbars: rows into blocks, channels into columns of crossbars, and the copies they get."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
+from imcsim.mapping.copies import granted
 from imcsim.mapping.placement import LayerPlacement
 from imcsim.mapping.stages import Stage, StageGraph
 from imcsim.network.cells import slice_count
@@ -15,9 +14,10 @@ from imcsim.network.rows import layout
 def cut(graph: StageGraph, hardware: HardwareConfig) -> tuple[LayerPlacement, ...]:
     """Cut every layer, with as many copies as ``mapping.replication`` grants it.
 
-    Raises ImcsimError for a weight or a kernel that the crossbars or PEs cannot hold.
+    Raises ImcsimError for a weight or a kernel that the crossbars or PEs cannot hold, and for copies by hand
+    that a layer cannot have.
     """
-    return _balanced([_cut(stage, hardware) for stage in graph.stages], hardware)
+    return granted([_cut(stage, hardware) for stage in graph.stages], graph, hardware)
 
 
 def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:
@@ -43,26 +43,3 @@ def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:
         )
     columns = -(-stage.out_channels // per_column)
     return LayerPlacement(stage, rows, slices, rows.crossbars, columns, per_column, unit, 1)
-
-
-def _balanced(layers: list[LayerPlacement], hardware: HardwareConfig) -> tuple[LayerPlacement, ...]:
-    """More copies of whichever layer is the slowest, as long as the budget pays for it.
-
-    Copies of a layer work on different positions of an output row, so a layer has at most as many as a row
-    has positions. When the slowest layer cannot be made faster, copies of others would not raise the
-    throughput.
-    """
-    left = hardware.mapping.extra_crossbars if hardware.mapping.replication == "balanced" else 0
-    while True:
-        slowest = max(range(len(layers)), key=lambda k: layers[k].reads_in_turn)
-        layer = layers[slowest]
-        waves = layer.waves_per_row
-        if waves == 1:
-            return tuple(layers)
-        # The next number of copies that saves a wave; fewer would cost crossbars and gain nothing.
-        wanted = -(-layer.stage.out_width // (waves - 1))
-        cost = (wanted - layer.copies) * layer.crossbars_per_copy
-        if cost > left:
-            return tuple(layers)
-        layers[slowest] = replace(layer, copies=wanted)
-        left -= cost

@@ -23,7 +23,7 @@ def pack(layers: Sequence[LayerPlacement], hardware: HardwareConfig) -> tuple[Pa
     free; then a copy that would fit into one tile may be cut between two columns. A PE always belongs to one
     layer: its unused crossbars are lost.
     """
-    packer = _Packer(_tile_units(hardware), _pe_units(hardware), hardware.mapping.share_tiles)
+    packer = _Packer(size_of_tile(hardware), _pe_units(hardware), hardware.mapping.share_tiles)
     for layer in layers:
         packer.add(layer)
     return tuple(packer.parts)
@@ -37,7 +37,8 @@ def pes_used(parts: Sequence[Part], hardware: HardwareConfig) -> dict[tuple[int,
     return {key: -(-number // _pe_units(hardware)) for key, number in units.items()}
 
 
-def _tile_units(hardware: HardwareConfig) -> int:
+def size_of_tile(hardware: HardwareConfig) -> int:
+    """Units that a tile holds."""
     return hardware.tile.pes_per_tile * _pe_units(hardware)
 
 

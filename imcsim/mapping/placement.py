@@ -42,7 +42,9 @@ class Part:
 class LayerPlacement:
     """How one layer is cut: `blocks` x `columns` column crossbars, `unit_crossbars` each; `copies` of it.
 
-    A row block is a crossbar (or a group of merged ones) here, read in one or more turns.
+    A row block is a crossbar (or a group of merged ones) here, read in one or more turns. `row_copies` output
+    rows, which divide the map, are a band: copies work on positions of all of them at once. In wave w of band
+    b, copy k is at row ``b * row_copies + k % row_copies``, column ``w * columns_at_once + k // row_copies``.
     """
 
     stage: Stage
@@ -53,6 +55,7 @@ class LayerPlacement:
     channels_per_column: int
     unit_crossbars: int
     copies: int
+    row_copies: int = 1
 
     def channels_of(self, columns: tuple[int, int]) -> int:
         """Output channels in some columns of crossbars (a half-open range); the last one may be part full."""
@@ -73,13 +76,32 @@ class LayerPlacement:
         return self.crossbars_per_copy * self.copies
 
     @property
-    def waves_per_row(self) -> int:
-        return -(-self.stage.out_width // self.copies)
+    def columns_at_once(self) -> int:
+        """Positions of each row of a band that copies work on at once."""
+        return self.copies // self.row_copies
+
+    @property
+    def bands(self) -> int:
+        """Bands of a map, one after the other."""
+        return self.stage.out_height // self.row_copies
+
+    @property
+    def waves_per_band(self) -> int:
+        return -(-self.stage.out_width // self.columns_at_once)
 
     @property
     def waves(self) -> int:
         """Waves, one after the other, in a timestep."""
-        return self.stage.out_height * self.waves_per_row
+        return self.bands * self.waves_per_band
+
+    def last_row(self, band: int) -> int:
+        """The last output row of a band."""
+        return (band + 1) * self.row_copies - 1
+
+    def rows_behind_pool(self, band: int) -> int:
+        """How many rows of neurons have their currents once a band is done, behind a pool of them."""
+        rows = range(band * self.row_copies, (band + 1) * self.row_copies)
+        return sum(len(self.stage.rows_behind_pool(y)) for y in rows)
 
     @property
     def reads_in_turn(self) -> int:

@@ -214,6 +214,8 @@ class StageGraph:
     classes: int
     votes: int = 1
     """Outputs per class, which are averaged."""
+    timesteps: int = 1
+    """For which the network was trained."""
 
     def inputs(self, stage: Stage) -> tuple[Edge, ...]:
         return tuple(e for e in self.edges if e.target == stage.index)
@@ -295,8 +297,9 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
         for k, node in enumerate(network.weighted)
     )
     return StageGraph(
-        stages, tuple(edges), channels * height * width * network.input_bits, network.classes, network.votes
-    )
+        stages, tuple(edges), channels * height * width * network.input_bits, network.classes, network.votes,
+        network.timesteps,
+    )  # fmt: skip
 
 
 def _behind_delays(network: Network, streams: dict[str, _Stream]) -> None:

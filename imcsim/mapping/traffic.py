@@ -49,14 +49,15 @@ def traffic(placement: Placement, config: HardwareConfig) -> list[Flow]:
     for part in placement.parts:
         layer = placement.layers[part.stage]
         stage = layer.stage
-        outputs = stage.out_width * stage.out_channels
+        outputs = stage.out_width * layer.row_copies * stage.out_channels
         if part.head != part.index:
             sums = outputs * config.lif.partial_sum_bits
-            send(part, placement.parts[part.head], stage.out_height, _share(sums, part, layer))
+            send(part, placement.parts[part.head], layer.bands, _share(sums, part, layer))
         elif stage.is_output:
-            values = stage.leaving_width * stage.out_channels
+            pool = stage.pool
+            values = outputs if pool is None else pool.width * stage.out_channels
             row = values * (stage.spike_bits if stage.spikes else config.lif.partial_sum_bits)
-            send(part, None, stage.leaving_height, _share(row, part, layer))
+            send(part, None, layer.bands if pool is None else pool.height, _share(row, part, layer))
     return flows
 
 

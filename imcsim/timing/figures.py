@@ -99,7 +99,7 @@ class PartFigures:
 
     @cached_property
     def positions(self) -> int:
-        """Positions of an output row that its copies work on."""
+        """Positions of a band of output rows that its copies work on."""
         return sum(wave.copies for wave in self.waves)
 
     @cached_property
@@ -116,8 +116,8 @@ class PartFigures:
 
     @cached_property
     def waves(self) -> tuple[Wave, ...]:
-        """The waves of a row in which it has something to do."""
-        numbers = [n for n in range(self.layer.waves_per_row) if self._copies(n) > 0]
+        """The waves of a band in which it has something to do."""
+        numbers = [n for n in range(self.layer.waves_per_band) if self._copies(n) > 0]
         return tuple(self._wave(n, self._copies(n)) for n in numbers)
 
     def _wave(self, number: int, copies: int) -> Wave:
@@ -147,28 +147,46 @@ class PartFigures:
 
     def _copies(self, wave: int) -> int:
         """Copies that have a position in a wave."""
-        left = self.stage.out_width - wave * self.layer.copies - self.part.copies[0]
-        return max(0, min(self.part.copy_count, left))
+        columns = self.stage.out_width - wave * self.layer.columns_at_once
+        return max(0, min(self.part.copy_count, columns * self.layer.row_copies - self.part.copies[0]))
 
     def _fetch_bits(self, wave: int, copies: int) -> int:
-        """Bits that a wave brings from the tile buffer: whole windows at the start of a row, then new
-        columns.
+        """Bits that a wave brings from the tile buffer: whole windows at the start of a band, then new
+        columns. Rows that windows of a band have in common are brought once.
         """
         stage = self.stage
-        columns = stage.kernel[1] + stage.stride[1] * (copies - 1)
+        positions = self._columns_of(copies)
+        columns = stage.kernel[1] + stage.stride[1] * (len(positions) - 1)
         if wave > 0:
-            columns = min(columns, stage.stride[1] * self.layer.copies)
+            columns = min(columns, stage.stride[1] * self.layer.columns_at_once)
         if stage.dilation[1] > 1:
             before = self._window_columns(wave - 1, self._copies(wave - 1)) if wave > 0 else set()
             columns = len(self._window_columns(wave, copies) - before)
-        return -(-columns * self.block_rows * stage.planes // stage.kernel[1])
+        return -(
+            -columns
+            * self._rows_of_windows(copies)
+            * self.block_rows
+            * stage.planes
+            // (stage.kernel[1] * stage.kernel[0])
+        )
+
+    def _columns_of(self, copies: int) -> range:
+        """The columns, among those that copies work on at once, of the first copies of this part."""
+        first, rows = self.part.copies[0], self.layer.row_copies
+        return range(first // rows, (first + copies - 1) // rows + 1)
+
+    def _rows_of_windows(self, copies: int) -> int:
+        """Input rows under the windows of the first copies of this part, those in common once."""
+        kernel, stage, rows = self.stage.kernel[0], self.stage, self.layer.row_copies
+        at = {(self.part.copies[0] + copy) % rows for copy in range(min(copies, rows))}
+        return len({y * stage.stride[0] + k * stage.dilation[0] for y in at for k in range(kernel)})
 
     def _window_columns(self, wave: int, copies: int) -> set[int]:
         """Input columns under the windows of a wave, counted from the left of the padding."""
-        stage, first = self.stage, wave * self.layer.copies + self.part.copies[0]
+        stage, first = self.stage, wave * self.layer.columns_at_once
         return {
-            (first + copy) * stage.stride[1] + k * stage.dilation[1]
-            for copy in range(copies)
+            (first + column) * stage.stride[1] + k * stage.dilation[1]
+            for column in self._columns_of(copies)
             for k in range(stage.kernel[1])
         }
 
@@ -269,9 +287,12 @@ class PartFigures:
         )
 
     def packet_bits(self, edge: Edge | None) -> int:
-        """This part's share of a row that travels as it is: its channels, at the positions of its copies."""
+        """This part's share of a row (without an edge: of a band) that travels as it is: its channels, at the
+        positions of its copies.
+        """
         if edge is None:
-            width = self.stage.leaving_width if self.is_head else self.stage.out_width
+            pool = self.stage.pool if self.is_head else None
+            width = self.stage.out_width * self.layer.row_copies if pool is None else pool.width
             total = width * self.stage.out_channels * self._leaving_bits
         else:
             total = edge.row_bits
@@ -377,11 +398,11 @@ class PartFigures:
         """Values latched in the output register."""
         return {Event.OUTPUT_REGISTER_BITS: self.output_bits(positions)}
 
-    # --- a whole row
+    # --- a whole band of rows, which is a row where copies work on one at a time
 
     @property
     def row_reads(self) -> int:
-        """Reads of row blocks in a row, silent ones included; each is one in every column."""
+        """Reads of row blocks in a band, silent ones included; each is one in every column."""
         return self.positions * self.reads_of_position * sum(self.turns)
 
     def row_read_counts(self, reads: int, skipped: int) -> Counts:

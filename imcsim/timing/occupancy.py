@@ -62,10 +62,10 @@ def occupancies(placement: Placement, config: HardwareConfig) -> tuple[Occupancy
 
 def _part_cycles(one: PartFigures, *, stored: bool) -> dict[Resource, int]:
     """All that a part does in a timestep, but for the mesh."""
-    config, stage, waves = one.config, one.stage, one.waves
-    rows, reads = stage.out_height, 0 if stored else len(waves) * one.reads_of_position * max(one.turns)
+    config, waves = one.config, one.waves
+    rows, reads = one.layer.bands, 0 if stored else len(waves) * one.reads_of_position * max(one.turns)
     fetched = [] if stored else [wave.fetch_bits for wave in waves]
-    behind = sum(one.behind_pool_cycles(len(stage.rows_behind_pool(y))) for y in range(rows))
+    behind = sum(one.behind_pool_cycles(one.layer.rows_behind_pool(y)) for y in range(rows))
     out = sum(wave.write_cycles for wave in waves)
     return {
         "bus": rows * max(sum(-(-bits // config.tile.bus_bits) for bits in fetched), out),

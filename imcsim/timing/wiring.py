@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
-from imcsim.mapping import IMAGE, Edge, Part, Placement, Stage
+from imcsim.mapping import IMAGE, Edge, LayerPlacement, Part, Placement
 from imcsim.mapping.placement import Position
 from imcsim.mapping.stages import CurrentPool, rows_after
 
@@ -73,15 +73,21 @@ class Stream:
 class Output:
     """Rows that a part puts out, the same ones to every receiver.
 
-    Rows of an `edge` are pooled before they leave, those without (partial sums and class outputs) are not.
-    But class outputs of neurons behind a pool of currents (`pool`) have fewer rows than the part itself,
-    which makes `own_height` in a timestep.
+    Rows of an `edge` are pooled before they leave, those without (partial sums and class outputs) are not,
+    and leave band by band. But class outputs of neurons behind a pool of currents (`pool`) have fewer rows
+    than the part itself, which makes `own_height` bands of `band` rows in a timestep.
     """
 
     edge: Edge | None
     own_height: int
     streams: tuple[Stream, ...] = ()
     pool: CurrentPool | None = None
+    band: int = 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole bands leave, and not rows."""
+        return self.edge is None and self.pool is None
 
     @property
     def height(self) -> int:
@@ -111,13 +117,26 @@ class Output:
             return self.edge.pool_padding
         return 0 if self.pool is None else self.pool.padding[0]
 
-    def rows_after(self, y: int) -> range:
-        """The delivered rows that are complete once own row y is done (see `stages.rows_after`)."""
-        return rows_after(y, self.own_height, self.height, self.size, self.stride, self.padding)
+    @property
+    def rows_of_band(self) -> int:
+        """Own rows that count for those that leave, of each band."""
+        return 1 if self.whole else self.band
 
-    def first_own_row(self, row: int) -> int:
-        """The first own row that delivered row `row` needs."""
-        return max(0, row * self.stride - self.padding)
+    def rows_after(self, y: int) -> range:
+        """The delivered rows that are complete once own band y is done (see `stages.rows_after`)."""
+        rows = self.rows_of_band
+        complete = [
+            row
+            for own in range(y * rows, (y + 1) * rows)
+            for row in rows_after(
+                own, self.own_height * rows, self.height, self.size, self.stride, self.padding
+            )
+        ]
+        return range(complete[0], complete[-1] + 1) if complete else range(0)
+
+    def first_own_band(self, row: int) -> int:
+        """The first own band that delivered row `row` needs."""
+        return max(0, row * self.stride - self.padding) // self.rows_of_band
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +144,9 @@ class PartWiring:
     """What comes into a part, and what it puts out."""
 
     room: int
-    """Output rows for which the tile has a place: some to send from, and those that a pool still needs."""
+    """Bands of output rows for which the tile has a place: some to send from, and those that a pool still
+    needs.
+    """
     inputs: tuple[Stream, ...]
     """The rows that its crossbars read; each sender has a share of every row."""
     partials: tuple[Stream, ...]
@@ -133,10 +154,6 @@ class PartWiring:
     residuals: tuple[Stream, ...]
     """Shortcut currents or spikes, a row for every output row."""
     outputs: tuple[Output, ...]
-
-    def sides(self, stored: bool) -> tuple[Stream, ...]:
-        """What meets the crossbars' sums before neurons fire. A stored encoder's sums are complete."""
-        return self.residuals if stored else self.partials + self.residuals
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,13 +206,14 @@ def wire(placement: Placement, config: HardwareConfig) -> Wiring:
         if source is not None:
             shared = tuple(some)
             part = placement.parts[source]
-            stage = placement.graph.stages[part.stage]
-            pool = stage.pool if part.head == part.index else None
-            outputs[source].append(Output(shared[0].edge, stage.out_height, shared, pool))
+            layer = placement.layers[part.stage]
+            pool = layer.stage.pool if part.head == part.index else None
+            outputs[source].append(Output(shared[0].edge, layer.bands, shared, pool, layer.row_copies))
     return Wiring(
         parts=tuple(
             PartWiring(
-                room=config.tile.output_rows + max((out.size for out in outputs[part.index]), default=1) - 1,
+                room=config.tile.output_rows
+                + max((-(-(out.size - 1) // out.rows_of_band) for out in outputs[part.index]), default=0),
                 inputs=tuple(incoming[part.index, "input"]),
                 partials=tuple(incoming[part.index, "sums"]),
                 residuals=tuple(incoming[part.index, "side"]),
@@ -220,7 +238,7 @@ def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
     for part in placement.parts:
         stage = placement.graph.stages[part.stage]
         for edge in edges_into(placement, part):
-            needed = _rows_at_once(edge, stage)
+            needed = _rows_at_once(edge, placement.layers[part.stage])
             # Delayed rows have a memory that is made for them.
             waiting = (edge.delay + 1) * edge.height
             room = waiting if edge.delay else _room(config, edge.row_bits, sharing[part.tile])
@@ -239,7 +257,8 @@ def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
                 name = f"rows from {placement.graph.stages[source.stage].name} to {stage.name}"
                 links.append(_Link(name, source.stage + 1, source.index, part.index, edge, room))
         if part.head != part.index:
-            bits = stage.out_width * part.channels * config.lif.partial_sum_bits
+            band = stage.out_width * placement.layers[part.stage].row_copies
+            bits = band * part.channels * config.lif.partial_sum_bits
             head = placement.parts[part.head]
             # A head adds a row up as it comes, so one row's place is enough even in a smaller buffer.
             room = max(1, _room(config, bits, sharing[head.tile]))
@@ -273,17 +292,21 @@ def _room(config: HardwareConfig, row_bits: int, streams: int) -> int:
     return config.tile_buffer.capacity_bytes * 8 // streams // row_bits
 
 
-def _rows_at_once(edge: Edge, stage: Stage) -> int:
-    """Rows of a stream that a part must hold to go on: a window for a convolution, all for a linear layer."""
+def _rows_at_once(edge: Edge, layer: LayerPlacement) -> int:
+    """Rows of a stream that a part must hold to go on: the windows of a band for a convolution, all for a
+    linear layer.
+    """
+    stage = layer.stage
     if edge.role == "side":
-        return 1
-    return min(edge.height, stage.extent[0] if stage.kind == "conv" else edge.height)
+        return layer.row_copies
+    window = stage.extent[0] + (layer.row_copies - 1) * stage.stride[0]
+    return min(edge.height, window if stage.kind == "conv" else edge.height)
 
 
 def _smallest_buffer(placement: Placement, sharing: list[int]) -> int:
     """Bytes of a tile buffer that holds what every layer needs, so that one correction is enough."""
     return max(
-        -(-_rows_at_once(edge, placement.graph.stages[part.stage]) * edge.row_bits * sharing[part.tile] // 8)
+        -(-_rows_at_once(edge, placement.layers[part.stage]) * edge.row_bits * sharing[part.tile] // 8)
         for part in placement.parts
         for edge in edges_into(placement, part)
         if not edge.delay

@@ -289,13 +289,13 @@ def test_copies_stay_within_the_budget_and_save_waves(seed: int, budget: int, re
     assert placed.crossbars - single.crossbars == sum(extra)
 
     def work(p: Placement) -> list[int]:
-        return [la.waves_per_row * la.stage.out_height * la.stage.planes for la in p.layers]
+        return [la.waves_per_band * la.bands * la.stage.planes for la in p.layers]
 
     slowest = max(work(placed))
     assert slowest <= max(work(single))
     for layer, waves in zip(placed.layers, work(placed), strict=True):
         # No copy is idle in every wave, and only layers that were the slowest got any.
-        assert layer.copies == -(-layer.stage.out_width // layer.waves_per_row)
+        assert layer.copies == -(-layer.stage.out_width // layer.waves_per_band)
         if layer.copies > 1:
             fewer = (
                 -(-layer.stage.out_width // (layer.copies - 1)) * layer.stage.out_height * layer.stage.planes
@@ -305,8 +305,8 @@ def test_copies_stay_within_the_budget_and_save_waves(seed: int, budget: int, re
     # The budget is spent: the next copies for the slowest layer would not fit into what is left.
     k = work(placed).index(slowest)
     layer = placed.layers[k]
-    if layer.waves_per_row > 1:
-        wanted = -(-layer.stage.out_width // (layer.waves_per_row - 1)) - layer.copies
+    if layer.waves_per_band > 1:
+        wanted = -(-layer.stage.out_width // (layer.waves_per_band - 1)) - layer.copies
         assert wanted * layer.crossbars_per_copy > budget - sum(extra)
 
 

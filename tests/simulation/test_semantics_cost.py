@@ -81,7 +81,7 @@ def test_rows_of_padded_pools(size: int, stride: int, data: st.DataObject) -> No
     for y, row in left:
         under = [r for r in range(row * stride - padding, row * stride - padding + size) if 0 <= r < own]
         assert y == under[-1]
-        assert out.first_own_row(row) == under[0]
+        assert out.first_own_band(row) == under[0]
 
 
 def test_windows_of_pools_on_pools() -> None:

@@ -103,7 +103,7 @@ class Layout:
             len(one.waves) * one.part.copy_count * one.reads_of_position * one.layer.turns * one.blocks
             for one in figures
         )
-        self.rows_of_a_job = sum(one.stage.out_height for one in figures)
+        self.rows_of_a_job = sum(one.layer.bands for one in figures)
         self._head(len(wiring.images), answers, scratch)
 
     def _head(self, images: int, answers: tuple[int, int], scratch: int) -> None:
@@ -171,7 +171,8 @@ class Layout:
         r = [0] * k.P_SIZE
         r[k.KIND] = k.PART
         r[k.P_HEAD], r[k.P_FIRES], r[k.P_KEEPS] = one.is_head, one.fires, one.keeps
-        r[k.P_ROWS], r[k.P_PLANES], r[k.P_TREE] = stage.out_height, one.reads_of_position, one.tree_cycles
+        r[k.P_ROWS], r[k.P_PLANES], r[k.P_TREE] = layer.bands, one.reads_of_position, one.tree_cycles
+        r[k.P_BAND] = layer.row_copies
         r[k.P_SENSE] = one.sense_cycles
         r[k.P_COPIES], r[k.P_BLOCKS] = part.copy_count, one.blocks
         r[k.P_TURNS], (r[k.P_TURNS_OF], _) = layer.turns, self._table(list(one.turns))
@@ -184,9 +185,10 @@ class Layout:
         )
         r[k.P_INPUTS], r[k.P_INPUTS_END] = self._streams(wired.inputs)
         r[k.P_INPUT_HEIGHT], r[k.P_INPUT_IMAGE] = edge.height, wired.inputs[0].source is None
-        rows = range(stage.out_height)
+        bands = range(layer.bands)
+        last = [layer.last_row(band) for band in bands]
         r[k.P_ROW_TABLE], _ = self._table(
-            [n for y in rows for n in (stage.rows_needed(y, edge.height), stage.rows_done(y, edge.height))]
+            [n for y in last for n in (stage.rows_needed(y, edge.height), stage.rows_done(y, edge.height))]
         )
         r[k.P_PARTIALS], r[k.P_PARTIALS_END] = self._streams(wired.partials)
         r[k.P_RESIDUALS], r[k.P_RESIDUALS_END] = self._streams(wired.residuals)
@@ -203,7 +205,7 @@ class Layout:
         r[k.P_READ_COUNTS] = self._counted(one.row_read_counts(1, 0), stage.index + 1)
         r[k.P_SKIP_COUNTS] = self._counted(one.row_read_counts(0, 1), stage.index + 1)
         if one.fires_behind_pool:
-            complete = [len(stage.rows_behind_pool(y)) for y in rows]
+            complete = [layer.rows_behind_pool(band) for band in bands]
             r[k.P_FIRE_ROWS], _ = self._table([n for c in complete for n in (c, one.behind_pool_cycles(c))])
             fired = [
                 self._counted(one.behind_pool(1, first=first), stage.index + 1) for first in (True, False)
@@ -221,7 +223,7 @@ class Layout:
         edge, part, layer = out.edge, one.part, one.layer
         r = [0] * k.O_SIZE
         r[k.O_PART], r[k.O_HEIGHT], r[k.O_OWN] = self._part_at(part.index), out.height, out.own_height
-        r[k.O_STRIDE], r[k.O_PADDING] = out.stride, out.padding
+        r[k.O_STRIDE], r[k.O_PADDING], r[k.O_BAND] = out.stride, out.padding, out.rows_of_band
         after = [out.rows_after(y) for y in range(out.own_height)]
         r[k.O_AFTER], _ = self._table(
             [n for rows in after for n in (rows.start, len(rows), one.pool_cycles(edge, len(rows)))]

@@ -135,8 +135,9 @@ class BurstPart(PartProcess):
             return _ALL
         part, width = self.part, self.stage.out_width
         waves = np.array([wave.number for wave in self.figures.waves], np.int64)
-        x = waves[:, None] * self.figures.layer.copies + part.copies[0] + np.arange(part.copy_count)
-        row = active[y * width + np.minimum(x, width - 1)]
+        column, row_of_band = np.divmod(part.copies[0] + np.arange(part.copy_count), self.layer.row_copies)
+        x = waves[:, None] * self.layer.columns_at_once + column
+        row = active[(y * self.layer.row_copies + row_of_band) * width + np.minimum(x, width - 1)]
         row = row[..., part.blocks[0] : part.blocks[1]] & (x < width)[:, :, None, None]
         flat: NDArray[np.bool_] = row.reshape(-1)
         return flat

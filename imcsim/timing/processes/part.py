@@ -95,7 +95,7 @@ class _Outbox:
         """The first own row, counted over all jobs, that rows not delivered yet are made of."""
         turn, row = divmod(self.delivered, self.output.height)
         # Rows that pooling leaves over at the bottom go with the last pooled row, or later when they end.
-        return turn * self.output.own_height + self.output.first_own_row(row)
+        return turn * self.output.own_height + self.output.first_own_band(row)
 
 
 class PartProcess:
@@ -107,7 +107,8 @@ class PartProcess:
 
     def __init__(self, around: Surroundings, figures: PartFigures, wiring: PartWiring) -> None:
         self.around, self.figures, self.wiring = around, figures, wiring
-        self.env, self.stage, self.part = around.env, figures.stage, figures.part
+        self.env, self.layer = around.env, figures.layer
+        self.stage, self.part = figures.stage, figures.part
         self._room = Room(self.env, wiring.room)
         self._held: deque[bool] = deque()
         """Of each row that has not given its place back, whether it has one; void rows take none."""
@@ -130,11 +131,11 @@ class PartProcess:
 
     def missing_sides(self, job: Job, y: int, stored: bool) -> list[simpy.Event]:
         """What row y must wait for before it fires: partial sums and residuals that have not come."""
-        rows = self.stage.out_height
+        rows, band = self.layer.bands, self.layer.row_copies
         events = [
             event
             for stream in self.wiring.residuals
-            for event in missing(self._channels((stream,)), self._turn(job, stream) * rows + y + 1)
+            for event in missing(self._channels((stream,)), (self._turn(job, stream) * rows + y + 1) * band)
         ]
         if not stored:
             # A stored encoder's other parts do nothing, so its partial sums come once for each image.
@@ -202,7 +203,7 @@ class PartProcess:
         if stored and not self.figures.is_head:
             return
         freed = 0
-        for y in range(self.stage.out_height):
+        for y in range(self.layer.bands):
             held = False
             if not job.dead(self.env.now):
                 held = True
@@ -221,7 +222,7 @@ class PartProcess:
                 if not row.fetched.processed:
                     yield row.fetched
             if not stored:
-                done = self.stage.rows_done(y, self._input_height)
+                done = self.stage.rows_done(self.layer.last_row(y), self._input_height)
                 for channel in self._channels(self.wiring.inputs):
                     channel.free(done - freed)
                 freed = done
@@ -242,7 +243,8 @@ class PartProcess:
         # The image comes once where the encoder's currents are kept, every other map with every job.
         first = self.wiring.inputs[0]
         maps = job.image_map if first.source is None else self._turn(job, first)
-        needed = maps * self._input_height + self.stage.rows_needed(y, self._input_height)
+        last = self.layer.last_row(y)
+        needed = maps * self._input_height + self.stage.rows_needed(last, self._input_height)
         events = missing(self._channels(self.wiring.inputs), needed)
         if events:
             yield self.env.all_of(events) if len(events) > 1 else events[0]
@@ -260,14 +262,14 @@ class PartProcess:
                 pooling = self.env.now
                 yield self.env.timeout(self.figures.pool_cycles(out.edge, ready))
                 self.note("pool", job, y, pooling, self.figures.pooled_values(out.edge, ready))
-        if y == self.stage.out_height - 1 and self.figures.pool_values:
+        if y == self.layer.bands - 1 and self.figures.pool_values:
             self.count(job, {Event.POOL_OPERATIONS: self.figures.pool_values})
         self.around.spans.ended(job.number, self.stage.index + 1, int(self.env.now))
         self._leave(job, y, stored)
 
     def _fire_behind_pool(self, job: Job, y: int) -> Wait:
         """Pool the currents of the windows that end with row y, and let their neurons fire, row after row."""
-        rows = len(self.stage.rows_behind_pool(y)) if self.figures.fires_behind_pool else 0
+        rows = self.layer.rows_behind_pool(y) if self.figures.fires_behind_pool else 0
         if rows == 0:
             return
         began = max(int(self.env.now), self._pool_free)
@@ -280,8 +282,10 @@ class PartProcess:
     def _leave(self, job: Job, y: int, stored: bool) -> None:
         """A row has ended, or was never started: let go of what it held and pass it on."""
         self._ended += 1
-        for channel in self._channels(self.wiring.sides(stored)):
+        for channel in self._channels(() if stored else self.wiring.partials):
             channel.free(1)
+        for channel in self._channels(self.wiring.residuals):
+            channel.free(self.layer.row_copies)
         for outbox in self._outboxes:
             for row in outbox.output.rows_after(y):
                 outbox.put(job, row)

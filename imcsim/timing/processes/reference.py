@@ -178,5 +178,6 @@ class ReferencePart(PartProcess):
         active = self.around.active(self.stage, job)
         if active is None:
             return True
-        x = wave * self.figures.layer.copies + self.part.copies[0] + copy
-        return bool(active[y * self.stage.out_width + x, drive, block])
+        column, row = divmod(self.part.copies[0] + copy, self.layer.row_copies)
+        x = wave * self.layer.columns_at_once + column
+        return bool(active[(y * self.layer.row_copies + row) * self.stage.out_width + x, drive, block])

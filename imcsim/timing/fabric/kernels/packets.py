@@ -68,7 +68,7 @@ def _sent(m: Memory, stream: int) -> None:
         m[output + k.O_DELIVERED_ROWS] = 0
         m[output + k.O_TURN] += m[output + k.O_OWN]
     first = m[output + k.O_DELIVERED_ROWS] * m[output + k.O_STRIDE] - m[output + k.O_PADDING]
-    m[output + k.O_GONE] = m[output + k.O_TURN] + max(0, first)
+    m[output + k.O_GONE] = m[output + k.O_TURN] + max(0, first) // m[output + k.O_BAND]
     release_rows(m, m[output + k.O_PART])
 
 

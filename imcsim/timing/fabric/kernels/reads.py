@@ -22,15 +22,17 @@ def _reads(m: Memory, active: Any, taken: Any, part: int, job: int, y: int) -> i
     begins = m[m[k.G_WORK_AT] + m[at + k.J_SLOT] * (m[k.G_STAGES] + m[k.G_EDGES]) + m[part + k.P_STAGE]]
     drives, blocks = m[part + k.P_PLANES] * m[part + k.P_TURNS], m[part + k.P_BLOCKS]
     step = m[part + k.P_ALL_BLOCKS]
-    begins += (m[at + k.J_TIMESTEP] * m[part + k.P_POSITIONS] + y * m[part + k.P_WIDTH]) * drives * step
-    to, reads = 0, 0
+    width, band = m[part + k.P_WIDTH], m[part + k.P_BAND]
+    begins += (m[at + k.J_TIMESTEP] * m[part + k.P_POSITIONS] + y * band * width) * drives * step
+    to, reads, at_once = 0, 0, m[part + k.P_ALL_COPIES] // band
     for wave in range(m[part + k.P_WAVE_COUNT]):
-        x = wave * m[part + k.P_ALL_COPIES] + m[part + k.P_COPY0]
         for copy in range(m[part + k.P_COPIES]):
             if copy >= m[m[part + k.P_WAVES] + wave]:
                 to += drives * blocks
                 continue
-            source = begins + (x + copy) * drives * step + m[part + k.P_BLOCK0]
+            of_all = m[part + k.P_COPY0] + copy
+            position = of_all % band * width + wave * at_once + of_all // band
+            source = begins + position * drives * step + m[part + k.P_BLOCK0]
             for _ in range(drives):
                 for block in range(blocks):
                     taken[to + block] = active[source + block]

@@ -45,12 +45,13 @@ IDLE, FOR_PLACE, FLYING, LOADING = range(4)
 L_FREE, L_ASKED, L_FIRST, L_LAST, L_SIZE = range(4, 9)
 
 # A stream that a part puts out: the streams to its receivers, and the rows that wait for them. `O_GONE`: own
-# rows that it needs no more; `O_TURN`: own rows of all jobs of which every row has been delivered.
+# bands that it needs no more; `O_TURN`: own bands of all jobs of which every row has been delivered.
+# `O_BAND`: own rows of a band, 1 where it leaves as a whole.
 (
     O_PART, O_HEIGHT, O_OWN, O_STRIDE, O_PADDING, O_AFTER, O_STREAMS, O_STREAMS_END, O_QUEUE, O_QUEUE_END,
     O_ENTRY, O_BITS, O_EDGE, O_FIRST, O_CHANNELS, O_EDGE_CHANNELS, O_SHARE, O_COPIES, O_EVENT_BITS,
-    O_PUT, O_DELIVERED, O_DELIVERED_ROWS, O_TURN, O_GONE, O_SIZE,
-) = range(25)  # fmt: skip
+    O_PUT, O_DELIVERED, O_DELIVERED_ROWS, O_TURN, O_GONE, O_BAND, O_SIZE,
+) = range(26)  # fmt: skip
 QUEUE_JOB, QUEUE_BITS, QUEUE_LEFT, QUEUE_SIZE = range(4)
 AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
 
@@ -59,7 +60,8 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
 # a place of each job under way, of which `P_HOLD` is being played and `P_LET` released. `P_FIRE_ROWS`: for
 # each own row the rows of neurons behind a pool of currents that it completes, and their cycles (0: no pool).
 # `P_BEGUN_PLACE`, `P_ENDED_PLACE`: where, behind a job's counts, its layer's first and last cycle stand, + 1.
-# `P_TURNS`: turns of an input bit; `P_TURNS_OF`: where those of each block stand.
+# `P_TURNS`: turns of an input bit; `P_TURNS_OF`: where those of each block stand. What is called a row of a
+# part is a band of `P_BAND` rows, on which its copies work at once.
 (
     P_HEAD, P_FIRES, P_KEEPS, P_ROWS, P_PLANES, P_SENSE, P_TREE, P_COPIES, P_BLOCKS, P_WAVES, P_WAVE_COUNT,
     P_INPUTS, P_INPUTS_END, P_INPUT_HEIGHT, P_INPUT_IMAGE, P_ROW_TABLE, P_PARTIALS, P_PARTIALS_END,
@@ -68,8 +70,8 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
     P_COUNTS, P_READ_COUNTS, P_SKIP_COUNTS, P_TIMES, P_JOB, P_ROW, P_PHASE, P_FETCHED, P_FREED, P_ROOM,
     P_ENDED, P_RELEASED, P_PLAYED, P_BEGUN, P_SETTLED, P_WAITING, P_SEEN, P_HELD, P_HELD_END, P_HOLD, P_LET,
     P_LET_ROWS, P_UNSOLVED, P_FIRE_ROWS, P_FIRE_COUNTS, P_FIRE_FREE, P_BEGUN_PLACE, P_ENDED_PLACE, P_TURNS,
-    P_TURNS_OF, P_SIZE,
-) = range(4, 70)  # fmt: skip
+    P_TURNS_OF, P_BAND, P_SIZE,
+) = range(4, 71)  # fmt: skip
 NEXT_JOB, NEXT_ROW, FOR_ROOM, FOR_INPUT, FOR_FETCH = range(5)
 
 # A row under way.

@@ -52,7 +52,7 @@ def leave_row(m: Memory, events: Memory, part: int, job: int, y: int, stored: bo
         for entry in range(m[part + k.P_PARTIALS], m[part + k.P_PARTIALS_END]):
             free_rows(m, m[entry], 1)
     for entry in range(m[part + k.P_RESIDUALS], m[part + k.P_RESIDUALS_END]):
-        free_rows(m, m[entry], 1)
+        free_rows(m, m[entry], m[part + k.P_BAND])
     for output in range(m[part + k.P_OUTPUTS], m[part + k.P_OUTPUTS_END], k.O_SIZE):
         after = m[output + k.O_AFTER] + y * k.AFTER_SIZE
         for row in range(m[after + k.AFTER_FIRST], m[after + k.AFTER_FIRST] + m[after + k.AFTER_COUNT]):
@@ -63,9 +63,9 @@ def leave_row(m: Memory, events: Memory, part: int, job: int, y: int, stored: bo
 @step
 def _sides_there(m: Memory, part: int, job: int, y: int, stored: bool) -> bool:
     """Whether the partial sums and residuals that row y fires with have come."""
-    rows = m[part + k.P_ROWS]
+    rows, band = m[part + k.P_ROWS], m[part + k.P_BAND]
     for entry in range(m[part + k.P_RESIDUALS], m[part + k.P_RESIDUALS_END]):
-        if m[m[entry] + k.S_TOTAL] < turn_of(m, m[entry], job) * rows + y + 1:
+        if m[m[entry] + k.S_TOTAL] < (turn_of(m, m[entry], job) * rows + y + 1) * band:
             return False
     if not stored:
         # A stored encoder's other parts do nothing, so its partial sums come once for each image.
