@@ -8,9 +8,10 @@ rows it is made of are done. An image takes the timestep that reads the image, a
 ``mapping.expected_timesteps - 1`` further ones, in which the layer that reads the image rests where its
 currents are kept.
 
-Copies are granted step by step: each step is the next number of copies that saves a wave, of the layer (or of
-all layers that are equally slow) that gains most per crossbar. The budget only says where the steps end, so a
-larger one never makes the objective worse.
+Copies are granted step by step: each step is one of the next numbers of copies that save a wave, of the layer
+(or of all layers that are equally busy) that gains most per crossbar. The budget only says where the steps
+end, so a larger one never makes the objective worse. For ``throughput`` a step gives the busiest layers the
+fewest copies with which they are less busy, so that its end is the best that the budget allows.
 """
 
 from __future__ import annotations
@@ -29,18 +30,26 @@ from imcsim.mapping.stages import IMAGE, Edge, StageGraph
 
 Layers = tuple[LayerPlacement, ...]
 
+OBJECTIVES = ("latency", "throughput", "edp")
+"""Policies that make something small."""
+
 _LOOK_AHEAD = 3
 """Steps of a layer that are tried at once."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """A grant of copies: to which layers, at how many crossbars, and the objective before and after."""
+class Grant:
+    """A grant of copies: to which layers, at how many crossbars, the objective before and after, and which
+    layer an image kept busiest before.
+    """
 
     layers: tuple[str, ...]
+    copies: tuple[int, ...]
+    """Copies that these layers have now."""
     crossbars: int
     before: float
     after: float
+    bound_by: str
 
     @property
     def gain_per_crossbar(self) -> float:
@@ -61,28 +70,31 @@ def granted(layers: Sequence[LayerPlacement], graph: StageGraph, hardware: Hardw
     if policy == "balanced":
         return _balanced(list(layers), hardware)
     found = tuple(layers)
-    for found, _ in steps(layers, graph, hardware):  # noqa: B007 - the last one is what the budget allows
+    for found, _ in grants(layers, graph, hardware):  # noqa: B007 - the last one is what the budget allows
         pass
     return found
 
 
-def steps(
+def grants(
     layers: Sequence[LayerPlacement], graph: StageGraph, hardware: HardwareConfig
-) -> Iterator[tuple[Layers, Step]]:
-    """The layers after each step that the budget allows, of a policy with an objective, and its gain."""
+) -> Iterator[tuple[Layers, Grant]]:
+    """The layers after each step that the budget allows, and its gain; none without an objective."""
+    if hardware.mapping.replication not in OBJECTIVES:
+        return
     objective = objective_of(graph, hardware)
     layers, begun = tuple(layers), tuple(layers)
     fits = _budget(begun, hardware)
     now = objective(layers)
     while True:
-        best: tuple[float, Layers, Step] | None = None
-        for wanted in _candidates(layers, lambda layer: busy_cycles(layer, graph, hardware)):
+        best: tuple[float, Layers, Grant] | None = None
+        for wanted in _candidates(layers, graph, hardware):
             cost = sum(a.crossbars - b.crossbars for a, b in zip(wanted, layers, strict=True))
             after = objective(wanted)
             if after >= now:
                 continue
-            names = tuple(a.stage.name for a, b in zip(wanted, layers, strict=True) if a.copies != b.copies)
-            step = Step(names, cost, now, after)
+            more = [a for a, b in zip(wanted, layers, strict=True) if a.copies != b.copies]
+            names, copies = tuple(a.stage.name for a in more), tuple(a.copies for a in more)
+            step = Grant(names, copies, cost, now, after, busiest(layers, graph, hardware))
             if best is None or step.gain_per_crossbar > best[0]:
                 best = step.gain_per_crossbar, wanted, step
         if best is None or not fits(best[1]):
@@ -119,6 +131,11 @@ def busy_cycles(layer: LayerPlacement, graph: StageGraph, hardware: HardwareConf
     rests = hardware.encoder.mode == "keep" and layer.stage.reads_image
     further = _further_timesteps(graph, hardware) * band_cycles(layer, hardware, stored=rests)
     return layer.bands * (band_cycles(layer, hardware) + further)
+
+
+def busiest(layers: Sequence[LayerPlacement], graph: StageGraph, hardware: HardwareConfig) -> str:
+    """The layer that an image keeps busiest."""
+    return max(layers, key=lambda layer: busy_cycles(layer, graph, hardware)).stage.name
 
 
 def _further_timesteps(graph: StageGraph, hardware: HardwareConfig) -> float:
@@ -189,16 +206,23 @@ def _there(edge: Edge, rows: int, done: list[int], source: LayerPlacement) -> in
     return done[own // source.row_copies]
 
 
-def _candidates(layers: Layers, busy: Callable[[LayerPlacement], float]) -> Iterator[Layers]:
-    """Each layer with its next numbers of copies; and, where several are equally busy, all of these."""
-    for k, layer in enumerate(layers):
-        # A step may gain nothing by itself, where another resource or a rounding holds the layer up.
-        for more in islice(_further(layer), _LOOK_AHEAD):
-            yield (*layers[:k], more, *layers[k + 1 :])
+def _candidates(layers: Layers, graph: StageGraph, hardware: HardwareConfig) -> Iterator[Layers]:
+    """All of the layers that are equally busy with fewest copies that change it; and, where more counts than
+    the busiest one, each layer with its next numbers of copies.
+    """
+
+    def busy(layer: LayerPlacement) -> float:
+        return busy_cycles(layer, graph, hardware)
+
     most = max(busy(layer) for layer in layers)
     slowest = {k: _below(layer, most, busy) for k, layer in enumerate(layers) if busy(layer) == most}
-    if len(slowest) > 1 and all(slowest.values()):
+    if all(slowest.values()):
         yield tuple(slowest.get(k) or layer for k, layer in enumerate(layers))
+    if hardware.mapping.replication != "throughput":
+        for k, layer in enumerate(layers):
+            # A step may gain nothing by itself, where another resource or a rounding holds the layer up.
+            for more in islice(_further(layer), _LOOK_AHEAD):
+                yield (*layers[:k], more, *layers[k + 1 :])
 
 
 def _below(
@@ -304,11 +328,12 @@ def _with_copies(layer: LayerPlacement, number: int) -> LayerPlacement:
         return replace(layer, copies=number)
     whole = [rows * width for rows in range(1, height + 1) if height % rows == 0]
     if number not in whole:
-        near = sorted(whole, key=lambda n: abs(n - number))[:2]
+        below, above = ([n for n in whole if width < n < number][-1:], [n for n in whole if n > number][:1])
+        near = [f"{n}" for n in (*below, *above)]
         raise ImcsimError(
             f"{number} copies of {layer.stage.name} cannot share its map of {height} rows of {width} evenly",
             key="mapping.replication",
-            fix=f"use 1 to {width}, or {' or '.join(str(n) for n in sorted(near))}",
+            fix=" or ".join([f"use 1 to {width}", *near]),
         )
     return replace(layer, copies=number, row_copies=number // width)
 

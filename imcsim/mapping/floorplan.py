@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imcsim.hardware.config import HardwareConfig
+from imcsim.mapping.copies import Grant, busiest, grants
 from imcsim.mapping.pack import pes_used
 from imcsim.mapping.placement import LayerPlacement, Part, Placement, Position
 from imcsim.mapping.traffic import weighted_hops
@@ -74,6 +75,10 @@ class Floorplan:
     flit_hops: int
     cell_utilisation: float
     """Used cells over the cells of all tiles that are used, 0 to 1."""
+    busiest: tuple[str, str]
+    """The layer that an image keeps busiest, by the model of `mapping.copies`, without and with copies."""
+    grants: tuple[Grant, ...]
+    """Copies that a policy with an objective has granted, one after the other."""
 
 
 def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
@@ -83,6 +88,7 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
     used = [_cells(part, placement.layers[part.stage]) for part in placement.parts]
     cells = sum(used)
     size = placement.size
+    single = [replace(layer, copies=1, row_copies=1) for layer in placement.layers]
     layers = []
     for k, layer in enumerate(placement.layers):
         here = sum(used[part.index] for part in placement.parts_of(k))
@@ -116,6 +122,11 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
         area_um2=config.area_um2(size),
         flit_hops=weighted_hops(placement, config),
         cell_utilisation=cells / (size.crossbars * per_crossbar),
+        busiest=(
+            busiest(single, placement.graph, config),
+            busiest(placement.layers, placement.graph, config),
+        ),
+        grants=tuple(grant for _, grant in grants(single, placement.graph, config)),
     )
 
 

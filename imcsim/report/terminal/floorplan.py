@@ -12,6 +12,9 @@ from imcsim.mapping import Floorplan, LayerRow, TileRow
 from imcsim.report.terminal.tables import plain, table
 from imcsim.report.units import AREA, fitting, percent
 
+MOST_STEPS = 16
+"""Steps of copies that are printed."""
+
 MOST_TILES = 40
 """Tiles that are printed one by one; of more, there is a summary."""
 
@@ -26,6 +29,7 @@ def floorplan_report(plan: Floorplan, network: str, hardware: str) -> Group:
             "waves: one after the other in a timestep, x input bits; * limits the throughput.\n"
             "cells: those that hold weights, among the layer's crossbars or in the whole tile.\n"
         ),
+        *_steps(plan),
         *tiles,
         plain(_totals(plan)),
     )
@@ -67,6 +71,42 @@ def _layers(plan: Floorplan, title: str) -> Table:
 def _waves(layer: LayerRow, limits: bool) -> Text:
     each = "".join(f" x {times}" for times in (layer.input_bits, layer.turns) if times > 1)
     return Text(f"{layer.waves:,}{each}{'*' if limits else ' '}", style="bold" if limits else "")
+
+
+def _steps(plan: Floorplan) -> list[RenderableType]:
+    """What copies have gained, step by step; of many steps the first and the last ones."""
+    if not plan.grants:
+        return []
+    before, after = plan.grants[0].before, plan.grants[-1].after
+    shown = plan.grants
+    if len(shown) > MOST_STEPS:
+        shown = (*shown[: MOST_STEPS // 2], *shown[-MOST_STEPS // 2 :])
+    rows = [
+        (
+            ", ".join(f"{name} {n}" for name, n in zip(step.layers, step.copies, strict=True)),
+            str(step.crossbars),
+            step.bound_by,
+            percent(step.after / before),
+            f"{100 * step.gain_per_crossbar:.2g}",
+        )
+        for step in shown
+    ]
+    columns = [
+        "layer and its copies",
+        "cross-\nbars",
+        "busiest\nbefore",
+        "objective\n% of first",
+        "gain per\ncrossbar %",
+    ]
+    left_out = len(plan.grants) - len(shown)
+    title = "Copies granted" + (f" (the {left_out} steps in the middle left out)" if left_out else "")
+    return [
+        table(title, columns, rows, left=1),
+        plain(
+            f"Objective: {percent(after / before)} % of what it is without copies. "
+            f"Busiest layer: {plan.busiest[0]} without copies, {plan.busiest[1]} with them.\n"
+        ),
+    ]
 
 
 def _tiles(plan: Floorplan) -> Table:
