@@ -49,7 +49,7 @@ def _idle(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> Iterat
         return
     base = plain(hardware.path).model_dump(mode="json", by_alias=True)
     before = {key: value_of(base, key) for key in hardware.overrides}
-    others = with_values(hardware.config, {key: value for key, value in before.items() if value is not None})
+    others = with_values(hardware.config, before)
     for key in without_effect(hardware.config, others):
         yield f"{key} is set and changes nothing on this chip: {_IDLE}"
 
