@@ -127,12 +127,7 @@ class PartFigures:
             copies=copies,
             fetch_bits=bits,
             # On the bus, or out of the tile buffer (the memory of delayed spikes) where that is narrower.
-            fetch_cycles=max(
-                -(-bits // config.tile.bus_bits),
-                -(-bits // config.state_memory.width_bits)
-                if self.delayed
-                else config.tile_buffer.access_cycles(bits),
-            ),
+            fetch_cycles=max(-(-bits // config.tile.bus_bits), self.buffer_cycles(bits)),
             lif_cycles=self._neuron_cycles(copies * self.part.channels),
             write_cycles=-(-self.output_bits(copies) // config.tile.bus_bits),
         )
@@ -144,6 +139,12 @@ class PartFigures:
         config = self.config
         lanes = config.activation.at_once(config) if self.stage.activates else config.lif.lanes
         return -(-neurons * self.stage.updates // lanes)
+
+    def buffer_cycles(self, bits: int) -> int:
+        """Cycles in which so many bits come out of the tile buffer, or of the memory of delayed spikes."""
+        if self.delayed:
+            return -(-bits // self.config.state_memory.width_bits)
+        return self.config.tile_buffer.access_cycles(bits)
 
     def _copies(self, wave: int) -> int:
         """Copies that have a position in a wave."""

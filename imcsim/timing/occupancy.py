@@ -18,9 +18,10 @@ from imcsim.timing.wiring import Hop, PartWiring, ends, route, wire
 
 Resource = Literal["bus", "buffer", "crossbar", "adc", "neurons", "mesh"]
 RESOURCES: tuple[Resource, ...] = ("bus", "buffer", "crossbar", "adc", "neurons", "mesh")
-"""``bus``: a tile's bus to its PEs, and that to its output register. ``buffer``: reads of the tile buffer.
-``crossbar``: driving and sensing of one crossbar. ``adc``: the conversions behind it. ``neurons``: LIF lanes,
-and behind a pool of currents all that stands there. ``mesh``: a link, for the packets that the layer sends.
+"""``bus``: a tile's bus to its PEs, and that to its output register. ``buffer``: reads of the tile buffer, or
+of the memory of delayed spikes. ``crossbar``: driving and sensing of one crossbar. ``adc``: the conversions
+behind it. ``neurons``: LIF lanes, and behind a pool of currents all that stands there. ``mesh``: a link, for
+the packets that the layer sends.
 """
 
 Cycles = Mapping[Resource, int]
@@ -69,7 +70,7 @@ def _part_cycles(one: PartFigures, *, stored: bool) -> dict[Resource, int]:
     out = sum(wave.write_cycles for wave in waves)
     return {
         "bus": rows * max(sum(-(-bits // config.tile.bus_bits) for bits in fetched), out),
-        "buffer": rows * sum(config.tile_buffer.access_cycles(bits) for bits in fetched),
+        "buffer": rows * sum(one.buffer_cycles(bits) for bits in fetched),
         "crossbar": rows * reads * one.sense_cycles,
         "adc": rows * reads * config.convert_cycles,
         "neurons": rows * sum(wave.lif_cycles for wave in waves if one.fires)
