@@ -90,6 +90,11 @@ class ExitCounts:
         np.add.at(sums, (self.changes[:, 0], self.changes[:, 1]), self.changes[:, 4])
         return np.broadcast_to(sums, (self.groups, sums.shape[1]))
 
+    def cancelling(self) -> list[int]:
+        """The exits, from 0, that cancel timesteps."""
+        found: list[int] = np.unique(self.changes[self.changes[:, 2] > self.changes[:, 1], 1]).tolist()
+        return found
+
     def cancelled_timesteps(self, exit_index: int) -> Counts:
         """Timesteps, from 0, in which something was cancelled, ascending."""
         timesteps = self._changes_of(exit_index)[:, 2]

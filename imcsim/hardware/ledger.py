@@ -74,10 +74,9 @@ class Ledger:
             return self.fixed[event].totals()
         whole, everybody = self.varied[event], np.arange(self.images)
         sums: Counts = whole.sum(axis=2).cumsum(axis=1)
-        for k in range(self.timesteps):
+        for k in self.begun.cancelling():
             late = self.begun.cancelled_timesteps(k)
-            if len(late):
-                sums[:, k] += self._share(whole[:, late], k, late, everybody).sum(axis=(1, 2))
+            sums[:, k] += self._share(whole[:, late], k, late, everybody).sum(axis=(1, 2))
         return sums
 
     def totals(self, stay: Stay) -> dict[Event, Counts]:

@@ -26,6 +26,8 @@ GRID = {1: 1 << 16, 2: 512, 3: 96}
 PAIRS_GRID = 96
 """The same, where there are so many registers that pairs take turns."""
 MAX_ROUNDS = 24
+MANY = 32
+"""Of more registers those pairs take turns that are a power of two apart, one distance in each round."""
 
 
 def one_for_all(
@@ -64,7 +66,8 @@ def one_for_each(
     values of up to three registers is judged exactly at a time, first over their whole range, then closer and
     closer to the best so far, until nothing changes; more than three take turns in pairs. So the choice is
     exact where the grid holds all values, as with up to 3 registers and 95 images; else it is the best that
-    was met. Of words with the same exits the smallest are taken. No chance is involved.
+    was met. Of more than `MANY` registers the pairs are those that lie a power of two apart. Of words with
+    the same exits the smallest are taken. No chance is involved.
     """
     count = needed.shape[1] - 1
     common = np.full(count, one_for_all(needed, right, largest, goal=goal), np.int64)
@@ -102,6 +105,7 @@ class _RegisterSearch:
             np.searchsorted(words, column)
             for words, column in zip(self._words, needed[:, :-1].T, strict=True)
         ]
+        self._table = np.stack(self._ranks, axis=1)
 
     def positions(self, registers: Registers) -> tuple[int, ...]:
         """Those of the largest words not above `registers`, with which the same images leave."""
@@ -115,11 +119,11 @@ class _RegisterSearch:
 
     def exits(self, positions: Sequence[int], but: Sequence[int] = ()) -> NDArray[np.int64]:
         """After which timestep, from 0, each image leaves; registers in `but` let nobody go."""
-        last = np.full(self._images, self._count)
-        for k in range(self._count - 1, -1, -1):
-            if k not in but:
-                last[self._ranks[k] <= positions[k]] = k
-        return last
+        leaves = np.ones((self._images, self._count + 1), np.bool_)
+        np.less_equal(self._table, np.asarray(positions, np.int64), out=leaves[:, :-1])
+        leaves[:, list(but)] = False
+        left: NDArray[np.int64] = leaves.argmax(axis=1)
+        return left
 
     def cost_of(self, positions: Sequence[int]) -> float:
         """Mean cost of the images; no cost is as high as lost accuracy."""
@@ -136,20 +140,26 @@ class _RegisterSearch:
     def descend(self, start: Sequence[int]) -> tuple[int, ...]:
         """Better and better positions from `start`, until no block of registers can be improved."""
         best, cost = tuple(start), self.cost_of(start)
+        every = self._blocks()
+        idle = 0
         for turn in range(MAX_ROUNDS):
             before = cost
-            for block in self._blocks():
-                tried = list(self._tried(best, block, everywhere=turn == 0))
+            for block in every[turn % len(every)]:
+                tried = list(self._tried(best, block, everywhere=turn < len(every)))
                 found = self._best_of(best, block, tried)
                 if (lower := self.cost_of(found)) < cost:
                     best, cost = found, lower
-            if turn > 0 and cost == before:
+            idle = idle + 1 if turn >= len(every) and cost == before else 0
+            if idle == len(every):
                 break
         return best
 
-    def _blocks(self) -> Iterator[tuple[int, ...]]:
-        """Registers that are changed together."""
-        return combinations(range(self._count), self._count if self._count <= max(GRID) else 2)
+    def _blocks(self) -> list[list[tuple[int, ...]]]:
+        """For each round, which then begin anew, the registers that are changed together."""
+        if self._count <= MANY:
+            return [list(combinations(range(self._count), self._count if self._count <= max(GRID) else 2))]
+        distances = [1 << power for power in range((self._count - 1).bit_length())]
+        return [[(k, k + apart) for k in range(self._count - apart)] for apart in distances]
 
     def _tried(
         self, positions: Sequence[int], block: Sequence[int], *, everywhere: bool

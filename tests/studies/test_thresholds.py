@@ -40,6 +40,7 @@ from imcsim.report.terminal.tables import compare_report
 from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json
 from imcsim.results.run import Policy
+from imcsim.studies import thresholds
 from imcsim.studies.comparison import compare, compare_of, run, run_of
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.settings import CompareOptions
@@ -124,6 +125,32 @@ def test_each_is_never_worse_than_one(seed: int, images: int, timesteps: int, sh
         left = exit_timesteps(case[0], each)
         for t in np.flatnonzero(each):
             assert (exit_timesteps(case[0], each - (np.arange(timesteps - 1) == t)) != left).any()
+
+
+def test_many_registers_are_chosen_in_rounds_that_grow_with_their_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And lose nothing, and cost far less than one word for all."""
+    rng, images, timesteps = np.random.default_rng(0), 120, 150
+    score = np.cumsum(rng.normal(0, 1.5, (images, timesteps)) + rng.normal(0.25, 0.2, (images, 1)), axis=1)
+    score /= np.arange(1, timesteps + 1)
+    needed = 1 + (4096 * np.exp(-3 * np.abs(score))).astype(np.int64)
+    cost = np.broadcast_to(np.arange(1.0, timesteps + 1) ** 2, score.shape)
+    judged: list[int] = []
+    best_of = thresholds._RegisterSearch._best_of
+    monkeypatch.setattr(
+        thresholds._RegisterSearch, "_best_of", lambda *given: (judged.append(1), best_of(*given))[1]
+    )
+    words = thresholds.one_for_each(needed, score > 0, cost, 4097)
+    assert len(judged) <= thresholds.MAX_ROUNDS * timesteps, "all pairs would take a hundred times as many"
+    common = np.full(timesteps - 1, thresholds.one_for_all(needed, score > 0, 4097))
+
+    def of(registers: np.ndarray) -> tuple[int, float]:
+        at = np.arange(images), exit_timesteps(needed, registers) - 1
+        return int((score > 0)[at].sum()), float(cost[at].mean())
+
+    assert of(words)[0] >= int((score > 0)[:, -1].sum())
+    assert of(words)[1] < 0.5 * of(common)[1]
 
 
 def test_the_search_of_many_images_finds_what_brute_force_of_a_coarse_grid_finds() -> None:
