@@ -39,6 +39,7 @@ from imcsim.commands.sweep import sweep
 from imcsim.commands.timeline import timeline
 from imcsim.commands.trace import trace
 from imcsim.commands.validate import validate
+from imcsim.commands.warm_up import warm_up
 
 COLLECTED_AFTER = 20_000
 """New objects after which the garbage collector looks for more than Python's own counts find."""
@@ -180,6 +181,7 @@ for command in (
     timeline,
     schema,
     info,
+    warm_up,
     completion,
 ):
     cli.add_command(command)

@@ -110,9 +110,10 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda stage, done, total: None
     else:
+        from imcsim.base.compiled.watched import watching
         from imcsim.report.terminal.progress import ProgressBars
 
-        with ProgressBars(sys.stderr) as bars:
+        with ProgressBars(sys.stderr) as bars, watching(bars.compiling):
             yield bars
 
 

@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "What there is": ("hardware", "model", "inputs", "plugins"),
     "Your own network and files": ("import", "schema"),
     "How far to trust it": ("validate", "reproduce"),
-    "This installation": ("info", "completion"),
+    "This installation": ("info", "warm-up", "completion"),
 }
 """Commands by group; one that is in none stands in the last."""
 

@@ -23,6 +23,11 @@ def jit(function: F) -> F:
     return compiled(function, error_model="numpy")
 
 
+def step(function: F) -> F:
+    """Compile a part of a kernel, which only kernels call."""
+    return compiled(function, error_model="numpy", inner=True)
+
+
 @jit
 def pool(
     inputs: NDArray[np.uint8],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.kernels import jit
+from imcsim.functional.kernels import jit, step
 
 
 @jit
@@ -28,7 +28,7 @@ def _decayed(value: Any, decay: Any, bits: int) -> Any:
     return ((value >> 42) * decay + low + (1 << (bits - 43))) >> (bits - 42)
 
 
-@jit
+@step
 def _aligned(value: Any, left: Any, right: Any) -> Any:
     """A current in the unit of the membrane: ``<< left``, or a rounding ``>> right``."""
     return ((value << left) + ((1 << right) >> 1)) >> right
@@ -47,7 +47,7 @@ channels is slow.
 """
 
 
-@jit
+@step
 def _enter(
     current: NDArray[Any],
     left: NDArray[np.int64],
@@ -60,7 +60,7 @@ def _enter(
         entering[c] = _aligned(np.int64(current[c]), left[c], right[c]) + bias[c]
 
 
-@jit
+@step
 def _decay(
     state: NDArray[np.int64], decay: NDArray[np.int64], decay_bits: int, entering: NDArray[np.int64]
 ) -> None:
@@ -69,13 +69,13 @@ def _decay(
         state[c] = _decayed(state[c], decay[c], decay_bits) + entering[c]
 
 
-@jit
+@step
 def _saturate(state: NDArray[np.int64], limit: int) -> None:
     for c in range(state.shape[0]):
         state[c] = min(max(state[c], -limit - 1), limit)
 
 
-@jit
+@step
 def _fire(
     membrane: NDArray[np.int64], threshold: NDArray[np.int64], beyond: int, spikes: NDArray[np.uint8]
 ) -> int:
@@ -88,7 +88,7 @@ def _fire(
     return total
 
 
-@jit
+@step
 def _fire_several(
     membrane: NDArray[np.int64], threshold: NDArray[np.int64], most: int, spikes: NDArray[np.uint8]
 ) -> int:
@@ -103,7 +103,7 @@ def _fire_several(
     return total
 
 
-@jit
+@step
 def _silence(resting: NDArray[np.int64], refractory: int, spikes: NDArray[np.uint8]) -> int:
     """Take back spikes of neurons that rest, let those that fired begin to; returns spikes taken back."""
     taken = 0
@@ -117,7 +117,7 @@ def _silence(resting: NDArray[np.int64], refractory: int, spikes: NDArray[np.uin
     return taken
 
 
-@jit
+@step
 def _reset(
     membrane: NDArray[np.int64],
     threshold: NDArray[np.int64],
@@ -136,7 +136,7 @@ def _reset(
             membrane[c] -= threshold[c] if spikes[c] else 0
 
 
-@jit
+@step
 def _repeated(values: NDArray[np.int64], times: int) -> NDArray[np.int64]:
     """One number per channel, for so many positions."""
     channels = values.shape[0]
@@ -145,6 +145,20 @@ def _repeated(values: NDArray[np.int64], times: int) -> NDArray[np.int64]:
         for c in range(channels):
             repeated[k * channels + c] = values[c]
     return repeated
+
+
+@step
+def _copy(source: NDArray[np.int64], target: NDArray[np.int64]) -> None:
+    """``target[: len(source)] = source``: numba takes two seconds to compile an assignment of arrays."""
+    for c in range(source.shape[0]):
+        target[c] = source[c]
+
+
+@step
+def _clear(values: NDArray[np.int64]) -> None:
+    """``values[:] = 0``, as `_copy`."""
+    for c in range(values.shape[0]):
+        values[c] = 0
 
 
 @jit
@@ -207,24 +221,23 @@ def lif(
         for begin in range(0, neurons, strip):
             end = min(begin + strip, neurons)
             u, i, add = membrane[: end - begin], flowing[: end - begin], entering[: end - begin]
-            u[:] = 0
-            i[:] = 0
-            resting[:] = 0
+            _clear(u)
+            _clear(i)
+            _clear(resting)
             for c in range(initial.shape[0]):
                 if c < end - begin:
                     u[c] = initial[c]
             if carried and not first:
-                u[:] = state[n, 0, begin:end]
-                i[:] = state[n, 1, begin:end]
-                resting[: end - begin] = state[n, 2, begin:end]
+                _copy(state[n, 0, begin:end], u)
+                _copy(state[n, 1, begin:end], i)
+                _copy(state[n, 2, begin:end], resting)
                 for c in range(end - begin):
                     before[c] = state[n, 3, begin + c]
             for t in range(timesteps):
                 if t < given:
                     _enter(entering_map[n, t, begin:end], left, right, bias, add)
                 if refractory > 0:
-                    for c in range(end - begin):  # an assignment of arrays takes two seconds to compile
-                        held[c] = u[c]
+                    _copy(u, held)
                 if filtered:
                     _decay(i, synapse, decay_bits, add)
                     _saturate(i, limit)
@@ -255,9 +268,9 @@ def lif(
                 if not late:
                     _reset(u, threshold, fired, reset, most)
             if carried:
-                state[n, 0, begin:end] = u
-                state[n, 1, begin:end] = i
-                state[n, 2, begin:end] = resting[: end - begin]
+                _copy(u, state[n, 0, begin:end])
+                _copy(i, state[n, 1, begin:end])
+                _copy(resting[: end - begin], state[n, 2, begin:end])
                 for c in range(end - begin):
                     state[n, 3, begin + c] = fired_map[n, timesteps - 1, begin + c]
 
@@ -283,12 +296,12 @@ def integrate(
     add, carried = np.empty(channels, np.int64), state.shape[0] > 0
     for n in range(images):
         for p in range(positions):
-            u[:] = 0
-            i[:] = 0
+            _clear(u)
+            _clear(i)
             here = p * channels
             if carried and not first:
-                u[:] = state[n, 0, here : here + channels]
-                i[:] = state[n, 1, here : here + channels]
+                _copy(state[n, 0, here : here + channels], u)
+                _copy(state[n, 1, here : here + channels], i)
             for t in range(timesteps):
                 if t < current.shape[1]:
                     _enter(current[n, t, p], left, right, bias, add)
@@ -302,5 +315,5 @@ def integrate(
                 for c in range(channels):
                     out[n, t, p, c] = u[c]
             if carried:
-                state[n, 0, here : here + channels] = u
-                state[n, 1, here : here + channels] = i
+                _copy(u, state[n, 0, here : here + channels])
+                _copy(i, state[n, 1, here : here + channels])

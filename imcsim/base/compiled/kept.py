@@ -31,6 +31,7 @@ from numba.core.serialize import dumps
 
 from imcsim.base.choices import ErrorModel
 from imcsim.base.compiled.places import place_for
+from imcsim.base.compiled.watched import tell
 from imcsim.base.files import PARTIAL, read_ordinary, written_whole
 from imcsim.base.notes import note_once
 
@@ -67,7 +68,7 @@ class Kept:
     def __init__(self, function: Callable[..., Any], folder: Path) -> None:
         code = function.__code__
         name = re.sub(r"[^\w.]", "", f"{Path(code.co_filename).stem}.{function.__qualname__}")
-        self._folder = folder
+        self._folder, self._name = folder, function.__qualname__.strip("_").replace("_", " ")
         self._base = f"{name}-{code.co_firstlineno}.{sys.implementation.cache_tag}-"
         closure = dumps([cell.cell_contents for cell in function.__closure__ or ()])
         made_by = (sys.version, numba.__version__, llvmlite.__version__, sources(function.__module__))
@@ -87,6 +88,7 @@ class Kept:
         try:
             raw = read_ordinary(path, _LARGEST_KERNEL)
         except (OSError, ValueError):
+            tell(self._name)
             return None
         try:
             return CompileResult._rebuild(context, *_unsealed(raw, about))
@@ -95,10 +97,12 @@ class Kept:
                 path.unlink()
                 text = f"{path}: a damaged kernel was removed from the cache and is compiled anew"
                 note_once(text, kind="damaged kernel")
+            tell(self._name)
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep a kernel; called by numba."""
+        tell(None)
         if result.library.has_dynamic_globals or any(not lifted.can_cache for lifted in result.lifted):
             return
         about = self._key(signature, result.codegen)

@@ -53,7 +53,10 @@ COPIED = 16
 
 def inlined(function: F) -> F:
     """Compile into the kernels that call it: passing so many arrays takes longer than a short read."""
-    return cast(F, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
+    made = numba.njit(
+        nogil=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )(function)
+    return cast(F, made)
 
 
 @jit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -23,6 +24,10 @@ class ProgressBars:
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._lock = Lock()  # kernels are compiled in threads
+        self._spinner: TaskID | None = None
+        self._kernels: list[str] = []
+        self._compiled = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -32,6 +37,24 @@ class ProgressBars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+    def compiling(self, kernel: str | None) -> None:
+        """Show that `kernel` is being compiled, its parts meanwhile too; None: the last one told was."""
+        with self._lock:
+            if kernel is None:
+                self._compiled += 1
+                self._kernels[-1:] = []
+            else:
+                self._kernels.append(kernel)
+            now = self._kernels[0] if self._kernels else None
+            if self._spinner is None:
+                self._spinner = self._progress.add_task("", total=None)
+            self._progress.update(
+                self._spinner,
+                description=f"compiling {now} (first run only)" if now else "kernels are compiled",
+                completed=self._compiled,
+                visible=now is not None,
+            )
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that `done` of `total` pieces of `stage` are ready."""
