@@ -95,6 +95,7 @@ def test_all_runs_every_script_that_there_is() -> None:
     shared = {"all.py", "common.py", "networks.py", "nonideal_figures.py", "peers.py", "sanafe_peer.py"}
     apart = {
         "aihwkit_peer.py",
+        "ann_crossover.py",
         "issue_policies.py",
         "ir_drop.py",
         "neurosim.py",

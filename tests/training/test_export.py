@@ -74,6 +74,36 @@ def test_the_exported_network_is_valid_and_agrees_with_the_trained_one() -> None
     assert np.std(theirs) > 0.1
 
 
+@pytest.mark.parametrize("network", ["vgg7", "resnet19"])
+def test_activations_are_exported_as_they_were_trained(network: str) -> None:
+    from imcsim.network import Relu, validate
+
+    torch.manual_seed(0)
+    trained = architectures.build(network, width=0.125 if network == "vgg7" else 0.03125)
+    trained.neurons, trained.activation_bits = "quantised", 3
+    trained.eval()
+    graph = to_graph.to_network(trained, "small")
+    validate(graph)
+    assert graph.timesteps == 1
+    assert {node.bits for node in graph.nodes if isinstance(node, Relu)} == {3}
+    images = random_images(np.random.default_rng(1), (3, 32, 32), 4)
+    ours = to_graph.forward(graph, torch.from_numpy(images), 1).numpy()
+    with torch.no_grad():
+        theirs = trained(torch.from_numpy(images).float() / 255, 1).numpy()
+    # float32 may tip a current that lies right between two steps
+    assert np.mean(np.isclose(ours, theirs, atol=1e-2)) > 0.8
+    assert np.std(theirs) > 0
+
+
+def test_the_gradient_of_activations_is_that_of_the_clipped_ramp() -> None:
+    current = torch.tensor([-0.3, 0.05, 0.11, 1.0, 2.95, 3.2], requires_grad=True)
+    codes = snn.quantised(current, 4)
+    assert torch.allclose(codes, torch.tensor([0.0, 0.0, 0.2, 1.0, 3.0, 3.0]))
+    codes.sum().backward()
+    assert current.grad is not None
+    assert current.grad.tolist() == [0, 1, 1, 1, 1, 0]
+
+
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("average", [False, True])
 def test_two_implementations_of_the_graph_agree_to_the_bit(residual: bool, average: bool) -> None:
