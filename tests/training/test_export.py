@@ -74,18 +74,18 @@ def test_the_exported_network_is_valid_and_agrees_with_the_trained_one() -> None
     assert np.std(theirs) > 0.1
 
 
-@pytest.mark.parametrize("network", ["vgg7", "resnet19"])
-def test_activations_are_exported_as_they_were_trained(network: str) -> None:
+@pytest.mark.parametrize(("network", "width", "bits"), [("vgg7", 0.125, 3), ("resnet19", 0.03125, 2)])
+def test_activations_are_exported_as_they_were_trained(network: str, width: float, bits: int) -> None:
     from imcsim.network import Relu, validate
 
     torch.manual_seed(0)
-    trained = architectures.build(network, width=0.125 if network == "vgg7" else 0.03125)
-    trained.neurons, trained.activation_bits = "quantised", 3
+    trained = architectures.build(network, width=width)
+    trained.neurons, trained.activation_bits = "quantised", bits
     trained.eval()
     graph = to_graph.to_network(trained, "small")
     validate(graph)
     assert graph.timesteps == 1
-    assert {node.bits for node in graph.nodes if isinstance(node, Relu)} == {3}
+    assert {node.bits for node in graph.nodes if isinstance(node, Relu)} == {bits}
     images = random_images(np.random.default_rng(1), (3, 32, 32), 4)
     ours = to_graph.forward(graph, torch.from_numpy(images), 1).numpy()
     with torch.no_grad():
