@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imcsim.commands.common import print_names, print_report
+from imcsim.commands.common import print_names, print_report, progress_bars
 from imcsim.commands.completion import complete_inputs
 from imcsim.commands.options import ENCODING, memory_option, option, options_of, plugin_option
 
@@ -57,14 +57,18 @@ def inputs_convert(source: str, output: str, images: int | None, split: str | No
     if not output.lower().endswith(".npz"):
         raise ImcsimError("inputs are written as .npz", file=output, fix="end the name with .npz")
     check_writable(output)
-    found = imcsim.inputs.load(source, images, labelled=False, **settings)
-    imcsim.inputs.save(
-        output,
-        found.images.astype(bool) if found.spikes else found.images,
-        found.labels if len(found.labels) else None,
-        split=found.split if split is None else split,  # type: ignore[arg-type]
-        classes=found.classes,
-    )
+    with progress_bars(quiet=False) as progress:
+        progress("reading", 0, 0)
+        found = imcsim.inputs.load(source, images, labelled=False, **settings)
+        progress("reading", len(found.images), len(found.images))
+        progress("writing", 0, 0)
+        imcsim.inputs.save(
+            output,
+            found.images.astype(bool) if found.spikes else found.images,
+            found.labels if len(found.labels) else None,
+            split=found.split if split is None else split,  # type: ignore[arg-type]
+            classes=found.classes,
+        )
     shape = " x ".join(map(str, found.images.shape[1:]))
     click.echo(
         f"{output}: {len(found.images)} of {shape}, {'labelled' if len(found.labels) else 'no labels'}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,30 @@ def test_figures_are_as_wide_as_a_column_with_their_fonts_inside(swept: Path) ->
         assert float(box[1]) == pytest.approx(3.5 * 72)
         assert (swept / "figures" / f"{name}.svg").exists()
         assert (swept / "figures" / f"{name}.png").exists()
+
+
+def test_the_queries_of_the_page_answer(swept: Path) -> None:
+    """The three questions in docs/sweeps.md, asked as they stand there."""
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    queries = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    assert len(queries) == 4
+    with closing(sqlite3.connect(swept / "sweep.sqlite")) as store:
+        store.row_factory = sqlite3.Row
+        _, cheapest, saved, parts = (store.execute(query).fetchall() for query in queries)
+    with open_store(swept) as held:
+        table = list(held.table())
+        kept = {row["point"]: row for row in held.rows("dynamic")}
+    best = max(row["dynamic_accuracy"] for row in table)
+    near = [row for row in table if row["dynamic_accuracy"] >= best - 0.01]
+    assert cheapest[0]["edp_pj_ns"] == min(row["dynamic_edp_mean_of_products"] for row in near)
+    assert [row["adc_bits"] for row in saved] == [3, 6]
+    mine = [1 - row["dynamic_edp_mean_of_products"] / row["static_edp_mean_of_products"]
+            for row in table if row["adc.bits"] == 3]  # fmt: skip
+    assert saved[0]["edp_saved"] == pytest.approx(sum(mine) / len(mine))
+    assert {row["point"] for row in parts} == set(kept)
+    for row in parts:
+        assert row["energy_pj"] == kept[row["point"]]["components"][row["component"]]
+        assert 0.05 < row["share"] <= 1
 
 
 def test_few_images_are_said(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
@@ -329,6 +330,37 @@ def test_the_study_opens_in_optuna(files: Path) -> None:
     study = optuna.load_study(study_name=None, storage=storage)
     assert len(study.trials) >= 5
     assert [str(d.name) for d in study.directions] == ["MINIMIZE"] * 3 + ["MAXIMIZE"]
+
+
+def test_the_study_opens_in_optuna_s_dashboard(files: Path) -> None:
+    """Its server answers with the trials; nothing is sent over a network."""
+    dashboard = pytest.importorskip("optuna_dashboard")
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    with search(load_search(at(files, spec(trials=5), "shown.yaml")), files / "shown", workers=1) as store:
+        tried = {row["point"]: row for row in store.outcomes()}
+    journal = JournalFileBackend(str(files / "shown" / "study.journal"))
+    server = dashboard.wsgi(JournalStorage(journal))
+
+    def asked(path: str) -> Any:
+        request = {
+            "REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": "", "SERVER_NAME": "none",
+            "SERVER_PORT": "80", "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr,
+            "wsgi.url_scheme": "http",
+        }  # fmt: skip
+        status: list[str] = []
+        body = b"".join(server(request, lambda text, headers, error=None: status.append(text)))
+        assert status[-1].startswith("200"), body
+        return json.loads(body)
+
+    (study,) = asked("/api/studies")["study_summaries"]
+    assert study["directions"] == ["minimize"] * 3 + ["maximize"]
+    trials = asked(f"/api/studies/{study['study_id']}")["trials"]
+    done = [trial for trial in trials if trial["state"] == "Complete"]
+    assert len(trials) == len(tried)
+    energies = sorted(row["energy_pj"] for row in tried.values() if row["status"] == "done")
+    assert sorted(trial["values"][0] for trial in done) == pytest.approx(energies)
 
 
 @pytest.mark.parametrize("case", ["as it is", *WRONG])

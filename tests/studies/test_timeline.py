@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import shutil
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -321,3 +323,23 @@ def test_what_cannot_be_drawn_is_refused(
     said = capsys.readouterr().err
     assert message in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_perfetto_s_trace_processor_answers(tmp_path: Path) -> None:
+    """The query of docs/timeline.md, asked of Perfetto's own program: the totals of the engine come out."""
+    perfetto = pytest.importorskip("perfetto.trace_processor")
+    program = shutil.which("trace_processor_shell") or shutil.which("trace_processor")
+    if program is None:  # the package would fetch it from outside
+        pytest.skip("no trace_processor_shell on PATH")
+    shown = recorded("speculate", (2, 3))
+    target = tmp_path / "trace.json"
+    target.write_text(trace_json(shown))
+    page = (Path(__file__).parents[2] / "docs" / "timeline.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r'BUSY = """(.*?)"""', page, re.DOTALL)
+    config = perfetto.TraceProcessorConfig(bin_path=program)
+    with perfetto.TraceProcessor(trace=str(target), config=config) as trace:
+        busy = {row.tile.split()[1]: row.busy_cycles for row in trace.query(query)}
+        (count,) = trace.query("SELECT COUNT(*) AS slices FROM slice WHERE dur >= 0")
+    assert count.slices >= sum(event["ph"] == "X" for event in trace_events(shown))
+    wanted = {str(k): int(n) for k, n in enumerate(shown.line.busy_cycles) if n}
+    assert busy == wanted
