@@ -31,11 +31,18 @@ def test_the_quickstart_runs_and_prints_what_is_stored_with_it() -> None:
         if before.cell_type == "code":
             assert before.outputs, before.source
             assert printed(now) == printed(before), before.source
+            assert numbers(now) == numbers(before), before.source
 
 
 def printed(cell: Any) -> list[str]:
     """What a cell printed; how tables are laid out is up to pandas."""
     return [output.text for output in cell.outputs if output.output_type == "stream"]
+
+
+def numbers(cell: Any) -> list[str]:
+    """The decimal numbers of what a cell shows besides, in their order."""
+    shown = [output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    return [number for text in shown for number in re.findall(r"\d+\.\d+", text)]
 
 
 def test_the_gallery_shows_all_that_its_script_makes_and_nothing_else() -> None:
