@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 
 from imcsim import hardware as chips
-from imcsim.importers.importing.agreement import ComparedChip, agree
+from imcsim.functional.program.program import build
+from imcsim.importers.importing.agreement import Agreement, ComparedChip, agree
 from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
 from imcsim.importers.quantising.fixed_point import fixed_point
 from imcsim.importers.quantising.quantise import quantise
 from imcsim.inputs import Inputs
-from imcsim.network.graph import LI, LIF, Add, Flatten, Pool2d
+from imcsim.network.graph import LI, LIF, Add, Flatten, Network, Pool2d
 from imcsim.simulation.chip import numerics, program_chip
 
 CHIP = chips.load("dtsnn_32nm")
 NUMERICS = numerics(CHIP.config)
+
+
+def agreed(real: FloatNetwork, network: Network, images: Inputs, *chip: ComparedChip) -> Agreement:
+    return agree(real, network, images, build(network, NUMERICS.ideal()), *chip)
 
 
 def inputs(
@@ -71,7 +76,7 @@ def test_networks_on_the_grid_agree_in_every_spike(last: str, reset: str, at: st
     rng = np.random.default_rng(1)
     real = network(rng, grid=True, last=last, reset=reset, at=at)
     images = inputs(rng, real, 20)
-    found = agree(real, quantise(real, 4), images, NUMERICS)
+    found = agreed(real, quantise(real, 4), images)
     assert [layer.equal for layer in found.ideal.layers] == [1.0] * (4 if last == "lif" else 3)
     assert all(0 < layer.rate == layer.float_rate < 1 for layer in found.ideal.layers)
     assert found.ideal.same_prediction == (1.0,) * 4
@@ -82,7 +87,7 @@ def test_timed_inputs() -> None:
     rng = np.random.default_rng(2)
     real = network(rng, grid=True)
     images = inputs(rng, real, 6, timed=True, labels=False)
-    found = agree(real, quantise(real, 4), images, NUMERICS)
+    found = agreed(real, quantise(real, 4), images)
     assert [layer.equal for layer in found.ideal.layers] == [1.0] * 3
     assert found.float_accuracy is None
     assert found.provenance() is None
@@ -98,7 +103,7 @@ def test_rates_shares_and_intervals_are_those_of_the_runs() -> None:
     real = network(rng, grid=False)
     coarse = quantise(real, 3)
     images = inputs(rng, real, 37)
-    found = agree(real, coarse, images, NUMERICS)
+    found = agreed(real, coarse, images)
     floats = run(real, images.images, 4, record=["lif1", "lif2", "lif3"])
     program = build(coarse, NUMERICS.ideal())
     whole = run_program(program, images.images, 4, ideal_converters(program), record={"lif1", "lif2", "lif3"})
@@ -127,7 +132,7 @@ def test_a_chip_is_played_beside_the_ideal_one() -> None:
     real = network(rng, grid=True)
     images = inputs(rng, real, 8)
     chip = ComparedChip(CHIP.name, lambda network, shown: program_chip(network, CHIP.config, shown))
-    found = agree(real, quantise(real, 4), images, NUMERICS, chip)
+    found = agreed(real, quantise(real, 4), images, chip)
     assert found.chip is not None
     assert found.chip.hardware == "dtsnn_32nm"
     assert all(layer.equal > 0.8 for layer in found.chip.layers)
@@ -144,14 +149,14 @@ def test_a_chip_with_errors_is_played_with_them() -> None:
     keys = {"nonideal.variation.sigma": 0.4, "nonideal.read_noise.sigma": 0.1}
     erring = chips.load("dtsnn_32nm", keys).config
 
-    def agreed(config: Any, seed: int) -> Any:
+    def on_chip(config: Any, seed: int) -> Any:
         chip = ComparedChip("c", lambda network, shown: program_chip(network, config, shown, seed), seed)
-        return agree(real, coarse, images, NUMERICS, chip).chip
+        return agreed(real, coarse, images, chip).chip
 
-    found, plain = agreed(erring, 3), agreed(CHIP.config, 3)
+    found, plain = on_chip(erring, 3), on_chip(CHIP.config, 3)
     assert found.seed == 3
     assert all(a.equal < b.equal for a, b in zip(found.layers, plain.layers, strict=True))
-    assert found == agreed(erring, 3) != agreed(erring, 4)
+    assert found == on_chip(erring, 3) != on_chip(erring, 4)
     program, converters = program_chip(coarse, erring, images, 3)
     named = predictions(run_program(program, images.images, 4, converters).outputs)
     assert found.accuracy.per_timestep == tuple((named == images.labels[:, None]).mean(0))

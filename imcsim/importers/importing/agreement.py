@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.exits.outputs import predictions
-from imcsim.functional.program.numerics import Numerics
-from imcsim.functional.program.program import Program, build
+from imcsim.functional.program.program import Program
 from imcsim.functional.run import Converters, ideal_converters
 from imcsim.functional.run import run as run_program
 from imcsim.importers.importing.float_network import FloatNetwork, class_outputs, walk
@@ -104,7 +103,7 @@ def agree(
     real: FloatNetwork,
     network: Network,
     inputs: Inputs,
-    numerics: Numerics,
+    ideal: Program,
     chip: ComparedChip | None = None,
     *,
     workers: int | None = None,
@@ -112,14 +111,13 @@ def agree(
 ) -> Agreement:
     """Play `inputs` through the network with real weights and the one with integers.
 
-    numerics: how crossbars cut sums; its converters and membranes are made ideal. Predictions are of the
-    running mean of the outputs. Raises ImcsimError where the inputs do not fit, or a word overflows.
+    ideal: the program of `network` with ideal converters and wide membranes. Predictions are of the running
+    mean of the outputs. Raises ImcsimError where the inputs do not fit, or a word overflows.
     """
     inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
     timesteps = network.timesteps
     inputs = inputs.first(timesteps)
-    program = build(network, numerics.ideal())
-    sides = [_Side(None, network, program, ideal_converters(program))]
+    sides = [_Side(None, network, ideal, ideal_converters(ideal))]
     if chip is not None:
         sides.append(_Side(chip.name, network, *chip.program(network, inputs), chip.seed))
     count = len(inputs.images)

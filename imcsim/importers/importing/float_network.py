@@ -282,15 +282,18 @@ def _currents(node: FloatWeights, x: Values, network: FloatNetwork) -> Values:
         return np.asarray(node.scale * (row @ node.weight.T) + node.bias)
     seen = windows(node, x.reshape(-1, *x.shape[2:]), network)
     frames, channels, rows, columns = seen.shape[:4]
-    sums = np.empty((frames, rows, columns, len(node.weight)))
+    sums = np.empty((len(node.weight), frames, rows, columns))
     inner, outer = channels // node.groups, len(node.weight) // node.groups
     few = max(1, WINDOW_BYTES // (8 * max(1, seen[0].size // node.groups)))
     for group, start in itertools.product(range(node.groups), range(0, frames, few)):
         at = slice(group * outer, (group + 1) * outer)
-        part = seen[start : start + few, group * inner : (group + 1) * inner].transpose(0, 2, 3, 1, 4, 5)
+        # Places last: they lie next to each other in what is read, so that copying them is quick.
+        part = seen[start : start + few, group * inner : (group + 1) * inner].transpose(1, 4, 5, 0, 2, 3)
         kernel = node.weight[at].reshape(outer, -1)
-        sums[start : start + few, ..., at] = part.reshape(*part.shape[:3], -1) @ kernel.T
-    currents = (node.scale * sums + node.bias).transpose(0, 3, 1, 2)
+        made = kernel @ part.reshape(kernel.shape[1], -1)
+        sums[at, start : start + few] = made.reshape(outer, *part.shape[3:])
+    scale, bias = (v[:, None, None, None] for v in (node.scale, node.bias))
+    currents = (scale * sums + bias).transpose(1, 0, 2, 3)
     return currents.reshape(*x.shape[:2], *currents.shape[1:])
 
 
@@ -311,7 +314,7 @@ class _Neurons:
             _along(v, current) for v in (node.leak, node.threshold, node.drift, node.initial)
         )
         self.synapse = None if node.synapse is None else _along(node.synapse, current)
-        self.floor: Any = -np.inf if node.floor is None else _along(node.floor, current)
+        self.floor = None if node.floor is None else _along(node.floor, current)
         self.membrane, self.current = np.broadcast_to(initial, current.shape), np.zeros(current.shape)
         self.fired, self.resting = np.zeros(current.shape), np.zeros(current.shape, np.int64)
         self.least, self.most = self.threshold * (1.0 - TIE), self.threshold * (1.0 + TIE)
@@ -323,15 +326,20 @@ class _Neurons:
         held, membrane = self.membrane, self.leak * self.membrane + self.current + self.drift
         if node.reset_at == "next":
             membrane = _after(node, membrane, self.threshold, self.fired)
-        membrane = np.where(self.resting > 0, held, np.maximum(membrane, self.floor))
+        if self.floor is not None:
+            membrane = np.maximum(membrane, self.floor)
+        if node.refractory:
+            membrane = np.where(self.resting > 0, held, membrane)
         if node.max_spikes > 1:
             fired = np.clip(np.floor(membrane / self.least), 0, node.max_spikes)
         else:
             fired = (membrane >= self.least if node.fires == "at" else membrane > self.most).astype(
                 np.float64
             )
-        self.fired = np.where(self.resting > 0, 0.0, fired)
-        self.resting = np.where(self.fired > 0, node.refractory, np.maximum(self.resting - 1, 0))
+        if node.refractory:
+            fired = np.where(self.resting > 0, 0.0, fired)
+            self.resting = np.where(fired > 0, node.refractory, np.maximum(self.resting - 1, 0))
+        self.fired = fired
         if node.reset_at == "now":
             membrane = _after(node, membrane, self.threshold, self.fired)
         self.membrane = membrane

@@ -13,13 +13,14 @@ from imcsim import hardware as chips
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.numerics import Numerics
+from imcsim.functional.program.program import Program, build
 from imcsim.importers.folding.fold import fold
 from imcsim.importers.importing.agreement import Agreement, ComparedChip, agree
 from imcsim.importers.importing.float_network import FloatNetwork
 from imcsim.importers.importing.image import Image
 from imcsim.importers.importing.layers import ReadModel, ReadOptions
 from imcsim.importers.importing.read import read
-from imcsim.importers.quantising.fixed_point import FixedPoint, fixed_point
+from imcsim.importers.quantising.fixed_point import FixedPoint, fixed_point, words_of
 from imcsim.importers.quantising.quantise import LayerQuantisation, quantise_layers
 from imcsim.importers.quantising.scales import Scales
 from imcsim.inputs import Inputs
@@ -188,7 +189,7 @@ def convert(
         raise _in_file(error, path, inputs) from None
     network = quantised.network
     chip = hardware if hardware is not None else chips.load(DEFAULT_HARDWARE)
-    words = _words(network, path, numerics(chip.config), stated=hardware is not None)
+    words, ideal = _words(network, path, numerics(chip.config), stated=hardware is not None)
     agreement = None
     if inputs is not None:
         played = None
@@ -199,9 +200,7 @@ def convert(
                 lambda network, shown: program_chip(network, config, shown, seed, workers=workers),
                 seed if erring else None,
             )
-        agreement = agree(
-            real, network, inputs, numerics(chip.config), played, workers=workers, progress=progress
-        )
+        agreement = agree(real, network, inputs, ideal, played, workers=workers, progress=progress)
     imported = Imported(network, model, real, quantised.layers, chip.name, words, agreement)
     about = _provenance(imported, origin, options, image, (weight_bits, scales, percentile))
     return replace(imported, network=replace(network, provenance=about))
@@ -218,19 +217,22 @@ def _in_file(error: ImcsimError, path: Path | None, inputs: Inputs | None) -> Im
     return ImcsimError(error.message, file=path, line=error.line, key=error.key, fix=error.fix)
 
 
-def _words(network: Network, path: Path | None, about: Numerics, *, stated: bool) -> tuple[FixedPoint, ...]:
-    """Fixed-point words on a chip; a network that no chip can hold is refused.
+def _words(
+    network: Network, path: Path | None, about: Numerics, *, stated: bool
+) -> tuple[tuple[FixedPoint, ...], Program]:
+    """Fixed-point words on a chip, and the program of wide words; a network that no chip can hold is refused.
 
     Where the chip was not `stated` and its words are too narrow, there are none to show.
     """
     try:
-        fixed_point(network, about.ideal())
+        ideal = build(network, about.ideal())
+        words_of(network, ideal)
         try:
-            return fixed_point(network, about)
+            return fixed_point(network, about), ideal
         except ImcsimError:
             if stated:
                 raise
-            return ()
+            return (), ideal
     except ImcsimError as error:
         raise _in_file(error, path, None) from None
 

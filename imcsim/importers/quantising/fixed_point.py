@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from imcsim.functional.program.numerics import Numerics
-from imcsim.functional.program.program import ActivationLayer, IntegratorLayer, NeuronLayer, build
+from imcsim.functional.program.program import (
+    ActivationLayer,
+    IntegratorLayer,
+    NeuronLayer,
+    Program,
+    build,
+)
 from imcsim.network.graph import LI, LIF, Network, Pool2d
 
 
@@ -35,7 +41,12 @@ class FixedPoint:
 
 def fixed_point(network: Network, numerics: Numerics) -> tuple[FixedPoint, ...]:
     """The words of each layer with membranes on a chip. Raises ImcsimError where a word overflows."""
-    program = build(network, numerics)
+    return words_of(network, build(network, numerics))
+
+
+def words_of(network: Network, program: Program) -> tuple[FixedPoint, ...]:
+    """The words of each layer with membranes in a program of the network."""
+    numerics = program.numerics
     units = {layer.name: layer.unit for layer in program.crossbar_layers}
     biases = {layer.name: layer.bias for layer in program.crossbar_layers}
     return tuple(

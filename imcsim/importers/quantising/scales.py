@@ -44,8 +44,22 @@ def on_grid(weight: Values, bits: int) -> Values:
     binary = _binary_steps(weight)
     fits = np.abs(weight).max(axis=1) <= largest_integer(bits) * binary
     found = np.where(fits, binary, np.nan)
-    for channel in np.flatnonzero(~fits & weight.any(axis=1)):
+    for channel in np.flatnonzero(~fits & weight.any(axis=1) & _may_be_on_grid(weight, bits)):
         found[channel] = _step(np.abs(weight[channel]), bits)
+    return found
+
+
+def _may_be_on_grid(weight: Values, bits: int) -> NDArray[np.bool_]:
+    """Whether the smallest weight of each channel is a multiple of any step that the largest one has: what
+    `_step` asks of all weights, and rules out nearly every channel that is on no grid.
+    """
+    sizes = np.abs(weight)
+    smallest = np.where(sizes > 0, sizes, np.inf).min(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        steps = sizes.max(axis=1)[:, None] / np.arange(1.0, largest_integer(bits) + 1)
+        ratio = smallest[:, None] / steps
+    whole = np.rint(ratio)
+    found: NDArray[np.bool_] = ((np.abs(ratio - whole) <= GRID_ERROR * ratio) & (whole >= 1)).any(axis=1)
     return found
 
 
