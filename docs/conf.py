@@ -17,7 +17,12 @@ myst_enable_extensions = ["dollarmath"]
 nb_execution_mode = "off"
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+# Signatures stay short: types stand with the arguments that they belong to.
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
 # A word between single backticks is a name in this code base.
 default_role = "code"
 

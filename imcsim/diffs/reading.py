@@ -60,6 +60,9 @@ def load_result(path: str | Path) -> Result | ChipsResult:
     """The result that ``save``, ``--json`` or ``--out`` wrote to a JSON file or a folder.
 
     Raises ImcsimError where it cannot be read, or contradicts itself.
+
+    Args:
+        path: The JSON file, or the folder of ``save`` or ``--out``.
     """
     file, data = _read(str(path))
     if isinstance(data, dict) and {"meta", "instances"} <= set(data):

@@ -37,6 +37,10 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
     over it.
 
     Raises ImcsimError for an unknown name, and whatever `load_config` raises.
+
+    Args:
+        name_or_path: A chip that comes with imcsim, or a YAML file.
+        overrides: Other values by dotted key, as ``{"adc.bits": 5}``. None: none.
     """
     from imcsim.base.errors import ImcsimError
     from imcsim.hardware.component import ESTIMATE
@@ -140,6 +144,10 @@ def describe(hardware: Hardware, *, short: bool = False) -> list[tuple[str, str,
     A figure that the file leaves to an estimator is shown as computed, with the rule as its source. Figures
     of reference tables and of plug-ins' estimators follow under ``component.event``, ``component.area`` and
     ``component.leakage``.
+
+    Args:
+        hardware: The chip.
+        short: Whether sources are named, not cited.
     """
     from imcsim.hardware.conditions import value_of
     from imcsim.hardware.estimators.estimator import shown_figures

@@ -71,6 +71,17 @@ def load(
     cut to `timesteps` where given. Without `labelled`, labels may be missing. A built-in name wins over a
     file of that name. Raises ImcsimError for
     anything else, and for fewer than `limit` images.
+
+    Args:
+        name_or_path: Inputs that come with imcsim, a file or a folder.
+        limit: How many are read, from the first on. None: all.
+        encoding: How still images enter. None: direct.
+        timesteps: Frames of events and of random spikes; the most of other frames. None: as they are.
+        seed: Seed of random spikes.
+        labelled: Whether labels must be there.
+        shape: Channels, height and width of the sensor, where the file does not say.
+        labels: A file of labels. None: those with the inputs.
+        bin_us: Length of a timestep of events, in microseconds. None: equal parts.
     """
     path = find(name_or_path)
     if timesteps is not None and timesteps < 1:
@@ -152,6 +163,13 @@ def save(
 
     images ``[N, C, H, W]`` or ``[N, T, C, H, W]``; boolean ones are spikes. Raises ImcsimError where the file
     cannot be written.
+
+    Args:
+        path: The file, whose name ends in ``.npz``.
+        images: Pixel codes, or booleans for spikes.
+        labels: The class of each image, from 0. None: none.
+        split: Which part of a data set they are.
+        classes: How many classes there are. None: not said.
     """
     stored: dict[str, NDArray[Any]] = {"images": images}
     if labels is not None:
@@ -172,7 +190,12 @@ def save(
 
 
 def describe(name_or_path: str | Path, *, labels: str | Path | None = None) -> list[tuple[str, str]]:
-    """What inputs of any kind are, as lines of name and text. Raises ImcsimError as `load` does."""
+    """What inputs of any kind are, as lines of name and text. Raises ImcsimError as `load` does.
+
+    Args:
+        name_or_path: As for `load`.
+        labels: As for `load`.
+    """
     path = find(name_or_path)
     if _kind(path) == "events":
         return describe_events(path)
@@ -204,7 +227,11 @@ def describe(name_or_path: str | Path, *, labels: str | Path | None = None) -> l
 
 
 def paired(name_or_path: str | Path) -> str | None:
-    """The built-in validation images that go with built-in test images or with a trace of them, if any do."""
+    """The built-in validation images that go with built-in test images or with a trace of them, if any do.
+
+    Args:
+        name_or_path: As for `load`.
+    """
     if isinstance(name_or_path, str) and name_or_path in names():
         partner = name_or_path.replace("_test", "_validation")
         return partner if partner != name_or_path and partner in names() else None

@@ -43,6 +43,9 @@ def load(name_or_path: str | Path) -> Network:
 
     A built-in name wins over a folder of that name; write ``./name`` for the folder. The result has passed
     `validate` and carries its `fingerprint`. Raises ImcsimError, naming file, line and node, otherwise.
+
+    Args:
+        name_or_path: A network that comes with imcsim, or a folder.
     """
     document, network = _read(find(name_or_path))
     for problem in problems(network):
@@ -92,6 +95,10 @@ def save(network: Network, folder: str | Path) -> None:
 
     A bundle that is there already is replaced. Raises ImcsimError where the network breaks a rule, where
     `folder` holds anything but a bundle, and where it cannot be written.
+
+    Args:
+        network: The network.
+        folder: The folder of the bundle, which is made if need be.
     """
     folder = Path(folder)
     validate(network)
@@ -147,7 +154,11 @@ def check_target(folder: str | Path) -> None:
 
 
 def fingerprint(network: Network) -> str:
-    """SHA-256 over the description, with its provenance, and the arrays; not over file formats."""
+    """SHA-256 over the description, with its provenance, and the arrays; not over file formats.
+
+    Args:
+        network: The network.
+    """
     digest = hashlib.sha256(json.dumps(schema.to_document(network), sort_keys=True).encode())
     for name, array in schema.arrays(network).items():
         digest.update(f"{name} {array.dtype.str} {list(array.shape)}\n".encode())

@@ -131,5 +131,10 @@ def without_nothing(written: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def to_json(document: DocumentPart, indent: int = 2) -> str:
-    """The document as JSON text: fields as declared, floats by repr, indented, one final newline."""
+    """The document as JSON text: fields as declared, floats by repr, indented, one final newline.
+
+    Args:
+        document: A result.
+        indent: Spaces by which each level is indented.
+    """
     return json.dumps(document.model_dump(), indent=indent, allow_nan=False) + "\n"

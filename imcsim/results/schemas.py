@@ -52,6 +52,9 @@ _MODULES: tuple[ModuleType, ...] = (
 def json_schema(kind: Kind) -> dict[str, Any]:
     """The JSON schema of ``result`` (what compare, run and stream write), ``chips`` (compare --chips) or
     ``reproduction``.
+
+    Args:
+        kind: Which document.
     """
     for module in _MODULES:
         _describe(module)

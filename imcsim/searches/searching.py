@@ -69,6 +69,15 @@ def search(
     trials go on from fewer. `workers` are processes (None: one for each processor), `scheduler` the address
     of a Dask scheduler instead; neither changes a result. Raises ImcsimError where Optuna is missing, where
     there are no validation images, and as `sweeps.sweep` does; a point that fails is a row.
+
+    Args:
+        spec: What `load_search` gives.
+        folder: Where the store lies, and the front.
+        trials: How many points are tried. None: as many as the spec says.
+        workers: Processes of this machine. None: one for each processor.
+        scheduler: Address of a Dask scheduler, in place of them.
+        progress: Called with a stage, how much of it is done and how much there is.
+        summary: Receives how many points were run, and how many values were found.
     """
     folder, summary = Path(folder), summary or Summary()
     loader, wanted = Loader(), trials or spec.trials

@@ -97,6 +97,11 @@ def load_search(
 
     `overrides` are further keys of its ``set``, and win over those that stand there; `plugins` are further
     files of its ``plugins``. Raises ImcsimError, with file, line and key, for whatever is wrong with it.
+
+    Args:
+        given: The file, or what such a file says.
+        overrides: Values by dotted key of the chip. None: none.
+        plugins: Files of plug-ins.
     """
     document = overridden(spec_document(given), overrides, plugins)
     if not isinstance(document.data, dict):

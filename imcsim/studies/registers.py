@@ -79,7 +79,12 @@ class Judges:
 
 
 def registers_within(judges: Judges, max_loss: float) -> Registers:
-    """Words of least cost for which a loss of `max_loss` (0.005: half a point) is ruled out."""
+    """Words of least cost for which a loss of `max_loss` (0.005: half a point) is ruled out.
+
+    Args:
+        judges: The validation images that decide.
+        max_loss: A share of the images, as 0.005 for half a point.
+    """
     fold = np.random.default_rng(SEED).permutation(len(judges)) % FOLDS
     others = [judges.of(fold != k) for k in range(FOLDS)]
     here = [judges.of(fold == k) for k in range(FOLDS)]

@@ -37,6 +37,12 @@ def one_for_all(
 
     Cost never grows with the word, so this is the cheapest. Words at which an image might leave are tried;
     where no word will do, 0: all images stay.
+
+    Args:
+        needed: int64 ``[N, T]``, the least word with which each image leaves after each timestep.
+        right: bool ``[N, T]``, whether its answer is right then.
+        largest: The largest word of a register.
+        goal: How many images must be right. None: as many as after T timesteps.
     """
     missing = 0 if goal is None else goal - int(right[:, -1].sum())
     early = needed[:, :-1]
@@ -68,6 +74,13 @@ def one_for_each(
     exact where the grid holds all values, as with up to 3 registers and 95 images; else it is the best that
     was met. Of more than `MANY` registers the pairs are those that lie a power of two apart. Of words with
     the same exits the smallest are taken. No chance is involved.
+
+    Args:
+        needed: int64 ``[N, T]``, the least word with which each image leaves after each timestep.
+        right: bool ``[N, T]``, whether its answer is right then.
+        cost: float64 ``[N, T]``, what it has cost by then.
+        largest: The largest word of a register.
+        goal: How many images must be right. None: as many as after T timesteps.
     """
     count = needed.shape[1] - 1
     common = np.full(count, one_for_all(needed, right, largest, goal=goal), np.int64)

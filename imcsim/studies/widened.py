@@ -79,6 +79,11 @@ def widened_activity(activity: Activity, narrow: Network, factor: int) -> Activi
     of two and membranes have no more fraction bits than their thresholds leave room for (with 16 bits that is
     so; very wide ones round thresholds more finely in the wide network). Reads with a row active cannot be
     had from sums over rows: `active_reads` is -1. Recorded values are left out.
+
+    Args:
+        activity: What images do in the narrow network.
+        narrow: The narrow network.
+        factor: How many times each channel stands in the wide one.
     """
     copied = copies(narrow, factor)
     source = {node.name: copied[node.inputs[0]] for node in narrow.nodes}

@@ -168,6 +168,11 @@ def load_spec(
 
     `overrides` are further keys of its ``set``, and win over those that stand there; `plugins` are further
     files of its ``plugins``. Raises ImcsimError, with file, line and key, for whatever is wrong with it.
+
+    Args:
+        given: The file, or what such a file says.
+        overrides: Values by dotted key of the chip. None: none.
+        plugins: Files of plug-ins.
     """
     return spec_of(overridden(spec_document(given), overrides, plugins))
 

@@ -245,7 +245,11 @@ class Store:
 
 
 def open_store(folder: str | Path) -> Store:
-    """Open the sweep in a folder, to read it. Raises ImcsimError where there is none."""
+    """Open the sweep in a folder, to read it. Raises ImcsimError where there is none.
+
+    Args:
+        folder: The folder that a sweep or a search wrote.
+    """
     path = Path(folder) / STORE
     if not path.is_file():
         raise ImcsimError("there is no sweep here", file=folder, fix="name the folder that a sweep wrote")
