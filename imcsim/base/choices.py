@@ -10,6 +10,9 @@ Encoding = Literal["offset", "differential", "twos_complement"]
 RowOrder = Literal["im2col", "kernel_position"]
 """How a layer's rows are laid over crossbars; see network.rows."""
 
+GroupedLayers = Literal["dense", "diagonal"]
+"""How depthwise and grouped convolutions are laid over crossbars; see network.rows."""
+
 InputDrive = Literal["bits", "pulses", "levels"]
 """How a value of several bits drives its row: a read, with conversions, for each bit; or one read with one
 conversion, in which the row is driven for as many clock cycles as the value says, or by as large a voltage.

@@ -7,11 +7,13 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.functional.crossbars.crossbars import Crossbars
 from imcsim.functional.crossbars.erring import erring_crossbars
 from imcsim.functional.crossbars.programmed import RealCrossbars, real_crossbars
 from imcsim.functional.nonideal import DrawnChip
@@ -26,6 +28,9 @@ HEADROOM = 4
 """How often the largest digital sum of ideal cells fits the words that neurons were made for: see
 `membranes.MAX_BRANCH_BITS`.
 """
+
+_SET_BITS = 16
+"""A set of groups is drawn like a layer whose number is so many bits longer."""
 
 MOST_LEVELS = 1e9
 """More than any sum has room for."""
@@ -56,7 +61,38 @@ def on_real_chip(
 def _programmed(
     layer: CrossbarLayer, numerics: Numerics, chip: DrawnChip, number: int, density: float
 ) -> CrossbarLayer:
-    designed = layer.crossbars
+    """A layer with the cells of `chip`; the sets of a grouped one are drawn one by one."""
+    designed, step = layer.crossbars, largest_step(layer, numerics, largest_code(numerics))
+    if isinstance(designed, Crossbars):
+        one, largest, word = _with_cells(layer, designed, step, numerics, chip, number, density)
+        return replace(layer, crossbars=one, largest_sum=largest, accumulator=word)
+    made = []
+    for k, mine in enumerate(designed.sets):
+        channels = designed.places(k, layer.out_shape[2])
+        part = replace(layer, out_shape=(*layer.out_shape[:2], channels.stop - channels.start))
+        made.append(_with_cells(part, mine, step, numerics, chip, number + (k << _SET_BITS), density))
+    sets, sums, words = zip(*made, strict=True)
+    return replace(
+        layer,
+        crossbars=designed.with_sets(sets),
+        largest_sum=max(sums),
+        accumulator=max(words, key=lambda word: word.itemsize),
+    )
+
+
+def _with_cells(
+    layer: CrossbarLayer,
+    designed: Crossbars,
+    step: int,
+    numerics: Numerics,
+    chip: DrawnChip,
+    number: int,
+    density: float,
+) -> tuple[RealCrossbars, int, np.dtype[Any]]:
+    """The crossbars of a layer as `chip` has them, the bound of its sums, and the words that hold these.
+
+    step: the largest one of the layer's ADCs.
+    """
     too_much = ImcsimError(
         "cells conduct so much more than they were to that digital sums may overflow",
         key=layer.name,
@@ -71,7 +107,6 @@ def _programmed(
     offset = designed.offset
     if chip.off_level > 0 and not chip.referenced:
         offset = digital_offset(offset, designed.factor, chip.off_level)
-    step = largest_step(layer, numerics, largest_code(numerics))
     try:
         real = real_crossbars(designed, seen.levels(), driven.row_levels(), offset, step)
     except ImcsimError as error:
@@ -85,7 +120,7 @@ def _programmed(
         real = erring_crossbars(real, squares, chip, number)
         reach = max(largest, _largest_codes(layer, real, largest_code(numerics) * step))
     accumulator = np.dtype(np.int32 if reach < 1 << 30 else np.int64)
-    return replace(layer, crossbars=real, largest_sum=largest, accumulator=accumulator)
+    return real, largest, accumulator
 
 
 def _largest_level(cells: Cells) -> float:

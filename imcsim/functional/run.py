@@ -51,7 +51,10 @@ def full_scale(layer: CrossbarLayer, numerics: Numerics) -> int:
     level, chip = float((1 << numerics.cell_bits) - 1), numerics.nonideal
     if chip is not None and not chip.referenced:
         level += chip.off_level  # the current of cells at level 0 comes on top
-    return math.ceil(int(layer.layout.block_rows.max()) * level) * layer.crossbars.pulses(layer.planes)
+    rows, own = int(layer.layout.block_rows.max()), layer.crossbars.rows_of_a_sum
+    # Rows of other groups meet no weights in a column, only cells at level 0.
+    most = rows * level - (rows - own) * ((1 << numerics.cell_bits) - 1)
+    return math.ceil(most) * layer.crossbars.pulses(layer.planes)
 
 
 def largest_step(layer: CrossbarLayer, numerics: Numerics, largest: int) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from imcsim.base.choices import GroupedLayers
 from imcsim.base.names import nearest
 from imcsim.base.nonideal import NonIdeal
 from imcsim.hardware.accounting import Accounting
@@ -174,6 +175,10 @@ class MappingConfig(BaseModel):
     """
     placement: Literal["path", "rows", "annealed"]
     """Tiles on the mesh: back and forth along its rows, row by row, or exchanged until flits take few hops.
+    """
+    grouped_layers: GroupedLayers = "dense"
+    """Depthwise and grouped convolutions as the dense matrix with its zeros, or group by group along the
+    diagonals of crossbars, of which only the cells of weights are programmed.
     """
 
 

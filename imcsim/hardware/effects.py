@@ -45,7 +45,7 @@ _SINGLE = (
     "pooling.lanes", "accumulator.class_cycles", "checker.class_cycles", "checker.final_cycles",
     "checker.fraction_bits", "checker.table_bits", "checker.exp_entries", "checker.exp_range",
     "checker.log_entries", "offchip_link.bits_per_cycle", "mapping.share_tiles",
-    "mapping.placement",
+    "mapping.placement", "mapping.grouped_layers",
 )  # fmt: skip
 """Keys that set cycles, counts or values by themselves, whatever else the chip has."""
 

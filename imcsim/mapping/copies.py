@@ -286,8 +286,9 @@ def _dynamic_pj(layers: Sequence[LayerPlacement], hardware: HardwareConfig, furt
     for layer in layers:
         stage = layer.stage
         reads = stage.positions * hardware.reads_of(stage.planes) * int(layer.rows.turns.sum())
-        conversions = reads * stage.out_channels * layer.slices
-        once = reads * layer.columns * layer.unit_crossbars * prices.get(Event.CROSSBAR_READS, 0)
+        # Rows of a set of groups are read in its own columns.
+        conversions = reads * layer.channels_of_set * layer.slices
+        once = reads * layer.columns_of_set * layer.unit_crossbars * prices.get(Event.CROSSBAR_READS, 0)
         once += conversions * (prices.get(Event.CONVERSIONS, 0) + prices.get(Event.SHIFT_ADDS, 0))
         neurons = stage.neuron_positions * stage.out_channels * stage.updates if stage.neurons else 0
         kept = stage.reads_image and hardware.encoder.mode == "keep"

@@ -8,7 +8,7 @@ from imcsim.mapping.copies import granted
 from imcsim.mapping.placement import LayerPlacement
 from imcsim.mapping.stages import Stage, StageGraph
 from imcsim.network.cells import slice_count
-from imcsim.network.rows import layout
+from imcsim.network.rows import ONE_SET, diagonal, group_sets, layout, set_layouts
 
 
 def cut(graph: StageGraph, hardware: HardwareConfig) -> tuple[LayerPlacement, ...]:
@@ -30,9 +30,15 @@ def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:
             fix=f"set it to at least {slices}, or enlarge cells.cell_bits",
         )
     per_column = cells.columns // slices
-    rows = layout(
-        stage.kernel, stage.in_channels, cells.rows, cells.row_order, stage.dilation, cells.rows_at_once
-    )
+    about = cells.rows, cells.row_order, stage.dilation, cells.rows_at_once
+    if hardware.mapping.grouped_layers == "dense" or stage.groups == 1:
+        sets = ONE_SET
+        rows = layout(stage.kernel, stage.in_channels, *about)
+    else:
+        inner, outer = stage.in_channels // stage.groups, stage.out_channels // stage.groups
+        filling = inner * (stage.kernel[0] * stage.kernel[1] if cells.row_order == "im2col" else 1)
+        sets = group_sets(stage.groups, filling, outer * slices, (cells.rows, per_column * slices))
+        rows = diagonal(set_layouts(stage.kernel, inner, sets, *about))
     unit = stage.kernel[0] * stage.kernel[1] if cells.row_order == "kernel_position" else 1
     if unit > 1 and unit > hardware.tile.crossbars_per_pe:
         raise ImcsimError(
@@ -41,5 +47,7 @@ def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:
             key="tile.crossbars_per_pe",
             fix=f"set it to at least {unit}, or cells.row_order to im2col and tile.adcs to crossbar",
         )
-    columns = -(-stage.out_channels // per_column)
-    return LayerPlacement(stage, rows, slices, rows.crossbars, columns, per_column, unit, 1)
+    columns = -(-sets.size * (stage.out_channels // sets.groups) // per_column) * sets.sets
+    return LayerPlacement(
+        stage, rows, slices, rows.crossbars_of_set, columns, per_column, unit, 1, group_sets=sets
+    )

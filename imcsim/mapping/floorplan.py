@@ -151,6 +151,7 @@ def _tile(index: int, placement: Placement, config: HardwareConfig, used: list[i
 
 
 def _cells(part: Part, layer: LayerPlacement) -> int:
-    """Cells that hold slices of a part's weights."""
-    rows = int(layer.rows.crossbar_rows[part.blocks[0] : part.blocks[1]].sum())
+    """Cells that hold slices of a part's weights, or zeros between the groups of a dense matrix."""
+    # Along a diagonal a group has its rows alone; the first set is full.
+    rows = int(layer.rows.crossbar_rows[part.blocks[0] : part.blocks[1]].sum()) // layer.group_sets.size
     return rows * part.channels * layer.slices * part.copy_count

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from imcsim.hardware.component import ChipSize
 from imcsim.mapping.stages import Stage, StageGraph
-from imcsim.network.rows import RowLayout
+from imcsim.network.rows import ONE_SET, GroupSets, RowLayout
 
 Position = tuple[int, int]
 """Mesh coordinates ``(x, y)``; the global buffer and the checker sit at ``(0, 0)``, beside that tile."""
@@ -56,11 +56,43 @@ class LayerPlacement:
     unit_crossbars: int
     copies: int
     row_copies: int = 1
+    group_sets: GroupSets = ONE_SET
+    """Sets of a grouped convolution that is laid along diagonals, each with as many of the columns of
+    crossbars; one set where the layer is dense.
+    """
+
+    @property
+    def sets(self) -> int:
+        return self.group_sets.sets
+
+    @property
+    def columns_of_set(self) -> int:
+        """Columns of crossbars that a set of groups takes, all of a layer that is dense."""
+        return self.columns // self.sets
+
+    @property
+    def channels_of_set(self) -> int:
+        """Output channels of a set of groups that is full."""
+        return self.group_sets.size * self.stage.out_channels // self.group_sets.groups
+
+    def first_channel_of(self, column: int) -> int:
+        """The first output channel in a column of crossbars; the number of all behind the last column."""
+        whole, left = divmod(column, self.columns_of_set)
+        of_set = self.channels_of_set
+        first = whole * of_set + min(left * self.channels_per_column, of_set)
+        return min(first, self.stage.out_channels)
 
     def channels_of(self, columns: tuple[int, int]) -> int:
         """Output channels in some columns of crossbars (a half-open range); the last one may be part full."""
-        per = self.channels_per_column
-        return min(columns[1] * per, self.stage.out_channels) - columns[0] * per
+        return self.first_channel_of(columns[1]) - self.first_channel_of(columns[0])
+
+    def set_of(self, column: int) -> int:
+        """The set of groups that a column of crossbars belongs to."""
+        return column // self.columns_of_set
+
+    def row_block(self, column: int, block: int) -> int:
+        """The number, among the crossbars of `rows`, of row block `block` in a column of crossbars."""
+        return self.set_of(column) * self.blocks + block
 
     @cached_property
     def turns(self) -> int:

@@ -96,7 +96,7 @@ class CurrentPool:
 class Stage:
     """A conv or linear layer with `planes` input bits. Branches and outputs without LIF have no `neurons`.
 
-    Grouped convolutions hold the dense matrix, so `in_channels` counts the channels of all groups.
+    Of a grouped convolution `in_channels` counts the channels of all groups.
     """
 
     index: int

@@ -62,7 +62,7 @@ def to_cells(
             raise ImcsimError(
                 "between the groups of a convolution weights are 0, which one bit does not hold",
                 key="cells.encoding",
-                fix="use differential cells, or weight_bits of 2 or more",
+                fix="use differential cells, mapping.grouped_layers diagonal, or weight_bits of 2 or more",
             )
         return _columns([(w + 1) >> 1], [2], -1, cell_bits)
     if encoding == "offset":

@@ -8,10 +8,16 @@ currents of the ``kH kW`` crossbars of a channel group are merged before the ADC
 
 Where a crossbar drives at most P of its rows at once, its rows are read in turns of up to P (of each of the
 merged crossbars with ``kernel_position``), and each turn is a block.
+
+A grouped convolution is laid out as the dense matrix, or in sets of groups (``diagonal``): the groups of a
+set stand along the diagonal of one crossbar, each on rows and columns of its own, so that all of them are
+driven in the same read. As many groups share a crossbar as its rows and columns hold; a group that is larger
+than a crossbar is a set by itself. Rows of one set never meet columns of another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -46,6 +52,8 @@ class RowLayout:
     kernel: tuple[int, int]
     channels: int
     dilation: tuple[int, int] = (1, 1)
+    sets: int = 1
+    """Sets of groups, of equally many crossbars each, one after the other: see `diagonal`."""
 
     @property
     def down(self) -> NDArray[np.int32]:
@@ -74,8 +82,13 @@ class RowLayout:
 
     @property
     def crossbars(self) -> int:
-        """Crossbars that the rows of a column fill, merged ones counted as one."""
+        """Crossbars that the rows of a column fill, in all sets together; merged ones counted as one."""
         return int(self.crossbar[-1]) + 1
+
+    @property
+    def crossbars_of_set(self) -> int:
+        """Crossbars that the rows of a column fill."""
+        return self.crossbars // self.sets
 
     @property
     def crossbar_rows(self) -> NDArray[np.int64]:
@@ -102,6 +115,80 @@ def row_layout(layer: Conv2d | Linear, rows: int, order: RowOrder, parallel: int
     kernel = (layer.weight.shape[2], layer.weight.shape[3])
     channels = layer.weight.shape[1] * layer.groups
     return layout(kernel, channels, rows, order, layer.dilation, parallel)
+
+
+@dataclass(frozen=True)
+class GroupSets:
+    """Groups of a convolution in sets, one crossbar or more for each: `size` groups in all sets but the last
+    one, which may have fewer.
+    """
+
+    groups: int
+    size: int
+
+    @property
+    def sets(self) -> int:
+        return -(-self.groups // self.size)
+
+    def groups_of(self, index: int) -> range:
+        """The groups of a set."""
+        return range(index * self.size, min((index + 1) * self.size, self.groups))
+
+
+ONE_SET = GroupSets(1, 1)
+"""A layer that is no grouped convolution, or is laid out as the dense matrix."""
+
+
+def group_sets(groups: int, rows: int, columns: int, crossbar: tuple[int, int]) -> GroupSets:
+    """As many groups, of `rows` rows and `columns` columns of cells each, to a crossbar of so many (rows,
+    columns) as fit along its diagonal, dealt evenly; one where even that needs several crossbars.
+
+    `rows` are those that fill a crossbar: of the unrolled window with ``im2col``, channels with
+    ``kernel_position``.
+    """
+    fitting = max(1, min(crossbar[0] // rows, crossbar[1] // columns))
+    return GroupSets(groups, -(-groups // -(-groups // fitting)))
+
+
+def set_layouts(
+    kernel: tuple[int, int],
+    channels: int,
+    sets: GroupSets,
+    rows: int,
+    order: RowOrder,
+    dilation: tuple[int, int] = (1, 1),
+    parallel: int | None = None,
+) -> list[RowLayout]:
+    """The rows of each set of groups; `channels` of the input belong to a group. See `layout`."""
+    return [
+        layout(kernel, channels * len(sets.groups_of(k)), rows, order, dilation, parallel)
+        for k in range(sets.sets)
+    ]
+
+
+def diagonal(layouts: Sequence[RowLayout]) -> RowLayout:
+    """The rows of all sets of groups, given those of each set, one after the other."""
+
+    def behind(sizes: list[int], arrays: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+        """Numbers of one set after those of the sets before."""
+        before = np.cumsum([0, *sizes[:-1]], dtype=np.int32)
+        return np.concatenate([one + more for one, more in zip(arrays, before, strict=True)])
+
+    channels, first = [one.channels for one in layouts], layouts[0]
+    return RowLayout(
+        ky=np.concatenate([one.ky for one in layouts]),
+        kx=np.concatenate([one.kx for one in layouts]),
+        first=behind(channels, [one.first for one in layouts]),
+        last=behind(channels, [one.last for one in layouts]),
+        row=behind([one.rows for one in layouts], [one.row for one in layouts]),
+        block=behind([one.blocks for one in layouts], [one.block for one in layouts]),
+        crossbar=behind([one.crossbars for one in layouts], [one.crossbar for one in layouts]),
+        turn=np.concatenate([one.turn for one in layouts]),
+        kernel=first.kernel,
+        channels=sum(channels),
+        dilation=first.dilation,
+        sets=len(layouts),
+    )
 
 
 def dense(layer: Conv2d | Linear) -> NDArray[np.integer[Any]]:

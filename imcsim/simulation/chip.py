@@ -50,6 +50,7 @@ def numerics(config: HardwareConfig) -> Numerics:
         input_drive=config.cells.input_drive,
         parallel_rows=config.cells.rows_at_once,
         rescale_bits=config.activation.multiplier_bits,
+        diagonal_columns=config.cells.columns if config.mapping.grouped_layers == "diagonal" else None,
     )
 
 

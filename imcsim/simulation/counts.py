@@ -84,8 +84,9 @@ def lower(
 ) -> dict[Event, NDArray[np.int64]]:
     """The counts that depend on values, int64 ``[images, T, layers]``, for the layers of the ledger.
 
-    A driven row drives a wordline in every column crossbar of its block. An encoder whose currents are kept
-    is driven in the first timestep only.
+    A driven row drives a wordline in every column crossbar of its block, and passes the cells of all their
+    output channels; where groups stand along diagonals, those of a full set of groups. An encoder whose
+    currents are kept is driven in the first timestep only.
     """
     shape = (activity.images, activity.timesteps, len(layer_names(placement)))
     keys = (
@@ -103,8 +104,8 @@ def lower(
             first = np.arange(activity.timesteps) == 0
             rows, pulses, levels = rows * first, pulses * first, levels * first
         at = (slice(None), slice(None), k + 1)
-        counts[Event.ACTIVE_WORDLINES][at] = rows * layer.columns
-        counts[Event.ACTIVE_CELLS][at] = pulses * (layer.slices * layer.stage.out_channels)
+        counts[Event.ACTIVE_WORDLINES][at] = rows * layer.columns_of_set
+        counts[Event.ACTIVE_CELLS][at] = pulses * (layer.slices * layer.channels_of_set)
         counts[Event.ACTIVE_LEVELS][at] = levels
         counts[Event.SYNAPTIC_OPERATIONS][at] = rows * (layer.stage.out_channels // layer.stage.groups)
         if layer.stage.neurons:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
@@ -80,22 +81,52 @@ class PartFigures:
         return self.config.cells.row_order == "kernel_position"
 
     @property
-    def columns(self) -> int:
-        return self.part.columns[1] - self.part.columns[0]
-
-    @property
     def blocks(self) -> int:
+        """Row blocks of each of its columns."""
         return self.part.blocks[1] - self.part.blocks[0]
 
     @cached_property
+    def row_blocks(self) -> range:
+        """Its row blocks, of all sets of groups that it holds something of, as `LayerPlacement.row_block`
+        numbers them.
+        """
+        first, last = self.part.columns[0], self.part.columns[1] - 1
+        begin = self.layer.row_block(first, self.part.blocks[0])
+        return range(begin, self.layer.row_block(last, self.part.blocks[1] - 1) + 1)
+
+    @cached_property
+    def columns_of(self) -> tuple[range, ...]:
+        """The columns of crossbars in which each of its row blocks stands."""
+        (first, last), each = self.part.columns, self.layer.columns_of_set
+        found = []
+        for block in self.row_blocks:
+            begin = block // self.layer.blocks * each
+            found.append(range(max(first, begin), min(last, begin + each)))
+        return tuple(found)
+
+    @cached_property
+    def alike(self) -> tuple[range, ...]:
+        """Its row blocks (counted from 0) as runs of those that stand in as many columns and channels."""
+        sizes = [(len(c), self.layer.channels_of((c.start, c.stop))) for c in self.columns_of]
+        ends = [k for k in range(1, len(sizes)) if sizes[k] != sizes[k - 1]]
+        return tuple(range(*pair) for pair in pairwise([0, *ends, len(sizes)]))
+
+    @cached_property
+    def rows_of(self) -> tuple[int, ...]:
+        """Rows of each of its row blocks."""
+        return tuple(self.layer.rows.crossbar_rows[self.row_blocks.start : self.row_blocks.stop].tolist())
+
+    @cached_property
     def block_rows(self) -> int:
-        """Rows of its blocks together."""
-        return int(self.layer.rows.crossbar_rows[self.part.blocks[0] : self.part.blocks[1]].sum())
+        """Rows of its row blocks together."""
+        return sum(self.rows_of)
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
-        """Turns in which each of its blocks is read, more than one where not all rows are driven at once."""
-        return tuple(self.layer.rows.turns[self.part.blocks[0] : self.part.blocks[1]].tolist())
+        """Turns in which each of its row blocks is read, more than one where not all rows are driven at
+        once.
+        """
+        return tuple(self.layer.rows.turns[self.row_blocks.start : self.row_blocks.stop].tolist())
 
     @cached_property
     def positions(self) -> int:
@@ -227,8 +258,9 @@ class PartFigures:
     def _pe_turns(self) -> int:
         """Turns of an input bit in which a PE of one copy drives a crossbar, of all its PEs together."""
         most: dict[int, int] = {}
-        for (_, block), pe in self._pe.items():
-            most[pe] = max(most.get(pe, 0), int(self.layer.rows.turns[block]))
+        for (column, block), pe in self._pe.items():
+            turns = int(self.layer.rows.turns[self.layer.row_block(column, block)])
+            most[pe] = max(most.get(pe, 0), turns)
         return sum(most.values())
 
     @cached_property
@@ -239,9 +271,9 @@ class PartFigures:
         A PE holds a window's rows once, and adds up its own blocks of a column.
         """
         blocks, columns, pe = range(*self.part.blocks), range(*self.part.columns), self._pe
-        block_rows = self.layer.rows.crossbar_rows
         rows = sum(
-            int(block_rows[block]) * len({pe[column, block] for column in columns}) for block in blocks
+            rows * len({pe[column, block % self.layer.blocks] for column in where})
+            for block, rows, where in zip(self.row_blocks, self.rows_of, self.columns_of, strict=True)
         )
         sums = sum(
             self.layer.channels_of((column, column + 1)) * len({pe[column, block] for block in blocks})
@@ -283,7 +315,7 @@ class PartFigures:
     def behind_pool(self, rows: int, *, first: bool) -> Counts:
         """Neurons updated and values latched, of so many rows behind a pool of currents."""
         neurons = rows * self._pooled_positions * self.part.channels
-        return _together(
+        return together(
             self._updates(neurons, first=first), {Event.OUTPUT_REGISTER_BITS: neurons * self._leaving_bits}
         )
 
@@ -307,7 +339,7 @@ class PartFigures:
     @property
     def first_channel(self) -> int:
         """Where its channels begin in the layer."""
-        return self.part.columns[0] * self.layer.channels_per_column
+        return self.layer.first_channel_of(self.part.columns[0])
 
     # --- what it counts
 
@@ -321,8 +353,13 @@ class PartFigures:
             Event.HTREE_BITS: to_pes,
             Event.PE_BUFFER_WRITE_BITS: to_pes,
             Event.PE_BUFFER_READ_BITS: self._per_window[0] * planes * positions,
-            Event.INPUT_REGISTER_BITS: self.block_rows * planes * positions * self.columns,
+            Event.INPUT_REGISTER_BITS: self._latched_rows * planes * positions,
         }
+
+    @cached_property
+    def _latched_rows(self) -> int:
+        """Input registers of one copy: a row has one in every column of crossbars in which it stands."""
+        return sum(n * len(where) for n, where in zip(self.rows_of, self.columns_of, strict=True))
 
     def pe_bits(self, bits: int) -> int:
         """Bits that go to the PEs for a wave's `bits` from the tile buffer."""
@@ -347,9 +384,9 @@ class PartFigures:
         steps = {Event.COLUMN_STEPS: conversions * ((1 << self.stage.planes) - 1)} if pulsed else {}
         return {Event.CONVERSIONS: conversions, Event.SHIFT_ADDS: conversions, **steps}
 
-    def skipped(self, reads: int) -> Counts:
-        """Reads of a row block in all its columns that are left out."""
-        return {Event.SKIPPED_READS: reads * self.columns * self.layer.unit_crossbars}
+    def skipped(self, reads: int, columns: int) -> Counts:
+        """Reads of a row block in its `columns` columns that are left out."""
+        return {Event.SKIPPED_READS: reads * columns * self.layer.unit_crossbars}
 
     def sums(self, positions: int) -> Counts:
         """Additions of row blocks, and of the encoding's offset."""
@@ -401,16 +438,18 @@ class PartFigures:
 
     # --- a whole band of rows, which is a row where copies work on one at a time
 
-    @property
-    def row_reads(self) -> int:
-        """Reads of row blocks in a band, silent ones included; each is one in every column."""
-        return self.positions * self.reads_of_position * sum(self.turns)
+    def row_reads(self, blocks: range) -> int:
+        """Reads of some row blocks in a band, silent ones included; each is one in every column."""
+        return self.positions * self.reads_of_position * sum(self.turns[blocks.start : blocks.stop])
 
-    def row_read_counts(self, reads: int, skipped: int) -> Counts:
-        """What a row counts whose row blocks are read so often, and left out so often."""
-        conversions = reads * self.part.channels * self.layer.slices
-        converted = self._converted(conversions)
-        return _together(self.reads(reads * self.columns, 0), converted, self.skipped(skipped))
+    def row_read_counts(self, blocks: range, reads: int, skipped: int) -> Counts:
+        """What a row counts of which some row blocks, of the same run of `alike`, are read so often, and left
+        out so often, together.
+        """
+        where = self.columns_of[blocks.start]
+        channels = self.layer.channels_of((where.start, where.stop))
+        converted = self._converted(reads * channels * self.layer.slices)
+        return together(self.reads(reads * len(where), 0), converted, self.skipped(skipped, len(where)))
 
     def row_counts(self, *, stored: bool, first: bool) -> Counts:
         """All that a row counts but its reads."""
@@ -421,10 +460,10 @@ class PartFigures:
             counted += [self.fetches(sum(bits), to_pes, positions), self.sums(positions)]
         if self.is_head:
             counted.append(self.fire(positions, stored=stored, first=first))
-        return _together(*counted, self.write(positions))
+        return together(*counted, self.write(positions))
 
 
-def _together(*counted: Counts) -> Counts:
+def together(*counted: Counts) -> Counts:
     """The sum of some counts."""
     total: Counter[Event] = Counter()
     for counts in counted:

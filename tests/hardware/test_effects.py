@@ -39,6 +39,7 @@ ELSEWHERE = {
     "adc.percentile": "steps are powers of two",
     "mapping.extra_crossbars": "layers that need no more copies",
     "mapping.placement": "two tiles",
+    "mapping.grouped_layers": "layers without groups",
     "mapping.share_tiles": "layers that fill their tiles",
     "tile.bus_bits": "rows narrower than the bus",
     "noc.hop_cycles": "one hop",

@@ -46,6 +46,7 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "mapping.extra_crossbars": (0, 16, 1000),
     "mapping.share_tiles": (False, True),
     "mapping.placement": ("path", "rows"),
+    "mapping.grouped_layers": ("dense", "diagonal"),
     "encoder.mode": ("keep", "recompute"),
     "cells.rows": (16, 64, 8, 5),
     "cells.columns": (16, 64, 8),
@@ -283,7 +284,9 @@ def random_work(
     def one() -> ImageWork:
         active = {
             layer.stage.index: (
-                rng.random((timesteps, layer.stage.positions, layer.stage.planes * layer.turns, layer.blocks))
+                rng.random(
+                    (timesteps, layer.stage.positions, layer.stage.planes * layer.turns, layer.rows.crossbars)
+                )
                 < density * rng.random((timesteps, 1, 1, 1)).round()
             )
             & (np.arange(layer.stage.planes * layer.turns)[:, None] % layer.turns < layer.rows.turns)

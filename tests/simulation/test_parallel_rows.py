@@ -75,7 +75,7 @@ def test_reads_go_with_turns_and_driven_rows_do_not(name: str, at_once: int) -> 
         total: dict[Event, int] = {}
         for one in part_figures(placement, config):
             for counts in (
-                one.row_read_counts(one.row_reads, 0),
+                *(one.row_read_counts(blocks, one.row_reads(blocks), 0) for blocks in one.alike),
                 one.row_counts(stored=False, first=True),
             ):
                 for event, number in counts.items():

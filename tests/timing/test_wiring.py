@@ -83,7 +83,8 @@ def test_parts_of_a_layer_do_its_work_together(network: Network, config: Hardwar
         stage, mine = layer.stage, [one for one in figures if one.stage is layer.stage]
         rows: Counter[Event] = Counter()
         for one in mine:
-            rows.update(one.row_read_counts(one.row_reads, 0))
+            for blocks in one.alike:
+                rows.update(one.row_read_counts(blocks, one.row_reads(blocks), 0))
             if one.is_head:
                 rows.update(one.fire(one.positions, stored=False, first=first))
             if one.fires_behind_pool:
@@ -102,8 +103,10 @@ def test_parts_of_a_layer_do_its_work_together(network: Network, config: Hardwar
         assert sum(one.pool_values for one in mine) == stage.pool_inputs
         # Skipped reads stand for reads, one for one.
         for one in mine:
-            taken = one.row_read_counts(one.row_reads, 0)[Event.CROSSBAR_READS]
-            assert one.row_read_counts(0, one.row_reads)[Event.SKIPPED_READS] == taken
+            for blocks in one.alike:
+                reads = one.row_reads(blocks)
+                taken = one.row_read_counts(blocks, reads, 0)[Event.CROSSBAR_READS]
+                assert one.row_read_counts(blocks, 0, reads)[Event.SKIPPED_READS] == taken
 
 
 @pytest.mark.parametrize("target", [(0, 0), (3, 0), (0, 2), (2, 3)])

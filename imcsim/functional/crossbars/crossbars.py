@@ -56,6 +56,11 @@ class Crossbars:
         return 1 if self.most_pulses else planes
 
     @property
+    def rows_of_a_sum(self) -> int:
+        """The most rows whose cells a column of one block adds up."""
+        return int(self.layout.block_rows.max())
+
+    @property
     def fraction_bits(self) -> int:
         """Of the numbers in `cells`."""
         return 0

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.functional.crossbars.crossbars import Crossbars
+from imcsim.functional.crossbars.grouped import GroupedCrossbars
 from imcsim.functional.program.numerics import Numerics
 from imcsim.network.rows import RowLayout
 
@@ -23,7 +24,7 @@ class CrossbarLayer:
 
     name: str
     source: str
-    crossbars: Crossbars
+    crossbars: Crossbars | GroupedCrossbars
     planes: int
     """Bits of an input."""
     stride: tuple[int, int]

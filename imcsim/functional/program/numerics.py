@@ -25,6 +25,8 @@ class Numerics:
     `input_drive` says whether the bits of an input are read and converted one by one, or together.
 
     `rescale_bits` are those of the multipliers that bring sums to steps of an activation.
+    `diagonal_columns` are the columns of a crossbar where grouped layers stand along diagonals; None where
+    they are dense.
 
     `nonideal` is the chip's own draw of errors, None for cells, wires and converters without any.
     """
@@ -44,6 +46,7 @@ class Numerics:
     input_drive: InputDrive = "bits"
     parallel_rows: int | None = None
     rescale_bits: int = 16
+    diagonal_columns: int | None = None
 
     def ideal(self) -> Numerics:
         """The same crossbars without errors and with an ideal converter, and membranes and leaks as wide as

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.crossbars.crossbars import Crossbars
+from imcsim.functional.program.designed import designed_crossbars
 from imcsim.functional.program.layers import (
     ActivationLayer,
     Branch,
@@ -28,9 +28,7 @@ from imcsim.functional.program.layers import (
 from imcsim.functional.program.membranes import Before, Value, activations, integrators, neurons
 from imcsim.functional.program.numerics import Numerics
 from imcsim.network import shapes
-from imcsim.network.cells import to_cells
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Linear, Network, Pool2d, Relu
-from imcsim.network.rows import dense, row_layout
 
 __all__ = [
     "FLAT_INPUT",
@@ -150,16 +148,12 @@ def _crossbar(
     out_shape: tuple[int, int, int],
     numerics: Numerics,
 ) -> CrossbarLayer:
-    layout = row_layout(node, numerics.rows, numerics.row_order, numerics.parallel_rows)
-    weight = dense(node)
     bits = network.bits_of(node)
-    cells = to_cells(layout.order(weight), bits, numerics.cell_bits, numerics.encoding)
-    slices, out_channels, rows = cells.levels.shape
-    levels = np.ascontiguousarray(cells.levels.reshape(slices * out_channels, rows).T)
     largest = (1 << value.bits) - 1
     pulses = largest if numerics.input_drive != "bits" else 0
-    crossbars = Crossbars(layout, levels, cells.factor, cells.offset, most_pulses=pulses)
-    largest_read = int(layout.block_rows.max()) * crossbars.largest_level * max(pulses, 1)
+    crossbars = designed_crossbars(node, bits, pulses, numerics)
+    rows = crossbars.layout.rows
+    largest_read = int(crossbars.layout.block_rows.max()) * crossbars.largest_level * max(pulses, 1)
     # All slices of all rows at full input bound every intermediate of the digital sums. A rounding ADC at
     # most doubles what it reads: it gives 0 below half a step.
     largest_sum = 2 * rows * (1 << bits) * largest
@@ -177,7 +171,8 @@ def _crossbar(
         unit=np.asarray(node.scale, np.float64) * value.worth,
         bias=np.asarray(node.bias, np.float64),
         largest_sum=largest_sum,
-        reach=value.largest * np.abs(weight.astype(np.float64)).sum(axis=(1, 2, 3)),
+        reach=value.largest
+        * np.abs(node.weight.astype(np.float64)).reshape(len(node.weight), -1).sum(axis=1),
         accumulator=np.dtype(np.int32 if largest_sum < 1 << 30 else np.int64),
     )
 

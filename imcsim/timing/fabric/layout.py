@@ -88,7 +88,7 @@ class Layout:
         empty_link = [0] * k.L_SIZE
         empty_link[k.KIND] = k.LINK
         answers = self._streams(wiring.answers)
-        units = max(one.part.copy_count * one.blocks for one in figures)
+        units = max(one.part.copy_count * len(one.row_blocks) for one in figures)
         scratch = self._zeros(self._state_size(units))
 
         records = [*parts, *streams, *outputs, *slots, *[empty_link] * len(links)]
@@ -100,7 +100,11 @@ class Layout:
         )  # fmt: skip
         self.by_map = np.array([one.keeps and not one.is_head for one in figures], np.bool_)
         self.most_reads = max(
-            len(one.waves) * one.part.copy_count * one.reads_of_position * one.layer.turns * one.blocks
+            len(one.waves)
+            * one.part.copy_count
+            * one.reads_of_position
+            * one.layer.turns
+            * len(one.row_blocks)
             for one in figures
         )
         self.rows_of_a_job = sum(one.layer.bands for one in figures)
@@ -174,7 +178,7 @@ class Layout:
         r[k.P_ROWS], r[k.P_PLANES], r[k.P_TREE] = layer.bands, one.reads_of_position, one.tree_cycles
         r[k.P_BAND] = layer.row_copies
         r[k.P_SENSE] = one.sense_cycles
-        r[k.P_COPIES], r[k.P_BLOCKS] = part.copy_count, one.blocks
+        r[k.P_COPIES], r[k.P_BLOCKS] = part.copy_count, len(one.row_blocks)
         r[k.P_TURNS], (r[k.P_TURNS_OF], _) = layer.turns, self._table(list(one.turns))
         r[k.P_WAVE_COUNT] = len(waves)
         r[k.P_WAVES], _ = self._table(
@@ -197,13 +201,14 @@ class Layout:
         r[k.P_BEGUN_PLACE] = len(EVENTS) * self._layers + stage.index + 1
         r[k.P_ENDED_PLACE] = r[k.P_BEGUN_PLACE] + self._layers
         r[k.P_SLOT_COUNT], r[k.P_ROOM] = _slots(wired), wired.room
-        r[k.P_WIDTH], r[k.P_POSITIONS], r[k.P_READS] = stage.out_width, stage.positions, one.row_reads
+        r[k.P_WIDTH], r[k.P_POSITIONS] = stage.out_width, stage.positions
         r[k.P_ALL_COPIES], r[k.P_COPY0] = layer.copies, part.copies[0]
-        r[k.P_ALL_BLOCKS], r[k.P_BLOCK0] = layer.blocks, part.blocks[0]
+        r[k.P_ALL_BLOCKS], r[k.P_BLOCK0] = layer.rows.crossbars, one.row_blocks.start
         rows_counted = [one.row_counts(stored=stored, first=first) for stored, first in _VARIANTS]
         r[k.P_COUNTS], _ = self._table([self._counted(row, stage.index + 1) for row in rows_counted])
-        r[k.P_READ_COUNTS] = self._counted(one.row_read_counts(1, 0), stage.index + 1)
-        r[k.P_SKIP_COUNTS] = self._counted(one.row_read_counts(0, 1), stage.index + 1)
+        r[k.P_RUNS], r[k.P_RUNS_END] = self._table(
+            [n for blocks in one.alike for n in self._run(one, blocks)]
+        )
         if one.fires_behind_pool:
             complete = [layer.rows_behind_pool(band) for band in bands]
             r[k.P_FIRE_ROWS], _ = self._table([n for c in complete for n in (c, one.behind_pool_cycles(c))])
@@ -211,7 +216,16 @@ class Layout:
                 self._counted(one.behind_pool(1, first=first), stage.index + 1) for first in (True, False)
             ]
             r[k.P_FIRE_COUNTS], _ = self._table(fired)
-        r[k.P_TIMES] = self._zeros(self._state_size(part.copy_count * one.blocks))
+        r[k.P_TIMES] = self._zeros(self._state_size(part.copy_count * len(one.row_blocks)))
+        return r
+
+    def _run(self, one: PartFigures, blocks: range) -> list[int]:
+        """Row blocks whose reads count the same."""
+        r = [0] * k.RUN_SIZE
+        r[k.RUN_BLOCKS], r[k.RUN_ALL] = len(blocks), one.row_reads(blocks)
+        read, left_out = (one.row_read_counts(blocks, *n) for n in ((1, 0), (0, 1)))
+        r[k.RUN_COUNTS] = self._counted(read, one.stage.index + 1)
+        r[k.RUN_SKIP_COUNTS] = self._counted(left_out, one.stage.index + 1)
         return r
 
     def _slot(self, one: PartFigures) -> list[int]:

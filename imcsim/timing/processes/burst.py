@@ -57,7 +57,7 @@ class BurstPart(PartProcess):
 
     def __init__(self, around: Surroundings, figures: PartFigures, wiring: PartWiring) -> None:
         super().__init__(around, figures, wiring)
-        waves, units = figures.waves, figures.part.copy_count * figures.blocks
+        waves, units = figures.waves, figures.part.copy_count * len(figures.row_blocks)
         self._copies, self._fetch, self._lif, self._write = (
             np.array(column, np.int64)
             for column in (
@@ -138,13 +138,16 @@ class BurstPart(PartProcess):
         column, row_of_band = np.divmod(part.copies[0] + np.arange(part.copy_count), self.layer.row_copies)
         x = waves[:, None] * self.layer.columns_at_once + column
         row = active[(y * self.layer.row_copies + row_of_band) * width + np.minimum(x, width - 1)]
-        row = row[..., part.blocks[0] : part.blocks[1]] & (x < width)[:, :, None, None]
+        blocks = self.figures.row_blocks
+        row = row[..., blocks.start : blocks.stop] & (x < width)[:, :, None, None]
         flat: NDArray[np.bool_] = row.reshape(-1)
         return flat
 
     def _count_row(self, job: Job, pending: _Pending) -> None:
         if not pending.stored:
-            everything, active = self.figures.row_reads, pending.active
-            reads = everything if active.size == 0 else int(active.sum())
-            self.count(job, self.figures.row_read_counts(reads, everything - reads))
+            active = pending.active.reshape(-1, len(self.figures.row_blocks))
+            for blocks in self.figures.alike:
+                everything = self.figures.row_reads(blocks)
+                reads = everything if active.size == 0 else int(active[:, blocks.start : blocks.stop].sum())
+                self.count(job, self.figures.row_read_counts(blocks, reads, everything - reads))
         self.count(job, self._row_counts[pending.stored, job.timestep == 0])

@@ -130,21 +130,22 @@ class ReferencePart(PartProcess):
         code is out of the ADCs.
         """
         conversions: list[simpy.Event] = []
-        turns, of_block = self.figures.layer.turns, self.figures.layer.rows.turns
+        turns, figures = self.figures.layer.turns, self.figures
         with self.drive.request() as request:
             yield request
-            for drive in range(self.figures.reads_of_position * turns):
+            for drive in range(figures.reads_of_position * turns):
                 sampled = []
                 for copy in range(wave.copies):
-                    for block in range(*self.part.blocks):
-                        if drive % turns >= of_block[block]:
+                    for number, columns in enumerate(figures.columns_of):
+                        if drive % turns >= figures.turns[number]:
                             continue
+                        block = figures.row_blocks[number]
                         if not self._is_active(job, y, wave.number, copy, block, drive):
-                            self.count(job, self.figures.skipped(1))
+                            self.count(job, figures.skipped(1, len(columns)))
                             continue
-                        for column in range(*self.part.columns):
+                        for column in columns:
                             sample = self.env.event()
-                            unit = self.units[copy, column, block]
+                            unit = self.units[copy, column, block % figures.layer.blocks]
                             conversions.append(self.env.process(self._crossbar(job, y, unit, sample)))
                             sampled.append(sample)
                 began = self.env.now

@@ -12,19 +12,22 @@ from imcsim.timing.processes.row_kernels import STATE_SIZE, advance_row, step
 
 
 @step
-def _reads(m: Memory, active: Any, taken: Any, part: int, job: int, y: int) -> int:
-    """Bring the reads of a row that are not skipped together, ``[waves, copies, drives, blocks]``; how many
-    they are. -1: no read is skipped.
+def _reads(m: Memory, active: Any, taken: Any, part: int, job: int, y: int) -> bool:
+    """Bring the reads of a row that are not skipped together, ``[waves, copies, drives, blocks]``, and count
+    those of each run of blocks. False: no read is skipped.
     """
+    runs, runs_end = m[part + k.P_RUNS], m[part + k.P_RUNS_END]
+    for run in range(runs, runs_end, k.RUN_SIZE):
+        m[run + k.RUN_READS] = m[run + k.RUN_ALL] if m[k.G_STAGES] == 0 else 0
     if m[k.G_STAGES] == 0:
-        return -1
+        return False
     at = m[k.G_JOBS] + job * k.J_SIZE
     begins = m[m[k.G_WORK_AT] + m[at + k.J_SLOT] * (m[k.G_STAGES] + m[k.G_EDGES]) + m[part + k.P_STAGE]]
     drives, blocks = m[part + k.P_PLANES] * m[part + k.P_TURNS], m[part + k.P_BLOCKS]
     step = m[part + k.P_ALL_BLOCKS]
     width, band = m[part + k.P_WIDTH], m[part + k.P_BAND]
     begins += (m[at + k.J_TIMESTEP] * m[part + k.P_POSITIONS] + y * band * width) * drives * step
-    to, reads, at_once = 0, 0, m[part + k.P_ALL_COPIES] // band
+    to, at_once = 0, m[part + k.P_ALL_COPIES] // band
     for wave in range(m[part + k.P_WAVE_COUNT]):
         for copy in range(m[part + k.P_COPIES]):
             if copy >= m[m[part + k.P_WAVES] + wave]:
@@ -34,22 +37,26 @@ def _reads(m: Memory, active: Any, taken: Any, part: int, job: int, y: int) -> i
             position = of_all % band * width + wave * at_once + of_all // band
             source = begins + position * drives * step + m[part + k.P_BLOCK0]
             for _ in range(drives):
-                for block in range(blocks):
-                    taken[to + block] = active[source + block]
-                    reads += active[source + block]
+                block = 0
+                for run in range(runs, runs_end, k.RUN_SIZE):
+                    reads, end = 0, block + m[run + k.RUN_BLOCKS]
+                    while block < end:
+                        taken[to + block] = active[source + block]
+                        reads += active[source + block]
+                        block += 1
+                    m[run + k.RUN_READS] += reads
                 source += step
                 to += blocks
-    return reads
+    return True
 
 
 @step
-def _count_reads(m: Memory, counts: Memory, part: int, job: int, reads: int) -> None:
-    """Count a row's reads (-1: all of them), and those that it leaves out."""
-    everything = m[part + k.P_READS]
-    if reads < 0:
-        reads = everything
-    add_counts(m, counts, job, m[part + k.P_READ_COUNTS], reads)
-    add_counts(m, counts, job, m[part + k.P_SKIP_COUNTS], everything - reads)
+def _count_reads(m: Memory, counts: Memory, part: int, job: int) -> None:
+    """Count a row's reads, and those that it leaves out."""
+    for run in range(m[part + k.P_RUNS], m[part + k.P_RUNS_END], k.RUN_SIZE):
+        reads = m[run + k.RUN_READS]
+        add_counts(m, counts, job, m[run + k.RUN_COUNTS], reads)
+        add_counts(m, counts, job, m[run + k.RUN_SKIP_COUNTS], m[run + k.RUN_ALL] - reads)
 
 
 @step
@@ -72,12 +79,11 @@ def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, no
         stored = m[slot + k.Q_STORED] == 1
         given = 0
         if not stored:
-            reads = _reads(m, active, taken, part, m[slot + k.Q_JOB], m[slot + k.Q_ROW])
-            if reads >= 0:
+            if _reads(m, active, taken, part, m[slot + k.Q_JOB], m[slot + k.Q_ROW]):
                 given = count * units * planes * turns
             if m[slot + k.Q_TOLD] & k.TOLD_READS == 0:
                 m[slot + k.Q_TOLD] |= k.TOLD_READS
-                _count_reads(m, counts, part, m[slot + k.Q_JOB], reads)
+                _count_reads(m, counts, part, m[slot + k.Q_JOB])
         windows = first + STATE_SIZE
         arrays = windows + 2 * sets
         fetched, done = advance_row(

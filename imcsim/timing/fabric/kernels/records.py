@@ -56,7 +56,7 @@ QUEUE_JOB, QUEUE_BITS, QUEUE_LEFT, QUEUE_SIZE = range(4)
 AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
 
 # A part. Counts: addresses of lists of places and numbers (see `add_counts`), for rows not stored and stored,
-# of first and later timesteps, for a read and for one left out. `P_HELD` to `P_HELD_END`: rows that hold
+# of first and later timesteps. `P_HELD` to `P_HELD_END`: rows that hold
 # a place of each job under way, of which `P_HOLD` is being played and `P_LET` released. `P_FIRE_ROWS`: for
 # each own row the rows of neurons behind a pool of currents that it completes, and their cycles (0: no pool).
 # `P_BEGUN_PLACE`, `P_ENDED_PLACE`: where, behind a job's counts, its layer's first and last cycle stand, + 1.
@@ -66,13 +66,17 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
     P_HEAD, P_FIRES, P_KEEPS, P_ROWS, P_PLANES, P_SENSE, P_TREE, P_COPIES, P_BLOCKS, P_WAVES, P_WAVE_COUNT,
     P_INPUTS, P_INPUTS_END, P_INPUT_HEIGHT, P_INPUT_IMAGE, P_ROW_TABLE, P_PARTIALS, P_PARTIALS_END,
     P_RESIDUALS, P_RESIDUALS_END, P_OUTPUTS, P_OUTPUTS_END, P_TILE, P_STAGE, P_POOL_VALUES, P_POOL_PLACE,
-    P_SLOTS, P_SLOT_COUNT, P_WIDTH, P_POSITIONS, P_ALL_COPIES, P_COPY0, P_ALL_BLOCKS, P_BLOCK0, P_READS,
-    P_COUNTS, P_READ_COUNTS, P_SKIP_COUNTS, P_TIMES, P_JOB, P_ROW, P_PHASE, P_FETCHED, P_FREED, P_ROOM,
+    P_SLOTS, P_SLOT_COUNT, P_WIDTH, P_POSITIONS, P_ALL_COPIES, P_COPY0, P_ALL_BLOCKS, P_BLOCK0, P_COUNTS,
+    P_RUNS, P_RUNS_END, P_TIMES, P_JOB, P_ROW, P_PHASE, P_FETCHED, P_FREED, P_ROOM,
     P_ENDED, P_RELEASED, P_PLAYED, P_BEGUN, P_SETTLED, P_WAITING, P_SEEN, P_HELD, P_HELD_END, P_HOLD, P_LET,
     P_LET_ROWS, P_UNSOLVED, P_FIRE_ROWS, P_FIRE_COUNTS, P_FIRE_FREE, P_BEGUN_PLACE, P_ENDED_PLACE, P_TURNS,
     P_TURNS_OF, P_BAND, P_SIZE,
-) = range(4, 71)  # fmt: skip
+) = range(4, 70)  # fmt: skip
 NEXT_JOB, NEXT_ROW, FOR_ROOM, FOR_INPUT, FOR_FETCH = range(5)
+
+# Row blocks of a part, one after the other, whose reads count the same: how many, their reads in a row, the
+# counts of a read and of one left out, and the reads of the row that is being played.
+RUN_BLOCKS, RUN_ALL, RUN_COUNTS, RUN_SKIP_COUNTS, RUN_READS, RUN_SIZE = range(6)
 
 # A row under way.
 (
