@@ -20,6 +20,7 @@ from imcsim.functional.program.layers import (
     Neurons,
     PoolLayer,
     Program,
+    SumLayer,
 )
 from imcsim.functional.steps import constant_values, last_readers
 from imcsim.network.graph import INPUT
@@ -100,6 +101,8 @@ def sizes_of(program: Program, shape: tuple[int, ...], timed: bool) -> Sizes:
             work = before  # with a border around it
         elif isinstance(step, PoolLayer):
             number, width = math.prod(step.out_shape), _WORD if step.currents else 1
+        elif isinstance(step, SumLayer):
+            number, width = before, 1
         elif isinstance(step, FlattenLayer):
             number, width = before, held[step.source] // max(before, 1)
         else:

@@ -22,6 +22,7 @@ from imcsim.functional.program.layers import (
     PoolLayer,
     Program,
     Step,
+    SumLayer,
 )
 from imcsim.network.graph import INPUT
 
@@ -138,6 +139,11 @@ def play(
             flat(codes).reshape(above.size, -1, channels), flat(above),
         )  # fmt: skip
         return codes, above
+    if isinstance(step, SumLayer):
+        total = np.zeros_like(values[step.source])
+        for name in step.sources:
+            total += values[name]
+        return total, None
     if isinstance(step, DelayLayer):
         out = block.held_back(step)[:, :timesteps]
         if timesteps > step.timesteps:
@@ -176,6 +182,8 @@ def constant_values(program: Program, timed: bool) -> frozenset[str]:
 
 def sources_of(step: Step) -> frozenset[str]:
     """The values that a step reads."""
+    if isinstance(step, SumLayer):
+        return frozenset(step.sources)
     branches = step.branches if isinstance(step, Neurons) else ()
     return frozenset({step.source, *(branch.source for branch in branches)})
 

@@ -77,7 +77,7 @@ def _delay_bits(graph: StageGraph, layer: LayerPlacement, part: Part) -> int:
 def _output_row_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig) -> int:
     """The output rows (bands of them) that `part` may hold: spikes of one bit each, or sums."""
     stage = layer.stage
-    word = stage.spike_bits if stage.spikes else hardware.lif.partial_sum_bits
+    word = stage.written_bits if stage.spikes else hardware.lif.partial_sum_bits
     band = stage.out_width * layer.row_copies
     row = -(-band * part.copy_count // layer.copies) * part.channels * word
     return row * hardware.tile.output_rows

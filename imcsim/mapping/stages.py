@@ -14,6 +14,7 @@ from typing import Literal
 from imcsim.base.errors import ImcsimError
 from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Pool2d, Relu
+from imcsim.network.sums import largest_value, neurons_of_sum, sums_spikes
 
 IMAGE = -1
 """The stage number of the global buffer, from which the image comes."""
@@ -130,6 +131,10 @@ class Stage:
     pool: CurrentPool | None = None
     """What its currents pass before the neurons."""
     weight_bits: int = 8
+    sum_bits: int = 0
+    """Bits of the sum of its neurons' spikes and those of others, made behind them; 0 where there is none."""
+    spikes_read: bool = True
+    """Whether the spikes leave, or their sum with others alone."""
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -148,6 +153,11 @@ class Stage:
     def activates(self) -> bool:
         """Whether its neurons are activations, which keep nothing."""
         return self.neurons and self.states == 0
+
+    @property
+    def written_bits(self) -> int:
+        """Bits that a neuron puts into the output register: its spikes, their sum with others, or both."""
+        return self.sum_bits + (self.spike_bits if self.spikes_read else 0)
 
     @property
     def updates(self) -> int:
@@ -259,6 +269,8 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
     pooled = dict.fromkeys(weighted.values(), 0)
     adds: dict[str, Add] = {n.name: n for n in network.nodes if isinstance(n, Add)}
     pools = _pools_of_currents(network, sizes)
+    known = {node.name: node for node in network.nodes}
+    sums = _sums(network)
     for node in network.nodes:
         if isinstance(node, Conv2d | Linear):
             map_shape = (*sizes[node.name], 1, 1)[:3]
@@ -281,8 +293,18 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
             # What is pooled before the neurons travels nowhere.
             streams[node.name] = at if node.name in pools else _pooled(node, at, sizes[node.name])
             pooled[at.stage] += math.prod(node.size) * math.prod(sizes[node.name])
+        elif isinstance(node, Add) and node.name in sums:
+            largest = largest_value(node, known)
+            streams[node.name] = replace(
+                streams[sums[node.name]], bits=largest.bit_length(), node=node.name, largest=largest
+            )
     _behind_delays(network, streams)
-    edges = _edges(network, streams, adds, weighted)
+    edges = _edges(network, streams, adds, weighted) + [
+        _edge(streams[name], streams[of].stage, "side")
+        for add, of in sums.items()
+        for name in adds[add].inputs
+        if name != of
+    ]
     read = {edge.target: edge for edge in edges if edge.role == "input"}
     last = network.nodes[-1]
     output = next((stage for stage, node in neurons.items() if node is last), last.name)
@@ -293,6 +315,8 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
             ),
             weight_bits=network.bits_of(node),
             pool=next((pools[n.inputs[0]] for n in _of(neurons, node) if n.inputs[0] in pools), None),
+            sum_bits=next((streams[add].bits for add, of in sums.items() if streams[of].stage == k), 0),
+            spikes_read=all(_read_alone(n.name, network, sums) for n in _of(neurons, node)),
         )
         for k, node in enumerate(network.weighted)
     )
@@ -300,6 +324,30 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
         stages, tuple(edges), channels * height * width * network.input_bits, network.classes, network.votes,
         network.timesteps,
     )  # fmt: skip
+
+
+def _sums(network: Network) -> dict[str, str]:
+    """The sums of spikes, and the neurons in whose tiles each is made. Raises ImcsimError where none are."""
+    known = {node.name: node for node in network.nodes}
+    found: dict[str, str] = {}
+    for node in network.nodes:
+        if isinstance(node, Add) and sums_spikes(node, known):
+            of = neurons_of_sum(node, known)
+            if of is None or of in found.values():
+                raise ImcsimError(
+                    "it adds spikes in no tile of its own",
+                    key=node.name,
+                    fix="let it add the spikes of neurons to what came earlier, one sum for each",
+                )
+            found[node.name] = of
+    return found
+
+
+def _read_alone(neurons: str, network: Network, sums: Mapping[str, str]) -> bool:
+    """Whether spikes leave as they are, and not in a sum alone."""
+    mine = {add for add, of in sums.items() if of == neurons}
+    readers = {node.name for node in network.nodes if neurons in node.inputs}
+    return not mine or neurons == network.nodes[-1].name or bool(readers - mine)
 
 
 def _behind_delays(network: Network, streams: dict[str, _Stream]) -> None:

@@ -9,7 +9,8 @@ Currents and values, for a node n at timestep t:
   ``x = input_scale * pixel``; a `Linear` that reads the image sees it flattened. Padding is zeros, around the
   image the pixels `Network.input_padding`.
 - `Add`: the sum of its inputs. Currents are added before the neuron; a spike train that enters an `Add`
-  directly (identity shortcut) counts as a current of ``scale`` for each spike.
+  directly (identity shortcut) counts as a current of ``scale`` for each spike. An `Add` that no current
+  enters is a sum of spikes, a whole number that weights and pools read.
 - `LIF`: with a synapse the current is ``i = synapse * i + I``, else ``i = I``. With s' the spike of the
   timestep before, and ``fires(u)`` as ``u >= threshold`` (``at``) or ``u > threshold`` (``above``):
 
@@ -178,9 +179,11 @@ class Flatten:
 
 @dataclass(frozen=True)
 class Add:
-    """Residual addition of two or more inputs of equal shape, before a LIF or LI.
+    """Residual addition of two or more inputs of equal shape, before a LIF or LI; or of spikes alone, for
+    weights and pools.
 
-    `scale` is the current that one spike of an identity shortcut adds (1.0 unless trained otherwise).
+    `scale` is the current that one spike of an identity shortcut adds (1.0 unless trained otherwise; 1.0 in a
+    sum of spikes).
     """
 
     name: str

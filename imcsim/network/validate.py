@@ -28,7 +28,6 @@ from imcsim.network.graph import (
     kind,
 )
 from imcsim.network.parameters import (
-    MAX_ACTIVATION_BITS,
     MAX_SIZE,
     Text,
     about_parameters,
@@ -39,6 +38,7 @@ from imcsim.network.parameters import (
     positive,
 )
 from imcsim.network.sizes import Shape, delayed_shapes, node_shape, show
+from imcsim.network.sums import largest_value, neurons_of_sum, sums_spikes
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 MAX_BRANCHES = 8
@@ -76,10 +76,11 @@ def problems(network: Network) -> Iterator[BrokenRule]:
     The rules: names are unique and inputs come before their readers; shapes fit; weights are integers of the
     symmetric range of `weight_bits`; scales and thresholds are positive, leaks and synapses lie in [0, 1];
     `Conv2d` and `Linear` read the image or spikes, `LIF` and `LI` currents, `Pool2d` spikes, or the currents
-    of a `Conv2d` for one layer of neurons, `Add` currents or spikes (not averaged or summed ones); sums of
-    spikes stay below 256; the last node gives one value a class, and every other node is read; an `LI` is the
-    last node. What holds for spikes holds for the activations of a `Relu`; a network has spikes or
-    activations, and of activations one timestep and no delays.
+    of a `Conv2d` for one layer of neurons, `Add` currents or spikes (not averaged or summed by pools; spikes
+    alone for weights and pools behind it); sums of spikes stay below 256; the last node gives one value a
+    class, and every other node is read; an `LI` is the last node. What holds for spikes holds for the
+    activations of a `Relu`, but that they are not added alone; a network has spikes or activations, and of
+    activations one timestep and no delays.
     """
     yield from _about_network(network)
     known: dict[str, Node] = {}
@@ -206,7 +207,9 @@ def _about_reading(node: Node, known: Mapping[str, Node]) -> Iterator[Text]:
                         f"reads {name!r}, whose spikes have a weight of their own",
                         "give the delay a weight of 1: these weights are the feedback's",
                     )
-                elif source is not None and not isinstance(source, LIF | Relu | Pool2d | Flatten | Delay):
+                elif not sums_spikes(source, known) and not isinstance(
+                    source, LIF | Relu | Pool2d | Flatten | Delay | None
+                ):
                     yield f"reads {what}: weights take the image or spikes", "put a lif node between them"
             case LIF() | LI() | Relu():
                 if not isinstance(source, Conv2d | Linear | Add) and not pools_currents(source, known):
@@ -214,33 +217,69 @@ def _about_reading(node: Node, known: Mapping[str, Node]) -> Iterator[Text]:
             case Pool2d():
                 if pools_currents(source, known):
                     yield f"pools the pooled currents of {name!r}", "make one pool of both"
-                elif not isinstance(source, LIF | Relu | Pool2d | Conv2d):
+                elif not sums_spikes(source, known) and not isinstance(source, LIF | Relu | Pool2d | Conv2d):
                     yield f"reads {what}: pools take spikes, or a convolution's currents", "pool a map"
                 elif isinstance(source, Conv2d):
                     pass
-                elif pair(node.size, 1) and _largest(node, known) > MAX_POOLED:
+                elif pair(node.size, 1) and (most := largest_value(node, known)) > MAX_POOLED:
                     yield (
-                        f"adds up to {_largest(node, known)} spikes; an input of 8 bits holds {MAX_POOLED}",
+                        f"adds up to {most} spikes; an input of 8 bits holds {MAX_POOLED}",
                         "use smaller windows, or max pools",
                     )
             case Flatten():
-                if not isinstance(source, LIF | Relu | Pool2d | Delay) or pools_currents(source, known):
+                spiking = isinstance(source, LIF | Relu | Pool2d | Delay) or sums_spikes(source, known)
+                if not spiking or pools_currents(source, known):
                     yield (
                         f"reads {what}: only maps of spikes are flattened",
                         "let it read a lif or pool2d node",
                     )
             case Add():
                 currents = isinstance(source, Conv2d | Linear)
-                spikes = isinstance(source, LIF | Relu | Delay | Pool2d) and not (
-                    _summed(source, known) or pools_currents(source, known)
-                )
+                trains = isinstance(source, LIF | Relu | Delay | Pool2d) or sums_spikes(source, known)
+                spikes = trains and not (_summed(source, known) or pools_currents(source, known))
                 if not currents and not spikes:
                     yield (
                         f"adds {what}: it takes currents, spikes or max-pooled spikes",
                         "let it read conv2d, linear, lif, delay or max pool2d nodes",
                     )
-    if isinstance(node, Add) and not any(isinstance(source, Conv2d | Linear) for source in sources):
+    if isinstance(node, Add) and sums_spikes(node, known):
+        yield from _about_sum(node, known)
+
+
+def _about_sum(node: Add, known: Mapping[str, Node]) -> Iterator[Text]:
+    """Additions that no current enters."""
+    if any(isinstance(reader, LIF | LI) and node.name in reader.inputs for reader in known.values()):
         yield "adds no currents", "at least one of its inputs must be a conv2d or linear node"
+        return
+    twice = sorted({name for name in node.inputs if node.inputs.count(name) > 1})
+    if twice:
+        yield f"adds {twice[0]!r} twice", "double the scale of the weights behind it"
+        return
+    if positive(node.scale) and node.scale != 1:
+        yield "is a sum of spikes, which has no scale", "set it to 1: weights behind it have scales"
+    for name in node.inputs:
+        source = known.get(name)
+        if isinstance(source, Delay) and np.any(np.not_equal(source.weight, 1)):
+            yield f"adds {name!r}, whose spikes have a weight of their own", "give the delay a weight of 1"
+    main = neurons_of_sum(node, known)
+    if main is None:
+        yield (
+            "none of its inputs are neurons that come last",
+            "let it add the spikes of a lif node, without a pool before it, to what came earlier",
+        )
+        return
+    for other in known.values():
+        if other is node:
+            break
+        if not isinstance(other, Add) or main not in other.inputs or not sums_spikes(other, known):
+            continue
+        if neurons_of_sum(other, known) == main:
+            yield f"adds to the spikes of {main!r} as {other.name!r} does", "make one sum of both"
+    if largest_value(node, known) > MAX_POOLED:
+        yield (
+            f"adds up to more than {MAX_POOLED} spikes, which an input of 8 bits holds",
+            "add fewer spikes, and none that come back to it",
+        )
 
 
 def pools_currents(node: Node | None, known: Mapping[str, Node]) -> bool:
@@ -252,7 +291,8 @@ def _about_delaying(node: Delay, every: Mapping[str, Node]) -> Iterator[Text]:
     """What a delay may read: spikes, of whatever node."""
     source = every.get(node.inputs[0]) if node.inputs else None
     what = "the image" if source is None else f"{node.inputs[0]!r} ({kind(source)})"
-    if not isinstance(source, LIF | Pool2d | Flatten) or pools_currents(source, every):
+    spikes = isinstance(source, LIF | Pool2d | Flatten) or sums_spikes(source, every)
+    if not spikes or pools_currents(source, every):
         yield (
             f"delays {what}: a chip keeps spikes",
             "let it read a lif node, or a pool2d or flatten of spikes",
@@ -275,16 +315,6 @@ def _pools_before(node: Node | None, known: Mapping[str, Node]) -> list[Pool2d]:
         pools.append(node)
         node = known.get(node.inputs[0])
     return pools
-
-
-def _largest(node: Node | None, known: Mapping[str, Node]) -> int:
-    """The largest sum of spikes that pools put out; averages are sums until the weights."""
-    pools = _pools_before(node, known)
-    largest = math.prod(math.prod(pool.size) for pool in pools if pool.kind != "max" and pair(pool.size, 1))
-    first = known.get(pools[-1].inputs[0]) if pools else node
-    if isinstance(first, Relu) and is_int(first.bits):
-        return largest * ((1 << min(max(first.bits, 1), MAX_ACTIVATION_BITS)) - 1)
-    return largest * (first.max_spikes if isinstance(first, LIF) and is_int(first.max_spikes) else 1)
 
 
 def _about_ends(network: Network, sizes: Mapping[str, Shape]) -> Iterator[BrokenRule]:

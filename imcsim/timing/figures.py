@@ -230,7 +230,7 @@ class PartFigures:
     def _value_bits(self) -> int:
         """Bits of a value that a wave writes: spikes, or a sum where no neurons fire in it."""
         spikes = self.fires and self.stage.fires
-        return self.stage.spike_bits if spikes else self.config.lif.partial_sum_bits
+        return self.stage.written_bits if spikes else self.config.lif.partial_sum_bits
 
     @property
     def _leaving_bits(self) -> int:

@@ -408,7 +408,7 @@ def _node(node: Node, values: dict[str, Values], image: Values, timesteps: int, 
                 before = network.node(name)
                 if isinstance(before, Delay):
                     v = v * _each(before.weight, v)
-                total = total + (v * node.scale if isinstance(before, LIF | Pool2d) else v)
+                total = total + (v * node.scale if isinstance(before, LIF | Pool2d | Add) else v)
             return np.asarray(total)
 
 

@@ -139,6 +139,8 @@ class _Shapes:
         """A convolution, pooled or not, or a residual block."""
         if self.last != INPUT and not self.summed and self.draw(st.booleans()):
             self._residual()
+        elif self.last != INPUT and not self.summed and self.draw(st.sampled_from((False, False, True))):
+            self._spikes_added()
         else:
             self._conv(self._later(self.last))
             if self.draw(st.sampled_from((False, False, True))):
@@ -224,6 +226,16 @@ class _Shapes:
             branches.insert(self.draw(st.integers(0, 2)), third)
         self._add(Add(f"add{len(self.nodes)}", tuple(branches)))
         self._lif(self.last)
+
+    def _spikes_added(self) -> None:
+        """Neurons whose spikes meet those that they came of, or later ones, behind them."""
+        source, inner = self.last, self.channels
+        self._lif(self._convolve(source, inner, inner, (3, 3), (1, 1), (1, 1)))
+        spikes = self.last
+        branches = [spikes, self._later(source)]
+        if self.draw(st.booleans()):
+            branches.reverse()
+        self._add(Add(f"sum{len(self.nodes)}", tuple(branches)))
 
     def _later(self, source: str) -> str:
         """Spikes as they are, or some timesteps later."""

@@ -415,6 +415,46 @@ def test_spikes_that_are_added_before_weights() -> None:
     ]
     net = check(model(layers, (2, 4, 4)), draw.images(8, 2, 4, 4))
     assert any("conv2 reads a sum of 2 layers" in note for note in net.notes)
+    # Its weights are held once, behind the sum.
+    assert [node.name for node in net.weighted] == ["stem", "conv1", "conv2", "fc"]
+    add = next(node for node in net.nodes if isinstance(node, Add))
+    assert set(add.inputs) == {"lif0", "lif1"}
+
+
+def test_sums_that_no_tile_can_make_keep_weights_for_each() -> None:
+    """Spikes with other factors, and a second sum beside the same neurons."""
+    draw = Dyadic(11)
+    layers = [
+        Weights("stem", ("input",), draw(4, 2, 1, 1), draw(4)),
+        neuron("lif0", "stem"),
+        Weights("conv1", ("lif0",), draw(4, 4, 1, 1), draw(4)),
+        neuron("lif1", "conv1"),
+        Norm("half", ("lif0",), np.full(4, 0.5), np.zeros(4)),
+        Weights("conv2", ("half", "lif1"), draw(4, 4, 1, 1), draw(4)),
+        neuron("lif2", "conv2"),
+        Weights("fc", ("lif2",), draw(3, 4, 4, 4), draw(3)),
+    ]
+    net = check(model(layers, (2, 4, 4)), draw.images(8, 2, 4, 4))
+    assert [node.name for node in net.weighted] == ["stem", "conv1", "conv2", "conv2.2", "fc"]
+    assert any("weights are stored once for each" in note for note in net.notes)
+
+
+def test_larger_sums_are_made_of_smaller_ones() -> None:
+    """Three blocks: each tile adds its spikes to the sum that came before."""
+    draw = Dyadic(13)
+    layers = [Weights("conv0", ("input",), draw(4, 2, 1, 1), draw(4)), neuron("lif0", "conv0")]
+    for k in (1, 2, 3):
+        before = tuple(f"lif{n}" for n in range(k))
+        layers += [Weights(f"conv{k}", before, draw(4, 4, 1, 1), draw(4)), neuron(f"lif{k}", f"conv{k}")]
+    last = ("lif0", "lif1", "lif2", "lif3")
+    layers += [ReadPool("pool", last, "average", (4, 4), (4, 4)), ReadFlatten("flat", ("pool",))]
+    layers += [Weights("fc", ("flat",), draw(3, 4), draw(3))]
+    net = check(model(layers, (2, 4, 4)), draw.images(8, 2, 4, 4))
+    sums = {node.name: node.inputs for node in net.nodes if isinstance(node, Add)}
+    assert sums == {
+        "lif1.sum": ("lif0", "lif1"), "lif2.sum": ("lif1.sum", "lif2"), "lif3.sum": ("lif2.sum", "lif3")
+    }  # fmt: skip
+    assert len(net.weighted) == 5
 
 
 def test_neurons_on_the_image_and_two_layers_in_a_row() -> None:

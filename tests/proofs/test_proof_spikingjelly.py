@@ -250,5 +250,7 @@ def test_sew_resnet_by_its_template(tmp_path: Path) -> None:
     options = ReadOptions(layers_file=tmp_path / "net.yaml")
     found = proof.compare(tmp_path / "net.pt", theirs, seen, 4, (3, 64, 64), timed=True, options=options)
     assert set(found.float_equal.values()) == set(found.integer_equal.values()) == {1.0}
+    # Weights are held once: 17 convolutions, 3 shortcuts, the classifier.
+    assert len(found.imported.network.weighted) == 21
     # Shortcuts of 1 x 1 have few inputs, and are quiet.
     assert sum(0.02 < rate < 0.98 for rate in found.rates.values()) >= 16

@@ -162,6 +162,18 @@ class FlattenLayer:
 
 
 @dataclass(frozen=True)
+class SumLayer:
+    """The sum of several trains of spikes, a value of several bits. source: the first of `sources`."""
+
+    name: str
+    sources: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        return self.sources[0]
+
+
+@dataclass(frozen=True)
 class DelayLayer:
     """What `source`, which may be a later step, gave `timesteps` timesteps before.
 
@@ -177,7 +189,7 @@ class DelayLayer:
 Neurons = NeuronLayer | IntegratorLayer | ActivationLayer
 """What takes currents: neurons that fire, integrators, and activations."""
 
-Step = CrossbarLayer | Neurons | PoolLayer | FlattenLayer | DelayLayer
+Step = CrossbarLayer | Neurons | PoolLayer | FlattenLayer | SumLayer | DelayLayer
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,11 +24,13 @@ from imcsim.functional.program.layers import (
     PoolLayer,
     Program,
     Step,
+    SumLayer,
 )
 from imcsim.functional.program.membranes import Before, Value, activations, integrators, neurons
 from imcsim.functional.program.numerics import Numerics
 from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Linear, Network, Pool2d, Relu
+from imcsim.network.sums import largest_value, sums_spikes
 
 __all__ = [
     "FLAT_INPUT",
@@ -42,6 +44,7 @@ __all__ = [
     "NeuronLayer",
     "PoolLayer",
     "Program",
+    "SumLayer",
     "build",
 ]
 
@@ -67,6 +70,7 @@ def build(network: Network, numerics: Numerics) -> Program:
     delays: dict[str, Delay] = {}
     before = Before(crossbars, adds, pools, values, delays)
     steps: list[Step] = []
+    known = {node.name: node for node in network.nodes}
     for node in network.nodes:
         shape = sizes[node.name]
         if isinstance(node, Conv2d | Linear):
@@ -79,6 +83,9 @@ def build(network: Network, numerics: Numerics) -> Program:
             layer = _crossbar(network, node, source, values[source], _map_shape(shape), numerics)
             crossbars[node.name] = layer
             steps.append(layer)
+        elif isinstance(node, Add) and sums_spikes(node, known):
+            steps.append(SumLayer(node.name, node.inputs))
+            values[node.name] = Value(sum(values[name].largest for name in node.inputs), 1.0)
         elif isinstance(node, Add):
             adds[node.name] = node
         elif isinstance(node, LIF):
@@ -112,10 +119,14 @@ def build(network: Network, numerics: Numerics) -> Program:
 
 
 def _spikes(network: Network, name: str) -> Value:
-    """What the integers of a node mean that may come later: neurons, pools of their spikes, rows of them."""
+    """What the integers of a node mean that may come later: neurons, pools and sums of their spikes, rows of
+    them.
+    """
     node = network.node(name)
     if isinstance(node, LIF):
         return Value(node.max_spikes, 1.0)
+    if isinstance(node, Add):
+        return Value(largest_value(node, {n.name: n for n in network.nodes}), 1.0)
     before = _spikes(network, node.inputs[0])
     return _pooled(node, before) if isinstance(node, Pool2d) else before
 

@@ -24,6 +24,7 @@ from imcsim.importers.folding.form import (
     window_shape,
 )
 from imcsim.importers.folding.nodes import Nodes
+from imcsim.importers.folding.spike_sums import SpikeSums
 from imcsim.importers.importing import layers as file
 
 Values = NDArray[np.float64]
@@ -38,9 +39,10 @@ class LinearFolding:
     def __init__(self, nodes: Nodes, bits: int, pixel: float) -> None:
         self.nodes, self.bits, self.pixel = nodes, bits, pixel
         self.border: Values | None = None
+        self.sums = SpikeSums(nodes)
 
     def weights(self, layer: file.Weights, form: Form) -> Form:
-        form = self.without_pools(form)
+        form = self.sums.of(layer.name, self.without_pools(form))
         weight = np.asarray(layer.weight, np.float64)
         if weight.ndim == 3:
             weight = weight[:, :, None, :]
@@ -186,7 +188,7 @@ class LinearFolding:
                 "it pools a row of values, not a map",
                 "pool before flattening; a list of layers has averages of neighbours in a row: kind: voting",
             )
-        form = self.without_pools(form)
+        form = self.sums.of(layer.name, self.without_pools(form))
         shape = window_shape(form.shape, form.shape[0], layer.size, layer.stride, layer.padding)
         for term in form.terms:
             per_channel(term.factor, "the scale of what it reads")

@@ -272,7 +272,7 @@ def _node(node: FloatNode, values: dict[str, Values], timesteps: int, network: F
                 source = nodes[name]
                 if isinstance(source, Delay):
                     v = _along(source.weight, v[:, 0]) * v
-                total = total + (node.scale * v if isinstance(source, LIF | Pool2d) else v)
+                total = total + (node.scale * v if isinstance(source, LIF | Pool2d | Add) else v)
             return np.asarray(total)
 
 
