@@ -160,6 +160,10 @@ def play(
             kernels.pool_currents(flat(source), step.size, step.stride, step.padding, step.sums, flat(sums))
             return sums, None
         out = np.empty((*source.shape[:2], *step.out_shape), np.uint8)
+        if step.row:  # a map of one channel, whose row it is
+            row, pooled = (values.reshape(-1, 1, values.shape[4], 1) for values in (source, out))
+            kernels.pool(row, step.size, step.stride, step.padding, step.sums, pooled)
+            return out, None
         kernels.pool(flat(source), step.size, step.stride, step.padding, step.sums, flat(out))
         return out, None
     assert isinstance(step, FlattenLayer)

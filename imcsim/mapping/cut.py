@@ -30,6 +30,14 @@ def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:
             fix=f"set it to at least {slices}, or enlarge cells.cell_bits",
         )
     per_column = cells.columns // slices
+    if per_column < stage.channels_together:
+        raise ImcsimError(
+            f"{stage.channels_together} neighbouring outputs of layer {stage.name} are pooled in its tile, "
+            f"but a crossbar has columns for {per_column}",
+            key="cells.columns",
+            fix=f"set it to at least {stage.channels_together * slices}, or pool fewer values",
+        )
+    per_column -= per_column % stage.channels_together
     about = cells.rows, cells.row_order, stage.dilation, cells.rows_at_once
     if hardware.mapping.grouped_layers == "dense" or stage.groups == 1:
         sets = ONE_SET

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from imcsim.hardware.component import ChipSize
-from imcsim.mapping.stages import Stage, StageGraph
+from imcsim.mapping.stages import Edge, Stage, StageGraph
 from imcsim.network.rows import ONE_SET, GroupSets, RowLayout
 
 Position = tuple[int, int]
@@ -85,6 +85,23 @@ class LayerPlacement:
     def channels_of(self, columns: tuple[int, int]) -> int:
         """Output channels in some columns of crossbars (a half-open range); the last one may be part full."""
         return self.first_channel_of(columns[1]) - self.first_channel_of(columns[0])
+
+    def pooled_channels(self, part: Part, edge: Edge) -> range:
+        """The channels of a delivered row that come of a part's: its own, or those of windows that begin
+        there.
+        """
+        step, first = edge.channel_stride, self.first_channel_of(part.columns[0])
+        begin = -(-first // step)
+        return range(begin, max(begin, min(-(-(first + part.channels) // step), edge.channels)))
+
+    def share_of(self, part: Part, edge: Edge | None, row_bits: int) -> int:
+        """A part's share of the bits of a row: its channels, at the positions of its copies. Without an edge
+        these are sums or class outputs.
+        """
+        mine, every = part.channels, self.stage.out_channels
+        if edge is not None and edge.channel_stride > 1:
+            mine, every = len(self.pooled_channels(part, edge)), edge.channels
+        return -(-row_bits * mine * part.copy_count // (every * self.copies))
 
     def set_of(self, column: int) -> int:
         """The set of groups that a column of crossbars belongs to."""

@@ -49,6 +49,8 @@ class Edge:
     delay: int = 0
     delayed: str = ""
     """The node that holds these values k timesteps later; empty without a delay."""
+    channel_stride: int = 1
+    """Neighbouring values of a row from one pooled value to the next."""
 
     @property
     def read_node(self) -> str:
@@ -133,6 +135,8 @@ class Stage:
     weight_bits: int = 8
     sum_bits: int = 0
     """Bits of the sum of its neurons' spikes and those of others, made behind them; 0 where there is none."""
+    channels_together: int = 1
+    """Neighbouring outputs that must not be parted, since they are pooled: windows begin at multiples."""
     spikes_read: bool = True
     """Whether the spikes leave, or their sum with others alone."""
 
@@ -254,6 +258,7 @@ class _Stream:
     column_stride: int = 1
     """Pooling so far: rows of the stage under a window, its step and padding; and rows and columns of spikes
     under a window and their steps (as large as they are without padding)."""
+    channel_stride: int = 1
     delay: int = 0
     delayed: str = ""
     """Timesteps by which it is delayed, and the node that does it."""
@@ -316,6 +321,7 @@ def stage_graph(network: Network, partial_sum_bits: int) -> StageGraph:
             weight_bits=network.bits_of(node),
             pool=next((pools[n.inputs[0]] for n in _of(neurons, node) if n.inputs[0] in pools), None),
             sum_bits=next((streams[add].bits for add, of in sums.items() if streams[of].stage == k), 0),
+            channels_together=math.lcm(*(edge.channel_stride for edge in edges if edge.source == k)),
             spikes_read=all(_read_alone(n.name, network, sums) for n in _of(neurons, node)),
         )
         for k, node in enumerate(network.weighted)
@@ -380,13 +386,23 @@ def _edges(
 def _edge(at: _Stream, target: int, role: Literal["input", "side"]) -> Edge:
     return Edge(
         at.stage, target, role, at.height, at.width, at.channels, at.bits, at.size, at.stride, at.node,
-        at.padding, at.rows * at.columns, at.delay, at.delayed,
+        at.padding, at.rows * at.columns, at.delay, at.delayed, at.channel_stride,
     )  # fmt: skip
 
 
 def _pooled(node: Pool2d, at: _Stream, shape: tuple[int, ...]) -> _Stream:
     """A stream behind one more pool: windows of windows are larger windows."""
     largest = at.largest if node.kind == "max" else at.largest * math.prod(node.size)
+    if len(shape) == 1:
+        return replace(
+            at,
+            channels=shape[0],
+            bits=largest.bit_length(),
+            node=node.name,
+            largest=largest,
+            columns=at.columns * node.size[1],
+            channel_stride=at.channel_stride * node.stride[1],
+        )
     return replace(
         at,
         height=shape[1],

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from imcsim.hardware.config import HardwareConfig
-from imcsim.mapping.placement import LayerPlacement, Part, Placement, Position
+from imcsim.mapping.placement import Part, Placement, Position
 from imcsim.mapping.stages import IMAGE
 
 
@@ -45,19 +45,19 @@ def traffic(placement: Placement, config: HardwareConfig) -> list[Flow]:
             layer = placement.layers[edge.source]
             for source in heads:
                 if source.stage == edge.source and (not edge.stays or source is target):
-                    send(source, target, edge.height, _share(edge.row_bits, source, layer))
+                    send(source, target, edge.height, layer.share_of(source, edge, edge.row_bits))
     for part in placement.parts:
         layer = placement.layers[part.stage]
         stage = layer.stage
         outputs = stage.out_width * layer.row_copies * stage.out_channels
         if part.head != part.index:
             sums = outputs * config.lif.partial_sum_bits
-            send(part, placement.parts[part.head], layer.bands, _share(sums, part, layer))
+            send(part, placement.parts[part.head], layer.bands, layer.share_of(part, None, sums))
         elif stage.is_output:
             pool = stage.pool
             values = outputs if pool is None else pool.width * stage.out_channels
             row = values * (stage.spike_bits if stage.spikes else config.lif.partial_sum_bits)
-            send(part, None, layer.bands if pool is None else pool.height, _share(row, part, layer))
+            send(part, None, layer.bands if pool is None else pool.height, layer.share_of(part, None, row))
     return flows
 
 
@@ -80,8 +80,3 @@ def hops(source: Position, target: Position) -> int:
 
 def _at(placement: Placement, tile: int | None) -> Position:
     return (0, 0) if tile is None else placement.positions[tile]
-
-
-def _share(row_bits: int, part: Part, layer: LayerPlacement) -> int:
-    """Bits of a part's share of a row of the whole layer."""
-    return -(-row_bits * part.channels * part.copy_count // (layer.stage.out_channels * layer.copies))

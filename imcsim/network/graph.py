@@ -34,9 +34,9 @@ Currents and values, for a node n at timestep t:
 - `Relu`: a clipped ReLU of whole steps, without memory: ``x = step * n`` with the code
   ``n = min(max(floor(I / step + 1/2), 0), 2**bits - 1)``. A network of them has one timestep (an ANN).
 - `Pool2d`: average, sum or maximum over windows of spikes or activations; rows and columns that fill no
-  window are left out. Padding counts as zeros, also in the size of an average's window. A pool that reads a
-  `Conv2d` pools its currents, between the weights and the neurons that read it; a maximum is then that of
-  what lies in the map.
+  window are left out. Padding counts as zeros, also in the size of an average's window. In a row of values
+  windows ``(1, n)`` lie side by side. A pool that reads a `Conv2d` pools its currents, between the weights
+  and the neurons that read it; a maximum is then that of what lies in the map.
 - `Flatten`: channels, rows, columns, in that order.
 - `Delay`: the spikes that its input gave `timesteps` timesteps before, none in the first ones. It alone may
   read a node that comes after it: all feedback passes through a delay. In an `Add` each of its spikes counts

@@ -132,6 +132,8 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
                     key=node.name,
                 )
             return (node.weight.shape[0],)
+        case Pool2d() if len(first) == 1:
+            return _windows_of_row(node, first[0])
         case Pool2d():
             channels, height, width = _map(node, first)
             rows, columns = _windows((height, width), node.size, node.stride, node.padding)
@@ -163,6 +165,24 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
                         fix="give one number, or one per channel",
                     )
             return first
+
+
+def _windows_of_row(node: Pool2d, values: int) -> Shape:
+    """Windows of a row of values, which lie side by side: a tile pools what its own neurons give."""
+    (tall, wide), step, source = node.size, node.stride[1], node.inputs[0]
+    if tall != 1 or step < wide or node.padding != (0, 0):
+        raise ImcsimError(
+            f"pools the row of values of {source!r} in windows that are no neighbours side by side",
+            key=node.name,
+            fix="give it a size (1, n), a stride (1, n) or more, and no padding",
+        )
+    if wide > values:
+        raise ImcsimError(
+            f"a window of {wide} does not fit the {values} values of {source!r}",
+            key=node.name,
+            fix="use a smaller window",
+        )
+    return ((values - wide) // step + 1,)
 
 
 def _windows(

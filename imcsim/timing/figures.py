@@ -285,7 +285,8 @@ class PartFigures:
 
     def pooled_values(self, edge: Edge, rows: int) -> int:
         """Values that go into so many pooled rows, for all copies of the layer."""
-        return rows * edge.width * edge.pool_area * self.part.channels * self.part.copy_count
+        channels = len(self.layer.pooled_channels(self.part, edge))
+        return rows * edge.width * edge.pool_area * channels * self.part.copy_count
 
     def pool_cycles(self, edge: Edge | None, rows: int) -> int:
         """Cycles to pool so many rows; 0 where there is no pool or no row."""
@@ -329,17 +330,12 @@ class PartFigures:
             total = width * self.stage.out_channels * self._leaving_bits
         else:
             total = edge.row_bits
-        share = self.part.channels * self.part.copy_count
-        return -(-total * share // (self.stage.out_channels * self.layer.copies))
+        return self.layer.share_of(self.part, edge, total)
 
     def address_bits(self, edge: Edge) -> int:
         """Bits of one value in an address-event packet: its address, and what it has above one bit."""
-        return max(1, (edge.width * self.part.channels - 1).bit_length()) + edge.bits - 1
-
-    @property
-    def first_channel(self) -> int:
-        """Where its channels begin in the layer."""
-        return self.layer.first_channel_of(self.part.columns[0])
+        values = edge.width * len(self.layer.pooled_channels(self.part, edge))
+        return max(1, (values - 1).bit_length()) + edge.bits - 1
 
     # --- what it counts
 

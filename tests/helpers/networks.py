@@ -392,6 +392,10 @@ def _node(node: Node, values: dict[str, Values], image: Values, timesteps: int, 
                 v = _each(node.leak, x) * v + current
                 out[t] = v
             return out
+        case Pool2d() if x.ndim == 3:
+            starts = range(0, x.shape[2] - node.size[1] + 1, node.stride[1])
+            of_row = {"average": np.mean, "sum": np.sum, "max": np.max}[node.kind]
+            return np.stack([of_row(x[:, :, k : k + node.size[1]], axis=2) for k in starts], axis=2)
         case Pool2d():
             currents = isinstance(network.node(node.inputs[0]), Conv2d)
             around = -np.inf if currents and node.kind == "max" else 0.0

@@ -158,6 +158,12 @@ class _Shapes:
             self._add(self._linear("hidden", inner, hidden))
             self._lif(self.last)
             inner = hidden
+            if self.draw(st.sampled_from((False, False, True))):
+                size = self.draw(st.integers(1, min(3, hidden)))
+                step = self.draw(st.integers(size, 4))
+                kind = self.draw(st.sampled_from(("max", "sum")))
+                self._add(Pool2d("neighbours", (self.last,), kind, (1, size), (1, step)))
+                inner = (hidden - size) // step + 1
         self._add(self._linear("classes", inner, classes))
         output = "sums" if self.activations else self.draw(st.sampled_from(("sums", "spikes", "membranes")))
         if output == "spikes":

@@ -62,6 +62,9 @@ def _layer(layer: Layer, read: list[Any]) -> list[Any]:
             return [_array(layer.factor, x) * x + _array(layer.offset, x) for x in read]
         case ReadPool():
             size, about = layer.size, (layer.stride, layer.padding)
+            if read[0].ndim == 2:  # a row: torch's pools of one dimension
+                rows = _layer(layer, [x[:, None, None] for x in read])
+                return [x[:, 0, 0] for x in rows]
             if layer.kind == "max":
                 return [nnf.max_pool2d(x, size, *about) for x in read]
             many = size[0] * size[1] if layer.kind == "sum" else 1
@@ -419,6 +422,46 @@ def test_spikes_that_are_added_before_weights() -> None:
     assert [node.name for node in net.weighted] == ["stem", "conv1", "conv2", "fc"]
     add = next(node for node in net.nodes if isinstance(node, Add))
     assert set(add.inputs) == {"lif0", "lif1"}
+
+
+def test_pools_of_rows() -> None:
+    """Averages of a row, overlapping ones too, are part of the weights behind them; maxima are nodes."""
+    draw = Dyadic(17)
+    layers = [
+        ReadFlatten("flat", ("input",)),
+        Weights("fc1", ("flat",), draw(9, 8), draw(9)), neuron("lif1", "fc1"),
+        ReadPool("most", ("lif1",), "max", (1, 2), (1, 2)),
+        Weights("fc2", ("most",), draw(8, 4), draw(8)), neuron("lif2", "fc2"),
+        ReadPool("mean", ("lif2",), "average", (1, 4), (1, 2), (0, 1)),
+        Weights("fc3", ("mean",), draw(3, 4), draw(3)),
+    ]  # fmt: skip
+    net = check(model(layers, (2, 2, 2)), draw.images(8, 2, 2, 2))
+    pools = [node for node in net.nodes if isinstance(node, Pool2d)]
+    assert [(pool.kind, pool.size, pool.stride) for pool in pools] == [("max", (1, 2), (1, 2))]
+    assert [node.weight.shape for node in net.weighted] == [(9, 8), (8, 4), (3, 8)]
+
+
+@pytest.mark.parametrize(
+    ("pool", "said"),
+    [
+        (ReadPool("most", ("lif",), "max", (1, 3), (1, 2)), "its windows of neighbouring values overlap"),
+        (
+            ReadPool("most", ("fc",), "max", (1, 3), (1, 3)),
+            "the maximum of a row of other values than spikes",
+        ),
+        (ReadPool("most", ("lif",), "max", (2, 2), (2, 2)), "it pools a row of values, not a map"),
+    ],
+)
+def test_maxima_of_rows_that_no_tile_takes(pool: ReadPool, said: str) -> None:
+    draw = Dyadic(18)
+    layers = [
+        ReadFlatten("flat", ("input",)),
+        Weights("fc", ("flat",), draw(9, 8), draw(9)), neuron("lif", "fc"),
+        pool,
+        Weights("out", ("most",), draw(3, 4), draw(3)),
+    ]  # fmt: skip
+    with pytest.raises(ImcsimError, match=said):
+        fold(model(layers, (2, 2, 2)))
 
 
 def test_sums_that_no_tile_can_make_keep_weights_for_each() -> None:

@@ -153,6 +153,8 @@ class PoolLayer:
     sums: bool
     out_shape: tuple[int, int, int]
     currents: bool = False
+    row: bool = False
+    """Whether it pools neighbouring values of a row, and no map."""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def build(network: Network, numerics: Numerics) -> Program:
             steps.append(
                 PoolLayer(
                     node.name, node.inputs[0], node.size, node.stride, node.padding, node.kind != "max",
-                    _map_shape(shape), currents,
+                    _map_shape(shape), currents, len(shape) == 1,
                 )
             )  # fmt: skip
         elif isinstance(node, Delay):

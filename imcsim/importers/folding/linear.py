@@ -184,10 +184,7 @@ class LinearFolding:
 
     def pool(self, layer: file.ReadPool, form: Form) -> Form:
         if form.row:
-            raise Unfit(
-                "it pools a row of values, not a map",
-                "pool before flattening; a list of layers has averages of neighbours in a row: kind: voting",
-            )
+            return self._pool_of_row(layer, form)
         form = self.sums.of(layer.name, self.without_pools(form))
         shape = window_shape(form.shape, form.shape[0], layer.size, layer.stride, layer.padding)
         for term in form.terms:
@@ -203,6 +200,47 @@ class LinearFolding:
         elif layer.padding != (0, 0) and offset.any():
             raise Unfit("it pads values that were shifted by an offset", "normalise after the pool")
         return self._linear_pool(layer, form, shape)
+
+    def _pool_of_row(self, layer: file.ReadPool, form: Form) -> Form:
+        """A pool of neighbouring values of a row: averages and sums become part of the weights behind them,
+        a maximum of spikes is a node.
+        """
+        (tall, wide), step, (above, left) = layer.size, layer.stride[1], layer.padding
+        if tall != 1 or above:
+            raise Unfit(
+                "it pools a row of values, not a map",
+                "pool before flattening; a list of layers has averages of neighbours in a row: kind: voting, "
+                "and windows (1, n)",
+            )
+        form, values = self.without_pools(form), math.prod(form.shape)
+        pooled = window_shape((1, 1, values), 1, (1, wide), (1, step), (0, left))[2]
+        if layer.kind != "max":
+            at = np.arange(pooled)[:, None] * step - left + np.arange(wide)
+            matrix = (at[:, :, None] == np.arange(values)).sum(axis=1).astype(np.float64)
+            matrix /= wide if layer.kind == "average" else 1
+            return self.weights(file.Weights(layer.name, layer.inputs, matrix), form)
+        form = self.sums.of(layer.name, form)
+        term = form.terms[0]
+        if len(form.terms) > 1 or not isinstance(term.base, Spikes) or term.base is self.nodes.image:
+            raise Unfit(
+                "it takes the maximum of a row of other values than spikes",
+                "put neurons before the pool",
+            )
+        if not term.base.row or term.base.late:
+            raise Unfit(
+                "it takes the maximum of neighbouring values of a flattened map, or of delayed ones",
+                "pool before flattening, or before the delay",
+            )
+        factor = per_channel(term.factor, "the scale of what it reads")
+        if (factor < 0).any() or (factor != factor[0]).any() or form.offset.any():
+            raise Unfit("it takes the maximum of spikes that were scaled or shifted", "pool before scaling")
+        if step < wide or left:
+            raise Unfit(
+                "its windows of neighbouring values overlap or are padded",
+                "the chip pools windows side by side: use a stride of the window or more, and no padding",
+            )
+        spikes = self.nodes.pool(layer, term.base, (pooled, 1, 1))
+        return of(spikes).affine(factor[:1].reshape(1, 1, 1), np.zeros((pooled, 1, 1)))
 
     def without_pools(self, form: Form) -> Form:
         """`form` for readers that are no neurons: an average or sum of currents is a larger kernel."""

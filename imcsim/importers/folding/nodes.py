@@ -72,8 +72,6 @@ class Nodes:
 
     def pool(self, layer: file.ReadPool, base: Spikes, shape: Shape) -> Spikes:
         """A pool over a node's values."""
-        if base.row:
-            raise Unfit("it pools a row of values, not a map", "pool before flattening")
         if base.late:
             raise Unfit("it pools delayed spikes", "put the delay behind the pool")
         source, size, stride, kind = base.node, layer.size, layer.stride, layer.kind
@@ -86,7 +84,7 @@ class Nodes:
             self._merged.add(inner.name)
         name = self.named(layer.name, "pool")
         self.made.append(Pool2d(name, (source,), kind, size, stride, layer.padding))
-        return Spikes(name, shape, False, base.binary and kind == "max")
+        return Spikes(name, shape, base.row, base.binary and kind == "max")
 
     def current(self, reader: str, form: Form) -> tuple[str, bool]:
         """The node whose values are `form`, for the layer `reader`, and whether it is a row of values.

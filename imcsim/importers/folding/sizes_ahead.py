@@ -54,6 +54,9 @@ def _size(layer: file.Layer, read: Size | None) -> Size | None:
         height, width = ((1, 1, *layer.weight.shape[2:]))[-2:]
         window = (layer.stride, layer.padding, layer.dilation)
         return window_shape(shape, len(layer.weight), (height, width), *window), False
+    if isinstance(layer, file.ReadPool) and row:
+        values = window_shape((1, 1, shape[0]), 1, layer.size, layer.stride, layer.padding)[2]
+        return (values, 1, 1), True
     if isinstance(layer, file.ReadPool):
         return window_shape(shape, shape[0], layer.size, layer.stride, layer.padding), False
     return shape, row

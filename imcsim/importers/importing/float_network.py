@@ -383,6 +383,8 @@ def _along(value: Any, currents: Values) -> Values:
 
 def _pool(node: Pool2d, x: Values, around: float) -> Values:
     (down, right), (tall, wide) = node.padding, node.size
+    if x.ndim == 3:  # a row is a map of one channel, whose row it is
+        return _pool(node, x[:, :, None, None, :], around)[:, :, 0, 0]
     padded = np.pad(x, ((0, 0), (0, 0), (0, 0), (down, down), (right, right)), constant_values=around)
     seen = np.lib.stride_tricks.sliding_window_view(padded, (tall, wide), axis=(3, 4))
     seen = seen[:, :, :, :: node.stride[0], :: node.stride[1]]

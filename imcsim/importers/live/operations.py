@@ -507,8 +507,12 @@ def _pool(call: Call) -> list[TracedValue]:
         raise Lost("it pools a part of a window at the edge (ceil_mode)")
     known = value.node.features
     if known is not None and len(known) == 1 and known[0].size > 1 and value.dims[-1] == (known[0],):
-        if kind == "max" or padding != (0, 0):
-            raise Lost("it takes the maximum over neighbours in a row of values")
+        if padding != (0, 0):
+            raise Lost("it pools a row of values with padding")
+        if kind == "max":
+            windows = {"pooling": "max", "size": (1, size[1]), "stride": (1, stride[1]), "padding": (0, 0)}
+            node = call.make("pool", (value.node,), (call.shape[-1],), **windows)
+            return [_new(replace(value, dims=(*value.dims[:-1], ())), node, 1, (call.shape[-1],))]
         places = np.arange(call.shape[-1])[:, None] * stride[1]
         votes = np.zeros((call.shape[-1], known[0].size))
         np.put_along_axis(votes, places + np.arange(size[1]), 1.0 / size[1] if kind == "average" else 1.0, 1)

@@ -249,8 +249,9 @@ class Layout:
         if edge is not None and edge.node and self.config.activity.spike_coding == "aer":
             if edge not in self.edges:
                 self.edges.append(edge)
-            r[k.O_EDGE], r[k.O_FIRST] = self.edges.index(edge), one.first_channel
-            r[k.O_CHANNELS], r[k.O_EDGE_CHANNELS] = part.channels, edge.channels
+            mine = layer.pooled_channels(part, edge)
+            r[k.O_EDGE], r[k.O_FIRST] = self.edges.index(edge), mine.start
+            r[k.O_CHANNELS], r[k.O_EDGE_CHANNELS] = len(mine), edge.channels
             r[k.O_SHARE], r[k.O_COPIES] = part.copy_count, layer.copies
             r[k.O_EVENT_BITS] = one.address_bits(edge)
         return r

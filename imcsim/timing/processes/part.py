@@ -316,8 +316,8 @@ class PartProcess:
         values = None if edge is None else self.around.values_above_0(edge, job, row)
         if edge is None or values is None:
             return figures.packet_bits(edge)
-        first = figures.first_channel
-        happened = int(values[first : first + self.part.channels].sum())
+        mine = figures.layer.pooled_channels(self.part, edge)
+        happened = int(values[mine.start : mine.stop].sum())
         return -(-happened * self.part.copy_count // figures.layer.copies) * figures.address_bits(edge)
 
     def _release(self) -> None:
