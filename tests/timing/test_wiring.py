@@ -93,10 +93,16 @@ def test_parts_of_a_layer_do_its_work_together(network: Network, config: Hardwar
         fired = outputs if stage.pool is None else stage.pool.width * stage.out_channels
         # A crossbar of n rows, p of them at once, is read n / p times, rounded up, for each input bit.
         at_once = config.cells.rows_at_once
-        turns = sum(-(-int(rows) // at_once) for rows in layer.rows.crossbar_rows)
-        blocks = turns * layer.columns
+        turns = [-(-int(rows) // at_once) for rows in layer.rows.crossbar_rows]
+        blocks = sum(turns) * layer.columns_of_set
+        # Each set of groups is converted for the blocks of its own rows; a dense layer is one set.
+        of_set = [
+            len(layer.group_sets.groups_of(k)) * stage.out_channels // layer.group_sets.groups
+            for k in range(layer.sets)
+        ]
+        converted = sum(n * of_set[k // layer.blocks] for k, n in enumerate(turns))
         assert rows[Event.CROSSBAR_READS] == stage.out_width * stage.planes * blocks * layer.unit_crossbars
-        assert rows[Event.CONVERSIONS] == outputs * stage.planes * turns * layer.slices
+        assert rows[Event.CONVERSIONS] == stage.out_width * converted * stage.planes * layer.slices
         updates = stage.states + stage.spike_bits - 1 if stage.neurons else 0
         assert rows[Event.LIF_UPDATES] == fired * updates
         assert (rows[Event.MEMBRANE_READ_BITS] == 0) == (first or not stage.neurons)
