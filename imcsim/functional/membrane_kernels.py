@@ -189,7 +189,8 @@ def lif(
 
     current ``[n, T or 1, P, C]`` is aligned by ``<< left`` or a rounding ``>> right`` of its channel; a
     current with one timestep is the same at every timestep (stored encoder). `leak` and `synapse` (empty for
-    none) count in ``2**-decay_bits``, one per channel. A spike is a membrane at or `above` its threshold.
+    none) count in ``2**-decay_bits``. They and `threshold` are one per channel, or ``[P * C]``, one per
+    neuron. A spike is a membrane at or `above` its threshold.
     `late` resets come with the next timestep. Membranes and synaptic currents saturate at +-`limit`.
     floor, initial and drift are empty for none, else one per channel; a neuron fires at most `most` times and
     then rests for `refractory` timesteps.
@@ -205,11 +206,13 @@ def lif(
     filtered = synapse.shape[0] > 0
     beyond = 1 if above else 0
     places = min(max(STRIP // channels, 1), positions)
-    left, right, bias, threshold, leak = (
-        _repeated(left, places), _repeated(right, places), _repeated(bias, places),
-        _repeated(threshold, places), _repeated(leak, places),
-    )  # fmt: skip
-    synapse, floor = _repeated(synapse, places), _repeated(floor, places)
+    left, right, bias = _repeated(left, places), _repeated(right, places), _repeated(bias, places)
+    # What neurons have each for themselves is taken strip by strip, what channels have is the same in all.
+    own = threshold.shape[0] > channels, leak.shape[0] > channels, synapse.shape[0] > channels
+    thresholds = threshold if own[0] else _repeated(threshold, places)
+    leaks = leak if own[1] else _repeated(leak, places)
+    synapses = synapse if own[2] else _repeated(synapse, places)
+    floor = _repeated(floor, places)
     initial, drift = _repeated(initial, places), _repeated(drift, places)
     strip = places * channels
     membrane, flowing = np.empty(strip, np.int64), np.empty(strip, np.int64)
@@ -221,6 +224,11 @@ def lif(
         for begin in range(0, neurons, strip):
             end = min(begin + strip, neurons)
             u, i, add = membrane[: end - begin], flowing[: end - begin], entering[: end - begin]
+            threshold = thresholds[begin:end] if own[0] else thresholds[: end - begin]
+            leak = leaks[begin:end] if own[1] else leaks[: end - begin]
+            synapse = synapses
+            if filtered:
+                synapse = synapses[begin:end] if own[2] else synapses[: end - begin]
             _clear(u)
             _clear(i)
             _clear(resting)

@@ -224,10 +224,12 @@ def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> St
             # A sum of pooled currents moves by what all of them move by.
             worth = worth * step.pooled.elements
             moved = moved + worth * (stretch * one.designed_mean - kept[branch.source] * one.mean)
-    threshold = np.maximum(step.threshold + np.rint((stretch - 1) * step.threshold), 1)
+    # Of each channel, or of each neuron.
+    designed = step.threshold.reshape(-1, len(stretch))
+    threshold = np.maximum(designed + np.rint((stretch - 1) * designed), 1)
     # Fraction bits that go, so that a larger threshold leaves as much room as the designed one.
     most = 3 + step.max_spikes
-    over = np.where(stretch > 1, np.ceil(np.log2(most * threshold / step.limit)), 0)
+    over = np.where(stretch > 1, np.ceil(np.log2(most * threshold.max(axis=0) / step.limit)), 0)
     fewer = np.maximum(over, 0).astype(np.int64)
     coarser = np.exp2(-fewer.astype(np.float64))
     if np.abs((step.bias + moved) * coarser).max() >= 2.0**MAX_BRANCH_BITS:
@@ -252,7 +254,7 @@ def _set_anew(step: Step, program: Program, found: Mapping[str, Channels]) -> St
     # Large words are not taken through floating point where they stay as they are.
     exactly = step.bias + np.rint(np.where(fewer == 0, moved, 0)).astype(np.int64)
     bias = np.where(fewer == 0, exactly, np.rint((step.bias + moved) * coarser).astype(np.int64))
-    threshold = np.maximum(np.rint(threshold * coarser), 1).astype(np.int64)
+    threshold = np.maximum(np.rint(threshold * coarser), 1).astype(np.int64).reshape(-1)
     levels = {
         key: np.rint(words * stretch * coarser).clip(-step.limit - 1, step.limit).astype(np.int64)
         for key in ("floor", "initial", "drift")

@@ -140,7 +140,8 @@ class ChipSize:
     state_bits: membrane and stored-current bits of each part that has any. delay_bits: of the spikes that
     parts keep for later timesteps. output_row_bits: of the output rows that all parts may hold. channels:
     output channels of all parts that have neurons. activates: the chip is built with activation units in the
-    place of LIF units.
+    place of LIF units. parameter_bits: of the words that each neuron of a part has for itself, an entry for
+    each of them: a threshold, a leak, a synapse.
     """
 
     tiles: int
@@ -152,11 +153,12 @@ class ChipSize:
     channels: int = 0
     delay_bits: tuple[int, ...] = ()
     activates: bool = False
+    parameter_bits: tuple[int, ...] = ()
 
     @property
     def memory_bits(self) -> int:
         """Bits of state that the chip must hold."""
-        return sum(self.state_bits) + sum(self.delay_bits)
+        return sum(self.state_bits) + sum(self.delay_bits) + sum(self.parameter_bits)
 
     def holding(self, images: int) -> ChipSize:
         """The same chip with the state of so many images at a time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.component import ChipSize
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.cut import cut
@@ -20,6 +21,14 @@ __all__ = ["LayerPlacement", "Part", "Placement", "place"]
 def place(network: Network, hardware: HardwareConfig) -> Placement:
     """Map `network` onto the chip. Raises ImcsimError when it does not fit, saying what would help."""
     graph = stage_graph(network, hardware.lif.partial_sum_bits)
+    for stage in graph.stages:
+        if stage.neuron_words and not hardware.lif.parameters_of_neurons:
+            raise ImcsimError(
+                f"neurons of layer {stage.name} have thresholds or leaks of their own, and this chip "
+                "keeps them for channels",
+                key="lif.parameters",
+                fix="set it to neuron, for lif.kind update: a word of memory for each",
+            )
     layers = cut(graph, hardware)
     parts = pack(layers, hardware)
     tiles = parts[-1].tile + 1
@@ -43,6 +52,9 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
             output_row_bits=sum(_output_row_bits(layers[p.stage], p, hardware) for p in heads),
             channels=sum(p.channels for p in heads if layers[p.stage].stage.neurons),
             activates=any(stage.activates for stage in graph.stages),
+            parameter_bits=tuple(
+                bits for p in heads for bits in _parameter_bits(layers[p.stage], p, hardware)
+            ),
             delay_bits=tuple(bits for p in parts if (bits := _delay_bits(graph, layers[p.stage], p))),
         ),
     )
@@ -61,6 +73,12 @@ def _state_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig) -> 
     if stage.reads_image and hardware.encoder.mode == "keep":
         of_channel += stage.positions * hardware.lif.partial_sum_bits
     return -(-of_channel * part.channels * part.copy_count // layer.copies)
+
+
+def _parameter_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig) -> list[int]:
+    """Bits of each of the words that the neurons of `part` have for themselves."""
+    neurons = -(-layer.stage.neuron_positions * part.channels * part.copy_count // layer.copies)
+    return [neurons * hardware.lif.membrane_bits] * layer.stage.neuron_words
 
 
 def _delay_bits(graph: StageGraph, layer: LayerPlacement, part: Part) -> int:

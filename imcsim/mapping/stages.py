@@ -11,9 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from imcsim.base.errors import ImcsimError
 from imcsim.network import shapes
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Network, Pool2d, Relu
+from imcsim.network.graph import (
+    INPUT,
+    LI,
+    LIF,
+    OWN,
+    Add,
+    Conv2d,
+    Delay,
+    Flatten,
+    Linear,
+    Network,
+    Pool2d,
+    Relu,
+)
 from imcsim.network.sums import largest_value, neurons_of_sum, sums_spikes
 
 IMAGE = -1
@@ -135,6 +150,8 @@ class Stage:
     weight_bits: int = 8
     sum_bits: int = 0
     """Bits of the sum of its neurons' spikes and those of others, made behind them; 0 where there is none."""
+    neuron_words: int = 0
+    """Parameters that each neuron has for itself: a threshold, a leak, a synapse."""
     channels_together: int = 1
     """Neighbouring outputs that must not be parted, since they are pooled: windows begin at multiples."""
     spikes_read: bool = True
@@ -499,6 +516,9 @@ def _stage(
         fires=not isinstance(neurons, LI),
         spike_bits=_most(neurons).bit_length(),
         counter_bits=neurons.refractory.bit_length() if isinstance(neurons, LIF) else 0,
+        neuron_words=sum(np.ndim(getattr(neurons, key)) == 3 for key in OWN)
+        if isinstance(neurons, LIF)
+        else 0,
     )
 
 

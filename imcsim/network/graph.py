@@ -61,6 +61,9 @@ FloatArray = NDArray[np.float64]
 PerChannel = float | FloatArray
 """One number for all channels, or float64 ``[C]``."""
 
+OWN = ("leak", "threshold", "synapse")
+"""Parameters that each neuron of a map may have for itself, ``[C, H, W]``."""
+
 INPUT = "input"
 
 
@@ -109,7 +112,8 @@ class LIF:
     """Leaky integrate-and-fire neurons. `leak` in [0, 1] (1 is IF); `threshold` > 0.
 
     `leak`, `threshold` and `synapse` (the decay of a synaptic current, in [0, 1]) are numbers, or float64
-    ``[C]``, one per channel; so are `floor` (at most 0, None for none), `initial` and `drift`. Membranes are
+    ``[C]``, one per channel, or ``[C, H, W]``, one per neuron of a map; `floor` (at most 0, None for none),
+    `initial` and `drift` are numbers, or one per channel. Membranes are
     counted from the value that a hard reset gives them: a reset to another value moves threshold, floor,
     initial membrane and drift.
     """

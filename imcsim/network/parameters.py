@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.network.graph import LI, LIF, Add, Conv2d, Delay, Flatten, Linear, Node, Pool2d, Relu
+from imcsim.network.graph import LI, LIF, OWN, Add, Conv2d, Delay, Flatten, Linear, Node, Pool2d, Relu
 from imcsim.network.sizes import show
 
 Text = tuple[str, str | None]
@@ -147,8 +147,9 @@ def _about_any(key: str, value: Any) -> Iterator[Text]:
 
 
 def _about_array(key: str, value: np.ndarray[Any, Any]) -> Iterator[Text]:
-    if value.ndim != 1 or not value.size:
-        yield f"{key} must be a number, or one per channel, not {list(value.shape)}", None
+    if value.ndim not in ((1, 3) if key in OWN else (1,)) or not value.size:
+        or_neuron = " or per neuron" if key in OWN else ""
+        yield f"{key} must be a number, or one per channel{or_neuron}, not {list(value.shape)}", None
     elif value.dtype != np.float64:
         yield f"{key} must be float64, not {value.dtype}", None
 

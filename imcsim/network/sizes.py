@@ -12,6 +12,7 @@ from imcsim.network.graph import (
     INPUT,
     LI,
     LIF,
+    OWN,
     Add,
     Conv2d,
     Delay,
@@ -158,11 +159,15 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
         case LIF() | LI() | Relu() | Delay():
             for key in ("leak", "threshold", "synapse", "floor", "initial", "drift", "weight"):
                 value = getattr(node, key, None)
-                if isinstance(value, np.ndarray) and value.shape != first[:1]:
+                each = (
+                    isinstance(node, LIF) and key in OWN and isinstance(value, np.ndarray) and value.ndim == 3
+                )
+                if isinstance(value, np.ndarray) and value.shape != (first if each else first[:1]):
                     raise ImcsimError(
-                        f"{key} has {show(value.shape)} values, but {source!r} gives {first[0]} channels",
+                        f"{key} has {show(value.shape)} values, but {source!r} gives "
+                        f"{show(first) if each else first[0]} {'neurons' if each else 'channels'}",
                         key=node.name,
-                        fix="give one number, or one per channel",
+                        fix="give one number, one per channel, or leaks and thresholds for each neuron",
                     )
             return first
 

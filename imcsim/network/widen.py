@@ -147,4 +147,4 @@ def _weights(node: Conv2d | Linear, inner: int, read: Shape) -> IntArray:
 
 
 def _parameter(value: PerChannel, outer: int) -> PerChannel:
-    return np.repeat(value, outer) if isinstance(value, np.ndarray) else value
+    return np.repeat(value, outer, axis=0) if isinstance(value, np.ndarray) else value

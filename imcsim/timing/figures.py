@@ -422,9 +422,10 @@ class PartFigures:
         if self.stage.activates:
             return {Event.ACTIVATIONS: neurons}
         state = neurons * self.stage.state_bits(self.config.lif.membrane_bits)
+        own = neurons * self.stage.neuron_words * self.config.lif.membrane_bits
         return {
             Event.LIF_UPDATES: neurons * self.stage.updates,
-            Event.MEMBRANE_READ_BITS: 0 if first else state,
+            Event.MEMBRANE_READ_BITS: own + (0 if first else state),
             Event.MEMBRANE_WRITE_BITS: state,
         }
 

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "mapping.extra_crossbars": "layers that need no more copies",
     "mapping.placement": "two tiles",
     "mapping.grouped_layers": "layers without groups",
+    "lif.parameters": "neurons that have nothing for themselves",
     "mapping.share_tiles": "layers that fill their tiles",
     "tile.bus_bits": "rows narrower than the bus",
     "noc.hop_cycles": "one hop",

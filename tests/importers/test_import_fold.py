@@ -210,8 +210,14 @@ def test_numbers_for_each_neuron_that_are_one_a_channel() -> None:
     assert out.leak == 0.5
     uneven = leak.copy()
     uneven[0, 1, 2] = 0.75
-    with pytest.raises(ImcsimError, match="lif: its leak differs between the neurons of a channel"):
-        fold(model([layers[0], neuron("lif", "conv", leak=uneven), *layers[2:]], (1, 4, 4)))
+    own = check(
+        model([layers[0], neuron("lif", "conv", leak=uneven, threshold=0.25), *layers[2:]], (1, 4, 4)),
+        draw.images(5, 1, 4, 4),
+    )
+    assert np.array_equal(next(node for node in own.nodes if isinstance(node, LIF)).leak, uneven)
+    assert any("lif has a leak for each neuron" in note for note in own.notes)
+    with pytest.raises(ImcsimError, match="lif: its floor differs between the neurons of a channel"):
+        fold(model([layers[0], neuron("lif", "conv", floor=-uneven), *layers[2:]], (1, 4, 4)))
 
 
 @given(

@@ -68,7 +68,8 @@ class PooledBias:
 
 @dataclass(frozen=True, eq=False)
 class NeuronLayer:
-    """LIF neurons in fixed point. left, right, bias, threshold, leak, synapse: int64 ``[C]``.
+    """LIF neurons in fixed point. left, right, bias: int64 ``[C]``; threshold, leak, synapse: int64 ``[C]``,
+    or ``[H * W * C]`` where each neuron has its own.
 
     `synapse` is empty for none. Leaks and synapses count in ``2**-decay_bits``.
     """

@@ -125,11 +125,20 @@ def _in_the_map(pool: Pool2d, shape: tuple[int, int, int]) -> NDArray[np.int64]:
     return places
 
 
+def laid(value: PerChannel) -> PerChannel:
+    """A parameter as it meets channels: a number, ``[C]``, or ``[H * W, C]`` of each neuron's own."""
+    own = isinstance(value, np.ndarray) and value.ndim == 3
+    return np.asarray(value).transpose(1, 2, 0).reshape(-1, len(np.asarray(value))) if own else value
+
+
 def _decay(value: PerChannel | None, channels: int, bits: int) -> NDArray[np.int64]:
-    """A leak or synapse as words, one per channel; none for None."""
+    """A leak or synapse as words, one per channel or per neuron; none for None."""
     if value is None:
         return np.zeros(0, np.int64)
-    return np.broadcast_to(np.rint(np.float64(1 << bits) * value), (channels,)).astype(np.int64)
+    words = np.rint(np.float64(1 << bits) * laid(value))
+    return (words.reshape(-1) if np.ndim(words) == 2 else np.broadcast_to(words, (channels,))).astype(
+        np.int64
+    )
 
 
 def _aligned(
@@ -184,8 +193,9 @@ def neurons(node: LIF, before: Before, numerics: Numerics) -> NeuronLayer:
     main, channels = enters.main, len(enters.main.unit)
     limit = (1 << (numerics.membrane_bits - 1)) - 1
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        threshold = node.threshold / main.unit
-        reach = np.maximum((3.0 + node.max_spikes) * threshold, 2.0 * _farthest(node) / main.unit)
+        threshold = np.atleast_2d(laid(node.threshold) / main.unit)
+        most_of_all = (3.0 + node.max_spikes) * threshold.max(axis=0)
+        reach = np.maximum(most_of_all, 2.0 * _farthest(node) / main.unit)
         sane = np.isfinite(reach) & np.isfinite(enters.bias)
         room = np.floor(np.log2(limit / reach))
     if not sane.all():
@@ -212,7 +222,7 @@ def neurons(node: LIF, before: Before, numerics: Numerics) -> NeuronLayer:
         left=left,
         right=right,
         bias=bias.astype(np.int64),
-        threshold=threshold.astype(np.int64),
+        threshold=threshold.reshape(-1).astype(np.int64),
         above=node.fires == "above",
         leak=_decay(node.leak, channels, bits),
         synapse=_decay(node.synapse, channels, bits),

@@ -34,6 +34,11 @@ class _Lif(Component):
     """Width of a digital sum on its way to the neuron."""
     lane_area_um2: Figure
 
+    @property
+    def parameters_of_neurons(self) -> bool:
+        """Whether neurons may have thresholds and leaks of their own."""
+        return False
+
     def _logic(self, chip: HardwareConfig) -> Cost:
         node = chip.technology.node_nm
         adder = logic.adder(self.membrane_bits, node)
@@ -60,6 +65,14 @@ class UpdateLif(_Lif):
 
     kind: Literal["update"]
     update_energy_pj: Figure
+    parameters: Literal["channel", "neuron"] = "channel"
+    """Whose thresholds, leaks and synapses the chip may keep: channels', or each neuron's own as well, in
+    state memory.
+    """
+
+    @property
+    def parameters_of_neurons(self) -> bool:
+        return self.parameters == "neuron"
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
         return {**super().estimates(chip), "update_energy_pj": self._logic(chip).energy}

@@ -8,6 +8,10 @@ is never gated with the tiles.
 
 Spikes that a layer reads a timestep or more after they were fired wait in banks of the part that reads them:
 room for one map more than the timesteps of the delay, since one is written while another is read.
+
+Where neurons have thresholds, leaks or synapses of their own (``lif.parameters: neuron``), each of these
+words stands in banks of its own beside the membranes and is read with them at every update, the first one
+included; membranes of several images share them.
 """
 
 from __future__ import annotations
@@ -64,4 +68,5 @@ class StateMemory(Component):
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
         delayed = sum(-(-bits // (self.bank_bytes * 8)) for bits in size.delay_bits)
-        return sum(self.banks(chip, bits) for bits in size.state_bits) + delayed
+        held = (*size.state_bits, *size.parameter_bits)
+        return sum(self.banks(chip, bits) for bits in held) + delayed

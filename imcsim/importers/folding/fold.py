@@ -33,7 +33,7 @@ from imcsim.importers.folding.sizes_ahead import Size, sizes_ahead
 from imcsim.importers.importing import layers as file
 from imcsim.importers.importing.float_network import FloatNetwork
 from imcsim.importers.importing.image import Image, image_shape, input_scale, timesteps_of
-from imcsim.network.graph import LI, LIF
+from imcsim.network.graph import LI, LIF, OWN
 
 Values = NDArray[np.float64]
 
@@ -233,7 +233,7 @@ class _Fold:
 
     def _neuron(self, layer: file.Neuron, form: Form) -> Form | _Integrator:
         about = {
-            key: _numbers(getattr(layer, key), form, f"its {key}")
+            key: (_own if key in OWN and layer.spiking else _numbers)(getattr(layer, key), form, f"its {key}")
             for key in ("leak", "threshold", "synapse", "floor", "initial")
             if getattr(layer, key) is not None
         }
@@ -266,12 +266,25 @@ class _Fold:
                 f"its floor lies {_worst(about['floor']):g} above the value that a reset gives its membrane",
                 "use a floor that is not above it",
             )
+        if layer.spiking and (gain > 0).all() and (gain != gain[:, :1, :1]).any():
+            # A membrane that counts in units of its own gain: what it is compared with is divided by that.
+            each = gain / gain[:, :1, :1]
+            gain, drift = gain[:, :1, :1], drift / each
+            for key in {"threshold", "floor", "initial"} & about.keys():
+                known = about[key]
+                divided = (known if known.ndim == 3 else known[:, None, None]) / each
+                about[key] = divided if key in OWN else per_channel(divided, f"its {key} by its gain")
         form = form.affine(gain, drift)
         if not layer.spiking:
             return _Integrator(layer, form)
         source, row = self.nodes.current(layer.name, form)
         name = self.nodes.named(layer.name, "lif")
         plain = {key: _plain(values) for key, values in about.items()}
+        owned = [key for key in OWN if np.ndim(plain.get(key, 0.0)) == 3]
+        if owned:
+            self.nodes.notes.append(
+                f"{layer.name} has a {' and a '.join(owned)} for each neuron, for lif.parameters neuron"
+            )
         self.nodes.made.append(
             LIF(
                 name,
@@ -335,13 +348,20 @@ class _Fold:
             self.nodes.notes.append(f"the output is a sum: integrators without memory ({source}.out) hold it")
 
 
+def _own(value: object, form: Form, what: str) -> Values:
+    """``[C]`` where the neurons of each channel have the same, else ``[C, H, W]``."""
+    values = spread(value, form.shape, form.row, what)
+    alike = bool((values == values[:, :1, :1]).all())
+    return np.ascontiguousarray(values[:, 0, 0]) if alike else values
+
+
 def _numbers(value: object, form: Form, what: str) -> Values:
     return per_channel(spread(value, form.shape, form.row, what), what)
 
 
 def _plain(values: Values) -> float | Values:
     """One number where all channels have the same."""
-    return float(values[0]) if (values == values[0]).all() else values
+    return float(values.flat[0]) if (values == values.flat[0]).all() else values
 
 
 def _worst(values: Values) -> float:

@@ -376,8 +376,10 @@ class _Integrators:
 
 
 def _along(value: Any, currents: Values) -> Values:
-    """A number, or ``[C]`` shaped to multiply ``[n, C, ...]``."""
+    """A number, or ``[C]`` shaped to multiply ``[n, C, ...]``; ``[C, H, W]`` as it is."""
     array = np.asarray(value, np.float64)
+    if array.ndim == 3:
+        return array
     return array.reshape(-1, *(1,) * (currents.ndim - 2)) if array.ndim else array
 
 

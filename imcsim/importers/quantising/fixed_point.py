@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.functional.program.membranes import laid
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import (
     ActivationLayer,
@@ -71,10 +72,11 @@ def _words(
         unit = unit / count
     if isinstance(layer, NeuronLayer):
         assert isinstance(node, LIF)
-        threshold = node.threshold / unit
-        fraction = np.rint(np.log2(layer.threshold / threshold)).astype(np.int64)
+        threshold = np.atleast_2d(laid(node.threshold) / unit)
+        words = layer.threshold.reshape(threshold.shape)
+        fraction = np.rint(np.log2(words.max(axis=0) / threshold.max(axis=0))).astype(np.int64)
         counts = threshold * np.exp2(fraction)
-        threshold_error: float | None = float((np.abs(layer.threshold - counts) / counts).max())
+        threshold_error: float | None = float((np.abs(words - counts) / counts).max())
     else:
         fraction = np.rint(np.log2(unit / layer.unit)).astype(np.int64)
         threshold_error = None
@@ -104,6 +106,7 @@ def _words(
 def _relative(words: Any, value: Any, bits: int) -> float:
     if value is None:
         return 0.0
-    exact = np.broadcast_to(np.asarray(value, np.float64), words.shape)
+    plain = np.asarray(laid(value), np.float64)
+    exact = np.broadcast_to(plain.reshape(-1) if plain.ndim == 2 else plain, words.shape)
     change = np.abs(words / 2.0**bits - exact)
     return float(np.divide(change, exact, out=np.zeros_like(exact), where=exact > 0).max(initial=0.0))
