@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import mixed_network, random_images, random_network
+from networks import mixed_network, random_images, random_network, recurrent_network
 from numpy.typing import NDArray
 
 import imcsim.hardware
@@ -20,6 +20,7 @@ import imcsim.inputs
 import imcsim.network
 from imcsim.base.nonideal import Drift, Stuck, Variation
 from imcsim.exits.outputs import predictions
+from imcsim.functional import recalibration
 from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal_chip import on_real_chip
 from imcsim.functional.program.layers import Branch, CrossbarLayer, NeuronLayer, Program
@@ -406,3 +407,65 @@ def test_it_mends_the_default_network_behind_wires() -> None:
 def test_it_mends_the_default_network_under_variation() -> None:
     lost, found = (right(variation__sigma=0.2, neurons__calibrated_on=on) for on in ("ideal", "chip"))
     assert found[-1] > lost[-1] + 0.1
+
+
+def looped(seed: int = 3) -> Network:
+    return recurrent_network(np.random.default_rng(seed))
+
+
+def test_statistics_without_feedback_are_the_same_on_the_way_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole program is played for every step, which without feedback changes nothing."""
+    net = network(6, residual=True)
+    program = build(net, numerics(config()))
+    images = shown(net, 9).images
+    real = on_real_chip(program, weakened(0.7), {})
+    wanted = channels(real, program, exact(program), images, T)
+    monkeypatch.setattr(recalibration, "_moments", recalibration._moments_with_feedback)
+    found = channels(real, program, exact(program), images, T)
+    assert found.keys() == wanted.keys()
+    for name, one in wanted.items():
+        for key in ("designed_mean", "designed_spread", "mean", "spread"):
+            assert getattr(found[name], key) == pytest.approx(getattr(one, key), abs=1e-9, rel=1e-9)
+
+
+def test_statistics_with_feedback_are_those_of_the_chip_so_far() -> None:
+    """Sums of each layer on a chip whose earlier neurons are set anew, played apart; of the designed chip as
+    it is.
+    """
+    net = looped()
+    program = build(net, numerics(config()))
+    assert program.feedback
+    images = random_images(np.random.default_rng(8), net.input_shape, 5)
+    real, converters = on_real_chip(program, weakened(0.7), {}), exact(program)
+    found = channels(real, program, converters, images, T, 1)
+    assert set(found) == set(measured_layers(program))
+    so_far = {step.name: step for step in recalibrated(real, found).steps}
+    for name, one in found.items():
+        place = [step.name for step in real.steps].index(name)
+        mixed = tuple(so_far[s.name] if k < place else s for k, s in enumerate(real.steps))
+        for played, mean, spread in (
+            (program, "designed_mean", "designed_spread"),
+            (replace(real, steps=mixed), "mean", "spread"),
+        ):
+            sums = run(played, images, T, converters, record={name}).recorded[name]
+            rows = sums.reshape(-1, sums.shape[-1]).astype(np.float64)
+            assert getattr(one, mean) == pytest.approx(rows.mean(0), abs=1e-9, rel=1e-12)
+            assert getattr(one, spread) == pytest.approx(rows.std(0), abs=1e-9, rel=1e-9)
+
+
+def test_feedback_on_an_ideal_chip_stays_and_on_a_weak_one_is_mended() -> None:
+    net = looped(5)
+    program = build(net, numerics(config()))
+    images = random_images(np.random.default_rng(8), net.input_shape, 8)
+    held = on_real_chip(program, replace(ERRORLESS, neurons_recalibrated=True), {})
+    assert words(mended(held, program, exact(program), images)) == words(program)
+    real = on_real_chip(program, weakened(0.6), {})
+    wanted = spikes(program, exact(program), images)
+
+    def wrong(played: Program) -> float:
+        found = spikes(played, exact(program), images)
+        return float(np.mean([np.mean(found[name] != wanted[name]) for name in wanted]))
+
+    anew = mended(real, program, exact(program), images)
+    assert words(anew) == words(recalibrated(real, channels(real, program, exact(program), images, T, 3)))
+    assert wrong(anew) < wrong(real) / 2
