@@ -371,6 +371,8 @@ class HardwareConfig(BaseModel):
             "technology.supply_v": self.technology.supply_v == "nominal",
             "cells.input_drive": self.cells.input_drive == "bits",
             "cells.parallel_rows": self.cells.parallel_rows == "all",
+            "mapping.grouped_layers": self.mapping.grouped_layers == "dense",
+            "lif.parameters": not self.lif.parameters_of_neurons,
             "programming": self.programming == ProgrammingConfig(),
             "accounting": self.accounting == "every_event",
             "technology.memory": self.technology.memory == "cacti",
