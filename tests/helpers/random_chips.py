@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,7 @@ import imcsim.hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.mapping import Placement
-from imcsim.network import validate
+from imcsim.network import shapes, validate
 from imcsim.network.graph import (
     INPUT,
     LI,
@@ -121,6 +121,21 @@ def any_network(
     if INPUT not in {name for node in network.nodes[:1] for name in node.inputs if isinstance(node, Flatten)}:
         validate(network)  # a network without layers stands for the smallest of chips
     return network
+
+
+def with_own_parameters(network: Network, config: HardwareConfig) -> tuple[Network, HardwareConfig]:
+    """The same network with a threshold, or that and a leak, for each neuron of a map, by turns; on a chip
+    that keeps them, where there is one.
+    """
+    if config.lif.kind != "update":
+        return network, config
+    sizes, nodes = shapes(network), list(network.nodes)
+    for k, node in enumerate(nodes):
+        if isinstance(node, LIF) and len(sizes[node.name]) == 3:
+            each = np.ones(sizes[node.name])
+            nodes[k] = replace(node, threshold=each, leak=0.5 * each if k % 2 else node.leak)
+    lif = config.lif.model_copy(update={"parameters": "neuron"})
+    return replace(network, nodes=tuple(nodes)), config.model_copy(update={"lif": lif})
 
 
 class _Shapes:

@@ -24,6 +24,7 @@ from random_chips import (
     outcome,
     plays,
     random_work,
+    with_own_parameters,
 )
 
 from imcsim.functional.program.program import build
@@ -69,6 +70,8 @@ BOTH = ("dtsnn_32nm", "spikesim_65nm")
 def check_anything(data: st.DataObject) -> None:
     drive = data.draw(st.sampled_from(("bits", "pulses")))
     network, config = data.draw(any_network()), data.draw(chips(BOTH, cells__input_drive=drive))
+    if data.draw(st.sampled_from((False, False, True))):
+        network, config = with_own_parameters(network, config)
     compared(place(network, config), config, **data.draw(plays()))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imcsim.importers.folding.form import Form, Spikes, Term
 from imcsim.importers.folding.nodes import Nodes
-from imcsim.network.graph import LIF, Add, Node, Pool2d
+from imcsim.network.graph import LIF, Add, Pool2d
 from imcsim.network.sums import largest_value, neurons_of_sum
 from imcsim.network.validate import MAX_BRANCHES, MAX_POOLED
 
@@ -21,6 +21,7 @@ class SpikeSums:
     def __init__(self, nodes: Nodes) -> None:
         self.nodes = nodes
         self._made: dict[frozenset[str], Spikes] = {}
+        self._largest: dict[str, int] = {}
         self._neurons: set[str] = set()
 
     def of(self, reader: str, form: Form) -> Form:
@@ -43,7 +44,7 @@ class SpikeSums:
         total = self._sum(terms, known) if len(terms) > 1 else None
         if total is None:
             return form
-        bits = largest_value(self._node(total.node), self._all()).bit_length()
+        bits = self._largest[total.node].bit_length()
         self.nodes.notes.append(
             f"{reader} reads a sum of {len(terms)} layers: their spikes are added to values of {bits} bits"
         )
@@ -75,18 +76,12 @@ class SpikeSums:
         neurons = neurons_of_sum(node, known)
         if neurons is None or neurons in self._neurons or len(inputs) > MAX_BRANCHES:
             return None
-        if largest_value(node, known | {node.name: node}) > MAX_POOLED:
+        most = largest_value(node, known | {node.name: node})
+        if most > MAX_POOLED:
             return None
         name = self.nodes.unique(f"{neurons[:50]}.sum")
         self.nodes.made.append(replace(node, name=name))
         self._neurons.add(neurons)
+        self._largest[name] = most
         self._made[added] = Spikes(name, base.shape, base.row, binary=False)
         return self._made[added]
-
-    def _all(self) -> dict[str, Any]:
-        return {node.name: node for node in self.nodes.made}
-
-    def _node(self, name: str) -> Node:
-        found: Any = self._all()[name]
-        assert isinstance(found, Add)
-        return found
