@@ -16,7 +16,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.importers.live.network import TorchNetwork
 from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
-from imcsim.network.graph import LI, LIF, kind
+from imcsim.network.graph import LI, LIF, Pool2d, kind
 
 torch: Any = pytest.importorskip("torch")
 nn, nnf = torch.nn, torch.nn.functional
@@ -215,6 +215,42 @@ def test_spikingjelly_encoders_sums_of_spikes_and_votes() -> None:
     assert found.classes == 5
     assert found.votes == 4
     assert [kind(node) for node in found.nodes].count("conv2d") >= 3
+
+
+def test_sums_of_spikes_keep_their_weights_once() -> None:
+    """SEW blocks, one after the other; maxima over neighbouring neurons of a row."""
+    frameworks.need("spikingjelly")
+    from spikingjelly.activation_based import functional, layer, neuron
+
+    def fire(threshold: float) -> Any:
+        return neuron.IFNode(v_threshold=threshold)
+
+    class Blocks(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.first = layer.Conv2d(1, 4, 3, padding=1), fire(3.0)
+            self.conv1, self.second = layer.Conv2d(4, 4, 3, padding=1), fire(6.0)
+            self.conv2, self.third = layer.Conv2d(4, 4, 3, padding=1), fire(9.0)
+            self.fc1, self.fourth = layer.Linear(4 * 16, 12), fire(6.0)
+            self.most, self.fc2, self.last = nn.MaxPool1d(3), layer.Linear(4, 3), fire(2.0)
+            functional.set_step_mode(self, "s")
+
+        def forward(self, image: Any) -> Any:
+            outputs = []
+            for _ in range(4):
+                x = self.first(self.stem(image))
+                x = self.second(self.conv1(x)) + x
+                x = nn.functional.avg_pool2d(self.third(self.conv2(x)) + x, 2)
+                x = self.fourth(self.fc1(x.flatten(1)))
+                outputs.append(self.last(self.fc2(self.most(x))))
+            return torch.stack(outputs).mean(0)
+
+    found = proved(frameworks.on_grid(Blocks(), seed=4), frames(6, 1, 8, 8), **SPIKES)
+    kinds = [kind(node) for node in found.nodes]
+    # Three convolutions and two matrices, as in the module, and two sums.
+    assert (kinds.count("conv2d"), kinds.count("linear"), kinds.count("add")) == (3, 2, 2)
+    pools = [node for node in found.nodes if isinstance(node, Pool2d)]
+    assert [(pool.kind, pool.size) for pool in pools] == [("average", (2, 2)), ("max", (1, 3))]
 
 
 def test_other_neurons_of_the_frameworks() -> None:
