@@ -148,8 +148,8 @@ def _about_any(key: str, value: Any) -> Iterator[Text]:
 
 def _about_array(key: str, value: np.ndarray[Any, Any]) -> Iterator[Text]:
     if value.ndim not in ((1, 3) if key in OWN else (1,)) or not value.size:
-        or_neuron = " or per neuron" if key in OWN else ""
-        yield f"{key} must be a number, or one per channel{or_neuron}, not {list(value.shape)}", None
+        fix = "neurons of a map may have one each, [C, H, W]" if key in OWN else None
+        yield f"{key} must be a number, or one per channel, not {list(value.shape)}", fix
     elif value.dtype != np.float64:
         yield f"{key} must be float64, not {value.dtype}", None
 

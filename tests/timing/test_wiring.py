@@ -89,7 +89,9 @@ def test_parts_of_a_layer_do_its_work_together(network: Network, config: Hardwar
                 rows.update(one.fire(one.positions, stored=False, first=first))
             if one.fires_behind_pool:
                 rows.update(one.behind_pool(1, first=first))
-        outputs = stage.out_width * stage.out_channels
+        # Of a band of rows, where copies work on several at a time.
+        width = stage.out_width * layer.row_copies
+        outputs = width * stage.out_channels
         fired = outputs if stage.pool is None else stage.pool.width * stage.out_channels
         # A crossbar of n rows, p of them at once, is read n / p times, rounded up, for each input bit.
         at_once = config.cells.rows_at_once
@@ -101,8 +103,8 @@ def test_parts_of_a_layer_do_its_work_together(network: Network, config: Hardwar
             for k in range(layer.sets)
         ]
         converted = sum(n * of_set[k // layer.blocks] for k, n in enumerate(turns))
-        assert rows[Event.CROSSBAR_READS] == stage.out_width * stage.planes * blocks * layer.unit_crossbars
-        assert rows[Event.CONVERSIONS] == stage.out_width * converted * stage.planes * layer.slices
+        assert rows[Event.CROSSBAR_READS] == width * stage.planes * blocks * layer.unit_crossbars
+        assert rows[Event.CONVERSIONS] == width * converted * stage.planes * layer.slices
         updates = stage.states + stage.spike_bits - 1 if stage.neurons else 0
         assert rows[Event.LIF_UPDATES] == fired * updates
         assert (rows[Event.MEMBRANE_READ_BITS] == 0) == (first or not stage.neurons)
