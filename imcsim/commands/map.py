@@ -1,30 +1,89 @@
-"""``imcsim map``: the floorplan of a network on a chip."""
+"""``imcsim map``: the floorplan of a network on a chip, and the search for a better one."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, replace
+from typing import TextIO
 
 import click
 
 from imcsim.base.errors import ImcsimError
-from imcsim.commands.common import check_targets, print_report
+from imcsim.commands.common import check_targets, load_all, print_report, progress_bars
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import Delivery, run_settings
-from imcsim.studies.settings import RunSettings
+from imcsim.results.mapped import OBJECTIVES, Budget, Objective
+from imcsim.studies.settings import DEFAULT_VALIDATION, RunSettings
+
+JUDGES = 200
+"""Validation images on which mappings are judged, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What a mapping is searched for, and where the chip's file goes."""
+
+    objective: Objective
+    budget: Budget | None
+    chip_file: str | None
+
+
+def _budget(context: click.Context, parameter: click.Parameter, value: str | None) -> Budget | None:
+    if value is None:
+        return None
+    try:
+        return Budget.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
 
 
 @click.command("map", cls=Grouped)
-@run_settings("hardware", "overrides", "model", "plugins")
-@click.option("--json", "json_path", metavar="FILE", help="Write the floorplan as JSON; - is stdout.")
+@run_settings(
+    "hardware", "overrides", "model", "plugins", "validation", "images", "timesteps", "threshold", "seed",
+    "workers",
+)  # fmt: skip
+@click.option(
+    "--optimise", metavar="|".join(OBJECTIVES), type=click.Choice(OBJECTIVES),
+    help="Search for the mapping with the least of it: copies, shared tiles, placement, columns per ADC.",
+)  # fmt: skip
+@click.option(
+    "--budget", metavar="N", callback=_budget,
+    help="What the chip may take in all: 600crossbars, 12tiles or 20mm2; else the area that it takes now.",
+)  # fmt: skip
+@click.option("-o", "chip_file", metavar="FILE", help="Write the chip with the mapping found there, as YAML.")
+@click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - is stdout.")
 @click.option("--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and the drawing there.")
-def map_network(settings: RunSettings, json_path: str | None, out_folder: str | None) -> None:
-    """Where a network's layers stand on a chip: crossbars, PEs, tiles, and how full they are."""
-    check_targets(Delivery(json_path, out_folder, quiet=False))
+def map_network(
+    settings: RunSettings,
+    optimise: Objective | None,
+    budget: Budget | None,
+    chip_file: str | None,
+    json_path: str | None,
+    out_folder: str | None,
+) -> None:
+    """Where a network's layers stand on a chip, and how full it is; or a search for a better mapping.
+
+    With --optimise mappings are judged on validation images, the first 200 unless --images says so.
+    """
+    delivery = Delivery(json_path, out_folder, quiet=False)
+    check_targets(delivery)
+    if optimise is not None:
+        _search(settings, Sought(optimise, budget, chip_file), delivery)
+        return
+    given = click.get_current_context().get_parameter_source
+    searching = ("budget", "chip_file", "validation", "images", "timesteps", "threshold", "seed", "workers")
+    for name in searching:
+        if given(name) not in (None, click.core.ParameterSource.DEFAULT):
+            option = {"chip_file": "-o"}.get(name, f"--{name}")
+            raise click.UsageError(f"{option} goes with --optimise.")
+    _show(settings, delivery)
+
+
+def _show(settings: RunSettings, delivery: Delivery) -> None:
     import imcsim.hardware
     import imcsim.mapping
     import imcsim.network
     from imcsim.report import floorplan as files
-    from imcsim.report.files import write_text
     from imcsim.report.terminal import floorplan as report
     from imcsim.report.terminal.tables import warning_lines
     from imcsim.timing.fits import too_small
@@ -38,15 +97,47 @@ def map_network(settings: RunSettings, json_path: str | None, out_folder: str | 
         raise ImcsimError("\n".join(short), key=network.name) from None
     plan = imcsim.mapping.floorplan(placement, chip.config)
     names = network.name, chip.name
-    if out_folder is not None:
-        files.write_floorplan(plan, *names, out_folder)
-    to_stdout = json_path == "-"
-    if to_stdout:
-        sys.stdout.write(files.floorplan_json(plan, *names))
-        sys.stdout.flush()
-    elif json_path is not None:
-        write_text(files.floorplan_json(plan, *names), json_path)
-    stream = sys.stderr if to_stdout else sys.stdout
+    if delivery.out_folder is not None:
+        files.write_floorplan(plan, *names, delivery.out_folder)
+    stream = _json(files.floorplan_json(plan, *names), delivery)
     print_report(report.floorplan_report(plan, *names), stream)
     for line in warning_lines(short):
         print_report(line, stream)
+
+
+def _search(settings: RunSettings, sought: Sought, delivery: Delivery) -> None:
+    from imcsim.report.files import check_writable, write_text
+    from imcsim.report.mapped import chip_file, search_json, write_search
+    from imcsim.report.terminal.mapped import search_report
+    from imcsim.studies.mapping_search import search_mapping
+
+    if sought.chip_file is not None:
+        check_writable(sought.chip_file)
+    judges = str(settings.validation or DEFAULT_VALIDATION)
+    loaded = load_all(replace(settings, inputs=judges), None)
+    shown = loaded.inputs
+    if settings.images is None:
+        shown = replace(shown, images=shown.images[:JUDGES], labels=shown.labels[:JUDGES])
+    with progress_bars(quiet=False) as progress:
+        found = search_mapping(
+            loaded.network, loaded.hardware, shown, sought.objective, sought.budget,
+            loaded.options, progress,
+        )  # fmt: skip
+    if sought.chip_file is not None:
+        write_text(chip_file(found, loaded.hardware, sought.chip_file), sought.chip_file)
+    if delivery.out_folder is not None:
+        write_search(found, delivery.out_folder)
+    print_report(search_report(found), _json(search_json(found), delivery))
+
+
+def _json(text: str, delivery: Delivery) -> TextIO:
+    """Write the document where it is to go; returns where tables go then."""
+    from imcsim.report.files import write_text
+
+    if delivery.json_path == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return sys.stderr
+    if delivery.json_path is not None:
+        write_text(text, delivery.json_path)
+    return sys.stdout

@@ -17,7 +17,12 @@ def cut(graph: StageGraph, hardware: HardwareConfig) -> tuple[LayerPlacement, ..
     Raises ImcsimError for a weight or a kernel that the crossbars or PEs cannot hold, and for copies by hand
     that a layer cannot have.
     """
-    return granted([_cut(stage, hardware) for stage in graph.stages], graph, hardware)
+    return granted(without_copies(graph, hardware), graph, hardware)
+
+
+def without_copies(graph: StageGraph, hardware: HardwareConfig) -> tuple[LayerPlacement, ...]:
+    """Cut every layer, one copy of each. Raises ImcsimError as `cut` does."""
+    return tuple(_cut(stage, hardware) for stage in graph.stages)
 
 
 def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:

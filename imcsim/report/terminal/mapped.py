@@ -1,0 +1,104 @@
+"""What a search for a mapping found, as tables."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from imcsim.report.terminal.tables import table
+from imcsim.report.units import ENERGY, TIME, Unit, change, fitting, number, percent, product
+from imcsim.results.mapped import Mapped, MappingSearch, Objective
+
+MOST_OF_FRONT = 12
+"""Mappings of the front that are printed."""
+
+
+NAMES: dict[Objective, str] = {
+    "latency": "latency", "throughput": "time between images", "energy": "energy", "edp": "EDP",
+    "area": "area",
+}  # fmt: skip
+"""What the figure of each objective is called."""
+
+
+def shown_objective(found: MappingSearch) -> Objective:
+    """What a figure or table shows against area: the objective, or the EDP where that is area itself."""
+    return "edp" if found.objective == "area" else found.objective
+
+
+def unit_of(objective: Objective, mappings: tuple[Mapped, ...]) -> Unit:
+    """The unit in which all figures of an objective are read."""
+    energy = fitting(ENERGY, (one.energy_pj for one in mappings))
+    time = fitting(TIME, (one.latency_ns for one in mappings))
+    return {"energy": energy, "edp": product(energy, time)}.get(objective, time)
+
+
+def search_report(found: MappingSearch) -> Group:
+    """The mapping of the file beside the one that was found, and the front; at most 100 columns wide."""
+    parts: list[RenderableType] = [
+        _both(found),
+        Text(
+            f"Judged by the timing engine on {found.images} validation images, each until its exit: "
+            f"{found.mean_timesteps:.3g} timesteps\non average, accuracy {percent(found.accuracy)} % for any "
+            f"mapping. {len(found.tried)} mappings within {found.budget} tried.\n"
+        ),
+    ]
+    if found.objective != "area":
+        parts.append(_front(found))
+    return Group(*parts)
+
+
+def copies_text(one: Mapped) -> str:
+    """``conv1 32, conv2 4``: the layers that have copies."""
+    return ", ".join(f"{name} {n}" for name, n in one.copies.items() if n > 1) or "none"
+
+
+def _both(found: MappingSearch) -> Table:
+    rows = [
+        ("copies", copies_text(found.given), copies_text(found.best), ""),
+        ("layers share tiles", *(("no", "yes")[one.share_tiles] for one in (found.given, found.best)), ""),
+        ("placement", found.given.placement, found.best.placement, ""),
+        ("columns per ADC", str(found.given.columns_per_adc), str(found.best.columns_per_adc), ""),
+        ("crossbars", f"{found.given.crossbars:,}", f"{found.best.crossbars:,}", ""),
+        ("tiles", f"{found.given.tiles:,}", f"{found.best.tiles:,}", ""),
+        _row("area (mm2)", found.given.area_mm2, found.best.area_mm2, 1),
+    ]
+    objectives: tuple[Objective, ...] = ("latency", "throughput", "energy", "edp")
+    for objective in objectives:
+        unit = unit_of(objective, found.tried)
+        ours, theirs = (one.figure(objective) for one in (found.given, found.best))
+        rows.append(_row(f"{NAMES[objective]} ({unit.name})", ours, theirs, unit.per_base))
+    title = f"Mapping of {found.network} on {found.hardware} for the least {NAMES[found.objective]}"
+    return table(title, ["", "as in the file", "found", ""], rows)
+
+
+def _row(name: str, ours: float, theirs: float, per_base: float) -> tuple[str, str, str, str]:
+    return name, number(ours / per_base), number(theirs / per_base), change(1 - theirs / ours)
+
+
+def _front(found: MappingSearch) -> Group:
+    objective = shown_objective(found)
+    unit = unit_of(objective, found.tried)
+    shown = found.front[-MOST_OF_FRONT:]
+    rows = [
+        (
+            copies_text(one),
+            ("no", "yes")[one.share_tiles],
+            str(one.columns_per_adc),
+            str(one.tiles),
+            number(one.area_mm2),
+            unit(one.figure(objective)),
+        )
+        for one in shown
+    ]
+    columns = [
+        "copies",
+        "tiles\nshared",
+        "columns\nper ADC",
+        "tiles",
+        "area\nmm2",
+        f"{NAMES[objective]}\n{unit.name}",
+    ]
+    left_out = len(found.front) - len(shown)
+    title = "Front against area" + (f" (the {left_out} smallest chips left out)" if left_out else "")
+    return Group(Text(), table(title, columns, rows))

@@ -1,0 +1,169 @@
+"""The search for a mapping: what it says is what a run on that chip says, and the best of what it tried."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import vgg_like
+
+import imcsim.hardware
+import imcsim.network
+from imcsim.base.errors import ImcsimError
+from imcsim.commands.cli import main
+from imcsim.hardware.config import Hardware
+from imcsim.inputs import Inputs, save
+from imcsim.mapping import place
+from imcsim.report.mapped import chip_file, search_json, write_search
+from imcsim.results.mapped import Budget, MappingSearch, Objective
+from imcsim.studies.comparison import run
+from imcsim.studies.mapping_search import search_mapping
+from imcsim.studies.settings import CompareOptions
+
+NETWORK = replace(
+    vgg_like(np.random.default_rng(3), plan=(4, "M", 8), size=8, classes=3, timesteps=3), name="small"
+)
+OPTIONS = CompareOptions(workers=1, threshold=0.9)
+
+
+def images() -> Inputs:
+    rng = np.random.default_rng(4)
+    shown = rng.integers(0, 256, (6, 3, 8, 8), np.uint8)
+    return Inputs(shown, rng.integers(0, 3, 6), "images", "validation", "3" * 64, 3)
+
+
+def chip(**overrides: object) -> Hardware:
+    values = {"tile.crossbars_per_pe": 2, "tile.pes_per_tile": 2, "mapping.replication": "none"}
+    return imcsim.hardware.load(
+        "dtsnn_32nm", values | {k.replace("__", "."): v for k, v in overrides.items()}
+    )
+
+
+def found(objective: Objective, budget: Budget | None = None) -> MappingSearch:
+    return search_mapping(NETWORK, chip(), images(), objective, budget, OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def for_edp() -> MappingSearch:
+    return found("edp", Budget(crossbars=60))
+
+
+def test_the_best_is_what_a_run_on_that_chip_comes_to(for_edp: MappingSearch) -> None:
+    for one in (for_edp.given, for_edp.best):
+        overrides = {key.replace(".", "__"): value for key, value in one.overrides.items()}
+        hardware = chip(**overrides)
+        outcome = run(NETWORK, hardware, images(), None, OPTIONS).outcome
+        assert one.energy_pj == pytest.approx(outcome.energy_pj, rel=1e-12)
+        assert one.latency_ns == pytest.approx(outcome.latency_ns, rel=1e-12)
+        assert one.edp_pj_ns == pytest.approx(outcome.edp_mean_of_products, rel=1e-12)
+        placed = place(NETWORK, hardware.config)
+        assert (one.tiles, one.crossbars) == (placed.tiles, placed.crossbars)
+    assert for_edp.mean_timesteps == outcome.mean_timesteps
+    assert for_edp.best.edp_pj_ns < 0.7 * for_edp.given.edp_pj_ns
+
+
+def test_nothing_that_was_tried_is_better_or_breaks_the_budget(for_edp: MappingSearch) -> None:
+    assert all(for_edp.budget.holds(one) for one in for_edp.tried)
+    assert for_edp.best.edp_pj_ns == min(one.edp_pj_ns for one in for_edp.tried)
+    front = for_edp.front
+    assert [one.area_mm2 for one in front] == sorted({one.area_mm2 for one in front})
+    for one in for_edp.tried:
+        assert any(o.area_mm2 <= one.area_mm2 and o.edp_pj_ns <= one.edp_pj_ns for o in front)
+
+
+def test_a_larger_budget_is_never_worse_and_no_budget_is_the_area_there_is() -> None:
+    objectives: tuple[Objective, ...] = ("latency", "throughput", "energy")
+    for objective in objectives:
+        some = [found(objective, Budget(tiles=tiles)).best.figure(objective) for tiles in (4, 8, 40)]
+        assert some == sorted(some, reverse=True)
+    free = found("latency")
+    assert free.best.area_mm2 <= free.given.area_mm2 * (1 + 1e-9)
+    assert found("area").best.area_mm2 <= free.best.area_mm2
+
+
+def test_images_cannot_follow_each_other_faster_than_the_interval(for_edp: MappingSearch) -> None:
+    one = for_edp.best
+    hardware = chip(**{key.replace(".", "__"): value for key, value in one.overrides.items()})
+    stream = imcsim.stream(
+        NETWORK, hardware, images(), policy="dynamic", threshold=0.9, issue="interleave:3", workers=1
+    )
+    assert stream.throughput_images_per_s <= 1.0001e9 / one.interval_ns
+
+
+def test_a_chip_file_of_it_is_the_chip(for_edp: MappingSearch, tmp_path: Path) -> None:
+    target = tmp_path / "chip.yaml"
+    target.write_text(chip_file(for_edp, chip(), target))
+    again = imcsim.hardware.load(target)
+    expected = chip(**{key.replace(".", "__"): value for key, value in for_edp.best.overrides.items()})
+    named = {"name": again.config.name, "description": again.config.description}
+    assert again.config == expected.config.model_copy(update=named)
+    assert again.provenance["mapping.replication"].mark == "derived"
+    other = tmp_path / "deep" / "chip.yaml"
+    other.parent.mkdir()
+    other.write_text(chip_file(for_edp, again, other))
+    assert imcsim.hardware.load(other).config.mapping == again.config.mapping
+
+
+def test_files(for_edp: MappingSearch, tmp_path: Path) -> None:
+    write_search(for_edp, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "mapping.json", "mappings.csv", "front.png", "front.svg", "front.pdf",
+    }  # fmt: skip
+    document = json.loads((tmp_path / "mapping.json").read_text())
+    assert document["best"]["edp_pj_ns"] == for_edp.best.edp_pj_ns
+    assert document["tried"] == len(for_edp.tried)
+    rows = list(csv.DictReader((tmp_path / "mappings.csv").open()))
+    assert len(rows) == document["tried"]
+    assert sum(row["best"] == "True" for row in rows) == 1
+    assert search_json(for_edp) == search_json(found("edp", Budget(crossbars=60)))
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    imcsim.network.save(NETWORK, tmp_path / "net")
+    shown = images()
+    save(tmp_path / "held.npz", shown.images, shown.labels, split="validation", classes=3)
+    common = ["map", "--model", str(tmp_path / "net"), "--validation", str(tmp_path / "held.npz")]
+    search = [
+        *common,
+        "--optimise",
+        "latency",
+        "--budget",
+        "300 crossbars",
+        "--workers",
+        "1",
+        "--threshold",
+        "0.9",
+    ]
+    assert main([*search, "-o", str(tmp_path / "chip.yaml"), "--json", str(tmp_path / "found.json")]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 110
+    assert "?" not in text
+    assert "Mapping of small on dtsnn_32nm for the least latency" in text
+    best = json.loads((tmp_path / "found.json").read_text())["best"]
+    config = imcsim.hardware.load(tmp_path / "chip.yaml").config
+    assert place(NETWORK, config).crossbars == best["crossbars"]
+    assert main([*common, "--budget", "3tiles"]) == 2
+    assert "--budget goes with --optimise" in capsys.readouterr().err
+    assert main([*search, "--budget", "3 apples"]) == 2
+    assert "give one such as 600crossbars, 12tiles or 20mm2" in capsys.readouterr().err
+
+
+def test_a_budget_that_nothing_meets() -> None:
+    with pytest.raises(ImcsimError, match="stays within 1 tiles: the smallest takes"):
+        found("latency", Budget(tiles=1))
+
+
+@pytest.mark.parametrize("text", ["", "12", "tiles", "0tiles", "1.5tiles", "-3mm2", "12tiles2", "nanmm2"])
+def test_what_is_no_budget(text: str) -> None:
+    with pytest.raises(ValueError, match="budget"):
+        Budget.parse(text)
+
+
+def test_budgets() -> None:
+    assert Budget.parse("12tiles") == Budget(tiles=12)
+    assert Budget.parse(" 600 crossbars ") == Budget(crossbars=600)
+    assert Budget.parse("20.5 mm2") == Budget(area_mm2=20.5)
