@@ -7,6 +7,7 @@ timesteps to the next.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from imcsim.base.memory import budget_bytes
@@ -117,3 +118,27 @@ def sizes_of(program: Program, shape: tuple[int, ...], timed: bool) -> Sizes:
             if name != program.output:
                 del held[name]
     return Sizes(sum(size for name, size in held.items() if name in constant), most, state)
+
+
+KEPT_SHARE = 8
+"""Values that are kept for all timesteps of some images may take this part of the memory, as others are made
+of them."""
+
+
+def kept_at_a_time(
+    program: Program, shape: tuple[int, ...], timed: bool, names: Iterable[str], timesteps: int, most: int
+) -> int:
+    """So many images of a shape ``(C, H, W)`` of which the values of the nodes `names` are kept together: as
+    many as there is room for, from 1 to `most`.
+    """
+    constant, counts = constant_values(program, timed), {INPUT: math.prod(shape)}
+    for step in program.steps:
+        if isinstance(step, DelayLayer):
+            counts[step.name] = math.prod(step.shape)
+        elif isinstance(step, CrossbarLayer | PoolLayer):
+            counts[step.name] = math.prod(step.out_shape)
+        else:
+            branches = step.branches if isinstance(step, Neurons) else ()
+            counts[step.name] = counts[branches[0].source if branches else step.source]
+    each = sum(counts.get(n, counts[INPUT]) * (1 if n in constant else timesteps) for n in names)
+    return max(1, min(most, budget_bytes() // (KEPT_SHARE * max(each, 1))))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.functional.in_flight import kept_at_a_time
 from imcsim.functional.run import Activity, concatenate
 from imcsim.hardware.ledger import Ledger, energy_pj
 from imcsim.inputs import Inputs
@@ -19,7 +22,8 @@ from imcsim.simulation.values import COMPUTED, ActivityRequest, Progress, Values
 from imcsim.timing import ImageWork, Issue, Layout
 
 WORK_IMAGES = 32
-"""Images whose values are kept at a time where timing depends on them."""
+"""Images whose values are kept at a time where timing depends on them, at most; fewer where memory has no
+room for so many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,29 +181,69 @@ def work_of(
     chip: Chip, inputs: Inputs, workers: int | None = None, values: Values = COMPUTED
 ) -> Iterator[tuple[Activity, list[ImageWork]]]:
     """Values and work of all images, some images at a time; recorded values are not kept."""
+    images = work_images(chip, inputs)
+    for start in range(0, len(inputs.images), images):
+        yield _piece(chip, inputs, slice(start, start + images), workers, values)
+
+
+def work_images(chip: Chip, inputs: Inputs) -> int:
+    """Images whose values are kept at a time; no result depends on how many they are."""
     nodes = recorded_nodes(chip.program, chip.placement)
-    for start in range(0, len(inputs.images), WORK_IMAGES):
-        activity = values.activity(
-            ActivityRequest(
-                chip.program,
-                chip.converters,
-                inputs,
-                chip.timing.timesteps,
-                at=slice(start, start + WORK_IMAGES),
-                workers=workers,
-                record=nodes,
-                toggles=_counted(chip),
-            )
+    return kept_at_a_time(chip.program, inputs.shape, inputs.timed, nodes, chip.timing.timesteps, WORK_IMAGES)
+
+
+def _piece(
+    chip: Chip, inputs: Inputs, at: slice, workers: int | None, values: Values
+) -> tuple[Activity, list[ImageWork]]:
+    """Values and work of the images `at` these positions."""
+    activity = values.activity(
+        ActivityRequest(
+            chip.program,
+            chip.converters,
+            inputs,
+            chip.timing.timesteps,
+            at=at,
+            workers=workers,
+            record=recorded_nodes(chip.program, chip.placement),
+            toggles=_counted(chip),
         )
-        work = image_work(chip.program, chip.placement, activity.recorded)
-        yield replace(activity, recorded={}), work
+    )
+    work = image_work(chip.program, chip.placement, activity.recorded)
+    return replace(activity, recorded={}), work
 
 
-def all_work(chip: Chip, inputs: Inputs, workers: int | None = None) -> list[ImageWork] | None:
+class WorkAsPlayed(Sequence[ImageWork]):
+    """The work of all images of a stream, made when an image enters, some images at a time; what the last few
+    pieces held is kept.
+    """
+
+    def __init__(self, chip: Chip, inputs: Inputs, workers: int | None = None) -> None:
+        self._chip, self._inputs, self._workers = chip, inputs, workers
+        self._images = work_images(chip, inputs)
+        kept = 1 + -(-chip.timing.issue.images_on_chip // self._images)
+        self._made = lru_cache(maxsize=kept)(self._make)
+
+    def _make(self, piece: int) -> list[ImageWork]:
+        at = slice(piece * self._images, (piece + 1) * self._images)
+        return _piece(self._chip, self._inputs, at, self._workers, COMPUTED)[1]
+
+    def __len__(self) -> int:
+        return len(self._inputs.images)
+
+    @overload
+    def __getitem__(self, image: int) -> ImageWork: ...
+    @overload
+    def __getitem__(self, image: slice) -> list[ImageWork]: ...
+    def __getitem__(self, image: int | slice) -> ImageWork | list[ImageWork]:
+        if isinstance(image, slice):
+            return [self[k] for k in range(*image.indices(len(self)))]
+        piece, place = divmod(range(len(self))[image], self._images)
+        return self._made(piece)[place]
+
+
+def all_work(chip: Chip, inputs: Inputs, workers: int | None = None) -> Sequence[ImageWork] | None:
     """The work of all images where time depends on their values, else None: every image takes the same."""
-    if not depends_on_values(chip.config):
-        return None
-    return [one for _, some in work_of(chip, inputs, workers) for one in some]
+    return WorkAsPlayed(chip, inputs, workers) if depends_on_values(chip.config) else None
 
 
 def _run(chip: Chip, played: Schedule, activity: Activity) -> ExitCosts:

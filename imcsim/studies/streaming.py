@@ -32,6 +32,9 @@ from imcsim.studies.programming import programming
 from imcsim.studies.settings import CompareOptions
 from imcsim.timing import EVENT_INDEX, Timeline, play
 
+COUNTED_JOBS = 2048
+"""Jobs whose counts are completed at a time."""
+
 
 @dataclass(frozen=True)
 class StreamOptions:
@@ -116,32 +119,34 @@ def _arrival_cycles(arriving: StreamOptions, images: int, seed: int, chip: Chip)
     return [int(c) for c in np.floor(np.cumsum(gaps) - gaps[0])]
 
 
-def job_counts(varied: Mapping[Event, NDArray[np.int64]], line: Timeline) -> NDArray[np.int64]:
-    """All events of every job, int64 ``[jobs, events, layers]``: those that timing counted, and those that
-    follow from values.
+def counts_by_timestep(
+    varied: Mapping[Event, NDArray[np.int64]], line: Timeline
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All events of a stream, int64 ``[T, events, layers]``: those that timing counted, and those that follow
+    from values; and what of them was cancelled. Some jobs are gone through at a time.
 
     Of a cancelled job's values its share of the reads counts, rounded down.
     """
-    counts = line.counts.copy()
-    reads = counts[:, EVENT_INDEX[Event.CROSSBAR_READS]] + counts[:, EVENT_INDEX[Event.SKIPPED_READS]]
+    reads = line.count(Event.CROSSBAR_READS) + line.count(Event.SKIPPED_READS)
     timesteps = next(iter(varied.values())).shape[1]
     whole = np.zeros((timesteps, reads.shape[1]), np.int64)
     finished = line.verdict >= 0
     for t in range(timesteps):
         of_t = reads[finished & (line.timestep == t)]
         whole[t] = of_t.max(axis=0) if len(of_t) else reads[line.timestep == t].max(axis=0, initial=0)
-    for event, values in varied.items():
-        done = values[line.image, line.timestep]
-        share = done * reads // np.maximum(whole[line.timestep], 1)
-        counts[:, EVENT_INDEX[event]] = np.where(finished[:, None], done, share)
-    return counts
-
-
-def _by_timestep(counts: NDArray[np.int64], line: Timeline, timesteps: int) -> NDArray[np.int64]:
-    """The counts of jobs by timestep, int64 ``[T, events, layers]``."""
-    found = np.zeros((timesteps, *counts.shape[1:]), np.int64)
-    np.add.at(found, line.timestep, counts)
-    return found
+    every = np.zeros((timesteps, *line.counts.shape[1:]), np.int64)
+    lost = np.zeros_like(every)
+    for start in range(0, len(line.image), COUNTED_JOBS):
+        some = slice(start, start + COUNTED_JOBS)
+        counts, image, timestep = line.counts[some].copy(), line.image[some], line.timestep[some]
+        for event, values in varied.items():
+            done = values[image, timestep]
+            share = done * reads[some] // np.maximum(whole[timestep], 1)
+            counts[:, EVENT_INDEX[event]] = np.where(finished[some, None], done, share)
+        np.add.at(every, timestep, counts)
+        gone = ~finished[some]
+        np.add.at(lost, timestep[gone], counts[gone])
+    return every, lost
 
 
 def _powered_cycles(line: Timeline, timesteps: int) -> NDArray[np.int64]:
@@ -180,11 +185,8 @@ def _document(
     clock = chip.config.technology.clock_ns
     latency = (line.departure - line.arrival) * clock
     makespan = line.cycles * clock
-    counts = job_counts(experiment.images.dynamic.ledger.varied, line)
-    every = _by_timestep(counts, line, experiment.timesteps)
+    every, lost = counts_by_timestep(experiment.images.dynamic.ledger.varied, line)
     every[:, EVENT_INDEX[Event.POWERED_CYCLES], -1] = _powered_cycles(line, experiment.timesteps)
-    cancelled = line.verdict < 0
-    lost = _by_timestep(np.where(cancelled[:, None, None], counts, 0), line, experiment.timesteps)
     prices = chip.prices()
 
     def priced(totals: NDArray[np.int64]) -> float:

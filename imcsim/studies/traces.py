@@ -25,6 +25,7 @@ import numpy as np
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
+from imcsim.functional.in_flight import kept_at_a_time
 from imcsim.functional.program.program import build
 from imcsim.functional.run import ideal_converters
 from imcsim.functional.run import run as play
@@ -41,7 +42,7 @@ from imcsim.studies.experiment import fitting
 __all__ = ["Trace", "load", "record"]
 
 RECORDED_IMAGES = 32
-"""Images whose spikes are held in memory at a time."""
+"""Images whose spikes are held in memory at a time, at most; fewer where it has no room for so many."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -124,8 +125,11 @@ def record(
         writer.put("labels", shown.labels.astype("<i8"))
         if shown.lead is not None:
             writer.put("lead", pack_values(shown.lead, bits))
-        for start in range(0, count, RECORDED_IMAGES):
-            some = slice(start, start + RECORDED_IMAGES)
+        together = RECORDED_IMAGES
+        if player is not None:
+            together = kept_at_a_time(player[0], shown.shape, shown.timed, names, steps, RECORDED_IMAGES)
+        for start in range(0, count, together):
+            some = slice(start, start + together)
             writer.add("frames", pack_values(frames[some], bits))
             if player is not None:
                 program, converters = player
@@ -138,7 +142,7 @@ def record(
                     packed = pack_values(values, planes[name])
                     writer.add(f"spikes_{k}", packed if planes[name] > 1 else packed[:, :, 0])
             if progress is not None:
-                progress("trace", min(count, start + RECORDED_IMAGES), count)
+                progress("trace", min(count, start + together), count)
     return load_trace(path)
 
 

@@ -205,7 +205,7 @@ class CachedValues:
             run = LongestRun(inputs.sha256, timesteps)
         about = self._about(request.program, request.converters)
         path = self.folder / f"run-{digest(*about, run.inputs_sha256, run.timesteps)}.npz"
-        first = path.with_name(_part(path, at.start or 0)) if record else None
+        first = path.with_name(_part(path, at)) if record else None
         whole = self._activity(path, request.program, request.toggles)
         kept = None if first is None else self._recorded(first, record)
         if at.start and (whole is None or kept is None):
@@ -229,11 +229,12 @@ class CachedValues:
         kept = None
         if request.record:
             activities = []
-            for start in range(0, len(request.inputs.images), WORK_IMAGES):
-                piece = slice(start, start + WORK_IMAGES)
+            together = WORK_IMAGES if request.at.stop is None else request.at.stop - (request.at.start or 0)
+            for start in range(0, len(request.inputs.images), together):
+                piece = slice(start, start + together)
                 done = COMPUTED.activity(replace(request, at=piece, progress=None))
                 if path is not None:
-                    part = path.with_name(_part(path, start))
+                    part = path.with_name(_part(path, piece))
                     self._write(part, _packed(done.recorded), remember=False)
                 if start == (request.at.start or 0):
                     kept = done.recorded
@@ -302,8 +303,11 @@ class CachedValues:
             self.memory.put(path, arrays)
 
 
-def _part(path: Path, start: int) -> str:
-    return f"{path.stem}-from{start}.npz"
+def _part(path: Path, at: slice) -> str:
+    """The file of the recorded values of some images, as many as were played together."""
+    start = at.start or 0
+    many = "" if at.stop is None or at.stop - start == WORK_IMAGES else f"-{at.stop - start}"
+    return f"{path.stem}-from{start}{many}.npz"
 
 
 def _counted(whole: Activity) -> tuple[str, ...]:

@@ -349,3 +349,13 @@ def test_both_fidelities_write_the_same_document() -> None:
             for kind in FIDELITIES
         )
         assert fine.model_copy(update={"meta": quick.meta}) == quick
+
+
+@pytest.mark.parametrize("issue", ["wait", "speculate", "interleave:2"])
+def test_memory_changes_no_stream(issue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work is made for as many images as there is room for, when they enter; counts, some jobs at a time."""
+    network, chip = deep(), hardware({"activity.skip_zero_reads": True, "cells.rows": 8})
+    whole = streamed(network, chip, issue=issue)
+    monkeypatch.setattr("imcsim.functional.in_flight.budget_bytes", lambda: 1)
+    monkeypatch.setattr(imcsim.studies.streaming, "COUNTED_JOBS", 3)
+    assert streamed(network, chip, issue=issue) == whole

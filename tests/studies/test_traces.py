@@ -200,6 +200,16 @@ def test_frames_and_spikes_are_those_of_the_run(place: Path, tmp_path: Path, kin
         found.spikes["fc"]
 
 
+def test_memory_changes_no_trace(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many images are recorded together as there is room for."""
+    given = imcsim.network.load(place / "spiking"), imcsim.hardware.load("dtsnn_32nm")
+    images = imcsim.inputs.load(place / "test_frames.npz")
+    imcsim.studies.traces.record(*given, images, tmp_path / "whole.npz", layers="all")
+    monkeypatch.setattr("imcsim.functional.in_flight.budget_bytes", lambda: 1)
+    imcsim.studies.traces.record(*given, images, tmp_path / "one.npz", layers="all")
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
 def test_some_layers_and_unknown_ones(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
