@@ -489,7 +489,7 @@ def test_onnx_neurons_one_by_one(tmp_path: Path) -> None:
         ("Conv", "x w", {"group": 2}, ("channels",)),
         ("Conv", "x nowhere", {}, ("nowhere",)),
         ("QLinearConv", "x w", {}, ("DequantizeLinear",)),
-        ("QuantizeLinear", "x half", {}, ("quantised activations",)),
+        ("QuantizeLinear", "x half", {}, ("quantises the image",)),
         ("Loop", "x", {}, ("control flow",)),
         ("LSTM", "x w", {}, ("not modelled",)),
         ("LeakyRelu", "x", {}, ("no neurons", "nn.ReLU")),

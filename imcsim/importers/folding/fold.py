@@ -33,7 +33,8 @@ from imcsim.importers.folding.sizes_ahead import Size, sizes_ahead
 from imcsim.importers.importing import layers as file
 from imcsim.importers.importing.float_network import FloatNetwork
 from imcsim.importers.importing.image import Image, image_shape, input_scale, timesteps_of
-from imcsim.network.graph import LI, LIF, OWN
+from imcsim.network.graph import LI, LIF, OWN, Relu
+from imcsim.network.parameters import MAX_ACTIVATION_BITS
 
 Values = NDArray[np.float64]
 
@@ -103,13 +104,25 @@ class _Fold:
             input_bits=self.bits,
             input_scale=self.input_scale,
             classes=classes,
-            timesteps=timesteps_of(self.model, timesteps),
+            timesteps=self._timesteps(timesteps),
             nodes=self.nodes.finished(),
             input_padding=() if border is None or not border.any() else tuple(float(v) for v in border),
             names=self.nodes.names,
             notes=tuple(self.nodes.notes),
             votes=self.votes,
         )
+
+    def _timesteps(self, wanted: int | None) -> int:
+        """T; a network of activations has one."""
+        if not any(isinstance(node, Relu) for node in self.nodes.made):
+            return timesteps_of(self.model, wanted)
+        stated = self.model.source.get("timesteps") if wanted is None else wanted
+        if stated not in (None, 1):
+            raise ImcsimError(
+                f"a network of activations has one timestep, not {stated}",
+                file=self.file, key="timesteps", fix="leave it out",
+            )  # fmt: skip
+        return 1
 
     def _refusal(self, name: str, unfit: Unfit) -> ImcsimError:
         return ImcsimError(unfit.reason, file=self.file, key=name, fix=unfit.fix)
@@ -160,6 +173,8 @@ class _Fold:
                 return form.affine(factor, offset)
             case file.Neuron():
                 return self._neuron(layer, form)
+            case file.ReadRelu():
+                return self._activation(layer, form)
             case file.ReadPool():
                 return self.linear.pool(layer, form)
             case file.ReadFlatten():
@@ -301,6 +316,18 @@ class _Fold:
         ahead = self.ahead.get(layer.name)
         if ahead is not None and ahead != (form.shape, row):
             raise Unfit(f"it gives {form.shape} values, but what comes back to it has {ahead[0]}")
+        return of(Spikes(name, form.shape, row), flat=None if row else form.flat)
+
+    def _activation(self, layer: file.ReadRelu, form: Form) -> Form:
+        if not 1 <= layer.bits <= MAX_ACTIVATION_BITS:
+            raise Unfit(
+                f"its activations have {layer.bits} bits", f"quantise them to 1 to {MAX_ACTIVATION_BITS} bits"
+            )
+        if not 0 < layer.step < math.inf:
+            raise Unfit(f"its activations have steps of {layer.step:g}", "steps are positive numbers")
+        source, row = self.nodes.current(layer.name, form)
+        name = self.nodes.named(layer.name, "relu")
+        self.nodes.made.append(Relu(name, (source,), layer.bits, layer.step))
         return of(Spikes(name, form.shape, row), flat=None if row else form.flat)
 
     # --- the end

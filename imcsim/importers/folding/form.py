@@ -35,8 +35,9 @@ class Unfit(Exception):
 class Spikes:
     """Values that a node holds: the image, spikes, or pooled spikes.
 
-    `row` is true where the node puts out a row of values and not a map. `binary`: 0 or 1 alone. `late`: what
-    the node gave so many timesteps before.
+    `row` is true where the node puts out a row of values and not a map. `binary`: spikes or activations as
+    they are, which an addition takes without weights, and not the image, sums or averages. `late`: what the
+    node gave so many timesteps before.
     """
 
     node: str

@@ -15,7 +15,7 @@ from imcsim.functional.run import Converters, ideal_converters
 from imcsim.functional.run import run as run_program
 from imcsim.importers.importing.float_network import FloatNetwork, class_outputs, walk
 from imcsim.inputs import Inputs
-from imcsim.network.graph import INPUT, LIF, Network
+from imcsim.network.graph import INPUT, LIF, Network, Relu
 from imcsim.results.statistics import wilson_interval
 
 Progress = Callable[[str, int, int], None]
@@ -158,8 +158,13 @@ class _Side:
         seed: int | None = None,
     ) -> None:
         self.hardware, self.program, self.converters, self.seed = hardware, program, converters, seed
-        self.layers = [node.name for node in network.nodes if isinstance(node, LIF)]
-        self.bounds = {node.name: node.max_spikes for node in network.nodes if isinstance(node, LIF)}
+        self.steps = {node.name: node.step for node in network.nodes if isinstance(node, Relu)}
+        self.bounds = {
+            node.name: node.top if isinstance(node, Relu) else node.max_spikes
+            for node in network.nodes
+            if isinstance(node, LIF | Relu)
+        }
+        self.layers = list(self.bounds)
         self.counts = {name: np.zeros(5, np.int64) for name in self.layers}
         self.named: list[NDArray[np.int64]] = []
 
@@ -176,7 +181,7 @@ class _Side:
             numbers=numbers,
         )  # fmt: skip
         for name in self.layers:
-            wanted = real[name]
+            wanted = real[name] if name not in self.steps else np.rint(real[name] / self.steps[name])
             if wanted.ndim == 5:
                 wanted = wanted.transpose(0, 1, 3, 4, 2)
             spikes = activity.recorded[name].reshape(wanted.shape)

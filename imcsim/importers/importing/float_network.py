@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.network.graph import INPUT, LI, LIF, Add, Delay, Flatten, Pool2d
+from imcsim.network.graph import INPUT, LI, LIF, Add, Delay, Flatten, Pool2d, Relu
 
 Values = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class FloatWeights:
     weight_bits: int | None = None
 
 
-FloatNode = FloatWeights | LIF | LI | Pool2d | Flatten | Add | Delay
+FloatNode = FloatWeights | LIF | LI | Relu | Pool2d | Flatten | Add | Delay
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +80,11 @@ class FloatNetwork:
     def weighted(self) -> tuple[FloatWeights, ...]:
         """The nodes with weights, in order."""
         return tuple(node for node in self.nodes if isinstance(node, FloatWeights))
+
+    def counts(self, name: str, values: Values) -> Values:
+        """Values of a layer of neurons in spikes, or in steps of its activations."""
+        node = next(node for node in self.nodes if node.name == name)
+        return np.rint(values / node.step) if isinstance(node, Relu) else values
 
     @property
     def spiking(self) -> tuple[LIF, ...]:
@@ -258,6 +263,8 @@ def _node(node: FloatNode, values: dict[str, Values], timesteps: int, network: F
             return late
         case LIF():
             return _fire(node, np.broadcast_to(x, (len(x), timesteps, *x.shape[2:])))
+        case Relu():
+            return np.asarray(np.clip(np.floor(x / node.step + 0.5), 0, node.top) * node.step)
         case LI():
             return _integrate(node, np.broadcast_to(x, (len(x), timesteps, *x.shape[2:])))
         case Pool2d():
@@ -272,7 +279,7 @@ def _node(node: FloatNode, values: dict[str, Values], timesteps: int, network: F
                 source = nodes[name]
                 if isinstance(source, Delay):
                     v = _along(source.weight, v[:, 0]) * v
-                total = total + (node.scale * v if isinstance(source, LIF | Pool2d | Add) else v)
+                total = total + (node.scale * v if isinstance(source, LIF | Relu | Pool2d | Add) else v)
             return np.asarray(total)
 
 

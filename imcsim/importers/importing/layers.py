@@ -90,6 +90,16 @@ class Neuron:
 
 
 @dataclass(frozen=True, eq=False)
+class ReadRelu:
+    """Activations in whole steps, from 0 to ``2**bits - 1`` of them (see `imcsim.network.graph.Relu`)."""
+
+    name: str
+    inputs: tuple[str, ...]
+    bits: int
+    step: float
+
+
+@dataclass(frozen=True, eq=False)
 class ReadPool:
     """Pooling; `size`, `stride`, `padding` are (rows, columns). Padding is zeros and counts in an average."""
 
@@ -129,7 +139,7 @@ class Voting:
     size: int
 
 
-Layer = Weights | Norm | Neuron | ReadPool | ReadFlatten | Delayed | Voting
+Layer = Weights | Norm | Neuron | ReadRelu | ReadPool | ReadFlatten | Delayed | Voting
 
 
 @dataclass(frozen=True, eq=False)

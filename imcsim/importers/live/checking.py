@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.importers.importing.float_network import FloatNetwork, class_outputs, walk
-from imcsim.network.graph import LIF
+from imcsim.network.graph import LIF, Relu
 
 LEAST_EQUAL = 0.999
 """A layer with fewer equal spikes was not understood: rounding in float32 makes far fewer differ."""
@@ -65,7 +65,8 @@ class ModuleCheck:
 
     def sentence(self) -> str:
         """What was found, for people."""
-        shown = f"{self.images} image{'s' if self.images != 1 else ''} over {self.timesteps} timesteps"
+        shown = f"{self.images} image{'s' if self.images != 1 else ''} over {self.timesteps} timestep"
+        shown += "s" if self.timesteps != 1 else ""
         first = self.start
         if first is None or first.first is None:
             return f"all spikes are equal to the module's on {shown}"
@@ -89,16 +90,20 @@ def check(
     """Play `images` through `real`; `spikes` are the module's, ``[N, T, ...]``, by the name of the node, with
     the path of the module; `named` the classes that the module names.
     """
-    spiking = {node.name for node in real.nodes if isinstance(node, LIF)}
+    spiking = {node.name for node in real.nodes if isinstance(node, LIF | Relu)}
     ours: dict[str, list[NDArray[np.float64]]] = {name: [] for name in spikes if name in spiking}
     named_here: list[NDArray[np.int64]] = []
     for values in walk(real, images, timesteps):
         for name, pieces in ours.items():
-            pieces.append(values[name].reshape(*values[name].shape[:2], -1).astype(np.float32))
+            counts = real.counts(name, values[name])
+            pieces.append(counts.reshape(*counts.shape[:2], -1).astype(np.float32))
         named_here.append(class_outputs(real, values, timesteps).sum(axis=1).argmax(axis=1))
     layers = tuple(
         _layer(
-            spikes[name][0], name, spikes[name][1].reshape(len(images), timesteps, -1), np.concatenate(pieces)
+            spikes[name][0],
+            name,
+            real.counts(name, spikes[name][1]).reshape(len(images), timesteps, -1),
+            np.concatenate(pieces),
         )
         for name, pieces in ours.items()
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
-from imcsim.importers.importing.layers import Neuron, ReadOptions
+from imcsim.importers.importing.layers import Neuron, ReadOptions, ReadRelu
 from imcsim.importers.importing.per_neuron import as_number, as_written, bare
 from imcsim.importers.listed.neuron_keys import KEYS, make_neuron
 
@@ -30,7 +30,8 @@ class About:
 
     gain: what inputs are multiplied by, where `keys` cannot say it. factor: what one spike is worth. time:
     the dimension of its inputs that is time. keeps: the module keeps its membranes, unless they are passed to
-    it. reset: puts the membranes to where a sequence starts. notes: what the user should know.
+    it. reset: puts the membranes to where a sequence starts. notes: what the user should know. activation:
+    bits and step of activations, which are no neurons.
     """
 
     framework: str
@@ -42,6 +43,7 @@ class About:
     keeps: bool = True
     reset: Callable[[], object] | None = None
     notes: tuple[str, ...] = field(default=())
+    activation: tuple[int, float] | None = None
 
 
 class Unknown(Exception):
@@ -71,9 +73,13 @@ def about(module: Any, rules: Rules, max_spikes: int | None) -> About | None:
 # --- the user's own
 
 _MORE = ("time", "spiking", "factor")
+_ACTIVATION = ("bits", "step")
+"""What a rule says of activations in whole steps (a clipped ReLU); nothing else goes with it."""
 
 
 def _own(module: Any, keys: Mapping[str, Any]) -> About:
+    if not set(keys).isdisjoint(_ACTIVATION):
+        return _own_activation(module, keys)
     for key in keys:
         if key not in (*KEYS, *_MORE):
             guess = nearest(str(key), (*KEYS, *_MORE))
@@ -99,6 +105,29 @@ def _own(module: Any, keys: Mapping[str, Any]) -> About:
         "torch", found, factor=float(keys.get("factor", 1.0)), spiking=bool(keys.get("spiking", True)),
         time=cast(Time, time), reset=reset if callable(reset) else None,
     )  # fmt: skip
+
+
+def _own_activation(module: Any, keys: Mapping[str, Any]) -> About:
+    if set(keys) != set(_ACTIVATION):
+        raise Unknown(
+            f"its rule has {', '.join(sorted(map(str, keys)))}",
+            "activations have bits and step, and these alone",
+        )
+    found = []
+    for key in _ACTIVATION:
+        value = keys[key]
+        if isinstance(value, str):
+            if not hasattr(module, value):
+                raise Unknown(f"it has no attribute {value!r:.60}, which its rule names for {key!r}")
+            value = getattr(module, value)
+        numbers = array(value)
+        if numbers.size != 1:
+            raise Unknown(f"its {key} are {numbers.size} numbers", "use one for all channels")
+        found.append(float(numbers.flat[0]))
+    bits, step = found
+    if bits != int(bits):
+        raise Unknown(f"its activations have {bits:g} bits", "bits are whole")
+    return About("torch", {}, activation=(int(bits), step))
 
 
 # --- snnTorch
@@ -296,11 +325,13 @@ def array(value: Any) -> NDArray[np.float64]:
     return as_written(np.asarray(value))
 
 
-def to_neuron(name: str, source: tuple[str, ...], found: About, axes: int) -> Neuron:
+def to_neuron(name: str, source: tuple[str, ...], found: About, axes: int) -> Neuron | ReadRelu:
     """The layer `name` of what `found` says; `axes` is how many its values have for one image.
 
     Raises ImcsimError for numbers that no neuron can have.
     """
+    if found.activation is not None:
+        return ReadRelu(name, source, *found.activation)
     arrays: dict[str, NDArray[Any]] = {}
     keys: dict[str, Any] = {}
     for key, value in found.keys.items():

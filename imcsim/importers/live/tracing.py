@@ -435,7 +435,8 @@ def _is_sum_pool(module: Any) -> bool:
 
 _FIXES = {
     "softmax": "leave it out: the exit rule has its own, of the accumulated outputs",
-    "relu": "layers exchange spikes here: put neurons there",
+    "relu": "put neurons there, or activations in whole steps, with a rule: rules={QuantReLU: {'bits': 4, "
+    "'step': 0.2}}",
 }
 _NAMES = {
     "relu": "a rectifier (ReLU)", "sigmoid": "a sigmoid", "tanh": "a tanh", "gelu": "a GELU",

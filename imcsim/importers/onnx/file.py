@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.base.yamlfile import YamlDocument, read_yaml
 from imcsim.importers.apart import read_apart
-from imcsim.importers.importing.layers import Neuron, ReadModel, ReadOptions
+from imcsim.importers.importing.layers import Neuron, ReadModel, ReadOptions, ReadRelu
 from imcsim.importers.listed.layer_entry import Entry
 from imcsim.importers.listed.neuron_keys import check_keys, make_neuron
 from imcsim.importers.onnx.nodes import Walk
@@ -40,7 +40,7 @@ def read(path: Path, options: ReadOptions) -> ReadModel:
     document, arrays = read_apart("onnx_graph", path)
     walk = Walk(path, document, arrays, options.input_shape or words.input_shape, words.neuron)
     output = walk.layers_to_output()
-    words.check_names({layer.name for layer in walk.layers if isinstance(layer, Neuron)})
+    words.check_names({layer.name for layer in walk.layers if isinstance(layer, Neuron | ReadRelu)})
     for name in document["beside"]:
         with path.with_name(name).open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -72,7 +72,8 @@ class _Words:
         if options.layers_file is not None:
             self._from_yaml(options.layers_file)
         self.default |= options.neuron or {}
-        check_keys(self.default, self._fail("neuron"))
+        if not _is_activation(self.default):
+            check_keys(self.default, self._fail("neuron"))
 
     def _from_yaml(self, file: Path) -> None:
         self.document = read_yaml(file)
@@ -85,7 +86,8 @@ class _Words:
                     raise self.document.error(
                         ("neurons", name), "must be a mapping", fix="write {threshold: 1.0}"
                     )
-                check_keys(keys, self._fail("neurons", name))
+                if not _is_activation(keys):
+                    check_keys(keys, self._fail("neurons", name))
                 self.single[name] = keys
         if top.has("input"):
             image = top.section("input", ("shape", "scale"))
@@ -105,7 +107,7 @@ class _Words:
 
         return fail
 
-    def neuron(self, name: str, inputs: tuple[str, ...], stated: Mapping[str, Any]) -> Neuron:
+    def neuron(self, name: str, inputs: tuple[str, ...], stated: Mapping[str, Any]) -> Neuron | ReadRelu:
         """The neurons that stand at the activation `name`; `stated` is what the node itself says."""
         if not self.default and name not in self.single:
             raise ImcsimError(
@@ -118,7 +120,11 @@ class _Words:
         def tensor(key: str, wanted: str) -> NDArray[Any]:
             raise self._fail("neuron")(key, f"must be a number here, not {wanted!r:.60}", "write a number")
 
-        keys = {**stated, **self.single.get(name, {})}
+        single = self.single.get(name, {})
+        for place, found in ((("neurons", name), single), (("neuron",), {} if single else self.default)):
+            if _is_activation(found):
+                return _activation(name, inputs, found, self._fail(*place))
+        keys = {**stated, **single}
         fail = self._fail(*(("neurons", name) if name in self.single else ("neuron",)))
         return make_neuron(name, inputs, keys, self.default, self.options, tensor, fail)
 
@@ -131,3 +137,21 @@ class _Words:
                 raise self.document.error(
                     ("neurons", name), "the graph has no activation of this name", fix=f"it has {listed}"
                 )
+
+
+def _is_activation(keys: Mapping[str, Any]) -> bool:
+    """Whether a description is that of activations in whole steps."""
+    return not set(keys).isdisjoint(("bits", "step"))
+
+
+def _activation(name: str, inputs: tuple[str, ...], keys: Mapping[str, Any], fail: Any) -> ReadRelu:
+    """``{bits: 4, step: 0.2}``: activations in the place of neurons."""
+    for key in keys:
+        if key not in ("bits", "step"):
+            raise fail(key, "activations have bits and step alone", "neurons have neither")
+    bits, step = keys.get("bits"), keys.get("step")
+    if not isinstance(bits, int | float) or isinstance(bits, bool) or bits != int(bits):
+        raise fail("bits", f"must be a whole number, not {bits!r:.40}", "write bits: 4")
+    if not isinstance(step, int | float) or isinstance(step, bool):
+        raise fail("step", f"must be a number, not {step!r:.40}", "write step: 0.2")
+    return ReadRelu(name, inputs, int(bits), float(step))

@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.importing.layers import (
     INPUT,
-    Layer,
     Neuron,
     Norm,
     ReadFlatten,
     ReadPool,
+    ReadRelu,
     Voting,
     Weights,
 )
-from imcsim.importers.onnx.operands import Constant, ImageTensor, Operands
+from imcsim.importers.onnx.activations import QuantisedActivations
+from imcsim.importers.onnx.operands import Constant, ImageTensor
 
 Values = NDArray[np.float64]
-MakeNeuron = Callable[[str, tuple[str, ...], Mapping[str, Any]], Neuron]
+MakeNeuron = Callable[[str, tuple[str, ...], Mapping[str, Any]], Neuron | ReadRelu]
 
 _SAME = ("Identity", "Dropout", "Cast")
 _ACTIVATIONS = ("Relu", "Clip")
@@ -35,7 +36,6 @@ _WHY = {
     **dict.fromkeys(("Loop", "If", "Scan"), _LOOPS),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), _INTEGERS),
     **dict.fromkeys(("LeakyRelu", "PRelu", "Elu", "Celu", "Selu", "Gelu", "Sigmoid", "Tanh"), _CURVES),
-    "QuantizeLinear": ("quantised activations are not modelled", "quantise the weights alone"),
     "ConvTranspose": ("transposed convolutions are not modelled", "train with convolutions"),
     "Softmax": ("it stands before the end of the network", "leave it out: neurons come behind weights"),
     "LogSoftmax": ("it stands before the end of the network", "leave it out: neurons come behind weights"),
@@ -43,7 +43,7 @@ _WHY = {
 """Operators that are refused, why, and what to do."""
 
 
-class Walk(Operands):
+class Walk(QuantisedActivations):
     """Goes through the nodes of a graph and makes `layers`; `notes` says what was left out, `affirmed` what
     every report repeats.
     """
@@ -58,10 +58,9 @@ class Walk(Operands):
     ) -> None:
         super().__init__(path)
         self.arrays, self.make_neuron = arrays, neuron
-        self.layers: list[Layer] = []
         self.notes: list[str] = []
         self.affirmed: list[str] = []
-        self.nodes: list[dict[str, Any]] = document["nodes"]
+        self.nodes = document["nodes"]
         self.outputs: list[str] = document["outputs"]
         self.known |= {name: Constant(arrays[key]) for name, key in document["constants"].items()}
         self.shape = self._input(document["inputs"], shape)
@@ -123,8 +122,14 @@ class Walk(Operands):
             if values.scale is not None or sorted(axes) != list(range(values.values.ndim)):
                 raise self._wrong("only plain constants are transposed", "export it again")
             return Constant(values.values.transpose(axes))
+        self._no_codes()
+        if op == "QuantizeLinear":
+            return self._quantised()
         if op == "DequantizeLinear":
-            return self._dequantised()
+            value = self._value(0)
+            return self._unquantised(value) if isinstance(value, ImageTensor) else self._dequantised()
+        if op in _ACTIVATIONS and (clipped := self._before_quantising()) is not None:
+            return clipped
         if op in ("Softmax", "LogSoftmax") and node["outputs"] == self.outputs:
             return self._without_softmax(op)
         if op in _ACTIVATIONS:
@@ -172,10 +177,6 @@ class Walk(Operands):
                 "means over timesteps are those of what it reads"
             )
         return self._flow(0)
-
-    def _append(self, layer: Layer, shape: tuple[int, ...]) -> ImageTensor:
-        self.layers.append(layer)
-        return ImageTensor((layer.name,), shape)
 
     def _neuron(self, flow: ImageTensor, stated: Mapping[str, Any]) -> ImageTensor:
         return self._append(self.make_neuron(self.node["name"], flow.layers, stated), flow.shape)

@@ -31,15 +31,26 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Codes:
+    """Whole steps of activations, of so many bits."""
+
+    step: float
+    bits: int
+
+
+@dataclass(frozen=True)
 class ImageTensor:
     """A tensor that depends on the image: the sum of these layers, and its shape without the batch.
 
-    `of_row`: a row of n values that stands as a map ``[1, n]``, for a pool over it.
+    `of_row`: a row of n values that stands as a map ``[1, n]``, for a pool over it. `codes`: the values are
+    between a quantiser and its dequantiser. `top`: where they were clipped before.
     """
 
     layers: tuple[str, ...]
     shape: tuple[int, ...]
     of_row: bool = False
+    codes: Codes | None = None
+    top: float | None = None
 
 
 class Operands:
