@@ -7,9 +7,10 @@ import io
 import re
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sample_results import compare_result
 
-from imcsim.report.documents import csv_tables
+from imcsim.report.documents import csv_tables, figures_of
 from imcsim.report.figures.comparison import render
 from imcsim.report.paper import caption, paper_files
 
@@ -76,3 +77,17 @@ def test_fonts_are_in_the_pdf() -> None:
             assert content.startswith(b"%PDF")
             assert b"/FontFile2" in content, name
             assert b"/Type3" not in content, name
+
+
+def test_nothing_reaches_out_of_a_figure_and_all_fit_a_column_or_a_page() -> None:
+    """Legends and texts lie inside the paper; widths are those of a column or of a page."""
+    for name, drawn in figures_of(COMPARED).items():
+        assert 3.5 <= drawn.get_figwidth() <= 7.0, name
+        canvas = FigureCanvasAgg(drawn)
+        canvas.draw()
+        paper = drawn.bbox
+        legends = [*drawn.legends, *(one.get_legend() for one in drawn.axes if one.get_legend() is not None)]
+        for shown in (*legends, *(text for axes in drawn.axes for text in axes.texts if text.get_text())):
+            box = shown.get_window_extent(canvas.get_renderer())
+            assert box.x0 >= paper.x0 - 1, (name, shown)
+            assert box.x1 <= paper.x1 + 1, (name, shown)

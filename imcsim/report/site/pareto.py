@@ -151,7 +151,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     axes.set_xlabel(scale.title)
     axes.set_ylabel("accuracy (%)")
     axes.grid()
-    made.legend(loc="outside upper center", ncols=2 if alone else 4, columnspacing=1, handletextpad=0.4)
+    made.legend(loc="outside upper center", ncols=2)
     return made
 
 
