@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.base.errors import ImcsimError
 from imcsim.importers.importing.layers import (
     INPUT,
+    Delayed,
     Layer,
     Norm,
     ReadFlatten,
@@ -17,7 +19,7 @@ from imcsim.importers.importing.layers import (
     Voting,
     Weights,
 )
-from imcsim.importers.live.neurons import About, to_neuron
+from imcsim.importers.live.neurons import About, array, to_neuron
 from imcsim.importers.live.values import TracedNode
 
 
@@ -36,6 +38,10 @@ def to_model(name: str, output: TracedNode, layers: Sequence[About], source: Map
         else:
             inputs = tuple(one for before in node.inputs for one in sums[id(before)])
             votes = node.about.get("voting", 0) if node is output else 0
+            if node.kind == "neurons" and (back := layers[node.about["number"]].recurrent) is not None:
+                feedback = _feedback(node.name, back)
+                made += feedback
+                inputs = (*inputs, feedback[-1].name)
             made.append(Voting(node.name, inputs, votes) if votes else _layer(node, inputs, layers))
             sums[id(node)] = (node.name,)
     last = sums[id(output)]
@@ -59,6 +65,29 @@ def _ordered(output: TracedNode) -> list[TracedNode]:
             waiting.append((node, True))
             waiting.extend((before, False) for before in reversed(node.inputs))
     return list(found.values())
+
+
+def _feedback(name: str, module: Any) -> list[Layer]:
+    """What the spikes of the neurons `name` go through, a timestep later, on their way back to them.
+
+    Raises ImcsimError for anything but weights, or one factor per neuron.
+    """
+    back = Delayed(f"{name}.back", (name,), 1)
+    weight = getattr(module, "weight", None)
+    if weight is None and hasattr(module, "V"):  # snnTorch's one-to-one feedback
+        factor = array(module.V).reshape(-1)
+        return [back, Norm(f"{name}.recurrent", (back.name,), factor, np.zeros(1))]
+    if weight is None or array(weight).ndim not in (2, 4):
+        raise ImcsimError(
+            f"its feedback through a {type(module).__name__} has no counterpart", key=name,
+            fix="use nn.Linear, nn.Conv2d or one-to-one feedback",
+        )  # fmt: skip
+    bias = None if module.bias is None else array(module.bias)
+    window: tuple[Any, ...] = ()
+    if array(weight).ndim == 4:
+        padding = module.padding if isinstance(module.padding, tuple) else (module.padding,) * 2
+        window = (tuple(module.stride), tuple(padding), tuple(module.dilation), module.groups)
+    return [back, Weights(f"{name}.recurrent", (back.name,), array(weight), bias, *window)]
 
 
 def _layer(node: TracedNode, inputs: tuple[str, ...], layers: Sequence[About]) -> Layer:

@@ -31,7 +31,8 @@ class About:
     gain: what inputs are multiplied by, where `keys` cannot say it. factor: what one spike is worth. time:
     the dimension of its inputs that is time. keeps: the module keeps its membranes, unless they are passed to
     it. reset: puts the membranes to where a sequence starts. notes: what the user should know. activation:
-    bits and step of activations, which are no neurons.
+    bits and step of activations, which are no neurons. recurrent: the module through which their own spikes
+    of the timestep before come back.
     """
 
     framework: str
@@ -44,6 +45,7 @@ class About:
     reset: Callable[[], object] | None = None
     notes: tuple[str, ...] = field(default=())
     activation: tuple[int, float] | None = None
+    recurrent: Any = None
 
 
 class Unknown(Exception):
@@ -136,10 +138,12 @@ def _own_activation(module: Any, keys: Mapping[str, Any]) -> About:
 def _snntorch(module: Any, kind: str, max_spikes: int | None) -> About | None:
     if not hasattr(module, "reset_mechanism") or not hasattr(module, "threshold"):
         return None
-    if type(module).__name__ not in ("Leaky", "Synaptic", "Lapicque"):
+    kind = type(module).__name__
+    recurrent = kind in ("RLeaky", "RSynaptic")
+    if not recurrent and kind not in ("Leaky", "Synaptic", "Lapicque"):
         raise Unknown(
-            f"neurons of snnTorch's {type(module).__name__} have no counterpart",
-            "use Leaky, Lapicque or Synaptic; import RLeaky and RSynaptic from what snnTorch exports to NIR",
+            f"neurons of snnTorch's {kind} have no counterpart",
+            "use Leaky, Lapicque, Synaptic, RLeaky or RSynaptic",
         )
     if module.inhibition:
         raise Unknown("it inhibits all neurons but one (inhibition=True)", "train without")
@@ -152,7 +156,8 @@ def _snntorch(module: Any, kind: str, max_spikes: int | None) -> About | None:
         if reset == "soft":
             notes = ("reset_delay=False: exact unless a membrane stays above its threshold after the reset",)
     else:  # Leaky and Lapicque clear the membrane before it leaks
-        reset_at = "now" if reset == "hard" and kind != "Synaptic" else "next" if reset != "none" else "now"
+        at_once = reset == "hard" and kind in ("Leaky", "Lapicque")
+        reset_at = "now" if at_once or reset == "none" else "next"
     keys: dict[str, Any] = {
         "threshold": module.threshold, "reset": reset, "reset_at": reset_at, "fires": "above",
     }  # fmt: skip
@@ -163,14 +168,17 @@ def _snntorch(module: Any, kind: str, max_spikes: int | None) -> About | None:
         gain = array(module.R) * share
     else:
         keys["leak"] = np.clip(array(module.beta), 0.0, 1.0)
-    if kind == "Synaptic":
+    if kind in ("Synaptic", "RSynaptic"):
         keys["synapse"] = np.clip(array(module.alpha), 0.0, 1.0)
     factor = array(module.graded_spikes_factor)
     if factor.size != 1:
         raise Unknown(
             "its spikes are worth different amounts (graded_spikes_factor)", "use one for all neurons"
         )
-    return About("snntorch", keys, gain, float(factor.flat[0]), reset=module.reset_mem, notes=notes)
+    return About(
+        "snntorch", keys, gain, float(factor.flat[0]), reset=module.reset_mem, notes=notes,
+        recurrent=module.recurrent if recurrent else None,
+    )  # fmt: skip
 
 
 # --- SpikingJelly
