@@ -38,6 +38,8 @@ ELSEWHERE = {
     "checker.exp_range": "outputs that are sure",
     "adc.percentile": "steps are powers of two",
     "mapping.extra_crossbars": "layers that need no more copies",
+    "mapping.extra_tiles": "copies that need further tiles",
+    "mapping.extra_area_mm2": "copies that need further tiles",
     "mapping.placement": "two tiles",
     "mapping.grouped_layers": "layers without groups",
     "lif.parameters": "neurons that have nothing for themselves",
