@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -316,6 +316,7 @@ def test_the_hash_depends_on_values_alone(tmp_path: Path) -> None:
 
 
 @given(st.floats(min_value=1e-300, max_value=1e300))
+@settings(deadline=None)
 def test_numbers_reach_the_model_unchanged(tmp_path_factory: pytest.TempPathFactory, number: float) -> None:
     folder = tmp_path_factory.getbasetemp()
     text = GOOD.replace("value: 1e-3", f"value: {number!r}")

@@ -133,7 +133,7 @@ def _run(tracer: Tracer, module: Any, example: Any, dims: tuple[Dim, ...], asked
     if not once or _goes_through_time(tracer, results[0]):
         return results
     count = example.shape[place] if place is not None else asked.timesteps
-    if all(layer.about.activation is not None for layer in tracer.neurons):
+    if tracer.neurons and all(layer.about.activation is not None for layer in tracer.neurons):
         if count not in (None, 1):
             raise ImcsimError(
                 f"a network of activations has one timestep, not {count}", key="timesteps", fix="leave it out"
