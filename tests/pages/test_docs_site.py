@@ -87,7 +87,7 @@ def test_the_examples_on_sweeps_and_reports_run(
     monkeypatch.chdir(tmp_path)
     blocks = FENCE.findall((DOCS / "sweeps.md").read_text(encoding="utf-8"))
     specs = [load_spec(parse_yaml(block, "spec").data) for kind, block in blocks if kind == "yaml"]
-    (query,) = (block for kind, block in blocks if kind == "sql")
+    query, *questions = (block for kind, block in blocks if kind == "sql")
     example, *clusters = (block for kind, block in blocks if kind == "python")
     assert [len(list(spec.points())) for spec in specs] == [30, 10, 100]
     for cluster in clusters:  # what they name is not here; they are sound Python
@@ -96,7 +96,10 @@ def test_the_examples_on_sweeps_and_reports_run(
     assert kept != example
     exec(compile(kept, "sweeps.md", "exec"), {"__name__": "__main__"})
     assert len(capsys.readouterr().out.splitlines()) == 5
-    assert len(sqlite3.connect(Path("DIR", "sweep.sqlite")).execute(query).fetchall()) == 4
+    store = sqlite3.connect(Path("DIR", "sweep.sqlite"))
+    assert len(store.execute(query).fetchall()) == 4
+    assert len(questions) == 3
+    assert all(store.execute(question).fetchall() for question in questions)
     ((_, script),) = (b for b in FENCE.findall((DOCS / "reports.md").read_text("utf-8")) if b[0] == "python")
     exec(compile(script, "reports.md", "exec"), {})
     assert Path(capsys.readouterr().out.strip()).exists()
