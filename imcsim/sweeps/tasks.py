@@ -15,6 +15,7 @@ from imcsim._version import __version__
 from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
 from imcsim.base.plugins import Origin, PluginFile, adopt
+from imcsim.functional.in_flight import kept_at_a_time
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
@@ -22,6 +23,7 @@ from imcsim.network.graph import Network
 from imcsim.plugins.kinds import ALL
 from imcsim.simulation.chip import depends_on_values, program_chip, without_errors
 from imcsim.simulation.counts import recorded_nodes, travelling
+from imcsim.simulation.simulate import WORK_IMAGES
 from imcsim.simulation.values import COMPUTED, ActivityRequest
 from imcsim.studies.chips import compare_chips_of
 from imcsim.studies.comparison import compare_of
@@ -151,10 +153,13 @@ def _values(run: ValueRun, task: Task) -> TaskOutcome:
             placement = place(network, config)
             toggles = travelling(placement) if run.toggles else toggles
             record = recorded_nodes(program, placement) if run.record else record
-        first = slice(0, 1) if record else slice(None)
+        # Parts are as large as the points ask for them.
+        timesteps = run.longest.timesteps
+        together = kept_at_a_time(program, inputs.shape, inputs.timed, record, timesteps, WORK_IMAGES)
+        first = slice(0, together) if record else slice(None)
         cache.activity(
             ActivityRequest(
-                program, converters, inputs, run.longest.timesteps,
+                program, converters, inputs, timesteps,
                 at=first, record=record, toggles=toggles, workers=task.threads,
             )
         )  # fmt: skip
