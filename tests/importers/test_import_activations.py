@@ -50,7 +50,7 @@ def constants() -> dict[str, NDArray[Any]]:
 
 
 def node(op: str, inputs: str, output: str, **attributes: Any) -> Any:
-    import onnx
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 
     read = [name if name != "-" else "" for name in inputs.split()]
     return onnx.helper.make_node(op, read, [output], name=f"{op}.{output}", **attributes)
