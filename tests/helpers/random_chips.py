@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 from played import play
 
@@ -30,6 +31,7 @@ from imcsim.network.graph import (
     Pool2d,
     Relu,
 )
+from imcsim.network.validate import problems
 from imcsim.timing import ImageWork, Issue, Timeline, parse
 
 POLICIES = ("wait", "pipeline", "speculate", "interleave:2", "interleave:3")
@@ -119,7 +121,10 @@ def any_network(
     shape = (inner, height, width)
     network = Network("any", shape, bits, 2.0**-bits, classes, timesteps, 4, tuple(build.nodes))
     if INPUT not in {name for node in network.nodes[:1] for name in node.inputs if isinstance(node, Flatten)}:
-        validate(network)  # a network without layers stands for the smallest of chips
+        # A network without layers stands for the smallest of chips.
+        broken = next(problems(network), None)
+        assume(broken is None or "adds up to" not in broken.message)  # spikes by the hundred
+        validate(network)
     return network
 
 

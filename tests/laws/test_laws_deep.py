@@ -389,8 +389,13 @@ def shared_links(placement: Placement) -> bool:
 
 
 def verdicts(network: Network, config: HardwareConfig, key: str) -> list[Any]:
-    """Verdicts of one image on chips with more and more hardware."""
+    """Verdicts of one image on chips with more and more hardware, and the same copies of layers: a policy may
+    give others to another chip.
+    """
     block, field = key.split(".")
+    copies = {layer.stage.name: layer.copies for layer in place(network, config).layers}
+    by_hand = config.mapping.model_copy(update={"replication": copies})
+    config = config.model_copy(update={"mapping": by_hand})
     lines = []
     for value in MORE[key]:
         changed_block = getattr(config, block).model_copy(update={field: value})
