@@ -87,6 +87,7 @@ def grants(
     now = objective(layers)
     while True:
         best: tuple[float, Layers, Grant] | None = None
+        bound_by = busiest(layers, graph, hardware)
         for wanted in _candidates(layers, graph, hardware):
             cost = sum(a.crossbars - b.crossbars for a, b in zip(wanted, layers, strict=True))
             after = objective(wanted)
@@ -94,7 +95,7 @@ def grants(
                 continue
             more = [a for a, b in zip(wanted, layers, strict=True) if a.copies != b.copies]
             names, copies = tuple(a.stage.name for a in more), tuple(a.copies for a in more)
-            step = Grant(names, copies, cost, now, after, busiest(layers, graph, hardware))
+            step = Grant(names, copies, cost, now, after, bound_by)
             if best is None or step.gain_per_crossbar > best[0]:
                 best = step.gain_per_crossbar, wanted, step
         if best is None or not fits(best[1]):

@@ -92,8 +92,11 @@ class Experiment:
         if dynamic:
             check_threshold(options, timesteps)
         choosing = dynamic and options.threshold is None and validation is not None
+        judged_by_itself = validation is inputs and picked is None
         inputs = fitting(inputs, network, timesteps, labelled=picked is None)
-        if validation is not None:
+        if judged_by_itself:
+            validation = inputs
+        elif validation is not None:
             validation = fitting(validation, network, timesteps)
         mean = options.accumulation == "mean"
         timing = Timing(timesteps, parse(options.issue), options.fidelity, mean, inputs.timed, options.rule)
@@ -132,9 +135,12 @@ class Experiment:
                 stage="validation images",
                 values=values,
             )
-        images = simulate(
-            chip, inputs, workers=options.workers, progress=progress, stage="images", values=values
-        )
+        if held_out is not None and validation is inputs:
+            images = held_out
+        else:
+            images = simulate(
+                chip, inputs, workers=options.workers, progress=progress, stage="images", values=values
+            )
         return cls(hardware, inputs, validation, options, chip, images, held_out, values)
 
     def on_chip(

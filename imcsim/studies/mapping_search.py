@@ -69,8 +69,7 @@ def search_mapping(
         if progress is not None:
             progress("mappings", number, len(candidates))
         try:
-            placement = place(network, config)
-            sized = _sized(placement, config)
+            sized = _sized(place(network, _quickly_placed(config)), config)
             key = tuple(sorted(sized.copies.items())), *list(sized.overrides.values())[1:]
             sizes.append(sized)
             if key in seen or (not limits.holds(sized) and number > 0):
@@ -130,6 +129,11 @@ def _chains(network: Network, config: HardwareConfig, mean: float) -> Iterator[d
         steps = grants(single, graph, config.model_copy(update={"mapping": mapping}))
         for _, (layers, _) in zip(range(_MOST_GRANTS), steps, strict=False):
             yield {layer.stage.name: layer.copies for layer in layers if layer.copies > 1}
+
+
+def _quickly_placed(config: HardwareConfig) -> HardwareConfig:
+    """The chip with tiles row by row: how large it is does not depend on where they stand."""
+    return config.model_copy(update={"mapping": config.mapping.model_copy(update={"placement": "rows"})})
 
 
 def _sized(placement: Placement, config: HardwareConfig) -> Mapped:

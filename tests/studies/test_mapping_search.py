@@ -15,11 +15,13 @@ import imcsim.hardware
 import imcsim.network
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import main
+from imcsim.functional.run import Activity
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs, save
 from imcsim.mapping import place
 from imcsim.report.mapped import chip_file, search_json, write_search
 from imcsim.results.mapped import Budget, MappingSearch, Objective
+from imcsim.simulation.values import ActivityRequest, Computed
 from imcsim.studies.comparison import run
 from imcsim.studies.mapping_search import search_mapping
 from imcsim.studies.settings import CompareOptions
@@ -159,6 +161,20 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "--budget goes with --optimise" in capsys.readouterr().err
     assert main([*search, "--budget", "3 apples"]) == 2
     assert "give one such as 600crossbars, 12tiles or 20mm2" in capsys.readouterr().err
+
+
+def test_the_images_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that choose the threshold are those that judge."""
+    played: list[int] = []
+    real = Computed.activity
+
+    def counting(self: Computed, request: ActivityRequest) -> Activity:
+        played.append(len(request.inputs.images))
+        return real(self, request)
+
+    monkeypatch.setattr(Computed, "activity", counting)
+    search_mapping(NETWORK, chip(), images(), "area", Budget(tiles=3), CompareOptions(workers=1))
+    assert played == [6]
 
 
 def test_a_budget_that_nothing_meets() -> None:
