@@ -33,12 +33,26 @@ def ideal_converters(program: Program) -> Converters:
     """Converters that cover the largest possible sum, at the program's ADC bits or exactly."""
     if program.numerics.adc_bits is None:
         return exact(program)
-    largest = largest_code(program.numerics)
-    shift = {}
-    for layer in program.crossbar_layers:
-        steps = step_shift(full_scale(layer, program.numerics), largest)
-        shift[layer.name] = np.full(len(layer.crossbars.factor), steps, np.int64)
-    return Converters(shift, largest)
+    return with_steps(
+        program, {layer.name: _ideal_steps(layer, program) for layer in program.crossbar_layers}
+    )
+
+
+def with_steps(program: Program, shift: dict[str, NDArray[np.int64]]) -> Converters:
+    """The program's converters with these steps."""
+    own = largest_code(program.numerics)
+    codes = {
+        layer.name: largest_code(program.numerics.of_type(layer.tile_type))
+        for layer in program.crossbar_layers
+    }
+    return Converters(shift, own, {name: code for name, code in codes.items() if code != own})
+
+
+def _ideal_steps(layer: CrossbarLayer, program: Program) -> NDArray[np.int64]:
+    """Steps that cover the largest sum that a read of the layer can give."""
+    own = program.numerics.of_type(layer.tile_type)
+    steps = step_shift(full_scale(layer, own), largest_code(own))
+    return np.full(len(layer.crossbars.factor), steps, np.int64)
 
 
 def largest_code(numerics: Numerics) -> int:
@@ -86,16 +100,19 @@ def calibrated_converters(
     where there are fewer than `timesteps`.
     The scale of a layer is set for each slice, from all reads with a row active.
     """
-    if program.numerics.adc_bits is None or program.numerics.full_scale == "ideal":
+    if not program.numerics.calibrates:
         return ideal_converters(program)
     names = {layer.source for layer in program.crossbar_layers}
     timed = images.ndim == 5
     images = begun_again(images, timesteps)
     recorded = run(program, images, timesteps, exact(program), workers=workers, record=names).recorded
-    largest = largest_code(program.numerics)
 
     def steps(layer: CrossbarLayer) -> NDArray[np.int64]:
-        most = step_shift(full_scale(layer, program.numerics), largest)
+        own = program.numerics.of_type(layer.tile_type)
+        if own.full_scale == "ideal":
+            return _ideal_steps(layer, program)
+        largest = largest_code(own)
+        most = step_shift(full_scale(layer, own), largest)
         scales = np.array([largest << k for k in range(most + 1)], np.int64)
         # An image that is the same at every timestep: more of it would not change a percentile.
         constant = not timed and layer.source in (INPUT, FLAT_INPUT)
@@ -104,14 +121,14 @@ def calibrated_converters(
         sums, beyond = layer.crossbars.sums_beyond(
             driven, layer.planes, scales, layer.stride, padding, layer.out_shape[:2]
         )
-        covered = sums - beyond >= np.ceil(sums * program.numerics.percentile / 100.0)
+        covered = sums - beyond >= np.ceil(sums * own.percentile / 100.0)
         # Cells that conduct more than they should may exceed all scales: then the largest one is taken.
         return np.array([(*row.tolist(), True).index(True) for row in covered], np.int64).clip(0, most)
 
     with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
         shifts = list(pool.map(steps, program.crossbar_layers))
     names_in_order = (layer.name for layer in program.crossbar_layers)
-    return Converters(dict(zip(names_in_order, shifts, strict=True)), largest)
+    return with_steps(program, dict(zip(names_in_order, shifts, strict=True)))
 
 
 def begun_again(images: NDArray[np.uint8], timesteps: int) -> NDArray[np.uint8]:

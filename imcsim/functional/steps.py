@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -40,6 +40,12 @@ class Converters:
 
     shift: dict[str, NDArray[np.int64]]
     largest_code: int
+    of_layers: Mapping[str, int] = field(default_factory=dict)
+    """Of layers whose ADCs have another one."""
+
+    def code_of(self, layer: str) -> int:
+        """The largest code of a layer's ADCs."""
+        return self.of_layers.get(layer, self.largest_code)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,8 +238,9 @@ def _crossbar(
     out = np.empty((len(inputs), *layer.out_shape), layer.accumulator)
     images, timesteps = source.shape[:2]
     counts = layer.crossbars.read(
-        inputs, layer.planes, converters.shift[layer.name], converters.largest_code, layer.stride, padding,
-        out, (np.repeat(block.numbers, timesteps), np.tile(block.first + np.arange(timesteps), images)),
+        inputs, layer.planes, converters.shift[layer.name], converters.code_of(layer.name), layer.stride,
+        padding, out,
+        (np.repeat(block.numbers, timesteps), np.tile(block.first + np.arange(timesteps), images)),
     )  # fmt: skip
     return out.reshape(*source.shape[:2], *layer.out_shape), counts.reshape(*source.shape[:2], -1)
 

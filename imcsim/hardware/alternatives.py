@@ -145,10 +145,15 @@ def same_time(config: HardwareConfig, other: HardwareConfig, mesh: tuple[int, in
         return False
     differ = {key for key in a if a[key] != b[key]} - _TIMELESS
     return all(unit_of(key.rsplit(".", 1)[-1]).split("/")[0] in _PRICES for key in differ) and (
-        config.sense_cycles,
-        config.convert_cycles,
+        _read_cycles(config),
         config.checker.way_cycles(mesh, config),
-    ) == (other.sense_cycles, other.convert_cycles, other.checker.way_cycles(mesh, other))
+    ) == (_read_cycles(other), other.checker.way_cycles(mesh, other))
+
+
+def _read_cycles(config: HardwareConfig) -> list[tuple[int, int]]:
+    """Cycles of sensing and of converting, of each type of tile."""
+    chips = [config, *map(config.of_type, config.tile_types)]
+    return [(chip.sense_cycles, chip.convert_cycles) for chip in chips]
 
 
 def leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

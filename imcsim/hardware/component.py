@@ -154,6 +154,8 @@ class ChipSize:
     delay_bits: tuple[int, ...] = ()
     activates: bool = False
     parameter_bits: tuple[int, ...] = ()
+    of_types: tuple[TypeSize, ...] = ()
+    """What there is of each type of tile, the chip's own first; empty where all tiles are alike."""
 
     @property
     def memory_bits(self) -> int:
@@ -172,3 +174,14 @@ class ChipSize:
     def ports(self) -> int:
         """Sets of what a part has of its own; every tile has at least one."""
         return max(self.parts, self.tiles)
+
+
+@dataclass(frozen=True)
+class TypeSize:
+    """The tiles of one type. `columns` are the layers of the ledger that they do the work of; the chip's own
+    type pays for what is of no layer, too.
+    """
+
+    tile_type: str
+    columns: tuple[int, ...]
+    size: ChipSize

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from imcsim.base.choices import GroupedLayers
 from imcsim.base.names import nearest
 from imcsim.base.nonideal import NonIdeal
+from imcsim.base.tile_types import OWN, OWN_WORD, Assignment
 from imcsim.hardware.accounting import Accounting
 from imcsim.hardware.alternatives import Alternatives
 from imcsim.hardware.component import (
@@ -61,9 +64,11 @@ from imcsim.hardware.estimators.leakage import Level, logic_leakage_uw_per_um2
 from imcsim.hardware.estimators.memory import MemoryModel
 from imcsim.hardware.estimators.supply import at_supply
 from imcsim.hardware.estimators.wires import WireKind
+from imcsim.hardware.explain import RefusedValue, Shape, explain
 from imcsim.hardware.programming import ProgrammingConfig
 from imcsim.hardware.quantity import Provenance
 from imcsim.hardware.reference_tables import ReferenceFigures
+from imcsim.hardware.tile_types import ALIKE, RefusedPart, TileType, TypeName, laid_over
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
@@ -180,6 +185,8 @@ class MappingConfig(BaseModel):
     """Depthwise and grouped convolutions as the dense matrix with its zeros, or group by group along the
     diagonals of crossbars, of which only the cells of weights are programmed.
     """
+    tile_types: dict[str, str] = {}
+    """The type of tile of layers by name, ``chip`` for the chip's own; others go by rules of the types."""
 
 
 class EncoderConfig(BaseModel):
@@ -267,6 +274,8 @@ class HardwareConfig(BaseModel):
     """Estimators of plug-ins, by the component whose figures they compute (see
     hardware.estimators.estimator).
     """
+    tile_types: dict[TypeName, TileType] = {}
+    """Tiles that differ from the chip's own, by name (see hardware.tile_types)."""
     alternatives: Alternatives = Alternatives()
     _reference: ReferenceFigures = PrivateAttr(default_factory=ReferenceFigures)
     _figures: _Figures = PrivateAttr(default_factory=lambda: _Figures())
@@ -293,7 +302,38 @@ class HardwareConfig(BaseModel):
                 close = nearest(name, blocks)
                 hint = f"did you mean {close}?" if close else f"components are {', '.join(blocks)}"
                 raise ValueError(f"estimators: there is no component {name!r:.60}; {hint}")
+        self._types_fit()
         return self
+
+    def _types_fit(self) -> None:
+        known = (OWN_WORD, *self.tile_types)
+        for layer, kind in self.mapping.tile_types.items():
+            if kind not in known:
+                place = ("mapping", "tile_types", layer)
+                close = nearest(kind, known)
+                hint = f"did you mean {close}?" if close else f"types are {', '.join(known)}"
+                raise RefusedPart(RefusedValue(place, f"there is no tile type {kind!r:.60}", hint))
+        if OWN_WORD in self.tile_types:
+            message = f"{OWN_WORD} is the chip's own type of tile, which its sections describe"
+            raise RefusedPart(RefusedValue(("tile_types", OWN_WORD), message, "give this one another name"))
+        if not self.tile_types:
+            return
+        for given, what in ((self.nonideal.active, "nonideal"), (bool(self.estimators), "estimators")):
+            if given:
+                message = f"{what} is for chips whose tiles are all alike"
+                raise RefusedPart(RefusedValue(("tile_types",), message, f"leave tile_types or {what} out"))
+        if self.clock.gating == "idle_tiles":
+            message = "clock.gating idle_tiles is for chips whose tiles are all alike"
+            raise RefusedPart(RefusedValue(("tile_types",), message, "set clock.gating to none"))
+        for name, one in self.tile_types.items():
+            for section, key in ALIKE:
+                if key in one.changes.get(section, {}):
+                    message, fix = (
+                        f"all tiles of a chip have the same {section}.{key}",
+                        f"set it in {section}",
+                    )
+                    raise RefusedPart(RefusedValue(("tile_types", name, section, key), message, fix))
+            self._type_made(name)
 
     def _can_pulse(self) -> None:
         drive = self.cells.input_drive
@@ -379,6 +419,8 @@ class HardwareConfig(BaseModel):
             "mapping.extra_tiles": self.mapping.extra_tiles is None,
             "mapping.extra_area_mm2": self.mapping.extra_area_mm2 is None,
             "mapping.expected_timesteps": self.mapping.expected_timesteps is None,
+            "mapping.tile_types": not self.mapping.tile_types,
+            "tile_types": not self.tile_types,
         }
         for name, preset in self.adc.presets.items():
             unused[f"adc.presets.{name}.for_rates_mhz"] = preset.for_rates_mhz is None
@@ -398,6 +440,64 @@ class HardwareConfig(BaseModel):
         state = super().__getstate__()
         private = {**(state["__pydantic_private__"] or {}), "_figures": _Figures()}
         return {**state, "__pydantic_private__": private}
+
+    def of_type(self, tile_type: str) -> HardwareConfig:
+        """The chip as tiles of a type see it: with its values in the place of the chip's. The chip itself for
+        `OWN`.
+
+        Figures of reference tables hold for the components of a type that it says nothing of.
+        """
+        if tile_type == OWN:
+            return self
+        at = 0, f"tile type {tile_type}"
+        if at not in self._figures:
+            self._figures[at] = self._type_made(tile_type)
+        made: HardwareConfig = self._figures[at]
+        return made
+
+    def _type_made(self, name: str) -> HardwareConfig:
+        changes = self.tile_types[name].changes
+        plain = self.model_copy(
+            update={"tile_types": {}, "mapping": self.mapping.model_copy(update={"tile_types": {}})}
+        )
+        if not changes:
+            return plain.with_reference(self.reference)
+        chip = plain.model_dump(mode="json", by_alias=True)
+        values = laid_over(changes, chip, _shape())
+        try:
+            made = type(self).model_validate_json(json.dumps(values, allow_nan=False))
+        except ValidationError as error:
+            problem = explain(error, type(self), values)[0]
+            place = ("tile_types", name, *problem.path)
+            raise RefusedPart(RefusedValue(place, problem.message, problem.fix)) from None
+        return made.with_reference(self.reference.without(changes))
+
+    @property
+    def assignment(self) -> Assignment:
+        """Which layers stand on which type of tile."""
+        by_hand = {k: OWN if kind == OWN_WORD else kind for k, kind in self.mapping.tile_types.items()}
+        rules = {name: kind.takes.rule for name, kind in self.tile_types.items() if kind.takes is not None}
+        return Assignment(tuple(by_hand.items()), tuple(rules.items()))
+
+    def built(self, name: str, size: ChipSize) -> tuple[BuiltShare, ...]:
+        """What a chip of this size has of a component: one share, or one for each of its types of tile."""
+        component = getattr(self, name)
+        if component.scope == "chip" or not size.of_types:
+            return (BuiltShare(self, component, size),)
+        chips = [(self.of_type(one.tile_type), one) for one in size.of_types]
+        return tuple(BuiltShare(chip, getattr(chip, name), one.size, one.columns) for chip, one in chips)
+
+    def instances_of(self, name: str, size: ChipSize) -> int:
+        """Instances of a component on a chip of this size, on tiles of all types."""
+        return sum(share.instances for share in self.built(name, size))
+
+    def component_area_um2(self, name: str, size: ChipSize) -> float:
+        """Area of all instances of a component on a chip of this size."""
+        counts: dict[float, int] = {}
+        for share in self.built(name, size):
+            each = share.component.area_um2(share.chip)
+            counts[each] = counts.get(each, 0) + share.instances
+        return sum(each * count for each, count in counts.items())
 
     def with_reference(self, reference: ReferenceFigures) -> HardwareConfig:
         """A copy whose components take the figures of `reference`."""
@@ -436,7 +536,7 @@ class HardwareConfig(BaseModel):
 
     def area_um2(self, size: ChipSize) -> float:
         """Area of a whole chip of this size."""
-        return float(sum(part.area_um2(self) * part.instances(self, size) for _, part in self.components()))
+        return float(sum(self.component_area_um2(name, size) for name, _ in self.components()))
 
     @property
     def one_tile(self) -> ChipSize:
@@ -475,6 +575,27 @@ class HardwareConfig(BaseModel):
     def convert_cycles(self) -> int:
         """Cycles to convert all columns of one read."""
         return self.column_mux.columns_per_adc * self.adc.cycles(self)
+
+
+@dataclass(frozen=True)
+class BuiltShare:
+    """A component on a chip, or on those of its tiles that are of one type. `columns` are the layers of the
+    ledger that these pay for; None: all of them.
+    """
+
+    chip: HardwareConfig
+    component: Component
+    size: ChipSize
+    columns: tuple[int, ...] | None = None
+
+    @property
+    def instances(self) -> int:
+        return self.component.instances(self.chip, self.size)
+
+
+@cache
+def _shape() -> Shape:
+    return Shape(HardwareConfig)
 
 
 def _leaves(section: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -45,7 +45,7 @@ _SINGLE = (
     "pooling.lanes", "accumulator.class_cycles", "checker.class_cycles", "checker.final_cycles",
     "checker.fraction_bits", "checker.table_bits", "checker.exp_entries", "checker.exp_range",
     "checker.log_entries", "offchip_link.bits_per_cycle", "mapping.share_tiles",
-    "mapping.placement", "mapping.grouped_layers",
+    "mapping.placement", "mapping.grouped_layers", "mapping.tile_types",
 )  # fmt: skip
 """Keys that set cycles, counts or values by themselves, whatever else the chip has."""
 
@@ -76,6 +76,9 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
         config.convert_cycles,
         [checker.way_cycles(mesh, config) for mesh in ((1, 2), (3, 3), (7, 9), (40, 40))],
     ]
+    found["types of tiles"] = {
+        name: (kind.takes, acting(config.of_type(name))) for name, kind in config.tile_types.items()
+    }
     found["rows at once"] = config.cells.rows_at_once
     found["copies"] = _copies(config)
     gated = any(c.standing_energy_pj(config) for _, c in config.stated_components() if c.scope != "chip")

@@ -61,6 +61,9 @@ def _explain_one(detail: Any, shape: Shape, values: Any) -> tuple[int, RefusedVa
             if kind == "union_tag_not_found" and not isinstance(value_at(values, path[:-1]), dict):
                 path = path[:-1]
         case "value_error" | "assertion_error":
+            problem = getattr(detail["ctx"]["error"], "problem", None)
+            if isinstance(problem, RefusedValue):
+                return 1, problem
             return 1, RefusedValue(path, str(detail["ctx"]["error"]) or "the value is refused")
     expected = shape.words(path, values)
     if kind == "missing" or (kind == "union_tag_not_found" and path[-1:] == (KIND,)):

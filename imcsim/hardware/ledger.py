@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imcsim.hardware.accounting import PERIPHERALS
 from imcsim.hardware.component import ChipSize
-from imcsim.hardware.config import HardwareConfig
+from imcsim.hardware.config import BuiltShare, HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.exit_counts import ExitCounts
 
@@ -112,10 +112,19 @@ class Charge:
     event: Event
     energy_pj: float
     once: bool = False
+    columns: tuple[int, ...] | None = None
+    """The layers of the ledger, by number, whose tiles are of a type with this price; None: all of them."""
+
+    def counted(self, counts: Counts) -> Counts:
+        """Of counts, int64 ``[..., layers]``, those of the layers that it is about."""
+        if self.columns is None:
+            return counts
+        return np.where(np.isin(np.arange(counts.shape[-1]), self.columns), counts, 0)
 
     def paid(self, counts: Counts) -> Counts:
         """Of counts, int64 ``[..., T, layers]``, those that are paid for."""
-        return counts[..., :1, :] if self.once else counts
+        mine = self.counted(counts)
+        return mine[..., :1, :] if self.once else mine
 
 
 def charges(config: HardwareConfig, size: ChipSize) -> tuple[Charge, ...]:
@@ -126,14 +135,41 @@ def charges(config: HardwareConfig, size: ChipSize) -> tuple[Charge, ...]:
     gated = config.clock.gating == "idle_tiles"
     for name, component in config.components_of(size):
         once = config.accounting == "peripherals_once" and name in PERIPHERALS
-        for event, energy in component.charges(config).items():
-            result.append(Charge(name, event, energy, once))
-        standing = component.standing_energy_pj(config) * component.instances(config, size)
+        shares = config.built(name, size)
+        if len(shares) == 1:
+            for event, energy in component.charges(config).items():
+                result.append(Charge(name, event, energy, once))
+        else:
+            result += _charges_of_types(name, shares, once=once)
+        standing = _standing_pj(shares)
         if standing > 0 and gated and component.scope != "chip":
             result.append(Charge(name, Event.POWERED_TILE_CYCLES, standing / size.tiles, once))
         elif standing > 0:
             result.append(Charge(name, Event.POWERED_CYCLES, standing, once))
     return tuple(result)
+
+
+def _charges_of_types(name: str, shares: Sequence[BuiltShare], *, once: bool) -> list[Charge]:
+    """The prices of a component that tiles of several types have; one where they are the same for all."""
+    columns: dict[tuple[Event, float], list[int]] = {}
+    for share in shares:
+        for event, energy in share.component.charges(share.chip).items():
+            columns.setdefault((event, energy), []).extend(share.columns or ())
+    every = {column for share in shares for column in share.columns or ()}
+    return [
+        Charge(name, event, energy, once, None if set(mine) == every else tuple(sorted(mine)))
+        for (event, energy), mine in columns.items()
+        if mine
+    ]
+
+
+def _standing_pj(shares: Sequence[BuiltShare]) -> float:
+    """Energy of all instances in a clock cycle."""
+    counts: dict[float, int] = {}
+    for share in shares:
+        each = share.component.standing_energy_pj(share.chip)
+        counts[each] = counts.get(each, 0) + share.instances
+    return sum(each * count for each, count in counts.items())
 
 
 def energy_pj(ledger: Ledger, prices: tuple[Charge, ...]) -> NDArray[np.float64]:
@@ -145,7 +181,7 @@ def energy_pj(ledger: Ledger, prices: tuple[Charge, ...]) -> NDArray[np.float64]
     for charge in prices:
         if charge.event not in counted or charge.energy_pj == 0:
             continue
-        if charge.once:
+        if charge.once or charge.columns is not None:
             for k in range(ledger.timesteps):
                 paid = charge.paid(ledger.image_counts(charge.event, k))
                 energy[:, k] += paid.sum(axis=(1, 2)) * charge.energy_pj

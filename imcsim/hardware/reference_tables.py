@@ -23,7 +23,7 @@ by its releases 0.3 and 0.4.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,13 @@ class ReferenceFigures:
     area_um2: Mapping[str, float] = field(default_factory=dict)
     leakage_pj: Mapping[str, float] = field(default_factory=dict)
     origins: tuple[TableFigure, ...] = ()
+
+    def without(self, components: Collection[str]) -> ReferenceFigures:
+        """Those of all other components."""
+        tables = (self.energy_pj, self.area_um2, self.leakage_pj)
+        energy, area, leakage = ({k: v for k, v in t.items() if k not in components} for t in tables)
+        kept = tuple(one for one in self.origins if one.key.split(".")[0] not in components)
+        return ReferenceFigures(energy, area, leakage, kept)  # type: ignore[arg-type]
 
     def values(self) -> dict[str, float]:
         """Every figure by its key, for a hash: where they come from does not count."""

@@ -16,7 +16,7 @@ fewest copies with which they are less busy, so that its end is the best that th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -24,7 +24,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
-from imcsim.mapping.pack import pack, size_of_tile
+from imcsim.mapping.pack import pack, size_of_tile, tiles_by_type, tiles_of
 from imcsim.mapping.placement import LayerPlacement
 from imcsim.mapping.stages import IMAGE, Edge, StageGraph
 
@@ -148,6 +148,7 @@ def band_cycles(layer: LayerPlacement, hardware: HardwareConfig, *, stored: bool
     """Cycles that a band takes at the busiest of a layer's resources; its neurons alone where its currents
     are `stored`.
     """
+    hardware = hardware.of_type(layer.tile_type)
     stage, tile_units = layer.stage, size_of_tile(hardware)
     per_copy = layer.blocks * layer.columns
     together = min(layer.copies, max(1, tile_units // per_copy))  # copies that share a tile's bus and lanes
@@ -256,13 +257,18 @@ def _budget(begun: Layers, hardware: HardwareConfig) -> Callable[[Layers], bool]
     mapping = hardware.mapping
 
     def tiles(layers: Layers) -> int:
-        return pack(layers, hardware)[-1].tile + 1
+        return tiles_of(pack(layers, hardware))
 
     def crossbars(layers: Layers) -> int:
         return sum(layer.crossbars for layer in layers)
 
-    before = crossbars(begun), tiles(begun)
-    tile_um2 = hardware.tile_area_um2()
+    def of_types(layers: Layers) -> Mapping[str, int]:
+        return tiles_by_type(pack(layers, hardware), layers)
+
+    def area_um2(more: Mapping[str, int]) -> float:
+        return sum(n * hardware.of_type(kind).tile_area_um2() for kind, n in more.items())
+
+    before = crossbars(begun), tiles(begun), of_types(begun)
 
     def fits(layers: Layers) -> bool:
         if crossbars(layers) - before[0] > mapping.extra_crossbars:
@@ -272,20 +278,22 @@ def _budget(begun: Layers, hardware: HardwareConfig) -> Callable[[Layers], bool]
         more = tiles(layers) - before[1]
         if mapping.extra_tiles is not None and more > mapping.extra_tiles:
             return False
-        return mapping.extra_area_mm2 is None or more * tile_um2 <= mapping.extra_area_mm2 * 1e6
+        if mapping.extra_area_mm2 is None:
+            return True
+        added = {kind: n - before[2][kind] for kind, n in of_types(layers).items()}
+        return area_um2(added) <= mapping.extra_area_mm2 * 1e6
 
     return fits
 
 
 def _dynamic_pj(layers: Sequence[LayerPlacement], hardware: HardwareConfig, further: float) -> float:
     """Energy of an image's reads, conversions and neurons, which copies do not change."""
-    prices: dict[Event, float] = {}
-    for _, component in hardware.components():
-        for event, energy in component.charges(hardware).items():
-            prices[event] = prices.get(event, 0.0) + energy
-    total = 0.0
+    total, of_types = (
+        0.0,
+        {kind: _prices(hardware.of_type(kind)) for kind in {one.tile_type for one in layers}},
+    )
     for layer in layers:
-        stage = layer.stage
+        stage, prices = layer.stage, of_types[layer.tile_type]
         reads = stage.positions * hardware.reads_of(stage.planes) * int(layer.rows.turns.sum())
         # Rows of a set of groups are read in its own columns.
         conversions = reads * layer.channels_of_set * layer.slices
@@ -298,16 +306,40 @@ def _dynamic_pj(layers: Sequence[LayerPlacement], hardware: HardwareConfig, furt
     return total
 
 
+def _prices(hardware: HardwareConfig) -> Mapping[Event, float]:
+    """What all components together pay for each event, pJ; found once for a chip."""
+    known: Mapping[Event, float] | None = hardware.figures.get(_PRICES)
+    if known is None:
+        prices: dict[Event, float] = {}
+        for _, component in hardware.components():
+            for event, energy in component.charges(hardware).items():
+                prices[event] = prices.get(event, 0.0) + energy
+        known = hardware.figures[_PRICES] = prices
+    return known
+
+
+_PRICES = (0, "prices of events")
+
+
 def _standing_pj(layers: Sequence[LayerPlacement], hardware: HardwareConfig) -> float:
     """Leakage and clock of all tiles in a cycle, pJ."""
-    tiles = pack(layers, hardware)[-1].tile + 1
-    one = hardware.one_tile
-    per_tile = sum(
-        component.standing_energy_pj(hardware) * component.instances(hardware, one)
-        for _, component in hardware.components()
-        if component.scope != "chip"
-    )
-    return per_tile * tiles
+    tiles = tiles_by_type(pack(layers, hardware), layers)
+    return sum(_of_tile_pj(hardware.of_type(kind)) * number for kind, number in tiles.items())
+
+
+def _of_tile_pj(chip: HardwareConfig) -> float:
+    """Leakage and clock of one tile in a cycle, pJ; found once for a chip."""
+    known: float | None = chip.figures.get(_STANDING)
+    if known is None:
+        known = chip.figures[_STANDING] = sum(
+            component.standing_energy_pj(chip) * component.instances(chip, chip.one_tile)
+            for _, component in chip.components()
+            if component.scope != "chip"
+        )
+    return known
+
+
+_STANDING = (0, "standing energy of a tile")
 
 
 def _by_hand(layers: Layers, copies: dict[str, int]) -> Layers:

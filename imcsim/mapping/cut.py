@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
+from imcsim.base.tile_types import OWN
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.copies import granted
 from imcsim.mapping.placement import LayerPlacement
@@ -22,7 +26,25 @@ def cut(graph: StageGraph, hardware: HardwareConfig) -> tuple[LayerPlacement, ..
 
 def without_copies(graph: StageGraph, hardware: HardwareConfig) -> tuple[LayerPlacement, ...]:
     """Cut every layer, one copy of each. Raises ImcsimError as `cut` does."""
-    return tuple(_cut(stage, hardware) for stage in graph.stages)
+    types = hardware.assignment.types_of([(stage.name, stage.rows) for stage in graph.stages])
+    for name in hardware.mapping.tile_types:
+        if name not in types:
+            close = nearest(name, list(types))
+            raise ImcsimError(
+                f"there is no layer {name!r:.60}",
+                key="mapping.tile_types",
+                fix=f"did you mean {close}?" if close else f"layers are {', '.join(types)}",
+            )
+    return tuple(_on_type(stage, hardware, types[stage.name]) for stage in graph.stages)
+
+
+def _on_type(stage: Stage, hardware: HardwareConfig, tile_type: str) -> LayerPlacement:
+    try:
+        return replace(_cut(stage, hardware.of_type(tile_type)), tile_type=tile_type)
+    except ImcsimError as error:
+        if tile_type == OWN:
+            raise
+        raise ImcsimError(error.message, key=f"tile_types.{tile_type}.{error.key}", fix=error.fix) from None
 
 
 def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:

@@ -8,7 +8,7 @@ from typing import Any
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.cut import cut
-from imcsim.mapping.pack import pack
+from imcsim.mapping.pack import pack, tiles_of
 from imcsim.mapping.stages import StageGraph
 
 MAX_SIDE = 1024
@@ -45,7 +45,7 @@ def _advice(tiles: int, graph: StageGraph, hardware: HardwareConfig) -> list[str
     def tiles_with(block: str, **values: Any) -> int:
         section = getattr(hardware, block).model_copy(update=values)
         changed = hardware.model_copy(update={block: section})
-        return pack(cut(graph, changed), changed)[-1].tile + 1
+        return tiles_of(pack(cut(graph, changed), changed))
 
     enough = _larger_mesh(tiles, hardware.mesh.columns, hardware.mesh.rows)
     pes = _enough_pes(lambda n: tiles_with("tile", pes_per_tile=n) <= room, hardware.tile.pes_per_tile)

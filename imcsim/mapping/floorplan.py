@@ -35,6 +35,8 @@ class LayerRow:
     cells_used: int
     cell_utilisation: float
     """Used cells over the cells of its crossbars, 0 to 1."""
+    tile_type: str
+    """Of the tiles that it stands on; empty for the chip's own."""
 
     @property
     def reads_in_turn(self) -> int:
@@ -54,6 +56,8 @@ class TileRow:
     cells_used: int
     cell_utilisation: float
     """Used cells over all cells of the tile, 0 to 1."""
+    tile_type: str
+    """Empty for the chip's own."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,10 @@ class Floorplan:
 
 def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
     """Count crossbars, PEs and cells of `placement`, by layer and by tile."""
-    per_crossbar = config.cells.rows * config.cells.columns
-    pes = pes_used(placement.parts, config)
+    per_crossbar = [_cells_of_crossbar(config.of_type(one.tile_type)) for one in placement.layers]
+    types = [config.of_type(placement.tile_type(k)) for k in range(placement.tiles)]
+    built = sum(chip.crossbars_per_tile * _cells_of_crossbar(chip) for chip in types)
+    pes = pes_used(placement.parts, placement.layers, config)
     used = [_cells(part, placement.layers[part.stage]) for part in placement.parts]
     cells = sum(used)
     size = placement.size
@@ -108,20 +114,21 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
                 input_bits=layer.stage.planes,
                 turns=layer.turns,
                 cells_used=here,
-                cell_utilisation=here / (layer.crossbars * per_crossbar),
+                cell_utilisation=here / (layer.crossbars * per_crossbar[k]),
+                tile_type=layer.tile_type,
             )
         )
     return Floorplan(
         mesh=placement.mesh,
         layers=tuple(layers),
-        tiles=tuple(_tile(k, placement, config, used) for k in range(placement.tiles)),
+        tiles=tuple(_tile(k, placement, chip, used) for k, chip in enumerate(types)),
         crossbars_used=placement.crossbars,
         crossbars=size.crossbars,
         pes_used=placement.pes_used,
         pes=size.pes,
         area_um2=config.area_um2(size),
         flit_hops=weighted_hops(placement, config),
-        cell_utilisation=cells / (size.crossbars * per_crossbar),
+        cell_utilisation=cells / built,
         busiest=(
             busiest(single, placement.graph, config),
             busiest(placement.layers, placement.graph, config),
@@ -146,8 +153,13 @@ def _tile(index: int, placement: Placement, config: HardwareConfig, used: list[i
         crossbars_used=sum(crossbars.values()),
         crossbars=total,
         cells_used=cells,
-        cell_utilisation=cells / (total * config.cells.rows * config.cells.columns),
+        cell_utilisation=cells / (total * _cells_of_crossbar(config)),
+        tile_type=placement.tile_type(index),
     )
+
+
+def _cells_of_crossbar(chip: HardwareConfig) -> int:
+    return chip.cells.rows * chip.cells.columns
 
 
 def _cells(part: Part, layer: LayerPlacement) -> int:

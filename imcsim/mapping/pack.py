@@ -21,20 +21,40 @@ def pack(layers: Sequence[LayerPlacement], hardware: HardwareConfig) -> tuple[Pa
 
     A layer starts in a tile of its own or, with ``mapping.share_tiles``, in what the layer before it has left
     free; then a copy that would fit into one tile may be cut between two columns. A PE always belongs to one
-    layer: its unused crossbars are lost.
+    layer: its unused crossbars are lost. A tile holds layers of its own type only, so what may be left free
+    is in the last tile of that type.
     """
-    packer = _Packer(size_of_tile(hardware), _pe_units(hardware), hardware.mapping.share_tiles)
+    packer = _Packer(hardware.mapping.share_tiles)
+    open_tiles: dict[str, tuple[int, int]] = {}
     for layer in layers:
+        chip = hardware.of_type(layer.tile_type)
+        packer.tile_units, packer.pe_units = size_of_tile(chip), _pe_units(chip)
+        packer.tile, packer.free = open_tiles.get(layer.tile_type, (-1, 0))
         packer.add(layer)
+        open_tiles[layer.tile_type] = packer.tile, packer.free
     return tuple(packer.parts)
 
 
-def pes_used(parts: Sequence[Part], hardware: HardwareConfig) -> dict[tuple[int, int], int]:
+def tiles_of(parts: Sequence[Part]) -> int:
+    """Tiles that some parts take."""
+    return max(part.tile for part in parts) + 1
+
+
+def tiles_by_type(parts: Sequence[Part], layers: Sequence[LayerPlacement]) -> dict[str, int]:
+    """How many tiles of each type some parts take."""
+    types = {part.tile: layers[part.stage].tile_type for part in parts}
+    return dict(Counter(types.values()))
+
+
+def pes_used(
+    parts: Sequence[Part], layers: Sequence[LayerPlacement], hardware: HardwareConfig
+) -> dict[tuple[int, int], int]:
     """PEs that hold something, by (tile, layer)."""
     units: Counter[tuple[int, int]] = Counter()
     for part in parts:
         units[part.tile, part.stage] += part.units
-    return {key: -(-number // _pe_units(hardware)) for key, number in units.items()}
+    each = {k: _pe_units(hardware.of_type(layer.tile_type)) for k, layer in enumerate(layers)}
+    return {key: -(-number // each[key[1]]) for key, number in units.items()}
 
 
 def size_of_tile(hardware: HardwareConfig) -> int:
@@ -50,11 +70,12 @@ def _pe_units(hardware: HardwareConfig) -> int:
 class _Packer:
     """The tile being filled, and its free units."""
 
-    tile_units: int
-    pe_units: int
     share: bool
+    tile_units: int = 0
+    pe_units: int = 0
     tile: int = -1
     free: int = 0
+    opened: int = 0
     parts: list[Part] = field(default_factory=list)
 
     def add(self, layer: LayerPlacement) -> None:
@@ -94,7 +115,7 @@ class _Packer:
             column += 1
 
     def _open(self) -> None:
-        self.tile += 1
+        self.tile, self.opened = self.opened, self.opened + 1
         self.free = self.tile_units
 
     def _put(

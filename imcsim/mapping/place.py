@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from imcsim.base.errors import ImcsimError
-from imcsim.hardware.component import ChipSize
+from imcsim.base.tile_types import OWN
+from imcsim.hardware.component import ChipSize, TypeSize
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.cut import cut
 from imcsim.mapping.fit import mesh_for
-from imcsim.mapping.pack import pack, pes_used
+from imcsim.mapping.pack import pack, pes_used, tiles_by_type, tiles_of
 from imcsim.mapping.placement import LayerPlacement, Part, Placement
 from imcsim.mapping.positions import annealed, path, rows
 from imcsim.mapping.stages import StageGraph, stage_graph
@@ -31,8 +33,7 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
             )
     layers = cut(graph, hardware)
     parts = pack(layers, hardware)
-    tiles = parts[-1].tile + 1
-    heads = [part for part in parts if part.head == part.index]
+    tiles = tiles_of(parts)
     mesh = mesh_for(tiles, graph, hardware)
     along = rows if hardware.mapping.placement == "rows" else path
     placement = Placement(
@@ -42,25 +43,55 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
         tiles=tiles,
         mesh=mesh,
         positions=along(tiles, mesh),
-        pes_used=sum(pes_used(parts, hardware).values()),
-        size=ChipSize(
-            tiles=tiles,
-            pes=tiles * hardware.tile.pes_per_tile,
-            crossbars=tiles * hardware.crossbars_per_tile,
-            state_bits=tuple(bits for p in heads if (bits := _state_bits(layers[p.stage], p, hardware))),
-            parts=len(parts),
-            output_row_bits=sum(_output_row_bits(layers[p.stage], p, hardware) for p in heads),
-            channels=sum(p.channels for p in heads if layers[p.stage].stage.neurons),
-            activates=any(stage.activates for stage in graph.stages),
-            parameter_bits=tuple(
-                bits for p in heads for bits in _parameter_bits(layers[p.stage], p, hardware)
-            ),
-            delay_bits=tuple(bits for p in parts if (bits := _delay_bits(graph, layers[p.stage], p))),
-        ),
+        pes_used=sum(pes_used(parts, layers, hardware).values()),
+        size=_size(graph, layers, parts, hardware),
     )
     if hardware.mapping.placement == "annealed":
         return replace(placement, positions=annealed(placement, hardware))
     return placement
+
+
+def _size(
+    graph: StageGraph, layers: Sequence[LayerPlacement], parts: Sequence[Part], hardware: HardwareConfig
+) -> ChipSize:
+    """What all parts take, and what tiles of each type do where not all are of the chip's own."""
+    tiles = tiles_by_type(parts, layers)
+    if set(tiles) == {OWN}:
+        return _size_of(graph, layers, parts, tiles, hardware)
+    of_types = []
+    for kind in dict.fromkeys((OWN, *hardware.tile_types)):
+        mine = tuple(k + 1 for k, layer in enumerate(layers) if layer.tile_type == kind)
+        if kind == OWN:  # and the input, the output and what is always powered
+            mine = (0, *mine, len(layers) + 1, len(layers) + 2)
+        if kind != OWN and not mine:
+            continue
+        held = [part for part in parts if layers[part.stage].tile_type == kind]
+        size = _size_of(graph, layers, held, {kind: tiles.get(kind, 0)}, hardware)
+        of_types.append(TypeSize(kind, mine, size))
+    return replace(_size_of(graph, layers, parts, tiles, hardware), of_types=tuple(of_types))
+
+
+def _size_of(
+    graph: StageGraph,
+    layers: Sequence[LayerPlacement],
+    parts: Sequence[Part],
+    tiles: Mapping[str, int],
+    hardware: HardwareConfig,
+) -> ChipSize:
+    chips = [(hardware.of_type(kind), number) for kind, number in tiles.items()]
+    heads = [part for part in parts if part.head == part.index]
+    return ChipSize(
+        tiles=sum(tiles.values()),
+        pes=sum(number * chip.tile.pes_per_tile for chip, number in chips),
+        crossbars=sum(number * chip.crossbars_per_tile for chip, number in chips),
+        state_bits=tuple(bits for p in heads if (bits := _state_bits(layers[p.stage], p, hardware))),
+        parts=len(parts),
+        output_row_bits=sum(_output_row_bits(layers[p.stage], p, hardware) for p in heads),
+        channels=sum(p.channels for p in heads if layers[p.stage].stage.neurons),
+        activates=any(stage.activates for stage in graph.stages),
+        parameter_bits=tuple(bits for p in heads for bits in _parameter_bits(layers[p.stage], p, hardware)),
+        delay_bits=tuple(bits for p in parts if (bits := _delay_bits(graph, layers[p.stage], p))),
+    )
 
 
 def _state_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig) -> int:
@@ -98,4 +129,4 @@ def _output_row_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig
     word = stage.written_bits if stage.spikes else hardware.lif.partial_sum_bits
     band = stage.out_width * layer.row_copies
     row = -(-band * part.copy_count // layer.copies) * part.channels * word
-    return row * hardware.tile.output_rows
+    return row * hardware.of_type(layer.tile_type).tile.output_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from imcsim.base.tile_types import OWN
 from imcsim.hardware.component import ChipSize
 from imcsim.mapping.stages import Edge, Stage, StageGraph
 from imcsim.network.rows import ONE_SET, GroupSets, RowLayout
@@ -60,6 +61,8 @@ class LayerPlacement:
     """Sets of a grouped convolution that is laid along diagonals, each with as many of the columns of
     crossbars; one set where the layer is dense.
     """
+    tile_type: str = OWN
+    """The type of tile that it stands on."""
 
     @property
     def sets(self) -> int:
@@ -171,6 +174,10 @@ class Placement:
     pes_used: int
     """PEs that hold something. A PE belongs to one layer."""
     size: ChipSize
+
+    def tile_type(self, tile: int) -> str:
+        """The type of a tile, which is that of all layers in it."""
+        return next(self.layers[part.stage].tile_type for part in self.parts if part.tile == tile)
 
     def parts_of(self, stage: int) -> tuple[Part, ...]:
         return tuple(p for p in self.parts if p.stage == stage)

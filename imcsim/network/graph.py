@@ -275,3 +275,10 @@ class Network:
     def weighted(self) -> tuple[Conv2d | Linear, ...]:
         """The nodes that own crossbars, in order."""
         return tuple(n for n in self.nodes if isinstance(n, Conv2d | Linear))
+
+    @property
+    def fan_ins(self) -> tuple[tuple[str, int], ...]:
+        """Name and rows of the weight matrix of each of them, those of all groups together."""
+        return tuple(
+            (n.name, n.weight[0].size * (n.groups if isinstance(n, Conv2d) else 1)) for n in self.weighted
+        )

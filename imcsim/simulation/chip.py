@@ -51,6 +51,8 @@ def numerics(config: HardwareConfig) -> Numerics:
         parallel_rows=config.cells.rows_at_once,
         rescale_bits=config.activation.multiplier_bits,
         diagonal_columns=config.cells.columns if config.mapping.grouped_layers == "diagonal" else None,
+        types=tuple((name, numerics(config.of_type(name))) for name in config.tile_types),
+        assignment=config.assignment,
     )
 
 

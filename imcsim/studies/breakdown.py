@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imcsim.exits.outputs import exit_timesteps
 from imcsim.hardware.events import CHECKER_EVENTS, STANDING_EVENTS, Event
-from imcsim.hardware.ledger import Stay
+from imcsim.hardware.ledger import Charge, Stay
 from imcsim.results.comparison import (
     CurvePoint,
     SensitivityPoint,
@@ -116,19 +116,11 @@ class Breakdown:
         prices = self.of.chip.prices()
         whole = self._priced(totals) / images
         rows = []
-        for name, component in config.components_of(self.of.chip.size):
+        for name, _ in config.components_of(self.of.chip.size):
             mine = [c for c in prices if c.component == name and c.event in totals]
-            actions = tuple(
-                Action(
-                    name=_standing(name) if c.event in STANDING_EVENTS else str(c.event),
-                    count=int(totals[c.event].sum()) / images,
-                    energy_pj_each=c.energy_pj,
-                    energy_pj=int(c.paid(totals[c.event]).sum()) * c.energy_pj / images,
-                )
-                for c in mine
-            )
+            actions = tuple(_action(name, of, totals, images) for of in _by_event(mine))
             energy = sum(a.energy_pj for a in actions)
-            count = component.instances(config, self.of.chip.size)
+            size = self.of.chip.size
             rows.append(
                 ComponentCost(
                     name=name,
@@ -139,8 +131,8 @@ class Breakdown:
                     )
                     if with_static
                     else None,
-                    area_um2=component.area_um2(config) * count,
-                    count=count,
+                    area_um2=config.component_area_um2(name, size),
+                    count=config.instances_of(name, size),
                     actions=actions,
                 )
             )
@@ -218,6 +210,29 @@ class Breakdown:
                 )
             )
         return tuple(points)
+
+
+def _by_event(charges: Sequence[Charge]) -> list[list[Charge]]:
+    """Charges of a component, those together that tiles of several types pay for the same event."""
+    found: dict[Event, list[Charge]] = {}
+    for charge in charges:
+        found.setdefault(charge.event, []).append(charge)
+    return list(found.values())
+
+
+def _action(
+    component: str, charges: Sequence[Charge], totals: Mapping[Event, NDArray[np.int64]], images: int
+) -> Action:
+    """What an event costs a component, of all types of tile: a mean price where these differ."""
+    event = charges[0].event
+    count = sum(int(c.counted(totals[event]).sum()) for c in charges) / images
+    energy = sum(int(c.paid(totals[event]).sum()) * c.energy_pj / images for c in charges)
+    return Action(
+        name=_standing(component) if event in STANDING_EVENTS else str(event),
+        count=count,
+        energy_pj_each=charges[0].energy_pj if len(charges) == 1 or not count else energy / count,
+        energy_pj=energy,
+    )
 
 
 def _standing(component: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.ledger import Counts, Stay
 from imcsim.hardware.naive import naive_energies
@@ -188,7 +190,7 @@ class WorkDone:
 
     def _cells_used(self, layer: LayerPlacement) -> float:
         """Of the cells of its crossbars, those that hold a weight of it."""
-        cells, stage = self.chip.config.cells, layer.stage
+        cells, stage = self.chip.config.of_type(layer.tile_type).cells, layer.stage
         used = stage.rows * (stage.out_channels // stage.groups) * layer.slices
         return used / (layer.crossbars_per_copy * cells.rows * cells.columns)
 
@@ -230,26 +232,47 @@ def area_um2(chip: Chip) -> float:
 def peak(chip: Chip) -> PeakEfficiency:
     """The chip at full rate: its tiles as `tile_budget` has them, all else at its leakage.
 
-    An interval is that between two reads of all rows of a crossbar. Unused columns of a crossbar, fewer than
-    a weight takes, do no work.
+    An interval is that between two reads of all rows of a crossbar, on tiles of the first layer's type.
+    Unused columns of a crossbar, fewer than a weight takes, do no work.
     """
     config, size = chip.config, chip.size
     clock_ns = config.technology.clock_ns
-    per_weight = chip.placement.layers[0].slices
-    tile = config.one_tile
-    reads = full_rate(config, cells_per_weight=per_weight, input_bits=1)[Event.CROSSBAR_READS]
-    interval_ns = tile.crossbars * config.cells.turns / reads * clock_ns
-    tiles_mw = sum(row.power_mw for row in tile_budget(config, cells_per_weight=per_weight)) * size.tiles
+    first: dict[str, LayerPlacement] = {}
+    for layer in chip.placement.layers:
+        first.setdefault(layer.tile_type, layer)
+    tiles = Counter(chip.placement.tile_type(k) for k in range(size.tiles))
+    types = [_FullRate.of(config.of_type(kind), one.slices, tiles[kind]) for kind, one in first.items()]
+    interval_ns = types[0].interval_ns
+    tiles_mw = sum(one.power_mw for one in types)
     standing_mw = sum(
         component.standing_energy_pj(config) * component.instances(config, size) / clock_ns
         for _, component in config.components()
         if component.scope == "chip"
     )
-    weights = config.cells.rows * (config.cells.columns // per_weight)
     return PeakEfficiency(
         energy_pj=(tiles_mw + standing_mw) * interval_ns,
         latency_ns=interval_ns,
         area_um2=area_um2(chip),
         weight_bits=chip.network.weight_bits,
-        operations=float(size.tiles * tile.crossbars * weights * PER_MULTIPLY_ACCUMULATE),
+        operations=sum(one.operations * (interval_ns / one.interval_ns) for one in types),
     )
+
+
+@dataclass(frozen=True)
+class _FullRate:
+    """All tiles of a type at full rate: the time between two reads, and the operations in it."""
+
+    interval_ns: float
+    power_mw: float
+    operations: float
+
+    @classmethod
+    def of(cls, chip: HardwareConfig, per_weight: int, tiles: int) -> _FullRate:
+        crossbars = chip.one_tile.crossbars
+        reads = full_rate(chip, cells_per_weight=per_weight, input_bits=1)[Event.CROSSBAR_READS]
+        weights = chip.cells.rows * (chip.cells.columns // per_weight)
+        return cls(
+            interval_ns=crossbars * chip.cells.turns / reads * chip.technology.clock_ns,
+            power_mw=sum(row.power_mw for row in tile_budget(chip, cells_per_weight=per_weight)) * tiles,
+            operations=float(tiles * crossbars * weights * PER_MULTIPLY_ACCUMULATE),
+        )

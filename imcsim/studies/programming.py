@@ -12,7 +12,9 @@ def programming(chip: Chip, inference_energy_pj: float, inference_ns: float) -> 
     config = chip.config
     one = cell_writing(config)
     shared = config.write_access.shared_by
-    in_crossbar = config.cells.rows * config.cells.columns
+    types = {layer.tile_type for layer in chip.placement.layers}
+    cells = [config.of_type(kind).cells for kind in types]
+    in_crossbar = max(one.rows * one.columns for one in cells)
     return ProgrammingCost(
         method=one.method,
         source=one.source,

@@ -27,7 +27,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import ActivationLayer, CrossbarLayer, NeuronLayer, Program
 from imcsim.functional.recalibration import Channels, measured_layers
-from imcsim.functional.run import Activity, Converters, concatenate
+from imcsim.functional.run import Activity, Converters, concatenate, with_steps
 from imcsim.inputs import Inputs
 from imcsim.inputs.writer import NpzWriter
 from imcsim.network.arrays import read_npz
@@ -52,6 +52,10 @@ def value_numerics(numerics: Numerics) -> dict[str, Any]:
         del about["input_drive"]  # so do those of chips that drive bit by bit
     if numerics.rescale_bits == Numerics.rescale_bits:
         del about["rescale_bits"]
+    del about["types"], about["assignment"]
+    if numerics.types:  # values of chips with tiles of one type keep the names that they had
+        about["types"] = {name: value_numerics(one) for name, one in numerics.types}
+        about["assignment"] = asdict(numerics.assignment)
     if numerics.nonideal is None:
         del about["nonideal"]  # values of ideal chips keep the names that they had
     else:
@@ -145,7 +149,7 @@ class CachedValues:
 
     def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
         numerics = program.numerics
-        if numerics.adc_bits is None or numerics.full_scale == "ideal":
+        if not numerics.calibrates:
             return COMPUTED.converters(program, calibration, workers)  # nothing is run for these
         key = digest("scales", self.network_sha256, value_numerics(numerics), calibration_sha256(calibration))
         path = self.folder / f"scales-{key}.npz"
@@ -154,7 +158,7 @@ class CachedValues:
         if found is not None and set(found) == {str(k) for k in range(len(names))}:
             self.reused += 1
             shift = {name: found[str(k)] for k, name in enumerate(names)}
-            return Converters(shift, (1 << numerics.adc_bits) - 1)
+            return with_steps(program, shift)
         fresh = COMPUTED.converters(program, calibration, workers)
         self.computed += 1
         self._write(path, {str(k): fresh.shift[name] for k, name in enumerate(names)})

@@ -28,7 +28,17 @@ Role = Literal["scales", "chip", "images", "validation"]
 images themselves.
 """
 
-VALUE_BLOCKS = ("cells", "column_mux", "adc", "lif", "checker", "activity", "encoder", "nonideal")
+VALUE_BLOCKS = (
+    "cells",
+    "column_mux",
+    "adc",
+    "lif",
+    "checker",
+    "activity",
+    "encoder",
+    "nonideal",
+    "tile_types",
+)
 """Blocks of the config that numerics and the need of recorded values are read from."""
 
 
@@ -117,7 +127,11 @@ class _Planner:
 
     def add(self, point: SweepPoint) -> None:
         setting = point.setting
-        blocks = {k: v for k, v in setting.overrides.items() if k.split(".")[0] in VALUE_BLOCKS}
+        blocks = {
+            k: v
+            for k, v in setting.overrides.items()
+            if k.split(".")[0] in VALUE_BLOCKS or k.startswith("mapping.tile_types")
+        }
         about = self._exact_key(setting), str(setting.hardware), repr(blocks)
         options = setting.options
         key = (*about, options.threshold is None, options.issue, options.chip, setting.chips)
@@ -289,7 +303,7 @@ def _at(setting: RunSettings, timesteps: int) -> RunSettings:
 
 def _scaled(facts: Numerics) -> bool:
     """Whether ADC scales are set on calibration images."""
-    return facts.full_scale != "ideal" and facts.adc_bits is not None
+    return facts.calibrates
 
 
 def _own_scales(facts: Numerics) -> list[str]:

@@ -155,10 +155,7 @@ def done_on_many(point: SweepPoint, experiment: Experiment, result: ChipsResult)
     how far they spread. Figures of single components and layers are not known.
     """
     config, size = experiment.chip.config, experiment.chip.size
-    areas = {
-        name: part.area_um2(config) * part.instances(config, size)
-        for name, part in config.components_of(size)
-    }
+    areas = {name: config.component_area_um2(name, size) for name, _ in config.components_of(size)}
     about = _about(point, experiment.hardware) | _ran(result.meta, result.warnings, chips_to_json(result))
     about |= {"areas_um2": _json(areas), "chips": result.chips}
     rows: list[dict[str, Any]] = []

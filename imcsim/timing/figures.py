@@ -474,7 +474,7 @@ def part_figures(placement: Placement, config: HardwareConfig) -> tuple[PartFigu
     pooled = _shares_of_pooling(placement)
     return tuple(
         PartFigures(
-            config=config,
+            config=config.of_type(placement.layers[part.stage].tile_type),
             layer=placement.layers[part.stage],
             part=part,
             helpers=helpers[part.index],

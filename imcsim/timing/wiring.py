@@ -212,7 +212,7 @@ def wire(placement: Placement, config: HardwareConfig) -> Wiring:
     return Wiring(
         parts=tuple(
             PartWiring(
-                room=config.tile.output_rows
+                room=config.of_type(placement.layers[part.stage].tile_type).tile.output_rows
                 + max((-(-(out.size - 1) // out.rows_of_band) for out in outputs[part.index]), default=0),
                 inputs=tuple(incoming[part.index, "input"]),
                 partials=tuple(incoming[part.index, "sums"]),
@@ -237,11 +237,12 @@ def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
     links = []
     for part in placement.parts:
         stage = placement.graph.stages[part.stage]
+        chip = config.of_type(placement.layers[part.stage].tile_type)
         for edge in edges_into(placement, part):
             needed = _rows_at_once(edge, placement.layers[part.stage])
             # Delayed rows have a memory that is made for them.
             waiting = (edge.delay + 1) * edge.height
-            room = waiting if edge.delay else _room(config, edge.row_bits, sharing[part.tile])
+            room = waiting if edge.delay else _room(chip, edge.row_bits, sharing[part.tile])
             if room < needed:
                 raise ImcsimError(
                     f"layer {stage.name} needs {needed} input rows of {edge.row_bits} bits at a time; "
@@ -261,7 +262,7 @@ def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
             bits = band * part.channels * config.lif.partial_sum_bits
             head = placement.parts[part.head]
             # A head adds a row up as it comes, so one row's place is enough even in a smaller buffer.
-            room = max(1, _room(config, bits, sharing[head.tile]))
+            room = max(1, _room(chip, bits, sharing[head.tile]))
             name = f"partial sums of {stage.name}"
             links.append(_Link(name, part.stage + 1, part.index, part.head, None, room))
     for stage in placement.graph.stages:

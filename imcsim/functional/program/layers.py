@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.tile_types import OWN
 from imcsim.functional.crossbars.crossbars import Crossbars
 from imcsim.functional.crossbars.grouped import GroupedCrossbars
 from imcsim.functional.program.numerics import Numerics
@@ -38,6 +39,8 @@ class CrossbarLayer:
     reach: NDArray[np.float64]
     """The largest size that the exact sum of each output can have, ``[Cout]``."""
     accumulator: np.dtype[Any]
+    tile_type: str = OWN
+    """The type of the tiles that it stands on."""
 
     @property
     def layout(self) -> RowLayout:

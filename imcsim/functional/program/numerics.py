@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from imcsim.base.choices import Encoding, FullScale, InputDrive, RowOrder
+from imcsim.base.tile_types import NO_TYPES, OWN, Assignment
 from imcsim.exits.numerics import CheckerNumerics
 from imcsim.functional.nonideal import DrawnChip
 
@@ -29,6 +30,8 @@ class Numerics:
     they are dense.
 
     `nonideal` is the chip's own draw of errors, None for cells, wires and converters without any.
+
+    `types` are the numerics of tiles of other types, by name; `assignment` says which layers stand on them.
     """
 
     rows: int
@@ -47,6 +50,18 @@ class Numerics:
     parallel_rows: int | None = None
     rescale_bits: int = 16
     diagonal_columns: int | None = None
+    types: tuple[tuple[str, Numerics], ...] = ()
+    assignment: Assignment = NO_TYPES
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether calibration images set the steps of any ADC."""
+        every = (self, *(one for _, one in self.types))
+        return any(one.adc_bits is not None and one.full_scale == "calibrated" for one in every)
+
+    def of_type(self, tile_type: str) -> Numerics:
+        """Those of a type of tile."""
+        return self if tile_type == OWN else dict(self.types)[tile_type]
 
     def ideal(self) -> Numerics:
         """The same crossbars without errors and with an ideal converter, and membranes and leaks as wide as
@@ -62,4 +77,5 @@ class Numerics:
             fraction_bits=28,
             rescale_bits=32,
             nonideal=None,
+            types=tuple((name, one.ideal()) for name, one in self.types),
         )

@@ -8,6 +8,8 @@ that become activations do have a multiplier, a shift and a bias for each channe
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,6 +73,7 @@ def build(network: Network, numerics: Numerics) -> Program:
     before = Before(crossbars, adds, pools, values, delays)
     steps: list[Step] = []
     known = {node.name: node for node in network.nodes}
+    types = numerics.assignment.types_of(network.fan_ins)
     for node in network.nodes:
         shape = sizes[node.name]
         if isinstance(node, Conv2d | Linear):
@@ -80,7 +83,10 @@ def build(network: Network, numerics: Numerics) -> Program:
                 if source not in values:
                     steps.append(FlattenLayer(source, INPUT))
                     values[source] = values[INPUT]
-            layer = _crossbar(network, node, source, values[source], _map_shape(shape), numerics)
+            kind = types[node.name]
+            own = numerics.of_type(kind)
+            layer = _crossbar(network, node, source, values[source], _map_shape(shape), own)
+            layer = replace(layer, tile_type=kind)
             crossbars[node.name] = layer
             steps.append(layer)
         elif isinstance(node, Add) and sums_spikes(node, known):

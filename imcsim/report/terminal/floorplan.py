@@ -55,7 +55,7 @@ def _layers(plan: Floorplan, title: str) -> Table:
     for index, layer in enumerate(plan.layers):
         grid.add_row(
             str(index),
-            plain(layer.name),
+            plain(f"{layer.name} ({layer.tile_type})" if layer.tile_type else layer.name),
             f"{layer.matrix_rows:,} x {layer.matrix_columns:,}",
             f"{layer.blocks} x {layer.column_crossbars}",
             str(layer.copies),

@@ -88,8 +88,7 @@ class Layout:
         empty_link = [0] * k.L_SIZE
         empty_link[k.KIND] = k.LINK
         answers = self._streams(wiring.answers)
-        units = max(one.part.copy_count * len(one.row_blocks) for one in figures)
-        scratch = self._zeros(self._state_size(units))
+        scratch = self._zeros(max(_state_size(one) for one in figures))
 
         records = [*parts, *streams, *outputs, *slots, *[empty_link] * len(links)]
         self.memory = np.zeros(at.tables + len(self._tables), np.int64)
@@ -113,7 +112,6 @@ class Layout:
     def _head(self, images: int, answers: tuple[int, int], scratch: int) -> None:
         m, config = self.memory, self.config
         bits = self.placement.graph.image_bits
-        m[k.G_CONVERT] = config.convert_cycles
         m[k.G_HOP], m[k.G_FLIT_BITS] = config.noc.hop_cycles, config.noc.flit_bits
         m[k.G_LOAD], m[k.G_IMAGE_BITS] = -(-bits // config.offchip_link.bits_per_cycle), bits
         m[k.G_KEEPS] = config.encoder.mode == "keep"
@@ -122,7 +120,7 @@ class Layout:
         m[k.G_GLOBAL_WRITE_PLACE] = self._place(Event.GLOBAL_BUFFER_WRITE_BITS, 0)
         m[k.G_GLOBAL_READ_PLACE] = self._place(Event.GLOBAL_BUFFER_READ_BITS, 0)
         # Behind the counts of a job the first and the last cycle of each layer.
-        m[k.G_COUNTS], m[k.G_SETS] = (len(EVENTS) + 2) * self._layers, config.tile.input_sets
+        m[k.G_COUNTS] = (len(EVENTS) + 2) * self._layers
         m[k.G_SCRATCH], m[k.G_WHEEL], m[k.G_BUCKETS] = scratch, k.G_SIZE, BUCKETS
         m[k.G_PARTS], m[k.G_PARTS_END] = self.parts.start, self.parts.stop
         m[k.G_IMAGES], m[k.G_IMAGES_END] = self.streams.stop - images * k.S_SIZE, self.streams.stop
@@ -155,10 +153,6 @@ class Layout:
         """Where an event of a layer is counted, among the counts of a job."""
         return EVENT_INDEX[event] * self._layers + layer
 
-    def _state_size(self, units: int) -> int:
-        """What a row leaves behind for the next one, in a part of so many units."""
-        return STATE_SIZE + 2 * self.config.tile.input_sets + 2 * units
-
     # --- records
 
     def _part_at(self, part: int) -> int:
@@ -177,7 +171,8 @@ class Layout:
         r[k.P_HEAD], r[k.P_FIRES], r[k.P_KEEPS] = one.is_head, one.fires, one.keeps
         r[k.P_ROWS], r[k.P_PLANES], r[k.P_TREE] = layer.bands, one.reads_of_position, one.tree_cycles
         r[k.P_BAND] = layer.row_copies
-        r[k.P_SENSE] = one.sense_cycles
+        r[k.P_SENSE], r[k.P_CONVERT] = one.sense_cycles, one.config.convert_cycles
+        r[k.P_SETS] = one.config.tile.input_sets
         r[k.P_COPIES], r[k.P_BLOCKS] = part.copy_count, len(one.row_blocks)
         r[k.P_TURNS], (r[k.P_TURNS_OF], _) = layer.turns, self._table(list(one.turns))
         r[k.P_WAVE_COUNT] = len(waves)
@@ -216,7 +211,7 @@ class Layout:
                 self._counted(one.behind_pool(1, first=first), stage.index + 1) for first in (True, False)
             ]
             r[k.P_FIRE_COUNTS], _ = self._table(fired)
-        r[k.P_TIMES] = self._zeros(self._state_size(part.copy_count * len(one.row_blocks)))
+        r[k.P_TIMES] = self._zeros(_state_size(one))
         return r
 
     def _run(self, one: PartFigures, blocks: range) -> list[int]:
@@ -274,6 +269,12 @@ class Layout:
             written = Event.DELAY_WRITE_BITS if stream.delay else Event.TILE_BUFFER_WRITE_BITS
             r[k.S_WRITE_PLACE] = self._place(written, receiver.stage + 1)
         return r
+
+
+def _state_size(one: PartFigures) -> int:
+    """What a row of a part leaves behind for the next one."""
+    units = one.part.copy_count * len(one.row_blocks)
+    return STATE_SIZE + 2 * one.config.tile.input_sets + 2 * units
 
 
 def _slots(part: PartWiring) -> int:

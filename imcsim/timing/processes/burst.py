@@ -68,7 +68,7 @@ class BurstPart(PartProcess):
             )
         )
         self._turns = np.array(figures.turns, np.int64)
-        sizes = (STATE_SIZE, around.config.tile.input_sets, around.config.tile.input_sets, units, units)
+        sizes = (STATE_SIZE, figures.config.tile.input_sets, figures.config.tile.input_sets, units, units)
         self._state = _State(*(np.zeros(size, np.int64) for size in sizes))
         self._pending: deque[_Pending] = deque()
         self._row_counts = {
@@ -112,7 +112,7 @@ class BurstPart(PartProcess):
                 self._pending.popleft()
 
     def _advance(self, pending: _Pending, state: _State) -> tuple[int, int]:
-        figures, config = self.figures, self.around.config
+        figures, config = self.figures, self.figures.config
         return advance_row(
             pending.ready, pending.sides, pending.stored, figures.fires, self._copies, self._fetch, self._lif,
             self._write, figures.reads_of_position, figures.layer.turns, self._turns, figures.sense_cycles,

@@ -43,8 +43,8 @@ class ReferencePart(PartProcess):
     def __init__(self, around: Surroundings, figures: PartFigures, wiring: PartWiring) -> None:
         super().__init__(around, figures, wiring)
         env, part = around.env, figures.part
-        self.windows = Room(env, around.config.tile.input_sets)
-        self.sums = Room(env, around.config.tile.input_sets)
+        self.windows = Room(env, figures.config.tile.input_sets)
+        self.sums = Room(env, figures.config.tile.input_sets)
         self.drive = simpy.Resource(env, capacity=1)
         self.lif = simpy.Resource(env, capacity=1)
         self.write = simpy.Resource(env, capacity=1)
@@ -159,7 +159,7 @@ class ReferencePart(PartProcess):
 
     def _crossbar(self, job: Job, y: int, unit: CrossbarUnit, sampled: simpy.Event) -> Wait:
         """One read: sense, wait for the ADCs, hand the sample over, convert column after column."""
-        config = self.around.config
+        config = self.figures.config
         with unit.array.request() as array:
             yield array
             began = self.env.now

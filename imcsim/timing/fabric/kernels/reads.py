@@ -63,7 +63,7 @@ def _count_reads(m: Memory, counts: Memory, part: int, job: int) -> None:
 def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, now: int) -> None:
     """Advance through the rows under way; keep the state behind the last one that is settled."""
     copies, blocks, planes = m[part + k.P_COPIES], m[part + k.P_BLOCKS], m[part + k.P_PLANES]
-    units, sets, waves = copies * blocks, m[k.G_SETS], m[part + k.P_WAVES]
+    units, sets, waves = copies * blocks, m[part + k.P_SETS], m[part + k.P_WAVES]
     turns, each = m[part + k.P_TURNS], m[part + k.P_TURNS_OF]
     count = m[part + k.P_WAVE_COUNT]
     size = STATE_SIZE + 2 * sets + 2 * units
@@ -90,8 +90,8 @@ def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, no
             m[slot + k.Q_READY], m[slot + k.Q_SIDES], stored, m[part + k.P_FIRES] == 1,
             m[waves : waves + count], m[waves + count : waves + 2 * count],
             m[waves + 2 * count : waves + 3 * count], m[waves + 3 * count : waves + 4 * count],
-            planes, turns, m[each : each + blocks], m[part + k.P_SENSE], m[k.G_CONVERT], m[part + k.P_TREE],
-            taken[:given],
+            planes, turns, m[each : each + blocks], m[part + k.P_SENSE], m[part + k.P_CONVERT],
+            m[part + k.P_TREE], taken[:given],
             m[first : first + STATE_SIZE], m[windows : windows + sets], m[windows + sets : arrays],
             m[arrays : arrays + units], m[arrays + units : arrays + 2 * units],
         )  # fmt: skip

@@ -16,12 +16,12 @@ Memory = NDArray[np.int64]
 
 # The head of the memory: figures of the chip, addresses of what there is once, how far the play has come.
 (
-    G_CONVERT, G_HOP, G_FLIT_BITS, G_LOAD, G_KEEPS, G_TIMED, G_GATED, G_TELLS_ENTERED, G_IMAGE_BITS,
-    G_IMAGE_PLACE, G_GLOBAL_WRITE_PLACE, G_GLOBAL_READ_PLACE, G_COUNTS, G_SETS, G_SCRATCH, G_WHEEL, G_BUCKETS,
+    G_HOP, G_FLIT_BITS, G_LOAD, G_KEEPS, G_TIMED, G_GATED, G_TELLS_ENTERED, G_IMAGE_BITS,
+    G_IMAGE_PLACE, G_GLOBAL_WRITE_PLACE, G_GLOBAL_READ_PLACE, G_COUNTS, G_SCRATCH, G_WHEEL, G_BUCKETS,
     G_PARTS, G_PARTS_END, G_IMAGES, G_IMAGES_END, G_ANSWERS, G_ANSWERS_END, G_STAGES, G_EDGES, G_WORK_AT,
     G_JOBS, G_RING, G_POWERED, G_ISSUED, G_SEEN_JOBS, G_LIVE, G_WOKEN, G_DECIDING, G_TELL, G_WANTED,
     G_FREE_ANSWERS, G_LINK_CYCLES, G_POWERED_ROWS, G_FAILED, G_SIZE,
-) = range(1, 42)  # fmt: skip
+) = range(1, 40)  # fmt: skip
 
 # Every record. On the wheel: the next one in the bucket, and the cycle.
 NEXT, DUE, KIND, WOKEN = range(4)
@@ -70,8 +70,8 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
     P_RUNS, P_RUNS_END, P_TIMES, P_JOB, P_ROW, P_PHASE, P_FETCHED, P_FREED, P_ROOM,
     P_ENDED, P_RELEASED, P_PLAYED, P_BEGUN, P_SETTLED, P_WAITING, P_SEEN, P_HELD, P_HELD_END, P_HOLD, P_LET,
     P_LET_ROWS, P_UNSOLVED, P_FIRE_ROWS, P_FIRE_COUNTS, P_FIRE_FREE, P_BEGUN_PLACE, P_ENDED_PLACE, P_TURNS,
-    P_TURNS_OF, P_BAND, P_SIZE,
-) = range(4, 70)  # fmt: skip
+    P_TURNS_OF, P_BAND, P_CONVERT, P_SETS, P_SIZE,
+) = range(4, 72)  # fmt: skip
 NEXT_JOB, NEXT_ROW, FOR_ROOM, FOR_INPUT, FOR_FETCH = range(5)
 
 # Row blocks of a part, one after the other, whose reads count the same: how many, their reads in a row, the
