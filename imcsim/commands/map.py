@@ -121,7 +121,7 @@ def _search(settings: RunSettings, sought: Sought, delivery: Delivery) -> None:
     with progress_bars(quiet=False) as progress:
         found = search_mapping(
             loaded.network, loaded.hardware, shown, sought.objective, sought.budget,
-            loaded.options, progress,
+            loaded.options, progress, delivery.out_folder,
         )  # fmt: skip
     if sought.chip_file is not None:
         write_text(chip_file(found, loaded.hardware, sought.chip_file), sought.chip_file)

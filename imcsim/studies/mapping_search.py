@@ -12,18 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware, HardwareConfig
+from imcsim.hardware.loader import config_hash
+from imcsim.hardware.tile_types import RefusedPart
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.mapping.copies import grants
 from imcsim.mapping.cut import without_copies
 from imcsim.mapping.placement import Placement
 from imcsim.mapping.stages import stage_graph
+from imcsim.network.bundle import fingerprint
 from imcsim.network.graph import Network
 from imcsim.results.mapped import Budget, Mapped, MappingSearch, Objective
 from imcsim.simulation.chip import with_figures
@@ -31,6 +36,7 @@ from imcsim.simulation.simulate import replay
 from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.settings import CompareOptions
+from imcsim.studies.tried_mappings import TriedMappings
 from imcsim.timing import occupancies
 
 _MOST_GRANTS = 48
@@ -45,14 +51,20 @@ def search_mapping(
     budget: Budget | None = None,
     options: CompareOptions | None = None,
     progress: Progress | None = None,
+    folder: str | Path | None = None,
 ) -> MappingSearch:
     """Find the mapping of `network` with the least `objective` within `budget`.
 
     `inputs` are validation images: with them the exit threshold is chosen, if ``options`` give none, and the
     number of timesteps is measured that copies are weighed by. Without a budget the area of the chip as it
-    stands in its file is the limit. Raises ImcsimError where no mapping within the budget fits the chip.
+    stands in its file is the limit. With a `folder` what has been tried is kept there as it goes, and what an
+    earlier search of the same has tried is not played again. Raises ImcsimError where no mapping within the
+    budget fits the chip, and where the folder holds what another search has tried.
     """
     options = options or CompareOptions()
+    kept = TriedMappings()
+    if folder is not None:
+        kept = TriedMappings.of_folder(folder, _about(network, hardware, inputs, options))
     experiment = Experiment.make(network, hardware, inputs, inputs, options, progress)
     choice = experiment.choose()
     stay = experiment.exits(experiment.images, choice)
@@ -68,6 +80,7 @@ def search_mapping(
     for number, config in enumerate(candidates):
         if progress is not None:
             progress("mappings", number, len(candidates))
+        chip = None
         try:
             sized = _sized(place(network, _quickly_placed(config)), config)
             key = tuple(sorted(sized.copies.items())), *list(sized.overrides.values())[1:]
@@ -75,13 +88,19 @@ def search_mapping(
             if key in seen or (not limits.holds(sized) and number > 0):
                 continue
             seen.add(key)
-            tried.append(_played(experiment, sized, config, stay))
+            chip = config_hash(config, config.reference.values(), config.left_out)
+            if chip not in kept.known:
+                kept.put(chip, _played(experiment, sized, config, stay))
+            if (known := kept.known[chip]) is not None:
+                tried.append(known)
         except ImcsimError as error:
             # It fits neither mesh nor buffers, or locks up; the chip of the file must not.
             if number == 0:
                 raise
             if error.key is None:
                 raise
+            if chip is not None:
+                kept.put(chip, None)
     if progress is not None:
         progress("mappings", len(candidates), len(candidates))
     within = [one for one in tried if limits.holds(one)]
@@ -99,6 +118,18 @@ def search_mapping(
     )
 
 
+def _about(network: Network, hardware: Hardware, inputs: Inputs, options: CompareOptions) -> dict[str, Any]:
+    """What the figures of a mapping depend on besides its chip. The objective and the budget do not count."""
+    return {
+        "network": fingerprint(network),
+        "hardware": hardware.sha256,
+        "inputs": inputs.sha256,
+        "images": len(inputs.images),
+        "options": repr(replace(options, workers=None)),
+        "code": code_sha256(),
+    }
+
+
 def _configs(network: Network, config: HardwareConfig, mean: float) -> Iterator[HardwareConfig]:
     """The chips that are tried, the quickest to find first."""
     columns, shared = config.column_mux.columns_per_adc, config.mapping.share_tiles
@@ -107,6 +138,11 @@ def _configs(network: Network, config: HardwareConfig, mean: float) -> Iterator[
             continue
         mux = config.column_mux.model_copy(update={"columns_per_adc": per_adc})
         muxed = config.model_copy(update={"column_mux": mux})
+        try:
+            for kind in config.tile_types:
+                muxed.of_type(kind)
+        except RefusedPart:
+            continue  # not for the columns of that type
         chains = list(_chains(network, muxed, mean))
         for share in (shared, not shared):
             for placement in dict.fromkeys((config.mapping.placement, "annealed")):

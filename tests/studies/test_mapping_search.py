@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,13 @@ from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs, save
 from imcsim.mapping import place
 from imcsim.report.mapped import chip_file, search_json, write_search
-from imcsim.results.mapped import Budget, MappingSearch, Objective
+from imcsim.results.mapped import Budget, Mapped, MappingSearch, Objective
 from imcsim.simulation.values import ActivityRequest, Computed
+from imcsim.studies import mapping_search
 from imcsim.studies.comparison import run
 from imcsim.studies.mapping_search import search_mapping
 from imcsim.studies.settings import CompareOptions
+from imcsim.studies.tried_mappings import FILE
 
 NETWORK = replace(
     vgg_like(np.random.default_rng(3), plan=(4, "M", 8), size=8, classes=3, timesteps=3), name="small"
@@ -192,3 +195,48 @@ def test_budgets() -> None:
     assert Budget.parse("12tiles") == Budget(tiles=12)
     assert Budget.parse(" 600 crossbars ") == Budget(crossbars=600)
     assert Budget.parse("20.5 mm2") == Budget(area_mm2=20.5)
+
+
+class _Stopped(Exception):
+    """What a user's Ctrl-C stands for."""
+
+
+def test_a_search_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was played before it was stopped is not played again, a line that was cut off is."""
+    played, real = [], mapping_search._played
+
+    def play(*about: Any) -> Mapped:
+        if len(played) == 5:
+            raise _Stopped
+        played.append(about)
+        return real(*about)
+
+    def again() -> MappingSearch:
+        return search_mapping(
+            NETWORK, chip(), images(), "edp", Budget(crossbars=14), OPTIONS, folder=tmp_path
+        )
+
+    monkeypatch.setattr(mapping_search, "_played", play)
+    with pytest.raises(_Stopped):
+        again()
+    file = tmp_path / FILE
+    text = file.read_text()
+    assert text.count("\n") == 6
+    file.write_text(text[:-10])
+    played.clear()
+    monkeypatch.setattr(mapping_search, "_played", lambda *about: played.append(about) or real(*about))
+    resumed = again()
+    assert len(played) == len(resumed.tried) - 4
+    played.clear()
+    assert search_json(again()) == search_json(resumed)
+    assert not played
+    monkeypatch.setattr(mapping_search, "_played", real)
+    whole = found("edp", Budget(crossbars=14))
+    assert (whole.best, whole.tried) == (resumed.best, resumed.tried)
+    with pytest.raises(ImcsimError, match="what another search has tried"):
+        search_mapping(
+            NETWORK, chip(adc__bits=7), images(), "edp", Budget(crossbars=14), OPTIONS, folder=tmp_path
+        )
+    file.write_text(file.read_text() + "{}\n")
+    with pytest.raises(ImcsimError, match="none that a search wrote"):
+        again()
