@@ -17,7 +17,7 @@ fewest copies with which they are less busy, so that its end is the best that th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from imcsim.base.errors import ImcsimError
@@ -25,7 +25,7 @@ from imcsim.base.names import nearest
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping.pack import pack, size_of_tile, tiles_by_type, tiles_of
-from imcsim.mapping.placement import LayerPlacement
+from imcsim.mapping.placement import Grant, LayerPlacement
 from imcsim.mapping.stages import IMAGE, Edge, StageGraph
 
 Layers = tuple[LayerPlacement, ...]
@@ -37,42 +37,24 @@ _LOOK_AHEAD = 3
 """Steps of a layer that are tried at once."""
 
 
-@dataclass(frozen=True)
-class Grant:
-    """A grant of copies: to which layers, at how many crossbars, the objective before and after, and which
-    layer an image kept busiest before.
-    """
-
-    layers: tuple[str, ...]
-    copies: tuple[int, ...]
-    """Copies that these layers have now."""
-    crossbars: int
-    before: float
-    after: float
-    bound_by: str
-
-    @property
-    def gain_per_crossbar(self) -> float:
-        """The share of the objective before that each crossbar saved."""
-        return (1 - self.after / self.before) / self.crossbars
-
-
-def granted(layers: Sequence[LayerPlacement], graph: StageGraph, hardware: HardwareConfig) -> Layers:
-    """`layers` with the copies that ``mapping.replication`` gives them.
+def granted(
+    layers: Sequence[LayerPlacement], graph: StageGraph, hardware: HardwareConfig
+) -> tuple[Layers, tuple[Grant, ...]]:
+    """`layers` with the copies that ``mapping.replication`` gives them, and the grants of a policy with an
+    objective, one after the other.
 
     Raises ImcsimError where it names a layer that there is not, or copies that its map cannot share.
     """
     policy = hardware.mapping.replication
     if isinstance(policy, dict):
-        return _by_hand(tuple(layers), policy)
+        return _by_hand(tuple(layers), policy), ()
     if policy == "none":
-        return tuple(layers)
+        return tuple(layers), ()
     if policy == "balanced":
-        return _balanced(list(layers), hardware)
-    found = tuple(layers)
-    for found, _ in grants(layers, graph, hardware):  # noqa: B007 - the last one is what the budget allows
-        pass
-    return found
+        return _balanced(list(layers), hardware), ()
+    steps = list(grants(layers, graph, hardware))
+    # The last one is what the budget allows.
+    return (steps[-1][0] if steps else tuple(layers)), tuple(grant for _, grant in steps)
 
 
 def grants(

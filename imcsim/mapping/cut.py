@@ -9,7 +9,7 @@ from imcsim.base.names import nearest
 from imcsim.base.tile_types import OWN
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.copies import granted
-from imcsim.mapping.placement import LayerPlacement
+from imcsim.mapping.placement import Grant, LayerPlacement
 from imcsim.mapping.stages import Stage, StageGraph
 from imcsim.network.cells import slice_count
 from imcsim.network.rows import ONE_SET, diagonal, group_sets, layout, set_layouts
@@ -21,6 +21,13 @@ def cut(graph: StageGraph, hardware: HardwareConfig) -> tuple[LayerPlacement, ..
     Raises ImcsimError for a weight or a kernel that the crossbars or PEs cannot hold, and for copies by hand
     that a layer cannot have.
     """
+    return cut_with_grants(graph, hardware)[0]
+
+
+def cut_with_grants(
+    graph: StageGraph, hardware: HardwareConfig
+) -> tuple[tuple[LayerPlacement, ...], tuple[Grant, ...]]:
+    """`cut`, and the copies that a policy with an objective has granted, one after the other."""
     return granted(without_copies(graph, hardware), graph, hardware)
 
 

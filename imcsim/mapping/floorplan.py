@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from imcsim.hardware.config import HardwareConfig
-from imcsim.mapping.copies import Grant, busiest, grants
+from imcsim.mapping.copies import busiest
 from imcsim.mapping.pack import pes_used
-from imcsim.mapping.placement import LayerPlacement, Part, Placement, Position
+from imcsim.mapping.placement import Grant, LayerPlacement, Part, Placement, Position
 from imcsim.mapping.traffic import weighted_hops
 
 
@@ -133,7 +133,7 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
             busiest(single, placement.graph, config),
             busiest(placement.layers, placement.graph, config),
         ),
-        grants=tuple(grant for _, grant in grants(single, placement.graph, config)),
+        grants=placement.grants,
     )
 
 

@@ -9,7 +9,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.tile_types import OWN
 from imcsim.hardware.component import ChipSize, TypeSize
 from imcsim.hardware.config import HardwareConfig
-from imcsim.mapping.cut import cut
+from imcsim.mapping.cut import cut_with_grants
 from imcsim.mapping.fit import mesh_for
 from imcsim.mapping.pack import pack, pes_used, tiles_by_type, tiles_of
 from imcsim.mapping.placement import LayerPlacement, Part, Placement
@@ -31,7 +31,7 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
                 key="lif.parameters",
                 fix="set it to neuron, for lif.kind update: a word of memory for each",
             )
-    layers = cut(graph, hardware)
+    layers, granted = cut_with_grants(graph, hardware)
     parts = pack(layers, hardware)
     tiles = tiles_of(parts)
     mesh = mesh_for(tiles, graph, hardware)
@@ -45,6 +45,7 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
         positions=along(tiles, mesh),
         pes_used=sum(pes_used(parts, layers, hardware).values()),
         size=_size(graph, layers, parts, hardware),
+        grants=granted,
     )
     if hardware.mapping.placement == "annealed":
         return replace(placement, positions=annealed(placement, hardware))

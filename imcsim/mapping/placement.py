@@ -162,6 +162,26 @@ class LayerPlacement:
 
 
 @dataclass(frozen=True)
+class Grant:
+    """A grant of copies: to which layers, at how many crossbars, the objective before and after, and which
+    layer an image kept busiest before.
+    """
+
+    layers: tuple[str, ...]
+    copies: tuple[int, ...]
+    """Copies that these layers have now."""
+    crossbars: int
+    before: float
+    after: float
+    bound_by: str
+
+    @property
+    def gain_per_crossbar(self) -> float:
+        """The share of the objective before that each crossbar saved."""
+        return (1 - self.after / self.before) / self.crossbars
+
+
+@dataclass(frozen=True)
 class Placement:
     """A network on a chip. `positions` are the mesh positions of the tiles."""
 
@@ -174,6 +194,8 @@ class Placement:
     pes_used: int
     """PEs that hold something. A PE belongs to one layer."""
     size: ChipSize
+    grants: tuple[Grant, ...] = ()
+    """Copies that a policy with an objective has granted, one after the other."""
 
     def tile_type(self, tile: int) -> str:
         """The type of a tile, which is that of all layers in it."""
