@@ -30,20 +30,24 @@ def search_json(found: MappingSearch) -> str:
 
 
 def write_search(found: MappingSearch, folder: str | Path) -> list[Path]:
-    """Write ``mapping.json``, ``mappings.csv`` with all that was tried, ``front.svg``, ``.png`` and ``.pdf``.
+    """Write ``mapping.json``, ``mappings.csv`` with all that was tried, and the page of the front.
 
     Raises ImcsimError naming the file that cannot be written.
     """
-    from imcsim.report.figures.mapped import front_figure
+    from imcsim.report.mapped_page import search_page
 
     contents = {"mapping.json": search_json(found).encode(), "mappings.csv": mappings_csv(found).encode()}
-    return write_contents(folder, contents | front_figure(found))
+    return write_contents(folder, contents | search_page(found, *_rows(found)))
 
 
 def mappings_csv(found: MappingSearch) -> str:
     """All mappings that were tried, one a row; copies as ``layer:number``, separated by spaces."""
+    return csv_text(*_rows(found))
+
+
+def _rows(found: MappingSearch) -> tuple[list[str], list[list[Any]]]:
     rows = [_row(one, found) for one in found.tried]
-    return csv_text(list(rows[0]), [list(row.values()) for row in rows])
+    return list(rows[0]), [list(row.values()) for row in rows]
 
 
 def _row(one: Mapped, found: MappingSearch) -> dict[str, Any]:

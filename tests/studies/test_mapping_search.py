@@ -120,9 +120,16 @@ def test_a_chip_file_of_it_is_the_chip(for_edp: MappingSearch, tmp_path: Path) -
 
 def test_files(for_edp: MappingSearch, tmp_path: Path) -> None:
     write_search(for_edp, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "mapping.json", "mappings.csv", "front.png", "front.svg", "front.pdf",
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == {
+        "mapping.json", "mappings.csv", "index.html", "figures/front.png", "figures/front.svg",
+        "figures/front.pdf", "data/front.csv", "data/both.csv",
     }  # fmt: skip
+    page = (tmp_path / "index.html").read_text()
+    assert "<svg" in page
+    assert page.count(f"{for_edp.best.area_mm2:.4g}") >= 1
+    on_front = list(csv.DictReader((tmp_path / "data" / "front.csv").open()))
+    assert [row["front"] for row in on_front].count("True") == len(for_edp.front)
     document = json.loads((tmp_path / "mapping.json").read_text())
     assert document["best"]["edp_pj_ns"] == for_edp.best.edp_pj_ns
     assert document["tried"] == len(for_edp.tried)

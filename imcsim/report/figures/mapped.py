@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.drawing import BLUE, GREY, INK, VERMILION, draw, logarithmic
+from imcsim.report.figures.drawing import BLUE, GREY, INK, VERMILION, logarithmic
 from imcsim.report.terminal.mapped import NAMES, shown_objective, unit_of
 from imcsim.report.units import pretty
 from imcsim.results.mapped import Mapped, MappingSearch
@@ -12,12 +12,8 @@ from imcsim.results.mapped import Mapped, MappingSearch
 _COLUMN_IN = 3.5
 
 
-def front_figure(found: MappingSearch) -> dict[str, bytes]:
-    """``front.png``, ``front.svg`` and ``front.pdf``."""
-    return draw(lambda: {"front": _figure(found)})
-
-
-def _figure(found: MappingSearch) -> Figure:
+def front_figure(found: MappingSearch) -> Figure:
+    """All that was tried, the front, the mapping of the file and the one that was found."""
     objective = shown_objective(found)
     unit = unit_of(objective, found.tried)
 

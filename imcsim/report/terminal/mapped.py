@@ -54,9 +54,16 @@ def copies_text(one: Mapped) -> str:
 
 
 def _both(found: MappingSearch) -> Table:
-    rows = [
+    title = f"Mapping of {found.network} on {found.hardware} for the least {NAMES[found.objective]}"
+    return table(title, ["", "as in the file", "found", ""], side_by_side(found))
+
+
+def side_by_side(found: MappingSearch) -> list[tuple[str, str, str, str]]:
+    """The mapping of the file beside the one that was found: what, ours, theirs, change."""
+    shares = ("no", "yes")
+    rows: list[tuple[str, str, str, str]] = [
         ("copies", copies_text(found.given), copies_text(found.best), ""),
-        ("layers share tiles", *(("no", "yes")[one.share_tiles] for one in (found.given, found.best)), ""),
+        ("layers share tiles", shares[found.given.share_tiles], shares[found.best.share_tiles], ""),
         ("placement", found.given.placement, found.best.placement, ""),
         ("columns per ADC", str(found.given.columns_per_adc), str(found.best.columns_per_adc), ""),
         ("crossbars", f"{found.given.crossbars:,}", f"{found.best.crossbars:,}", ""),
@@ -68,8 +75,7 @@ def _both(found: MappingSearch) -> Table:
         unit = unit_of(objective, found.tried)
         ours, theirs = (one.figure(objective) for one in (found.given, found.best))
         rows.append(_row(f"{NAMES[objective]} ({unit.name})", ours, theirs, unit.per_base))
-    title = f"Mapping of {found.network} on {found.hardware} for the least {NAMES[found.objective]}"
-    return table(title, ["", "as in the file", "found", ""], rows)
+    return rows
 
 
 def _row(name: str, ours: float, theirs: float, per_base: float) -> tuple[str, str, str, str]:
