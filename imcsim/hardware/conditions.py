@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.hardware.alternatives import leaves
 from imcsim.hardware.component import ESTIMATE, Block
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.effects import perturbed, with_values, without_effect
@@ -40,7 +41,21 @@ def warnings(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> tup
     values = hardware.config.model_dump(mode="json", by_alias=True)
     broken = _broken(values, hardware.provenance)
     idle = _idle(hardware, plain)
-    return (*hardware.config.warnings(), *broken, *_unfollowed(hardware, plain), *idle)
+    types = _of_types(hardware)
+    return (*hardware.config.warnings(), *broken, *_unfollowed(hardware, plain), *types, *idle)
+
+
+def _of_types(hardware: Hardware) -> Iterator[str]:
+    """What a reader should know of tiles of other types: their converters, and given figures of the chip that
+    do not follow what a type changes.
+    """
+    chip = hardware.config
+    known = {key: about for key, about in hardware.provenance.items() if not key.startswith("tile_types.")}
+    for name, kind in chip.tile_types.items():
+        typed, changed = chip.of_type(name), [key for key, _ in leaves(kind.changes)]
+        own = [line for line in typed.warnings() if line not in chip.warnings()]
+        for line in (*own, *_left_behind(chip, typed, known, changed)):
+            yield f"tile_types.{name}: {line}"
 
 
 def _idle(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> Iterator[str]:

@@ -211,3 +211,14 @@ def test_unknown_types_and_layers_are_refused() -> None:
 def test_what_is_for_tiles_that_are_all_alike_is_refused(other: dict[str, Any]) -> None:
     with pytest.raises(ImcsimError, match="for chips whose tiles are all alike"):
         chip({"small": SMALL}, **other)
+
+
+def test_given_figures_that_do_not_follow_a_type_say_so() -> None:
+    given = {"cells__array_area_um2": 700.0}
+    lines = imcsim.hardware.warnings(chip({"small": SMALL}, **given))
+    assert any(
+        line.startswith("tile_types.small: cells.array_area_um2 is given and does not follow")
+        for line in lines
+    )
+    alike = chip({"same": {"tile": {"output_rows": 3}}}, **given)
+    assert not any(line.startswith("tile_types") for line in imcsim.hardware.warnings(alike))
