@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,8 +236,9 @@ def _about(path: Path, text: NDArray[Any]) -> dict[str, Any]:
     """The description, with everything in it that is used checked."""
     if text.ndim != 0 or text.dtype.kind != "U" or text.dtype.itemsize > 4 * MAX_ABOUT:
         raise ImcsimError("must be a text", file=path, key="about", fix=_AGAIN)
-    try:
-        about = json.loads(str(text))
+    codes = text.astype(text.dtype.newbyteorder("=")).reshape(1).view(np.uint32)
+    try:  # NumPy makes strings of numbers that are no characters, over which Python's own parser falls
+        about = json.loads(str(text)) if (codes <= sys.maxunicode).all() else None
         sound = _sound(about)
     except (ValueError, RecursionError, KeyError, TypeError):
         sound = False

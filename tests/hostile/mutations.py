@@ -94,7 +94,9 @@ def _damaged_place(draw: Random, data: Any) -> Any:
             other, place = _place(draw, data)
             holder[key] = _copy(other[place])
         case 5 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
-            holder[key] = draw.choice((-1, 0, 0.5, 2, 1000, 1e9)) * holder[key]
+            factor = draw.choice((-1, 0, 0.5, 2, 1000, 1e9))
+            with suppress(OverflowError):  # a whole number with hundreds of digits
+                holder[key] = factor * holder[key]
         case 6 if isinstance(holder[key], list | str):
             holder[key] = holder[key] * draw.choice((0, 2, 50))
         case _:
@@ -152,8 +154,8 @@ def damaged_array(draw: Random, array: np.ndarray) -> np.ndarray:
     """Of another type, another shape, or with other values."""
     try:
         return _damaged_array(draw, array)
-    except (TypeError, ValueError):  # it has been damaged before, and cannot be like that too
-        return array
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return array  # it has been damaged before, and cannot be like that too
 
 
 def _damaged_array(draw: Random, array: np.ndarray) -> np.ndarray:

@@ -58,8 +58,9 @@ def _may_be_on_grid(weight: Values, bits: int) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore", divide="ignore"):
         steps = sizes.max(axis=1)[:, None] / np.arange(1.0, largest_integer(bits) + 1)
         ratio = smallest[:, None] / steps
-    whole = np.rint(ratio)
-    found: NDArray[np.bool_] = ((np.abs(ratio - whole) <= GRID_ERROR * ratio) & (whole >= 1)).any(axis=1)
+        whole = np.rint(ratio)
+        near = np.abs(ratio - whole) <= GRID_ERROR * ratio  # never of infinite ones: their steps round to 0
+    found: NDArray[np.bool_] = (near & (whole >= 1)).any(axis=1)
     return found
 
 
