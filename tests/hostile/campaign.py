@@ -303,7 +303,7 @@ def main() -> int:
     parser.add_argument("--slice", type=int, default=2000, help="tries of a reader in a row")
     parser.add_argument("--jobs", type=int, default=1, help="readers at work at once")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="readers whose name holds this")
+    parser.add_argument("--only", help="words, by commas: a reader's name holds one; after --work its name")
     parser.add_argument("--first", type=int, default=0, help="number of the first try, without --out")
     parser.add_argument("--out", type=Path, help="CSV file; a campaign that it holds goes on")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
@@ -317,7 +317,7 @@ def main() -> int:
     before = begun_before(options.out, options.seed) if options.out else {}
     targets = {}
     for reader in READERS:
-        if options.only is None or options.only in reader.name:
+        if any(word in reader.name for word in (options.only or "").split(",")):
             targets[reader.name, True] = options.tries
             if reader.starts_process and options.apart_tries:
                 targets[reader.name, False] = options.apart_tries
