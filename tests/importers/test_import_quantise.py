@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,14 @@ def test_random_weights_are_on_no_grid() -> None:
     weight = rng.normal(size=(64, 50)).astype(np.float32).astype(np.float64)
     for bits in (2, 8, 16):
         assert np.isnan(on_grid(weight, bits)).all()
+
+
+def test_weights_beside_the_largest_number_are_on_no_grid() -> None:
+    """Steps of the smallest numbers round to 0; no warning comes of dividing by them."""
+    weight = np.array([[5e-324, 1e-323], [1.7e308, 5e-324]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        on_grid(weight, 8)
 
 
 def test_integers_of_a_quantised_file_pass_through() -> None:
