@@ -38,6 +38,7 @@ from imcsim.hardware.components.clock import Clock
 from imcsim.hardware.components.column_mux import ColumnMux
 from imcsim.hardware.components.controller import Controller
 from imcsim.hardware.components.converter_reference import ConverterReference
+from imcsim.hardware.components.dram import Dram
 from imcsim.hardware.components.global_buffer import GlobalBuffer
 from imcsim.hardware.components.htree import Htree
 from imcsim.hardware.components.lif import Lif
@@ -266,6 +267,7 @@ class HardwareConfig(BaseModel):
     accumulator: Accumulator
     checker: Checker
     offchip_link: OffchipLink
+    dram: Dram = Dram()
     nonideal: NonIdeal = NonIdeal()
     programming: ProgrammingConfig = ProgrammingConfig()
     accounting: Accounting = "every_event"
@@ -408,6 +410,7 @@ class HardwareConfig(BaseModel):
             "nonideal": self.nonideal == NonIdeal(),
             "estimators": not self.estimators,
             "activation": self.activation == Activation(),
+            "dram": self.dram == Dram(),
             "technology.supply_v": self.technology.supply_v == "nominal",
             "cells.input_drive": self.cells.input_drive == "bits",
             "cells.parallel_rows": self.cells.parallel_rows == "all",
@@ -566,6 +569,13 @@ class HardwareConfig(BaseModel):
         """Cycles for which a read of inputs of so many bits takes a crossbar."""
         pulses = (1 << input_bits) - 1 if self.cells.input_drive == "pulses" else 0
         return pulses + self.sense_cycles
+
+    def load_cycles(self, bits: int) -> int:
+        """Cycles to bring `bits` bits onto the chip: over the link, or as fast as the DRAM behind it gives
+        them where that takes longer.
+        """
+        over_link = -(-bits // self.offchip_link.bits_per_cycle)
+        return max(over_link, self.dram.transfer_cycles(bits, self)) + self.dram.latency_cycles(self)
 
     def reads_of(self, input_bits: int) -> int:
         """Reads that inputs of so many bits take."""

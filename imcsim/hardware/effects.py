@@ -74,6 +74,7 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
     found["cycles"] = [
         config.sense_cycles,
         config.convert_cycles,
+        [config.load_cycles(bits) for bits in (1, 24_576, 1_000_000)],
         [checker.way_cycles(mesh, config) for mesh in ((1, 2), (3, 3), (7, 9), (40, 40))],
     ]
     found["types of tiles"] = {

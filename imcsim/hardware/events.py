@@ -14,6 +14,8 @@ class Event(StrEnum):
 
     IMAGE_BITS = "image_bits"
     """Image bits brought onto the chip, once for each inference."""
+    RESULT_BITS = "result_bits"
+    """Bits of class outputs written to the DRAM, once for each inference; only where there is a DRAM."""
     GLOBAL_BUFFER_WRITE_BITS = "global_buffer_write_bits"
     GLOBAL_BUFFER_READ_BITS = "global_buffer_read_bits"
     FLIT_HOPS = "flit_hops"

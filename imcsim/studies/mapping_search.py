@@ -198,7 +198,7 @@ def _played(experiment: Experiment, sized: Mapped, config: HardwareConfig, stay:
         keeps = layer.stage.reads_image and chip.config.encoder.mode == "keep"
         later = busy.stored if keeps else busy.computed
         interval = max(interval, *(busy.computed[name] + further * later[name] for name in later))
-    load = -(-chip.placement.graph.image_bits // chip.config.offchip_link.bits_per_cycle)
+    load = chip.config.load_cycles(chip.placement.graph.image_bits)
     return replace(
         sized,
         area_mm2=chip.config.area_um2(chip.size) * 1e-6,

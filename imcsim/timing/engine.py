@@ -66,6 +66,7 @@ class Engine:
         checker = config.checker
         self._check_cycles = checker.cycles(classes) + checker.way_cycles(placement.mesh, config)
         self._checked = checker.events(classes, timing.mean, placement.tiles)
+        self._result_bits = config.dram.result_bits(classes, config)
 
     # --- what tiles and mesh are asked for
 
@@ -158,6 +159,8 @@ class Engine:
             yield self.env.timeout(self._check_cycles)
             for event, count in events:
                 self.counter.add(event, job.number, output, count)
+            if job.timestep == 0:  # once for each image, which has a first timestep whenever it exits
+                self.counter.add(Event.RESULT_BITS, job.number, output, self._result_bits)
             if exits:
                 self._departure[job.image] = job.verdict_at
                 self._exited(job.image)

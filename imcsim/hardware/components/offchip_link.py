@@ -1,4 +1,6 @@
-"""The link that brings the image onto the chip. Both figures are given: no rule scales pads."""
+"""The link that brings the image onto the chip, and class outputs back to a DRAM where there is one. Both
+figures are given: no rule scales pads.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ class OffchipLink(Component):
     link_area_um2: NonNegative
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        return {Event.IMAGE_BITS: self.bit_energy_pj}
+        paid = {Event.IMAGE_BITS: self.bit_energy_pj}
+        return {**paid, Event.RESULT_BITS: self.bit_energy_pj} if chip.dram.present else paid
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.link_area_um2

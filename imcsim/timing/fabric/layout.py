@@ -113,7 +113,7 @@ class Layout:
         m, config = self.memory, self.config
         bits = self.placement.graph.image_bits
         m[k.G_HOP], m[k.G_FLIT_BITS] = config.noc.hop_cycles, config.noc.flit_bits
-        m[k.G_LOAD], m[k.G_IMAGE_BITS] = -(-bits // config.offchip_link.bits_per_cycle), bits
+        m[k.G_LOAD], m[k.G_IMAGE_BITS] = config.load_cycles(bits), bits
         m[k.G_KEEPS] = config.encoder.mode == "keep"
         m[k.G_GATED] = config.clock.gating == "idle_tiles"
         m[k.G_IMAGE_PLACE] = self._place(Event.IMAGE_BITS, 0)

@@ -132,6 +132,7 @@ class _OneImage:
             *accumulator.events(classes * votes).items(),
             *checker.events(classes, timing.mean, placement.tiles).items(),
         ]
+        self._result_bits = config.dram.result_bits(classes, config)
         check_global_buffer(placement, config, timing)
         self.clock = _Clock()
         self._issued_at = np.full(timing.timesteps, -1, np.int64)
@@ -253,6 +254,8 @@ class _OneImage:
         clock = self.clock
         for event, count in self._checked:
             self._table[clock.number, EVENT_INDEX[event], -2] += count
+        if clock.number == 0:
+            self._table[0, EVENT_INDEX[Event.RESULT_BITS], -2] += self._result_bits
         clock.number, clock.state, clock.due = clock.number + 1, FOR_JOB, k.NEVER
 
     # --- a shorter run, from here on

@@ -118,7 +118,7 @@ class ProcessEngine(Engine):
         assert stream.edge is not None
         channel, edge = self.channels[stream.rank], stream.edge
         bits = self.placement.graph.image_bits
-        load_cycles = -(-bits // self.config.offchip_link.bits_per_cycle)
+        load_cycles = self.config.load_cycles(bits)
         number = 0
         while True:
             job = yield from self.jobs.take(number)
