@@ -32,10 +32,11 @@ from imcsim.functional.run import calibrated_converters, run
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement, place
-from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node
+from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.simulation.chip import numerics
 from imcsim.simulation.counts import image_work, recorded_nodes
 from imcsim.timing import ImageWork, Timeline, parse
+from imcsim.timing.recorder import Recorder
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -269,6 +270,58 @@ def test_buffers_that_stall_but_do_not_lock(policy: str) -> None:
     lines = [compared(place(network, config), config, **about) for config in (slow, fast)]
     assert all(isinstance(line, Timeline) for line in lines)
     assert lines[0].cycles > lines[1].cycles  # type: ignore[union-attr]
+
+
+# Work that is cancelled
+
+
+def slow_shortcut() -> Network:
+    """Rows of `main` wait for those of `slow`, and `last` reads them; nothing hangs on its lowest row."""
+
+    def conv(name: str, source: str, inner: int, outer: int, kernel: tuple[int, int], **about: Any) -> Conv2d:
+        weight = np.ones((outer, inner, *kernel), np.int8)
+        return Conv2d(name, (source,), weight, np.ones(outer), np.zeros(outer), **about)
+
+    def lif(name: str, source: str) -> LIF:
+        return LIF(name, (source,), 0.5, 1.0, "hard")
+
+    nodes: list[Node] = [
+        conv("first", INPUT, 1, 9, (1, 1)), lif("lif0", "first"),
+        conv("main", "lif0", 9, 9, (3, 3), padding=(1, 1)), conv("slow", "lif0", 9, 9, (1, 1)),
+        Add("add", ("main", "slow")), lif("lif1", "add"),
+        conv("last", "lif1", 9, 1, (2, 1), stride=(2, 1)),
+        Pool2d("pool", ("last",), "max", (1, 1), (2, 1), (0, 0)), lif("lif2", "pool"),
+        Pool2d("rest", ("lif2",), "max", (1, 1), (2, 1), (0, 0)), Flatten("flat", ("rest",)),
+        Linear("classes", ("flat",), np.ones((2, 1), np.int8), np.ones(2), np.zeros(2)),
+    ]  # fmt: skip
+    return Network("slow", (1, 6, 1), 1, 1.0, 2, 3, 4, tuple(nodes))
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+@pytest.mark.parametrize("lanes", [32, 1])
+@pytest.mark.parametrize("exits", [[1], [2, 1]])
+def test_void_rows_do_not_overtake_what_is_under_way(exits: list[int], lanes: int, seed: int) -> None:
+    """Once an image exits, its later timesteps are void at once; the rows of the exit timestep, which are
+    still on their way to layers that no class hangs on, arrive before them all the same.
+    """
+    values = {
+        "cells.rows": 16, "cells.columns": 16, "tile.crossbars_per_pe": 9, "lif.lanes": lanes,
+        "activity.skip_zero_reads": True, "activity.spike_coding": "aer",
+    }  # fmt: skip
+    config = changed("spikesim_65nm", values)
+    placement = place(slow_shortcut(), config)
+    work = random_work(np.random.default_rng(seed), placement, len(exits), 3, 0.3)
+    about: dict[str, Any] = {"exits": exits, "timesteps": 3, "issue": parse("speculate"), "work": work}
+    line = compared(placement, config, **about)
+    recorder = Recorder()
+    assert_same(line, outcome(placement, config, fidelity="reference", recorder=recorder, **about))
+    assert isinstance(line, Timeline)
+    main, last = line.layers.index("main"), line.layers.index("last")
+    for job in range(len(line.image)):
+        arrived = [one.ended for one in recorder.of("send") if (one.job, one.layer) == (job, main)]
+        rows = [one for one in recorder.of("fetch") if (one.job, one.layer) == (job, last)]
+        assert rows or line.cancelled[job] >= 0
+        assert all(one.began >= arrived[2 * one.row + 1] for one in rows)
 
 
 # Arrivals

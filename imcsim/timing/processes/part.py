@@ -66,6 +66,18 @@ class RowEvents:
     done: simpy.Event
 
 
+@dataclass
+class _Leaving:
+    """A row that has begun, or that was never started, and has not been passed on. Rows leave in the order
+    of their jobs and places, so that no void row overtakes one that is still under way.
+    """
+
+    job: Job
+    y: int
+    stored: bool
+    ended: bool
+
+
 class _Outbox:
     """Finished rows of one output: a queue for each receiver, and how many every receiver has."""
 
@@ -112,6 +124,7 @@ class PartProcess:
         self._room = Room(self.env, wiring.room)
         self._held: deque[bool] = deque()
         """Of each row that has not given its place back, whether it has one; void rows take none."""
+        self._leaving: deque[_Leaving] = deque()
         self._ended = self._released = 0
         self._pool_free = 0
         """The cycle from which on the units behind the sums can take pooled currents."""
@@ -216,6 +229,8 @@ class PartProcess:
             if void and held:
                 self._room.give()
             self._held.append(not void)
+            leaving = _Leaving(job, y, stored, void)
+            self._leaving.append(leaving)
             if not void:
                 self.around.spans.begun(job.number, self.stage.index + 1, int(self.env.now))
                 row = self.begin(job, y, stored)
@@ -227,9 +242,9 @@ class PartProcess:
                     channel.free(done - freed)
                 freed = done
             if void:
-                self._leave(job, y, stored)
+                self._leave()
             else:
-                self.env.process(self._finish(job, y, stored, row.done))
+                self.env.process(self._finish(leaving, row.done))
 
     @property
     def _input_height(self) -> int:
@@ -249,9 +264,9 @@ class PartProcess:
         if events:
             yield self.env.all_of(events) if len(events) > 1 else events[0]
 
-    def _finish(self, job: Job, y: int, stored: bool, done: simpy.Event) -> Wait:
+    def _finish(self, leaving: _Leaving, done: simpy.Event) -> Wait:
         """When a row is done: pool it, and queue it for sending."""
-        began = int(self.env.now)
+        job, y, began = leaving.job, leaving.y, int(self.env.now)
         if not done.processed:
             yield done
         yield from self._fire_behind_pool(job, y)
@@ -265,7 +280,8 @@ class PartProcess:
         if y == self.layer.bands - 1 and self.figures.pool_values:
             self.count(job, {Event.POOL_OPERATIONS: self.figures.pool_values})
         self.around.spans.ended(job.number, self.stage.index + 1, int(self.env.now))
-        self._leave(job, y, stored)
+        leaving.ended = True
+        self._leave()
 
     def _fire_behind_pool(self, job: Job, y: int) -> Wait:
         """Pool the currents of the windows that end with row y, and let their neurons fire, row after row."""
@@ -279,16 +295,20 @@ class PartProcess:
             yield self.env.timeout(self._pool_free - self.env.now)
             self.note("fire", job, y, began, rows)
 
-    def _leave(self, job: Job, y: int, stored: bool) -> None:
-        """A row has ended, or was never started: let go of what it held and pass it on."""
-        self._ended += 1
-        for channel in self._channels(() if stored else self.wiring.partials):
-            channel.free(1)
-        for channel in self._channels(self.wiring.residuals):
-            channel.free(self.layer.row_copies)
-        for outbox in self._outboxes:
-            for row in outbox.output.rows_after(y):
-                outbox.put(job, row)
+    def _leave(self) -> None:
+        """A row has ended, or was never started: let go of what it held and pass it on, once all before it
+        have left, and those behind it that wait for it.
+        """
+        while self._leaving and self._leaving[0].ended:
+            row = self._leaving.popleft()
+            self._ended += 1
+            for channel in self._channels(() if row.stored else self.wiring.partials):
+                channel.free(1)
+            for channel in self._channels(self.wiring.residuals):
+                channel.free(self.layer.row_copies)
+            for outbox in self._outboxes:
+                for pooled in outbox.output.rows_after(row.y):
+                    outbox.put(row.job, pooled)
         self._release()
 
     def _sender(self, outbox: _Outbox, k: int) -> Wait:

@@ -6,22 +6,22 @@ from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.fabric.kernels.buffers import free_rows
 from imcsim.timing.fabric.kernels.jobs import is_dead, timestep_of, turn_of
 from imcsim.timing.fabric.kernels.records import Memory
-from imcsim.timing.fabric.kernels.rows import begin_row, leave_row, sides_come
+from imcsim.timing.fabric.kernels.rows import begin_row, leave_rows, sides_come
 from imcsim.timing.processes.row_kernels import step
 
 
 @step
-def _row_over(m: Memory, events: Memory, part: int, job: int, y: int, stored: bool, void: bool) -> None:
+def _row_over(m: Memory, events: Memory, part: int, y: int, stored: bool, void: bool) -> None:
     """Fetched or void: let go of input rows, and turn to the next row or job."""
     if not stored:
         done = m[m[part + k.P_ROW_TABLE] + 2 * y + 1]
         for entry in range(m[part + k.P_INPUTS], m[part + k.P_INPUTS_END]):
             free_rows(m, m[entry], done - m[part + k.P_FREED])
         m[part + k.P_FREED] = done
-    if void:
-        leave_row(m, events, part, job, y, stored)
     m[part + k.P_PHASE] = k.NEXT_ROW
     m[part + k.P_ROW] = y + 1
+    if void:
+        leave_rows(m, events, part)
     if y + 1 == m[part + k.P_ROWS]:
         m[part + k.P_PLAYED] += 1
         after = m[part + k.P_HOLD] + 1
@@ -53,7 +53,7 @@ def run_part(m: Memory, counts: Memory, events: Memory, part: int, now: int) -> 
                 return
             slot = m[part + k.P_SLOTS] + (m[part + k.P_BEGUN] - 1) % m[part + k.P_SLOT_COUNT] * k.Q_SIZE
             m[slot + k.Q_BEGAN] = now
-            _row_over(m, events, part, job, y, stored, False)
+            _row_over(m, events, part, y, stored, False)
             continue
         if phase == k.NEXT_JOB:
             if stored and m[part + k.P_HEAD] == 0:
@@ -86,7 +86,7 @@ def run_part(m: Memory, counts: Memory, events: Memory, part: int, now: int) -> 
                 return
         if dead:
             m[part + k.P_ROOM] += placed
-            _row_over(m, events, part, job, y, stored, True)
+            _row_over(m, events, part, y, stored, True)
             continue
         m[m[part + k.P_HOLD]] += 1
         m[part + k.P_PHASE] = k.FOR_FETCH

@@ -61,7 +61,8 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
 # each own row the rows of neurons behind a pool of currents that it completes, and their cycles (0: no pool).
 # `P_BEGUN_PLACE`, `P_ENDED_PLACE`: where, behind a job's counts, its layer's first and last cycle stand, + 1.
 # `P_TURNS`: turns of an input bit; `P_TURNS_OF`: where those of each block stand. What is called a row of a
-# part is a band of `P_BAND` rows, on which its copies work at once.
+# part is a band of `P_BAND` rows, on which its copies work at once. `P_ENDED`: rows that have left, void
+# ones too; `P_LEFT`: those of them that had begun; `P_LEFT_JOB`: the job of the row that leaves next.
 (
     P_HEAD, P_FIRES, P_KEEPS, P_ROWS, P_PLANES, P_SENSE, P_TREE, P_COPIES, P_BLOCKS, P_WAVES, P_WAVE_COUNT,
     P_INPUTS, P_INPUTS_END, P_INPUT_HEIGHT, P_INPUT_IMAGE, P_ROW_TABLE, P_PARTIALS, P_PARTIALS_END,
@@ -70,18 +71,18 @@ AFTER_FIRST, AFTER_COUNT, AFTER_POOL, AFTER_SIZE = range(4)
     P_RUNS, P_RUNS_END, P_TIMES, P_JOB, P_ROW, P_PHASE, P_FETCHED, P_FREED, P_ROOM,
     P_ENDED, P_RELEASED, P_PLAYED, P_BEGUN, P_SETTLED, P_WAITING, P_SEEN, P_HELD, P_HELD_END, P_HOLD, P_LET,
     P_LET_ROWS, P_UNSOLVED, P_FIRE_ROWS, P_FIRE_COUNTS, P_FIRE_FREE, P_BEGUN_PLACE, P_ENDED_PLACE, P_TURNS,
-    P_TURNS_OF, P_BAND, P_CONVERT, P_SETS, P_SIZE,
-) = range(4, 72)  # fmt: skip
+    P_TURNS_OF, P_BAND, P_CONVERT, P_SETS, P_LEFT, P_LEFT_JOB, P_SIZE,
+) = range(4, 74)  # fmt: skip
 NEXT_JOB, NEXT_ROW, FOR_ROOM, FOR_INPUT, FOR_FETCH = range(5)
 
 # Row blocks of a part, one after the other, whose reads count the same: how many, their reads in a row, the
 # counts of a read and of one left out, and the reads of the row that is being played.
 RUN_BLOCKS, RUN_ALL, RUN_COUNTS, RUN_SKIP_COUNTS, RUN_READS, RUN_SIZE = range(6)
 
-# A row under way.
+# A row under way, the `Q_NUMBER`-th of its part: `Q_ALIVE` until it leaves.
 (
-    Q_PART, Q_JOB, Q_ROW, Q_STORED, Q_READY, Q_SIDES, Q_TOLD, Q_BEGAN, Q_OUTPUT, Q_ALIVE, Q_SIZE,
-) = range(4, 15)  # fmt: skip
-TOLD_FETCHED, TOLD_DONE, TOLD_POWERED, TOLD_READS, TOLD_FIRED = 1, 2, 4, 8, 16
+    Q_PART, Q_JOB, Q_ROW, Q_STORED, Q_READY, Q_SIDES, Q_TOLD, Q_BEGAN, Q_OUTPUT, Q_ALIVE, Q_NUMBER, Q_SIZE,
+) = range(4, 16)  # fmt: skip
+TOLD_FETCHED, TOLD_DONE, TOLD_POWERED, TOLD_READS, TOLD_FIRED, TOLD_ENDED = 1, 2, 4, 8, 16, 32
 
 J_TIMESTEP, J_MAP, J_CANCELLED, J_SLOT, J_BEFORE, J_SIZE = range(6)

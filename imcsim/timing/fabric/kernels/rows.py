@@ -1,4 +1,4 @@
-"""Rows of a part: begun when their inputs have come, passed on when they are done."""
+"""Rows of a part: begun when their inputs have come, passed on, one after the other, when they are done."""
 
 from __future__ import annotations
 
@@ -45,9 +45,36 @@ def _queue(m: Memory, events: Memory, output: int, job: int, row: int) -> None:
 
 
 @step
-def leave_row(m: Memory, events: Memory, part: int, job: int, y: int, stored: bool) -> None:
-    """A row has ended, or was never started: let go of what it held and pass it on."""
-    m[part + k.P_ENDED] += 1
+def leave_rows(m: Memory, events: Memory, part: int) -> None:
+    """A row has ended, or was never started: let it leave, once all before it have left, and those behind it
+    that wait for it.
+    """
+    rows = m[part + k.P_ROWS]
+    # All rows so far that have begun or are void.
+    passed = m[part + k.P_PLAYED] * rows
+    if m[part + k.P_PHASE] != k.NEXT_JOB:
+        passed += m[part + k.P_ROW] + (m[part + k.P_PHASE] == k.FOR_FETCH)
+    skips = m[part + k.P_KEEPS] == 1 and m[part + k.P_HEAD] == 0
+    while m[part + k.P_ENDED] < passed:
+        job, y = m[part + k.P_LEFT_JOB], m[part + k.P_ENDED] % rows
+        while skips and timestep_of(m, job) > 0:
+            job += 1
+        slot = m[part + k.P_SLOTS] + m[part + k.P_LEFT] % m[part + k.P_SLOT_COUNT] * k.Q_SIZE
+        began = m[part + k.P_LEFT] < m[part + k.P_BEGUN] and m[slot + k.Q_NUMBER] == m[part + k.P_ENDED]
+        if began:
+            if m[slot + k.Q_TOLD] & k.TOLD_ENDED == 0:
+                break
+            m[slot + k.Q_ALIVE] = 0
+            m[part + k.P_LEFT] += 1
+        m[part + k.P_LEFT_JOB] = job + (y + 1 == rows)
+        m[part + k.P_ENDED] += 1
+        _leave(m, events, part, job, y, m[part + k.P_KEEPS] == 1 and timestep_of(m, job) > 0)
+    release_rows(m, part)
+
+
+@step
+def _leave(m: Memory, events: Memory, part: int, job: int, y: int, stored: bool) -> None:
+    """Let go of what a row held and pass it on."""
     if not stored:
         for entry in range(m[part + k.P_PARTIALS], m[part + k.P_PARTIALS_END]):
             free_rows(m, m[entry], 1)
@@ -57,7 +84,6 @@ def leave_row(m: Memory, events: Memory, part: int, job: int, y: int, stored: bo
         after = m[output + k.O_AFTER] + y * k.AFTER_SIZE
         for row in range(m[after + k.AFTER_FIRST], m[after + k.AFTER_FIRST] + m[after + k.AFTER_COUNT]):
             _queue(m, events, output, job, row)
-    release_rows(m, part)
 
 
 @step
@@ -106,6 +132,7 @@ def begin_row(m: Memory, counts: Memory, part: int, job: int, y: int, stored: bo
     m[slot + k.Q_JOB], m[slot + k.Q_ROW], m[slot + k.Q_STORED] = job, y, stored
     m[slot + k.Q_READY], m[slot + k.Q_SIDES] = now, k.NEVER if waits else 0
     m[slot + k.Q_TOLD], m[slot + k.Q_OUTPUT], m[slot + k.Q_ALIVE] = 0, m[part + k.P_OUTPUTS], 1
+    m[slot + k.Q_NUMBER] = m[part + k.P_PLAYED] * m[part + k.P_ROWS] + y
     add_counts(m, counts, job, m[m[part + k.P_COUNTS] + 2 * stored + (timestep_of(m, job) > 0)], 1)
     began = job * m[k.G_COUNTS] + m[part + k.P_BEGUN_PLACE]
     if counts[began] == 0:
@@ -144,5 +171,5 @@ def row_done(m: Memory, counts: Memory, events: Memory, slot: int, now: int) -> 
     if y == m[part + k.P_ROWS] - 1:
         counts[job * m[k.G_COUNTS] + m[part + k.P_POOL_PLACE]] += m[part + k.P_POOL_VALUES]
     counts[job * m[k.G_COUNTS] + m[part + k.P_ENDED_PLACE]] = now + 1
-    m[slot + k.Q_ALIVE] = 0
-    leave_row(m, events, part, job, y, m[slot + k.Q_STORED] == 1)
+    m[slot + k.Q_TOLD] |= k.TOLD_ENDED
+    leave_rows(m, events, part)
