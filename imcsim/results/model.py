@@ -65,7 +65,11 @@ class DocumentPart(BaseModel):
     @model_validator(mode="after")
     def _derive(self) -> Self:
         for name, derivation in _derivations(type(self)):
-            value = derivation.compute(self)
+            try:
+                value = derivation.compute(self)
+            except (ArithmeticError, LookupError, TypeError):  # of a file whose figures contradict each other
+                require(False, f"{name} does not follow from the figures beside it")
+                raise
             if name in self.model_fields_set:
                 where = _difference(getattr(self, name), value, name)
                 require(where is None, f"{where} {derivation.otherwise}")

@@ -118,6 +118,12 @@ class _Walk:
             if item.shape == ():
                 return {"text": _plain(item[()])[:200]}
             raise ImcsimError("a list of text is not read here", key=place, fix="write the file again")
+        if item.dtype.kind not in "biuf" or item.dtype.itemsize > 8:
+            raise ImcsimError(
+                f"numbers of type {str(item.dtype)[:40]} are not read here",
+                key=place,
+                fix="write them as float64 or integers",
+            )
         value = np.asarray(item[()])
         value = value.astype(value.dtype.newbyteorder("="))
         if value.size <= _SMALL:
