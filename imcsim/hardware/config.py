@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -65,11 +65,11 @@ from imcsim.hardware.estimators.leakage import Level, logic_leakage_uw_per_um2
 from imcsim.hardware.estimators.memory import MemoryModel
 from imcsim.hardware.estimators.supply import at_supply
 from imcsim.hardware.estimators.wires import WireKind
-from imcsim.hardware.explain import RefusedValue, Shape, explain
+from imcsim.hardware.explain import RefusedPart, RefusedValue, Shape, explain
 from imcsim.hardware.programming import ProgrammingConfig
 from imcsim.hardware.quantity import Provenance
 from imcsim.hardware.reference_tables import ReferenceFigures
-from imcsim.hardware.tile_types import ALIKE, RefusedPart, TileType, TypeName, laid_over
+from imcsim.hardware.tile_types import ALIKE, TileType, TypeName, laid_over
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
@@ -311,10 +311,10 @@ class HardwareConfig(BaseModel):
         known = (OWN_WORD, *self.tile_types)
         for layer, kind in self.mapping.tile_types.items():
             if kind not in known:
-                place = ("mapping", "tile_types", layer)
+                at = ("mapping", "tile_types", layer)
                 close = nearest(kind, known)
                 hint = f"did you mean {close}?" if close else f"types are {', '.join(known)}"
-                raise RefusedPart(RefusedValue(place, f"there is no tile type {kind!r:.60}", hint))
+                raise RefusedPart(RefusedValue(at, f"there is no tile type {kind!r:.60}", hint))
         if OWN_WORD in self.tile_types:
             message = f"{OWN_WORD} is the chip's own type of tile, which its sections describe"
             raise RefusedPart(RefusedValue(("tile_types", OWN_WORD), message, "give this one another name"))
@@ -330,11 +330,9 @@ class HardwareConfig(BaseModel):
         for name, one in self.tile_types.items():
             for section, key in ALIKE:
                 if key in one.changes.get(section, {}):
-                    message, fix = (
-                        f"all tiles of a chip have the same {section}.{key}",
-                        f"set it in {section}",
-                    )
-                    raise RefusedPart(RefusedValue(("tile_types", name, section, key), message, fix))
+                    place = ("tile_types", name, section, key)
+                    message = f"all tiles of a chip have the same {section}.{key}"
+                    raise RefusedPart(RefusedValue(place, message, f"set it in {section}"))
             self._type_made(name)
 
     def _can_pulse(self) -> None:
@@ -496,11 +494,7 @@ class HardwareConfig(BaseModel):
 
     def component_area_um2(self, name: str, size: ChipSize) -> float:
         """Area of all instances of a component on a chip of this size."""
-        counts: dict[float, int] = {}
-        for share in self.built(name, size):
-            each = share.component.area_um2(share.chip)
-            counts[each] = counts.get(each, 0) + share.instances
-        return sum(each * count for each, count in counts.items())
+        return of_all_instances(self.built(name, size), lambda share: share.component.area_um2(share.chip))
 
     def with_reference(self, reference: ReferenceFigures) -> HardwareConfig:
         """A copy whose components take the figures of `reference`."""
@@ -601,6 +595,17 @@ class BuiltShare:
     @property
     def instances(self) -> int:
         return self.component.instances(self.chip, self.size)
+
+
+def of_all_instances(shares: Iterable[BuiltShare], each: Callable[[BuiltShare], float]) -> float:
+    """A figure that an instance has, of all of them. Equal ones are counted before they are multiplied, so
+    types of tile that do not differ in it have the sum of a chip of one type, to the last digit.
+    """
+    counts: dict[float, int] = {}
+    for share in shares:
+        figure = each(share)
+        counts[figure] = counts.get(figure, 0) + share.instances
+    return sum(figure * count for figure, count in counts.items())
 
 
 @cache

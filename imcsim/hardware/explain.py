@@ -34,6 +34,14 @@ class RefusedValue:
     fix: str | None = None
 
 
+class RefusedPart(ValueError):
+    """What a validator of a whole model raises about a value deep in it, which `explain` passes on."""
+
+    def __init__(self, problem: RefusedValue) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
 def explain(error: ValidationError, model: type[BaseModel], values: Any) -> list[RefusedValue]:
     """The first hundred problems in `values`: unknown keys, then wrong values, then missing keys.
 
@@ -61,10 +69,10 @@ def _explain_one(detail: Any, shape: Shape, values: Any) -> tuple[int, RefusedVa
             if kind == "union_tag_not_found" and not isinstance(value_at(values, path[:-1]), dict):
                 path = path[:-1]
         case "value_error" | "assertion_error":
-            problem = getattr(detail["ctx"]["error"], "problem", None)
-            if isinstance(problem, RefusedValue):
-                return 1, problem
-            return 1, RefusedValue(path, str(detail["ctx"]["error"]) or "the value is refused")
+            cause = detail["ctx"]["error"]
+            if isinstance(cause, RefusedPart):
+                return 1, cause.problem
+            return 1, RefusedValue(path, str(cause) or "the value is refused")
     expected = shape.words(path, values)
     if kind == "missing" or (kind == "union_tag_not_found" and path[-1:] == (KIND,)):
         what = "an entry" if path and isinstance(path[-1], int) else "the key"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imcsim.hardware.accounting import PERIPHERALS
 from imcsim.hardware.component import ChipSize
-from imcsim.hardware.config import BuiltShare, HardwareConfig
+from imcsim.hardware.config import BuiltShare, HardwareConfig, of_all_instances
 from imcsim.hardware.events import Event
 from imcsim.hardware.exit_counts import ExitCounts
 
@@ -141,7 +141,7 @@ def charges(config: HardwareConfig, size: ChipSize) -> tuple[Charge, ...]:
                 result.append(Charge(name, event, energy, once))
         else:
             result += _charges_of_types(name, shares, once=once)
-        standing = _standing_pj(shares)
+        standing = of_all_instances(shares, lambda share: share.component.standing_energy_pj(share.chip))
         if standing > 0 and gated and component.scope != "chip":
             result.append(Charge(name, Event.POWERED_TILE_CYCLES, standing / size.tiles, once))
         elif standing > 0:
@@ -161,15 +161,6 @@ def _charges_of_types(name: str, shares: Sequence[BuiltShare], *, once: bool) ->
         for (event, energy), mine in columns.items()
         if mine
     ]
-
-
-def _standing_pj(shares: Sequence[BuiltShare]) -> float:
-    """Energy of all instances in a clock cycle."""
-    counts: dict[float, int] = {}
-    for share in shares:
-        each = share.component.standing_energy_pj(share.chip)
-        counts[each] = counts.get(each, 0) + share.instances
-    return sum(each * count for each, count in counts.items())
 
 
 def energy_pj(ledger: Ledger, prices: tuple[Charge, ...]) -> NDArray[np.float64]:

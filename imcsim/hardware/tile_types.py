@@ -13,21 +13,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from imcsim.base.tile_types import Position, Rule
-from imcsim.hardware.explain import KIND, RefusedValue, Shape
+from imcsim.hardware.explain import KIND, Shape
 
 TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Values = dict[str, Any]
 
 ALIKE = (("cells", "input_drive"),)
 """Keys of these sections that all tiles of a chip have in common."""
-
-
-class RefusedPart(ValueError):
-    """A value that does not fit the others, and where it stands."""
-
-    def __init__(self, problem: RefusedValue) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
 
 
 class Takes(BaseModel):

@@ -21,11 +21,10 @@ from dataclasses import replace
 from itertools import islice
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping.pack import pack, size_of_tile, tiles_by_type, tiles_of
-from imcsim.mapping.placement import Grant, LayerPlacement
+from imcsim.mapping.placement import Grant, LayerPlacement, unknown_layer
 from imcsim.mapping.stages import IMAGE, Edge, StageGraph
 
 Layers = tuple[LayerPlacement, ...]
@@ -270,10 +269,8 @@ def _budget(begun: Layers, hardware: HardwareConfig) -> Callable[[Layers], bool]
 
 def _dynamic_pj(layers: Sequence[LayerPlacement], hardware: HardwareConfig, further: float) -> float:
     """Energy of an image's reads, conversions and neurons, which copies do not change."""
-    total, of_types = (
-        0.0,
-        {kind: _prices(hardware.of_type(kind)) for kind in {one.tile_type for one in layers}},
-    )
+    of_types = {kind: _prices(hardware.of_type(kind)) for kind in {one.tile_type for one in layers}}
+    total = 0.0
     for layer in layers:
         stage, prices = layer.stage, of_types[layer.tile_type]
         reads = stage.positions * hardware.reads_of(stage.planes) * int(layer.rows.turns.sum())
@@ -328,12 +325,7 @@ def _by_hand(layers: Layers, copies: dict[str, int]) -> Layers:
     named = {layer.stage.name: layer for layer in layers}
     for name, number in copies.items():
         if name not in named:
-            close = nearest(name, list(named))
-            raise ImcsimError(
-                f"there is no layer {name!r:.60}",
-                key="mapping.replication",
-                fix=f"did you mean {close}?" if close else f"layers are {', '.join(named)}",
-            )
+            raise unknown_layer(name, named, "mapping.replication")
         named[name] = _with_copies(named[name], number)
     return tuple(named[layer.stage.name] for layer in layers)
 

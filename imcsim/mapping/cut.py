@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
 from imcsim.base.tile_types import OWN
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.copies import granted
-from imcsim.mapping.placement import Grant, LayerPlacement
+from imcsim.mapping.placement import Grant, LayerPlacement, unknown_layer
 from imcsim.mapping.stages import Stage, StageGraph
 from imcsim.network.cells import slice_count
 from imcsim.network.rows import ONE_SET, diagonal, group_sets, layout, set_layouts
@@ -36,12 +35,7 @@ def without_copies(graph: StageGraph, hardware: HardwareConfig) -> tuple[LayerPl
     types = hardware.assignment.types_of([(stage.name, stage.rows) for stage in graph.stages])
     for name in hardware.mapping.tile_types:
         if name not in types:
-            close = nearest(name, list(types))
-            raise ImcsimError(
-                f"there is no layer {name!r:.60}",
-                key="mapping.tile_types",
-                fix=f"did you mean {close}?" if close else f"layers are {', '.join(types)}",
-            )
+            raise unknown_layer(name, types, "mapping.tile_types")
     return tuple(_on_type(stage, hardware, types[stage.name]) for stage in graph.stages)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from imcsim.base.errors import ImcsimError
+from imcsim.base.names import nearest
 from imcsim.base.tile_types import OWN
 from imcsim.hardware.component import ChipSize
 from imcsim.mapping.stages import Edge, Stage, StageGraph
@@ -161,6 +164,17 @@ class LayerPlacement:
         return self.waves * self.stage.planes * self.turns
 
 
+def unknown_layer(name: str, known: Iterable[str], key: str) -> ImcsimError:
+    """What to raise where the chip's `key` names a layer that the network does not have."""
+    names = list(known)
+    close = nearest(name, names)
+    return ImcsimError(
+        f"there is no layer {name!r:.60}",
+        key=key,
+        fix=f"did you mean {close}?" if close else f"layers are {', '.join(names)}",
+    )
+
+
 @dataclass(frozen=True)
 class Grant:
     """A grant of copies: to which layers, at how many crossbars, the objective before and after, and which
@@ -199,7 +213,11 @@ class Placement:
 
     def tile_type(self, tile: int) -> str:
         """The type of a tile, which is that of all layers in it."""
-        return next(self.layers[part.stage].tile_type for part in self.parts if part.tile == tile)
+        return self._types[tile]
+
+    @cached_property
+    def _types(self) -> dict[int, str]:
+        return {part.tile: self.layers[part.stage].tile_type for part in self.parts}
 
     def parts_of(self, stage: int) -> tuple[Part, ...]:
         return tuple(p for p in self.parts if p.stage == stage)

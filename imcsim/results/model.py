@@ -68,8 +68,7 @@ class DocumentPart(BaseModel):
             try:
                 value = derivation.compute(self)
             except (ArithmeticError, LookupError, TypeError):  # of a file whose figures contradict each other
-                require(False, f"{name} does not follow from the figures beside it")
-                raise
+                raise ValueError(f"{name} does not follow from the figures beside it") from None
             if name in self.model_fields_set:
                 where = _difference(getattr(self, name), value, name)
                 require(where is None, f"{where} {derivation.otherwise}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from imcsim.hardware.ledger import Counts, Stay
 from imcsim.hardware.naive import naive_energies
 from imcsim.hardware.tile_budget import full_rate, tile_budget
 from imcsim.mapping import LayerPlacement
+from imcsim.mapping.pack import tiles_by_type
 from imcsim.results.costs import LayerCost
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency
 from imcsim.simulation.chip import Chip
@@ -240,7 +240,7 @@ def peak(chip: Chip) -> PeakEfficiency:
     first: dict[str, LayerPlacement] = {}
     for layer in chip.placement.layers:
         first.setdefault(layer.tile_type, layer)
-    tiles = Counter(chip.placement.tile_type(k) for k in range(size.tiles))
+    tiles = tiles_by_type(chip.placement.parts, chip.placement.layers)
     types = [_FullRate.of(config.of_type(kind), one.slices, tiles[kind]) for kind, one in first.items()]
     interval_ns = types[0].interval_ns
     tiles_mw = sum(one.power_mw for one in types)

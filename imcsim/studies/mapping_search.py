@@ -20,8 +20,8 @@ import numpy as np
 from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware, HardwareConfig
+from imcsim.hardware.explain import RefusedPart
 from imcsim.hardware.loader import config_hash
-from imcsim.hardware.tile_types import RefusedPart
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.mapping.copies import grants

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import written_whole
 from imcsim.results.mapped import Mapped
 
 FILE = "tried.jsonl"
@@ -27,8 +28,6 @@ class TriedMappings:
 
     path: Path | None = None
     known: dict[str, Mapped | None] = field(default_factory=dict)
-    resumed: int = 0
-    """Mappings that an earlier search had tried."""
 
     @classmethod
     def of_folder(cls, folder: str | Path, about: Mapping[str, Any]) -> TriedMappings:
@@ -46,8 +45,9 @@ class TriedMappings:
         known = dict(_read(path, number, line) for number, line in enumerate(whole[1:], 2))
         path.parent.mkdir(parents=True, exist_ok=True)
         if not whole or cut:
-            path.write_text("".join(f"{line}\n" for line in whole or [head]), "utf-8")
-        return cls(path, known, len(known))
+            with written_whole(path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in whole or [head]), "utf-8")
+        return cls(path, known)
 
     def put(self, chip_sha256: str, mapped: Mapped | None) -> None:
         """Keep a mapping."""

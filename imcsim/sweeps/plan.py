@@ -218,7 +218,7 @@ class _Planner:
         own = _own_scales(facts)
         if own and wired:
             add(density, "chip")
-        if _scaled(facts):
+        if facts.calibrates:
             designed = None if errors is None else errors.designed()
             if own and errors is not None:
                 designed = replace(errors, neurons_recalibrated=False)
@@ -301,15 +301,10 @@ def _at(setting: RunSettings, timesteps: int) -> RunSettings:
     return replace(setting, options=replace(setting.options, timesteps=timesteps))
 
 
-def _scaled(facts: Numerics) -> bool:
-    """Whether ADC scales are set on calibration images."""
-    return facts.calibrates
-
-
 def _own_scales(facts: Numerics) -> list[str]:
     """A mark for keys of chips whose ADC scales are set on themselves; nothing for others."""
     errors = facts.nonideal
-    return ["own"] if errors is not None and errors.calibrated_itself and _scaled(facts) else []
+    return ["own"] if errors is not None and errors.calibrated_itself and facts.calibrates else []
 
 
 @dataclass(frozen=True)
