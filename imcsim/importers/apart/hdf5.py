@@ -94,9 +94,13 @@ class _Walk:
             raise ImcsimError("its data lie in another file", key=where, fix="store them in the file itself")
         if item.shape is None or len(item.shape) > 8:
             raise ImcsimError("an array of this shape is not read", key=where, fix="use at most 8 axes")
-        kind = item.dtype.kind
-        if kind not in "biuf" and h5py.check_string_dtype(item.dtype) is None:
-            raise ImcsimError(f"arrays of {item.dtype!s:.40} are not read", key=where, fix="store numbers")
+        number = item.dtype.kind in "biuf" and item.dtype.itemsize <= 8
+        if not number and h5py.check_string_dtype(item.dtype) is None:
+            raise ImcsimError(
+                f"arrays of {item.dtype!s:.40} are not read",
+                key=where,
+                fix="store numbers of at most 8 bytes",
+            )
         self.room -= int(item.size) * max(item.dtype.itemsize, 1)
         if self.room < 0:
             raise ImcsimError(
@@ -118,12 +122,6 @@ class _Walk:
             if item.shape == ():
                 return {"text": _plain(item[()])[:200]}
             raise ImcsimError("a list of text is not read here", key=place, fix="write the file again")
-        if item.dtype.kind not in "biuf" or item.dtype.itemsize > 8:
-            raise ImcsimError(
-                f"numbers of type {str(item.dtype)[:40]} are not read here",
-                key=place,
-                fix="write them as float64 or integers",
-            )
         value = np.asarray(item[()])
         value = value.astype(value.dtype.newbyteorder("="))
         if value.size <= _SMALL:
