@@ -11,6 +11,8 @@ RowOrder = Literal["im2col", "kernel_position"]
 """How a layer's rows are laid over crossbars; see network.rows."""
 
 GroupedLayers = Literal["dense", "diagonal"]
+NocTopology = Literal["mesh", "ring", "tree", "concentrated_mesh"]
+"""How the tiles of a chip are joined."""
 """How depthwise and grouped convolutions are laid over crossbars; see network.rows."""
 
 InputDrive = Literal["bits", "pulses", "levels"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imcsim.base.errors import ImcsimError
-from imcsim.hardware.component import ESTIMATE
+from imcsim.hardware.component import ESTIMATE, Reach
 from imcsim.hardware.estimators.figures import figures
 from imcsim.hardware.explain import explain
 from imcsim.hardware.quantity import unit_of
@@ -136,8 +136,8 @@ _TIMELESS = frozenset(
 """Keys that move time, if at all, by what `same_time` compares."""
 
 
-def same_time(config: HardwareConfig, other: HardwareConfig, mesh: tuple[int, int]) -> bool:
-    """Whether two chips with a mesh of so many columns and rows are known to differ in energies, areas and
+def same_time(config: HardwareConfig, other: HardwareConfig, reach: Reach) -> bool:
+    """Whether two chips whose wires reach so far are known to differ in energies, areas and
     powers only, by the units of the keys; so that what one did in time, the other does in the same cycles.
     """
     a, b = (dict(leaves(chip.model_dump(mode="json"))) for chip in (config, other))
@@ -146,8 +146,14 @@ def same_time(config: HardwareConfig, other: HardwareConfig, mesh: tuple[int, in
     differ = {key for key in a if a[key] != b[key]} - _TIMELESS
     return all(unit_of(key.rsplit(".", 1)[-1]).split("/")[0] in _PRICES for key in differ) and (
         _read_cycles(config),
-        config.checker.way_cycles(mesh, config),
-    ) == (_read_cycles(other), other.checker.way_cycles(mesh, other))
+        _wire_cycles(config, reach),
+    ) == (_read_cycles(other), _wire_cycles(other, reach))
+
+
+def _wire_cycles(config: HardwareConfig, reach: Reach) -> list[int]:
+    """Cycles of a verdict on its way, and of links of every length."""
+    links = [config.noc.link_cycles(pitches, config) for pitches in range(1, reach.longest_link + 1)]
+    return [config.checker.way_cycles(reach, config), *links]
 
 
 def _read_cycles(config: HardwareConfig) -> list[tuple[int, int]]:

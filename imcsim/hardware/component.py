@@ -133,6 +133,16 @@ class Component(Block):
 
 
 @dataclass(frozen=True)
+class Reach:
+    """How far wires reach over a chip, in sides of a tile: that of a verdict to the farthest tile, and the
+    longest link of the network on chip.
+    """
+
+    verdict_pitches: int
+    longest_link: int = 1
+
+
+@dataclass(frozen=True)
 class ChipSize:
     """What mapping a network took. Tiles are whole tiles, so crossbars and PEs include unused ones.
 
@@ -154,6 +164,8 @@ class ChipSize:
     delay_bits: tuple[int, ...] = ()
     activates: bool = False
     parameter_bits: tuple[int, ...] = ()
+    routers: int | None = None
+    """Of the network on chip; None: one for each tile."""
     of_types: tuple[TypeSize, ...] = ()
     """What there is of each type of tile, the chip's own first; empty where all tiles are alike."""
 

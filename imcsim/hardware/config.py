@@ -420,6 +420,7 @@ class HardwareConfig(BaseModel):
             "mapping.extra_tiles": self.mapping.extra_tiles is None,
             "mapping.extra_area_mm2": self.mapping.extra_area_mm2 is None,
             "mapping.expected_timesteps": self.mapping.expected_timesteps is None,
+            "noc.topology": self.noc.topology == "mesh",
             "mapping.tile_types": not self.mapping.tile_types,
             "tile_types": not self.tile_types,
         }

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from imcsim.base.errors import ImcsimError
 from imcsim.base.nonideal import NonIdeal
 from imcsim.hardware.alternatives import leaves
-from imcsim.hardware.component import ChipSize
+from imcsim.hardware.component import ChipSize, Reach
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.programming import cell_writing
 
@@ -40,7 +40,7 @@ _SINGLE = (
     "cells.input_drive",
     "column_mux.columns_per_adc", "adc.bits", "adc.full_scale", "adder_tree.level_cycles",
     "tile_buffer.capacity_bytes", "tile_buffer.width_bits", "global_buffer.capacity_bytes",
-    "noc.flit_bits", "noc.hop_cycles", "lif.lanes", "lif.parameters", "lif.membrane_bits",
+    "noc.flit_bits", "noc.hop_cycles", "noc.topology", "lif.lanes", "lif.parameters", "lif.membrane_bits",
     "lif.partial_sum_bits", "activation.lanes", "activation.multiplier_bits",
     "pooling.lanes", "accumulator.class_cycles", "checker.class_cycles", "checker.final_cycles",
     "checker.fraction_bits", "checker.table_bits", "checker.exp_entries", "checker.exp_range",
@@ -75,7 +75,8 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
         config.sense_cycles,
         config.convert_cycles,
         [config.load_cycles(bits) for bits in (1, 24_576, 1_000_000)],
-        [checker.way_cycles(mesh, config) for mesh in ((1, 2), (3, 3), (7, 9), (40, 40))],
+        [checker.way_cycles(Reach(pitches), config) for pitches in (1, 4, 14, 78)],
+        [config.noc.link_cycles(pitches, config) for pitches in (1, 2, 8)],
     ]
     found["types of tiles"] = {
         name: (kind.takes, acting(config.of_type(name))) for name, kind in config.tile_types.items()

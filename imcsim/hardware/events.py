@@ -23,9 +23,11 @@ class Event(StrEnum):
     TILE_BUFFER_WRITE_BITS = "tile_buffer_write_bits"
     TILE_BUFFER_READ_BITS = "tile_buffer_read_bits"
     NOC_CURRENT_BITS = "noc_current_bits"
-    """Payload bits of partial sums, currents and class outputs times routers passed."""
+    """Payload bits of partial sums, currents and class outputs times the length of their links, in sides of a
+    tile: on a mesh, routers passed.
+    """
     NOC_VALUE_BITS = "noc_value_bits"
-    """Payload bits of pixels and spikes times routers passed."""
+    """Payload bits of pixels and spikes times the length of their links."""
     NOC_TOGGLES = "noc_toggles"
     """Of those, bits that differ from the ones before on the same wires."""
     HTREE_TOGGLES = "htree_toggles"

@@ -18,7 +18,7 @@ from imcsim.hardware.explain import KIND, Shape
 TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Values = dict[str, Any]
 
-ALIKE = (("cells", "input_drive"),)
+ALIKE = (("cells", "input_drive"), ("noc", "topology"))
 """Keys of these sections that all tiles of a chip have in common."""
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.copies import busiest
 from imcsim.mapping.pack import pes_used
-from imcsim.mapping.placement import Grant, LayerPlacement, Part, Placement, Position
+from imcsim.mapping.placement import Grant, LayerPlacement, Part, Placement
+from imcsim.mapping.topologies import Position
 from imcsim.mapping.traffic import weighted_hops
 
 

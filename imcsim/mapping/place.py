@@ -13,8 +13,9 @@ from imcsim.mapping.cut import cut_with_grants
 from imcsim.mapping.fit import mesh_for
 from imcsim.mapping.pack import pack, pes_used, tiles_by_type, tiles_of
 from imcsim.mapping.placement import LayerPlacement, Part, Placement
-from imcsim.mapping.positions import annealed, path, rows
+from imcsim.mapping.positions import annealed
 from imcsim.mapping.stages import StageGraph, stage_graph
+from imcsim.mapping.topologies import topology_named
 from imcsim.network.graph import Network
 
 __all__ = ["LayerPlacement", "Part", "Placement", "place"]
@@ -35,21 +36,34 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
     parts = pack(layers, hardware)
     tiles = tiles_of(parts)
     mesh = mesh_for(tiles, graph, hardware)
-    along = rows if hardware.mapping.placement == "rows" else path
+    topology = topology_named(hardware.noc.topology, mesh, tiles)
+    in_rows = hardware.mapping.placement == "rows"
     placement = Placement(
         graph=graph,
         layers=layers,
         parts=parts,
         tiles=tiles,
         mesh=mesh,
-        positions=along(tiles, mesh),
+        positions=topology.row_by_row() if in_rows else topology.sites()[:tiles],
+        topology=topology,
         pes_used=sum(pes_used(parts, layers, hardware).values()),
         size=_size(graph, layers, parts, hardware),
         grants=granted,
     )
     if hardware.mapping.placement == "annealed":
-        return replace(placement, positions=annealed(placement, hardware))
-    return placement
+        placement = replace(placement, positions=annealed(placement, hardware))
+    if hardware.noc.topology == "mesh":
+        return placement
+    return replace(placement, size=_with_routers(placement.size, topology.routers(placement.positions)))
+
+
+def _with_routers(size: ChipSize, routers: int) -> ChipSize:
+    """A chip with so many routers. Where tiles are of several types they count as the chip's own type's."""
+    of_types = tuple(
+        replace(one, size=replace(one.size, routers=routers if one.tile_type == OWN else 0))
+        for one in size.of_types
+    )
+    return replace(size, routers=routers, of_types=of_types)
 
 
 def _size(

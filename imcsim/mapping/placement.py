@@ -9,12 +9,10 @@ from functools import cached_property
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.base.tile_types import OWN
-from imcsim.hardware.component import ChipSize
+from imcsim.hardware.component import ChipSize, Reach
 from imcsim.mapping.stages import Edge, Stage, StageGraph
+from imcsim.mapping.topologies import Link, Position, Topology
 from imcsim.network.rows import ONE_SET, GroupSets, RowLayout
-
-Position = tuple[int, int]
-"""Mesh coordinates ``(x, y)``; the global buffer and the checker sit at ``(0, 0)``, beside that tile."""
 
 
 @dataclass(frozen=True)
@@ -205,11 +203,27 @@ class Placement:
     tiles: int
     mesh: tuple[int, int]
     positions: tuple[Position, ...]
+    topology: Topology
+    """How the tiles are joined."""
     pes_used: int
     """PEs that hold something. A PE belongs to one layer."""
     size: ChipSize
     grants: tuple[Grant, ...] = ()
     """Copies that a policy with an objective has granted, one after the other."""
+
+    def route(self, source: int | None, target: int | None) -> tuple[Link, ...]:
+        """The links from one tile to another; None is the global buffer with the checker. What stays within a
+        tile takes none.
+        """
+        if source is not None and source == target:
+            return ()
+        here, there = (None if tile is None else self.positions[tile] for tile in (source, target))
+        return self.topology.route(here, there)
+
+    @property
+    def reach(self) -> Reach:
+        """How far wires reach over the chip."""
+        return Reach(self.topology.verdict_pitches, self.topology.longest_link)
 
     def tile_type(self, tile: int) -> str:
         """The type of a tile, which is that of all layers in it."""

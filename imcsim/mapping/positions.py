@@ -1,4 +1,4 @@
-"""Tiles to mesh positions: along a path, row by row, or exchanged until flits take few hops."""
+"""Tiles to positions: exchanged until flits take few hops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.hardware.config import HardwareConfig
-from imcsim.mapping.placement import Placement, Position
+from imcsim.mapping.placement import Placement
+from imcsim.mapping.topologies import Position
 from imcsim.mapping.traffic import traffic
 
 _Matrix = NDArray[np.float64]
@@ -30,17 +31,6 @@ _START, _COOL = 0.2, 0.9
 """The first threshold, in shares of a tile's mean cost, and when it reaches 0, in shares of the steps."""
 
 
-def path(tiles: int, mesh: tuple[int, int]) -> tuple[Position, ...]:
-    """Back and forth over the mesh, so that tiles that follow each other are neighbours."""
-    straight = rows(tiles, mesh)
-    return tuple((x if y % 2 == 0 else mesh[0] - 1 - x, y) for x, y in straight)
-
-
-def rows(tiles: int, mesh: tuple[int, int]) -> tuple[Position, ...]:
-    """Row by row from the left."""
-    return tuple((k % mesh[0], k // mesh[0]) for k in range(tiles))
-
-
 def annealed(placement: Placement, config: HardwareConfig) -> tuple[Position, ...]:
     """The best positions met while tiles are exchanged, starting from those of `placement`: never worse than
     they.
@@ -55,9 +45,8 @@ def annealed(placement: Placement, config: HardwareConfig) -> tuple[Position, ..
     if len(sites) > _MOST_SITES:
         return placement.positions
     between, corner = _flits(placement, config, len(sites))
-    at = np.array(sites, np.int64)
-    distance = np.abs(at[:, None] - at[None]).sum(axis=-1).astype(np.float64)
-    order = _exchange(between, corner, distance, at.sum(axis=1).astype(np.float64))
+    topology = placement.topology
+    order = _exchange(between, corner, topology.distances(sites), topology.reaches(sites))
     return tuple(sites[k] for k in order[: placement.tiles])
 
 
@@ -71,7 +60,8 @@ def _sites(placement: Placement) -> list[Position]:
             rows += 1
     taken = set(placement.positions)
     block = [(x, y) for y in range(rows) for x in range(columns)]
-    return [*placement.positions, *(site for site in block if site not in taken)]
+    allowed = set(placement.topology.sites())
+    return [*placement.positions, *(site for site in block if site in allowed - taken)]
 
 
 def _flits(placement: Placement, config: HardwareConfig, sites: int) -> tuple[_Matrix, _Matrix]:

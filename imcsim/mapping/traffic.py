@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from imcsim.hardware.config import HardwareConfig
-from imcsim.mapping.placement import Part, Placement, Position
+from imcsim.mapping.placement import Part, Placement
 from imcsim.mapping.stages import IMAGE
 
 
@@ -62,21 +62,12 @@ def traffic(placement: Placement, config: HardwareConfig) -> list[Flow]:
 
 
 def weighted_hops(placement: Placement, config: HardwareConfig) -> int:
-    """Sum over the packets of a timestep of flits x hops, XY-routed, with the hop out of the last router.
+    """Sum over the packets of a timestep of flits x routers that they pass.
 
-    What stays within a tile does not enter the mesh and counts nothing.
+    What stays within a tile passes none and counts nothing.
     """
     return sum(
-        flow.flits * hops(*(_at(placement, tile) for tile in flow[:2]))
+        flow.flits * sum(link.routers for link in placement.route(flow.source, flow.target))
         for flow in traffic(placement, config)
         if flow.source != flow.target
     )
-
-
-def hops(source: Position, target: Position) -> int:
-    """Links that a packet takes, the one out of the last router included."""
-    return abs(source[0] - target[0]) + abs(source[1] - target[1]) + 1
-
-
-def _at(placement: Placement, tile: int | None) -> Position:
-    return (0, 0) if tile is None else placement.positions[tile]

@@ -151,7 +151,7 @@ class Breakdown:
             energy_share_of_one_timestep=energy / timestep if timestep else 0.0,
             energy_pj_per_check=energy,
             cycles_per_check=config.checker.cycles(self.of.chip.network.classes)
-            + config.checker.way_cycles(self.of.chip.placement.mesh, config),
+            + config.checker.way_cycles(self.of.chip.placement.reach, config),
             area_um2=config.checker.area_um2(config),
         )
 

@@ -55,7 +55,7 @@ def _tried(
     stated, images = experiment.chip.stated, experiment.images
     if changed == stated:
         figures = _figures(stay, opponents, images.dynamic, _area(images))
-    elif same_time(stated, changed, experiment.chip.placement.mesh):
+    elif same_time(stated, changed, experiment.chip.placement.reach):
         figures = _repriced(experiment, stay, opponents, changed)
     else:
         figures = _replayed(experiment, stay, tuple(opponents), changed)

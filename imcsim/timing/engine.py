@@ -64,7 +64,7 @@ class Engine:
         # Asked for once, and outside SimPy, which keeps no more of an error than its message.
         classes = placement.graph.classes
         checker = config.checker
-        self._check_cycles = checker.cycles(classes) + checker.way_cycles(placement.mesh, config)
+        self._check_cycles = checker.cycles(classes) + checker.way_cycles(placement.reach, config)
         self._checked = checker.events(classes, timing.mean, placement.tiles)
         self._result_bits = config.dram.result_bits(classes, config)
 

@@ -13,8 +13,9 @@ from typing import Literal
 
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import Placement
+from imcsim.mapping.topologies import Link
 from imcsim.timing.figures import PartFigures, part_figures
-from imcsim.timing.wiring import Hop, PartWiring, ends, route, wire
+from imcsim.timing.wiring import PartWiring, way, wire
 
 Resource = Literal["bus", "buffer", "crossbar", "adc", "neurons", "mesh"]
 RESOURCES: tuple[Resource, ...] = ("bus", "buffer", "crossbar", "adc", "neurons", "mesh")
@@ -55,7 +56,7 @@ def occupancies(placement: Placement, config: HardwareConfig) -> tuple[Occupancy
             cycles = [_part_cycles(one, stored=stored) for one in working]
             most = {name: max(part[name] for part in cycles) for name in RESOURCES}
             most["mesh"] = max(links.values(), default=0)
-            kinds.append((most, sum(links.values())))
+            kinds.append((most, sum(link.routers * cycles for link, cycles in links.items())))
         (computed, flits), (stored_cycles, stored_flits) = kinds
         layers.append(Occupancy(computed, stored_cycles, (flits, stored_flits)))
     return tuple(layers)
@@ -84,14 +85,13 @@ def _links(
     config: HardwareConfig,
     parts: Iterable[PartFigures],
     wiring: tuple[PartWiring, ...],
-) -> Counter[Hop]:
+) -> Counter[Link]:
     """Cycles for which each link carries what these parts send in a timestep."""
-    links: Counter[Hop] = Counter()
+    links: Counter[Link] = Counter()
     for one in parts:
         for output in wiring[one.part.index].outputs:
             flits = 1 + -(-one.packet_bits(output.edge) // config.noc.flit_bits)
             for stream in output.streams:
-                way = ends(placement, stream)
-                for hop in () if way is None else route(*way):
-                    links[hop] += output.height * flits
+                for link in way(placement, stream):
+                    links[link] += output.height * flits
     return links

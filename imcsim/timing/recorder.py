@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from imcsim.mapping.topologies import Hop
 from imcsim.timing.jobs import Job
-from imcsim.timing.wiring import Hop
 
 Kind = Literal[
     "load", "fetch", "drive", "read", "convert", "fire", "write", "pool", "send", "hop", "accumulate", "check"

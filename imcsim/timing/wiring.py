@@ -14,14 +14,8 @@ from typing import Literal, NamedTuple
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import IMAGE, Edge, LayerPlacement, Part, Placement
-from imcsim.mapping.placement import Position
 from imcsim.mapping.stages import CurrentPool, rows_after
-
-CORNER: Position = (0, 0)
-"""Mesh position of the global buffer and the checker."""
-
-Hop = tuple[Position, Position]
-"""A directed link, by its two ends; the local port of a router has the same end twice."""
+from imcsim.mapping.topologies import Link
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,28 +308,9 @@ def _smallest_buffer(placement: Placement, sharing: list[int]) -> int:
     )
 
 
-def ends(placement: Placement, stream: Stream) -> tuple[Position, Position] | None:
-    """Where a stream begins and ends on the mesh; None where it stays within a tile."""
+def way(placement: Placement, stream: Stream) -> tuple[Link, ...]:
+    """The links of a stream, in their order; none where it stays within a tile."""
     source, target = (
         None if end is None else placement.parts[end].tile for end in (stream.source, stream.target)
     )
-    if source is not None and source == target:
-        return None
-    begins, goes = (CORNER if tile is None else placement.positions[tile] for tile in (source, target))
-    return begins, goes
-
-
-def route(source: Position, target: Position) -> list[Hop]:
-    """Links from `source` to `target`: along x, then along y, then out of the last router's local port."""
-    links: list[Hop] = []
-    x, y = source
-    while x != target[0]:
-        step = (x + (1 if target[0] > x else -1), y)
-        links.append(((x, y), step))
-        x = step[0]
-    while y != target[1]:
-        step = (x, y + (1 if target[1] > y else -1))
-        links.append(((x, y), step))
-        y = step[1]
-    links.append((target, target))
-    return links
+    return placement.route(source, target)

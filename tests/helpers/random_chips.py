@@ -59,6 +59,7 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "adder_tree.level_cycles": (1, 3),
     "noc.flit_bits": (32, 4, 128),
     "noc.hop_cycles": (1, 2, 5),
+    "noc.topology": ("mesh", "ring", "tree", "concentrated_mesh"),
     "lif.lanes": (32, 4, 1),
     "activation.lanes": ("lif", 5, 1),
     "pooling.lanes": (32, 1),
@@ -159,7 +160,7 @@ class _Shapes:
         """A convolution, pooled or not, or a residual block."""
         if self.last != INPUT and not self.summed and self.draw(st.booleans()):
             self._residual()
-        elif self.last != INPUT and not self.summed and self.draw(st.sampled_from((False, False, True))):
+        elif self._adds_spikes():
             self._spikes_added()
         else:
             self._conv(self._later(self.last))
@@ -169,6 +170,12 @@ class _Shapes:
             self._lif(self.last)
         for _ in range(self.draw(st.integers(0, 2))):
             self._pool()
+
+    def _adds_spikes(self) -> bool:
+        """Whether to add spikes, which activations have none of."""
+        if self.activations or self.last == INPUT or self.summed:
+            return False
+        return bool(self.draw(st.sampled_from((False, False, True))))
 
     def finish(self, classes: int) -> None:
         self._add(Flatten("flatten", (self.last,)))

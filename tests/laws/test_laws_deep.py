@@ -24,6 +24,7 @@ from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.mapping import IMAGE, Placement, place
+from imcsim.mapping.topologies import Link
 from imcsim.network import shapes
 from imcsim.network.graph import INPUT, LIF, Conv2d, Network
 from imcsim.results.comparison import CompareResult
@@ -33,7 +34,6 @@ from imcsim.simulation.simulate import Simulation, simulate
 from imcsim.studies.comparison import compare
 from imcsim.studies.settings import CompareOptions
 from imcsim.timing import Timeline, Timing, parse
-from imcsim.timing.wiring import Hop, route
 
 BOTH = ("dtsnn_32nm", "spikesim_65nm")
 LEAVING = ("wait", "speculate", "interleave:2")
@@ -359,14 +359,13 @@ def shared_links(placement: Placement) -> bool:
 
     An image's rows have all passed before its class outputs come back, so these two do not count as meeting.
     """
-    users: dict[Hop, set[str]] = {}
+    users: dict[Link, set[str]] = {}
 
     def use(name: str, source: int | None, target: int | None) -> None:
         if source == target:
             return
-        ends = [(0, 0) if tile is None else placement.positions[tile] for tile in (source, target)]
-        for hop in route(ends[0], ends[1]):
-            users.setdefault(hop, set()).add(name)
+        for link in placement.route(source, target):
+            users.setdefault(link, set()).add(name)
 
     heads = [p for p in placement.parts if p.head == p.index]
     for edge in placement.graph.edges:

@@ -14,9 +14,10 @@ import imcsim.hardware
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import place
+from imcsim.mapping.topologies import Mesh
 from imcsim.network import problems
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network
-from imcsim.timing.processes.mesh import MeshLinks
+from imcsim.timing.processes.links import Links
 from imcsim.validate import by_hand, by_hand_rows
 from imcsim.validate.chips import Counts, simulated
 
@@ -133,11 +134,12 @@ def test_the_page_adds_up_to_the_image_s_cycles() -> None:
 def test_a_packet_alone_on_the_mesh(flits: int, routers: int, cycles: int) -> None:
     config = chip()
     env = simpy.Environment()
-    mesh = MeshLinks(env, config.noc.flit_bits, config.noc.hop_cycles)
-    assert mesh.flits(512) == 17
+    links = Links(env, config)
+    assert links.flits(512) == 17
     target = (routers - 1, 0)
-    assert len(mesh.path((0, 0), target)) == routers
-    env.process(mesh.send((0, 0), target, flits, 1))
+    way = Mesh((routers, 1), routers).route((0, 0), target)
+    assert len(way) == routers
+    env.process(links.send(way, flits, 1))
     env.run()
     assert env.now == cycles == routers * config.noc.hop_cycles + flits - 1
 

@@ -20,6 +20,7 @@ from imcsim.hardware.alternatives import (
     leaves,
     same_time,
 )
+from imcsim.hardware.component import Reach
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
@@ -222,7 +223,7 @@ def test_prices_are_told_from_time_by_the_units_of_the_keys() -> None:
         for key, value in changes.items():
             block, _, name = key.partition("__")
             sections.setdefault(block, {})[name] = value
-        return same_time(config, Alternative("prices", "a", "b", sections).of(config), (3, 3))
+        return same_time(config, Alternative("prices", "a", "b", sections).of(config), Reach(4))
 
     assert changed(lif__update_energy_pj=1.0)
     assert changed(noc__router_area_um2=2.0, noc__router_leakage_uw=3.0)

@@ -21,11 +21,11 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import place
+from imcsim.mapping.topologies import Mesh
 from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 from imcsim.timing import Timeline
 from imcsim.timing.processes.flow import Channel, Room, Rows, missing
-from imcsim.timing.processes.mesh import MeshLinks
-from imcsim.timing.wiring import route
+from imcsim.timing.processes.links import Links
 
 
 def chip(name: str = "dtsnn_32nm", **overrides: object) -> HardwareConfig:
@@ -151,6 +151,11 @@ def test_two_copies_halve_the_waves_of_the_row(fidelity: Fidelity) -> None:
 # The mesh
 
 
+def route(source: tuple[int, int], target: tuple[int, int]) -> list[tuple[Any, ...]]:
+    """The ends of the links between two sites of a mesh."""
+    return [link.ends for link in Mesh((7, 7), 49).route(source, target)]
+
+
 def test_route_goes_along_x_then_y_then_out() -> None:
     assert route((0, 0), (2, 1)) == [((0, 0), (1, 0)), ((1, 0), (2, 0)), ((2, 0), (2, 1)), ((2, 1), (2, 1))]
     assert route((2, 1), (0, 0)) == [((2, 1), (1, 1)), ((1, 1), (0, 1)), ((0, 1), (0, 0)), ((0, 0), (0, 0))]
@@ -173,12 +178,12 @@ def sent(
 ) -> list[int]:
     """When each packet (start, source, target, flits) has arrived."""
     env = simpy.Environment()
-    mesh = MeshLinks(env, 32, hop_cycles)
+    links, mesh = Links(env, chip(noc__flit_bits=32, noc__hop_cycles=hop_cycles)), Mesh((7, 7), 49)
     arrived = [0] * len(packets)
 
     def carry(k: int, start: int, source: Any, target: Any, flits: int) -> Any:
         yield env.timeout(start)
-        yield from mesh.send(source, target, flits, k)
+        yield from links.send(mesh.route(source, target), flits, k)
         arrived[k] = int(env.now)
 
     for k, packet in enumerate(packets):
@@ -207,8 +212,8 @@ def test_two_packets_share_a_link() -> None:
 
 
 def test_flits_of_a_packet() -> None:
-    mesh = MeshLinks(simpy.Environment(), 32, 2)
-    assert [mesh.flits(bits) for bits in (0, 1, 32, 33, 64)] == [1, 2, 2, 3, 3]
+    links = Links(simpy.Environment(), chip(noc__flit_bits=32))
+    assert [links.flits(bits) for bits in (0, 1, 32, 33, 64)] == [1, 2, 2, 3, 3]
 
 
 # Rows and channels

@@ -14,9 +14,10 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import IMAGE, Placement, place
+from imcsim.mapping.topologies import Mesh
 from imcsim.network.graph import Network
 from imcsim.timing.figures import part_figures
-from imcsim.timing.wiring import Wiring, ends, route, wire
+from imcsim.timing.wiring import Wiring, way, wire
 
 EVERYDAY = settings(deadline=None, max_examples=25, derandomize=True)
 
@@ -119,20 +120,21 @@ def test_parts_of_a_layer_do_its_work_together(network: Network, config: Hardwar
 
 @pytest.mark.parametrize("target", [(0, 0), (3, 0), (0, 2), (2, 3)])
 def test_a_route_ends_at_the_local_port(target: tuple[int, int]) -> None:
-    way = route((1, 1), target)
+    way = [link.ends for link in Mesh((4, 4), 16).route((1, 1), target)]
     assert way[0][0] == (1, 1)
     assert way[-1] == (target, target)
     assert all(before[1] == after[0] for before, after in pairwise(way))
     assert len(way) == abs(target[0] - 1) + abs(target[1] - 1) + 1
 
 
-@given(any_network(), chips())
+@given(any_network(), chips(noc__topology="mesh"))
 @EVERYDAY
 def test_streams_within_a_tile_stay_off_the_mesh(network: Network, config: HardwareConfig) -> None:
     placement, wiring = wired(network, config)
     for stream in wiring.streams:
         tiles = [None if n is None else placement.parts[n].tile for n in (stream.source, stream.target)]
-        way = ends(placement, stream)
-        assert (way is None) == (tiles[0] == tiles[1] and tiles[0] is not None)
-        if way is not None:
-            assert way == tuple((0, 0) if t is None else placement.positions[t] for t in tiles)
+        links = way(placement, stream)
+        assert (not links) == (tiles[0] == tiles[1] and tiles[0] is not None)
+        if links:
+            ends = links[0].ends[0], links[-1].ends[1]
+            assert ends == tuple((0, 0) if t is None else placement.positions[t] for t in tiles)

@@ -9,7 +9,8 @@ own units in proportion, by the estimates below. Tables that a rule does not rea
 
 A verdict goes to all tiles, over a wire that branches from tile to tile, and is latched in each: one toggled
 bit over one link and a register bit for each tile. It takes the cycles of the wire to the farthest tile of
-the mesh, from the checker beside the tile at (0, 0).
+the chip, along the links of the network on chip, from where the global buffer is joined to it. Its energy is
+counted by the tile on every topology.
 
 Estimates: a look-up is one word of `table_bits` from the node's SRAM (CACTI); multiplier of `table_bits` x
 `table_bits`, adders and comparators of twice as many (Aladdin).
@@ -30,7 +31,7 @@ from imcsim import exits
 from imcsim.exits.entropy import Entropy
 from imcsim.exits.numerics import CheckerNumerics
 from imcsim.exits.rule import ExitRule, Units
-from imcsim.hardware.component import ESTIMATE, ChipSize, Component, Count, Figure
+from imcsim.hardware.component import ESTIMATE, ChipSize, Component, Count, Figure, Reach
 from imcsim.hardware.estimators import logic, wires
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.events import Event
@@ -96,7 +97,7 @@ class Checker(Component):
             "verdict_energy_pj": Estimate(
                 wire_pj + latch.energy_pj, f"one toggled bit over a link of {link_mm:.3g} mm; {latch.rule}"
             ),
-            # Of one link: a verdict crosses as many as the mesh has between its corners.
+            # Of one side of a tile: a verdict crosses as many as lie between the checker and the last tile.
             "verdict_cycles": Estimate(
                 delay.value * link_mm / chip.technology.clock_ns, f"for each link on its way; {delay.rule}"
             ),
@@ -124,12 +125,11 @@ class Checker(Component):
         """Clock cycles of one check, until its verdict leaves the checker."""
         return self.rule.cycles(classes, self.class_cycles, self.final_cycles)
 
-    def way_cycles(self, mesh: tuple[int, int], chip: HardwareConfig) -> int:
-        """Clock cycles until all tiles of a mesh of so many columns and rows know a verdict."""
+    def way_cycles(self, reach: Reach, chip: HardwareConfig) -> int:
+        """Clock cycles until all tiles know a verdict."""
         if self.verdict_cycles != ESTIMATE:
             return int(self.verdict_cycles)
-        links = sum(mesh) - 2
-        return math.ceil(links * self.estimates(chip)["verdict_cycles"].value - 1e-9)
+        return math.ceil(reach.verdict_pitches * self.estimates(chip)["verdict_cycles"].value - 1e-9)
 
     def events(self, classes: int, mean: bool, tiles: int) -> dict[Event, int]:
         """What one check does on a chip of so many tiles; with `mean` the rule decides on running means.

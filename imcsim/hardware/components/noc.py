@@ -1,15 +1,21 @@
-"""Mesh routers and the links between them.
+"""The network on chip: routers and the links between them, of a topology (see `imcsim.mapping.topologies`).
 
 A flit costs its router and ``flit bits x toggle rate x link length x energy of a toggled bit and mm``; with
 ``activity.toggling: counted`` the wires cost what really toggles on them.
-Estimates: ISAAC's router, linear in the flit's bits.
+A link that spans several tiles costs as many times the wire.
+Estimates: ISAAC's router, linear in the flit's bits. The chip's figures of area and leakage are those of a
+mesh's router, which has five ports; another topology's has them in proportion to its ports, since buffers,
+which go with them, are most of a router. The energy of a flit is the same in all: ISAAC's is of eight ports,
+so those with fewer are charged too much rather than too little.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from imcsim.base.choices import NocTopology
 from imcsim.hardware.component import ESTIMATE, ChipSize, Component, Count, Figure
 from imcsim.hardware.components.htree import ToggleRate
 from imcsim.hardware.estimators import wires
@@ -20,8 +26,14 @@ if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
+PORTS: Mapping[NocTopology, int] = {"mesh": 5, "ring": 3, "tree": 5, "concentrated_mesh": 8}
+"""Of the routers of each topology."""
+
+
 class Noc(Component):
-    """2-D mesh, XY routing; a router a tile. A flit passes a router and its link in `hop_cycles`."""
+    """Routers and links. A flit passes a router and its link in `hop_cycles`; a link that spans several tiles
+    takes the further cycles of its wire.
+    """
 
     block = "noc"
     scope = "tile"
@@ -35,6 +47,8 @@ class Noc(Component):
     """Of partial sums, currents and class outputs."""
     router_area_um2: Figure
     router_leakage_uw: Figure
+    topology: NocTopology = "mesh"
+    """How tiles are joined."""
 
     def estimates(self, chip: HardwareConfig) -> Mapping[str, Estimate]:
         router = wires.router(self.flit_bits, chip.technology.node_nm)
@@ -63,14 +77,30 @@ class Noc(Component):
             Event.NOC_CURRENT_BITS: wire * self.sum_toggle_rate,
         }
 
+    def link_cycles(self, pitches: int, chip: HardwareConfig) -> int:
+        """Clock cycles of a flit through a router and over a link that spans so many tiles."""
+        if pitches <= 1:
+            return self.hop_cycles
+        delay = wires.delay_ns_per_mm(chip.technology.node_nm).value
+        side = delay * self.figure("link_length_mm", chip) / chip.technology.clock_ns
+        further = [max(1, math.ceil(sides * side - 1e-9)) for sides in (1, pitches)]
+        return self.hop_cycles + further[1] - further[0]
+
+    @property
+    def _port_share(self) -> float:
+        """Ports of a router over those of a mesh's, for which the chip's figures are."""
+        return PORTS[self.topology] / PORTS["mesh"]
+
     def _area_um2(self, chip: HardwareConfig) -> float:
         # Not by `figure`: the length of a link depends on the area of a tile, and so on this.
         if self.router_area_um2 == ESTIMATE:
-            return wires.router(self.flit_bits, chip.technology.node_nm).area_um2
-        return float(self.router_area_um2)
+            return wires.router(self.flit_bits, chip.technology.node_nm).area_um2 * self._port_share
+        return float(self.router_area_um2) * self._port_share
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
-        return self.figure("router_leakage_uw", chip)
+        # An estimate follows the area, and so the ports.
+        share = 1.0 if self.router_leakage_uw == ESTIMATE else self._port_share
+        return self.figure("router_leakage_uw", chip) * share
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return size.tiles
+        return size.tiles if size.routers is None else size.routers

@@ -9,11 +9,12 @@ import numpy as np
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Edge, Placement
+from imcsim.mapping.topologies import Link
 from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.figures import Counts, PartFigures, part_figures
 from imcsim.timing.processes.row_kernels import STATE_SIZE
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, layer_names
-from imcsim.timing.wiring import Hop, Output, PartWiring, Stream, Wiring, ends, route, wire
+from imcsim.timing.wiring import Output, PartWiring, Stream, Wiring, way, wire
 
 BUCKETS = 1024
 """Of the wheel of cycles, a power of two. What happens later goes round."""
@@ -60,13 +61,12 @@ class Layout:
         self.placement, self.config = placement, config
         wiring, figures = wire(placement, config), part_figures(placement, config)
         self._layers = len(layer_names(placement))
-        ways = [ends(placement, stream) for stream in wiring.streams]
-        routes = [() if way is None else tuple(route(*way)) for way in ways]
-        links = dict.fromkeys(hop for way in routes for hop in way)
+        routes = [way(placement, stream) for stream in wiring.streams]
+        links = dict.fromkeys(link for route in routes for link in route)
         self._at = at = _Addresses.of(wiring, len(links))
-        self._link_at = {hop: at.links + n * k.L_SIZE for n, hop in enumerate(links)}
+        self._link_at = {link: at.links + n * k.L_SIZE for n, link in enumerate(links)}
         self._tables: list[int] = []
-        self._paths: dict[tuple[Hop, ...], tuple[int, int]] = {}
+        self._paths: dict[tuple[Link, ...], tuple[int, int]] = {}
         self.edges: list[Edge] = []
 
         parts: list[list[int]] = []
@@ -80,17 +80,15 @@ class Layout:
             record[k.P_OUTPUTS_END] = at.outputs + len(outputs) * k.O_SIZE
             slots += [self._slot(one)] * _slots(wired)
             parts.append(record)
-        streams = [self._stream(stream, way) for stream, way in zip(wiring.streams, routes, strict=True)]
+        streams = [self._stream(stream, route) for stream, route in zip(wiring.streams, routes, strict=True)]
         for n, out in enumerate(out for part in wiring.parts for out in part.outputs):
             for stream in out.streams:
                 streams[stream.rank][k.S_OUTPUT] = at.outputs + n * k.O_SIZE
                 streams[stream.rank][k.S_HEIGHT] = out.height
-        empty_link = [0] * k.L_SIZE
-        empty_link[k.KIND] = k.LINK
         answers = self._streams(wiring.answers)
         scratch = self._zeros(max(_state_size(one) for one in figures))
 
-        records = [*parts, *streams, *outputs, *slots, *[empty_link] * len(links)]
+        records = [*parts, *streams, *outputs, *slots, *map(self._link, links)]
         self.memory = np.zeros(at.tables + len(self._tables), np.int64)
         self.memory[at.parts : at.tables] = [n for record in records for n in record]
         self.memory[at.tables :] = self._tables
@@ -112,7 +110,7 @@ class Layout:
     def _head(self, images: int, answers: tuple[int, int], scratch: int) -> None:
         m, config = self.memory, self.config
         bits = self.placement.graph.image_bits
-        m[k.G_HOP], m[k.G_FLIT_BITS] = config.noc.hop_cycles, config.noc.flit_bits
+        m[k.G_FLIT_BITS] = config.noc.flit_bits
         m[k.G_LOAD], m[k.G_IMAGE_BITS] = config.load_cycles(bits), bits
         m[k.G_KEEPS] = config.encoder.mode == "keep"
         m[k.G_GATED] = config.clock.gating == "idle_tiles"
@@ -251,13 +249,20 @@ class Layout:
             r[k.O_EVENT_BITS] = one.address_bits(edge)
         return r
 
-    def _stream(self, stream: Stream, way: tuple[Hop, ...]) -> list[int]:
+    def _link(self, link: Link) -> list[int]:
+        r = [0] * k.L_SIZE
+        r[k.KIND], r[k.L_CYCLES] = k.LINK, self.config.noc.link_cycles(link.pitches, self.config)
+        return r
+
+    def _stream(self, stream: Stream, links: tuple[Link, ...]) -> list[int]:
         """A stream, but for the address of its output; the image has none."""
         r = [0] * k.S_SIZE
         r[k.KIND], r[k.S_ROOM], r[k.S_ROW] = k.SENDER, stream.room, -1
-        if way not in self._paths:
-            self._paths[way] = self._table([self._link_at[hop] for hop in way])
-        r[k.S_PATH], r[k.S_PATH_END] = self._paths[way]
+        if links not in self._paths:
+            self._paths[links] = self._table([self._link_at[link] for link in links])
+        r[k.S_PATH], r[k.S_PATH_END] = self._paths[links]
+        r[k.S_ROUTERS] = sum(link.routers for link in links)
+        r[k.S_PITCHES] = sum(link.pitches for link in links)
         moved = Event.NOC_VALUE_BITS if stream.carries_values else Event.NOC_CURRENT_BITS
         r[k.S_HOPS_PLACE] = self._place(Event.FLIT_HOPS, stream.layer)
         r[k.S_MOVED_PLACE] = self._place(moved, stream.layer)

@@ -71,7 +71,7 @@ def playable(layout: Layout, timing: Timing) -> bool:
     return (
         timing.issue.runs_ahead
         and layout.config.clock.gating == "none"
-        and checker.cycles(classes) + checker.way_cycles(layout.placement.mesh, layout.config) > 0
+        and checker.cycles(classes) + checker.way_cycles(layout.placement.reach, layout.config) > 0
     )
 
 
@@ -127,7 +127,7 @@ class _OneImage:
         classes, votes = placement.graph.classes, placement.graph.votes
         accumulator, checker = config.accumulator, config.checker
         self._accumulate_cycles = classes * votes * accumulator.class_cycles
-        self._check_cycles = checker.cycles(classes) + checker.way_cycles(placement.mesh, config)
+        self._check_cycles = checker.cycles(classes) + checker.way_cycles(placement.reach, config)
         self._checked: list[tuple[Event, int]] = [
             *accumulator.events(classes * votes).items(),
             *checker.events(classes, timing.mean, placement.tiles).items(),

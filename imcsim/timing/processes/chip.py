@@ -18,11 +18,11 @@ from imcsim.timing.issue import Timing
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.burst import BurstPart
 from imcsim.timing.processes.flow import Channel, Wait, missing
-from imcsim.timing.processes.mesh import MeshLinks
+from imcsim.timing.processes.links import Links
 from imcsim.timing.processes.part import PartProcess
 from imcsim.timing.processes.reference import ReferencePart
 from imcsim.timing.recorder import Recorder, Slice
-from imcsim.timing.wiring import Stream, ends, wire
+from imcsim.timing.wiring import Stream, way, wire
 
 
 class ProcessEngine(Engine):
@@ -46,7 +46,8 @@ class ProcessEngine(Engine):
             Channel(self.env, s.name, s.places(self.images_held), _height(s) * s.lag(self.images_held))
             for s in self.wiring.streams
         ]
-        self.mesh = MeshLinks(self.env, config.noc.flit_bits, config.noc.hop_cycles, recorder)
+        self._ways = [way(placement, stream) for stream in self.wiring.streams]
+        self.network = Links(self.env, config, recorder)
         kind = ReferencePart if timing.fidelity == "reference" else BurstPart
         self.parts: list[PartProcess] = [
             kind(self, figures, wiring)
@@ -87,14 +88,15 @@ class ProcessEngine(Engine):
             receiver = self.placement.parts[stream.target]
             written = Event.DELAY_WRITE_BITS if stream.delay else Event.TILE_BUFFER_WRITE_BITS
             self.count(job, receiver.stage + 1, {written: bits})
-        way = ends(self.placement, stream)
-        if way is None:
+        links = self._ways[stream.rank]
+        if not links:
             yield self.env.timeout(1)
         else:
-            flits, hops = self.mesh.flits(bits), len(self.mesh.path(*way))
+            flits, routers = self.network.flits(bits), sum(link.routers for link in links)
+            pitches = sum(link.pitches for link in links)
             moved = Event.NOC_VALUE_BITS if stream.carries_values else Event.NOC_CURRENT_BITS
-            self.count(job, stream.layer, {Event.FLIT_HOPS: flits * hops, moved: bits * hops})
-            yield from self.mesh.send(*way, flits, stream.rank)
+            self.count(job, stream.layer, {Event.FLIT_HOPS: flits * routers, moved: bits * pitches})
+            yield from self.network.send(links, flits, stream.rank)
         if self.recorder is not None:
             tile = -1 if stream.source is None else self.placement.parts[stream.source].tile
             self.recorder.note(
@@ -170,7 +172,7 @@ class ProcessEngine(Engine):
         busy = np.zeros(self.placement.tiles, np.int64)
         for part in self.parts:
             busy[part.part.tile] += part.driven_cycles()
-        return busy, sum(link.busy_cycles for link in self.mesh.links.values())
+        return busy, sum(link.busy_cycles for link in self.network.links.values())
 
 
 def _height(stream: Stream) -> int:

@@ -1,4 +1,4 @@
-"""Links of the mesh: packets queue for them, and at the end of a cycle each free one takes a packet."""
+"""Links: packets queue for them, and at the end of a cycle each free one takes a packet."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def decide(m: Memory, now: int) -> None:
             m[link + k.L_LAST] = 0
             m[link + k.L_ASKED] = 0
         m[sender + k.S_HOP] += 1
-        there = now + m[k.G_HOP]
+        there = now + m[link + k.L_CYCLES]
         if m[sender + k.S_HOP] == m[sender + k.S_PATH_END]:
             there += flits - 1
         put(m, sender, there)

@@ -19,14 +19,13 @@ def _fly(m: Memory, counts: Memory, stream: int, job: int, bits: int, now: int) 
         counts[first + m[stream + k.S_WRITE_PLACE]] += bits
     m[stream + k.S_PHASE] = k.FLYING
     m[stream + k.S_HOP] = m[stream + k.S_PATH]
-    hops = m[stream + k.S_PATH_END] - m[stream + k.S_PATH]
-    if hops == 0:
+    if m[stream + k.S_PATH_END] == m[stream + k.S_PATH]:
         put(m, stream, now + 1)
         return
     flits = 1 + (bits + m[k.G_FLIT_BITS] - 1) // m[k.G_FLIT_BITS]
     m[stream + k.S_FLITS] = flits
-    counts[first + m[stream + k.S_HOPS_PLACE]] += flits * hops
-    counts[first + m[stream + k.S_MOVED_PLACE]] += bits * hops
+    counts[first + m[stream + k.S_HOPS_PLACE]] += flits * m[stream + k.S_ROUTERS]
+    counts[first + m[stream + k.S_MOVED_PLACE]] += bits * m[stream + k.S_PITCHES]
     ask_for(m, stream, m[m[stream + k.S_PATH]], now)
 
 
