@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from imcsim.base.choices import NocTopology
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.copies import busiest
 from imcsim.mapping.pack import pes_used
@@ -84,6 +85,8 @@ class Floorplan:
     """The layer that an image keeps busiest, by the model of `mapping.copies`, without and with copies."""
     grants: tuple[Grant, ...]
     """Copies that a policy with an objective has granted, one after the other."""
+    topology: NocTopology
+    """How the tiles are joined; `mesh` has the columns and rows in which they stand."""
 
 
 def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
@@ -135,6 +138,7 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
             busiest(placement.layers, placement.graph, config),
         ),
         grants=placement.grants,
+        topology=config.noc.topology,
     )
 
 

@@ -12,8 +12,13 @@ from imcsim.report.files import csv_text, write_contents
 
 
 def floorplan_json(plan: Floorplan, network: str, hardware: str) -> str:
-    """The floorplan as a JSON document; shares from 0 to 1, tiles and layers counted from 0."""
-    return json.dumps({"network": network, "hardware": hardware, **asdict(plan)}, indent=1) + "\n"
+    """The floorplan as a JSON document; shares from 0 to 1, tiles and layers counted from 0. Of a mesh its
+    topology goes without saying.
+    """
+    found = asdict(plan)
+    if plan.topology == "mesh":
+        del found["topology"]
+    return json.dumps({"network": network, "hardware": hardware, **found}, indent=1) + "\n"
 
 
 def write_floorplan(plan: Floorplan, network: str, hardware: str, folder: str | Path) -> list[Path]:

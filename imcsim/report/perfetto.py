@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from imcsim.base.errors import ImcsimError
+from imcsim.mapping.topologies import named
 from imcsim.studies.timelines import Recorded
 from imcsim.timing import Slice
 
@@ -236,8 +237,7 @@ def _thread_of(recorded: Recorded, one: Slice, detail: Detail) -> tuple[int, int
     layers = recorded.line.layers
     if one.kind == "hop":
         assert one.link is not None
-        source, target = one.link
-        return MESH, 0, f"{source} to its tile" if source == target else f"{source} to {target}"
+        return MESH, 0, named(one.link)
     if one.kind in ("accumulate", "check"):
         return CHECKER, one.kind == "check", "accumulator" if one.kind == "accumulate" else "checker"
     if one.kind == "load":

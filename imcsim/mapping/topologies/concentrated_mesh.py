@@ -12,10 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.mapping.topologies.topology import Link, Node, Position, Topology
-
-EDGE: Node = (-1,)
-"""The global buffer and the checker."""
+from imcsim.mapping.topologies.topology import EDGE, Link, Node, Position, Topology
 
 
 class ConcentratedMesh(Topology):

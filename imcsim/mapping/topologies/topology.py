@@ -30,6 +30,22 @@ Hop = tuple[Node, Node]
 """The two ends of a directed link; the local port of a mesh's router has the same end twice."""
 
 
+EDGE: Node = (-1,)
+"""The global buffer and the checker, where they have a link of their own."""
+
+
+def named(hop: Hop) -> str:
+    """A link in words."""
+    source, target = (_named(node) for node in hop)
+    return f"{source} to its tile" if source == target else f"{source} to {target}"
+
+
+def _named(node: Node) -> str:
+    if node == EDGE:
+        return "global buffer"
+    return f"router {node[:2]} of level {node[2]}" if len(node) > 2 else str(node)
+
+
 class Link(NamedTuple):
     """A directed link.
 

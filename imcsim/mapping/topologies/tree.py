@@ -15,10 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.mapping.topologies.topology import Link, Node, Position, Topology
-
-EDGE: Node = (-1,)
-"""The global buffer and the checker."""
+from imcsim.mapping.topologies.topology import EDGE, Link, Node, Position, Topology
 
 
 class Tree(Topology):

@@ -146,8 +146,11 @@ def _where(tile: TileRow, plan: Floorplan) -> str:
 
 def _totals(plan: Floorplan) -> str:
     area = fitting(AREA, [plan.area_um2])
+    joined = {"mesh": "a mesh of", "concentrated_mesh": "a concentrated mesh of"}.get(
+        plan.topology, f"a {plan.topology} over"
+    )
     return (
-        f"Total: {len(plan.tiles):,} tiles on a mesh of {plan.mesh[0]} x {plan.mesh[1]}; "
+        f"Total: {len(plan.tiles):,} tiles on {joined} {plan.mesh[0]} x {plan.mesh[1]}; "
         f"{plan.crossbars_used:,} of {plan.crossbars:,} crossbars and "
         f"{plan.pes_used:,} of {plan.pes:,} PEs used; "
         f"{percent(plan.cell_utilisation)} % of the cells; "
