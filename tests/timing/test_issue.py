@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import random_images, random_network, vgg_like
 from played import play
@@ -29,7 +29,7 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement, place
-from imcsim.network.graph import INPUT, Linear, Network
+from imcsim.network.graph import INPUT, Delay, Linear, Network
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import simulate
 from imcsim.studies.comparison import compare
@@ -214,8 +214,11 @@ def test_running_ahead_gains_time(data: st.DataObject) -> None:
     """Rows of later timesteps may hold up an image that leaves at once; who stays longer gains more.
 
     Not to the last cycle: links serve who has waited longest, and another order may be worse by a packet.
+    Without delays: where the answer comes of an earlier timestep's rows, verdicts do not wait for the layers
+    before, and rows of later timesteps hold these up (170 cycles became 218 on a mesh).
     """
     network, config = data.draw(any_network()), data.draw(chips(tile_buffer__capacity_bytes=4096))
+    assume(not any(isinstance(node, Delay) for node in network.nodes))
     placement = place(network, config)
     wait, ahead = (alone(placement, config, 3, parse(p)) for p in ("wait", "speculate"))
     assert ahead[1] <= 1.02 * wait[1]
