@@ -11,9 +11,10 @@ RowOrder = Literal["im2col", "kernel_position"]
 """How a layer's rows are laid over crossbars; see network.rows."""
 
 GroupedLayers = Literal["dense", "diagonal"]
+"""How depthwise and grouped convolutions are laid over crossbars; see network.rows."""
+
 NocTopology = Literal["mesh", "ring", "tree", "concentrated_mesh"]
 """How the tiles of a chip are joined."""
-"""How depthwise and grouped convolutions are laid over crossbars; see network.rows."""
 
 InputDrive = Literal["bits", "pulses", "levels"]
 """How a value of several bits drives its row: a read, with conversions, for each bit; or one read with one

@@ -18,7 +18,7 @@ import pytest
 import imcsim.hardware
 import imcsim.hardware.components
 from imcsim.base.errors import ImcsimError
-from imcsim.hardware.component import Block, ChipSize, Component
+from imcsim.hardware.component import Block, ChipSize, Component, Reach
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.estimators import adc as adc_estimator
 from imcsim.hardware.estimators import nodes, periphery
@@ -484,15 +484,10 @@ def test_a_clamp_takes_area_by_node() -> None:
 
 def test_the_verdict_s_way_is_part_of_a_check() -> None:
     given = load(checker__verdict_cycles=9)
-    assert given.checker.way_cycles((7, 2), given) == 9
+    assert given.checker.way_cycles(Reach(7), given) == 9
     config = load(noc__link_length_mm=2.0, technology__clock_ns=0.5)
-    # 2 mm at 0.289 ns/mm and two cycles per ns: 1.156 cycles for each of the links between the corners.
-    assert [config.checker.way_cycles(mesh, config) for mesh in ((1, 1), (2, 1), (3, 2), (5, 5))] == [
-        0,
-        2,
-        4,
-        10,
-    ]
+    # 2 mm at 0.289 ns/mm and two cycles per ns: 1.156 cycles for each of the links on its way.
+    assert [config.checker.way_cycles(Reach(n), config) for n in (0, 1, 3, 8)] == [0, 2, 4, 10]
     assert config.checker.charges(config)[Event.CHECKER_VERDICT_TILES] == pytest.approx(
         2 * 0.201 + 0.009 * nodes.energy_ratio(40, 32)
     )

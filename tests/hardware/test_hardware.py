@@ -13,7 +13,7 @@ from played import play
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
-from imcsim.hardware.component import ChipSize
+from imcsim.hardware.component import ChipSize, Reach
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.estimators import nodes
 from imcsim.hardware.events import CHECKER_EVENTS, Event
@@ -259,7 +259,7 @@ def test_prices_by_hand() -> None:
     assert checker.leakage_uw(config) == pytest.approx(units * logic + 24_576 * 16.7e-6)
     assert checker.cycles(10) == 24
     # Over 4 links of a mesh of 3 x 3 at 0.289 ns/mm, about 1.4 mm each.
-    assert checker.way_cycles((3, 3), config) == 2
+    assert checker.way_cycles(Reach(4), config) == 2
 
 
 def test_a_full_read_dissipates_what_ohm_says() -> None:

@@ -214,11 +214,12 @@ def test_running_ahead_gains_time(data: st.DataObject) -> None:
     """Rows of later timesteps may hold up an image that leaves at once; who stays longer gains more.
 
     Not to the last cycle: links serve who has waited longest, and another order may be worse by a packet.
-    Without delays: where the answer comes of an earlier timestep's rows, verdicts do not wait for the layers
-    before, and rows of later timesteps hold these up (170 cycles became 218 on a mesh).
+    Without delays but those of feedback: where the answer comes of an earlier timestep's rows, verdicts do
+    not wait for the layers before, and rows of later timesteps hold these up (170 cycles became 218 on a
+    mesh).
     """
     network, config = data.draw(any_network()), data.draw(chips(tile_buffer__capacity_bytes=4096))
-    assume(not any(isinstance(node, Delay) for node in network.nodes))
+    assume(not any(isinstance(node, Delay) and node.name.startswith("late") for node in network.nodes))
     placement = place(network, config)
     wait, ahead = (alone(placement, config, 3, parse(p)) for p in ("wait", "speculate"))
     assert ahead[1] <= 1.02 * wait[1]
