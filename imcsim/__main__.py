@@ -22,13 +22,14 @@ def main() -> int:
         from imcsim.commands.cli import main as run
 
         status = run()
+        interrupts.finished(status)
     except BaseException as error:  # while modules were imported; some make an error of their own of it
         if not isinstance(error, KeyboardInterrupt) and not (interrupts is not None and interrupts.heard()):
             raise
         sys.stderr.write("interrupted\n")
         status = 130
-    if interrupts is not None:
-        interrupts.finished(status)
+        if interrupts is not None:
+            interrupts.finished(status)
     return status
 
 

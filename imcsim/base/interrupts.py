@@ -25,6 +25,7 @@ _SAME_KEY_S = 2.0
 _RAISED_AGAIN_S = 0.02
 
 _heard_at: list[float] = []
+_finished: list[int] = []
 
 
 def listen() -> None:
@@ -47,12 +48,13 @@ def heard() -> bool:
 
 def finished(status: int) -> None:
     """All work is done and written: a signal that still comes ends the process with `status`, silently."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is _interrupted:
-            signal.signal(number, lambda *_: os._exit(status))
+    # No other handlers are set: to set one takes a while, in which a signal would still be raised.
+    _finished.append(status)
 
 
 def _interrupted(number: int, frame: Any) -> None:
+    if _finished:
+        os._exit(_finished[0])
     now = time.monotonic()
     if not _heard_at:
         _heard_at.append(now)

@@ -137,3 +137,34 @@ sys.exit(3)
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=300)
     assert done.returncode == 3
+
+
+@SIGNALS
+def test_when_a_command_has_just_ended(number: signal.Signals) -> None:
+    """Its work is done, but nothing has said so yet: one line, no traceback."""
+    code = f"""
+import os, sys
+import imcsim.base.interrupts as interrupts
+from imcsim.__main__ import main
+
+finished = interrupts.finished
+
+def struck(status):
+    interrupts.finished = finished
+    os.kill(os.getpid(), {int(number)})
+    finished(status)
+
+interrupts.finished = struck
+sys.argv = ["imcsim", "completion", "bash"]
+sys.exit(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
