@@ -39,6 +39,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "helpers"), str(HERE.parents[1])]
 HANG_S = 10.0
 MOST_BYTES = 2 << 30
 KINDS = ("internal errors", "hangs", "crashes", "executed")
+BEGINNINGS = ("internal error", "hang", "crash", "executed")
+"""How the account of a fault of each kind begins."""
 COLUMNS = ("reader", "tries", "read", "refused", *KINDS, "peak MiB", "in process", "seconds", "seed", "date")
 FILES = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where damaged files are written: in memory, where there is such a place."""
@@ -82,7 +84,7 @@ class Outcome:
         if said in ("read", "refused"):
             setattr(self, said, getattr(self, said) + 1)
         else:
-            kind = next((one for one in KINDS if said.startswith(one.rstrip("s"))), KINDS[0])
+            kind = next((KINDS[k] for k, one in enumerate(BEGINNINGS) if said.startswith(one)), KINDS[0])
             self.faults.append((kind, index, said))
 
 
