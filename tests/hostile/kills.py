@@ -379,6 +379,17 @@ REPRODUCE = [
 ]
 COMMANDS: dict[str, list[str]] = {
     "compare": ["compare", *IMAGES, "--threshold", "0.3", "--json", "out.json", "--quiet"],
+    "compare --against": [
+        "compare",
+        *IMAGES,
+        "--against",
+        "net",
+        "--threshold",
+        "0.3",
+        "--json",
+        "out.json",
+        "--quiet",
+    ],
     "run": ["run", *IMAGES, "--policy", "static", "--json", "out.json", "--quiet"],
     "stream": ["stream", *IMAGES, "--policy", "static", "--json", "out.json", "--quiet"],
     "sweep": ["sweep", "short.yaml", "--out", "out", "--workers", "2", "--quiet"],
@@ -387,6 +398,19 @@ COMMANDS: dict[str, list[str]] = {
     "report": ["report", "swept", "--out", "out", "--quiet"],
     "import": ["import", "folder/sound.nir", "-o", "out"],
     "map": ["map", "--model", "net"],
+    "map --optimise": [
+        "map",
+        "--model",
+        "net",
+        "--validation",
+        "test.npz",
+        "--optimise",
+        "edp",
+        "--images",
+        "4",
+        "--json",
+        "out.json",
+    ],
     "timeline": ["timeline", *IMAGES, "--policy", "static", "-o", "out.json", "--png", "out.png", "--quiet"],
     "trace record": ["trace", "record", *IMAGES, "-o", "out.npz", "--quiet"],
     "trace info": ["trace", "info", "recorded.npz"],
@@ -403,11 +427,14 @@ COMMANDS: dict[str, list[str]] = {
     "plugins list": ["plugins", "list"],
     "plugins check": ["plugins", "check", "entropy"],
     "validate": ["validate"],
+    "warm-up": ["warm-up", "--quiet"],
+    "info": ["info"],
     "schema": ["schema", "result"],
     "completion": ["completion", "bash"],
 }
 COMPILED = (
-    "compare", "run", "stream", "sweep", "search", "reproduce", "timeline", "trace record", "validate",
+    "compare", "compare --against", "run", "stream", "sweep", "search", "reproduce", "map --optimise",
+    "timeline", "trace record", "validate", "warm-up",
 )  # fmt: skip
 """Commands that have kernels compiled."""
 KILLED = {
