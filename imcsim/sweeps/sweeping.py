@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -206,7 +207,7 @@ def check_same(store: Store, meta: Mapping[str, str]) -> None:
 
 @contextmanager
 def made_folder(folder: Path) -> Iterator[None]:
-    """Make the folder of a sweep. A sweep that fails before it has a store leaves nothing behind."""
+    """Make the folder of a sweep. A sweep that fails before it has a value leaves nothing behind."""
     fresh = not folder.exists()
     try:
         with new_folders(folder):
@@ -223,11 +224,28 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 
 def _remove_unused(folder: Path) -> None:
-    with suppress(OSError):
-        if (folder / STORE).exists() and (folder / STORE).stat().st_size:
+    own = (STORE, f"{STORE}-journal", f"{STORE}-wal", f"{STORE}-shm", ".lock", ".lock-journal")
+    with suppress(OSError, ImcsimError), alone(folder):  # not that of another one that has just begun
+        if any(path.name not in own for path in folder.iterdir()) or _holds_points(folder / STORE):
             return
-        for name in (STORE, f"{STORE}-journal", f"{STORE}-wal", f"{STORE}-shm", ".lock", ".lock-journal"):
+        for name in own:
             (folder / name).unlink(missing_ok=True)
+
+
+def _holds_points(path: Path) -> bool:
+    """Whether the store may hold a point. It is looked at as it lies there: a full disk allows no more."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:  # what it holds is not in the file yet
+        return True
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'points'").fetchall():
+                return False
+            return bool(connection.execute("SELECT 1 FROM points LIMIT 1").fetchall())
+    except sqlite3.Error:
+        return True
 
 
 def sweep_up(folder: Path) -> None:

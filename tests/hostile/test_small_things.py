@@ -295,3 +295,19 @@ def test_chips_are_shown_whatever_their_alternatives_change(changes: Any, tmp_pa
     (tmp_path / "x.yaml").write_text(json.dumps(chip))
     assert main(["hardware", "show", str(tmp_path / "x.yaml")]) == 0
     imcsim.hardware.describe(imcsim.hardware.load(tmp_path / "x.yaml"))
+
+
+def test_a_sweep_without_a_point_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when the store has been made, but holds no point."""
+    from sweep_files import base, made
+
+    (tmp_path / "files").mkdir()
+    files = made(tmp_path / "files", base())
+
+    def full(*arguments: Any) -> None:
+        raise ImcsimError("the disk is full")
+
+    monkeypatch.setattr("imcsim.sweeps.sweeping.check_same", full)
+    out = tmp_path / "new" / "out"
+    assert main(["sweep", str(files / "spec.yaml"), "--out", str(out), "--workers", "1"]) == 2
+    assert not (tmp_path / "new").exists()
