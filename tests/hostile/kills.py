@@ -28,7 +28,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ from launching import Launcher, Started  # noqa: E402
 
 FAULTS = ("lost", "doubled", "half_written", "orphaned", "other")
 COLUMNS = ("what", "signal", "sent", "compiling", *(name.replace("_", "-") for name in FAULTS), "seconds")
-FRESH_EVERY, COMPILING_EVERY = 10, 10
+FRESH_EVERY, COMPILING_EVERY = 25, 25
 KERNELS = "imcsim-kernels"
 
 
@@ -212,58 +211,60 @@ def bereft(
 
 
 def signalled(
-    what: str, arguments: list[str], count: int, number: signal.Signals, draw: random.Random, place: Place
-) -> Toll:
-    """Send a signal to a command `count` times, now and then in a process whose imports are struck too, or
-    while kernels are compiled. Files are there as of a run that nothing stopped, or not at all; those of an
-    earlier run stay.
+    what: str, arguments: list[str], counts: dict[signal.Signals, int], draw: random.Random, place: Place
+) -> list[Toll]:
+    """Send each signal so many times to a command, now and then in a process whose imports are struck too,
+    or while kernels are compiled. Files are there as of a run that nothing stopped, or not at all; those of
+    an earlier run stay.
     """
-    toll, begun = Toll(what, number.name), time.monotonic()
     kept = set(hashes(place.folder))
     place.launcher.warm(arguments, place.folder)
-    calm = place.run(arguments)[:2]
+    *calm, longest = place.run(arguments)
     first = hashes(place.folder)
     fresh_status, fresh_errors, fresh_longest = place.run(arguments, fresh=True)
     whole = hashes(place.folder)
     # Of what is new with each run (a time that something took), only the name can be compared.
     same = {name for name in whole if name in kept or whole[name] == first.get(name)}
-    _, _, longest = place.run(arguments)
     if calm[0] not in (0, 1) or calm[0] != fresh_status:
         raise RuntimeError(f"{what} does not run: {calm} {fresh_status, fresh_errors}")
-    for k in range(count):
-        if k % 2 == 0:
-            for name in set(hashes(place.folder)) - kept:
-                (place.folder / name).unlink()
-            shutil.rmtree(place.folder / "out", ignore_errors=True)
-        before = set(hashes(place.folder))
-        cold = what in COMPILED and k % COMPILING_EVERY == COMPILING_EVERY - 1
-        fresh = cold or k % FRESH_EVERY == FRESH_EVERY // 2
-        more = {"NUMBA_CACHE_DIR": str(place.kernels)} if cold else {}
-        if cold:
-            some_kernels(place.kernels, draw)
-        process = place.launcher.start(arguments, place.folder, fresh=fresh, **more)
-        time.sleep(
-            0.02 * fresh + draw.random() * 1.05 * (2 if cold else 1) * (fresh_longest if fresh else longest)
-        )
-        listening = process.send(number)
-        status, errors = process.wait()
-        toll.sent += 1
-        toll.compiling += cold
-        # Before a line of ours has run, the interpreter answers by itself.
-        starting = not listening and status in (-number, 1, 130) and "imcsim/" not in errors
-        if (status, errors) not in ((130, "interrupted\n"), calm) and not starting:
-            toll.strange("ends with", status, errors[-600:], "listening" if listening else "")
-        toll.orphaned += len(process.left_over())
-        now = hashes(place.folder)
-        toll.lost += len(before - set(now))
-        toll.half_written += sum(
-            name not in whole or (name in same and now[name] != whole[name]) for name in now
-        )
-        toll.half_written += len([*place.folder.rglob("*.partial"), *place.kernels.rglob("*.partial")])
-        toll.half_written += broken_kernels(place.kernels)
-        toll.doubled += held(place.folder / "out" / "sweep.sqlite")[1]
-    toll.seconds = time.monotonic() - begun
-    return toll
+
+    def one(number: signal.Signals, count: int) -> Toll:
+        toll, begun = Toll(what, number.name), time.monotonic()
+        for k in range(count):
+            if k % 2 == 0:
+                for name in set(hashes(place.folder)) - kept:
+                    (place.folder / name).unlink()
+                shutil.rmtree(place.folder / "out", ignore_errors=True)
+            before = set(hashes(place.folder))
+            cold = what in COMPILED and k % COMPILING_EVERY == COMPILING_EVERY - 1
+            fresh = cold or k % FRESH_EVERY == FRESH_EVERY // 2
+            more = {"NUMBA_CACHE_DIR": str(place.kernels)} if cold else {}
+            if cold:
+                some_kernels(place.kernels, draw)
+            process = place.launcher.start(arguments, place.folder, fresh=fresh, **more)
+            most = (fresh_longest if fresh else longest) * (2 if cold else 1)
+            time.sleep(0.02 * fresh + draw.random() * 1.05 * most)
+            listening = process.send(number)
+            status, errors = process.wait()
+            toll.sent += 1
+            toll.compiling += cold
+            # Before a line of ours has run, the interpreter answers by itself.
+            starting = not listening and status in (-number, 1, 130) and "imcsim/" not in errors
+            if [status, errors] not in ([130, "interrupted\n"], calm) and not starting:
+                toll.strange("ends with", status, errors[-600:], "listening" if listening else "")
+            toll.orphaned += len(process.left_over())
+            now = hashes(place.folder)
+            toll.lost += len(before - set(now))
+            toll.half_written += sum(
+                name not in whole or (name in same and now[name] != whole[name]) for name in now
+            )
+            toll.half_written += len([*place.folder.rglob("*.partial"), *place.kernels.rglob("*.partial")])
+            toll.half_written += broken_kernels(place.kernels)
+            toll.doubled += held(place.folder / "out" / "sweep.sqlite")[1]
+        toll.seconds = time.monotonic() - begun
+        return toll
+
+    return [one(number, count) for number, count in counts.items()]
 
 
 def some_kernels(place: Path, draw: random.Random) -> None:
@@ -341,10 +342,10 @@ def files(folder: Path) -> Path:
     from imcsim.results.model import to_json
 
     write_files(folder, images=6)
-    axes = {"adc.bits": [4, 5, 99], "noc.flit_bits": [16, 32, 64], "threshold": [None, 0.3]}
+    axes = {"adc.bits": [4, 99], "noc.flit_bits": [32, 64], "threshold": [None, 0.3]}
     write_spec(folder, base(axes=axes))
     search = base(
-        axes={"adc.bits": [4, 5, 6], "noc.flit_bits": [16, 32, 64]}, objectives=["edp", "accuracy"], trials=9
+        axes={"adc.bits": [4, 5], "noc.flit_bits": [32, 64]}, objectives=["edp", "accuracy"], trials=4
     )
     write_spec(folder, search, "search.yaml")
     write_spec(folder, base(axes={"threshold": [0.2, 0.3]}), "short.yaml")
@@ -367,16 +368,8 @@ def files(folder: Path) -> Path:
 
 IMAGES = ["--model", "net", "--inputs", "test.npz"]
 REPRODUCE = [
-    "reproduce",
-    "--networks",
-    "vgg16",
-    "--models",
-    "models",
-    "--images",
-    "2",
-    "--validation-images",
-    "2",
-]
+    "reproduce", "--networks", "vgg16", "--models", "models", "--images", "2", "--validation-images", "2",
+]  # fmt: skip
 COMMANDS: dict[str, list[str]] = {
     "compare": ["compare", *IMAGES, "--threshold", "0.3", "--json", "out.json", "--quiet"],
     "compare --against": [
@@ -393,7 +386,7 @@ COMMANDS: dict[str, list[str]] = {
     "run": ["run", *IMAGES, "--policy", "static", "--json", "out.json", "--quiet"],
     "stream": ["stream", *IMAGES, "--policy", "static", "--json", "out.json", "--quiet"],
     "sweep": ["sweep", "short.yaml", "--out", "out", "--workers", "2", "--quiet"],
-    "search": ["search", "search.yaml", "--out", "out", "--workers", "2", "--quiet"],
+    "search": ["search", "search.yaml", "--out", "out", "--workers", "1", "--quiet"],
     "reproduce": [*REPRODUCE, "--out", "out", "--quiet"],
     "report": ["report", "swept", "--out", "out", "--quiet"],
     "import": ["import", "folder/sound.nir", "-o", "out"],
@@ -444,46 +437,67 @@ KILLED = {
 }
 
 
+Make = Callable[[], list[Toll]]
+
+
 def tolls(
     kills: int, signals: int, seed: int, made: Path, sent: Callable[[str, str], int]
-) -> Iterator[tuple[str, str, Callable[[], Toll]]]:
-    """The rows of the table: what, by which signal, and how what lacks to a row is made. `sent`: how many
-    signals a row has.
+) -> Iterator[tuple[str, int, Make]]:
+    """What is run, how many signals its rows of the table still lack, and how those rows are made. `sent`:
+    how many signals a row has.
     """
     launcher = Launcher()
 
-    def make(toll: Callable[..., Toll], what: str, arguments: list[str], *rest: Any, **more: Any) -> Toll:
-        count, *other = rest
-        before = sent(what, other[0].name if other else "SIGKILL")
-        draw = random.Random(f"{seed} {what} {other} {before}")
+    def lacking(what: str, number: signal.Signals) -> int:
+        return max(0, (kills if number == signal.SIGKILL else signals) - sent(what, number.name))
+
+    def make(toll: Callable[..., Any], what: str, arguments: list[str], rest: Any, **more: Any) -> Any:
+        draw = random.Random(f"{seed} {what} {rest}")
         with a_place(made, launcher) as place:
-            return toll(what, arguments, count - before, *other, draw=draw, place=place, **more)
+            return toll(what, arguments, rest, draw=draw, place=place, **more)
 
-    def on_cluster(what: str, arguments: list[str], worker: bool) -> Toll:
-        with cluster() as (address, pid):
-            there = [*arguments, "--scheduler", address]
-            if worker:
-                return make(bereft, what, there, kills, workers=lambda _: workers_of(pid))
-            return make(killed, what, there, kills, compiles=False)
+    def all_signals(what: str, arguments: list[str]) -> tuple[str, int, Make]:
+        counts = {number: lacking(what, number) for number in (signal.SIGINT, signal.SIGTERM)}
+        return what, sum(counts.values()), lambda: make(signalled, what, arguments, counts)
 
-    if signals:
-        for what, arguments in COMMANDS.items():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                yield what, number.name, partial(make, signalled, what, arguments, signals, number)
-    if kills:
-        for kind, arguments in KILLED.items():
-            for workers in (1, 2):
-                what = f"{kind}, {workers} worker{'s' * (workers > 1)}"
-                here = [*arguments, "--workers", str(workers)]
-                yield what, "SIGKILL", partial(make, killed, what, here, kills)
-            if kind != "reproduce":  # its workers are threads, and all are on one machine
-                what, own = f"{kind}, a worker of 2", lambda process: workers_of(process.pid)
-                yield what, "SIGKILL", partial(make, bereft, what, here, kills, workers=own)
-                what = f"{kind}, cluster"
-                yield what, "SIGKILL", partial(on_cluster, what, arguments, False)
-                what = f"{kind}, a worker of a cluster"
-                yield what, "SIGKILL", partial(on_cluster, what, arguments, True)
+    def all_kills(toll: Callable[..., Toll], what: str, arguments: list[str], **more: Any) -> Any:
+        lack = lacking(what, signal.SIGKILL)
+        return what, lack, lambda: [make(toll, what, arguments, lack, **more)]
+
+    def on_cluster(what: str, arguments: list[str], worker: bool) -> tuple[str, int, Make]:
+        lack = lacking(what, signal.SIGKILL)
+
+        def run() -> list[Toll]:
+            with cluster() as (address, pid):
+                there = [*arguments, "--scheduler", address]
+                if worker:
+                    return [make(bereft, what, there, lack, workers=lambda _: workers_of(pid))]
+                return [make(killed, what, there, lack, compiles=False)]
+
+        return what, lack, run
+
+    for what, arguments in COMMANDS.items():
+        yield all_signals(what, arguments)
+    for kind, arguments in KILLED.items():
+        for workers in (1, 2):
+            here = [*arguments, "--workers", str(workers)]
+            yield all_kills(killed, f"{kind}, {workers} worker{'s' * (workers > 1)}", here)
+        if kind != "reproduce":  # its workers are threads, and all are on one machine
+            yield all_kills(
+                bereft, f"{kind}, a worker of 2", here, workers=lambda process: workers_of(process.pid)
+            )
+            yield on_cluster(f"{kind}, cluster", arguments, False)
+            yield on_cluster(f"{kind}, a worker of a cluster", arguments, True)
     launcher.close()
+
+
+def add(rows: dict[tuple[str, str], list[str]], toll: Toll, seed: int) -> None:
+    """Add a toll to its row of the table."""
+    what, number, *counts = toll.row()
+    if (what, number) in rows:
+        counts = [int(old) + new for old, new in zip(rows[what, number][2:], counts, strict=False)]
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    rows[what, number] = [str(cell) for cell in (what, number, *counts, seed, today)]
 
 
 def main() -> int:
@@ -496,6 +510,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="words, by commas: what is run has one in its name")
     parser.add_argument("--out", type=Path, help="CSV file; rows that it holds go on")
     options = parser.parse_args()
+    # A shell's background jobs ignore it, and so would all commands that are to be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows: dict[tuple[str, str], list[str]] = {}
     if options.out and options.out.exists():
         with options.out.open(newline="") as file:
@@ -506,19 +522,12 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="imcsim-kills-") as name:
         made = files(Path(name))
-        for what, number, make in tolls(options.kills, options.signals, options.seed, made, sent):
-            if not any(word in what for word in options.only.split(",")):
+        for what, lack, make in tolls(options.kills, options.signals, options.seed, made, sent):
+            if lack == 0 or not any(word in what for word in options.only.split(",")):
                 continue
-            wanted = options.kills if number == "SIGKILL" else options.signals
-            if sent(what, number) >= wanted:
-                continue
-            row = make().row()
-            if (what, number) in rows:
-                old = [int(cell) for cell in rows[what, number][2 : len(row)]]
-                row[2:] = [a + b for a, b in zip(old, row[2:], strict=True)]
-            print(*row, sep="\t", flush=True)
-            today = datetime.datetime.now(datetime.UTC).date().isoformat()
-            rows[what, number] = [str(cell) for cell in (*row, options.seed, today)]
+            for toll in make():
+                add(rows, toll, options.seed)
+                print(*toll.row(), sep="\t", flush=True)
             if options.out:
                 with options.out.open("w", newline="") as file:
                     writer = csv.writer(file, lineterminator="\n")
