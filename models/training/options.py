@@ -31,6 +31,7 @@ def parse(about: str) -> argparse.Namespace:
     parser.add_argument("--activation-bits", type=int, default=4, help="of quantised activations, 1 to 8")
     parser.add_argument("--init", type=Path, help="checkpoint whose weights to start from")
     parser.add_argument("--teacher", type=Path, help="checkpoint whose outputs to follow")
+    parser.add_argument("--teacher-timesteps", type=int, default=1, help="of a teacher that spikes")
     parser.add_argument("--distill", type=float, default=0.7, help="share of the loss that is the teacher's")
     parser.add_argument("--temperature", type=float, default=2.0, help="that softens the outputs of both")
     parser.add_argument("--stages", default="1:12,2:18,4:5", help="timesteps:epochs, in order")
@@ -90,6 +91,8 @@ def untrained(args: argparse.Namespace) -> Spiking:
         raise SystemExit(f"error: --warm: a share of {args.warm:g}; give 0 to 1")
     if not 0 <= args.average < 1:
         raise SystemExit(f"error: --average: a decay of {args.average:g}; give 0 to less than 1")
+    if args.teacher_timesteps < 1:
+        raise SystemExit(f"error: --teacher-timesteps: {args.teacher_timesteps}; give 1 or more")
     if not 0 <= args.distill <= 1:
         raise SystemExit(f"error: --distill: a share of {args.distill:g}; give 0 to 1")
     if not 0 < args.temperature < math.inf:

@@ -16,8 +16,10 @@ nothing is selected on validation or test images. A checkpoint is written after 
 
 ``--neurons clipped`` trains a teacher: the same layers with a clipped ReLU in place of the spikes, at one
 timestep. It learns in a fraction of the time; a spiking network takes its weights (``--init``) and follows
-its outputs (``--teacher``, ``--distill``, ``--temperature``). ``--neurons quantised --activation-bits 4``
-trains an ANN for the same chip: a clipped ReLU of whole steps, at one timestep, that can be exported.
+its outputs (``--teacher``, ``--distill``, ``--temperature``). A spiking network teaches as well, its own next
+round above all: with ``--teacher-timesteps 4`` every running mean follows the teacher's mean of four.
+``--neurons quantised --activation-bits 4`` trains an ANN for the same chip: a clipped ReLU of whole steps,
+at one timestep, that can be exported.
 
 ``--hold`` keeps the learning rate after its warm-up, for a run without a planned end, and ``--average DECAY``
 averages its weights: validation, ``--init``, ``--teacher`` and export take the averages. Such a run ends with
@@ -174,7 +176,12 @@ class Run:
         if args.teacher:
             state = checkpoints.read(args.teacher)
             self.lineage["teacher"] = checkpoints.history(state)
-            self.teacher = checkpoints.network_of(state).to(self.device).to(memory_format=torch.channels_last)
+            teacher = checkpoints.network_of(state)
+            if teacher.neurons != "lif" and args.teacher_timesteps != 1:
+                raise SystemExit(
+                    f"error: --teacher-timesteps: {args.teacher}: has no spikes and so one timestep; give 1"
+                )
+            self.teacher = teacher.to(self.device).to(memory_format=torch.channels_last)
         if self.way is None and self.lineage["init"]:
             self.way = speed.kept(self.lineage["init"]["way"], args.precision, args.compile)
         if self.way is None:
@@ -223,7 +230,7 @@ class Run:
         if self.teacher is None:
             return loss_of(outputs.float(), y, self.args.loss)
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            taught = running_mean(self.teacher(x, 1).float())[-1]
+            taught = running_mean(self.teacher(x, self.args.teacher_timesteps).float())[-1]
         distillation = Distillation(self.args.distill, self.args.temperature)
         return loss_of(outputs.float(), y, self.args.loss, taught, distillation)
 

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -200,12 +201,39 @@ def test_a_teacher_differs_by_its_neurons_and_is_no_bundle(tmp_path: Path) -> No
     assert checkpoints.history(state)["teacher"] is None
 
 
+def test_a_spiking_teacher_is_followed_in_its_mean_over_its_own_timesteps() -> None:
+    outputs, taught = torch.randn(2, 5, 10), torch.randn(4, 5, 10)
+    asked = []
+
+    def teacher(x: torch.Tensor, timesteps: int) -> torch.Tensor:
+        asked.append(timesteps)
+        return taught[:timesteps]
+
+    images = torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
+    run = SimpleNamespace(
+        args=SimpleNamespace(loss="running", distill=0.4, temperature=2.0, teacher_timesteps=4),
+        images=images,
+        labels=torch.tensor([3, 1, 4, 1, 5, 9]),
+        device=torch.device("cpu"),
+        model=lambda x, timesteps: outputs[:timesteps],
+        teacher=teacher,
+    )
+    pick = torch.tensor([5, 0, 1, 2, 3])
+    found = train.Run.batch_loss(run, pick, torch.Generator(), 2, False)
+    about = snn.Distillation(0.4, 2.0)
+    assert asked == [4]
+    assert float(found) == pytest.approx(
+        float(snn.loss_of(outputs, run.labels[pick], "running", taught.mean(0), about))
+    )
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (("--neurons", "clipped", "--stages", "1:2,2:1"), "have one timestep"),
         (("--distill", "1.5"), "give 0 to 1"),
         (("--distill", "nan"), "give 0 to 1"),
+        (("--teacher-timesteps", "0"), "1 or more"),
         (("--temperature", "0"), "more than 0"),
         (("--temperature", "inf"), "more than 0"),
         (("--warm", "-0.1"), "give 0 to 1"),
@@ -257,7 +285,7 @@ def test_averages_are_those_of_all_steps_and_then_of_the_last_ones(tmp_path: Pat
              "arguments": json.dumps({"weight_bits": "8"})}  # fmt: skip
     checkpoints.save(tmp_path / "c.pt", state)
     used = checkpoints.network_of(checkpoints.read(tmp_path / "c.pt"))
-    assert float(used.classifier.bias[0]) == pytest.approx(wanted[-1])
+    assert float(used.classifier.bias[0].detach()) == pytest.approx(wanted[-1])
 
 
 def test_the_curve_adds_up_hours_and_leaves_epochs_without_validation_blank(tmp_path: Path) -> None:
