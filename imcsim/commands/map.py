@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, replace
 from typing import TextIO
@@ -12,7 +13,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import check_targets, load_all, print_report, progress_bars
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import Delivery, run_settings
-from imcsim.results.mapped import OBJECTIVES, Budget, Objective
+from imcsim.results.mapped import OBJECTIVES, Budget, Goal, Objective
 from imcsim.studies.settings import DEFAULT_VALIDATION, RunSettings
 
 JUDGES = 200
@@ -23,8 +24,7 @@ JUDGES = 200
 class Sought:
     """What a mapping is searched for, and where the chip's file goes."""
 
-    objective: Objective
-    budget: Budget | None
+    goal: Goal
     chip_file: str | None
 
 
@@ -37,6 +37,22 @@ def _budget(context: click.Context, parameter: click.Parameter, value: str | Non
         raise click.BadParameter(str(error), context, parameter) from None
 
 
+def _shapes(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
+    """Rows and columns of crossbars, from ``32,128``."""
+    if value is None:
+        return ()
+    sizes = [int(one) if re.fullmatch(r"\d{1,5}", one.strip()) else 0 for one in value.split(",")]
+    if 0 in sizes:
+        raise click.BadParameter(f"{value!r:.60}; give sizes of crossbars such as 32,128", context, parameter)
+    return tuple(dict.fromkeys(sizes))
+
+
+def _types_of_shapes(sizes: tuple[int, ...]) -> dict[str, int]:
+    """What says that the chip has a type of tile for each size."""
+    keys = ("rows", "columns")
+    return {f"tile_types.crossbars_{size}.cells.{key}": size for size in sizes for key in keys}
+
+
 @click.command("map", cls=Grouped)
 @run_settings(
     "hardware", "overrides", "model", "plugins", "validation", "images", "timesteps", "threshold", "seed",
@@ -44,12 +60,18 @@ def _budget(context: click.Context, parameter: click.Parameter, value: str | Non
 )  # fmt: skip
 @click.option(
     "--optimise", metavar="|".join(OBJECTIVES), type=click.Choice(OBJECTIVES),
-    help="Search for the mapping with the least of it: copies, shared tiles, placement, columns per ADC.",
+    help="Search for the mapping with the least of it: copies, shared tiles, placement, columns per ADC, and "
+    "types of tile where the chip has several.",
 )  # fmt: skip
 @click.option(
     "--budget", metavar="N", callback=_budget,
     help="What the chip may take in all: 600crossbars, 12tiles or 20mm2; else the area that it takes now.",
 )  # fmt: skip
+@click.option(
+    "--crossbars", metavar="N[,N...]", callback=_shapes,
+    help="Also tiles with crossbars of N x N cells, for whichever layers gain by them.",
+)  # fmt: skip
+@click.option("--row-orders", is_flag=True, help="Also the other order of rows (cells.row_order).")
 @click.option("-o", "chip_file", metavar="FILE", help="Write the chip with the mapping found there, as YAML.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - is stdout.")
 @click.option("--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and the drawing there.")
@@ -57,6 +79,8 @@ def map_network(
     settings: RunSettings,
     optimise: Objective | None,
     budget: Budget | None,
+    crossbars: tuple[int, ...],
+    row_orders: bool,
     chip_file: str | None,
     json_path: str | None,
     out_folder: str | None,
@@ -68,13 +92,25 @@ def map_network(
     delivery = Delivery(json_path, out_folder, quiet=False)
     check_targets(delivery)
     if optimise is not None:
-        _search(settings, Sought(optimise, budget, chip_file), delivery)
+        settings = replace(settings, overrides={**_types_of_shapes(crossbars), **settings.overrides})
+        _search(settings, Sought(Goal(optimise, budget, row_orders), chip_file), delivery)
         return
     given = click.get_current_context().get_parameter_source
-    searching = ("budget", "chip_file", "validation", "images", "timesteps", "threshold", "seed", "workers")
+    searching = (
+        "budget",
+        "crossbars",
+        "row_orders",
+        "chip_file",
+        "validation",
+        "images",
+        "timesteps",
+        "threshold",
+        "seed",
+        "workers",
+    )
     for name in searching:
         if given(name) not in (None, click.core.ParameterSource.DEFAULT):
-            option = {"chip_file": "-o"}.get(name, f"--{name}")
+            option = {"chip_file": "-o"}.get(name, f"--{name.replace('_', '-')}")
             raise click.UsageError(f"{option} goes with --optimise.")
     _show(settings, delivery)
 
@@ -120,8 +156,8 @@ def _search(settings: RunSettings, sought: Sought, delivery: Delivery) -> None:
         shown = replace(shown, images=shown.images[:JUDGES], labels=shown.labels[:JUDGES])
     with progress_bars(quiet=False) as progress:
         found = search_mapping(
-            loaded.network, loaded.hardware, shown, sought.objective, sought.budget,
-            loaded.options, progress, delivery.out_folder,
+            loaded.network, loaded.hardware, shown, sought.goal, loaded.options, progress,
+            delivery.out_folder,
         )  # fmt: skip
     if sought.chip_file is not None:
         write_text(chip_file(found, loaded.hardware, sought.chip_file), sought.chip_file)

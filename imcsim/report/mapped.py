@@ -53,7 +53,8 @@ def _rows(found: MappingSearch) -> tuple[list[str], list[list[Any]]]:
 def _row(one: Mapped, found: MappingSearch) -> dict[str, Any]:
     copies = " ".join(f"{name}:{n}" for name, n in one.copies.items())
     marks = {"best": one is found.best, "given": one is found.given, "front": one in found.front}
-    return {"copies": copies} | {k: v for k, v in asdict(one).items() if k != "copies"} | marks
+    types = " ".join(f"{name}:{kind}" for name, kind in one.tile_types.items())
+    return asdict(one) | {"copies": copies, "tile_types": types} | marks
 
 
 def chip_file(found: MappingSearch, hardware: Hardware, target: str | Path) -> str:

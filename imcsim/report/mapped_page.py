@@ -44,8 +44,8 @@ def search_page(
         ("Chip", found.hardware),
         ("Objective", name),
         ("Budget", str(found.budget)),
-        ("Images", f"{found.images} validation images, accuracy {percent(found.accuracy)} % for any mapping"),
-        ("Timesteps", f"{found.mean_timesteps:.3g} on average"),
+        ("Images", f"{found.images} validation images, each until its exit"),
+        ("Accuracy", f"{percent(found.accuracy)} % on the chip of the file, no less on any other"),
         ("Version", __version__),
     ]
     sections = [

@@ -13,6 +13,9 @@ _UNITS = {"latency": "latency_ns", "throughput": "interval_ns", "energy": "energ
           "area": "area_mm2"}  # fmt: skip
 """The figure of a mapping that each objective makes small."""
 
+ADCS = {"im2col": "crossbar", "kernel_position": "pe"}
+"""Orders of rows, each with the ``tile.adcs`` that goes with it."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -53,16 +56,21 @@ class Budget:
 class Mapped:
     """One mapping and what it comes to. Energy, latency and EDP are means over the images, each until its
     exit; `interval_ns` is the least time between images that follow each other without a pause, by whichever
-    resource is busiest.
+    resource is busiest. `tile_types`: the type of each layer's tiles on a chip that has several. `right`: how
+    many of the images exit with the right class, which differs only between types and orders of rows.
     """
 
     copies: Mapping[str, int]
     share_tiles: bool
     placement: str
     columns_per_adc: int
+    row_order: str
+    tile_types: Mapping[str, str]
     crossbars: int
     tiles: int
     area_mm2: float
+    right: int = 0
+    mean_timesteps: float = 0.0
     latency_ns: float = 0.0
     interval_ns: float = 0.0
     energy_pj: float = 0.0
@@ -79,12 +87,30 @@ class Mapped:
             "mapping.share_tiles": self.share_tiles,
             "mapping.placement": self.placement,
             "column_mux.columns_per_adc": self.columns_per_adc,
+            "cells.row_order": self.row_order,
+            "tile.adcs": ADCS[self.row_order],
+            **({"mapping.tile_types": dict(self.tile_types)} if self.tile_types else {}),
         }
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What a mapping is searched for. No `budget`: the area of the chip as it stands in its file.
+    `row_orders`: whether both orders of rows (``cells.row_order``) are tried.
+    """
+
+    objective: Objective
+    budget: Budget | None = None
+    row_orders: bool = False
+
+
+@dataclass(frozen=True)
 class MappingSearch:
-    """What a search has found. `given`: the mapping of the chip's file, which is among the `tried`."""
+    """What a search has found. `given`: the mapping of the chip's file, which is among the `tried`.
+
+    `accuracy` and `mean_timesteps` are those of the chip of the file; `less_accurate`: how many other
+    assignments to types of tile, or orders of rows, were left out because fewer images were right.
+    """
 
     network: str
     hardware: str
@@ -96,6 +122,7 @@ class MappingSearch:
     given: Mapped
     best: Mapped
     tried: tuple[Mapped, ...] = field(repr=False)
+    less_accurate: int = 0
 
     @property
     def front(self) -> tuple[Mapped, ...]:

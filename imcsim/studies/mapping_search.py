@@ -1,17 +1,19 @@
-"""A mapping that is searched for: copies of layers, shared tiles, placement and sharing of ADCs.
+"""A mapping that is searched for: copies of layers, shared tiles, placement, sharing of ADCs, types of tile.
 
-What the network computes does not depend on any of these, so the images are computed once, and each mapping
+What the network computes does not depend on the first four, so the images are computed once, and each mapping
 is played by the timing engine and priced like any other chip. Candidates are the mappings that the policies
 of ``mapping.replication`` pass through on their way to the budget (see `imcsim.mapping.copies`), each with
 tiles of its own or shared, with the placements of the file and ``annealed``, and with half, as many and twice
-as many columns per ADC. So the chip of the file is one of them, a larger budget only adds to them, and the
-winner is the best of those that the engine has played.
+as many columns per ADC. Where layers can stand on several types of tile, or rows in two orders, all of this
+is done for several of those (see `mapping_variants`). So the chip of the file is one of them, a larger budget
+only adds to them, and the winner is the best of those that the engine has played.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
+from imcsim.base.tile_types import OWN_WORD
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.explain import RefusedPart
 from imcsim.hardware.loader import config_hash
@@ -30,11 +33,20 @@ from imcsim.mapping.placement import Placement
 from imcsim.mapping.stages import stage_graph
 from imcsim.network.bundle import fingerprint
 from imcsim.network.graph import Network
-from imcsim.results.mapped import Budget, Mapped, MappingSearch, Objective
+from imcsim.results.mapped import ADCS, Budget, Goal, Mapped, MappingSearch
 from imcsim.simulation.chip import with_figures
 from imcsim.simulation.simulate import replay
 from imcsim.simulation.values import Progress
-from imcsim.studies.experiment import Experiment
+from imcsim.studies.mapping_variants import (
+    Judged,
+    Types,
+    changed,
+    joined_moves,
+    single_moves,
+    types_of,
+    with_row_order,
+    with_types,
+)
 from imcsim.studies.settings import CompareOptions
 from imcsim.studies.tried_mappings import TriedMappings
 from imcsim.timing import occupancies
@@ -47,75 +59,177 @@ def search_mapping(
     network: Network,
     hardware: Hardware,
     inputs: Inputs,
-    objective: Objective,
-    budget: Budget | None = None,
+    goal: Goal,
     options: CompareOptions | None = None,
     progress: Progress | None = None,
     folder: str | Path | None = None,
 ) -> MappingSearch:
-    """Find the mapping of `network` with the least `objective` within `budget`.
+    """Find the mapping of `network` with the least of the goal's objective within its budget.
 
     `inputs` are validation images: with them the exit threshold is chosen, if ``options`` give none, and the
-    number of timesteps is measured that copies are weighed by. Without a budget the area of the chip as it
-    stands in its file is the limit. With a `folder` what has been tried is kept there as it goes, and what an
-    earlier search of the same has tried is not played again. Raises ImcsimError where no mapping within the
-    budget fits the chip, and where the folder holds what another search has tried.
+    number of timesteps is measured that copies are weighed by. Mappings that change what the network computes
+    (see `mapping_variants`) stay only where as many images are right as on the chip of the file. With a
+    `folder` what has been tried is kept there as it goes, and what an earlier search of the same has tried is
+    not played again. Raises ImcsimError where no mapping within the budget fits the chip, and where the
+    folder holds what another search has tried.
     """
     options = options or CompareOptions()
     kept = TriedMappings()
     if folder is not None:
         kept = TriedMappings.of_folder(folder, _about(network, hardware, inputs, options))
-    experiment = Experiment.make(network, hardware, inputs, inputs, options, progress)
-    choice = experiment.choose()
-    stay = experiment.exits(experiment.images, choice)
-    mean = float(stay.mean())
-    right = experiment.accuracy(stay)["accuracy"]
-    given_config = experiment.chip.stated
-    given = _sized(experiment.chip.placement, given_config)
-    limits = budget or Budget(area_mm2=given.area_mm2)
-    tried: list[Mapped] = []
-    sizes: list[Mapped] = []
-    seen = set()
-    candidates = [given_config, *_configs(network, given_config, mean)]
-    for number, config in enumerate(candidates):
-        if progress is not None:
-            progress("mappings", number, len(candidates))
-        chip = None
-        try:
-            sized = _sized(place(network, _quickly_placed(config)), config)
-            key = tuple(sorted(sized.copies.items())), *list(sized.overrides.values())[1:]
-            sizes.append(sized)
-            if key in seen or (not limits.holds(sized) and number > 0):
-                continue
-            seen.add(key)
-            chip = config_hash(config, config.reference.values(), config.left_out)
-            if chip not in kept.known:
-                kept.put(chip, _played(experiment, sized, config, stay))
-            if (known := kept.known[chip]) is not None:
-                tried.append(known)
-        except ImcsimError as error:
-            # It fits neither mesh nor buffers, or locks up; the chip of the file must not.
-            if number == 0:
+    search = _Search(network, hardware, inputs, options, progress, kept)
+    start = search.judged(hardware.config)
+    search.goal = replace(goal, budget=goal.budget or Budget(area_mm2=search.size(start.config).area_mm2))
+    search.try_all(start, [start.config, *_configs(network, start.config, start.mean)])
+    for config in search.variants(start):
+        search.try_on(config)
+    return search.result(start)
+
+
+@dataclass(eq=False)
+class _Search:
+    """What has been tried so far, and what it is tried with."""
+
+    network: Network
+    hardware: Hardware
+    inputs: Inputs
+    options: CompareOptions
+    progress: Progress | None
+    kept: TriedMappings
+    goal: Goal = field(default_factory=lambda: Goal("area"))
+    enough: int = 0
+    """Images that are right on the chip of the file: with fewer a mapping is left out."""
+    tried: list[Mapped] = field(default_factory=list)
+    sizes: list[Mapped] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    less_accurate: int = 0
+
+    def judged(self, config: HardwareConfig) -> Judged:
+        return Judged.of(
+            self.network, changed(self.hardware, config), self.inputs, self.options, self.progress
+        )
+
+    def size(self, config: HardwareConfig) -> Mapped:
+        """How large the network is on a chip; that does not depend on where tiles stand."""
+        placement = place(self.network, _quickly_placed(config))
+        return _sized(placement, config, types_of(self.network, config))
+
+    def try_all(self, judged: Judged, configs: Sequence[HardwareConfig]) -> None:
+        """Play those that are within the budget and new; the very first is the chip of the file."""
+        for number, config in enumerate(configs):
+            if self.progress is not None:
+                self.progress("mappings", number, len(configs))
+            first = not self.tried
+            try:
+                sized = self.size(config)
+                self.sizes.append(sized)
+                if not self._new(sized) or not (first or self.budget.holds(sized)):
+                    continue
+                if (found := self.figures(config, lambda: judged)) is not None:
+                    self.tried.append(found)
+                    self.enough = found.right if first else self.enough
+            except ImcsimError as error:
+                # It fits neither mesh nor buffers, or locks up; the chip of the file must not.
+                if first or error.key is None:
+                    raise
+        if self.progress is not None:
+            self.progress("mappings", len(configs), len(configs))
+
+    def figures(self, config: HardwareConfig, judged: Callable[[], Judged]) -> Mapped | None:
+        """What a mapping comes to; kept as soon as it is known. None: it does not fit, or locks up."""
+        chip = config_hash(config, config.reference.values(), config.left_out)
+        if chip not in self.kept.known:
+            try:
+                found = _played(judged(), self.size(config), config)
+            except ImcsimError:
+                if self.tried:
+                    self.kept.put(chip, None)
                 raise
+            self.kept.put(chip, found)
+        return self.kept.known[chip]
+
+    def variants(self, start: Judged) -> Iterator[HardwareConfig]:
+        """Chips on which the network computes other values, each to be searched like that of the file."""
+        config, kinds = start.config, (OWN_WORD, *start.config.tile_types)
+        if self.goal.row_orders:
+            for order in ADCS:
+                if order != config.cells.row_order:
+                    yield with_row_order(config, order)
+        types = types_of(self.network, config)
+        if not types:
+            return
+        moves: list[tuple[Types, float]] = []
+        candidates = list(single_moves(types, kinds))
+        for number, one in enumerate(candidates):
+            if self.progress is not None:
+                self.progress("layers on other tiles", number, len(candidates))
+            found = self.move(with_types(config, one))
+            if found is not None:
+                moves.append((one, found.figure(self.goal.objective)))
+        if self.progress is not None and candidates:
+            self.progress("layers on other tiles", len(candidates), len(candidates))
+        least = self.tried[0].figure(self.goal.objective)
+        for one in joined_moves(types, moves, least, kinds):
+            yield with_types(config, one)
+
+    def move(self, config: HardwareConfig) -> Mapped | None:
+        """What the mapping of the file comes to on other tiles; None: it does not fit or loses accuracy."""
+        try:
+            found = self.figures(config, lambda: self.judged(config))
+        except ImcsimError as error:
             if error.key is None:
                 raise
-            if chip is not None:
-                kept.put(chip, None)
-    if progress is not None:
-        progress("mappings", len(candidates), len(candidates))
-    within = [one for one in tried if limits.holds(one)]
-    if not within:
-        least = min(sizes, key=lambda one: one.area_mm2)
-        raise ImcsimError(
-            f"no mapping of {network.name} that was tried stays within {limits}: the smallest takes "
-            f"{least.tiles} tiles, {least.crossbars} crossbars and {least.area_mm2:.3g} mm2",
-            key="budget",
-            fix="give a larger one",
-        )
-    best = min(within, key=lambda one: (one.figure(objective), one.area_mm2, one.crossbars))
-    return MappingSearch(
-        network.name, hardware.name, objective, limits, len(stay), right, mean, tried[0], best, tuple(within)
-    )
+            return None
+        if found is None:
+            return None
+        if found.right < self.enough:
+            self.less_accurate += 1
+            return None
+        self.sizes.append(found)
+        if self._new(found) and self.budget.holds(found):
+            self.tried.append(found)
+        return found
+
+    def try_on(self, config: HardwareConfig) -> None:
+        """Search the mappings of a chip on which the network computes other values."""
+        try:
+            judged = self.judged(config)
+        except ImcsimError as error:
+            if error.key is None:
+                raise
+            return
+        if judged.right < self.enough:
+            self.less_accurate += 1
+            return
+        self.try_all(judged, [config, *_configs(self.network, config, judged.mean)])
+
+    @property
+    def budget(self) -> Budget:
+        return self.goal.budget or Budget()
+
+    def _new(self, one: Mapped) -> bool:
+        key = json.dumps([sorted(one.copies.items()), one.overrides], sort_keys=True)
+        new = key not in self.seen
+        self.seen.add(key)
+        return new
+
+    def result(self, start: Judged) -> MappingSearch:
+        """The best within the budget. Raises ImcsimError where nothing is."""
+        within = [one for one in self.tried if self.budget.holds(one)]
+        if not within:
+            least = min(self.sizes, key=lambda one: one.area_mm2)
+            raise ImcsimError(
+                f"no mapping of {self.network.name} that was tried stays within {self.budget}: the smallest "
+                f"takes {least.tiles} tiles, {least.crossbars} crossbars and {least.area_mm2:.3g} mm2",
+                key="budget",
+                fix="give a larger one",
+            )
+        objective = self.goal.objective
+        best = min(within, key=lambda one: (one.figure(objective), one.area_mm2, one.crossbars))
+        return MappingSearch(
+            self.network.name, self.hardware.name, objective, self.budget, len(start.stay), start.accuracy,
+            start.mean, self.tried[0], best, tuple(within), self.less_accurate,
+        )  # fmt: skip
 
 
 def _about(network: Network, hardware: Hardware, inputs: Inputs, options: CompareOptions) -> dict[str, Any]:
@@ -172,19 +286,22 @@ def _quickly_placed(config: HardwareConfig) -> HardwareConfig:
     return config.model_copy(update={"mapping": config.mapping.model_copy(update={"placement": "rows"})})
 
 
-def _sized(placement: Placement, config: HardwareConfig) -> Mapped:
+def _sized(placement: Placement, config: HardwareConfig, types: Types) -> Mapped:
     return Mapped(
         copies={layer.stage.name: layer.copies for layer in placement.layers},
         share_tiles=config.mapping.share_tiles,
         placement=config.mapping.placement,
         columns_per_adc=config.column_mux.columns_per_adc,
+        row_order=config.cells.row_order,
+        tile_types=types,
         crossbars=placement.crossbars,
         tiles=placement.tiles,
         area_mm2=config.area_um2(placement.size) * 1e-6,
     )
 
 
-def _played(experiment: Experiment, sized: Mapped, config: HardwareConfig, stay: Any) -> Mapped:
+def _played(judged: Judged, sized: Mapped, config: HardwareConfig) -> Mapped:
+    experiment, stay = judged.experiment, judged.stay
     chip = with_figures(experiment.chip, config)
     ran = replay(
         experiment.images, chip, experiment.inputs, workers=experiment.options.workers,
@@ -192,16 +309,17 @@ def _played(experiment: Experiment, sized: Mapped, config: HardwareConfig, stay:
     ).dynamic  # fmt: skip
     images = np.arange(len(stay))
     energy, latency = ran.energy_pj[images, stay - 1], ran.latency_ns[images, stay - 1]
-    further = float(stay.mean()) - 1
     interval = 0.0
     for layer, busy in zip(chip.placement.layers, occupancies(chip.placement, chip.config), strict=True):
         keeps = layer.stage.reads_image and chip.config.encoder.mode == "keep"
         later = busy.stored if keeps else busy.computed
-        interval = max(interval, *(busy.computed[name] + further * later[name] for name in later))
+        interval = max(interval, *(busy.computed[name] + (judged.mean - 1) * later[name] for name in later))
     load = chip.config.load_cycles(chip.placement.graph.image_bits)
     return replace(
         sized,
         area_mm2=chip.config.area_um2(chip.size) * 1e-6,
+        right=judged.right,
+        mean_timesteps=judged.mean,
         energy_pj=float(energy.mean()),
         latency_ns=float(latency.mean()),
         edp_pj_ns=float((energy * latency).mean()),

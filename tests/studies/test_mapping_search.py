@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ from imcsim.functional.run import Activity
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs, save
 from imcsim.mapping import place
-from imcsim.report.mapped import chip_file, search_json, write_search
-from imcsim.results.mapped import Budget, Mapped, MappingSearch, Objective
+from imcsim.network.graph import Network
+from imcsim.report.mapped import chip_file, mappings_csv, search_json, write_search
+from imcsim.results.mapped import Budget, Goal, Mapped, MappingSearch, Objective
 from imcsim.simulation.values import ActivityRequest, Computed
-from imcsim.studies import mapping_search
+from imcsim.studies import mapping_search, mapping_variants
 from imcsim.studies.comparison import run
 from imcsim.studies.mapping_search import search_mapping
+from imcsim.studies.mapping_variants import Judged
 from imcsim.studies.settings import CompareOptions
 from imcsim.studies.tried_mappings import FILE
 
@@ -49,7 +52,7 @@ def chip(**overrides: object) -> Hardware:
 
 
 def found(objective: Objective, budget: Budget | None = None) -> MappingSearch:
-    return search_mapping(NETWORK, chip(), images(), objective, budget, OPTIONS)
+    return search_mapping(NETWORK, chip(), images(), Goal(objective, budget), OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,97 @@ def test_a_chip_file_of_it_is_the_chip(for_edp: MappingSearch, tmp_path: Path) -
     assert imcsim.hardware.load(other).config.mapping == again.config.mapping
 
 
+TYPES: dict[str, object] = {
+    "tile.crossbars_per_pe": 9,
+    "tile_types.small.cells.rows": 32,
+    "tile_types.small.cells.columns": 32,
+    "tile_types.rough.adc.bits": 2,
+    "mapping.tile_types": {"fc": "small"},
+}
+
+
+def of_types(budget: Budget) -> MappingSearch:
+    return search_mapping(NETWORK, chip(**TYPES), images(), Goal("energy", budget, True), OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def with_types() -> Iterator[MappingSearch]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mapping_search, "_MOST_GRANTS", 1)
+        yield of_types(Budget(tiles=6))
+
+
+def test_types_of_tile_are_searched_too(with_types: MappingSearch) -> None:
+    found = with_types
+    assert found.given.tile_types == {"conv1": "chip", "conv2": "chip", "fc": "small"}
+    assert found.best.tile_types != found.given.tile_types
+    kinds = {kind for one in found.tried for kind in one.tile_types.values()}
+    assert {"chip", "small"} <= kinds
+    assert {one.row_order for one in found.tried} == {"im2col", "kernel_position"}
+    assert found.best.energy_pj == min(one.energy_pj for one in found.tried)
+    assert all(one.right >= found.given.right for one in found.tried)
+    for one in (found.given, found.best, next(o for o in found.tried if o.row_order == "kernel_position")):
+        outcome = run(NETWORK, chip(**{**TYPES, **one.overrides}), images(), None, OPTIONS).outcome
+        assert one.energy_pj == pytest.approx(outcome.energy_pj, rel=1e-12)
+        assert one.latency_ns == pytest.approx(outcome.latency_ns, rel=1e-12)
+        assert one.mean_timesteps == outcome.mean_timesteps
+        assert one.right == round(outcome.accuracy * found.images)
+
+
+@pytest.mark.slow
+def test_with_types_a_larger_budget_is_never_worse() -> None:
+    some = [of_types(Budget(tiles=tiles)).best.energy_pj for tiles in (3, 4, 8)]
+    assert some == sorted(some, reverse=True)
+
+
+def test_a_chip_file_says_which_layers_stand_on_which_tiles(
+    with_types: MappingSearch, tmp_path: Path
+) -> None:
+    target = tmp_path / "chip.yaml"
+    target.write_text(chip_file(with_types, chip(**TYPES), target))
+    again = imcsim.hardware.load(target).config
+    assert again.mapping.tile_types == with_types.best.tile_types
+    expected = chip(**{**TYPES, **with_types.best.overrides}).config
+    named = {"name": again.name, "description": again.description}
+    assert again == expected.model_copy(update=named)
+    rows = list(csv.DictReader(mappings_csv(with_types).splitlines()))
+    assert rows[0]["tile_types"] == "conv1:chip conv2:chip fc:small"
+
+
+def test_what_loses_accuracy_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Judged.of
+
+    def fewer_on_rough_tiles(network: Network, hardware: Hardware, *about: Any) -> Judged:
+        judged = real(network, hardware, *about)
+        rough = "rough" in hardware.config.mapping.tile_types.values()
+        return replace(judged, right=4 - rough)
+
+    monkeypatch.setattr(Judged, "of", fewer_on_rough_tiles)
+    monkeypatch.setattr(mapping_search, "_configs", lambda *about: ())
+    types = {"tile_types.rough.adc.bits": 2, "mapping.replication": "none"}
+    found = search_mapping(NETWORK, chip(**types), images(), Goal("area"), OPTIONS)
+    assert found.less_accurate == 4  # each of three layers, and all
+    assert {kind for one in found.tried for kind in one.tile_types.values()} == {"chip"}
+
+
+def test_moves_are_joined_best_first_and_none_is_listed_twice() -> None:
+    types = {"a": "chip", "b": "chip", "c": "x"}
+    moves = [
+        ({**types, "a": "x"}, 7.0), ({**types, "a": "y"}, 5.0), ({**types, "b": "x"}, 9.0),
+        ({**types, "b": "y"}, 11.0), ({**types, "c": "chip"}, 4.0),
+    ]  # fmt: skip
+    assert list(mapping_variants.single_moves({"a": "chip", "c": "x"}, ("chip", "x"))) == [
+        {"a": "x", "c": "x"}, {"a": "chip", "c": "chip"},
+    ]  # fmt: skip
+    assert list(mapping_variants.joined_moves(types, moves, 10.0, ("chip", "x"))) == [
+        {"a": "chip", "b": "chip", "c": "chip"},
+        {"a": "y", "b": "chip", "c": "chip"},
+        {"a": "y", "b": "x", "c": "chip"},
+        {"a": "x", "b": "x", "c": "x"},
+    ]
+    assert list(mapping_variants.joined_moves(types, moves, 4.0, ())) == []
+
+
 def test_files(for_edp: MappingSearch, tmp_path: Path) -> None:
     write_search(for_edp, tmp_path)
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
@@ -169,6 +263,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert place(NETWORK, config).crossbars == best["crossbars"]
     assert main([*common, "--budget", "3tiles"]) == 2
     assert "--budget goes with --optimise" in capsys.readouterr().err
+    assert main([*search, "--crossbars", "32,0"]) == 2
+    assert "give sizes of crossbars such as 32,128" in capsys.readouterr().err
+    assert main([*common, "--row-orders"]) == 2
+    assert "--row-orders goes with --optimise" in capsys.readouterr().err
     assert main([*search, "--budget", "3 apples"]) == 2
     assert "give one such as 600crossbars, 12tiles or 20mm2" in capsys.readouterr().err
 
@@ -183,7 +281,7 @@ def test_the_images_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(self, request)
 
     monkeypatch.setattr(Computed, "activity", counting)
-    search_mapping(NETWORK, chip(), images(), "area", Budget(tiles=3), CompareOptions(workers=1))
+    search_mapping(NETWORK, chip(), images(), Goal("area", Budget(tiles=3)), CompareOptions(workers=1))
     assert played == [6]
 
 
@@ -220,7 +318,7 @@ def test_a_search_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.M
 
     def again() -> MappingSearch:
         return search_mapping(
-            NETWORK, chip(), images(), "edp", Budget(crossbars=14), OPTIONS, folder=tmp_path
+            NETWORK, chip(), images(), Goal("edp", Budget(crossbars=14)), OPTIONS, folder=tmp_path
         )
 
     monkeypatch.setattr(mapping_search, "_played", play)
@@ -242,7 +340,7 @@ def test_a_search_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert (whole.best, whole.tried) == (resumed.best, resumed.tried)
     with pytest.raises(ImcsimError, match="what another search has tried"):
         search_mapping(
-            NETWORK, chip(adc__bits=7), images(), "edp", Budget(crossbars=14), OPTIONS, folder=tmp_path
+            NETWORK, chip(adc__bits=7), images(), Goal("edp", Budget(crossbars=14)), OPTIONS, folder=tmp_path
         )
     file.write_text(file.read_text() + "{}\n")
     with pytest.raises(ImcsimError, match="none that a search wrote"):

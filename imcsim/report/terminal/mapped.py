@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.base.tile_types import OWN_WORD
 from imcsim.report.terminal.tables import table
 from imcsim.report.units import ENERGY, TIME, Unit, change, fitting, number, percent, product
 from imcsim.results.mapped import Mapped, MappingSearch, Objective
@@ -38,14 +39,27 @@ def search_report(found: MappingSearch) -> Group:
     parts: list[RenderableType] = [
         _both(found),
         Text(
-            f"Judged by the timing engine on {found.images} validation images, each until its exit: "
-            f"{found.mean_timesteps:.3g} timesteps\non average, accuracy {percent(found.accuracy)} % for any "
-            f"mapping. {len(found.tried)} mappings within {found.budget} tried.\n"
+            f"Judged by the timing engine on {found.images} validation images, each until its exit.\n"
+            f"{len(found.tried)} mappings within {found.budget} tried.{_left_out(found)}\n"
         ),
     ]
     if found.objective != "area":
         parts.append(_front(found))
     return Group(*parts)
+
+
+def _left_out(found: MappingSearch) -> str:
+    if not found.less_accurate:
+        return ""
+    return (
+        f" Left out for fewer images that are right: {found.less_accurate} ways\n"
+        "to assign layers to types of tile, or to order rows."
+    )
+
+
+def types_text(one: Mapped) -> str:
+    """``conv2 small``: the layers that do not stand on the chip's own type of tile."""
+    return ", ".join(f"{name} {kind}" for name, kind in one.tile_types.items() if kind != OWN_WORD) or "none"
 
 
 def copies_text(one: Mapped) -> str:
@@ -63,12 +77,19 @@ def side_by_side(found: MappingSearch) -> list[tuple[str, str, str, str]]:
     shares = ("no", "yes")
     rows: list[tuple[str, str, str, str]] = [
         ("copies", copies_text(found.given), copies_text(found.best), ""),
+        *(
+            [("other tiles", types_text(found.given), types_text(found.best), "")]
+            * bool(found.given.tile_types)
+        ),
+        *([("row order", found.given.row_order, found.best.row_order, "")] * _orders_differ(found)),
         ("layers share tiles", shares[found.given.share_tiles], shares[found.best.share_tiles], ""),
         ("placement", found.given.placement, found.best.placement, ""),
         ("columns per ADC", str(found.given.columns_per_adc), str(found.best.columns_per_adc), ""),
         ("crossbars", f"{found.given.crossbars:,}", f"{found.best.crossbars:,}", ""),
         ("tiles", f"{found.given.tiles:,}", f"{found.best.tiles:,}", ""),
         _row("area (mm2)", found.given.area_mm2, found.best.area_mm2, 1),
+        ("accuracy (%)", _accuracy(found, found.given), _accuracy(found, found.best), ""),
+        _row("mean timesteps", found.given.mean_timesteps, found.best.mean_timesteps, 1),
     ]
     objectives: tuple[Objective, ...] = ("latency", "throughput", "energy", "edp")
     for objective in objectives:
@@ -76,6 +97,14 @@ def side_by_side(found: MappingSearch) -> list[tuple[str, str, str, str]]:
         ours, theirs = (one.figure(objective) for one in (found.given, found.best))
         rows.append(_row(f"{NAMES[objective]} ({unit.name})", ours, theirs, unit.per_base))
     return rows
+
+
+def _accuracy(found: MappingSearch, one: Mapped) -> str:
+    return percent(one.right / found.images)
+
+
+def _orders_differ(found: MappingSearch) -> bool:
+    return len({one.row_order for one in found.tried}) > 1
 
 
 def _row(name: str, ours: float, theirs: float, per_base: float) -> tuple[str, str, str, str]:
