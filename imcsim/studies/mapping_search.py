@@ -38,7 +38,7 @@ from imcsim.simulation.chip import with_figures
 from imcsim.simulation.simulate import replay
 from imcsim.simulation.values import Progress
 from imcsim.studies.mapping_variants import (
-    Judged,
+    OnImages,
     Types,
     changed,
     joined_moves,
@@ -104,8 +104,8 @@ class _Search:
     seen: set[str] = field(default_factory=set)
     less_accurate: int = 0
 
-    def judged(self, config: HardwareConfig) -> Judged:
-        return Judged.of(
+    def judged(self, config: HardwareConfig) -> OnImages:
+        return OnImages.of(
             self.network, changed(self.hardware, config), self.inputs, self.options, self.progress
         )
 
@@ -114,7 +114,7 @@ class _Search:
         placement = place(self.network, _quickly_placed(config))
         return _sized(placement, config, types_of(self.network, config))
 
-    def try_all(self, judged: Judged, configs: Sequence[HardwareConfig]) -> None:
+    def try_all(self, judged: OnImages, configs: Sequence[HardwareConfig]) -> None:
         """Play those that are within the budget and new; the very first is the chip of the file."""
         for number, config in enumerate(configs):
             if self.progress is not None:
@@ -135,7 +135,7 @@ class _Search:
         if self.progress is not None:
             self.progress("mappings", len(configs), len(configs))
 
-    def figures(self, config: HardwareConfig, judged: Callable[[], Judged]) -> Mapped | None:
+    def figures(self, config: HardwareConfig, judged: Callable[[], OnImages]) -> Mapped | None:
         """What a mapping comes to; kept as soon as it is known. None: it does not fit, or locks up."""
         chip = config_hash(config, config.reference.values(), config.left_out)
         if chip not in self.kept.known:
@@ -148,7 +148,7 @@ class _Search:
             self.kept.put(chip, found)
         return self.kept.known[chip]
 
-    def variants(self, start: Judged) -> Iterator[HardwareConfig]:
+    def variants(self, start: OnImages) -> Iterator[HardwareConfig]:
         """Chips on which the network computes other values, each to be searched like that of the file."""
         config, kinds = start.config, (OWN_WORD, *start.config.tile_types)
         if self.goal.row_orders:
@@ -213,7 +213,7 @@ class _Search:
         self.seen.add(key)
         return new
 
-    def result(self, start: Judged) -> MappingSearch:
+    def result(self, start: OnImages) -> MappingSearch:
         """The best within the budget. Raises ImcsimError where nothing is."""
         within = [one for one in self.tried if self.budget.holds(one)]
         if not within:
@@ -300,7 +300,7 @@ def _sized(placement: Placement, config: HardwareConfig, types: Types) -> Mapped
     )
 
 
-def _played(judged: Judged, sized: Mapped, config: HardwareConfig) -> Mapped:
+def _played(judged: OnImages, sized: Mapped, config: HardwareConfig) -> Mapped:
     experiment, stay = judged.experiment, judged.stay
     chip = with_figures(experiment.chip, config)
     ran = replay(

@@ -30,7 +30,7 @@ Types = dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class OnImages:
     """The images on one chip, until when each stays, and how many are right then."""
 
     experiment: Experiment
@@ -45,7 +45,7 @@ class Judged:
         inputs: Inputs,
         options: CompareOptions,
         progress: Progress | None,
-    ) -> Judged:
+    ) -> OnImages:
         """Compute the images on a chip, choose the threshold if none is given, and let each exit."""
         experiment = Experiment.make(network, hardware, inputs, inputs, options, progress)
         stay = experiment.exits(experiment.images, experiment.choose())

@@ -28,7 +28,7 @@ from imcsim.simulation.values import ActivityRequest, Computed
 from imcsim.studies import mapping_search, mapping_variants
 from imcsim.studies.comparison import run
 from imcsim.studies.mapping_search import search_mapping
-from imcsim.studies.mapping_variants import Judged
+from imcsim.studies.mapping_variants import OnImages
 from imcsim.studies.settings import CompareOptions
 from imcsim.studies.tried_mappings import FILE
 
@@ -179,14 +179,14 @@ def test_a_chip_file_says_which_layers_stand_on_which_tiles(
 
 
 def test_what_loses_accuracy_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Judged.of
+    real = OnImages.of
 
-    def fewer_on_rough_tiles(network: Network, hardware: Hardware, *about: Any) -> Judged:
+    def fewer_on_rough_tiles(network: Network, hardware: Hardware, *about: Any) -> OnImages:
         judged = real(network, hardware, *about)
         rough = "rough" in hardware.config.mapping.tile_types.values()
         return replace(judged, right=4 - rough)
 
-    monkeypatch.setattr(Judged, "of", fewer_on_rough_tiles)
+    monkeypatch.setattr(OnImages, "of", fewer_on_rough_tiles)
     monkeypatch.setattr(mapping_search, "_configs", lambda *about: ())
     types = {"tile_types.rough.adc.bits": 2, "mapping.replication": "none"}
     found = search_mapping(NETWORK, chip(**types), images(), Goal("area"), OPTIONS)
