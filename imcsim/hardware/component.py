@@ -135,11 +135,13 @@ class Component(Block):
 @dataclass(frozen=True)
 class Reach:
     """How far wires reach over a chip, in sides of a tile: that of a verdict to the farthest tile, and the
-    longest link of the network on chip.
+    longest link of the network on chip; of several chips over that where it is most.
     """
 
     verdict_pitches: int
     longest_link: int = 1
+    package_links: int = 0
+    """Links between chips that a verdict passes, one after the other, to the farthest of them."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,8 @@ class ChipSize:
     parameter_bits: tuple[int, ...] = ()
     routers: int | None = None
     """Of the network on chip; None: one for each tile."""
+    chips: int = 1
+    """Chips of the package; each has what a chip has once."""
     of_types: tuple[TypeSize, ...] = ()
     """What there is of each type of tile, the chip's own first; empty where all tiles are alike."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
@@ -45,6 +45,7 @@ from imcsim.hardware.components.lif import Lif
 from imcsim.hardware.components.noc import Noc
 from imcsim.hardware.components.offchip_link import OffchipLink
 from imcsim.hardware.components.output_store import OutputStore
+from imcsim.hardware.components.package import MOST_CHIPS, Package
 from imcsim.hardware.components.parameter_store import ParameterStore
 from imcsim.hardware.components.pe_buffer import PeBuffer
 from imcsim.hardware.components.pooling import Pooling
@@ -188,6 +189,15 @@ class MappingConfig(BaseModel):
     """
     tile_types: dict[str, str] = {}
     """The type of tile of layers by name, ``chip`` for the chip's own; others go by rules of the types."""
+    chips: dict[str, Annotated[int, Field(ge=0, lt=MOST_CHIPS)]] = {}
+    """Of a package: the chip, from 0, of layers by name; layers in between stand where the one before does.
+    Left out, layers are cut where fewest flits cross (see mapping.partition).
+    """
+    IMBALANCE: ClassVar[float] = 0.1
+    chip_imbalance: NonNegative = IMBALANCE
+    """Of a package whose chips are as large as needed: the tiles that the largest may have above what an
+    even cut would give it, as a share.
+    """
 
 
 class EncoderConfig(BaseModel):
@@ -268,6 +278,7 @@ class HardwareConfig(BaseModel):
     checker: Checker
     offchip_link: OffchipLink
     dram: Dram = Dram()
+    package: Package = Package()
     nonideal: NonIdeal = NonIdeal()
     programming: ProgrammingConfig = ProgrammingConfig()
     accounting: Accounting = "every_event"
@@ -305,7 +316,15 @@ class HardwareConfig(BaseModel):
                 hint = f"did you mean {close}?" if close else f"components are {', '.join(blocks)}"
                 raise ValueError(f"estimators: there is no component {name!r:.60}; {hint}")
         self._types_fit()
+        self._chips_fit()
         return self
+
+    def _chips_fit(self) -> None:
+        for layer, chip in self.mapping.chips.items():
+            if chip >= self.package.chips:
+                message = f"there is no chip {chip}: package.chips is {self.package.chips}"
+                fix = f"use 0 to {self.package.chips - 1}, or set package.chips to {chip + 1}"
+                raise RefusedPart(RefusedValue(("mapping", "chips", layer), message, fix))
 
     def _types_fit(self) -> None:
         known = (OWN_WORD, *self.tile_types)
@@ -409,6 +428,7 @@ class HardwareConfig(BaseModel):
             "estimators": not self.estimators,
             "activation": self.activation == Activation(),
             "dram": self.dram == Dram(),
+            "package": self.package == Package(),
             "technology.supply_v": self.technology.supply_v == "nominal",
             "cells.input_drive": self.cells.input_drive == "bits",
             "cells.parallel_rows": self.cells.parallel_rows == "all",
@@ -422,6 +442,8 @@ class HardwareConfig(BaseModel):
             "mapping.expected_timesteps": self.mapping.expected_timesteps is None,
             "noc.topology": self.noc.topology == "mesh",
             "mapping.tile_types": not self.mapping.tile_types,
+            "mapping.chips": not self.mapping.chips,
+            "mapping.chip_imbalance": self.mapping.chip_imbalance == MappingConfig.IMBALANCE,
             "tile_types": not self.tile_types,
         }
         for name, preset in self.adc.presets.items():

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from imcsim.base.arrangements import links_between
 from imcsim.base.errors import ImcsimError
 from imcsim.base.nonideal import NonIdeal
 from imcsim.hardware.alternatives import leaves
@@ -81,6 +82,7 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
     found["types of tiles"] = {
         name: (kind.takes, acting(config.of_type(name))) for name, kind in config.tile_types.items()
     }
+    found["package"] = _package(config)
     found["rows at once"] = config.cells.rows_at_once
     found["copies"] = _copies(config)
     gated = any(c.standing_energy_pj(config) for _, c in config.stated_components() if c.scope != "chip")
@@ -89,6 +91,16 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
     found["errors"] = _errors(config)
     found["said"] = [w for w in config.warnings() if w.startswith("adc")]
     return found
+
+
+def _package(config: HardwareConfig) -> object:
+    """What the chips of a package do in time; nothing of a single one."""
+    package, mapping = config.package, config.mapping
+    if package.chips == 1:
+        return None
+    cut = mapping.chips or (None if config.mesh.columns else mapping.chip_imbalance)
+    times = package.bits_per_megacycle(config), package.latency_cycles(config)
+    return package.chips, links_between(package.arrangement, package.chips), cut, times
 
 
 def _copies(config: HardwareConfig) -> object:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from imcsim.base.arrangements import Arrangement, links_between
 from imcsim.base.choices import NocTopology
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.copies import busiest
 from imcsim.mapping.pack import pes_used
 from imcsim.mapping.placement import Grant, LayerPlacement, Part, Placement
 from imcsim.mapping.topologies import Position
-from imcsim.mapping.traffic import weighted_hops
+from imcsim.mapping.traffic import package_flits, weighted_hops
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,20 @@ class TileRow:
     """Used cells over all cells of the tile, 0 to 1."""
     tile_type: str
     """Empty for the chip's own."""
+    chip: int = 0
+    """Of the package."""
+
+
+@dataclass(frozen=True)
+class ChipRow:
+    """One chip of a package: columns and rows of places for tiles, and what stands on it."""
+
+    index: int
+    mesh: tuple[int, int]
+    tiles: int
+    layers: tuple[str, ...]
+    joined_to: tuple[int, ...]
+    """Chips to which it has a link."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,6 @@ class Floorplan:
     timestep.
     """
 
-    mesh: tuple[int, int]
     layers: tuple[LayerRow, ...]
     tiles: tuple[TileRow, ...]
     crossbars_used: int
@@ -86,7 +100,12 @@ class Floorplan:
     grants: tuple[Grant, ...]
     """Copies that a policy with an objective has granted, one after the other."""
     topology: NocTopology
-    """How the tiles are joined; `mesh` has the columns and rows in which they stand."""
+    """How the tiles of a chip are joined."""
+    chips: tuple[ChipRow, ...]
+    arrangement: Arrangement
+    """How the chips are joined."""
+    package_flits: int
+    """Sum of flits x links between chips in the first timestep."""
 
 
 def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
@@ -123,7 +142,6 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
             )
         )
     return Floorplan(
-        mesh=placement.mesh,
         layers=tuple(layers),
         tiles=tuple(_tile(k, placement, chip, used) for k, chip in enumerate(types)),
         crossbars_used=placement.crossbars,
@@ -139,6 +157,23 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
         ),
         grants=placement.grants,
         topology=config.noc.topology,
+        chips=_chips(placement),
+        arrangement=placement.arrangement,
+        package_flits=package_flits(placement, config),
+    )
+
+
+def _chips(placement: Placement) -> tuple[ChipRow, ...]:
+    joined = links_between(placement.arrangement, len(placement.chips))
+    return tuple(
+        ChipRow(
+            index=chip.number,
+            mesh=chip.mesh,
+            tiles=len(chip.tiles),
+            layers=tuple(one.stage.name for one in placement.layers if one.chip == chip.number),
+            joined_to=tuple(sorted(sum(pair) - chip.number for pair in joined if chip.number in pair)),
+        )
+        for chip in placement.chips
     )
 
 
@@ -160,6 +195,7 @@ def _tile(index: int, placement: Placement, config: HardwareConfig, used: list[i
         cells_used=cells,
         cell_utilisation=cells / (total * _cells_of_crossbar(config)),
         tile_type=placement.tile_type(index),
+        chip=placement.chip_of[index],
     )
 
 

@@ -21,18 +21,22 @@ def pack(layers: Sequence[LayerPlacement], hardware: HardwareConfig) -> tuple[Pa
 
     A layer starts in a tile of its own or, with ``mapping.share_tiles``, in what the layer before it has left
     free; then a copy that would fit into one tile may be cut between two columns. A PE always belongs to one
-    layer: its unused crossbars are lost. A tile holds layers of its own type only, so what may be left free
-    is in the last tile of that type.
+    layer: its unused crossbars are lost. A tile holds layers of its own type, and of its own chip, only,
+    so what may be left free is in the last tile of that type on that chip.
     """
-    packer = _Packer(hardware.mapping.share_tiles)
-    open_tiles: dict[str, tuple[int, int]] = {}
+    packer = _Packer(hardware)
     for layer in layers:
-        chip = hardware.of_type(layer.tile_type)
-        packer.tile_units, packer.pe_units = size_of_tile(chip), _pe_units(chip)
-        packer.tile, packer.free = open_tiles.get(layer.tile_type, (-1, 0))
         packer.add(layer)
-        open_tiles[layer.tile_type] = packer.tile, packer.free
     return tuple(packer.parts)
+
+
+def tiles_after(layers: Sequence[LayerPlacement], hardware: HardwareConfig) -> list[int]:
+    """Tiles that the first layers take, for each number of them from one on."""
+    packer, found = _Packer(hardware), []
+    for layer in layers:
+        packer.add(layer)
+        found.append(packer.opened)
+    return found
 
 
 def tiles_of(parts: Sequence[Part]) -> int:
@@ -70,15 +74,29 @@ def _pe_units(hardware: HardwareConfig) -> int:
 class _Packer:
     """The tile being filled, and its free units."""
 
-    share: bool
+    hardware: HardwareConfig
     tile_units: int = 0
     pe_units: int = 0
     tile: int = -1
     free: int = 0
     opened: int = 0
     parts: list[Part] = field(default_factory=list)
+    open_tiles: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
+    """The last tile of each chip and type, and its free units."""
+
+    @property
+    def share(self) -> bool:
+        return self.hardware.mapping.share_tiles
 
     def add(self, layer: LayerPlacement) -> None:
+        """Fill tiles with a layer's copies."""
+        chip, kind = self.hardware.of_type(layer.tile_type), (layer.chip, layer.tile_type)
+        self.tile_units, self.pe_units = size_of_tile(chip), _pe_units(chip)
+        self.tile, self.free = self.open_tiles.get(kind, (-1, 0))
+        self._add(layer)
+        self.open_tiles[kind] = self.tile, self.free
+
+    def _add(self, layer: LayerPlacement) -> None:
         # What is left of the last PE stays with the layer before.
         self.free = self.free - self.free % self.pe_units if self.share else 0
         per_copy = layer.blocks * layer.columns

@@ -12,10 +12,11 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.cut import cut_with_grants
 from imcsim.mapping.fit import mesh_for
 from imcsim.mapping.pack import pack, pes_used, tiles_by_type, tiles_of
-from imcsim.mapping.placement import LayerPlacement, Part, Placement
+from imcsim.mapping.partition import on_chips
+from imcsim.mapping.placement import LayerPlacement, Part, PlacedChip, Placement
 from imcsim.mapping.positions import annealed
 from imcsim.mapping.stages import StageGraph, stage_graph
-from imcsim.mapping.topologies import topology_named
+from imcsim.mapping.topologies import Position, topology_named
 from imcsim.network.graph import Network
 
 __all__ = ["LayerPlacement", "Part", "Placement", "place"]
@@ -33,28 +34,49 @@ def place(network: Network, hardware: HardwareConfig) -> Placement:
                 fix="set it to neuron, for lif.kind update: a word of memory for each",
             )
     layers, granted = cut_with_grants(graph, hardware)
+    layers = on_chips(layers, graph, hardware)
     parts = pack(layers, hardware)
-    tiles = tiles_of(parts)
-    mesh = mesh_for(tiles, graph, hardware)
-    topology = topology_named(hardware.noc.topology, mesh, tiles)
-    in_rows = hardware.mapping.placement == "rows"
+    chips = _chips(graph, layers, parts, hardware)
     placement = Placement(
         graph=graph,
         layers=layers,
         parts=parts,
-        tiles=tiles,
-        mesh=mesh,
-        positions=topology.row_by_row() if in_rows else topology.sites()[:tiles],
-        topology=topology,
+        tiles=tiles_of(parts),
+        positions=_positions(chips, hardware),
+        chips=chips,
+        arrangement=hardware.package.arrangement,
         pes_used=sum(pes_used(parts, layers, hardware).values()),
-        size=_size(graph, layers, parts, hardware),
+        size=replace(_size(graph, layers, parts, hardware), chips=len(chips)),
         grants=granted,
     )
     if hardware.mapping.placement == "annealed":
         placement = replace(placement, positions=annealed(placement, hardware))
     if hardware.noc.topology == "mesh":
         return placement
-    return replace(placement, size=_with_routers(placement.size, topology.routers(placement.positions)))
+    routers = [chip.topology.routers([placement.positions[tile] for tile in chip.tiles]) for chip in chips]
+    return replace(placement, size=_with_routers(placement.size, sum(routers)))
+
+
+def _chips(
+    graph: StageGraph, layers: Sequence[LayerPlacement], parts: Sequence[Part], hardware: HardwareConfig
+) -> tuple[PlacedChip, ...]:
+    """The tiles of each chip, and how they are joined."""
+    found = []
+    for number in range(hardware.package.chips):
+        tiles = tuple(dict.fromkeys(part.tile for part in parts if layers[part.stage].chip == number))
+        mesh = mesh_for(len(tiles), graph, hardware)
+        found.append(PlacedChip(number, tiles, topology_named(hardware.noc.topology, mesh, len(tiles))))
+    return tuple(found)
+
+
+def _positions(chips: Sequence[PlacedChip], hardware: HardwareConfig) -> tuple[Position, ...]:
+    """Where tiles stand, each chip filled along its path or row by row."""
+    found: dict[int, Position] = {}
+    for chip in chips:
+        in_rows = hardware.mapping.placement == "rows"
+        sites = chip.topology.row_by_row() if in_rows else chip.topology.sites()
+        found |= dict(zip(chip.tiles, sites, strict=False))
+    return tuple(found[tile] for tile in range(len(found)))
 
 
 def _with_routers(size: ChipSize, routers: int) -> ChipSize:

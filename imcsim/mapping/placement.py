@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
+from imcsim.base.arrangements import Arrangement, chips_passed, farthest
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
 from imcsim.base.tile_types import OWN
 from imcsim.hardware.component import ChipSize, Reach
 from imcsim.mapping.stages import Edge, Stage, StageGraph
-from imcsim.mapping.topologies import Link, Position, Topology
+from imcsim.mapping.topologies import Link, Position, Topology, chip_link
 from imcsim.network.rows import ONE_SET, GroupSets, RowLayout
 
 
@@ -64,6 +66,8 @@ class LayerPlacement:
     """
     tile_type: str = OWN
     """The type of tile that it stands on."""
+    chip: int = 0
+    """The chip of the package that it stands on."""
 
     @property
     def sets(self) -> int:
@@ -194,17 +198,40 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class PlacedChip:
+    """One chip: the tiles that stand on it, by number, and how they are joined."""
+
+    number: int
+    tiles: tuple[int, ...]
+    topology: Topology
+
+    @property
+    def mesh(self) -> tuple[int, int]:
+        """Columns and rows of places for tiles."""
+        return self.topology.mesh
+
+    def route(self, source: Position | None, target: Position | None) -> tuple[Link, ...]:
+        """The links from one site to another; None is the corner with the global buffer, the checker and the
+        port to other chips.
+        """
+        links = self.topology.route(source, target)
+        return tuple(link._replace(chip=self.number) for link in links) if self.number else links
+
+
+@dataclass(frozen=True)
 class Placement:
-    """A network on a chip. `positions` are the mesh positions of the tiles."""
+    """A network on a chip, or on the chips of a package. `positions` are those of the tiles, each on its own
+    chip.
+    """
 
     graph: StageGraph
     layers: tuple[LayerPlacement, ...]
     parts: tuple[Part, ...]
     tiles: int
-    mesh: tuple[int, int]
     positions: tuple[Position, ...]
-    topology: Topology
-    """How the tiles are joined."""
+    chips: tuple[PlacedChip, ...]
+    arrangement: Arrangement
+    """How the chips are joined."""
     pes_used: int
     """PEs that hold something. A PE belongs to one layer."""
     size: ChipSize
@@ -212,18 +239,47 @@ class Placement:
     """Copies that a policy with an objective has granted, one after the other."""
 
     def route(self, source: int | None, target: int | None) -> tuple[Link, ...]:
-        """The links from one tile to another; None is the global buffer with the checker. What stays within a
-        tile takes none.
+        """The links from one tile to another; None is the global buffer of the first chip, or the checker.
+        What stays within a tile takes none.
+
+        On the way to another chip a packet goes to its chip's port, which stands beside the global buffer,
+        over links from port to port, and from the last port on.
         """
         if source is not None and source == target:
             return ()
         here, there = (None if tile is None else self.positions[tile] for tile in (source, target))
-        return self.topology.route(here, there)
+        first = 0 if source is None else self.chip_of[source]
+        last = self.checker_chip if target is None else self.chip_of[target]
+        if first == last:
+            return self.chips[first].route(here, there)
+        passed = chips_passed(self.arrangement, len(self.chips), first, last)
+        return (
+            *(self.chips[first].route(here, None) if here is not None else ()),
+            *(chip_link(a, b) for a, b in pairwise(passed)),
+            *(self.chips[last].route(None, there) if there is not None else ()),
+        )
+
+    @cached_property
+    def chip_of(self) -> tuple[int, ...]:
+        """The chip of each tile."""
+        found = {tile: chip.number for chip in self.chips for tile in chip.tiles}
+        return tuple(found[tile] for tile in range(self.tiles))
+
+    @cached_property
+    def checker_chip(self) -> int:
+        """The chip whose checker is in use: that of the last layer, where class outputs are."""
+        return next(layer.chip for layer in self.layers if layer.stage.is_output)
 
     @property
     def reach(self) -> Reach:
-        """How far wires reach over the chip."""
-        return Reach(self.topology.verdict_pitches, self.topology.longest_link)
+        """How far wires reach over the chips, and a verdict over links between them."""
+        topologies = [chip.topology for chip in self.chips]
+        count = len(self.chips)
+        return Reach(
+            max(one.verdict_pitches for one in topologies),
+            max(one.longest_link for one in topologies),
+            farthest(self.arrangement, count, self.checker_chip),
+        )
 
     def tile_type(self, tile: int) -> str:
         """The type of a tile, which is that of all layers in it."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.hardware.config import HardwareConfig
-from imcsim.mapping.placement import Placement
+from imcsim.mapping.placement import PlacedChip, Placement
 from imcsim.mapping.topologies import Position
-from imcsim.mapping.traffic import traffic
+from imcsim.mapping.traffic import Flow, traffic
 
 _Matrix = NDArray[np.float64]
 
@@ -39,41 +40,49 @@ def annealed(placement: Placement, config: HardwareConfig) -> tuple[Position, ..
     random other one, or with a free position, if that costs no more flit hops than a threshold that falls to
     zero. Unlike simulated annealing it needs no exponential, so the same network gives the same positions on
     every machine: all costs are whole numbers below 2^53, exact in float64. Meshes with more than 2,048
-    candidate positions are left as they are.
+    candidate positions are left as they are. Tiles stay on their chips of a package; what goes to other
+    chips goes to the corner, where the port is.
     """
-    sites = _sites(placement)
-    if len(sites) > _MOST_SITES:
-        return placement.positions
-    between, corner = _flits(placement, config, len(sites))
-    topology = placement.topology
-    order = _exchange(between, corner, topology.distances(sites), topology.reaches(sites))
-    return tuple(sites[k] for k in order[: placement.tiles])
+    flows = traffic(placement, config)
+    positions = list(placement.positions)
+    for chip in placement.chips:
+        sites = _sites(chip, [positions[tile] for tile in chip.tiles])
+        if len(sites) > _MOST_SITES:
+            continue
+        between, corner = _flits(chip, flows, len(sites))
+        order = _exchange(between, corner, chip.topology.distances(sites), chip.topology.reaches(sites))
+        for tile, k in zip(chip.tiles, order, strict=False):
+            positions[tile] = sites[k]
+    return tuple(positions)
 
 
-def _sites(placement: Placement) -> list[Position]:
+def _sites(chip: PlacedChip, positions: Sequence[Position]) -> list[Position]:
     """Where tiles may stand: where they are, and what is free in the smallest block that would hold them."""
     columns, rows = 1, 1
-    while columns * rows < placement.tiles:
-        if columns < placement.mesh[0] and (columns <= rows or rows == placement.mesh[1]):
+    while columns * rows < len(positions):
+        if columns < chip.mesh[0] and (columns <= rows or rows == chip.mesh[1]):
             columns += 1
         else:
             rows += 1
-    taken = set(placement.positions)
+    taken = set(positions)
     block = [(x, y) for y in range(rows) for x in range(columns)]
-    allowed = set(placement.topology.sites())
-    return [*placement.positions, *(site for site in block if site in allowed - taken)]
+    allowed = set(chip.topology.sites())
+    return [*positions, *(site for site in block if site in allowed - taken)]
 
 
-def _flits(placement: Placement, config: HardwareConfig, sites: int) -> tuple[_Matrix, _Matrix]:
+def _flits(chip: PlacedChip, flows: Sequence[Flow], sites: int) -> tuple[_Matrix, _Matrix]:
     """Flits per timestep: between tiles, both ways, ``[sites, sites]``; tile and corner ``[sites]``."""
     between, corner = np.zeros((sites, sites)), np.zeros(sites)
-    for source, target, _, flits in traffic(placement, config):
-        if source is None or target is None:
-            tile = target if source is None else source
-            corner[tile] += flits
-        elif source != target:
-            between[source, target] += flits
-            between[target, source] += flits
+    at = {tile: k for k, tile in enumerate(chip.tiles)}
+    for flow in flows:
+        here, there = (None if tile is None else at.get(tile) for tile in (flow.source, flow.target))
+        if here is None and there is None:
+            continue
+        if here is None or there is None:
+            corner[there if here is None else here] += flow.flits
+        elif here != there:
+            between[here, there] += flow.flits
+            between[there, here] += flow.flits
     return between, corner
 
 

@@ -8,15 +8,22 @@ sent even where the encoder's currents are kept.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from imcsim.hardware.config import HardwareConfig
-from imcsim.mapping.placement import Part, Placement
-from imcsim.mapping.stages import IMAGE
+from imcsim.mapping.placement import LayerPlacement, Part, Placement
+from imcsim.mapping.stages import IMAGE, StageGraph
 
 
 class Flow(NamedTuple):
-    """What one part sends to another in a timestep; None is the corner with global buffer and checker."""
+    """What one tile sends to another in a timestep; None is the global buffer of the first chip, or the
+    checker.
+    """
 
     source: int | None
     target: int | None
@@ -27,38 +34,71 @@ class Flow(NamedTuple):
 
 def traffic(placement: Placement, config: HardwareConfig) -> list[Flow]:
     """Every flow of rows, partial sums, image and class outputs, those within a tile included."""
-    flows: list[Flow] = []
-
-    def send(source: Part | None, target: Part | None, packets: int, bits: int) -> None:
-        flits = packets * (1 + -(-bits // config.noc.flit_bits))
+    flows = []
+    sent = _sent(placement.graph, placement.layers, placement.parts, config)
+    for source, target, packets, bits in sent:
         here, there = (None if part is None else part.tile for part in (source, target))
-        flows.append(Flow(here, there, packets * bits, flits))
+        flows.append(Flow(here, there, packets * bits, _flits(packets, bits, config)))
+    return flows
 
-    heads = [p for p in placement.parts if p.head == p.index]
-    for edge in placement.graph.edges:
-        for target in placement.parts_of(edge.target):
+
+def flits_of_layers(
+    graph: StageGraph, layers: Sequence[LayerPlacement], parts: Sequence[Part], config: HardwareConfig
+) -> NDArray[np.int64]:
+    """Flits that layers send each other in a timestep, int64 ``[1 + layers, 1 + layers]``, from the row's to
+    the column's; the first row is the image. What goes to the checker is left out: it stands where the last
+    layer does.
+    """
+    found = np.zeros((len(layers) + 1, len(layers) + 1), np.int64)
+    for source, target, packets, bits in _sent(graph, layers, parts, config):
+        if target is not None:
+            here = 0 if source is None else source.stage + 1
+            found[here, target.stage + 1] += _flits(packets, bits, config)
+    return found
+
+
+def _flits(packets: int, bits: int, config: HardwareConfig) -> int:
+    return packets * (1 + -(-bits // config.noc.flit_bits))
+
+
+def _sent(
+    graph: StageGraph, layers: Sequence[LayerPlacement], parts: Sequence[Part], config: HardwareConfig
+) -> Iterator[tuple[Part | None, Part | None, int, int]]:
+    """Sender, receiver, packets in a timestep, and bits of each."""
+    of_stage: defaultdict[int, list[Part]] = defaultdict(list)
+    for part in parts:
+        of_stage[part.stage].append(part)
+    for edge in graph.edges:
+        for target in of_stage[edge.target]:
             if edge.role == "side" and target.head != target.index:
                 continue
             if edge.source == IMAGE:
-                send(None, target, edge.height, edge.row_bits)
+                yield None, target, edge.height, edge.row_bits
                 continue
-            layer = placement.layers[edge.source]
-            for source in heads:
-                if source.stage == edge.source and (not edge.stays or source is target):
-                    send(source, target, edge.height, layer.share_of(source, edge, edge.row_bits))
-    for part in placement.parts:
-        layer = placement.layers[part.stage]
+            layer = layers[edge.source]
+            for source in of_stage[edge.source]:
+                if source.head == source.index and (not edge.stays or source is target):
+                    yield source, target, edge.height, layer.share_of(source, edge, edge.row_bits)
+    for part in parts:
+        layer = layers[part.stage]
         stage = layer.stage
         outputs = stage.out_width * layer.row_copies * stage.out_channels
         if part.head != part.index:
             sums = outputs * config.lif.partial_sum_bits
-            send(part, placement.parts[part.head], layer.bands, layer.share_of(part, None, sums))
+            yield part, parts[part.head], layer.bands, layer.share_of(part, None, sums)
         elif stage.is_output:
             pool = stage.pool
             values = outputs if pool is None else pool.width * stage.out_channels
             row = values * (stage.spike_bits if stage.spikes else config.lif.partial_sum_bits)
-            send(part, None, layer.bands if pool is None else pool.height, layer.share_of(part, None, row))
-    return flows
+            yield part, None, layer.bands if pool is None else pool.height, layer.share_of(part, None, row)
+
+
+def package_flits(placement: Placement, config: HardwareConfig) -> int:
+    """Sum over the packets of a timestep of flits x links between chips that they pass."""
+    return sum(
+        flow.flits * sum(link.between_chips for link in placement.route(flow.source, flow.target))
+        for flow in traffic(placement, config)
+    )
 
 
 def weighted_hops(placement: Placement, config: HardwareConfig) -> int:

@@ -13,11 +13,17 @@ from imcsim.report.files import csv_text, write_contents
 
 def floorplan_json(plan: Floorplan, network: str, hardware: str) -> str:
     """The floorplan as a JSON document; shares from 0 to 1, tiles and layers counted from 0. Of a mesh its
-    topology goes without saying.
+    topology goes without saying, and of a single chip that it is one.
     """
     found = asdict(plan)
     if plan.topology == "mesh":
         del found["topology"]
+    if len(plan.chips) == 1:
+        found = {"mesh": plan.chips[0].mesh} | found
+        for key in ("chips", "arrangement", "package_flits"):
+            del found[key]
+        for tile in found["tiles"]:
+            del tile["chip"]
     return json.dumps({"network": network, "hardware": hardware, **found}, indent=1) + "\n"
 
 
@@ -35,12 +41,16 @@ def write_floorplan(plan: Floorplan, network: str, hardware: str, folder: str | 
 
 
 def floorplan_csv(plan: Floorplan) -> dict[str, str]:
-    """``layers.csv`` and ``tiles.csv`` as text. Lists of tiles and layers are separated by spaces."""
+    """``layers.csv`` and ``tiles.csv`` as text. Lists of tiles and layers are separated by spaces; tiles say
+    which chip they stand on where there are several.
+    """
     layers = [asdict(layer) | {"tiles": " ".join(map(str, layer.tiles))} for layer in plan.layers]
     tiles: list[dict[str, Any]] = []
     for tile in plan.tiles:
         row = asdict(tile)
         x, y = row.pop("position")
+        if len(plan.chips) == 1:
+            del row["chip"]
         names = " ".join(plan.layers[k].name for k, _ in tile.layers)
         tiles.append({"index": row.pop("index"), "x": x, "y": y} | row | {"layers": names})
     return {

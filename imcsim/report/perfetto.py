@@ -169,8 +169,10 @@ def _processes(recorded: Recorded) -> Iterator[tuple[int, str]]:
     yield IMAGES, "images"
     yield BUFFER, "global buffer (0, 0)"
     yield CHECKER, "exit checker (0, 0)"
+    several = any(tile.chip for tile in recorded.tiles)
     for k, tile in enumerate(recorded.tiles):
-        yield TILE + k, f"tile {k} at {tile.position}: {', '.join(tile.layers) or 'empty'}"
+        on = f" of chip {tile.chip}" if several else ""
+        yield TILE + k, f"tile {k}{on} at {tile.position}: {', '.join(tile.layers) or 'empty'}"
     yield MESH, "mesh links"
 
 

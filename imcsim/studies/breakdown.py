@@ -25,6 +25,7 @@ from imcsim.simulation.chip import with_figures
 from imcsim.simulation.simulate import ExitCosts, issued, replay
 from imcsim.studies.experiment import Choice, Experiment, right_after
 from imcsim.timing import parse
+from imcsim.timing.link_times import check_cycles
 
 CURVE_POINTS = 60
 
@@ -150,8 +151,7 @@ class Breakdown:
         return CheckerCost(
             energy_share_of_one_timestep=energy / timestep if timestep else 0.0,
             energy_pj_per_check=energy,
-            cycles_per_check=config.checker.cycles(self.of.chip.network.classes)
-            + config.checker.way_cycles(self.of.chip.placement.reach, config),
+            cycles_per_check=check_cycles(self.of.chip.placement, config),
             area_um2=config.checker.area_um2(config),
         )
 

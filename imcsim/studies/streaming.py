@@ -203,7 +203,7 @@ def _document(
         name = chip.placement.layers[part.stage].stage.name
         if name not in names.setdefault(part.tile, []):
             names[part.tile].append(name)
-    links = chip.placement.topology.stations
+    links = sum(one.topology.stations for one in chip.placement.chips)
     work = _work(chip, stay, line, every, every - lost, energy)
     return StreamResult(
         meta=experiment.meta(),

@@ -40,10 +40,11 @@ class ShownImage:
 
 @dataclass(frozen=True)
 class TileOf:
-    """A tile: where it stands on the mesh, and the names of the layers that it holds."""
+    """A tile: where it stands on its chip, the names of the layers that it holds, and the chip."""
 
     position: tuple[int, int]
     layers: tuple[str, ...]
+    chip: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +127,7 @@ def record(
             TileOf(
                 position,
                 tuple(dict.fromkeys(names[p.stage] for p in chip.placement.parts if p.tile == tile)),
+                chip.placement.chip_of[tile],
             )
             for tile, position in enumerate(chip.placement.positions)
         ),

@@ -19,6 +19,7 @@ from imcsim.mapping import Placement
 from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Timing, issuers
 from imcsim.timing.jobs import Job, JobQueue
+from imcsim.timing.link_times import check_cycles, checked
 from imcsim.timing.processes.flow import Wait
 from imcsim.timing.recorder import Recorder, Slice
 from imcsim.timing.timeline import Counter, Spans, Timeline, layer_names
@@ -62,11 +63,9 @@ class Engine:
         self._departure = np.full(self.images, -1, np.int64)
         self._exits_at: dict[int, int] = {}
         # Asked for once, and outside SimPy, which keeps no more of an error than its message.
-        classes = placement.graph.classes
-        checker = config.checker
-        self._check_cycles = checker.cycles(classes) + checker.way_cycles(placement.reach, config)
-        self._checked = checker.events(classes, timing.mean, placement.tiles)
-        self._result_bits = config.dram.result_bits(classes, config)
+        self._check_cycles = check_cycles(placement, config)
+        self._checked = checked(placement, config, mean=timing.mean)
+        self._result_bits = config.dram.result_bits(placement.graph.classes, config)
 
     # --- what tiles and mesh are asked for
 
@@ -86,8 +85,10 @@ class Engine:
         """For each tile, begin, end and job of the rows that kept it powered, where idle tiles are gated."""
         raise NotImplementedError
 
-    def _busy(self) -> tuple[NDArray[np.int64], int]:
-        """Cycles in which the tiles' crossbars were driven, and link-cycles that carried flits."""
+    def _busy(self) -> tuple[NDArray[np.int64], int, int]:
+        """Cycles in which the tiles' crossbars were driven; link-cycles that carried flits on chips, and
+        between them.
+        """
         raise NotImplementedError
 
     # --- what issuers ask for
@@ -196,7 +197,7 @@ class Engine:
 
     def _timeline(self) -> Timeline:
         jobs = self.jobs.jobs
-        busy, link_cycles = self._busy()
+        busy, link_cycles, package_cycles = self._busy()
         self._count_powered_tiles()
         spans = self._spans()
 
@@ -218,6 +219,7 @@ class Engine:
             departure=self._departure,
             busy_cycles=busy,
             link_cycles=link_cycles,
+            package_cycles=package_cycles,
         )
 
 

@@ -15,14 +15,15 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import Placement
 from imcsim.mapping.topologies import Link
 from imcsim.timing.figures import PartFigures, part_figures
+from imcsim.timing.link_times import held_cycles
 from imcsim.timing.wiring import PartWiring, way, wire
 
 Resource = Literal["bus", "buffer", "crossbar", "adc", "neurons", "mesh"]
 RESOURCES: tuple[Resource, ...] = ("bus", "buffer", "crossbar", "adc", "neurons", "mesh")
 """``bus``: a tile's bus to its PEs, and that to its output register. ``buffer``: reads of the tile buffer, or
 of the memory of delayed spikes. ``crossbar``: driving and sensing of one crossbar. ``adc``: the conversions
-behind it. ``neurons``: LIF lanes, and behind a pool of currents all that stands there. ``mesh``: a link, for
-the packets that the layer sends.
+behind it. ``neurons``: LIF lanes, and behind a pool of currents all that stands there. ``mesh``: a link,
+on a chip or between chips, for the packets that the layer sends.
 """
 
 Cycles = Mapping[Resource, int]
@@ -93,5 +94,5 @@ def _links(
             flits = 1 + -(-one.packet_bits(output.edge) // config.noc.flit_bits)
             for stream in output.streams:
                 for link in way(placement, stream):
-                    links[link] += output.height * flits
+                    links[link] += output.height * held_cycles(link, flits, config)
     return links

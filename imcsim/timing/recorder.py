@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from imcsim.mapping.topologies import Hop
+from imcsim.mapping.topologies import Link
 from imcsim.timing.jobs import Job
 
 Kind = Literal[
@@ -28,7 +28,7 @@ class Slice(NamedTuple):
 
     `job` is the number of the timestep in the order of issue; `layer` counts as in the ledger (0: the image);
     `part` is that of the placement and `tile` its tile, -1 for what belongs to none; `row` is the own output
-    row (of ``send`` and ``hop`` unknown, -1). `link` has the two ends of a link. `unit` is copy, column and
+    row (of ``send`` and ``hop`` unknown, -1). `link` is one that flits go over. `unit` is copy, column and
     row block of a crossbar. `number` counts reads, conversions of a column, positions, bits or flits.
     """
 
@@ -42,7 +42,7 @@ class Slice(NamedTuple):
     tile: int = -1
     row: int = -1
     unit: tuple[int, int, int] | None = None
-    link: Hop | None = None
+    link: Link | None = None
 
 
 class Recorder:
@@ -60,10 +60,10 @@ class Recorder:
         """Whose row the sender `rank` has on the mesh from now on; it sends one after the other."""
         self._sending[rank] = job.number, layer
 
-    def hop(self, link: Hop, rank: int, began: float, flits: int) -> None:
-        """A link has been granted to the sender `rank`."""
+    def hop(self, link: Link, rank: int, held: tuple[int, int], flits: int) -> None:
+        """A link has been granted to the sender `rank`, from a cycle on and for so many of them."""
         job, layer = self._sending[rank]
-        self.slices.append(Slice("hop", job, layer, int(began), int(began) + flits, flits, link=link))
+        self.slices.append(Slice("hop", job, layer, held[0], sum(held), flits, link=link))
 
     def of(self, *kinds: Kind) -> Sequence[Slice]:
         """The slices of some kinds."""

@@ -36,7 +36,7 @@ class Timeline:
     the last one leakage. begun, ended: int64 ``[jobs, layers]``, when a layer began the first row of a job,
     and when the last one that it began was done; -1 where it has no rows, or began none. arrival, departure:
     int64 ``[images]``. busy_cycles: int64 ``[tiles]``, cycles in which a tile's crossbars were driven or
-    sensed. link_cycles: link-cycles that carried flits.
+    sensed. link_cycles: link-cycles that carried flits. package_cycles: those of links between chips.
     """
 
     layers: tuple[str, ...]
@@ -53,6 +53,7 @@ class Timeline:
     departure: NDArray[np.int64]
     busy_cycles: NDArray[np.int64]
     link_cycles: int
+    package_cycles: int = 0
 
     @property
     def cycles(self) -> int:

@@ -15,7 +15,7 @@ from rich.console import Console
 from wide_networks import VGG16, resnet19, vgg
 
 import imcsim.hardware
-from imcsim.mapping import Floorplan, floorplan, place
+from imcsim.mapping import ChipRow, Floorplan, floorplan, place
 from imcsim.network import Network
 from imcsim.report.figures import floorplan as floorplan_figure
 from imcsim.report.floorplan import floorplan_csv, floorplan_json, write_floorplan
@@ -165,7 +165,7 @@ def test_free_positions_are_outlined_and_a_large_mesh_is_cut_off(small: Floorpla
         return sum(b.get_linestyle() in (":", "dotted") for b in boxes(drawn(plan)))
 
     assert free(small) == 1
-    wide = replace(small, mesh=(1024, 1024))
+    wide = replace(small, chips=(replace(small.chips[0], mesh=(1024, 1024)),))
     assert free(wide) == 1
     apart = replace(small, tiles=(*small.tiles[:-1], replace(small.tiles[-1], position=(5, 2))))
     assert free(apart) == 6 * 3 - 8
@@ -182,7 +182,7 @@ def test_the_drawing_depends_on_the_plan_alone(small: Floorplan) -> None:
 @pytest.mark.parametrize("count", [1, 400])
 def test_few_and_very_many_tiles_can_be_drawn(small: Floorplan, count: int) -> None:
     tiles = tuple(replace(small.tiles[0], index=k, position=(k % 20, k // 20)) for k in range(count))
-    figure = drawn(replace(small, tiles=tiles, mesh=(20, 20)))
+    figure = drawn(replace(small, tiles=tiles, chips=(replace(small.chips[0], mesh=(20, 20)),)))
     figure.draw_without_rendering()
     width, height = figure.get_size_inches()
     assert 2 < width < 9
@@ -210,3 +210,22 @@ def test_the_area_is_that_of_the_components() -> None:
     plan = floorplan(placed, config)
     total = sum(c.area_um2(config) * c.instances(config, placed.size) for _, c in config.components())
     assert plan.area_um2 == total > 0
+
+
+def test_a_package_is_drawn_chip_by_chip(small: Floorplan) -> None:
+    """Frames, numbers and links of two chips; tiles of the second stand right of the first."""
+    halves = [ChipRow(k, (3, 3), 3, (), (1 - k,)) for k in range(2)]
+    tiles = tuple(replace(tile, chip=k % 2) for k, tile in enumerate(small.tiles))
+    plan = replace(small, tiles=tiles, chips=tuple(halves))
+    axes = drawn(plan).axes[0]
+    words = [text.get_text() for text in axes.texts]
+    assert {"chip 0", "chip 1"} <= set(words)
+    at = {text.get_text(): text.get_position()[0] for text in axes.texts}
+    for tile in plan.tiles:
+        assert (at[str(tile.index)] >= 3) == (tile.chip == 1)
+    links = [line for line in axes.lines if len(line.get_xdata()) == 4]
+    assert len(links) == 1
+    data = json.loads(floorplan_json(plan, "net", "package"))
+    assert [chip["joined_to"] for chip in data["chips"]] == [[1], [0]]
+    assert [tile["chip"] for tile in data["tiles"]] == [tile.chip for tile in tiles]
+    assert "chip" in floorplan_csv(plan)["tiles.csv"].splitlines()[0].split(",")

@@ -98,7 +98,9 @@ def check_placement(placed: Placement, config: HardwareConfig) -> None:
             assert (head.stage, head.copies, head.columns) == (k, part.copies, part.columns)
             assert head.head == head.index
     assert len(set(placed.positions)) == placed.tiles
-    assert all(0 <= x < placed.mesh[0] and 0 <= y < placed.mesh[1] for x, y in placed.positions)
+    assert all(
+        0 <= x < placed.chips[0].mesh[0] and 0 <= y < placed.chips[0].mesh[1] for x, y in placed.positions
+    )
     if config.mapping.placement == "path":
         steps = zip(placed.positions, placed.positions[1:], strict=False)
         assert all(abs(a[0] - b[0]) + abs(a[1] - b[1]) == 1 for a, b in steps)
@@ -243,14 +245,14 @@ def test_the_mesh_is_as_square_as_it_can_be(tiles: int, mesh: tuple[int, int]) -
         end = Linear("fc", (INPUT,), np.ones((2, 128), np.int8), np.ones(2), np.zeros(2))
         net = Network("net", (2, 8, 8), 8, 1.0, 2, 2, 4, (end,))
     placed = place(net, plain())
-    assert (placed.tiles, placed.mesh) == (tiles, mesh)
+    assert (placed.tiles, placed.chips[0].mesh) == (tiles, mesh)
     check_placement(placed, plain())
 
 
 def test_tiles_snake_over_a_given_mesh() -> None:
     net = random_network(np.random.default_rng(0), depth=5, size=8)
     placed = place(net, plain(mesh__columns=2, mesh__rows=7))
-    assert placed.mesh == (2, 7)
+    assert placed.chips[0].mesh == (2, 7)
     assert placed.positions == ((0, 0), (1, 0), (1, 1), (0, 1), (0, 2), (1, 2))
     check_placement(placed, plain())
 

@@ -160,7 +160,9 @@ def test_every_placement_is_sound(
     assert placed.pes_used == sum(pes_of_tile.values())
     assert share or all(len(stages) == 1 for stages in units.values())
     assert len(set(placed.positions)) == placed.tiles
-    assert all(0 <= x < placed.mesh[0] and 0 <= y < placed.mesh[1] for x, y in placed.positions)
+    assert all(
+        0 <= x < placed.chips[0].mesh[0] and 0 <= y < placed.chips[0].mesh[1] for x, y in placed.positions
+    )
     if not share:
         assert place(network, make(True)).tiles <= placed.tiles
 
@@ -277,7 +279,7 @@ def test_few_tiles_are_annealed_to_the_best_order(seed: int, mesh: int) -> None:
     config = chip(tile__pes_per_tile=1, mapping__replication="none", mesh__columns=mesh, mesh__rows=mesh)
     placed = place(network, config)
     assert 4 <= placed.tiles <= 7
-    sites = list(itertools.product(range(placed.mesh[0]), range(placed.mesh[1])))[:7]
+    sites = list(itertools.product(range(placed.chips[0].mesh[0]), range(placed.chips[0].mesh[1])))[:7]
     flows = [flow for flow in traffic(placed, config) if flow.source != flow.target]
 
     def cost(at: tuple[tuple[int, int], ...]) -> int:

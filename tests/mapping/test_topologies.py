@@ -143,10 +143,10 @@ def test_counts_are_flits_times_routers_and_bits_times_lengths(name: NocTopology
     config = chip(name, mapping__placement=placement)
     placed = place(NET, config)
     assert len(set(placed.positions)) == placed.tiles > 4
-    assert set(placed.positions) <= set(placed.topology.sites())
+    assert set(placed.positions) <= set(placed.chips[0].topology.sites())
     line = play(placed, config, [1], 1)
     assert line.count(Event.FLIT_HOPS)[0].sum() == weighted_hops(placed, config)
-    assert config.noc.instances(config, placed.size) == placed.topology.routers(placed.positions)
+    assert config.noc.instances(config, placed.size) == placed.chips[0].topology.routers(placed.positions)
 
 
 @pytest.mark.parametrize("name", NAMES)

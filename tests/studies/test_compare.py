@@ -296,7 +296,7 @@ def test_what_the_checker_adds() -> None:
     # A verdict crosses the mesh from corner to corner, 0.289 ns for each mm at 32 nm, and ends in every tile.
     placed = sim.chip.placement
     link_mm = config.noc.figure("link_length_mm", config)
-    way = math.ceil((sum(placed.mesh) - 2) * link_mm * 0.289)
+    way = math.ceil((sum(placed.chips[0].mesh) - 2) * link_mm * 0.289)
     each = 2 * CLASSES * checker.class_cycles + checker.final_cycles + way
     check = sum(c.energy_pj * line.count(c.event)[0].sum() for c in prices if c.event in CHECKER_EVENTS)
     by_hand = (

@@ -58,4 +58,4 @@ class Accumulator(Component):
         return chip.technology.logic_leakage_uw(self.area_um2(chip), chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return 1
+        return size.chips

@@ -126,10 +126,14 @@ class Checker(Component):
         return self.rule.cycles(classes, self.class_cycles, self.final_cycles)
 
     def way_cycles(self, reach: Reach, chip: HardwareConfig) -> int:
-        """Clock cycles until all tiles know a verdict."""
+        """Clock cycles until all tiles know a verdict: first those over links to other chips, then on the
+        largest of these.
+        """
+        between = chip.package.verdict_cycles(reach.package_links, chip) if reach.package_links else 0
         if self.verdict_cycles != ESTIMATE:
-            return int(self.verdict_cycles)
-        return math.ceil(reach.verdict_pitches * self.estimates(chip)["verdict_cycles"].value - 1e-9)
+            return int(self.verdict_cycles) + between
+        each = self.estimates(chip)["verdict_cycles"].value
+        return math.ceil(reach.verdict_pitches * each - 1e-9) + between
 
     def events(self, classes: int, mean: bool, tiles: int) -> dict[Event, int]:
         """What one check does on a chip of so many tiles; with `mean` the rule decides on running means.
@@ -174,4 +178,4 @@ class Checker(Component):
         return logic_uw + chip.sram.leakage_uw(self._stored_bits(), chip)
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return 1
+        return size.chips

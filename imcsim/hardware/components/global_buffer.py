@@ -23,7 +23,7 @@ class _OnChip(Buffer):
     held = Event.PE_CYCLES
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return 1
+        return size.chips
 
 
 class SramGlobalBuffer(_OnChip, SramBuffer):

@@ -31,4 +31,4 @@ class OffchipLink(Component):
         return self.link_area_um2
 
     def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return 1
+        return size.chips

@@ -6,7 +6,7 @@ from imcsim.base.choices import NocTopology
 from imcsim.mapping.topologies.concentrated_mesh import ConcentratedMesh
 from imcsim.mapping.topologies.mesh import Mesh
 from imcsim.mapping.topologies.ring import Ring
-from imcsim.mapping.topologies.topology import Hop, Link, Node, Position, Topology, named
+from imcsim.mapping.topologies.topology import Hop, Link, Node, Position, Topology, chip_link, named
 from imcsim.mapping.topologies.tree import Tree
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Ring",
     "Topology",
     "Tree",
+    "chip_link",
     "named",
     "topology_named",
 ]

@@ -34,10 +34,13 @@ EDGE: Node = (-1,)
 """The global buffer and the checker, where they have a link of their own."""
 
 
-def named(hop: Hop) -> str:
+def named(link: Link) -> str:
     """A link in words."""
-    source, target = (_named(node) for node in hop)
-    return f"{source} to its tile" if source == target else f"{source} to {target}"
+    source, target = (_named(node) for node in link.ends)
+    if link.between_chips:
+        return f"chip {link.ends[0][1]} to chip {link.ends[1][1]}"
+    on = f"chip {link.chip}: " if link.chip else ""
+    return on + (f"{source} to its tile" if source == target else f"{source} to {target}")
 
 
 def _named(node: Node) -> str:
@@ -50,12 +53,20 @@ class Link(NamedTuple):
     """A directed link.
 
     pitches: how far it reaches, in sides of a tile. routers: those that a flit passes to get onto it, one or,
-    where it comes out of a tile, none.
+    where it comes out of a tile, none. chip: on which it is, or from which it leads to another.
     """
 
     ends: Hop
     pitches: int = 1
     routers: int = 1
+    chip: int = 0
+    between_chips: bool = False
+    """Whether it joins two chips of a package, whose numbers its ends have last."""
+
+
+def chip_link(source: int, target: int) -> Link:
+    """The link from one chip of a package to another."""
+    return Link(((*EDGE, source), (*EDGE, target)), 0, 0, source, between_chips=True)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
+from imcsim.base.arrangements import places
 from imcsim.mapping import Floorplan, LayerRow, TileRow
 from imcsim.report.figures.drawing import GREY, STACK, draw
 from imcsim.report.terminal.floorplan import ranges
@@ -29,7 +31,10 @@ _LEGEND_ROW_IN = 0.15
 _LONGEST = 16
 """Letters of the tiles of a layer in the legend."""
 
-_EMPTY, _CORNER = "#F0F0F0", "#333333"
+_EMPTY, _CORNER, _LINK = "#F0F0F0", "#333333", "#C2410C"
+_APART = 1.5
+"""Between chips of a package, in sides of a tile."""
+
 _CAPTION = "number: tile; %: cells in use; fill: crossbars in use"
 
 
@@ -47,9 +52,9 @@ def colour(index: int) -> tuple[float, float, float]:
 
 
 def _figure(plan: Floorplan, title: str) -> Figure:
-    # A large mesh that is hardly used is cut off behind the last tile.
-    columns = max(tile.position[0] for tile in plan.tiles) + 1
-    rows = max(tile.position[1] for tile in plan.tiles) + 1
+    chips = _chips(plan)
+    columns = max(x + chip.columns for (x, _), chip in chips.items())
+    rows = max(y + chip.rows for (_, y), chip in chips.items())
     cell = min(max(_WIDTH_IN / columns, _CELL_IN[0]), _CELL_IN[1])
     height = max(rows * cell + 0.55, 1.6)
     legend_columns = -(-(len(plan.layers) + 2) // max(1, int((height - 0.2) / _LEGEND_ROW_IN)))
@@ -57,26 +62,88 @@ def _figure(plan: Floorplan, title: str) -> Figure:
     axes = figure.add_subplot()
     axes.set_aspect("equal")
     axes.set_axis_off()
-    axes.set_xlim(-1.0, columns - 0.4)
-    axes.set_ylim(rows - 0.4, -0.6)
+    margin = _APART - 0.6 if len(chips) > 1 else 0.0
+    axes.set_xlim(-1.0 - margin, columns - 0.4)
+    axes.set_ylim(rows - 0.4 + 0.05 * (margin > 0), -0.6 - margin)
     axes.set_title(f"{title}\n{_CAPTION}", loc="left", fontsize=7)
-    taken = {tile.position for tile in plan.tiles}
-    for x in range(columns):
-        for y in range(rows):
-            if (x, y) not in taken:
-                _box(axes, x, y, facecolor="none", edgecolor=GREY, linestyle=":", linewidth=0.6)
-    axes.add_patch(Rectangle((-0.9, -0.2), 0.35, 0.4, facecolor=_CORNER))
-    axes.plot([-0.55, -_SIDE / 2], [0, 0], color=_CORNER, linewidth=1.2)
-    for tile in plan.tiles:
-        _tile(axes, tile, cell)
+    for at, chip in chips.items():
+        _chip(axes, chip, at, cell)
+    if len(chips) > 1:
+        _links(axes, plan, {chip.index: (at, chip) for at, chip in chips.items()})
     handles = [
         Patch(facecolor=colour(k), edgecolor=GREY, linewidth=0.5, label=_named(layer))
         for k, layer in enumerate(plan.layers)
     ]
     handles.append(Patch(facecolor=_EMPTY, edgecolor=GREY, linewidth=0.5, label="unused crossbars"))
-    handles.append(Patch(facecolor=_CORNER, label="global buffer, checker"))
+    corner = "global buffer, checker" + (", port" if len(plan.chips) > 1 else "")
+    handles.append(Patch(facecolor=_CORNER, label=corner))
     figure.legend(handles=handles, loc="outside right upper", ncols=legend_columns, fontsize=6.5)
     return figure
+
+
+@dataclass(frozen=True)
+class _Chip:
+    """A chip of the drawing: its tiles, and the columns and rows that they take; a large mesh that is hardly
+    used is cut off behind the last tile.
+    """
+
+    index: int
+    tiles: tuple[TileRow, ...]
+    columns: int
+    rows: int
+
+
+def _chips(plan: Floorplan) -> dict[tuple[float, float], _Chip]:
+    """All chips, by where the first column and row of each is drawn."""
+    found = []
+    for chip in plan.chips:
+        tiles = tuple(tile for tile in plan.tiles if tile.chip == chip.index)
+        columns, rows = (max(tile.position[k] for tile in tiles) + 1 for k in (0, 1))
+        found.append(_Chip(chip.index, tiles, columns, rows))
+    across, down = (max(getattr(chip, side) for chip in found) + _APART for side in ("columns", "rows"))
+    at = places(plan.arrangement, len(found))
+    return {(x * across, y * down): chip for (x, y), chip in zip(at, found, strict=True)}
+
+
+def _chip(axes: Axes, chip: _Chip, at: tuple[float, float], cell: float) -> None:
+    """A chip, with its global buffer to the left of the first tile."""
+    left, top = at
+    taken = {tile.position for tile in chip.tiles}
+    for x in range(chip.columns):
+        for y in range(chip.rows):
+            if (x, y) not in taken:
+                _box(axes, left + x, top + y, facecolor="none", edgecolor=GREY, linestyle=":", linewidth=0.6)
+    axes.add_patch(Rectangle((left - 0.9, top - 0.2), 0.35, 0.4, facecolor=_CORNER))
+    axes.plot([left - 0.55, left - _SIDE / 2], [top, top], color=_CORNER, linewidth=1.2)
+    for tile in chip.tiles:
+        _tile(axes, tile, at, cell)
+
+
+def _links(axes: Axes, plan: Floorplan, drawn: dict[int, tuple[tuple[float, float], _Chip]]) -> None:
+    """Frames and numbers of the chips of a package, and links from port to port."""
+    for (x, y), chip in drawn.values():
+        frame = Rectangle((x - 1.0, y - 0.6), chip.columns + 0.6, chip.rows + 0.2)
+        frame.set(facecolor="none", edgecolor="#555555", linewidth=0.8)
+        axes.add_patch(frame)
+        right = x + chip.columns - 0.4
+        axes.text(right, y - 0.64, f"chip {chip.index}", ha="right", va="bottom", fontsize=6.0)
+    for row in plan.chips:
+        for other in row.joined_to:
+            if row.index < other:
+                xs, ys = zip(*_way_of_link(drawn[row.index][0], drawn[other][0]), strict=True)
+                axes.plot(xs, ys, color=_LINK, linewidth=1.2)
+
+
+def _way_of_link(one: tuple[float, float], other: tuple[float, float]) -> list[tuple[float, float]]:
+    """From port to port: above chips beside each other, left of those below each other, else straight."""
+    ports = [(x - 0.72, y) for x, y in (one, other)]
+    if one[1] == other[1]:
+        lane = one[1] - 1.0 - 0.02 * abs(other[0] - one[0])  # links that pass chips keep above the others
+        return [ports[0], (ports[0][0], lane), (ports[1][0], lane), ports[1]]
+    if one[0] == other[0]:
+        lane = one[0] - 1.12 - 0.02 * abs(other[1] - one[1])
+        return [ports[0], (lane, ports[0][1]), (lane, ports[1][1]), ports[1]]
+    return ports
 
 
 def _named(layer: LayerRow) -> str:
@@ -85,9 +152,9 @@ def _named(layer: LayerRow) -> str:
     return f"{layer.name}: {tiles if len(tiles) <= _LONGEST else f'{layer.tiles[0]}..{layer.tiles[-1]}'}"
 
 
-def _tile(axes: Axes, tile: TileRow, cell: float) -> None:
-    """A tile, filled from below with what each of its layers uses."""
-    x, y = tile.position
+def _tile(axes: Axes, tile: TileRow, at: tuple[float, float], cell: float) -> None:
+    """A tile of a chip that is drawn from `at` on, filled from below with what each of its layers uses."""
+    x, y = tile.position[0] + at[0], tile.position[1] + at[1]
     _box(axes, x, y, facecolor=_EMPTY, edgecolor="none")
     bottom = y + _SIDE / 2
     for layer, crossbars in tile.layers:

@@ -31,6 +31,7 @@ def floorplan_report(plan: Floorplan, network: str, hardware: str) -> Group:
         ),
         *_steps(plan),
         *tiles,
+        *_chips(plan),
         plain(_totals(plan)),
     )
 
@@ -113,14 +114,38 @@ def _tiles(plan: Floorplan) -> Table:
     rows = [
         (
             str(tile.index),
-            f"{tile.position[0]}, {tile.position[1]}",
+            _place(tile, plan),
             ", ".join(plan.layers[k].name for k, _ in tile.layers),
             f"{tile.crossbars_used:,} of {tile.crossbars:,}",
             percent(tile.cell_utilisation),
         )
         for tile in plan.tiles
     ]
-    return table("Tiles", ["tile", "x, y", "layers", "crossbars", "cells\n%"], rows, left=3)
+    place = "x, y" if len(plan.chips) == 1 else "chip: x, y"
+    return table("Tiles", ["tile", place, "layers", "crossbars", "cells\n%"], rows, left=3)
+
+
+def _place(tile: TileRow, plan: Floorplan) -> str:
+    on = f"{tile.chip}: " if len(plan.chips) > 1 else ""
+    return f"{on}{tile.position[0]}, {tile.position[1]}"
+
+
+def _chips(plan: Floorplan) -> list[RenderableType]:
+    """The chips of a package."""
+    if len(plan.chips) == 1:
+        return []
+    rows = [
+        (
+            str(chip.index),
+            f"{chip.mesh[0]} x {chip.mesh[1]}",
+            f"{chip.tiles:,}",
+            ", ".join(chip.layers),
+            ranges(chip.joined_to),
+        )
+        for chip in plan.chips
+    ]
+    columns = ["chip", "mesh", "tiles", "layers", "links to\nchips"]
+    return [table(f"Chips, joined in a {plan.arrangement} arrangement", columns, rows, left=4)]
 
 
 def _summary(plan: Floorplan) -> list[RenderableType]:
@@ -149,10 +174,15 @@ def _totals(plan: Floorplan) -> str:
     joined = {"mesh": "a mesh of", "concentrated_mesh": "a concentrated mesh of"}.get(
         plan.topology, f"a {plan.topology} over"
     )
+    columns, rows = plan.chips[0].mesh
+    on, between = f"{joined} {columns} x {rows}", ""
+    if len(plan.chips) > 1:
+        on = f"{len(plan.chips)} chips"
+        between = f", and {plan.package_flits:,} flits over links between chips"
     return (
-        f"Total: {len(plan.tiles):,} tiles on {joined} {plan.mesh[0]} x {plan.mesh[1]}; "
+        f"Total: {len(plan.tiles):,} tiles on {on}; "
         f"{plan.crossbars_used:,} of {plan.crossbars:,} crossbars and "
         f"{plan.pes_used:,} of {plan.pes:,} PEs used; "
         f"{percent(plan.cell_utilisation)} % of the cells; "
-        f"{area(plan.area_um2)} {area.name}; {plan.flit_hops:,} flit hops in the first timestep."
+        f"{area(plan.area_um2)} {area.name}; {plan.flit_hops:,} flit hops in the first timestep{between}."
     )

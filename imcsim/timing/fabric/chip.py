@@ -149,11 +149,11 @@ class FabricEngine(Engine):
             rows[tile].append((began, ended, job))
         return rows
 
-    def _busy(self) -> tuple[Table, int]:
+    def _busy(self) -> tuple[Table, int, int]:
         m, parts = self._memory.m, self._memory.parts
         busy = np.zeros(self.placement.tiles, np.int64)
         np.add.at(busy, parts[:, k.P_TILE], m[parts[:, k.P_TIMES] + BUSY])
-        return busy, int(m[k.G_LINK_CYCLES])
+        return busy, int(m[k.G_LINK_CYCLES]), int(m[k.G_PACKAGE_CYCLES])
 
     def _counts(self) -> Table:
         return self.counter.array() + self._table[: len(self.jobs.jobs), : len(EVENTS)]

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imcsim.hardware.components.package import RATE_UNIT
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Edge, Placement
 from imcsim.mapping.topologies import Link
 from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.figures import Counts, PartFigures, part_figures
+from imcsim.timing.link_times import head_cycles
 from imcsim.timing.processes.row_kernels import STATE_SIZE
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, layer_names
 from imcsim.timing.wiring import Output, PartWiring, Stream, Wiring, way, wire
@@ -110,7 +112,7 @@ class Layout:
     def _head(self, images: int, answers: tuple[int, int], scratch: int) -> None:
         m, config = self.memory, self.config
         bits = self.placement.graph.image_bits
-        m[k.G_FLIT_BITS] = config.noc.flit_bits
+        m[k.G_FLIT_BITS], m[k.G_RATE_UNIT] = config.noc.flit_bits, RATE_UNIT
         m[k.G_LOAD], m[k.G_IMAGE_BITS] = config.load_cycles(bits), bits
         m[k.G_KEEPS] = config.encoder.mode == "keep"
         m[k.G_GATED] = config.clock.gating == "idle_tiles"
@@ -251,7 +253,9 @@ class Layout:
 
     def _link(self, link: Link) -> list[int]:
         r = [0] * k.L_SIZE
-        r[k.KIND], r[k.L_CYCLES] = k.LINK, self.config.noc.link_cycles(link.pitches, self.config)
+        r[k.KIND], r[k.L_CYCLES] = k.LINK, head_cycles(link, self.config)
+        if link.between_chips:
+            r[k.L_RATE] = self.config.package.bits_per_megacycle(self.config)
         return r
 
     def _stream(self, stream: Stream, links: tuple[Link, ...]) -> list[int]:
@@ -264,6 +268,8 @@ class Layout:
         r[k.S_ROUTERS] = sum(link.routers for link in links)
         r[k.S_PITCHES] = sum(link.pitches for link in links)
         moved = Event.NOC_VALUE_BITS if stream.carries_values else Event.NOC_CURRENT_BITS
+        r[k.S_LINKS] = sum(link.between_chips for link in links)
+        r[k.S_LINKS_PLACE] = self._place(Event.PACKAGE_BITS, stream.layer)
         r[k.S_HOPS_PLACE] = self._place(Event.FLIT_HOPS, stream.layer)
         r[k.S_MOVED_PLACE] = self._place(moved, stream.layer)
         if stream.source is None and stream.edge is not None:

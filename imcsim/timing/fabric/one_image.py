@@ -28,6 +28,7 @@ from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.fabric.memory import ImageValues, PlayMemory
 from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Timing
+from imcsim.timing.link_times import check_cycles, checked
 from imcsim.timing.processes.row_kernels import BUSY
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline, layer_names
 
@@ -66,12 +67,10 @@ def playable(layout: Layout, timing: Timing) -> bool:
     """Whether `exits_of` can play a chip: one that runs ahead, whose tiles are not gated (what a gated tile
     was powered for is counted at the end), and whose checker takes time: verdicts come after outputs.
     """
-    checker = layout.config.checker
-    classes = layout.placement.graph.classes
     return (
         timing.issue.runs_ahead
         and layout.config.clock.gating == "none"
-        and checker.cycles(classes) + checker.way_cycles(layout.placement.reach, layout.config) > 0
+        and check_cycles(layout.placement, layout.config) > 0
     )
 
 
@@ -125,12 +124,12 @@ class _OneImage:
         self._taken = np.zeros(layout.most_reads, np.bool_)
         self._recomputes = config.encoder.mode == "recompute"
         classes, votes = placement.graph.classes, placement.graph.votes
-        accumulator, checker = config.accumulator, config.checker
+        accumulator = config.accumulator
         self._accumulate_cycles = classes * votes * accumulator.class_cycles
-        self._check_cycles = checker.cycles(classes) + checker.way_cycles(placement.reach, config)
+        self._check_cycles = check_cycles(placement, config)
         self._checked: list[tuple[Event, int]] = [
             *accumulator.events(classes * votes).items(),
-            *checker.events(classes, timing.mean, placement.tiles).items(),
+            *checked(placement, config, mean=timing.mean).items(),
         ]
         self._result_bits = config.dram.result_bits(classes, config)
         check_global_buffer(placement, config, timing)
@@ -324,4 +323,5 @@ class _OneImage:
             departure=self._verdict[jobs - 1 : jobs],
             busy_cycles=busy,
             link_cycles=int(memory.m[k.G_LINK_CYCLES]),
+            package_cycles=int(memory.m[k.G_PACKAGE_CYCLES]),
         )

@@ -96,6 +96,10 @@ class ProcessEngine(Engine):
             pitches = sum(link.pitches for link in links)
             moved = Event.NOC_VALUE_BITS if stream.carries_values else Event.NOC_CURRENT_BITS
             self.count(job, stream.layer, {Event.FLIT_HOPS: flits * routers, moved: bits * pitches})
+            between = sum(link.between_chips for link in links)
+            if between:
+                crossed = flits * self.config.noc.flit_bits * between
+                self.count(job, stream.layer, {Event.PACKAGE_BITS: crossed})
             yield from self.network.send(links, flits, stream.rank)
         if self.recorder is not None:
             tile = -1 if stream.source is None else self.placement.parts[stream.source].tile
@@ -168,11 +172,16 @@ class ProcessEngine(Engine):
     def _powered(self) -> list[list[tuple[int, int, int]]]:
         return self._tile_rows
 
-    def _busy(self) -> tuple[NDArray[np.int64], int]:
+    def _busy(self) -> tuple[NDArray[np.int64], int, int]:
         busy = np.zeros(self.placement.tiles, np.int64)
         for part in self.parts:
             busy[part.part.tile] += part.driven_cycles()
-        return busy, sum(link.busy_cycles for link in self.network.links.values())
+        links = self.network.links.items()
+        on_chip, between = (
+            sum(one.busy_cycles for link, one in links if link.between_chips == package)
+            for package in (False, True)
+        )
+        return busy, on_chip, between
 
 
 def _height(stream: Stream) -> int:

@@ -35,26 +35,40 @@ def ask_for(m: Memory, sender: int, link: int, now: int) -> None:
 
 
 @step
+def _comes_whole(m: Memory, sender: int, link: int) -> bool:
+    """Whether a packet waits behind a link until all of it has come: at its receiver, and in ports."""
+    after = m[sender + k.S_HOP]
+    if after == m[sender + k.S_PATH_END] or m[link + k.L_RATE] > 0:
+        return True
+    return bool(m[m[after] + k.L_RATE] > 0)
+
+
+@step
 def decide(m: Memory, now: int) -> None:
     """The end of a cycle: every link that is asked for and free takes a packet."""
     link = m[k.G_DECIDING]
     while link != k.LAST:
         sender = m[link + k.L_FIRST]
         behind = m[sender + k.S_BEHIND]
-        flits = m[sender + k.S_FLITS]
+        held = m[sender + k.S_FLITS]
+        if m[link + k.L_RATE] > 0:
+            bits = held * m[k.G_FLIT_BITS] * m[k.G_RATE_UNIT]
+            held = (bits + m[link + k.L_RATE] - 1) // m[link + k.L_RATE]
+            m[k.G_PACKAGE_CYCLES] += held
+        else:
+            m[k.G_LINK_CYCLES] += held
         m[link + k.L_FIRST] = behind
-        m[link + k.L_FREE] = now + flits
-        m[k.G_LINK_CYCLES] += flits
+        m[link + k.L_FREE] = now + held
         if behind != 0:
             m[behind + k.S_BEFORE] = 0
-            put(m, link, now + flits)
+            put(m, link, now + held)
         else:
             m[link + k.L_LAST] = 0
             m[link + k.L_ASKED] = 0
         m[sender + k.S_HOP] += 1
         there = now + m[link + k.L_CYCLES]
-        if m[sender + k.S_HOP] == m[sender + k.S_PATH_END]:
-            there += flits - 1
+        if _comes_whole(m, sender, link):
+            there += held - 1
         put(m, sender, there)
         behind, m[link + k.WOKEN] = m[link + k.WOKEN], 0
         link = behind

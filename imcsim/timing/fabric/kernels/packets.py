@@ -26,6 +26,8 @@ def _fly(m: Memory, counts: Memory, stream: int, job: int, bits: int, now: int) 
     m[stream + k.S_FLITS] = flits
     counts[first + m[stream + k.S_HOPS_PLACE]] += flits * m[stream + k.S_ROUTERS]
     counts[first + m[stream + k.S_MOVED_PLACE]] += bits * m[stream + k.S_PITCHES]
+    crossed = flits * m[k.G_FLIT_BITS] * m[stream + k.S_LINKS]
+    counts[first + m[stream + k.S_LINKS_PLACE]] += crossed
     ask_for(m, stream, m[m[stream + k.S_PATH]], now)
 
 

@@ -20,8 +20,9 @@ Memory = NDArray[np.int64]
     G_IMAGE_PLACE, G_GLOBAL_WRITE_PLACE, G_GLOBAL_READ_PLACE, G_COUNTS, G_SCRATCH, G_WHEEL, G_BUCKETS,
     G_PARTS, G_PARTS_END, G_IMAGES, G_IMAGES_END, G_ANSWERS, G_ANSWERS_END, G_STAGES, G_EDGES, G_WORK_AT,
     G_JOBS, G_RING, G_POWERED, G_ISSUED, G_SEEN_JOBS, G_LIVE, G_WOKEN, G_DECIDING, G_TELL, G_WANTED,
-    G_FREE_ANSWERS, G_LINK_CYCLES, G_POWERED_ROWS, G_FAILED, G_SIZE,
-) = range(1, 39)  # fmt: skip
+    G_FREE_ANSWERS, G_LINK_CYCLES, G_PACKAGE_CYCLES, G_POWERED_ROWS, G_FAILED, G_RATE_UNIT,
+    G_SIZE,
+) = range(1, 41)  # fmt: skip
 
 # Every record. On the wheel: the next one in the bucket, and the cycle.
 NEXT, DUE, KIND, WOKEN = range(4)
@@ -33,17 +34,18 @@ LAST = -1
 # `S_VALID` to `S_VALID_END`: rows that are not void of each map under way; `S_COME` is being received and
 # `S_LET` freed, so many rows of it. Rows are worked on `S_DELAY` timesteps later, and freed `S_LAG` jobs
 # later: so many void maps have come before the first job. If two ask for a link at once, the lower address
-# goes first. `S_ROUTERS`, `S_PITCHES`: routers on its way, and sides of a tile.
+# goes first. `S_ROUTERS`, `S_PITCHES`, `S_LINKS`: routers on its way, sides of a tile, links between chips.
 (
     S_HOP, S_PATH_END, S_FLITS, S_ASKED, S_BEFORE, S_BEHIND, S_PHASE, S_TARGET, S_OUTPUT, S_ENTRY, S_PATH,
     S_ROOM, S_TOTAL, S_FREED, S_HEIGHT, S_VALID, S_VALID_END, S_COME, S_COME_ROWS, S_LET, S_LET_ROWS, S_SENT,
     S_HOPS_PLACE, S_MOVED_PLACE, S_WRITE_PLACE, S_BITS, S_JOB, S_ROW, S_DELAY, S_LAG,
-    S_ROUTERS, S_PITCHES, S_SIZE,
-) = range(4, 37)  # fmt: skip
+    S_ROUTERS, S_PITCHES, S_LINKS, S_LINKS_PLACE, S_SIZE,
+) = range(4, 39)  # fmt: skip
 IDLE, FOR_PLACE, FLYING, LOADING = range(4)
 
-# A link: when it falls free, whether a decision is due, the packets that ask for it, the cycles of a head.
-L_FREE, L_ASKED, L_FIRST, L_LAST, L_CYCLES, L_SIZE = range(4, 10)
+# A link: when it falls free, whether a decision is due, the packets that ask for it, the cycles of a head; of
+# one between chips the bits that it carries in `G_RATE_UNIT` cycles, 0 of others.
+L_FREE, L_ASKED, L_FIRST, L_LAST, L_CYCLES, L_RATE, L_SIZE = range(4, 11)
 
 # A stream that a part puts out: the streams to its receivers, and the rows that wait for them. `O_GONE`: own
 # bands that it needs no more; `O_TURN`: own bands of all jobs of which every row has been delivered.
