@@ -23,6 +23,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "compare_vs_torch.py": (),
     "sanafe_events.py": (),
     "sweep_reuse.py": (),
+    "import_inputs.py": (),
     "scaling.py": ("--docs", "docs"),
     "memory.py": (),
     "nonideal.py": (),

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import ordinary, written_whole
 from imcsim.base.memory import budget_bytes
+from imcsim.base.zips import check_directory
 
 MAX_BYTES = 1 << 30
 """Most that arrays of a file take in memory, however small the file is."""
@@ -77,6 +78,7 @@ def read_npz(
         if not path.is_file():
             problem = "this is not a file" if path.exists() else "there is no such file"
             raise ImcsimError(problem, file=path, fix="name an .npz file")
+        check_directory(path, max_members)
         with ordinary(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             _check_count(path, archive)

@@ -852,7 +852,7 @@ READERS: tuple[Reader, ...] = (
     Reader("trace", _trace, _damage_npz, _use_trace),
     Reader("safetensors", _weights, _damage_safetensors, _use_listed),
     Reader("layer list", _weights, _damage_layers, _use_layers),
-    Reader("PyTorch", _state_dict, _damage_state_dict, _use_listed, "torch", True),
+    Reader("PyTorch", _state_dict, _damage_state_dict, _use_listed, "torch"),
     Reader("ONNX", _onnx, _damage_onnx, _use_onnx, "onnx", True),
     Reader("NIR", _nir, _damage_nir, _use_nir, "h5py", True),
     Reader("sweep spec", _specs, _damage_spec, _use_spec),
@@ -875,8 +875,6 @@ def read_here(kind: str, path: Path) -> tuple[dict[str, Any], Mapping[str, np.nd
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if hasattr(module, "check"):
-                module.check(path)
             document, arrays = module.read(path)
     except ImcsimError as error:
         raise ImcsimError(error.message, file=path, key=error.key, fix=error.fix) from None
@@ -889,7 +887,7 @@ def read_here(kind: str, path: Path) -> tuple[dict[str, Any], Mapping[str, np.nd
 
 def readers_apart() -> list[Any]:
     """The modules that have files read by a process of its own."""
-    names = ("onnx.file", "nir.file", "torch.state_dict")
+    names = ("onnx.file", "nir.file")
     found = [importlib.import_module(f"imcsim.importers.{name}") for name in names]
     return [module for module in found if hasattr(module, "read_apart")]
 

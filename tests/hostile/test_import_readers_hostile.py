@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
+import struct
 import time
 import zipfile
 from pathlib import Path
@@ -20,6 +20,9 @@ from imcsim.base.errors import ImcsimError
 from imcsim.importers import apart
 from imcsim.importers.importing.layers import ReadOptions
 from imcsim.importers.importing.read import read
+from imcsim.importers.torch import symbols
+from imcsim.importers.torch.state_dict import tensors
+from imcsim.network.arrays import read_npz
 
 SETTINGS = settings(
     deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -168,13 +171,90 @@ def zipped(path: Path, content: bytes, **options: Any) -> Path:
 
 
 def test_pickle_bombs_are_not_executed(tmp_path: Path, options: ReadOptions) -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
     mark = tmp_path / "executed"
     bomb = pickle.dumps({"a": _Executed(Path.touch, mark)}, protocol=2)
-    refused(zipped(tmp_path / "bomb.pt", bomb), options, "weights_only")
+    refused(zipped(tmp_path / "bomb.pt", bomb), options, "getattr, which no state dict needs")
     large = pickle.dumps({"a": _Executed(bytearray, 1 << 46)}, protocol=2)
-    refused(zipped(tmp_path / "large.pt", large), options)
+    refused(zipped(tmp_path / "large.pt", large), options, "no state dict")
     assert not mark.exists()
+
+
+STORED = "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0000X\3\0\0\0cpuK\6tQ"
+
+
+def tensor(
+    stored: str = STORED, shape: str = "K\3K\2\x86", strides: str = "K\2K\1\x86", at: str = "K\0"
+) -> bytes:
+    """The pickle of a state dict with one tensor, ``a.weight``."""
+    made = f"ctorch._utils\n_rebuild_tensor_v2\n({stored}{at}{shape}{strides}\x89}}tR"
+    return f"\x80\2}}X\x08\0\0\0a.weight{made}s.".encode("latin1")
+
+
+def stored(path: Path, content: bytes, data: bytes = bytes(24), order: str = "little") -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/data.pkl", content)
+        archive.writestr("net/byteorder", order)
+        archive.writestr("net/data/0", data)
+    return path
+
+
+def test_the_sound_pickle_is_sound(tmp_path: Path) -> None:
+    """Numbers, strides and the order of bytes, without PyTorch."""
+    numbers = np.arange(6, dtype=np.float32)
+    path = tmp_path / "a.pt"
+    for order, kind in (("little", "<f4"), ("big", ">f4")):
+        found = tensors(stored(path, tensor(), numbers.astype(kind).tobytes(), order))
+        np.testing.assert_array_equal(found["a.weight"], numbers.reshape(3, 2))
+    turned = tensors(stored(path, tensor(shape="K\2K\3\x86", strides="K\1K\2\x86"), numbers.tobytes()))
+    np.testing.assert_array_equal(turned["a.weight"], numbers.reshape(3, 2).T)
+    assert turned["a.weight"].flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (tensor(at="K\1"), "does not fit its data"),
+        (tensor(strides="K\3K\1\x86"), "does not fit its data"),
+        (tensor(shape="K\x09K\x09\x86"), "repeats its data"),
+        (tensor(shape="J\0\0\0\x80K\2\x86"), "no shape"),  # a negative number
+        (tensor(strides="K\1\x85"), "no place"),
+        (tensor(at="\x88"), "no place"),  # True
+        (tensor(stored="K\1"), "no storage"),
+        (tensor(stored=STORED.replace("Float", "QInt8")), "QInt8 are not read"),
+        (tensor(stored=STORED.replace("0X", "1X")), "archive"),  # no such member
+        (tensor(shape="(" + 9 * "K\1" + "t", strides="(" + 9 * "K\1" + "t"), "9 axes"),
+        (tensor()[:-9], "cut off"),
+        (tensor()[:-1] + b"0.", "the code b'0'"),
+        (b"\x80\2]h\1.", "makes no sense"),  # what was never kept
+        (b"\x80\2K\1]s.", "makes no sense"),
+        (b"\x80\2\x8a\xff" + b"\xff" * 99, "cut off"),
+        (b"\x80\2X\xff\xff\xff\xffa.", "cut off"),
+        (b"\x80\2cos\nsystem\nX\5\0\0\0touch\x85R.", "os.system, which no state dict needs"),
+        (b"\x80\2c__builtin__\neval\nX\1\0\0\0001\x85R.", "eval, which"),
+        (b"\x80\2ctorch\nload\nX\1\0\0\0f\x85R.", "it holds a call of torch.load, not"),
+        (b"\x80\2]h.", "cut off"),
+        (b"\x80\2u.", "makes no sense"),
+    ],
+)
+def test_pickles_that_lie(tmp_path: Path, options: ReadOptions, content: bytes, word: str) -> None:
+    refused(stored(tmp_path / "a.pt", content), options, word)
+
+
+def test_a_pickle_without_end(tmp_path: Path, options: ReadOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symbols, "MAX_STEPS", 1000)
+    refused(stored(tmp_path / "a.pt", b"\x80\2" + b"]" * 1000 + b"."), options, "more than 1000 steps")
+
+
+def test_a_directory_of_countless_members(tmp_path: Path, options: ReadOptions) -> None:
+    """What zipfile would make an object of each before anybody can count them."""
+    path = tmp_path / "a.pt"
+    with path.open("wb") as file:
+        file.write(b"PK\3\4")
+        file.seek(100 << 20)
+        file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, 100 << 20, 0, 0))
+    refused(path, options, "directory takes 104857600 bytes")
+    with pytest.raises(ImcsimError, match="directory takes"):
+        read_npz(path)
 
 
 def test_archives_that_are_no_state_dicts(tmp_path: Path, options: ReadOptions) -> None:
@@ -195,15 +275,13 @@ def test_archives_that_are_no_state_dicts(tmp_path: Path, options: ReadOptions) 
     refused(path, options, "sparse")
 
 
-@pytest.mark.slow
-@settings(SETTINGS, max_examples=25)
-@given(flips=FLIPS)
-def test_torch_fuzz(tmp_path: Path, quick: None, options: ReadOptions, flips: Any) -> None:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    file = io.BytesIO()
-    torch.save({"a.weight": torch.ones(3, 2)}, file)
-    path = tmp_path / "f.pt"
-    path.write_bytes(flipped(file.getvalue(), flips, head=4))
+@settings(SETTINGS, max_examples=50)
+@given(flips=FLIPS, inside=st.booleans())
+def test_torch_fuzz(tmp_path: Path, options: ReadOptions, flips: Any, inside: bool) -> None:
+    """Bytes change in the archive, or in the pickle of an archive that is sound."""
+    path = stored(tmp_path / "f.pt", flipped(tensor(), flips, head=2) if inside else tensor())
+    if not inside:
+        path.write_bytes(flipped(path.read_bytes(), flips, head=4))
     reads_or_refuses(path, options)
 
 

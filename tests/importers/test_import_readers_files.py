@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from imcsim.importers.importing.layers import (
 from imcsim.importers.importing.read import read
 from imcsim.importers.listed.templates import TEMPLATES, template
 from imcsim.importers.quantising.quantise import quantise
+from imcsim.importers.torch.state_dict import tensors as tensors_of
 
 NUMERICS = Numerics(16, "im2col", "offset", 2, 5, "ideal", 100.0, 24)
 RANDOM = np.random.default_rng(0)
@@ -329,6 +331,57 @@ def test_state_dicts_of_torch(tmp_path: Path, wrap: str | None) -> None:
     assert isinstance(weights, Weights)
     np.testing.assert_array_equal(weights.weight, layer.weight.detach().float().numpy())
     assert weights.bias is not None
+
+
+def test_state_dicts_are_read_as_torch_reads_them(tmp_path: Path) -> None:
+    """Views, parameters, attributes of tensors, all types, and what checkpoints hold besides."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    base = torch.arange(24.0).reshape(4, 6)
+    part = torch.nn.Parameter(torch.ones(2))
+    part.note = "text"
+    kinds = (torch.float64, torch.float16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+    state = {
+        "view": torch.nn.Parameter(base[1:, ::2]), "turned": base.T, "one": torch.tensor(3), "part": part,
+        "none": torch.zeros(0, 3), "repeated": torch.ones(3).expand(2, 3)[:1], "bool": base > 5,
+        "bfloat16": base.bfloat16() + 0.1, "uint16": torch.tensor([1, 65535], dtype=torch.uint16),
+        **{str(kind).removeprefix("torch."): base.to(kind) for kind in kinds},
+    }  # fmt: skip
+    checkpoint = {
+        "epoch": 300, "loss": 0.5, "large": 1 << 100, "bytes": b"abc", "set": {1, 2}, "complex": 1 + 2j,
+        "size": base.size(), "device": base.device, "type": base.dtype, "none": None, "pair": (1, True),
+        "optimizer": torch.optim.Adam([part]).state_dict(), "state_dict": state,
+    }  # fmt: skip
+    torch.save(checkpoint, tmp_path / "net.pt")
+    found = tensors_of(tmp_path / "net.pt")
+    assert list(found) == list(state)
+    for name, value in state.items():
+        wanted = (value.float() if value.dtype == torch.bfloat16 else value).detach().numpy()
+        np.testing.assert_array_equal(found[name], wanted)
+        assert found[name].dtype == wanted.dtype
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda torch: {"a": torch.ones(2).to(torch.complex64)}, ("a:", "ComplexFloat")),
+        (
+            lambda torch: {"a": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)},
+            ("a:", "quantised"),
+        ),
+        (lambda torch: {"a": torch.ones(2, device="meta")}, ("a:", "empty tensors")),
+        (lambda torch: {"a": torch.ones(2).to(torch.float8_e5m2)}, ("a:", "float8_e5m2")),
+        (lambda torch: {"a": torch._neg_view(torch.ones(3))}, ("a:", "negated")),
+        (lambda torch: torch.ones(2), ("holds a tensor",)),
+        (lambda torch: {"a": 1}, ("no state dict",)),
+        (lambda torch: torch.nn.Linear(2, 2), ("torch.nn.modules.linear.Linear", "state_dict()")),
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_state_dict(tmp_path: Path, make: Any, words: tuple[str, ...]) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.save(make(torch), tmp_path / "net.pt")
+    refused(words, tensors_of, tmp_path / "net.pt")
 
 
 def test_files_that_end_early_say_so(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that a large library has to open (HDF5, PyTorch, protobuf) are opened in a process of their own.
+"""Files that a large library has to open (HDF5, protobuf) are opened in a process of their own.
 
 Such a library may crash, hang or fill the memory on a damaged or hostile file, and nothing inside the process
 can stop it. `read_apart` starts a child that only turns the file into plain numbers and text; time and memory

@@ -23,7 +23,6 @@ from imcsim.importers.apart import encode
 
 _KINDS = {
     "hdf5": ("NIR file", "nir", "h5py"),
-    "torch_zip": ("PyTorch state dict", "torch", "torch"),
     "onnx_graph": ("ONNX file", "onnx", "onnx"),
 }
 """For each module: what it reads, the optional dependency of imcsim, and its library."""
@@ -39,8 +38,6 @@ def answer() -> None:
     try:
         _bound_time(cpu_seconds)
         module = importlib.import_module(f"imcsim.importers.apart.{kind}")
-        if hasattr(module, "check"):  # what can be refused before the library is loaded
-            module.check(path)
         importlib.import_module(library)
         _bound_time(cpu_seconds)
         _bound_memory(memory_bytes)

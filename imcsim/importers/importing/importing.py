@@ -30,7 +30,7 @@ from imcsim.simulation.chip import numerics, program_chip
 DEFAULT_HARDWARE = "dtsnn_32nm"
 """The chip whose word widths are stated where none is named."""
 
-LIBRARIES = {"nir": ("h5py",), "safetensors": ("safetensors",), "torch": ("torch",), "onnx": ("onnx",)}
+LIBRARIES = {"nir": ("h5py",), "onnx": ("onnx",)}
 """Libraries that read a format; their versions go into the provenance."""
 
 Progress = Callable[[str, int, int], None]
