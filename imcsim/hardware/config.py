@@ -50,6 +50,7 @@ from imcsim.hardware.components.parameter_store import ParameterStore
 from imcsim.hardware.components.pe_buffer import PeBuffer
 from imcsim.hardware.components.pooling import Pooling
 from imcsim.hardware.components.register import Registers
+from imcsim.hardware.components.reload import Reload
 from imcsim.hardware.components.residual_adder import ResidualAdder
 from imcsim.hardware.components.row_counter import RowCounter
 from imcsim.hardware.components.sample_hold import SampleHold
@@ -279,6 +280,7 @@ class HardwareConfig(BaseModel):
     offchip_link: OffchipLink
     dram: Dram = Dram()
     package: Package = Package()
+    reload: Reload = Reload()
     nonideal: NonIdeal = NonIdeal()
     programming: ProgrammingConfig = ProgrammingConfig()
     accounting: Accounting = "every_event"
@@ -317,6 +319,7 @@ class HardwareConfig(BaseModel):
                 raise ValueError(f"estimators: there is no component {name!r:.60}; {hint}")
         self._types_fit()
         self._chips_fit()
+        self._can_reload()
         return self
 
     def _chips_fit(self) -> None:
@@ -353,6 +356,26 @@ class HardwareConfig(BaseModel):
                     message = f"all tiles of a chip have the same {section}.{key}"
                     raise RefusedPart(RefusedValue(place, message, f"set it in {section}"))
             self._type_made(name)
+
+    def _can_reload(self) -> None:
+        if not self.reload.present:
+            if self.reload != Reload():
+                message = "reload is for a chip of a size of its own"
+                raise RefusedPart(RefusedValue(("reload", "tiles"), message, "give it a number of tiles"))
+            return
+        refused = (
+            (not self.dram.present, ("dram", "preset"), "none", "set it to lpddr4, lpddr5 or hbm2"),
+            (bool(self.tile_types), ("tile_types",), "types of tile", "leave tile_types out"),
+            (self.package.chips > 1, ("package", "chips"), "a package", "set it to 1"),
+            (self.nonideal.active, ("nonideal",), "errors of cells", "leave nonideal out"),
+            (self.activity.toggling == "counted", ("activity", "toggling"), "counted", "set it to given"),
+            (self.activity.skip_zero_reads, ("activity", "skip_zero_reads"), "true", "set it to false"),
+            (self.activity.spike_coding == "aer", ("activity", "spike_coding"), "aer", "set it to bitmap"),
+            (self.mesh.columns > 0, ("mesh", "columns"), "a mesh of given size", "set it to 0"),
+        )
+        for given, place, what, fix in refused:
+            if given:
+                raise RefusedPart(RefusedValue(place, f"{what} does not go with reload.tiles", fix))
 
     def _can_pulse(self) -> None:
         drive = self.cells.input_drive
@@ -429,6 +452,7 @@ class HardwareConfig(BaseModel):
             "activation": self.activation == Activation(),
             "dram": self.dram == Dram(),
             "package": self.package == Package(),
+            "reload": self.reload == Reload(),
             "technology.supply_v": self.technology.supply_v == "nominal",
             "cells.input_drive": self.cells.input_drive == "bits",
             "cells.parallel_rows": self.cells.parallel_rows == "all",
@@ -591,6 +615,8 @@ class HardwareConfig(BaseModel):
         """Cycles to bring `bits` bits onto the chip: over the link, or as fast as the DRAM behind it gives
         them where that takes longer.
         """
+        if not bits:
+            return 0
         over_link = -(-bits // self.offchip_link.bits_per_cycle)
         return max(over_link, self.dram.transfer_cycles(bits, self)) + self.dram.latency_cycles(self)
 

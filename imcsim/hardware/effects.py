@@ -32,7 +32,7 @@ _SIZES = (
 _LABELS = ("schema", "name", "description", "strict", "alternatives", "reference_tables")
 """What is no part of a chip."""
 
-_WHOLE = ("tile", "mesh", "encoder", "estimators", "programming", "accounting")
+_WHOLE = ("tile", "mesh", "encoder", "estimators", "programming", "accounting", "reload")
 """Sections whose every key acts by itself."""
 
 _SINGLE = (

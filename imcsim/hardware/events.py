@@ -16,6 +16,14 @@ class Event(StrEnum):
     """Image bits brought onto the chip, once for each inference."""
     RESULT_BITS = "result_bits"
     """Bits of class outputs written to the DRAM, once for each inference; only where there is a DRAM."""
+    WEIGHT_BITS = "weight_bits"
+    """Bits of weights that are brought from the DRAM at every load of a group of layers (see
+    components.reload), once for all copies of a layer.
+    """
+    CELL_WRITES = "cell_writes"
+    """Cells written at these loads."""
+    STORED_BITS = "stored_bits"
+    """Bits of rows between groups that go to the DRAM or come back, where they wait there."""
     GLOBAL_BUFFER_WRITE_BITS = "global_buffer_write_bits"
     GLOBAL_BUFFER_READ_BITS = "global_buffer_read_bits"
     FLIT_HOPS = "flit_hops"

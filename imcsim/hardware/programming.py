@@ -73,3 +73,18 @@ def cell_writing(config: HardwareConfig) -> CellWriting:
     return CellWriting(
         method, pulses, pulse_ns, energy_pj, verify_ns, verify_pj, f"{mark}: {entry['source']}"
     )
+
+
+def cells_in_turn(config: HardwareConfig, crossbars: int) -> int:
+    """Cells of the crossbars, of so many, that one set of write access has, which are written one after the
+    other.
+    """
+    shared = min(config.write_access.shared_by, crossbars)
+    return shared * config.cells.rows * config.cells.columns
+
+
+def writing_ns(config: HardwareConfig, crossbars: int) -> float:
+    """Time to write so many crossbars; all sets of write access work at the same time."""
+    one = cell_writing(config)
+    turns = -(-cells_in_turn(config, crossbars) // config.programming.cells_at_once)
+    return turns * one.pulses * (one.pulse_ns + one.verify_ns)

@@ -237,6 +237,10 @@ class Placement:
     size: ChipSize
     grants: tuple[Grant, ...] = ()
     """Copies that a policy with an objective has granted, one after the other."""
+    loads: tuple[Placement, ...] = ()
+    """Groups of layers that stand on the tiles one after the other (see mapping.reload); empty where all
+    layers stand there at the same time. Numbers of tiles, and positions, are those of the whole chip.
+    """
 
     def route(self, source: int | None, target: int | None) -> tuple[Link, ...]:
         """The links from one tile to another; None is the global buffer of the first chip, or the checker.
@@ -267,8 +271,10 @@ class Placement:
 
     @cached_property
     def checker_chip(self) -> int:
-        """The chip whose checker is in use: that of the last layer, where class outputs are."""
-        return next(layer.chip for layer in self.layers if layer.stage.is_output)
+        """The chip whose checker is in use: that of the last layer, where class outputs are; the first one
+        for layers without any.
+        """
+        return next((layer.chip for layer in self.layers if layer.stage.is_output), 0)
 
     @property
     def reach(self) -> Reach:

@@ -32,7 +32,7 @@ _START, _COOL = 0.2, 0.9
 """The first threshold, in shares of a tile's mean cost, and when it reaches 0, in shares of the steps."""
 
 
-def annealed(placement: Placement, config: HardwareConfig) -> tuple[Position, ...]:
+def annealed(placement: Placement, config: HardwareConfig, *, fixed: bool = False) -> tuple[Position, ...]:
     """The best positions met while tiles are exchanged, starting from those of `placement`: never worse than
     they.
 
@@ -41,12 +41,13 @@ def annealed(placement: Placement, config: HardwareConfig) -> tuple[Position, ..
     zero. Unlike simulated annealing it needs no exponential, so the same network gives the same positions on
     every machine: all costs are whole numbers below 2^53, exact in float64. Meshes with more than 2,048
     candidate positions are left as they are. Tiles stay on their chips of a package; what goes to other
-    chips goes to the corner, where the port is.
+    chips goes to the corner, where the port is. With `fixed`, tiles change places among themselves only.
     """
     flows = traffic(placement, config)
     positions = list(placement.positions)
     for chip in placement.chips:
-        sites = _sites(chip, [positions[tile] for tile in chip.tiles])
+        taken = [positions[tile] for tile in chip.tiles]
+        sites = taken if fixed else _sites(chip, taken)
         if len(sites) > _MOST_SITES:
             continue
         between, corner = _flits(chip, flows, len(sites))

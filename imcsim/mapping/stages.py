@@ -34,6 +34,9 @@ from imcsim.network.sums import largest_value, neurons_of_sum, sums_spikes
 IMAGE = -1
 """The stage number of the global buffer, from which the image comes."""
 
+BUFFER = -2
+"""The stage number of the global buffer as a receiver: it keeps rows for layers that are loaded later."""
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -247,6 +250,13 @@ class StageGraph:
     """Outputs per class, which are averaged."""
     timesteps: int = 1
     """For which the network was trained."""
+    stored: tuple[Edge, ...] = ()
+    """Rows that go to the global buffer, for stages that are not in this graph (see mapping.reload)."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether class outputs come of it."""
+        return any(stage.is_output for stage in self.stages)
 
     def inputs(self, stage: Stage) -> tuple[Edge, ...]:
         return tuple(e for e in self.edges if e.target == stage.index)

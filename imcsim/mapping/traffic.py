@@ -79,6 +79,10 @@ def _sent(
             for source in of_stage[edge.source]:
                 if source.head == source.index and (not edge.stays or source is target):
                     yield source, target, edge.height, layer.share_of(source, edge, edge.row_bits)
+    for edge in graph.stored:
+        for source in of_stage[edge.source]:
+            if source.head == source.index:
+                yield source, None, edge.height, layers[edge.source].share_of(source, edge, edge.row_bits)
     for part in parts:
         layer = layers[part.stage]
         stage = layer.stage

@@ -14,17 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.exit_counts import ExitCounts
 from imcsim.mapping import Placement
+from imcsim.simulation.exits import Counts, Exits, layer_cycles, powered
+from imcsim.simulation.reloading import reloading
 from imcsim.timing import EVENTS, ImageWork, Layout, Timeline, Timing, layer_names, play
 from imcsim.timing.fabric.chip import FabricStalled
 from imcsim.timing.fabric.one_image import ShorterRun, exits_of, playable
-
-Counts = NDArray[np.int64]
 
 NOT_PLAYED = -1
 """Departure of an exit timestep that nobody asked for."""
@@ -56,19 +55,11 @@ class Schedule:
         return int(self.departure.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
-class _Exits:
-    """One image for every exit timestep: what the longest run counts, ``[T, events, layers]``, and what other
-    exits count beside its beginning, int64 ``[changes, 5]``: exit, timestep, event, layer, how many more.
+def layout_of(placement: Placement, config: HardwareConfig, timing: Timing) -> Layout | None:
+    """What plays of a chip share; None where there is nothing to share: in the ``reference`` fidelity, and
+    where groups of layers take turns on the tiles.
     """
-
-    departure: list[int]
-    check: list[int]
-    longest: Counts
-    changes: Counts
-    busy_cycles: Counts
-    layer_cycles: Counts
-    """Int64 ``[T, layers]``, as in `Schedule`."""
+    return Layout(placement, config) if timing.fidelity == "burst" and not placement.loads else None
 
 
 def schedules(
@@ -83,8 +74,8 @@ def schedules(
     """Schedules of dynamic and of static runs; the same one where nothing runs ahead of the checker. With
     `exits` the dynamic one serves only these exit timesteps, and T max.
     """
-    if layout is None and timing.fidelity == "burst":
-        layout = Layout(placement, config)
+    if layout is None:
+        layout = layout_of(placement, config, timing)
 
     def played(dynamic: bool) -> Schedule:
         return schedule(
@@ -114,12 +105,14 @@ def schedule(
     result does not depend on how many they are. With `exits` only these exit timesteps and T max are played
     on a chip that runs ahead: of others nothing may be asked.
     """
+    if placement.loads:
+        return _stack(layer_names(placement), [reloading(placement, config, timing, dynamic=dynamic)])
     timesteps = timing.timesteps
     shown = set(range(1, timesteps + 1)) if exits is None else set(exits)
-    if layout is None and timing.fidelity == "burst":
-        layout = Layout(placement, config)
+    if layout is None:
+        layout = layout_of(placement, config, timing)
 
-    def one(image: ImageWork | None) -> _Exits:
+    def one(image: ImageWork | None) -> Exits:
         images = None if image is None else [image]
 
         def alone(exit_after: int, until: int) -> Timeline:
@@ -147,38 +140,30 @@ def schedule(
     return _stack(layer_names(placement), groups)
 
 
-def layer_cycles(begun: Counts, ended: Counts) -> Counts:
-    """Cycles from the first row that a layer began of a timestep until its last one was done, int64 ``[jobs,
-    layers]``, of `Timeline`'s `begun` and `ended`; 0 where it began none.
-    """
-    cycles: Counts = np.where(begun >= 0, ended - begun, 0)
-    return cycles
-
-
-def _prefixes(line: Timeline) -> _Exits:
+def _prefixes(line: Timeline) -> Exits:
     """The beginnings of a timeline that waits for every verdict."""
     verdict = line.verdict - line.arrival[0]
-    return _Exits(
+    return Exits(
         departure=verdict.tolist(),
         check=np.cumsum(line.verdict - line.answer).tolist(),
-        longest=_powered(line.counts, verdict),
+        longest=powered(line.counts, verdict),
         changes=np.zeros((0, 5), np.int64),
         busy_cycles=line.busy_cycles,
         layer_cycles=np.cumsum(layer_cycles(line.begun, line.ended), axis=0),
     )
 
 
-def _apart(last: Timeline, shorter: Iterable[ShorterRun]) -> _Exits:
+def _apart(last: Timeline, shorter: Iterable[ShorterRun]) -> Exits:
     """Runs of one image, each for one exit timestep; the checker holds up only the last one."""
     verdict, cycles = last.verdict - last.arrival[0], layer_cycles(last.begun, last.ended)
-    longest = _powered(last.counts, verdict)
+    longest = powered(last.counts, verdict)
     before = np.concatenate([np.zeros((1, cycles.shape[1]), np.int64), np.cumsum(cycles, axis=0)])
     departure = np.full(len(verdict), NOT_PLAYED, np.int64)
     check, spent, changes = departure.copy(), np.zeros_like(cycles), []
     for run in shorter:
         checked = run.exit - run.first
         since = int(verdict[run.first - 1]) if run.first else 0
-        counts = _powered(run.counts, run.verdict, since)
+        counts = powered(run.counts, run.verdict, since)
         counts[:checked] -= longest[run.first : run.exit]
         job, event, layer = np.nonzero(counts)
         at = run.exit - 1
@@ -191,21 +176,13 @@ def _apart(last: Timeline, shorter: Iterable[ShorterRun]) -> _Exits:
         departure[at], check[at] = run.verdict[-1], run.verdict[-1] - run.answer[-1]
     departure[-1], check[-1] = verdict[-1], last.verdict[-1] - last.answer[-1]
     spent[-1] = before[-1]
-    return _Exits(
+    return Exits(
         departure.tolist(), check.tolist(), longest, np.concatenate([np.zeros((0, 5), np.int64), *changes]),
         last.busy_cycles, spent,
     )  # fmt: skip
 
 
-def _powered(counts: Counts, verdict: Counts, since: int = 0) -> Counts:
-    """The counts, with the cycles between verdicts, the first of which came after `since`, as powered."""
-    counts = counts.copy()
-    powered = np.diff(verdict, prepend=since)
-    counts[: len(verdict), EVENTS.index(Event.POWERED_CYCLES), -1] = powered
-    return counts
-
-
-def _stack(layers: tuple[str, ...], groups: list[_Exits]) -> Schedule:
+def _stack(layers: tuple[str, ...], groups: list[Exits]) -> Schedule:
     """The groups after each other. Changes are sorted by event once: a chip has dozens of events, and a run
     thousands of groups.
     """

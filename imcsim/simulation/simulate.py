@@ -17,9 +17,9 @@ from imcsim.hardware.ledger import Ledger, energy_pj
 from imcsim.inputs import Inputs
 from imcsim.simulation.chip import Chip, depends_on_values
 from imcsim.simulation.counts import image_work, lower, recorded_nodes, toggled, travelling
-from imcsim.simulation.schedule import Schedule, join, schedule, schedules
+from imcsim.simulation.schedule import Schedule, join, layout_of, schedule, schedules
 from imcsim.simulation.values import COMPUTED, ActivityRequest, Progress, Values
-from imcsim.timing import ImageWork, Issue, Layout
+from imcsim.timing import ImageWork, Issue
 
 WORK_IMAGES = 32
 """Images whose values are kept at a time where timing depends on them, at most; fewer where memory has no
@@ -133,7 +133,7 @@ def issued(
     if issue == chip.timing.issue or not (issue.runs_ahead or chip.timing.issue.runs_ahead):
         return simulation.dynamic if dynamic else simulation.static
     timing = replace(chip.timing, issue=issue)
-    layout = Layout(chip.placement, chip.config) if timing.fidelity == "burst" else None
+    layout = layout_of(chip.placement, chip.config, timing)
 
     def played(work: list[ImageWork] | None) -> Schedule:
         return schedule(
@@ -163,7 +163,7 @@ def _with_work(
     """Values and schedules of images whose time depends on their values, some images at a time."""
     activities, dynamic, static = [], [], []
     done, total = 0, len(inputs.images)
-    layout = Layout(chip.placement, chip.config) if chip.timing.fidelity == "burst" else None
+    layout = layout_of(chip.placement, chip.config, chip.timing)
     for activity, work in work_of(chip, inputs, workers, values):
         activities.append(activity)
         pair = schedules(chip.placement, chip.config, chip.timing, work, layout, workers)

@@ -29,6 +29,7 @@ from imcsim.results.ranges import StaticIssue
 from imcsim.results.run import Policy
 from imcsim.results.statistics import wilson_interval
 from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing
+from imcsim.simulation.reloading import exit_points
 from imcsim.simulation.simulate import ExitCosts, Simulation, issued, replay, simulate
 from imcsim.simulation.values import COMPUTED, Progress, Values
 from imcsim.studies.plugged import as_meta, used
@@ -226,7 +227,14 @@ class Experiment:
 
     def _required(self, simulation: Simulation, temperatures: tuple[float, ...] | None) -> NDArray[np.int64]:
         outputs = ClassOutputs.of(simulation.activity.outputs, self.options.accumulation, temperatures)
-        return self.rule.required(outputs, self.chip.program.numerics.checker)
+        needed = self.rule.required(outputs, self.chip.program.numerics.checker)
+        return np.where(self._looked_at, needed, self.word_of(1.0) + 1)
+
+    @property
+    def _looked_at(self) -> NDArray[np.bool_]:
+        """After which timesteps the checker looks at the outputs, bool ``[T]``."""
+        points = exit_points(self.chip.placement, self.chip.config, self.timesteps)
+        return np.isin(np.arange(1, self.timesteps + 1), points)
 
     @cached_property
     def temperatures(self) -> tuple[float, ...] | None:

@@ -23,7 +23,7 @@ from imcsim.network.graph import Network
 from imcsim.results.run import Policy
 from imcsim.results.stream import StreamArrivals, StreamResult, TileUse
 from imcsim.simulation.chip import Chip
-from imcsim.simulation.schedule import layer_cycles
+from imcsim.simulation.exits import layer_cycles
 from imcsim.simulation.simulate import all_work
 from imcsim.simulation.values import Progress
 from imcsim.studies.efficiency import WorkDone, peak

@@ -130,9 +130,11 @@ class Engine:
     def _control(self) -> Wait:
         """When the class outputs of a job have come: accumulate and check them, and give the verdict."""
         graph, output = self.placement.graph, len(self.names) - 2
-        classes = graph.classes * graph.votes  # outputs that vote for a class are added up like classes
+        # Outputs that vote for a class are added up like classes. Layers that are loaded before the last ones
+        # have none.
+        classes = graph.classes * graph.votes if graph.answers else 0
         accumulator = self.config.accumulator
-        events = [*accumulator.events(classes).items(), *self._checked.items()]
+        accumulated = list(accumulator.events(classes).items()) if classes else []
         number = 0
         while True:
             job = yield from self.jobs.take(number)
@@ -144,8 +146,11 @@ class Engine:
                 continue
             began = self.env.now
             yield self.env.timeout(classes * accumulator.class_cycles)
+            last = job.timestep + 1 == self.timing.timesteps
+            checks = graph.answers and (last or not self.timing.checks_last)
+            check_cycles = self._check_cycles if checks else 0
             job.answer_at = int(self.env.now)
-            job.verdict_at = job.answer_at + self._check_cycles
+            job.verdict_at = job.answer_at + check_cycles
             if self.recorder is not None:
                 spans = int(began), job.answer_at, job.verdict_at
                 self.recorder.note(Slice("accumulate", job.number, output, *spans[:2], classes))
@@ -157,10 +162,11 @@ class Engine:
                 for later in self.jobs.jobs[number:]:
                     if later.image == job.image:
                         self._cancel(later, job.verdict_at)
-            yield self.env.timeout(self._check_cycles)
-            for event, count in events:
+            yield self.env.timeout(check_cycles)
+            for event, count in accumulated + (list(self._checked.items()) if checks else []):
                 self.counter.add(event, job.number, output, count)
-            if job.timestep == 0:  # once for each image, which has a first timestep whenever it exits
+            # Once for each image, which has a first timestep whenever it exits.
+            if job.timestep == 0 and graph.answers:
                 self.counter.add(Event.RESULT_BITS, job.number, output, self._result_bits)
             if exits:
                 self._departure[job.image] = job.verdict_at

@@ -81,6 +81,10 @@ class Timing:
     """Inputs have a frame for each timestep, which is brought onto the chip then."""
     rule: Rule = "entropy"
     """The exit rule that the checker is built for."""
+    first: int = 0
+    """Timesteps that were played before, at an earlier load of the weights."""
+    checks_last: bool = False
+    """The checker looks at the outputs of timestep T max alone, where a load of the weights ends."""
 
 
 class Entrance(Protocol):
@@ -122,7 +126,7 @@ def _slot(chip: Entrance, take: Callable[[], int]) -> Wait:
         except StopIteration:
             return
         yield from _arrive(chip, image)
-        for timestep in range(chip.timing.timesteps):
+        for timestep in range(chip.timing.first, chip.timing.timesteps):
             exits = yield chip.issue(image, timestep).verdict
             if exits:
                 break
@@ -134,7 +138,7 @@ def _stream(chip: Entrance) -> Wait:
     """
     for image in range(chip.images):
         yield from _arrive(chip, image)
-        for timestep in range(chip.timing.timesteps):
+        for timestep in range(chip.timing.first, chip.timing.timesteps):
             if chip.exited(image):
                 break
             yield chip.issue(image, timestep).entered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import Placement
 from imcsim.timing.fabric.chip import FabricEngine, FabricStalled
@@ -42,6 +43,12 @@ def play(
     Both fidelities return the same timeline. Raises ImcsimError when the chip locks up, naming the buffers
     that are full.
     """
+    if placement.loads:
+        raise ImcsimError(
+            "groups of layers take turns on this chip, and its images are not played as a stream or recorded",
+            key="reload.tiles",
+            fix="use compare or run, or set it to network",
+        )
     if timing.fidelity == "burst" and recorder is None:
         try:
             made = layout or Layout(placement, config)

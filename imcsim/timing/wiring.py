@@ -17,6 +17,9 @@ from imcsim.mapping import IMAGE, Edge, LayerPlacement, Part, Placement
 from imcsim.mapping.stages import CurrentPool, rows_after
 from imcsim.mapping.topologies import Link
 
+STORED_ROOM = 1 << 40
+"""Rows for which the global buffer has a place; whether it holds them is known before (mapping.reload)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stream:
@@ -30,7 +33,7 @@ class Stream:
     source: int | None
     """The part that sends; None: the global buffer sends the image."""
     target: int | None
-    """The part that receives; None: the checker receives class outputs."""
+    """The part that receives; None: the checker receives class outputs, or the global buffer stored rows."""
     edge: Edge | None
     """None for partial sums and class outputs."""
     room: int
@@ -56,6 +59,11 @@ class Stream:
     def places(self, images: int) -> int:
         """Rows for which the receiver has a place on a chip that holds `images` images."""
         return self.room * images if self.delay else self.room
+
+    @property
+    def answer_rows(self) -> int:
+        """Of what leaves the tiles, rows per timestep: class outputs are one."""
+        return 1 if self.edge is None else self.edge.height
 
     @property
     def carries_values(self) -> bool:
@@ -153,7 +161,7 @@ class PartWiring:
 @dataclass(frozen=True, eq=False)
 class Wiring:
     """All parts of a chip, and all streams by rank. `images` are those that bring the image, the last ones;
-    `answers` bring class outputs to the checker.
+    `answers` bring class outputs to the checker, and rows to the global buffer.
     """
 
     parts: tuple[PartWiring, ...]
@@ -217,12 +225,12 @@ def wire(placement: Placement, config: HardwareConfig) -> Wiring:
         ),
         streams=streams,
         images=tuple(stream for stream in streams if stream.source is None),
-        answers=tuple(incoming[None, "sums"]),
+        answers=tuple(stream for stream in streams if stream.target is None),
     )
 
 
 def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
-    """All streams, by receiver: first those into parts, then class outputs."""
+    """All streams, by receiver: first those into parts, then class outputs and what is stored."""
     sharing = _streams_into_tiles(placement)
     heads: defaultdict[int, list[Part]] = defaultdict(list)
     for part in placement.parts:
@@ -263,6 +271,11 @@ def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
         if stage.is_output:
             name = f"class outputs of {stage.name}"
             links += [_Link(name, stage.index + 1, part.index, None, None, 1) for part in heads[stage.index]]
+    for edge in placement.graph.stored:
+        name = f"rows from {placement.graph.stages[edge.source].name} to the global buffer"
+        links += [
+            _Link(name, part.stage + 1, part.index, None, edge, STORED_ROOM) for part in heads[edge.source]
+        ]
     return links
 
 

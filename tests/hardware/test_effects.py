@@ -151,6 +151,7 @@ def test_what_is_not_tried_is_refused_or_another_chip(name: str) -> None:
     if config_of(name).cells.input_drive != "bits":  # which is for ideal cells and converters
         ohms |= {key for key in keys if key.startswith("nonideal.")}
     memory = {key for key in keys if key.startswith("dram.")} - {"dram.preset"}  # figures need a preset
+    memory |= {key for key in keys if key.startswith("reload.")}  # which needs a memory
     assert left <= labels | kinds | together | tables | ohms | memory, left
 
 

@@ -197,7 +197,7 @@ def test_every_component_keeps_the_contract(name: str, size: ChipSize) -> None:
         if component.stands(size):
             assert count > 0 or (block == "row_counter" and config.cells.encoding != "offset"), block
         else:
-            assert block in ("lif" if size.activates else "activation", "dram", "package")
+            assert block in ("lif" if size.activates else "activation", "dram", "package", "reload")
             assert count == 0
     assert Event.SPIKES not in seen
     assert Event.SYNAPTIC_OPERATIONS not in seen

@@ -81,7 +81,10 @@ class Dram(Component):
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         if not self.present:
             return {}
-        return dict.fromkeys((Event.IMAGE_BITS, Event.RESULT_BITS), self.known("bit_energy_pj"))
+        moved = [Event.IMAGE_BITS, Event.RESULT_BITS]
+        if chip.reload.present:
+            moved += [Event.WEIGHT_BITS, Event.STORED_BITS]
+        return dict.fromkeys(moved, self.known("bit_energy_pj"))
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return 0.0

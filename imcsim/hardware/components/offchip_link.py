@@ -24,8 +24,12 @@ class OffchipLink(Component):
     link_area_um2: NonNegative
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
-        paid = {Event.IMAGE_BITS: self.bit_energy_pj}
-        return {**paid, Event.RESULT_BITS: self.bit_energy_pj} if chip.dram.present else paid
+        moved = [Event.IMAGE_BITS]
+        if chip.dram.present:
+            moved.append(Event.RESULT_BITS)
+        if chip.reload.present:
+            moved += [Event.WEIGHT_BITS, Event.STORED_BITS]
+        return dict.fromkeys(moved, self.bit_energy_pj)
 
     def _area_um2(self, chip: HardwareConfig) -> float:
         return self.link_area_um2

@@ -104,9 +104,10 @@ class FabricEngine(Engine):
             m[k.G_WANTED] = k.NEVER
 
     def _have(self, number: int) -> bool:
-        """Whether all class outputs of the first `number` jobs have come."""
+        """Whether all class outputs (and stored rows) of the first `number` jobs have come."""
         m = self._memory.m
-        return bool((m[m[m[k.G_ANSWERS] : m[k.G_ANSWERS_END]] + k.S_TOTAL] >= number).all())
+        answers = m[m[k.G_ANSWERS] : m[k.G_ANSWERS_END]]
+        return bool((m[answers + k.S_TOTAL] >= number * m[answers + k.S_HEIGHT]).all())
 
     def _answer(self, number: int) -> Wait:
         m = self._memory.m

@@ -279,6 +279,8 @@ class Layout:
             r[k.S_TARGET], r[k.S_DELAY] = self._part_at(stream.target), stream.delay
             written = Event.DELAY_WRITE_BITS if stream.delay else Event.TILE_BUFFER_WRITE_BITS
             r[k.S_WRITE_PLACE] = self._place(written, receiver.stage + 1)
+        elif stream.edge is not None:
+            r[k.S_WRITE_PLACE] = self._place(Event.GLOBAL_BUFFER_WRITE_BITS, stream.layer)
         return r
 
 

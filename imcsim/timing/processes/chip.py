@@ -53,7 +53,7 @@ class ProcessEngine(Engine):
             kind(self, figures, wiring)
             for figures, wiring in zip(part_figures(placement, config), self.wiring.parts, strict=True)
         ]
-        self._answers = [self.channels[stream.rank] for stream in self.wiring.answers]
+        self._answers = [(self.channels[stream.rank], stream.answer_rows) for stream in self.wiring.answers]
         self._gated = config.clock.gating == "idle_tiles"
         self._tile_rows: list[list[tuple[int, int, int]]] = [[] for _ in range(placement.tiles)]
 
@@ -88,6 +88,8 @@ class ProcessEngine(Engine):
             receiver = self.placement.parts[stream.target]
             written = Event.DELAY_WRITE_BITS if stream.delay else Event.TILE_BUFFER_WRITE_BITS
             self.count(job, receiver.stage + 1, {written: bits})
+        elif stream.edge is not None:
+            self.count(job, stream.layer, {Event.GLOBAL_BUFFER_WRITE_BITS: bits})
         links = self._ways[stream.rank]
         if not links:
             yield self.env.timeout(1)
@@ -133,7 +135,8 @@ class ProcessEngine(Engine):
             number += 1
             if job.timestep > 0 and self.config.encoder.mode == "keep":
                 continue
-            if job.timestep == 0 or (self.timing.timed and not job.dead(self.env.now)):
+            comes = job.timestep == 0 or (self.timing.timed and not job.dead(self.env.now))
+            if comes and load_cycles:
                 began = self.env.now
                 yield self.env.timeout(load_cycles)
                 if stream is self.wiring.images[0]:
@@ -154,11 +157,11 @@ class ProcessEngine(Engine):
                 yield from self.carry(job, stream, edge.row_bits)
 
     def _answer(self, number: int) -> Wait:
-        come = missing(self._answers, number)
+        come = [event for one, rows in self._answers for event in missing((one,), number * rows)]
         if come:
             yield self.env.all_of(come)
-        for channel in self._answers:
-            channel.free(1)
+        for channel, rows in self._answers:
+            channel.free(rows)
 
     def _locked(self) -> ImcsimError:
         full = [str(c) for c in self.channels if c.room.level == 0]

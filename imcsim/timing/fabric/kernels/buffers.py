@@ -30,7 +30,7 @@ def arrive(m: Memory, stream: int, void: bool) -> None:
             wake(m, part)
         return
     for entry in range(m[k.G_ANSWERS], m[k.G_ANSWERS_END]):
-        if m[m[entry] + k.S_TOTAL] < m[k.G_WANTED]:
+        if m[m[entry] + k.S_TOTAL] // m[m[entry] + k.S_HEIGHT] < m[k.G_WANTED]:
             return
     m[k.G_TELL] = 1
 

@@ -42,7 +42,7 @@ def advance(
     while m[k.G_FREE_ANSWERS] > 0:
         m[k.G_FREE_ANSWERS] -= 1
         for entry in range(m[k.G_ANSWERS], m[k.G_ANSWERS_END]):
-            free_rows(m, m[entry], 1)
+            free_rows(m, m[entry], m[m[entry] + k.S_HEIGHT])
     if m[k.G_SEEN_JOBS] < m[k.G_ISSUED]:
         m[k.G_SEEN_JOBS] = m[k.G_ISSUED]
         for part in range(m[k.G_PARTS], m[k.G_PARTS_END], k.P_SIZE):

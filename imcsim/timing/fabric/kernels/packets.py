@@ -15,7 +15,7 @@ from imcsim.timing.processes.row_kernels import step
 def _fly(m: Memory, counts: Memory, stream: int, job: int, bits: int, now: int) -> None:
     """A row leaves for its receiver; within a tile it takes a cycle."""
     first = job * m[k.G_COUNTS]
-    if m[stream + k.S_TARGET] > 0:
+    if m[stream + k.S_WRITE_PLACE] > 0:
         counts[first + m[stream + k.S_WRITE_PLACE]] += bits
     m[stream + k.S_PHASE] = k.FLYING
     m[stream + k.S_HOP] = m[stream + k.S_PATH]
@@ -90,7 +90,7 @@ def run_image(m: Memory, counts: Memory, stream: int, now: int) -> None:
                 m[stream + k.S_JOB] += 1
                 continue
             m[stream + k.S_ROW] = 0
-            if not later or (m[k.G_TIMED] == 1 and not dead):
+            if m[k.G_LOAD] > 0 and (not later or (m[k.G_TIMED] == 1 and not dead)):
                 m[stream + k.S_PHASE] = k.LOADING
                 put(m, stream, now + m[k.G_LOAD])
                 return
