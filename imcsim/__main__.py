@@ -30,6 +30,9 @@ def main() -> int:
         status = 130
         if interrupts is not None:
             interrupts.finished(status)
+    # An interruption that cut off an `exec` of text, as dataclasses need, is noted by Python, which would end
+    # ``python -m imcsim`` by SIGINT instead of with this status. The next `exec` takes the note away.
+    exec("")
     return status
 
 

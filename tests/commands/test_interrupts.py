@@ -46,6 +46,13 @@ def test_while_a_command_works(tmp_path: Path, number: signal.Signals) -> None:
 
 
 @SIGNALS
+def test_while_text_is_executed(tmp_path: Path, number: signal.Signals) -> None:
+    """Python notes that an `exec` of text was cut off, and would end by the signal."""
+    (tmp_path / "click.py").write_text(f"exec({SEND.format(name=number.name)!r})")
+    assert end(tmp_path, "--help") == (130, "interrupted\n")
+
+
+@SIGNALS
 def test_where_python_swallows_it(tmp_path: Path, number: signal.Signals) -> None:
     """A destructor that runs when the signal comes cannot raise; what runs after it must."""
     send = SEND.format(name=number.name).replace("20", "1")
