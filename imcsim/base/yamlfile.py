@@ -34,6 +34,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_NUMBER_BEGINS = frozenset("+-.0123456789")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _LONGEST_NUMBER = 100
 _LONGEST_KEY = 200
@@ -174,6 +175,9 @@ class _Builder:
         """Add one event of the parser."""
         line = event.start_mark.line + 1
         match event:
+            case yaml.ScalarEvent():  # most events are one
+                self._refuse_extras(event, line)
+                self._add_scalar(event, line)
             case yaml.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
@@ -182,9 +186,6 @@ class _Builder:
                 raise self._error(
                     line, f"the alias *{event.anchor:.40} is not allowed", "write the value out"
                 )
-            case yaml.ScalarEvent():
-                self._refuse_extras(event, line)
-                self._add_scalar(event, line)
             case yaml.MappingStartEvent():
                 self._refuse_extras(event, line)
                 self._enter({}, line)
@@ -284,6 +285,8 @@ class _Builder:
 
 def _number(text: str) -> int | float | None:
     """The number that `text` spells, infinite or NaN where it is beyond use; None where it spells none."""
+    if text[:1] not in _NUMBER_BEGINS:  # as most texts do
+        return None
     if _NOT_FINITE.fullmatch(text):
         return math.nan
     if not (_FLOAT.fullmatch(text) or _OTHER_BASE.fullmatch(text)):

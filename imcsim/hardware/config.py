@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -67,7 +66,7 @@ from imcsim.hardware.estimators.leakage import Level, logic_leakage_uw_per_um2
 from imcsim.hardware.estimators.memory import MemoryModel
 from imcsim.hardware.estimators.supply import at_supply
 from imcsim.hardware.estimators.wires import WireKind
-from imcsim.hardware.explain import RefusedPart, RefusedValue, Shape, explain
+from imcsim.hardware.explain import RefusedPart, RefusedValue, explain, shape_of
 from imcsim.hardware.programming import ProgrammingConfig
 from imcsim.hardware.quantity import Provenance
 from imcsim.hardware.reference_tables import ReferenceFigures
@@ -511,7 +510,7 @@ class HardwareConfig(BaseModel):
         if not changes:
             return plain.with_reference(self.reference)
         chip = plain.model_dump(mode="json", by_alias=True)
-        values = laid_over(changes, chip, _shape())
+        values = laid_over(changes, chip, shape_of(HardwareConfig))
         try:
             made = type(self).model_validate_json(json.dumps(values, allow_nan=False))
         except ValidationError as error:
@@ -655,11 +654,6 @@ def of_all_instances(shares: Iterable[BuiltShare], each: Callable[[BuiltShare], 
         figure = each(share)
         counts[figure] = counts.get(figure, 0) + share.instances
     return sum(figure * count for figure, count in counts.items())
-
-
-@cache
-def _shape() -> Shape:
-    return Shape(HardwareConfig)
 
 
 def _leaves(section: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

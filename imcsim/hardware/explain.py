@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -47,7 +48,7 @@ def explain(error: ValidationError, model: type[BaseModel], values: Any) -> list
 
     An unknown key comes first because a misspelt one is often the reason why another is missing.
     """
-    shape = Shape(model)
+    shape = shape_of(model)
     ranked: dict[KeyPath, tuple[int, RefusedValue]] = {}
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     for detail in details[:MOST_EXPLAINED]:
@@ -234,6 +235,12 @@ class Shape:
 
     def _entry(self, node: _Node) -> str:
         return _either([self._describe(branch) for branch in self._alternatives(node)])
+
+
+@lru_cache(maxsize=16)
+def shape_of(model: type[BaseModel]) -> Shape:
+    """The shape of a model, made once: a sweep loads a chip for every point."""
+    return Shape(model)
 
 
 def _step(node: _Node, part: str | int) -> list[_Node]:

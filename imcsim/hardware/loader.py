@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Set
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.yamlfile import dotted
-from imcsim.hardware.explain import MOST_EXPLAINED, RefusedValue, Shape, explain
+from imcsim.hardware.explain import MOST_EXPLAINED, RefusedValue, explain, shape_of
 from imcsim.hardware.files import read_chain
 from imcsim.hardware.layers import ConfigLayer, separate_all
 from imcsim.hardware.quantity import UNSOURCED, Provenance, check_unit
@@ -45,7 +44,7 @@ def load_config(
     layers = separate_all(read_chain(path))
     config = layers[-1]
     if len(layers) > 1 or overrides:
-        shape = _shape(model)
+        shape = shape_of(model)
         for layer in layers[-2::-1]:
             config = layer.over(config, shape)
         for key, value in (overrides or {}).items():
@@ -59,12 +58,6 @@ def load_config(
         check_unit(config.owners[place], place, details)
     provenance = {dotted(place): config.provenance[place] for place in config.provenance}
     return loaded, provenance, [key for key, about in provenance.items() if about.mark == UNSOURCED]
-
-
-@cache
-def _shape(model: type[BaseModel]) -> Shape:
-    """Made once: a sweep loads a chip for every point."""
-    return Shape(model)
 
 
 def config_hash(
