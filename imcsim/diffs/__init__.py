@@ -8,7 +8,7 @@ from imcsim import hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.diffs.changes import Change, ValueChange
 from imcsim.diffs.chips import ChipDiff, diff_chips
-from imcsim.diffs.reading import Kind, kind_of, read_result
+from imcsim.diffs.reading import Kind, kind_of, named, read_result
 from imcsim.diffs.results import Piece, ResultDiff, results_diff
 from imcsim.hardware.config import Hardware
 from imcsim.results.meta import HardwareMeta
@@ -43,15 +43,18 @@ class Diff:
 
 def diff_results(given_a: str, given_b: str) -> Diff:
     """Two results of the same command. Raises ImcsimError where they are not."""
-    kinds = kind_of(given_a), kind_of(given_b)
+    both = named(given_a), named(given_b)
+    kinds = both[0].kind, both[1].kind
     if kinds[0] != kinds[1]:
         names = ["a chip" if kind == "hardware" else f"a result of {kind}" for kind in kinds]
         raise ImcsimError(
             f"{given_a} is {names[0]}, {given_b} is {names[1]}: they cannot be compared",
             fix="give two chips, or two results of the same command",
         )
-    a, b = read_result(given_a), read_result(given_b)
-    known = [_known_chip(r.meta.hardware) for r in (a, b)]
+    a, b = both[0].result(), both[1].result()
+    same = a.meta.hardware == b.meta.hardware
+    first = _known_chip(a.meta.hardware)
+    known = first, first if same else _known_chip(b.meta.hardware)
     chip = diff_chips(known[0], known[1]) if known[0] is not None and known[1] is not None else None
     sides = [
         Side(given, r.meta.hardware.name, r.meta.hardware.sha256) for given, r in ((given_a, a), (given_b, b))
@@ -61,9 +64,11 @@ def diff_results(given_a: str, given_b: str) -> Diff:
 
 def _known_chip(meta: HardwareMeta) -> Hardware | None:
     """The chip of a result, where it is one that comes with imcsim, with what was laid over it."""
-    for name in hardware.names():
+    overrides = meta.overrides or {}
+    # The hash covers the name; a file that comes with imcsim has that of its chip.
+    for name in {meta.name} & set(hardware.names()) if "name" not in overrides else hardware.names():
         try:
-            found = hardware.load(name, meta.overrides or {})
+            found = hardware.load(name, overrides)
         except ImcsimError:
             continue
         if found.sha256 == meta.sha256:

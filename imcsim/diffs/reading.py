@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ from imcsim.results.stream import StreamResult
 Result = CompareResult | RunResult | StreamResult
 Kind = Literal["hardware", "compare", "run", "stream"]
 
+_MODELS: dict[Kind, type[Result]] = {"compare": CompareResult, "run": RunResult, "stream": StreamResult}
+
 RESULT = "result.json"
 """The document in a folder that ``--out`` wrote."""
 
@@ -33,27 +36,45 @@ _LONGEST_KEY = 200
 _YAML = (".yaml", ".yml")
 
 
+@dataclass(frozen=True)
+class Named:
+    """What the user named, and its JSON where it is no chip; read once, checked when it is asked for."""
+
+    given: str
+    kind: Kind
+    file: Path | None = None
+    data: Any = None
+
+    def result(self) -> Result:
+        """The result document. Raises ImcsimError for a chip, and where it is not sound."""
+        if self.file is None or self.kind == "hardware":
+            raise _no_result(self.given)
+        found: Result = _checked(self.file, self.data, _MODELS[self.kind])
+        beside = self.file.parent / OUTCOMES
+        if isinstance(found, CompareResult) and Path(self.given).is_dir() and beside.is_file():
+            outcomes: ImageOutcomes = _checked(beside, _document(beside), ImageOutcomes)
+            with suppress(ValueError):  # the folder has had another comparison in it before
+                return found.with_outcomes(outcomes)
+        return found
+
+
+def named(given: str) -> Named:
+    """A chip, or a result and of which command. Raises ImcsimError for anything else."""
+    file = _result_file(given)
+    if file is None:
+        return Named(given, "hardware")
+    data = _document(file)
+    return Named(given, _kind(file, data), file, data)
+
+
 def kind_of(given: str) -> Kind:
     """What `given` names: a chip, or a result and of which command. Raises ImcsimError for anything else."""
-    file = _result_file(given)
-    return "hardware" if file is None else _kind(file, _document(file))
+    return named(given).kind
 
 
 def read_result(given: str) -> Result:
     """The result document in a JSON file, or in a folder of ``--out``. Raises ImcsimError."""
-    file, data = _read(given)
-    models: dict[Kind, type[Result]] = {
-        "compare": CompareResult,
-        "run": RunResult,
-        "stream": StreamResult,
-    }
-    found: Result = _checked(file, data, models[_kind(file, data)])
-    beside = file.parent / OUTCOMES
-    if isinstance(found, CompareResult) and Path(given).is_dir() and beside.is_file():
-        outcomes: ImageOutcomes = _checked(beside, _document(beside), ImageOutcomes)
-        with suppress(ValueError):  # the folder has had another comparison in it before
-            return found.with_outcomes(outcomes)
-    return found
+    return named(given).result()
 
 
 def load_result(path: str | Path) -> Result | ChipsResult:
@@ -68,14 +89,18 @@ def load_result(path: str | Path) -> Result | ChipsResult:
     if isinstance(data, dict) and {"meta", "instances"} <= set(data):
         chips_result: ChipsResult = _checked(file, data, ChipsResult)
         return chips_result
-    return read_result(str(path))
+    return Named(str(path), _kind(file, data), file, data).result()
 
 
 def _read(given: str) -> tuple[Path, Any]:
     file = _result_file(given)
     if file is None:
-        raise ImcsimError("this is no result", file=given, fix="give a JSON file or a folder of --out")
+        raise _no_result(given)
     return file, _document(file)
+
+
+def _no_result(given: str) -> ImcsimError:
+    return ImcsimError("this is no result", file=given, fix="give a JSON file or a folder of --out")
 
 
 def _checked(file: Path, data: Any, model: type[Any]) -> Any:
