@@ -2,8 +2,9 @@
 
 Each reader works in a process of its own that is watched: a try that takes longer than 10 s is a hang, an
 error other than ImcsimError is an internal error, and whatever starts a program, opens a connection or writes
-outside the folder is noted as executed. Try k of a reader is drawn from the seed and k alone, so any try can
-be made again: ``--work --only NAME --first K --tries 1 --keep DIR``.
+outside the folder is noted as executed. A reader that starts a process for each file forks it here, with the
+same bounds (see `forking`). Try k of a reader is drawn from the seed and k alone, so any try can be made
+again: ``--work --only NAME --first K --tries 1 --keep DIR``.
 
 With ``--out`` the table is written as CSV after every slice of tries, and a campaign that was stopped goes on
 where that table ends. What went wrong stands in a second file beside it (``*-faults.csv``): the next campaign
@@ -38,15 +39,17 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "helpers"), str(HERE.parents[1])]
 
 HANG_S = 10.0
 MOST_BYTES = 2 << 30
+APART_SLICE = 4
+"""A slice of a reader that starts a process is this much shorter."""
 KINDS = ("internal errors", "hangs", "crashes", "executed")
 BEGINNINGS = ("internal error", "hang", "crash", "executed")
 """How the account of a fault of each kind begins."""
-COLUMNS = ("reader", "tries", "read", "refused", *KINDS, "peak MiB", "in process", "seconds", "seed", "date")
+COLUMNS = ("reader", "tries", "read", "refused", *KINDS, "peak MiB", "seconds", "seed", "date")
 FILES = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where damaged files are written: in memory, where there is such a place."""
 
 
-FAULTS = ("reader", "in process", "kind", "try", "what")
+FAULTS = ("reader", "kind", "try", "what")
 
 
 @dataclass
@@ -54,7 +57,6 @@ class Outcome:
     """What came of the tries of one reader. `faults`: kind, number and account of each that went wrong."""
 
     reader: str
-    inside: bool = True
     tries: int = 0
     read: int = 0
     refused: int = 0
@@ -67,16 +69,10 @@ class Outcome:
     def sound(self) -> bool:
         return not self.faults and self.peak_mib << 20 < MOST_BYTES
 
-    @property
-    def place(self) -> str:
-        return "this" if self.inside else "child"
-
     def row(self) -> list[Any]:
         counts = [sum(kind == one for kind, _, _ in self.faults) for one in KINDS]
         seconds = round(self.seconds)
-        return [
-            self.reader, self.tries, self.read, self.refused, *counts, self.peak_mib, self.place, seconds,
-        ]  # fmt: skip
+        return [self.reader, self.tries, self.read, self.refused, *counts, self.peak_mib, seconds]
 
     def note(self, index: int, said: str) -> None:
         """A try's outcome as `tries` gives it, or the kind of a fault, a colon and more."""
@@ -142,8 +138,6 @@ def watch(folder: Path) -> list[str]:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event in programs:
-            if event == "subprocess.Popen" and "imcsim.importers.apart.child" in str(arguments):
-                return
             found.append(f"{event} {arguments!r:.100}")
         elif event == "open" and all(isinstance(one, str) for one in arguments[:2]):
             place, mode = arguments[:2]
@@ -160,33 +154,33 @@ def work(options: argparse.Namespace) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    if not options.apart:
-        from readers import use_readers_here
-
-        use_readers_here()
     folder = Path(options.keep or tempfile.mkdtemp(prefix="imcsim-hostile-"))
     os.chdir(folder)
+    from readers import READERS, fork_readers
+
+    children = fork_readers()
+    if any(reader.starts_process for reader in READERS if reader.name == options.only):
+        children.start()
     print("ready", file=out)
     for index, outcome in tries(
         options.only, options.seed, options.first, options.tries, folder.resolve(), options.seconds
     ):
         print(index, outcome, file=out)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    children.close()
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print("peak", peak >> 10, file=out)
     return 0
 
 
-def campaign(
-    name: str, seed: int, count: int, *, apart: bool = False, first: int = 0, seconds: float = 1e9
-) -> Outcome:
+def campaign(name: str, seed: int, count: int, *, first: int = 0, seconds: float = 1e9) -> Outcome:
     """Tries of one reader, whatever its processes do."""
-    outcome, begun = Outcome(name, not apart), time.monotonic()
+    outcome, begun = Outcome(name), time.monotonic()
     at, end = first, first + count
     while at < end and time.monotonic() - begun < seconds:
         command = [
             sys.executable, str(HERE / "campaign.py"), "--work", "--only", name, "--seed", str(seed),
             "--first", str(at), "--tries", str(end - at),
-            "--seconds", str(seconds - (time.monotonic() - begun)), *(["--apart"] if apart else []),
+            "--seconds", str(seconds - (time.monotonic() - begun)),
         ]  # fmt: skip
         with tempfile.TemporaryDirectory(prefix="imcsim-hostile-", dir=FILES) as keep:
             process = subprocess.Popen(
@@ -255,25 +249,23 @@ def _fault_file(table: Path) -> Path:
     return table.with_name(f"{table.stem}-faults.csv")
 
 
-def begun_before(table: Path, seed: int) -> dict[tuple[str, bool], Outcome]:
+def begun_before(table: Path, seed: int) -> dict[str, Outcome]:
     """The outcomes that a table holds which this seed began. Raises SystemExit for that of another seed."""
-    found: dict[tuple[str, bool], Outcome] = {}
+    found: dict[str, Outcome] = {}
     if not table.exists():
         return found
     with table.open(newline="") as file:
         for row in csv.DictReader(file):
             if row["seed"] != str(seed):
                 raise SystemExit(f"{table}: it holds tries of seed {row['seed']}")
-            inside = row["in process"] == "this"
             numbers = [int(row[key]) for key in ("tries", "read", "refused")]
-            one = Outcome(row["reader"], inside, *numbers, [], int(row["peak MiB"]))
+            one = Outcome(row["reader"], *numbers, [], int(row["peak MiB"]))
             one.seconds, one.date = float(row["seconds"]), row["date"]
-            found[one.reader, inside] = one
+            found[one.reader] = one
     if _fault_file(table).exists():
         with _fault_file(table).open(newline="") as file:
             for row in csv.DictReader(file):
-                key = row["reader"], row["in process"] == "this"
-                found[key].faults.append((row["kind"], int(row["try"]), row["what"]))
+                found[row["reader"]].faults.append((row["kind"], int(row["try"]), row["what"]))
     return found
 
 
@@ -286,7 +278,7 @@ def write(table: Path, seed: int, outcomes: Iterable[Outcome]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows([*one.row(), seed, one.date] for one in outcomes)
-    faults = [(one.reader, one.place, *fault) for one in outcomes for fault in one.faults]
+    faults = [(one.reader, *fault) for one in outcomes for fault in one.faults]
     _fault_file(table).unlink(missing_ok=True)
     if faults:
         with _fault_file(table).open("w", newline="") as file:
@@ -299,7 +291,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=1000, help="of each reader, those before included")
     parser.add_argument(
-        "--apart-tries", type=int, default=0, help="of readers that start a process, as they do"
+        "--apart-tries", type=int, help="of each reader that starts a process; as many as of others"
     )
     parser.add_argument("--seconds", type=float, default=1e9, help="most for the whole campaign")
     parser.add_argument("--slice", type=int, default=2000, help="tries of a reader in a row")
@@ -309,7 +301,6 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first try, without --out")
     parser.add_argument("--out", type=Path, help="CSV file; a campaign that it holds goes on")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--apart", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--keep", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -317,34 +308,34 @@ def main() -> int:
     from readers import READERS
 
     before = begun_before(options.out, options.seed) if options.out else {}
-    targets = {}
-    for reader in READERS:
-        if any(word in reader.name for word in (options.only or "").split(",")):
-            targets[reader.name, True] = options.tries
-            if reader.starts_process and options.apart_tries:
-                targets[reader.name, False] = options.apart_tries
+    apart = {reader.name for reader in READERS if reader.starts_process}
+    targets = {
+        reader.name: (reader.name in apart and options.apart_tries) or options.tries
+        for reader in READERS
+        if any(word in reader.name for word in (options.only or "").split(","))
+    }
     # In the order of the table, which keeps the readers that this run leaves alone.
-    places = [(reader.name, inside) for reader in READERS for inside in (True, False)]
-    outcomes = {k: before.get(k, Outcome(*k)) for k in places if k in before or k in targets}
+    names = [reader.name for reader in READERS if reader.name in before or reader.name in targets]
+    outcomes = {name: before.get(name, Outcome(name)) for name in names}
     until, lock = time.monotonic() + options.seconds, threading.Lock()
 
-    def one_slice(key: tuple[str, bool]) -> None:
-        outcome, apart = outcomes[key], not key[1]
-        count = min(options.slice // (100 if apart else 1), targets[key] - outcome.tries)
+    def one_slice(name: str) -> None:
+        outcome = outcomes[name]
+        count = min(options.slice // (APART_SLICE if name in apart else 1), targets[name] - outcome.tries)
         left = until - time.monotonic()
         if count <= 0 or left <= 0:
             return
         first = options.first + outcome.tries
-        found = campaign(key[0], options.seed, count, apart=apart, first=first, seconds=left)
+        found = campaign(name, options.seed, count, first=first, seconds=left)
         with lock:
             add(outcome, found)
             finish(outcome)
 
-    def again(key: tuple[str, bool]) -> None:
-        outcome = outcomes[key]
+    def again(name: str) -> None:
+        outcome = outcomes[name]
         old, outcome.faults = outcome.faults, []
         for _, index, _ in old:
-            found = campaign(key[0], options.seed, 1, apart=not key[1], first=index)
+            found = campaign(name, options.seed, 1, first=index)
             with lock:
                 add(outcome, found)
                 outcome.tries -= 1
@@ -359,13 +350,13 @@ def main() -> int:
             print("   ", *fault, flush=True)
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(again, [key for key in targets if outcomes[key].faults]))
+        list(pool.map(again, [name for name in targets if outcomes[name].faults]))
         while time.monotonic() < until:
-            unfinished = [key for key in targets if outcomes[key].tries < targets[key]]
+            unfinished = [name for name in targets if outcomes[name].tries < targets[name]]
             if not unfinished:
                 break
             list(pool.map(one_slice, unfinished))
-    return 0 if all(outcomes[key].sound for key in targets) else 1
+    return 0 if all(outcomes[name].sound for name in targets) else 1
 
 
 def add(outcome: Outcome, more: Outcome) -> None:

@@ -525,7 +525,7 @@ def main() -> int:
         for what, lack, make in tolls(options.kills, options.signals, options.seed, made, sent):
             if lack == 0 or not any(word in what for word in options.only.split(",")):
                 continue
-            for toll in make():
+            for toll in filter(lambda toll: toll.sent, make()):
                 add(rows, toll, options.seed)
                 print(*toll.row(), sep="\t", flush=True)
             if options.out:

@@ -6,13 +6,11 @@ damaged content where the reader looks; `use` reads it and does what a command w
 
 from __future__ import annotations
 
-import importlib
 import io
 import itertools
 import json
 import shutil
 import sqlite3
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -22,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from forking import ForkedChildren
 from mutations import (
     as_json,
     as_yaml,
@@ -41,6 +40,7 @@ import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
 from imcsim.base.errors import ImcsimError
+from imcsim.importers import apart
 from imcsim.importers.importing.importing import import_model
 from imcsim.importers.importing.layers import ReadOptions
 from imcsim.network.arrays import read_npz
@@ -606,10 +606,11 @@ def _damage_result(draw: Random, made: Any, folder: Path) -> Path:
 
 
 def _use_result(path: Path, made: Any) -> None:
-    from imcsim.diffs import diff_results
+    from imcsim.diffs import diff_results, read_result
     from imcsim.report.terminal.diff import diff_json, diff_report
     from imcsim.report.terminal.tables import console
 
+    read_result(str(path))  # most are refused here, and the sound one need not be read for them
     index = path.with_name("which").read_text()
     found = diff_results(str(path.with_name(f"sound{index}.json")), str(path))
     diff_json(found)
@@ -624,7 +625,11 @@ def _part(folder: Path) -> Any:
     document = sample_reproduction.reproduction()
     part = document.networks[0]
     assert isinstance(part, NetworkPart)
-    return part.fingerprint, part.key, json.loads(part.model_dump_json(by_alias=True))
+    whole = json.loads(part.model_dump_json(by_alias=True))
+    # Each kind of entry once or twice; a list of twelve equal ones only takes longer.
+    few = {key: whole[key][:2] for key in ("rules", "choosing", "beside", "aims")}
+    few |= {key: whole[key][:1] for key in ("chips", "losses")}
+    return part.fingerprint, part.key, whole | few
 
 
 def _damage_part(draw: Random, made: Any, folder: Path) -> Path:
@@ -743,27 +748,24 @@ def _use_store(path: Path, made: Any) -> None:
     from imcsim.sweeps import open_store
     from imcsim.sweeps.repairing import check_store
 
-    for look in (
-        lambda store: list(store.points()),
-        lambda store: list(store.rows()),
-        lambda store: list(store.table()),
-        lambda store: list(store.outcomes()),
-        lambda store: (
-            store.counts(),
-            store.front(),
-            store.spec,
-            store.keys,
-            store.planned,
-            store.finished(),
-        ),
-    ):
-        try:
-            with open_store(path.parent) as store:
-                look(store)
-        except ImcsimError:
-            pass
+    with suppress(ImcsimError), open_store(path.parent) as store:
+        _look_at(store)
     list(check_store(path.parent).problems)
     with_parts(read(path.parent), path.parent, (0, 1))
+
+
+def _look_at(store: Any) -> None:
+    """Ask a store for all that it has, whatever it refuses."""
+    for look in (
+        lambda: list(store.points()),
+        lambda: list(store.rows()),
+        lambda: list(store.table()),
+        lambda: list(store.outcomes()),
+        lambda: (store.counts(), store.front()),
+        lambda: (store.spec, store.keys, store.planned, store.finished()),
+    ):
+        with suppress(ImcsimError):
+            look()
 
 
 @dataclass
@@ -864,35 +866,8 @@ READERS: tuple[Reader, ...] = (
 )  # fmt: skip
 
 
-def read_here(kind: str, path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
-    """What `apart.read_apart` does, in this process: a hundred times as many tries, and the same code but
-    for the bounds on time and memory.
-    """
-    from imcsim.importers.apart import child
-
-    what, _, _ = child._KINDS[kind]
-    module = importlib.import_module(f"imcsim.importers.apart.{kind}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            document, arrays = module.read(path)
-    except ImcsimError as error:
-        raise ImcsimError(error.message, file=path, key=error.key, fix=error.fix) from None
-    except MemoryError:
-        raise ImcsimError("too much memory", file=path) from None
-    except Exception as error:  # as in the child
-        raise ImcsimError(f"not a sound {what}: {type(error).__name__}", file=path) from None
-    return json.loads(json.dumps(document)), arrays
-
-
-def readers_apart() -> list[Any]:
-    """The modules that have files read by a process of its own."""
-    names = ("onnx.file", "nir.file")
-    found = [importlib.import_module(f"imcsim.importers.{name}") for name in names]
-    return [module for module in found if hasattr(module, "read_apart")]
-
-
-def use_readers_here() -> None:
-    """Let the readers of large libraries work in this process."""
-    for module in readers_apart():
-        module.read_apart = read_here
+def fork_readers() -> ForkedChildren:
+    """Let the readers that start a process fork it from one that has all in memory, until it is closed."""
+    made = ForkedChildren()
+    apart.subprocess = made  # type: ignore[assignment]
+    return made

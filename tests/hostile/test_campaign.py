@@ -22,16 +22,17 @@ TRIES = 400
 
 @pytest.fixture(scope="module", autouse=True)
 def modules() -> Iterator[tuple[ModuleType, ModuleType]]:
-    """`campaign` and `readers` of this folder; readers of large libraries work in this process."""
+    """`campaign` and `readers` of this folder; readers that start a process fork it."""
     sys.path.insert(0, str(HERE))
     import campaign
     import readers
 
-    before = [(m, m.read_apart) for m in readers.readers_apart()]
-    readers.use_readers_here()
+    before = readers.apart.subprocess
+    children = readers.fork_readers()
+    children.start()
     yield campaign, readers
-    for module, function in before:
-        module.read_apart = function
+    children.close()
+    readers.apart.subprocess = before
     sys.path.remove(str(HERE))
 
 
