@@ -211,6 +211,18 @@ def test_settings_name_what_was_asked_for(results: Path, tmp_path: Path) -> None
     assert "hardware.sha256" not in settings
 
 
+def test_only_the_chip_of_a_result_s_name_is_looked_at(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    load = imcsim.hardware.load
+    monkeypatch.setattr(
+        "imcsim.hardware.load", lambda name, *more: loaded.append(str(name)) or load(name, *more)
+    )
+    assert diff_results(str(results / "a"), str(results / "b")).chip is not None
+    assert set(loaded) == {BASE}
+
+
 def test_chips_whose_files_are_not_known_are_said_so(results: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text(f"extends: {BASE}\nname: mine\nadc: {{bits: 6}}\n")

@@ -13,6 +13,8 @@ import imcsim.hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.base.resources import data_dirs
 from imcsim.commands.cli import cli, main
+from imcsim.hardware import files
+from imcsim.hardware.files import read_chain
 
 BASE = "dtsnn_32nm"
 
@@ -75,6 +77,31 @@ def test_files_extend_files_relative_to_themselves(tmp_path: Path) -> None:
     assert (mine.config.adc.bits, mine.config.noc.flit_bits) == (5, 16)
     assert mine.provenance["noc.flit_bits"].file == tmp_path / "lib" / "base.yaml"
     assert mine.provenance["noc.flit_bits"].line == 3
+
+
+def test_files_that_come_along_are_read_once_and_again_when_they_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file(tmp_path, f"extends: {BASE}.yaml\nname: own\nadc: {{bits: 5}}\n", "own.yaml")
+    file(tmp_path, base_text(), f"{BASE}.yaml")
+    monkeypatch.setattr(files, "data_dirs", lambda kind: (tmp_path,))
+    read: list[str] = []
+    read_yaml = files.read_yaml
+    monkeypatch.setattr(files, "read_yaml", lambda path: read.append(path.name) or read_yaml(path))
+    first = imcsim.hardware.load("own")
+    # What is laid over a chip stays out of what was read.
+    assert imcsim.hardware.load("own", {"adc.bits": 6, "cells.cell_bits": 1}).config.adc.bits == 6
+    assert imcsim.hardware.load("own").sha256 == first.sha256
+    assert read == ["own.yaml", f"{BASE}.yaml"]
+    path.write_text(f"extends: {BASE}.yaml\nname: own\nadc: {{bits: 4}}  # fewer\n")
+    assert imcsim.hardware.load("own").config.adc.bits == 4
+    assert read == ["own.yaml", f"{BASE}.yaml", "own.yaml"]
+
+
+@pytest.mark.parametrize("name", imcsim.hardware.names())
+def test_a_file_that_comes_along_has_the_name_of_its_chip(name: str) -> None:
+    """Whoever looks for a result's chip relies on it."""
+    assert read_chain(files.find(name))[0].data["name"] == name
 
 
 def test_a_list_takes_the_place_of_a_list(tmp_path: Path) -> None:
