@@ -330,6 +330,7 @@ def stream(
     policy: Policy = "dynamic",
     arrivals: ArrivalKind = "closed",
     rate: float | None = None,
+    copies: int = 1,
     overrides: Mapping[str, object] | None = None,
     images: int | None = None,
     encoding: InputEncoding | None = None,
@@ -350,7 +351,7 @@ def stream(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> StreamResult:
-    """Play the inputs as a stream of images on one chip.
+    """Play the inputs as a stream of images on one chip, or on copies of it.
 
     Args:
         model: Trained network, by name or folder.
@@ -362,6 +363,8 @@ def stream(
         arrivals: Images come as the chip takes them (closed), at regular intervals (periodic), or at random
             (poisson).
         rate: Images per second of periodic and poisson arrivals; closed has None.
+        copies: How many copies of the whole chip, or package, there are behind a dispatcher, which gives each
+            image to the one that is free earliest.
         overrides: Other values for keys of the chip, as adc.bits=5.
         images: How many of the inputs are run, from the first on. None: all of them.
         encoding: Images enter as they are at every timestep (direct), as random spikes (rate), or by an
@@ -409,7 +412,7 @@ def stream(
         accumulation=accumulation, issue=issue, fidelity=fidelity, seed=seed, chip=chip, workers=workers,
     )  # fmt: skip
     subject = _loaded(settings, model, hardware, inputs, validation)
-    arriving = streaming.StreamOptions(arrivals, rate)
+    arriving = streaming.StreamOptions(arrivals, rate, copies)
     return streaming.stream(*subject, settings.options, arriving, progress, policy=policy)
 
 

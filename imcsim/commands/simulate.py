@@ -131,6 +131,14 @@ def run(
     metavar="IMAGES_PER_S",
     help="Rate of periodic and poisson arrivals.",
 )
+@click.option(
+    "--copies",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Copies of the whole chip; each image goes to the one that is free earliest.",
+)
 @common_options
 @click.pass_context
 def stream(
@@ -139,10 +147,11 @@ def stream(
     policy: Literal["static", "dynamic"],
     arrivals: Literal["closed", "periodic", "poisson"],
     rate: float | None,
+    copies: int,
     settings: RunSettings,
     delivery: Delivery,
 ) -> None:
-    """A stream of images on one chip: throughput, latency, energy and utilisation."""
+    """A stream of images on one chip, or copies of it: throughput, latency, energy and utilisation."""
     check_targets(delivery)
     check_policy(context, policy)
     if rate is not None and not math.isfinite(rate):
@@ -158,7 +167,7 @@ def stream(
         from imcsim.studies.streaming import StreamOptions
         from imcsim.studies.streaming import stream as run_stream
 
-        arriving = StreamOptions(arrivals, rate)
+        arriving = StreamOptions(arrivals, rate, copies)
         result = run_stream(*loaded.subject, loaded.options, arriving, progress, policy=policy)
     deliver(result, delivery)
 

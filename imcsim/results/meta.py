@@ -23,12 +23,14 @@ class HardwareMeta(DocumentPart):
     tiles: Count
     crossbars: Count
     area_um2: Amount
+    chips: Positive | None = None
+    """Chips of a package, which the tiles and the area are of; left out where there is one."""
     accounting: Literal["peripherals_once"] | None = None
     """The hypothesis by which energy is charged; left out where every event is paid for, as on a chip."""
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_nothing(without_nothing(whole(self), "overrides"), "accounting")
+        return without_nothing(whole(self), "overrides", "chips", "accounting")
 
 
 class NetworkMeta(DocumentPart):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from imcsim.base.presented import Presented
 from imcsim.results.costs import LayerCost
@@ -17,9 +23,11 @@ from imcsim.results.model import (
     Count,
     DocumentPart,
     Fraction,
+    Positive,
     derived,
     require,
     same,
+    without_nothing,
 )
 from imcsim.results.programming import ProgrammingCost
 from imcsim.results.run import Policy
@@ -44,8 +52,8 @@ class TileUse(DocumentPart):
     tile: Count
     layers: tuple[str, ...]
     utilisation: Amount
-    """Share of the time in which its crossbars were driven or sensed (above 1 where layers share
-    it).
+    """Share of the time in which its crossbars were driven or sensed (above 1 where layers share it); of
+    copies of the chip the mean.
     """
 
 
@@ -58,12 +66,16 @@ def _ascending(latencies_ns: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class StreamResult(Presented, Accuracy):
-    """A stream of images on one chip. Energies are means per image, with leakage over the whole time."""
+    """A stream of images on one chip, or on copies of it. Energies are means per image, with the leakage of
+    all copies over the whole time.
+    """
 
     schema_version: Literal[2] = 2
     meta: Meta
     policy: Policy
     arrivals: StreamArrivals
+    copies: Positive | None = None
+    """Of the whole chip, behind a dispatcher; left out where there is one alone."""
     mean_timesteps: Amount
     exit_fraction: tuple[Fraction, ...]
     makespan_ns: Amount
@@ -103,6 +115,10 @@ class StreamResult(Presented, Accuracy):
     """Writing the weights, once."""
     layer_efficiency: tuple[LayerEfficiency, ...]
     warnings: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_nothing(whole(self), "copies")
 
     @model_validator(mode="after")
     def _check_document(self) -> Self:

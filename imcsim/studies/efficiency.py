@@ -45,6 +45,8 @@ class WorkDone:
     layer_cycles: Counts
     energy_pj: float
     latency_ns: float
+    copies: int = 1
+    """Of the whole chip, which share the work."""
 
     @classmethod
     def of(cls, chip: Chip, stay: Stay, ran: ExitCosts) -> WorkDone:
@@ -76,7 +78,7 @@ class WorkDone:
         return Efficiency(
             energy_pj=self.energy_pj,
             latency_ns=self.latency_ns,
-            area_um2=area_um2(self.chip),
+            area_um2=self.copies * area_um2(self.chip),
             weight_bits=self.chip.network.weight_bits,
             operations=float(self._operations.sum()),
             synaptic_operations=float(self._synaptic.sum()),
@@ -229,8 +231,9 @@ def area_um2(chip: Chip) -> float:
     return config.area_um2(size)
 
 
-def peak(chip: Chip) -> PeakEfficiency:
-    """The chip at full rate: its tiles as `tile_budget` has them, all else at its leakage.
+def peak(chip: Chip, copies: int = 1) -> PeakEfficiency:
+    """The chip, or so many copies of it, at full rate: its tiles as `tile_budget` has them, all else at its
+    leakage.
 
     An interval is that between two reads of all rows of a crossbar, on tiles of the first layer's type.
     Unused columns of a crossbar, fewer than a weight takes, do no work.
@@ -250,11 +253,11 @@ def peak(chip: Chip) -> PeakEfficiency:
         if component.scope == "chip"
     )
     return PeakEfficiency(
-        energy_pj=(tiles_mw + standing_mw) * interval_ns,
+        energy_pj=copies * (tiles_mw + standing_mw) * interval_ns,
         latency_ns=interval_ns,
-        area_um2=area_um2(chip),
+        area_um2=copies * area_um2(chip),
         weight_bits=chip.network.weight_bits,
-        operations=sum(one.operations * (interval_ns / one.interval_ns) for one in types),
+        operations=copies * sum(one.operations * (interval_ns / one.interval_ns) for one in types),
     )
 
 

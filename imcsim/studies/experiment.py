@@ -372,6 +372,7 @@ class Experiment:
                 tiles=size.tiles,
                 crossbars=self.chip.placement.crossbars,
                 area_um2=config.area_um2(size),
+                chips=None if size.chips == 1 else size.chips,
                 accounting=None if config.accounting == "every_event" else config.accounting,
             ),
             network=NetworkMeta(

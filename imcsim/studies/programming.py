@@ -7,8 +7,12 @@ from imcsim.results.programming import ProgrammingCost
 from imcsim.simulation.chip import Chip
 
 
-def programming(chip: Chip, inference_energy_pj: float, inference_ns: float) -> ProgrammingCost:
-    """What all cells, thresholds and biases of a chip take, beside what an inference on it takes."""
+def programming(
+    chip: Chip, inference_energy_pj: float, inference_ns: float, copies: int = 1
+) -> ProgrammingCost:
+    """What all cells, thresholds and biases of a chip take, beside what an inference on it takes; of so many
+    copies of it, which are written at the same time.
+    """
     config = chip.config
     one = cell_writing(config)
     shared = config.write_access.shared_by
@@ -18,7 +22,8 @@ def programming(chip: Chip, inference_energy_pj: float, inference_ns: float) -> 
     return ProgrammingCost(
         method=one.method,
         source=one.source,
-        cells=sum(
+        cells=copies
+        * sum(
             layer.stage.rows * (layer.stage.out_channels // layer.stage.groups) * layer.slices * layer.copies
             for layer in chip.placement.layers
         ),
@@ -29,7 +34,7 @@ def programming(chip: Chip, inference_energy_pj: float, inference_ns: float) -> 
         pulse_energy_pj=one.pulse_energy_pj,
         verify_ns=one.verify_ns,
         verify_energy_pj=one.verify_energy_pj,
-        parameters_energy_pj=config.parameter_store.writing_pj(config, chip.size),
+        parameters_energy_pj=copies * config.parameter_store.writing_pj(config, chip.size),
         inference_energy_pj=inference_energy_pj,
         inference_ns=inference_ns,
     )

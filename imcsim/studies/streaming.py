@@ -1,4 +1,4 @@
-"""A stream of images on one chip: latency, throughput and utilisation under an issue policy.
+"""A stream of images on one chip, or on copies of it: latency, throughput, utilisation under an issue policy.
 
 A single image alone shows what an issue policy does to its own delay; a stream shows what it does to a chip
 that always has something to compute.
@@ -30,7 +30,10 @@ from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.programming import programming
 from imcsim.studies.settings import CompareOptions
-from imcsim.timing import EVENT_INDEX, Timeline, play
+from imcsim.timing import EVENT_INDEX, Timeline, play, play_copies
+
+MOST_COPIES = 256
+"""Of a whole chip behind a dispatcher."""
 
 COUNTED_JOBS = 2048
 """Jobs whose counts are completed at a time."""
@@ -39,11 +42,13 @@ COUNTED_JOBS = 2048
 @dataclass(frozen=True)
 class StreamOptions:
     """How images come: as fast as the chip takes them (``closed``), every so often (``periodic``), or at
-    random at that rate (``poisson``, by the seed). `images_per_s` is the rate of the last two.
+    random at that rate (``poisson``, by the seed). `images_per_s` is the rate of the last two. `copies`: of
+    the whole chip, or package, behind a dispatcher that gives each image to the one that is free earliest.
     """
 
     arrivals: Literal["closed", "periodic", "poisson"] = "closed"
     images_per_s: float | None = None
+    copies: int = 1
 
 
 def stream(
@@ -81,15 +86,18 @@ def stream_of(
     stay, about = experiment.decide(policy)
     chip, options = experiment.chip, experiment.options
     work = all_work(chip, experiment.inputs, options.workers)
-    line = play(
-        chip.placement,
-        chip.config,
-        [int(t) for t in stay],
-        chip.timing,
-        arrivals=_arrival_cycles(arriving, len(stay), options.seed, chip),
-        work=work,
-        progress=None if progress is None else partial(progress, "stream"),
-    )
+    exits = [int(t) for t in stay]
+    arrivals = _arrival_cycles(arriving, len(stay), options.seed, chip)
+    told = None if progress is None else partial(progress, "stream")
+    if arriving.copies == 1:
+        line = play(
+            chip.placement, chip.config, exits, chip.timing, arrivals=arrivals, work=work, progress=told
+        )
+    else:
+        line = play_copies(
+            chip.placement, chip.config, exits, chip.timing, arriving.copies,
+            arrivals=arrivals, work=work, progress=told,
+        )  # fmt: skip
     return _document(experiment, stay, about, arriving, line)
 
 
@@ -97,6 +105,12 @@ def _check(policy: str, options: CompareOptions, arriving: StreamOptions) -> Non
     """Refuse what does not go together, before the long work."""
     if policy == "dynamic":
         refuse_dynamic_pipeline(options)
+    if not 1 <= arriving.copies <= MOST_COPIES:
+        raise ImcsimError(
+            f"{arriving.copies} copies of a chip cannot be played",
+            key="copies",
+            fix=f"use 1 to {MOST_COPIES}",
+        )
     rate = arriving.images_per_s
     if arriving.arrivals == "closed":
         if rate is not None:
@@ -149,10 +163,10 @@ def counts_by_timestep(
     return every, lost
 
 
-def _powered_cycles(line: Timeline, timesteps: int) -> NDArray[np.int64]:
-    """The cycles of a stream, int64 ``[T]``, dealt to timesteps as they took up the chip."""
+def _powered_cycles(line: Timeline, timesteps: int, copies: int) -> NDArray[np.int64]:
+    """The cycles of a stream on all copies, int64 ``[T]``, dealt to timesteps as they took up the chip."""
     taken = np.where(line.verdict >= 0, line.verdict - line.issued, 0)
-    ends = np.cumsum(np.bincount(line.timestep, taken, timesteps)) * (line.cycles / taken.sum())
+    ends = np.cumsum(np.bincount(line.timestep, taken, timesteps)) * (copies * line.cycles / taken.sum())
     cycles: NDArray[np.int64] = np.diff(np.rint(ends).astype(np.int64), prepend=0)
     return cycles
 
@@ -164,6 +178,7 @@ def _work(
     every: NDArray[np.int64],
     finished: NDArray[np.int64],
     energy_pj: float,
+    copies: int,
 ) -> WorkDone:
     """What the images made the chip do: counts ``[T, events, layers]``, and the energy of an image."""
     return WorkDone(
@@ -175,18 +190,19 @@ def _work(
         layer_cycles=layer_cycles(line.begun, line.ended)[line.verdict >= 0].sum(axis=0),
         energy_pj=energy_pj,
         latency_ns=line.cycles * chip.config.technology.clock_ns / len(stay),
+        copies=copies,
     )
 
 
 def _document(
     experiment: Experiment, stay: Stay, policy: Policy, arriving: StreamOptions, line: Timeline
 ) -> StreamResult:
-    chip, images = experiment.chip, len(stay)
+    chip, images, copies = experiment.chip, len(stay), arriving.copies
     clock = chip.config.technology.clock_ns
     latency = (line.departure - line.arrival) * clock
     makespan = line.cycles * clock
     every, lost = counts_by_timestep(experiment.images.dynamic.ledger.varied, line)
-    every[:, EVENT_INDEX[Event.POWERED_CYCLES], -1] = _powered_cycles(line, experiment.timesteps)
+    every[:, EVENT_INDEX[Event.POWERED_CYCLES], -1] = _powered_cycles(line, experiment.timesteps, copies)
     prices = chip.prices()
 
     def priced(totals: NDArray[np.int64]) -> float:
@@ -204,11 +220,12 @@ def _document(
         if name not in names.setdefault(part.tile, []):
             names[part.tile].append(name)
     links = sum(one.topology.stations for one in chip.placement.chips)
-    work = _work(chip, stay, line, every, every - lost, energy)
+    work = _work(chip, stay, line, every, every - lost, energy, copies)
     return StreamResult(
         meta=experiment.meta(),
         policy=policy,
         arrivals=StreamArrivals(kind=arriving.arrivals, images_per_s=arriving.images_per_s),
+        copies=None if copies == 1 else copies,
         **experiment.accuracy(stay),
         **experiment.leaving(stay),
         makespan_ns=makespan,
@@ -219,15 +236,17 @@ def _document(
         leakage_energy_pj=priced(standing) / images,
         tiles=tuple(
             TileUse(
-                tile=k, layers=tuple(names.get(k, ())), utilisation=int(line.busy_cycles[k]) / line.cycles
+                tile=k,
+                layers=tuple(names.get(k, ())),
+                utilisation=int(line.busy_cycles[k]) / (copies * line.cycles),
             )
             for k in range(chip.placement.tiles)
         ),
-        flits_a_cycle_and_router=line.link_cycles / (line.cycles * links),
+        flits_a_cycle_and_router=line.link_cycles / (line.cycles * links * copies),
         layers=work.layer_costs(),
         efficiency=work.efficiency(),
-        programming=programming(chip, work.energy_pj, work.latency_ns),
-        peak=peak(chip),
+        programming=programming(chip, work.energy_pj, work.latency_ns, copies),
+        peak=peak(chip, copies),
         layer_efficiency=work.layer_efficiency(),
         warnings=experiment.warnings(),
     )

@@ -4,6 +4,7 @@
 ``reference`` plays every crossbar read, ``burst`` (the default) a row of reads at once.
 """
 
+from imcsim.timing.dispatch import play_copies
 from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Issue, Timing, parse
@@ -29,4 +30,5 @@ __all__ = [
     "occupancies",
     "parse",
     "play",
+    "play_copies",
 ]

@@ -17,7 +17,7 @@ from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement
 from imcsim.timing.image_work import ImageWork
-from imcsim.timing.issue import Timing, issuers
+from imcsim.timing.issue import ImageLine, InTurn, Timing, issuers
 from imcsim.timing.jobs import Job, JobQueue
 from imcsim.timing.link_times import check_cycles, checked
 from imcsim.timing.processes.flow import Wait
@@ -28,9 +28,9 @@ from imcsim.timing.timeline import Counter, Spans, Timeline, layer_names
 class Engine:
     """One chip while it plays: its clock, its jobs, its checker and what it has counted.
 
-    `run` begins everything. Issuers then let jobs enter (`issue`); tiles and mesh work on them until their
-    class outputs have come (`_answer`); the checker accumulates these, and its verdict lets the image exit or
-    its issuer go on. See `play` for the arguments.
+    `run` begins everything, or `begin` does where somebody else advances its clock. Issuers then let jobs
+    enter (`issue`); tiles and mesh work on them until their class outputs have come (`_answer`); the checker
+    accumulates these, and its verdict lets the image exit or its issuer go on. See `play` for the arguments.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Engine:
         self.placement, self.config, self.timing = placement, config, timing
         self.exits, self.arrivals, self.work = list(exits), arrivals, work
         self.images = len(self.exits)
+        self.source: ImageLine = InTurn(self.images)
         self._progress, self.recorder = progress, recorder
         self.names = layer_names(placement)
         self.counter, self.spans = Counter(len(self.names)), Spans(len(self.names))
@@ -114,14 +115,29 @@ class Engine:
 
     def run(self) -> Timeline:
         """Play until nothing more can happen. Raises ImcsimError where images have not exited by then."""
+        self.begin()
+        self.env.run()
+        return self.finish()
+
+    def begin(self) -> None:
+        """Let everything begin that plays from the first cycle on."""
         check_global_buffer(self.placement, self.config, self.timing)
         self._start()
         self.env.process(self._issue_all())
         self.env.process(self._control())
-        self.env.run()
-        if (self._departure < 0).any():
+
+    def finish(self) -> Timeline:
+        """What has been played, when nothing more can happen. Raises ImcsimError where images that have come
+        have not exited by then.
+        """
+        if ((self._arrival >= 0) & (self._departure < 0)).any():
             raise self._locked()
         return self._timeline()
+
+    @property
+    def exits_so_far(self) -> int:
+        """Images that have exited by now."""
+        return int((self._departure >= 0).sum())
 
     def _issue_all(self) -> Wait:
         yield self.env.all_of([self.env.process(process) for process in issuers(self)])
@@ -172,7 +188,7 @@ class Engine:
                 self._departure[job.image] = job.verdict_at
                 self._exited(job.image)
                 if self._progress is not None:
-                    self._progress(int((self._departure >= 0).sum()), self.images)
+                    self._progress(self.exits_so_far, self.images)
             job.verdict.succeed(exits)
 
     def _exited(self, image: int) -> None:
@@ -226,6 +242,16 @@ class Engine:
             busy_cycles=busy,
             link_cycles=link_cycles,
             package_cycles=package_cycles,
+        )
+
+
+def refuse_loads(placement: Placement) -> None:
+    """Raise ImcsimError for a chip on which groups of layers take turns."""
+    if placement.loads:
+        raise ImcsimError(
+            "groups of layers take turns on this chip, and its images are not played as a stream or recorded",
+            key="reload.tiles",
+            fix="use compare or run, or set it to network",
         )
 
 

@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import simpy
 
@@ -87,12 +87,35 @@ class Timing:
     """The checker looks at the outputs of timestep T max alone, where a load of the weights ends."""
 
 
+Taking = Generator[simpy.Event, Any, int | None]
+
+
+class ImageLine(Protocol):
+    """Where a chip's images come from."""
+
+    def take(self, env: simpy.Environment) -> Taking:
+        """The next image, as soon as it is known which that is; None where there is none."""
+
+
+class InTurn:
+    """All images, in their order, for a chip by itself."""
+
+    def __init__(self, images: int) -> None:
+        self._left = iter(range(images))
+
+    def take(self, env: simpy.Environment) -> Taking:
+        """The next image at once."""
+        yield from ()
+        return next(self._left, None)
+
+
 class Entrance(Protocol):
     """What issuers ask of the chip."""
 
     env: simpy.Environment
     timing: Timing
-    images: int
+    source: ImageLine
+    """Gives the images, one after the other."""
     arrivals: Sequence[int] | None
     """The cycle at which each image comes; None in a closed loop."""
 
@@ -110,20 +133,18 @@ def issuers(chip: Entrance) -> list[Wait]:
     """The processes that issue all jobs of all images: one for each image that may be on the chip."""
     if chip.timing.issue.runs_ahead:
         return [_stream(chip)]
-    take = iter(range(chip.images)).__next__
-    return [_slot(chip, take) for _ in range(chip.timing.issue.images_on_chip)]
+    return [_slot(chip) for _ in range(chip.timing.issue.images_on_chip)]
 
 
-def _slot(chip: Entrance, take: Callable[[], int]) -> Wait:
+def _slot(chip: Entrance) -> Wait:
     """A place on the chip: an image enters, runs timestep by timestep until it exits, and makes place for the
     next.
     """
     while True:
         # New images are decided at the end of a cycle, after images that go on.
         yield late(chip.env)
-        try:
-            image = take()
-        except StopIteration:
+        image = yield from chip.source.take(chip.env)
+        if image is None:
             return
         yield from _arrive(chip, image)
         for timestep in range(chip.timing.first, chip.timing.timesteps):
@@ -136,7 +157,10 @@ def _stream(chip: Entrance) -> Wait:
     """All timesteps of all images one after the other, each as soon as the first layer has started the one
     before.
     """
-    for image in range(chip.images):
+    while True:
+        image = yield from chip.source.take(chip.env)
+        if image is None:
+            return
         yield from _arrive(chip, image)
         for timestep in range(chip.timing.first, chip.timing.timesteps):
             if chip.exited(image):

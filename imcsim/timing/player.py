@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import Placement
+from imcsim.timing.engine import refuse_loads
 from imcsim.timing.fabric.chip import FabricEngine, FabricStalled
 from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.image_work import ImageWork
@@ -43,12 +43,7 @@ def play(
     Both fidelities return the same timeline. Raises ImcsimError when the chip locks up, naming the buffers
     that are full.
     """
-    if placement.loads:
-        raise ImcsimError(
-            "groups of layers take turns on this chip, and its images are not played as a stream or recorded",
-            key="reload.tiles",
-            fix="use compare or run, or set it to network",
-        )
+    refuse_loads(placement)
     if timing.fidelity == "burst" and recorder is None:
         try:
             made = layout or Layout(placement, config)

@@ -188,3 +188,15 @@ def test_progress_of_a_long_stream(stored: Path) -> None:
         progress=lambda stage, done, total: seen.append((stage, done, total)),
     )
     assert [s for s in seen if s[0] == "stream"] == [("stream", k, IMAGES) for k in range(1, IMAGES + 1)]
+
+
+def test_copies_of_the_chip(stored: Path, capsys: Captured) -> None:
+    one = _stream(capsys, stored)
+    two = _stream(capsys, stored, "--copies", "2", "--set", "package.chips=2")
+    assert (one.copies, two.copies, two.meta.hardware.chips) == (None, 2, 2)
+    assert two.exit_fraction == one.exit_fraction
+    assert two.throughput_images_per_s > 1.5 * one.throughput_images_per_s
+    assert main(_arguments("stream", stored, "--copies", "2", "--quiet")) == 0
+    assert "2 copies of the chip" in capsys.readouterr().out
+    assert main(_arguments("stream", stored, "--copies", "0")) == 2
+    assert "--copies" in capsys.readouterr().err

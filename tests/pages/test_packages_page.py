@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -53,3 +54,23 @@ def test_the_table_is_what_the_sweep_says(tmp_path: Path) -> None:
         for cell, (column, scale) in zip(cells, COLUMNS, strict=True):
             digits = len(cell.partition(".")[2])
             assert f"{float(row[column]) / scale:.{digits}f}" == cell, (chips, link, column)
+
+
+@pytest.mark.slow
+def test_the_streams_are_what_the_command_says(capsys: pytest.CaptureFixture[str]) -> None:
+    command = re.search(r"`imcsim (stream [^`]*)`, with", PAGE)
+    assert command is not None
+    shown = rows_of("| copies | chips of each |")
+    assert len(shown) == 6
+    for copies, chips, *cells in shown:
+        options = ["--copies", copies, "--set", f"package.chips={chips}", "--json", "-", "--quiet"]
+        assert main([*command[1].split(), *options, "--workers", "1"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        figures_found = (
+            found["efficiency"]["area_um2"] / 1e6, found["throughput_images_per_s"],
+            found["latency_ns"] / 1e3, found["latency_p99_ns"] / 1e3,
+            found["energy_pj"] / 1e6, found["leakage_energy_pj"] / 1e6,
+        )  # fmt: skip
+        for cell, figure in zip(cells, figures_found, strict=True):
+            digits = len(cell.partition(".")[2])
+            assert f"{figure:,.{digits}f}" == cell, (copies, chips, cell)

@@ -359,3 +359,62 @@ def test_memory_changes_no_stream(issue: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("imcsim.functional.in_flight.budget_bytes", lambda: 1)
     monkeypatch.setattr(imcsim.studies.streaming, "COUNTED_JOBS", 3)
     assert streamed(network, chip, issue=issue) == whole
+
+
+# Copies of the chip behind a dispatcher
+
+
+def test_copies_of_the_chip_by_hand() -> None:
+    """Four images at a time, each on a chip of its own: all figures follow from those of one chip."""
+    one, four = (streamed(one_layer(), hardware(HAND), StreamOptions(copies=n), "static") for n in (1, 4))
+    assert one.copies is None
+    assert "copies" not in one.model_dump()
+    assert four.model_dump()["copies"] == four.copies == 4
+    assert four.makespan_ns == one.makespan_ns / 4
+    assert four.latency_ns == one.latency_ns
+    assert four.tiles == one.tiles  # each as busy as before
+    assert four.flits_a_cycle_and_router == one.flits_a_cycle_and_router
+    # Four chips leak for a quarter of the time.
+    assert four.leakage_energy_pj == pytest.approx(one.leakage_energy_pj)
+    assert four.energy_pj == pytest.approx(one.energy_pj)
+    assert four.peak.area_um2 == 4 * one.peak.area_um2
+    assert four.peak.operations == 4 * one.peak.operations
+    assert four.peak.native.tops_per_w == pytest.approx(one.peak.native.tops_per_w)
+    assert four.efficiency.native.tops == pytest.approx(4 * one.efficiency.native.tops)
+    assert four.efficiency.native.tops_per_mm2 == pytest.approx(one.efficiency.native.tops_per_mm2)
+    assert four.programming.energy_pj == pytest.approx(4 * one.programming.energy_pj)
+    assert four.programming.time_ns == one.programming.time_ns
+
+
+def test_copies_that_wait_leak_all_the_same() -> None:
+    rate = StreamOptions("periodic", 1e6)
+    one, two = (streamed(deep(), hardware(), replace(rate, copies=n)) for n in (1, 2))
+    assert two.makespan_ns <= one.makespan_ns
+    assert two.latency_p99_ns <= one.latency_p99_ns
+    work = [result.energy_pj - result.leakage_energy_pj for result in (one, two)]
+    assert work[0] == pytest.approx(work[1])
+    leaks = one.leakage_energy_pj / one.makespan_ns, two.leakage_energy_pj / two.makespan_ns
+    assert leaks[1] == pytest.approx(2 * leaks[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("copies", [0, -1, 257])
+def test_numbers_of_copies_that_are_refused(copies: int) -> None:
+    with pytest.raises(ImcsimError, match="copies of a chip cannot be played"):
+        streamed(one_layer(), hardware(HAND), StreamOptions(copies=copies))
+
+
+def test_a_stream_over_a_package() -> None:
+    """Two chips on a link: the same work, whose energy on the link is a component of its own."""
+    package = hardware({"package.chips": 2})
+    one, two = streamed(deep(), hardware()), streamed(deep(), package)
+    assert (one.meta.hardware.chips, two.meta.hardware.chips) == (None, 2)
+    assert two.accuracy == one.accuracy
+    assert two.exit_fraction == one.exit_fraction
+    assert two.makespan_ns > one.makespan_ns
+    paid = [row.energy_pj_by_component.get("package", 0.0) for row in two.layer_efficiency]
+    assert sum(paid) > 0
+    output = [row.name for row in two.layer_efficiency].index("output")
+    verdicts = (
+        two.mean_timesteps * package.config.noc.flit_bits * package.config.package.known("bit_energy_pj")
+    )
+    assert paid[output] == pytest.approx(verdicts)

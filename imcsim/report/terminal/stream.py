@@ -54,10 +54,11 @@ def label(result: StreamResult) -> str:
 
 def _arrivals_line(result: StreamResult) -> str:
     kind, rate = result.arrivals.kind, result.arrivals.images_per_s
+    to = "" if result.copies is None else f" {result.copies} copies of the chip: each to that free earliest."
     if rate is None:
-        return "Images come as the chip takes them (closed loop)."
+        return f"Images come as the chip takes them (closed loop).{to}"
     how = "at regular intervals" if kind == "periodic" else "at random (Poisson)"
-    return f"Images come {how}, {number(rate)} a second."
+    return f"Images come {how}, {number(rate)} a second.{to}"
 
 
 def outcome_table(result: StreamResult) -> Table:

@@ -151,9 +151,10 @@ def heading(meta: Meta) -> Table:
     grid.add_column(overflow="fold")
     hardware, network = meta.hardware, meta.network
     area = fitting(AREA, [hardware.area_um2])
+    on = "" if hardware.chips is None else f"{hardware.chips} chips, "
     rows = {
         "network": f"{network.name}, {network.layers} layers, {network.weights:,} weights",
-        "hardware": f"{hardware.name}, {hardware.tiles:,} tiles, {hardware.crossbars:,} crossbars, "
+        "hardware": f"{hardware.name}, {on}{hardware.tiles:,} tiles, {hardware.crossbars:,} crossbars, "
         f"{area(hardware.area_um2)} {area.name}, clock {hardware.clock_ns:.4g} ns, "
         f"encoder {hardware.encoder}",
         "inputs": f"{meta.inputs.name} ({meta.inputs.split}), {meta.images:,} images",
