@@ -34,7 +34,7 @@ from imcsim.timing.processes.chip import ProcessEngine
 
 TEST_IMAGES = 10_000
 THRESHOLD = 0.30017
-"""Of vgg16_running_cifar10, entropy of the mean, chosen on 5,000 validation images by `imcsim reproduce`."""
+"""Of vgg16_quarter, entropy of the mean, chosen on 5,000 validation images by `imcsim reproduce`."""
 CHIP = {"activity.skip_zero_reads": True, "activity.spike_coding": "aer"}
 
 
