@@ -34,6 +34,21 @@ def history(state: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "epoch": state["epoch"]}
 
 
+def other_seed(facts: dict[str, Any], seed: int) -> int | None:
+    """A seed other than `seed` with which a run of this history was trained; None if there is none.
+
+    Images are held out by the seed, so a run with another one would be judged on images that this one has
+    learned.
+    """
+    arguments = facts.get("arguments") or {}
+    if "stages" in arguments and int(arguments["seed"]) != seed:
+        return int(arguments["seed"])
+    if (bundle := facts.get("bundle")) and int(bundle.get("seed", seed)) != seed:
+        return int(bundle["seed"])
+    found = (other_seed(facts[name], seed) for name in LINEAGE if facts.get(name))
+    return next((other for other in found if other is not None), None)
+
+
 def weights(state: dict[str, Any]) -> dict[str, torch.Tensor]:
     """What a checkpoint is used with: its averaged weights where it has some, else those of its last step."""
     found: dict[str, torch.Tensor] = state["average"] if "average" in state else state["network"]

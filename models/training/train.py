@@ -123,6 +123,7 @@ class Run:
         self.lineage: dict[str, Any] = dict.fromkeys(checkpoints.LINEAGE)
         if args.init:
             self.lineage["init"] = start_from(self.network, args.init)
+        self._same_images_held_out("init")
         self.network = self.network.to(self.device).to(memory_format=torch.channels_last)
         decay = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
@@ -146,6 +147,15 @@ class Run:
             self.resume()
         if self.epoch < len(self.schedule):
             self.prepare()
+
+    def _same_images_held_out(self, name: str) -> None:
+        facts = self.lineage[name]
+        other = checkpoints.other_seed(facts, self.args.seed) if facts else None
+        if other is not None:
+            raise SystemExit(
+                f"error: --{name}: {getattr(self.args, name)}: trained with seed {other}, which holds out "
+                f"other images: some that seed {self.args.seed} judges by were learned; give --seed {other}"
+            )
 
     def resume(self) -> None:
         state = checkpoints.read(self.checkpoint, self.device)
@@ -176,6 +186,7 @@ class Run:
         if args.teacher:
             state = checkpoints.read(args.teacher)
             self.lineage["teacher"] = checkpoints.history(state)
+            self._same_images_held_out("teacher")
             teacher = checkpoints.network_of(state)
             if teacher.neurons != "lif" and args.teacher_timesteps != 1:
                 raise SystemExit(

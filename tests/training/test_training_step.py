@@ -201,6 +201,20 @@ def test_a_teacher_differs_by_its_neurons_and_is_no_bundle(tmp_path: Path) -> No
     assert checkpoints.history(state)["teacher"] is None
 
 
+def test_images_that_an_earlier_run_learned_are_not_held_out(tmp_path: Path) -> None:
+    """What is held out follows from the seed, so a run has that of all it builds on."""
+    trained = {"arguments": {"seed": "1", "stages": "1:2"}, "init": None, "teacher": None, "bundle": None}
+    widened = {"arguments": {"seed": "7", "times": "2"}, "init": trained, "teacher": None}
+    later = {"arguments": {"seed": "1", "stages": "4:2"}, "init": widened, "teacher": trained}
+    assert checkpoints.other_seed(later, 1) is None
+    assert checkpoints.other_seed(widened, 2) == 1
+    assert checkpoints.other_seed({**later, "arguments": {"seed": "2", "stages": "4:2"}}, 2) == 1
+    assert checkpoints.other_seed({"arguments": {}, "bundle": {"seed": 3}}, 1) == 3
+    run = SimpleNamespace(lineage={"init": later}, args=SimpleNamespace(seed=2, init=tmp_path / "c.pt"))
+    with pytest.raises(SystemExit, match=r"c\.pt: trained with seed 1, .* give --seed 1"):
+        train.Run._same_images_held_out(run, "init")
+
+
 def test_a_spiking_teacher_is_followed_in_its_mean_over_its_own_timesteps() -> None:
     outputs, taught = torch.randn(2, 5, 10), torch.randn(4, 5, 10)
     asked = []
