@@ -2,8 +2,8 @@
 
 Under ``wait`` (and for an image alone under ``interleave``) one timeline to T max holds all of them: an
 earlier exit is its beginning. On a chip that runs ahead another exit is the beginning of the longest run
-until the chip can know of it: `exits_of` plays on from there. In the ``reference`` fidelity, and where tiles
-are gated, each exit is played by itself.
+until the chip can know of it: `exits_of` plays on from there. In the ``reference`` fidelity each exit is
+played by itself.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement
+from imcsim.timing.gating import powered_cycles
 from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import ImageLine, InTurn, Timing, issuers
 from imcsim.timing.jobs import Job, JobQueue
@@ -82,8 +83,8 @@ class Engine:
         """The error where images have not exited and nothing can go on."""
         raise NotImplementedError
 
-    def _powered(self) -> list[list[tuple[int, int, int]]]:
-        """For each tile, begin, end and job of the rows that kept it powered, where idle tiles are gated."""
+    def _powered(self) -> NDArray[np.int64]:
+        """Tile, begin, end and job of the rows that kept tiles powered, where idle ones are gated."""
         raise NotImplementedError
 
     def _busy(self) -> tuple[NDArray[np.int64], int, int]:
@@ -207,15 +208,9 @@ class Engine:
         job.cancelled_at = cycle
 
     def _count_powered_tiles(self) -> None:
-        """Cycles in which each tile has a row under way, charged to the job whose row began first."""
         static = len(self.names) - 1
-        for rows in self._powered():
-            covered = 0
-            for began, ended, job in sorted(rows):
-                powered = ended - max(began, covered)
-                if powered > 0:
-                    self.counter.add(Event.POWERED_TILE_CYCLES, job, static, powered)
-                covered = max(covered, ended)
+        for job, powered in zip(*powered_cycles(self._powered()), strict=True):
+            self.counter.add(Event.POWERED_TILE_CYCLES, job, static, powered)
 
     def _timeline(self) -> Timeline:
         jobs = self.jobs.jobs

@@ -17,6 +17,7 @@ from imcsim.mapping import Placement, place
 from imcsim.simulation import schedule as schedules
 from imcsim.simulation.schedule import Schedule, schedule
 from imcsim.timing import Layout, Timing, parse
+from imcsim.timing.fabric import one_image
 from imcsim.timing.fabric.one_image import exits_of, playable
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -90,29 +91,38 @@ def test_more_timesteps_than_there_was_room_for(policy: str, dynamic: bool) -> N
     same(played(placement, config, timing, **about), one_by_one(placement, config, timing, **about))
 
 
-def test_the_work_grows_with_the_timesteps(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gating", ["none", "idle_tiles"])
+def test_the_work_grows_with_the_timesteps(gating: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And not with their square: no exit plays what came before it once more."""
     from imcsim.timing.fabric.kernels import cycles
 
-    config = changed("dtsnn_32nm", {"encoder.mode": "recompute"})
+    config = changed("dtsnn_32nm", {"encoder.mode": "recompute", "clock.gating": gating})
     placement = place(random_network(np.random.default_rng(1), size=6), config)
     layout = Layout(placement, config)
     assert playable(layout, Timing(4, parse("pipeline")))
-    calls = [0]
-    advance = cycles.advance
+    calls, rows = [0], [0]
+    advance, powered = cycles.advance, one_image.powered_cycles
+
+    def swept(table: Any) -> Any:
+        rows[0] += len(table)
+        return powered(table)
 
     def counted(*arguments: Any) -> Any:
         calls[0] += 1
         return advance(*arguments)
 
     monkeypatch.setattr(cycles, "advance", counted)
-    found = []
+    monkeypatch.setattr(one_image, "powered_cycles", swept)
+    found, found_rows = [], []
     for timesteps in (20, 40, 80):
-        calls[0] = 0
+        calls[0] = rows[0] = 0
         timing = Timing(timesteps, parse("pipeline"))
         _, shorter = exits_of(layout, timing, None, dynamic=False, shown=range(1, timesteps))
         assert len(shorter) == timesteps - 1
         assert (np.diff([run.verdict[-1] for run in shorter]) > 0).all()
         assert max(run.exit - run.first for run in shorter) < 4
         found.append(calls[0])
+        found_rows.append(rows[0])
     assert found[2] - found[1] < 2.1 * (found[1] - found[0])
+    assert found_rows[2] - found_rows[1] <= 2.1 * (found_rows[1] - found_rows[0])
+    assert (found_rows[0] > 0) == (gating == "idle_tiles")

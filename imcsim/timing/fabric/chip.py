@@ -144,11 +144,8 @@ class FabricEngine(Engine):
     def _locked(self) -> ImcsimError:
         raise FabricStalled
 
-    def _powered(self) -> list[list[tuple[int, int, int]]]:
-        rows: list[list[tuple[int, int, int]]] = [[] for _ in range(self.placement.tiles)]
-        for tile, began, ended, job in self._memory.powered().tolist():
-            rows[tile].append((began, ended, job))
-        return rows
+    def _powered(self) -> Table:
+        return self._memory.powered()
 
     def _busy(self) -> tuple[Table, int, int]:
         m, parts = self._memory.m, self._memory.parts

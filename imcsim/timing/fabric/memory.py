@@ -18,10 +18,15 @@ Table = NDArray[np.int64]
 
 
 class PlayMemory:
-    """The memory of one play: a copy of the layout's, and behind it what grows with the jobs in flight."""
+    """The memory of one play: a copy of the layout's, and behind it what grows with the jobs in flight.
 
-    def __init__(self, layout: Layout, ring: int, columns: tuple[int, int], images: int) -> None:
-        self._layout = layout
+    `taken`: powered rows are taken out whenever a job is issued, so there is room for those in flight only.
+    """
+
+    def __init__(
+        self, layout: Layout, ring: int, columns: tuple[int, int], images: int, *, taken: bool = False
+    ) -> None:
+        self._layout, self._taken = layout, taken
         self._columns = sum(columns)
         self._powers = layout.rows_of_a_job if layout.config.clock.gating == "idle_tiles" else 0
         self._fixed = len(layout.memory)
@@ -48,7 +53,8 @@ class PlayMemory:
         heights = outputs[:, k.O_HEIGHT]
         sizes = (
             ring * len(streams), ring * len(parts), ring * int(heights.sum()) * k.QUEUE_SIZE,
-            self.jobs * k.J_SIZE, self._slots * self._columns, self.jobs * self._powers * 4,
+            self.jobs * k.J_SIZE, self._slots * self._columns,
+            (ring if self._taken else self.jobs) * self._powers * 4,
         )  # fmt: skip
         at = self._fixed + np.cumsum([0, *sizes])
         self.m = m = np.zeros(int(at[-1]), np.int64)
@@ -168,6 +174,12 @@ class PlayMemory:
         """Tile, begin, end and job of rows, ``[rows, 4]``."""
         at, rows = int(self.m[k.G_POWERED]), int(self.m[k.G_POWERED_ROWS])
         return self.m[at : at + 4 * rows].reshape(rows, 4)
+
+    def take_powered(self) -> Table:
+        """What `powered` gives, taken out."""
+        rows = self.powered().copy()
+        self.m[k.G_POWERED_ROWS] = 0
+        return rows
 
 
 class ImageValues:

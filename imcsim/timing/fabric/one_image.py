@@ -26,6 +26,7 @@ from imcsim.timing.fabric.kernels import cycles
 from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.fabric.layout import Layout
 from imcsim.timing.fabric.memory import ImageValues, PlayMemory
+from imcsim.timing.gating import powered_cycles
 from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Timing
 from imcsim.timing.link_times import check_cycles, checked
@@ -64,14 +65,10 @@ class ShorterRun:
 
 
 def playable(layout: Layout, timing: Timing) -> bool:
-    """Whether `exits_of` can play a chip: one that runs ahead, whose tiles are not gated (what a gated tile
-    was powered for is counted at the end), and whose checker takes time: verdicts come after outputs.
+    """Whether `exits_of` can play a chip: one that runs ahead, and whose checker takes time: verdicts come
+    after outputs.
     """
-    return (
-        timing.issue.runs_ahead
-        and layout.config.clock.gating == "none"
-        and check_cycles(layout.placement, layout.config) > 0
-    )
+    return timing.issue.runs_ahead and check_cycles(layout.placement, layout.config) > 0
 
 
 def exits_of(
@@ -115,8 +112,9 @@ class _OneImage:
         self._names = layer_names(placement)
         self._values = ImageValues(layout, None if work is None else [work])
         self._memory = PlayMemory(
-            layout, min(FIRST_JOBS, timing.timesteps), self._values.columns, timing.issue.images_on_chip
-        )
+            layout, min(FIRST_JOBS, timing.timesteps), self._values.columns, timing.issue.images_on_chip,
+            taken=True,
+        )  # fmt: skip
         head = self._memory.m
         head[k.G_TIMED], head[k.G_TELLS_ENTERED] = timing.timed, timing.issue.runs_ahead
         head[k.G_STAGES], head[k.G_EDGES] = self._values.columns
@@ -140,6 +138,8 @@ class _OneImage:
         self._last = timing.timesteps
         """After which timestep the image exits, in the run that is being played."""
         self._found: list[ShorterRun] = []
+        self._powered: list[Table] = []
+        """Rows that kept tiles powered, where idle ones are gated, in the order in which they ended."""
 
     def played(self) -> tuple[Timeline, list[ShorterRun]]:
         self._issue()
@@ -193,6 +193,7 @@ class _OneImage:
         number, image_map = clock.issued, clock.maps
         clock.maps += number == 0 or self._recomputes
         slot = values.slot(0)
+        self._powered.append(memory.take_powered())
         memory.make_room(number + 1, clock.maps, values.slots)
         if values.changed:
             memory.work_at(values.begins())
@@ -264,6 +265,8 @@ class _OneImage:
         clock, memory = self.clock, self._memory
         issued = clock.issued
         first = max(0, min(issued - memory.under_way(issued, clock.maps), clock.number))
+        self._powered.append(memory.take_powered())
+        pieces = len(self._powered)
         state, numbers = memory.kept(), vars(clock).copy()
         rows = (self._table, self._issued_at, self._answer, self._verdict)
         before = [array[first:issued].copy() for array in rows]
@@ -279,6 +282,7 @@ class _OneImage:
                 memory.m[k.G_WANTED] = k.NEVER
                 self._accumulate()
         self._run()
+        self._count_powered(first)
         jobs = slice(first, clock.issued)
         spans = self._table[jobs, len(EVENTS) :] - 1
         checked = slice(first, exit_after)
@@ -294,6 +298,7 @@ class _OneImage:
             )
         )
         memory.put_back(state)
+        del self._powered[pieces:]
         for array, was in zip(rows, before, strict=True):
             array[issued : clock.issued] = 0 if array is self._table else -1
             array[first:issued] = was
@@ -301,9 +306,25 @@ class _OneImage:
             setattr(clock, name, value)
         self._last = self._timing.timesteps
 
+    def _count_powered(self, first: int) -> None:
+        """Count, at the end of a run, the cycles for which jobs from `first` on kept tiles powered. All rows
+        of jobs before it ended before any run branched off.
+        """
+        self._powered.append(self._memory.take_powered())
+        since, rows = self._issued_at[first], list[Table]()
+        for piece in reversed(self._powered):
+            if len(piece) and piece[-1, 2] <= since:
+                break
+            rows.append(piece)
+        jobs, powered = powered_cycles(np.concatenate(rows))
+        late = jobs >= first
+        at = EVENT_INDEX[Event.POWERED_TILE_CYCLES]
+        np.add.at(self._table[:, at, -1], jobs[late], powered[late])
+
     # --- what comes of it
 
     def _timeline(self) -> Timeline:
+        self._count_powered(0)
         memory, jobs = self._memory, self.clock.issued
         busy = np.zeros(self._layout.placement.tiles, np.int64)
         np.add.at(busy, memory.parts[:, k.P_TILE], memory.m[memory.parts[:, k.P_TIMES] + BUSY])

@@ -55,7 +55,7 @@ class ProcessEngine(Engine):
         ]
         self._answers = [(self.channels[stream.rank], stream.answer_rows) for stream in self.wiring.answers]
         self._gated = config.clock.gating == "idle_tiles"
-        self._tile_rows: list[list[tuple[int, int, int]]] = [[] for _ in range(placement.tiles)]
+        self._powered_rows: list[tuple[int, int, int, int]] = []
 
     # --- what parts ask for
 
@@ -77,7 +77,7 @@ class ProcessEngine(Engine):
 
     def worked(self, tile: int, began: int, job: Job) -> None:
         if self._gated:
-            self._tile_rows[tile].append((began, int(self.env.now), job.number))
+            self._powered_rows.append((tile, began, int(self.env.now), job.number))
 
     def carry(self, job: Job, stream: Stream, bits: int) -> Wait:
         """Bring a row to its receiver; within a tile it takes a cycle."""
@@ -172,8 +172,8 @@ class ProcessEngine(Engine):
             fix="enlarge tile_buffer.capacity_bytes or tile.output_rows",
         )
 
-    def _powered(self) -> list[list[tuple[int, int, int]]]:
-        return self._tile_rows
+    def _powered(self) -> NDArray[np.int64]:
+        return np.array(self._powered_rows, np.int64).reshape(-1, 4)
 
     def _busy(self) -> tuple[NDArray[np.int64], int, int]:
         busy = np.zeros(self.placement.tiles, np.int64)
