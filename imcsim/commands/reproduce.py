@@ -8,8 +8,6 @@ from imcsim.commands.common import print_report, progress_bars
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import memory_option, option
 
-DOCUMENT = "reproduction.json"
-
 
 @click.command(cls=Grouped)
 @click.option(
@@ -45,19 +43,17 @@ def reproduce(
     other choices are made on validation images, never on the test images. Stopped at any moment, the same
     command goes on where it was.
     """
-    from imcsim.report.files import check_writable, write_contents
+    from imcsim.report.files import check_writable
 
     check_writable(folder, folder=True)
     with progress_bars(quiet) as progress:
         from imcsim.report.reproduction import write_page
         from imcsim.reproduction.reproduce import reproduce as run
-        from imcsim.results.model import to_json
 
         made = run(
             folder, images=images, validation_images=validation_images, networks=_names(networks),
             models=models, workers=workers, progress=progress,
         )  # fmt: skip
-        write_contents(folder, {DOCUMENT: to_json(made.document, indent=1).encode()})
         page = write_page(made.document, made.pictures, folder, progress)
     if not quiet:
         from imcsim.report.terminal.reproduction import reproduction_report

@@ -2,67 +2,159 @@
 
 The first line says what is searched: the network, the chip of the file, the images, the options that change a
 figure, and the code. A line is written as soon as its mapping has been played; a last line that was cut off
-is played again.
+is played again. Where the file is removed or replaced meanwhile, it is written anew, with all that is known.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.files import written_whole
-from imcsim.results.mapped import Mapped
+from imcsim.base.files import read_ordinary, written_whole
+from imcsim.results.mapped import ADCS, Mapped
 
 FILE = "tried.jsonl"
+
+MOST_BYTES = 256_000_000
+_LARGEST, _LARGEST_COUNT, _LONGEST = 1e300, 1 << 53, 1000
 
 
 @dataclass
 class TriedMappings:
     """Mappings by the hash of their chip. None: one that does not fit, or locks up. Without a file they are
-    kept for one search alone.
+    kept for one search alone. `head`: the file's first line.
     """
 
     path: Path | None = None
     known: dict[str, Mapped | None] = field(default_factory=dict)
+    head: str = ""
+    _identity: tuple[int, int, int] | None = None
 
     @classmethod
     def of_folder(cls, folder: str | Path, about: Mapping[str, Any]) -> TriedMappings:
         """Those of a folder, which is made if there is none.
 
-        Raises ImcsimError where it holds those of another search.
+        Raises ImcsimError where it holds those of another search, cannot be read, or is damaged.
         """
         path, head = Path(folder) / FILE, json.dumps(dict(about), sort_keys=True)
-        lines = path.read_text("utf-8").split("\n") if path.exists() else []
+        lines = _text(path).split("\n")
         whole, cut = lines[:-1], lines[-1:] != [""]
         if whole and whole[0] != head:
             raise ImcsimError(
                 "it holds what another search has tried", file=path, fix="give another folder, or delete it"
             )
         known = dict(_read(path, number, line) for number, line in enumerate(whole[1:], 2))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        tried = cls(path, known, head)
         if not whole or cut:
-            with written_whole(path) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line in whole or [head]), "utf-8")
-        return cls(path, known)
+            tried._write_anew(path)
+        else:
+            tried._identity = _identity(path.stat())
+        return tried
 
     def put(self, chip_sha256: str, mapped: Mapped | None) -> None:
-        """Keep a mapping."""
+        """Keep a mapping. Raises ImcsimError where it cannot be written."""
         self.known[chip_sha256] = mapped
-        if self.path is not None:
-            values = None if mapped is None else asdict(mapped)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"chip": chip_sha256, "mapped": values}) + "\n")
+        if self.path is None:
+            return
+        try:
+            # Not made where it is missing: what was tried before would not be in it.
+            number = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        except (FileNotFoundError, NotADirectoryError):
+            self._write_anew(self.path)
+            return
+        with os.fdopen(number, "a", encoding="utf-8") as file:
+            same = _identity(os.fstat(number)) == self._identity
+            if same:
+                file.write(_line(chip_sha256, mapped))
+                file.flush()
+                self._identity = _identity(os.fstat(number))
+        if not same:
+            self._write_anew(self.path)
+
+    def _write_anew(self, path: Path) -> None:
+        """Write the whole file, and the folder with it."""
+        text = "".join([f"{self.head}\n", *(_line(*one) for one in self.known.items())])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as temporary:
+                temporary.write_text(text, "utf-8")
+            self._identity = _identity(path.stat())
+        except OSError as error:
+            raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from None
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int]:
+    """Of a file as it was left; a new one may get the number of one that was removed."""
+    return found.st_dev, found.st_ino, found.st_size
+
+
+def _text(path: Path) -> str:
+    """What is in the file, nothing where there is none. Raises ImcsimError."""
+    fix = "give another folder, or delete it"
+    try:
+        return read_ordinary(path, MOST_BYTES).decode()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ImcsimError(f"cannot be read: {error.strerror or error}", file=path, fix=fix) from None
+    except UnicodeDecodeError:
+        raise ImcsimError("it is no text in UTF-8", file=path, fix=fix) from None
+    except ValueError as error:
+        raise ImcsimError(str(error), file=path, fix=fix) from None
+
+
+def _line(chip_sha256: str, mapped: Mapped | None) -> str:
+    return json.dumps({"chip": chip_sha256, "mapped": None if mapped is None else asdict(mapped)}) + "\n"
 
 
 def _read(path: Path, number: int, line: str) -> tuple[str, Mapped | None]:
     try:
         entry = json.loads(line)
-        return str(entry["chip"]), None if entry["mapped"] is None else Mapped(**entry["mapped"])
-    except (ValueError, TypeError, KeyError):
+        chip, values = entry["chip"], entry["mapped"]
+        if not _name(chip):
+            raise ValueError
+        if values is None:
+            return chip, None
+        mapped = Mapped(**values)
+        for one in fields(mapped):
+            if not _SOUND[str(one.type)](getattr(mapped, one.name)):
+                raise ValueError
+        if mapped.row_order not in ADCS:
+            raise ValueError
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ImcsimError(
             "this line is none that a search wrote", file=path, line=number, fix="delete the line"
         ) from None
+    return chip, mapped
+
+
+def _name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST and value.isprintable()
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _LARGEST_COUNT
+
+
+def _figure(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= _LARGEST  # NaN is neither
+
+
+def _named(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(_name(k) and check(v) for k, v in value.items())
+
+
+_SOUND: dict[str, Callable[[Any], bool]] = {
+    "bool": lambda value: isinstance(value, bool),
+    "str": _name,
+    "int": _count,
+    "float": _figure,
+    "Mapping[str, int]": _named(_count),
+    "Mapping[str, str]": _named(_name),
+}
+"""What a value may be, by its type in `Mapped`."""

@@ -83,6 +83,33 @@ def _use_chip(path: Path, made: Any) -> None:
     imcsim.hardware.describe(imcsim.hardware.load(path))
 
 
+_TABLES: dict[str, Any] = {
+    "ERT": {
+        "version": 0.4,
+        "tables": [
+            {
+                "name": "system.chip.tile[1..8].adc[1..64]",
+                "actions": [{"name": "conversions", "arguments": {}, "energy": 0.31}],
+            },
+            {
+                "name": "lif",
+                "actions": [{"name": "lif_updates", "energy": 2}, {"name": "leakage", "energy": 0}],
+            },
+        ],
+    },
+    "ART": {"version": "0.4", "tables": [{"name": "chip.adc", "area": 412.5}]},
+}
+
+
+def _tables(folder: Path) -> Any:
+    (folder / "chip.yaml").write_text("extends: dtsnn_32nm\nname: x\nreference_tables: [damaged.yaml]\n")
+    return [_TABLES]
+
+
+def _use_tables(path: Path, made: Any) -> None:
+    imcsim.hardware.describe(imcsim.hardware.load(path.with_name("chip.yaml")))
+
+
 def _network(folder: Path) -> Any:
     network = random_network(np.random.default_rng(5), depth=2, classes=4, timesteps=3)
     imcsim.network.save(network, folder / "sound")
@@ -586,6 +613,42 @@ def _use_nir(path: Path, made: Any) -> None:
 # --- results and stores
 
 
+_ABOUT = {"network": "x", "images": 4}
+
+
+def _tried(folder: Path) -> Any:
+    from imcsim.results.mapped import Mapped
+    from imcsim.studies.tried_mappings import FILE, TriedMappings
+
+    kept = TriedMappings.of_folder(folder / "sound", _ABOUT)
+    kept.put(
+        "a" * 64, Mapped({"conv": 2}, True, "snake", 8, "im2col", {"conv": "small"}, 4, 1, 0.5, 3, 1.5, 9.0)
+    )
+    kept.put("b" * 64, None)
+    return [json.loads(line) for line in (folder / "sound" / FILE).read_text().splitlines()]
+
+
+def _damage_tried(draw: Random, made: Any, folder: Path) -> Path:
+    from imcsim.studies.tried_mappings import FILE
+
+    lines = [json.dumps(line, sort_keys=True).encode() for line in made]
+    at = draw.randrange(len(lines))
+    lines[at] = as_json(draw, damaged_tree(draw, made[at]))
+    return _write(folder / "tried" / FILE, b"".join(line + b"\n" for line in lines))
+
+
+def _use_tried(path: Path, made: Any) -> None:
+    """What was read is written again as it was."""
+    from imcsim.studies.tried_mappings import TriedMappings
+
+    kept = TriedMappings.of_folder(path.parent, _ABOUT)
+    before = kept.known.copy()
+    path.unlink()
+    kept.put("c" * 64, None)
+    if TriedMappings.of_folder(path.parent, _ABOUT).known != {**before, "c" * 64: None}:
+        raise AssertionError("not what was read")
+
+
 def _results(folder: Path) -> Any:
     from sample_results import compare_result, run_result, stream_result
 
@@ -843,6 +906,7 @@ def _use_kept(path: Path, made: Any) -> None:
 
 READERS: tuple[Reader, ...] = (
     Reader("chip YAML", _chip, _damage_spec, _use_chip),
+    Reader("reference tables", _tables, _damage_spec, _use_tables),
     Reader("network YAML", _network, _damage_network, _use_network),
     Reader("network weights", _network, _damage_weights, _use_network),
     Reader("images npz", _images, _damage_npz, _use_inputs),
@@ -862,6 +926,7 @@ READERS: tuple[Reader, ...] = (
     Reader("result", _results, _damage_result, _use_result),
     Reader("part of a reproduction", _part, _damage_part, _use_part),
     Reader("store", _store, _damage_store, _use_store),
+    Reader("tried mappings", _tried, _damage_tried, _use_tried),
     Reader("kept values", _kept, _damage_kept, _use_kept),
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -568,16 +569,20 @@ def test_the_command_writes_document_and_page_and_prints_a_table(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def page(document: Reproduction, pictures: Mapping[int, Any], out: str, progress: Any) -> Path:
+    def drawn(document: Reproduction, pictures: Mapping[int, Any], progress: Any) -> dict[str, bytes]:
         assert document == reproduced.document
         assert pictures == reproduced.pictures
-        return Path(out) / "index.html"
+        shutil.rmtree(out, ignore_errors=True)  # as somebody may while figures are drawn
+        return {"index.html": b"page"}
 
+    out = tmp_path / "out"
+    (out / "parts").mkdir(parents=True)
     monkeypatch.setattr(reproducing, "reproduce", lambda *_, **__: reproduced)
-    monkeypatch.setattr(imcsim.report.reproduction, "write_page", page)
-    assert cli.main(["reproduce", "--out", str(tmp_path)]) == 0
-    written = Reproduction.model_validate_json((tmp_path / "reproduction.json").read_text())
+    monkeypatch.setattr(imcsim.report.reproduction, "page_contents", drawn)
+    assert cli.main(["reproduce", "--out", str(out)]) == 0
+    written = Reproduction.model_validate_json((out / "reproduction.json").read_text())
     assert written == reproduced.document
+    assert (out / "index.html").read_bytes() == b"page"
     shown = capsys.readouterr().out
     assert "DT-SNN (paper)" in shown
     assert "met" in shown

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from imcsim.studies.comparison import run
 from imcsim.studies.mapping_search import search_mapping
 from imcsim.studies.mapping_variants import OnImages
 from imcsim.studies.settings import CompareOptions
-from imcsim.studies.tried_mappings import FILE
+from imcsim.studies.tried_mappings import FILE, TriedMappings
 
 NETWORK = replace(
     vgg_like(np.random.default_rng(3), plan=(4, "M", 8), size=8, classes=3, timesteps=3), name="small"
@@ -345,3 +347,42 @@ def test_a_search_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.M
     file.write_text(file.read_text() + "{}\n")
     with pytest.raises(ImcsimError, match="none that a search wrote"):
         again()
+
+
+MAPPED = Mapped({"conv": 2}, False, "snake", 8, "im2col", {}, 4, 1, 0.5)
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_what_was_tried_is_there_though_its_file_vanished(tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "out"
+    tried = TriedMappings.of_folder(folder, {"a": 1})
+    tried.put("x", MAPPED)
+    shutil.rmtree(folder)
+    if how == "replaced":
+        folder.mkdir()
+        (folder / FILE).write_text("")
+    tried.put("y", None)
+    tried.put("z", MAPPED)
+    assert TriedMappings.of_folder(folder, {"a": 1}).known == {"x": MAPPED, "y": None, "z": MAPPED}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("tiles", "1"), ("tiles", -1), ("tiles", 1 << 60), ("area_mm2", float("nan")), ("copies", {"conv": "2"}),
+     ("copies", [2]), ("share_tiles", 0), ("placement", "\0"), ("row_order", "other"), ("extra", 1)],
+)  # fmt: skip
+def test_lines_of_other_types_are_refused(tmp_path: Path, key: str, value: Any) -> None:
+    line = json.dumps({"chip": "x", "mapped": {**asdict(MAPPED), key: value}})
+    (tmp_path / FILE).write_text(f'{{"a": 1}}\n{line}\n')
+    with pytest.raises(ImcsimError, match=r"jsonl:2: this line is none that a search wrote"):
+        TriedMappings.of_folder(tmp_path, {"a": 1})
+
+
+def test_a_pipe_and_other_bytes_are_no_file_of_tried_mappings(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE)
+    with pytest.raises(ImcsimError, match="not an ordinary file"):
+        TriedMappings.of_folder(tmp_path, {})
+    (tmp_path / FILE).unlink()
+    (tmp_path / FILE).write_bytes(b"\xff\n")
+    with pytest.raises(ImcsimError, match="UTF-8"):
+        TriedMappings.of_folder(tmp_path, {})

@@ -27,22 +27,28 @@ from imcsim.report.reproduction.provenance import (
     marks_grid,
     training_grids,
 )
+from imcsim.results.model import to_json
 from imcsim.results.reproduction.document import Reproduction
 
 Progress = Callable[[str, int, int], None]
 
 
+DOCUMENT = "reproduction.json"
+
+
 def write_page(
     document: Reproduction, pictures: Pictures, out: str | Path, progress: Progress | None = None
 ) -> Path:
-    """Write ``index.html``, ``figures/`` and ``data/`` into the folder `out`; returns the page.
+    """Write ``index.html``, ``figures/``, ``data/`` and the document itself into the folder `out`, all of
+    them or none; returns the page.
 
     pictures: uint8 ``[channels, height, width]`` of every image of ``examples``, by its index. The page needs
     no other file and no network. Same document and pictures, same bytes; `progress` hears "figures", those
     done and all. Raises ImcsimError where a file cannot be written, ValueError where a picture is missing.
     """
     folder = Path(out)
-    write_contents(folder, page_contents(document, pictures, progress))
+    made = {DOCUMENT: to_json(document, indent=1).encode(), **page_contents(document, pictures, progress)}
+    write_contents(folder, made)
     return folder / "index.html"
 
 
