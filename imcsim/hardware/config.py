@@ -458,6 +458,8 @@ class HardwareConfig(BaseModel):
             "mapping.grouped_layers": self.mapping.grouped_layers == "dense",
             "lif.parameters": not self.lif.parameters_of_neurons,
             "programming": self.programming == ProgrammingConfig(),
+            "programming.endurance_writes": self.programming != ProgrammingConfig()
+            and self.programming.endurance_writes is None,
             "accounting": self.accounting == "every_event",
             "technology.memory": self.technology.memory == "cacti",
             "mapping.extra_tiles": self.mapping.extra_tiles is None,

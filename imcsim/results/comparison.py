@@ -43,6 +43,7 @@ from imcsim.results.model import (
 from imcsim.results.outcomes import ImageOutcomes
 from imcsim.results.programming import ProgrammingCost
 from imcsim.results.ranges import Ranges, StaticIssue
+from imcsim.results.reload import ReloadCost
 
 
 class StaticPoint(Accuracy, AtTimesteps):
@@ -178,12 +179,16 @@ class CompareResult(Presented, DocumentPart):
     """How far the figures may be off; None where it was not asked for, as at the points of a sweep."""
     against: Against | None = None
     """Another network on the same images; left out where there is none."""
+    reload: ReloadCost | None = None
+    """Loading the weights again, in the dynamic run; left out where the chip holds the network."""
+    static_reload: ReloadCost | None = None
+    """That of static T max."""
     warnings: tuple[str, ...] = ()
     _outcomes: ImageOutcomes | None = PrivateAttr(default=None)
 
     @model_serializer(mode="wrap")
     def _without_against(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_nothing(whole(self), "against")
+        return without_nothing(whole(self), "against", "reload", "static_reload")
 
     @property
     def outcomes(self) -> ImageOutcomes | None:

@@ -14,6 +14,7 @@ from imcsim.results.figures import Measured, ValidationFigures, check_one_thresh
 from imcsim.results.meta import Meta
 from imcsim.results.model import Amount, DocumentPart, Fraction, Positive, require, without_nothing
 from imcsim.results.programming import ProgrammingCost
+from imcsim.results.reload import ReloadCost
 
 
 class Policy(DocumentPart):
@@ -73,6 +74,12 @@ class Outcome(Measured):
     programming: ProgrammingCost
     """Writing the weights, once."""
     layer_efficiency: tuple[LayerEfficiency, ...]
+    reload: ReloadCost | None = None
+    """Loading the weights again; left out where the chip holds the network."""
+
+    @model_serializer(mode="wrap")
+    def _without_reload(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_nothing(whole(self), "reload")
 
     @model_validator(mode="after")
     def _check_outcome(self) -> Self:

@@ -47,6 +47,10 @@ class Load:
     cycles: int
     counts: tuple[dict[Event, int], ...]
 
+    def total(self, event: Event) -> int:
+        """How often an event happens, over all layers."""
+        return sum(events.get(event, 0) for events in self.counts)
+
 
 @dataclass(frozen=True, eq=False)
 class _GroupRun:

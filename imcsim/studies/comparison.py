@@ -21,6 +21,7 @@ from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.outcomes import image_outcomes
 from imcsim.studies.programming import programming
 from imcsim.studies.ranges import ranges
+from imcsim.studies.reload import reload_cost
 from imcsim.studies.settings import CompareOptions
 
 OPPONENTS: tuple[StaticIssue, ...] = ("wait", "pipeline")
@@ -115,6 +116,8 @@ def compare_of(
         sensitivity=costs.sensitivity(stay),
         ranges=ranges(experiment, stay, statics) if alone else None,
         against=against,
+        reload=reload_cost(experiment.chip, stay, ran),
+        static_reload=reload_cost(experiment.chip, full, costs.best),
         warnings=experiment.warnings(),
     )
     return found.with_outcomes(image_outcomes(experiment, choice)) if alone else found
@@ -160,6 +163,7 @@ def run_of(experiment: Experiment, *, policy: Literal["static", "dynamic"] = "dy
             programming=programming(experiment.chip, work.energy_pj, work.latency_ns),
             peak=peak(experiment.chip),
             layer_efficiency=work.layer_efficiency(),
+            reload=reload_cost(experiment.chip, stay, ran),
         ),
         warnings=experiment.warnings(),
     )

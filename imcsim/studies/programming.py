@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imcsim.hardware.programming import cell_writing
+from imcsim.hardware.programming import cell_writing, cells_at_once
 from imcsim.results.programming import ProgrammingCost
 from imcsim.simulation.chip import Chip
 
@@ -28,7 +28,7 @@ def programming(
             for layer in chip.placement.layers
         ),
         cells_in_turn=min(shared, chip.placement.crossbars) * in_crossbar,
-        cells_at_once=config.programming.cells_at_once,
+        cells_at_once=cells_at_once(config),
         pulses=one.pulses,
         pulse_ns=one.pulse_ns,
         pulse_energy_pj=one.pulse_energy_pj,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, product
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, OperationRates, PeakEfficiency
 from imcsim.results.programming import ProgrammingCost
+from imcsim.results.reload import ReloadCost
 
 MOST_COMPONENTS = 5
 """Components with a column of their own."""
@@ -151,3 +152,22 @@ def largest_components(layers: Sequence[LayerEfficiency], most: int = MOST_COMPO
         for name, pj in layer.energy_pj_by_component.items():
             total[name] = total.get(name, 0.0) + pj
     return sorted(total, key=lambda name: -total[name])[:most]
+
+
+def reload_lines(cost: ReloadCost | None, run: str) -> list[str]:
+    """What loading the weights again takes in a run, and how long cells last."""
+    if cost is None:
+        return []
+    energy, time = fitting(ENERGY, [cost.energy_pj]), fitting(TIME, [cost.time_ns])
+    lines = [
+        f"The chip has {cost.tiles} tiles and loads {len(cost.groups)} groups of layers in turn, "
+        f"{number(cost.blocks)} times per image ({run}), each for {cost.timesteps_per_load} timesteps at "
+        f"most: {energy(cost.energy_pj)} {energy.name} ({percent(cost.energy_share)} % of all energy) and "
+        f"{time(cost.time_ns)} {time.name} ({percent(cost.time_share)} % of the latency)."
+    ]
+    if cost.images_until_worn is not None:
+        lines.append(
+            f"The cell that is written most ({cost.method}) takes {number(cost.writes)} writes per image and "
+            f"lasts {number(cost.images_until_worn)} images."
+        )
+    return lines

@@ -23,6 +23,7 @@ from imcsim.report.terminal.efficiency import (
     efficiency_cells,
     layers_cells,
     programming_line,
+    reload_lines,
     time_cells,
 )
 from imcsim.report.terminal.ranges import COLUMNS, METHOD, range_rows
@@ -114,6 +115,7 @@ def compare_report(result: CompareResult) -> Group:
             )
         ),
         *_lines([definition_line(result.efficiency), programming_line(result.programming)]),
+        *_lines(reload_lines(result.reload, "dynamic") + reload_lines(result.static_reload, "static")),
         Text(),
         _sensitivity(result),
         *_ranges(result),
@@ -137,6 +139,7 @@ def run_report(result: RunResult) -> Group:
     parts += [Text(), *layer_tables(outcome.layer_efficiency, label)]
     parts += [Text(), table(*efficiency_cells({label: outcome.efficiency}, outcome.peak))]
     parts += _lines([definition_line(outcome.efficiency), programming_line(outcome.programming)])
+    parts += _lines(reload_lines(outcome.reload, label))
     return Group(*parts, *warning_lines(result.warnings))
 
 
@@ -366,7 +369,7 @@ def _cancelled_lines(outcome: Dynamic) -> list[str]:
 def _without_checker_line(last: StaticPoint) -> str:
     energy, time = fitting(ENERGY, [last.energy_pj]), fitting(TIME, [last.latency_ns])
     return (
-        "Static rows include the exit checker after every timestep; without it "
+        "Static rows include the exit checker as the dynamic row does; without it "
         f"{static_name(last)} takes {energy(last.energy_without_checker_pj)} {energy.name} and "
         f"{time(last.latency_without_checker_ns)} {time.name}."
     )
