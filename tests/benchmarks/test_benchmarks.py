@@ -100,6 +100,7 @@ def test_all_runs_every_script_that_there_is() -> None:
         "ir_drop.py",
         "neurosim.py",
         "nonideal_study.py",
+        "reload_study.py",
         "spikesim_counter.py",
         "structure.py",
     }  # not of speed
@@ -119,6 +120,16 @@ def test_the_scaling_table_is_that_of_the_file(load: Load) -> None:
     scaling = load("scaling")
     page = (ROOT / "docs" / scaling.PAGE).read_text(encoding="utf-8")
     assert scaling.with_table(page, scaling.read()) == page
+
+
+def test_the_table_of_reloads_is_that_of_the_file(load: Load) -> None:
+    study = load("reload_study")
+    page = (ROOT / "docs" / study.PAGE).read_text(encoding="utf-8")
+    assert study.table(study.read()) in page
+    # The closed form: at the break-even nothing is saved, below it something is.
+    at = study.break_even(1.945, 1.945)
+    assert study.expected(1.945, 1.945, np.array([at]))[0] == pytest.approx(0)
+    assert study.expected(1.945, 1.945, np.array([0.5 * at]))[0] > 0
 
 
 def test_neurosim_s_layers_add_up_and_every_component_has_one_group(load: Load) -> None:

@@ -247,3 +247,48 @@ def test_what_does_not_fit_is_refused_with_what_would() -> None:
                 played(placement, hardware)
     with pytest.raises(ImcsimError, match="interleave"):
         played(*cut(0), "interleave:2")
+
+
+def test_results_name_loads_and_how_long_cells_last() -> None:
+    changes = {"reload__timesteps": 2, "encoder__mode": "recompute", "programming__method": "fefet"}
+    result = ran(**changes)
+    outcome, cost = result.outcome, result.outcome.reload
+    assert cost is not None
+    placement, hardware = cut(0, **changes)
+    blocks = sum(share * -(-t // 2) for t, share in enumerate(outcome.exit_fraction, 1))
+    assert cost.blocks == pytest.approx(blocks)
+    assert [group.layers for group in cost.groups] == [
+        tuple(layer.stage.name for layer in load.layers) for load in placement.loads
+    ]
+    on_tile = [sum(any(p.tile == tile for p in load.parts) for load in placement.loads) for tile in range(2)]
+    assert cost.writes == pytest.approx(max(on_tile) * blocks)
+    one = cell_writing(hardware.config)
+    assert cost.endurance_writes == one.endurance_writes == 5e6
+    assert cost.images_until_worn == pytest.approx(5e6 / cost.writes)
+    assert cost.worn_after_s == pytest.approx(cost.images_until_worn * outcome.latency_ns * 1e-9)
+    paid = sum(
+        action.energy_pj
+        for part in outcome.components
+        for action in part.actions
+        if action.name in ("weight_bits", "cell_writes")
+    )
+    assert cost.energy_pj == pytest.approx(paid)
+    assert cost.time_ns == pytest.approx(blocks * sum(group.time_ns for group in cost.groups))
+    again = ran(**changes, programming__endurance_writes=10.0).outcome.reload
+    assert again is not None
+    assert again.images_until_worn == pytest.approx(10 / cost.writes)
+    shown = type(result).model_validate_json(result.model_dump_json())
+    assert shown.outcome.reload == cost
+
+
+def test_cells_of_every_kind_say_what_a_write_takes() -> None:
+    config = chip(programming__method="fefet", programming__cells_at_once="row").config
+    one = cell_writing(config)
+    assert one.pulse_energy_pj == pytest.approx(9e-3)  # 1 fF at 3 V
+    assert (one.pulses, one.pulse_ns) == (5, 250)
+    slow = chip(programming__method="fefet").config
+    assert writing_ns(slow, 2) == pytest.approx(16 * writing_ns(config, 2))
+    assert writing_ns(config, 2) == pytest.approx(2 * 16 * 5 * (250 + one.verify_ns))
+    kinds = {kind: cell_writing(chip(programming__method=kind).config) for kind in ("sram", "rram", "pcm")}
+    assert kinds["sram"].endurance_writes is None
+    assert kinds["rram"].endurance_writes < kinds["pcm"].endurance_writes  # type: ignore[operator]
