@@ -98,6 +98,7 @@ def test_all_runs_every_script_that_there_is() -> None:
         "ann_crossover.py",
         "issue_policies.py",
         "ir_drop.py",
+        "mapping_search.py",
         "neurosim.py",
         "nonideal_study.py",
         "reload_study.py",
