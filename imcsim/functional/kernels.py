@@ -1,4 +1,4 @@
-"""What the hardware does with numbers, compiled: pools, silent reads, toggled bits.
+"""What the hardware does with numbers, compiled where numpy is slow: pools, silent reads, toggled bits.
 
 Kernels take and return raw arrays, and import nothing of ours but what compiles them. Maps are
 ``[..., H, W, C]`` with channels last, as a tile receives them. Each kernel has a plain numpy statement of the
@@ -28,7 +28,6 @@ def step(function: F) -> F:
     return compiled(function, error_model="numpy", inner=True)
 
 
-@jit
 def pool(
     inputs: NDArray[np.uint8],
     size: tuple[int, int],
@@ -38,25 +37,24 @@ def pool(
     out: NDArray[np.uint8],
 ) -> None:
     """Sum (an average is divided later, by the scale) or maximum over windows, padded with zeros;
-    ``[n, H, W, C]``.
+    ``[n, H, W, C]``. numpy is as fast at it as a kernel, which would have to be compiled.
     """
-    images, out_height, out_width, channels = out.shape
-    height, width = inputs.shape[1], inputs.shape[2]
-    for n in range(images):
-        for y in range(out_height):
-            top = y * stride[0] - padding[0]
-            for x in range(out_width):
-                left = x * stride[1] - padding[1]
-                target = out[n, y, x]
-                target[:] = 0
-                for iy in range(max(top, 0), min(top + size[0], height)):
-                    for ix in range(max(left, 0), min(left + size[1], width)):
-                        source = inputs[n, iy, ix]
-                        for c in range(channels):
-                            if sums:
-                                target[c] += source[c]
-                            else:
-                                target[c] = max(target[c], source[c])
+    join = np.add if sums else np.maximum
+    out[...] = 0
+    for down in range(size[0]):
+        rows, from_rows = _inside(down - padding[0], stride[0], inputs.shape[1], out.shape[1])
+        for right in range(size[1]):
+            columns, from_columns = _inside(right - padding[1], stride[1], inputs.shape[2], out.shape[2])
+            target = out[:, rows, columns]
+            join(target, inputs[:, from_rows, from_columns], out=target)
+
+
+def _inside(offset: int, stride: int, length: int, count: int) -> tuple[slice, slice]:
+    """Which of `count` windows have no padding at ``offset`` from their corner, and their pixels there."""
+    first = max(-(offset // stride), 0)
+    end = max(min((length - 1 - offset) // stride + 1, count), first)
+    begin = first * stride + offset
+    return slice(first, end), slice(begin, begin + (end - first) * stride, stride)
 
 
 @jit

@@ -155,6 +155,12 @@ def _copy(source: NDArray[np.int64], target: NDArray[np.int64]) -> None:
 
 
 @step
+def _part(values: NDArray[Any], first: int, count: int) -> NDArray[Any]:
+    """``values[first : first + count]``: a slice takes long to compile, a call of what holds one does not."""
+    return values[first : first + count]
+
+
+@step
 def _clear(values: NDArray[np.int64]) -> None:
     """``values[:] = 0``, as `_copy`."""
     for c in range(values.shape[0]):
@@ -201,8 +207,7 @@ def lif(
     """
     images, timesteps, positions, channels = spikes.shape
     neurons, given = positions * channels, current.shape[1]
-    entering_map = current.reshape((images, given, neurons))
-    fired_map = spikes.reshape((images, timesteps, neurons))
+    currents, fired_map, states = current.reshape(-1), spikes.reshape(-1), state.reshape(-1)
     filtered = synapse.shape[0] > 0
     beyond = 1 if above else 0
     places = min(max(STRIP // channels, 1), positions)
@@ -217,33 +222,35 @@ def lif(
     strip = places * channels
     membrane, flowing = np.empty(strip, np.int64), np.empty(strip, np.int64)
     entering = np.empty(strip, np.int64)
-    resting, held = np.zeros(strip, np.int64), np.zeros(strip, np.int64)
-    before, carried = np.zeros(strip, np.uint8), state.shape[0] > 0
-    counts[:] = 0
+    resting, held = np.empty(strip, np.int64), np.empty(strip, np.int64)
+    before, carried = np.empty(strip, np.uint8), state.shape[0] > 0
+    for c in range(strip):
+        before[c] = 0
     for n in range(images):
+        for t in range(timesteps):
+            counts[n, t] = 0
         for begin in range(0, neurons, strip):
-            end = min(begin + strip, neurons)
-            u, i, add = membrane[: end - begin], flowing[: end - begin], entering[: end - begin]
-            threshold = thresholds[begin:end] if own[0] else thresholds[: end - begin]
-            leak = leaks[begin:end] if own[1] else leaks[: end - begin]
-            synapse = synapses
-            if filtered:
-                synapse = synapses[begin:end] if own[2] else synapses[: end - begin]
+            size = min(begin + strip, neurons) - begin
+            u, i, add = _part(membrane, 0, size), _part(flowing, 0, size), _part(entering, 0, size)
+            threshold = _part(thresholds, begin if own[0] else 0, size)
+            leak = _part(leaks, begin if own[1] else 0, size)
+            synapse = _part(synapses, begin if own[2] else 0, size if filtered else 0)
+            kept = n * STATES * neurons + begin
             _clear(u)
             _clear(i)
             _clear(resting)
             for c in range(initial.shape[0]):
-                if c < end - begin:
+                if c < size:
                     u[c] = initial[c]
             if carried and not first:
-                _copy(state[n, 0, begin:end], u)
-                _copy(state[n, 1, begin:end], i)
-                _copy(state[n, 2, begin:end], resting)
-                for c in range(end - begin):
+                _copy(_part(states, kept, size), u)
+                _copy(_part(states, kept + neurons, size), i)
+                _copy(_part(states, kept + 2 * neurons, size), resting)
+                for c in range(size):
                     before[c] = state[n, 3, begin + c]
             for t in range(timesteps):
                 if t < given:
-                    _enter(entering_map[n, t, begin:end], left, right, bias, add)
+                    _enter(_part(currents, (n * given + t) * neurons + begin, size), left, right, bias, add)
                 if refractory > 0:
                     _copy(u, held)
                 if filtered:
@@ -253,20 +260,21 @@ def lif(
                 else:
                     _decay(u, leak, decay_bits, add)
                 if drift.shape[0] > 0:
-                    for c in range(end - begin):
+                    for c in range(size):
                         u[c] += drift[c]
+                here = (n * timesteps + t) * neurons + begin
                 if late and t > 0:
-                    _reset(u, threshold, fired_map[n, t - 1, begin:end], reset, 1)
+                    _reset(u, threshold, _part(fired_map, here - neurons, size), reset, 1)
                 elif late and not first:
-                    _reset(u, threshold, before[: end - begin], reset, 1)
+                    _reset(u, threshold, _part(before, 0, size), reset, 1)
                 _saturate(u, limit)
                 if floor.shape[0] > 0:
-                    for c in range(end - begin):
+                    for c in range(size):
                         u[c] = max(u[c], floor[c])
                 if refractory > 0:
-                    for c in range(end - begin):
+                    for c in range(size):
                         u[c] = held[c] if resting[c] > 0 else u[c]
-                fired = fired_map[n, t, begin:end]
+                fired = _part(fired_map, here, size)
                 if most > 1:
                     counts[n, t] += _fire_several(u, threshold, most, fired)
                 else:
@@ -276,11 +284,12 @@ def lif(
                 if not late:
                     _reset(u, threshold, fired, reset, most)
             if carried:
-                _copy(u, state[n, 0, begin:end])
-                _copy(i, state[n, 1, begin:end])
-                _copy(resting[: end - begin], state[n, 2, begin:end])
-                for c in range(end - begin):
-                    state[n, 3, begin + c] = fired_map[n, timesteps - 1, begin + c]
+                _copy(u, _part(states, kept, size))
+                _copy(i, _part(states, kept + neurons, size))
+                _copy(_part(resting, 0, size), _part(states, kept + 2 * neurons, size))
+                last = (n * timesteps + timesteps - 1) * neurons + begin
+                for c in range(size):
+                    state[n, 3, begin + c] = fired_map[last + c]
 
 
 @jit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +30,11 @@ def exchange(
     share of the steps after which it is 0.
     """
     sites = between.shape[0]
-    at, best = np.arange(sites), np.arange(sites)
-    change, further, accepted = np.empty(sites), np.empty(sites), np.empty(sites, np.int64)
+    # Loops in the place of numpy's functions: each of these takes long to compile.
+    at, best, accepted = np.empty(sites, np.int64), np.empty(sites, np.int64), np.empty(sites, np.int64)
+    change, further = np.empty(sites, np.float64), np.empty(sites, np.float64)
+    for site in range(sites):
+        at[site] = best[site] = site
     cost = lowest = 0.0
     word = 0
     for step in range(steps):
@@ -53,7 +58,9 @@ def exchange(
             drawn, word = _below(words, word, count)
             b = int(accepted[drawn])
         else:
-            b = int(np.argmin(change))
+            b = 0
+            for other in range(sites):
+                b = other if change[other] < change[b] else b
             if change[b] >= 0:
                 continue
         cost += change[b]
@@ -69,12 +76,12 @@ def exchange(
                     moved[tile, site] += flits * further[site]
         if cost < lowest:
             lowest = cost
-            for site in range(sites):  # an assignment of arrays takes two seconds to compile
+            for site in range(sites):
                 best[site] = at[site]
     return best
 
 
-@compiled
+@partial(compiled, inner=True)
 def _below(words: NDArray[np.uint32], word: int, limit: int) -> tuple[int, int]:
     """A whole number below `limit`, as ``random.Random.randrange`` draws it, and the next word."""
     bits = 0

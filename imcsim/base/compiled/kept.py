@@ -30,6 +30,7 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from imcsim.base.choices import ErrorModel
+from imcsim.base.compiled.pipeline import ForTypes, Pipeline
 from imcsim.base.compiled.places import place_for
 from imcsim.base.compiled.watched import tell
 from imcsim.base.files import PARTIAL, read_ordinary, written_whole
@@ -38,10 +39,14 @@ from imcsim.base.notes import note_once
 
 def dispatcher(function: Callable[..., Any], error_model: ErrorModel, inner: bool) -> Any:
     """What compiles `function` at a call, for the types of its arguments; see `compiled`."""
-    made = numba.njit(nogil=True, error_model=error_model, no_cpython_wrapper=inner, no_cfunc_wrapper=inner)(
-        function
-    )
-    if not numba.config.DISABLE_JIT:
+    made = numba.njit(
+        nogil=True,
+        error_model=error_model,
+        no_cpython_wrapper=inner,
+        no_cfunc_wrapper=True,
+        pipeline_class=Pipeline,
+    )(function)
+    if not inner and not numba.config.DISABLE_JIT:
         folder = place_for(function.__code__.co_filename)
         if folder is not None:
             made._cache = Kept(function, folder)
@@ -59,6 +64,8 @@ def known_to_numba(kind: type) -> None:
 
     @numba.extending.typeof_impl.register(kind)  # type: ignore[untyped-decorator]
     def _type_of(function: Any, context: Any) -> Any:
+        if isinstance(function.code, numba.core.dispatcher.Dispatcher):
+            return ForTypes(function.code)
         return numba.typeof(function.code)
 
 

@@ -168,7 +168,8 @@ class Crossbars:
         offset = (self.offset << np.arange(reads)).astype(out.dtype)
         play = self._player(shift, largest_code, reads, moments or _first_moments(len(inputs)))
         counts = np.empty((len(inputs), 4 if self.most_pulses else 3), np.int64)
-        found, levels = np.empty((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
+        found, levels = np.zeros((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
+        out[...] = 0
         for at, starts, events in self._events(inputs, planes):
             wires = starts, events, size, self.layout.channels, *self.wiring, self.groups
             play(at, wires, (weight, offset, stride, padding, out[at], found[at]))
@@ -221,7 +222,7 @@ class Crossbars:
         bounds = bounds << self.fraction_bits
         reads, beyond = 0, np.zeros((len(self.factor), len(bounds)), np.int64)
         for _, starts, events in self._events(inputs, planes):
-            some = np.empty_like(beyond)
+            some = np.zeros_like(beyond)
             reads += read_kernels.sums_beyond(
                 starts, events, size, self.layout.channels, *self.wiring, self.cells, self.columns,
                 self.piece, self._listed, int(bounds[0]) // self.largest_level, none, bounds, stride, padding,
@@ -247,6 +248,7 @@ class Crossbars:
 
         images, height, width, channels = inputs.shape
         pixels = inputs.reshape(images, height * width, channels)
+        pixels.setflags(write=False)  # as the first layer's are: the kernel is compiled once for all
         # A row is listed once for each pulse: then a read sums what its cells conduct over the pulses.
         find = read_kernels.find_pulses if self.most_pulses else read_kernels.find_events
         reads = self.reads_of(planes)
@@ -273,7 +275,7 @@ class Crossbars:
         from imcsim.functional.crossbars import read_kernels
 
         at = self.layout
-        driven = np.empty((size[0] * size[1], at.channels), np.int64)
+        driven = np.zeros((size[0] * size[1], at.channels), np.int64)
         read_kernels.driven_levels(
             size, at.down, at.right, at.first, at.last, at.row, row_levels, stride, padding, out_size,
             driven,

@@ -23,6 +23,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.compiled.pipeline import Pipeline
 from imcsim.functional.crossbars.simd import (
     add,
     full,
@@ -54,7 +55,12 @@ COPIED = 16
 def inlined(function: F) -> F:
     """Compile into the kernels that call it: passing so many arrays takes longer than a short read."""
     made = numba.njit(
-        nogil=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+        nogil=True,
+        error_model="numpy",
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        pipeline_class=Pipeline,
     )(function)
     return cast(F, made)
 
@@ -145,8 +151,9 @@ def driven_levels(
     out_size: tuple[int, int],
     driven: NDArray[np.int64],
 ) -> None:
-    """Sum the levels on all rows that a bit of each input drives in any window; driven ``[pixels, C]``."""
-    driven[:, :] = 0
+    """Sum the levels on all rows that a bit of each input drives in any window; driven ``[pixels, C]``, zeros
+    at first.
+    """
     for oy in range(out_size[0]):
         for ox in range(out_size[1]):
             for s in range(row.shape[0]):
@@ -183,7 +190,7 @@ def window(
     corner: tuple[int, int],
     wiring: NDArray[np.int32],
     begins: NDArray[np.int32],
-    blocks: tuple[int, int],
+    blocks: tuple[Any, Any],
     lossless: int,
     rows: NDArray[np.int32],
     ends: NDArray[np.int32],
@@ -310,8 +317,9 @@ def crossbar_reads(
 
     The ADC turns the sum of a block's active rows into ``min((sum + half) >> shift, top)``; half and shift
     ``[columns]``. A code counts with the weight ``[planes, slices]`` of its bit and slice, an active row with
-    the offset ``[planes]``. A row is listed `listed` times at most. out ``[n, Ho, Wo, Cout]`` receives the
-    digital sums, counts ``[n, 2]`` active rows, as often as they are listed, and reads with a row active.
+    the offset ``[planes]``. A row is listed `listed` times at most. To out ``[n, Ho, Wo, Cout]`` come the
+    digital sums, to counts ``[n, 2]`` active rows, as often as they are listed, and reads with a row active;
+    both are zeros at first.
     """
     images, planes, pixels, edges = starts.shape
     flat, wires = starts.reshape(-1), wiring.reshape(-1)
@@ -320,8 +328,6 @@ def crossbar_reads(
     ends = np.empty(begins.shape[0], np.int32)
     exact = np.empty(begins.shape[0], np.bool_)
     codes = np.empty(columns, half.dtype)
-    out[:] = 0
-    counts[:] = 0
     for g in range(groups.shape[0] - 1):
         blocks = (groups[g], groups[g + 1])
         for n in range(images):
@@ -379,8 +385,8 @@ def sums_beyond(
 ) -> int:
     """Count the column sums beyond each bound, over all reads; returns the number of reads with a row active.
 
-    The sums of up to `within` rows are within all bounds. beyond ``[slices, bounds]``; none: ``[columns]``
-    zeros.
+    The sums of up to `within` rows are within all bounds. beyond ``[slices, bounds]``: zeros at first; none:
+    ``[columns]`` zeros.
     """
     images, planes, pixels, edges = starts.shape
     flat, wires = starts.reshape(-1), wiring.reshape(-1)
@@ -389,9 +395,9 @@ def sums_beyond(
     exact = np.empty(begins.shape[0], np.bool_)
     sums = np.empty(columns, none.dtype)
     only = np.empty(1, np.int32)
-    blocks = (0, begins.shape[0] - 1)
+    # Of the types that `crossbar_reads` calls with: then what both call is compiled once.
+    blocks, one, nothing = (np.int32(0), np.int32(begins.shape[0] - 1)), only.shape[0], only.shape[0] - 1
     total = 0
-    beyond[:, :] = 0
     for n in range(images):
         for plane in range(planes):
             first = (n * planes + plane) * pixels * edges
@@ -409,8 +415,9 @@ def sums_beyond(
                         if not exact[r]:
                             exact[r] = True
                             _read_all(
-                                cells, columns, piece, rows[begin:], only, exact[r:], 1, none, none, 0, sums
-                            )
+                                cells, columns, piece, rows[begin:], only, exact[r:], one, none, none,
+                                nothing, sums,
+                            )  # fmt: skip
                             for i in range(beyond.shape[0]):
                                 for k in range(bounds.shape[0]):
                                     for j in range(i * out_channels, (i + 1) * out_channels):

@@ -60,6 +60,12 @@ def _count_reads(m: Memory, counts: Memory, part: int, job: int) -> None:
 
 
 @step
+def _words(m: Memory, first: int, count: int) -> Memory:
+    """Some words of the memory. A slice takes long to compile: so this is the only one."""
+    return m[first : first + count]
+
+
+@step
 def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, now: int) -> None:
     """Advance through the rows under way; keep the state behind the last one that is settled."""
     copies, blocks, planes = m[part + k.P_COPIES], m[part + k.P_BLOCKS], m[part + k.P_PLANES]
@@ -88,12 +94,11 @@ def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, no
         arrays = windows + 2 * sets
         fetched, done = advance_row(
             m[slot + k.Q_READY], m[slot + k.Q_SIDES], stored, m[part + k.P_FIRES] == 1,
-            m[waves : waves + count], m[waves + count : waves + 2 * count],
-            m[waves + 2 * count : waves + 3 * count], m[waves + 3 * count : waves + 4 * count],
-            planes, turns, m[each : each + blocks], m[part + k.P_SENSE], m[part + k.P_CONVERT],
-            m[part + k.P_TREE], taken[:given],
-            m[first : first + STATE_SIZE], m[windows : windows + sets], m[windows + sets : arrays],
-            m[arrays : arrays + units], m[arrays + units : arrays + 2 * units],
+            _words(m, waves, count), _words(m, waves + count, count), _words(m, waves + 2 * count, count),
+            _words(m, waves + 3 * count, count), planes, turns, _words(m, each, blocks),
+            m[part + k.P_SENSE], m[part + k.P_CONVERT], m[part + k.P_TREE], taken[:given],
+            _words(m, first, STATE_SIZE), _words(m, windows, sets), _words(m, windows + sets, sets),
+            _words(m, arrays, units), _words(m, arrays + units, units),
         )  # fmt: skip
         if fetched < k.NEVER and m[slot + k.Q_TOLD] & k.TOLD_FETCHED == 0:
             m[slot + k.Q_TOLD] |= k.TOLD_FETCHED
