@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from imcsim.base.choices import MAX_TIMESTEPS
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import print_report, progress_bars
 from imcsim.commands.help import Grouped
@@ -121,7 +123,7 @@ def _neuron(
 )
 @click.option("--mean", metavar="A,B,C", callback=_numbers, help="Taken from each channel in training.")
 @click.option("--std", metavar="A,B,C", callback=_numbers, help="Each channel was divided by it in training.")
-@option("timesteps", text="T of the network.", unset="the file's, or 4")
+@option("timesteps", text="T of the network.", unset="the file's, or the frames of --inputs, or 4")
 @click.option("--name", help="Name of the network.  [default: the file's]")
 @option("workers")
 @memory_option
@@ -159,6 +161,7 @@ def import_file(file: str | None, output: str | None, **settings: Any) -> None:
     chip = None if name is None else hardware.load(name, overrides)
     model = read(file, options)
     inputs = None if settings["inputs"] is None else _inputs(model, settings)
+    options = replace(options, timesteps=settings["timesteps"])
     bits, scale = settings["input_bits"], settings["input_scale"]
     if settings["encoding"] == "rate" and inputs is None and bits is None:  # as with inputs, which say so
         bits, scale = 1, 1.0 if scale is None else scale
@@ -238,13 +241,21 @@ def _options(settings: dict[str, Any]) -> ReadOptions:
 
 
 def _inputs(model: ReadModel, settings: dict[str, Any]) -> Inputs:
-    """The images to compare on: as many as were asked for, else the first DEFAULT_IMAGES, or all."""
+    """The images to compare on: as many as were asked for, else the first DEFAULT_IMAGES, or all.
+
+    Where neither the user nor the file states a T, frames of the inputs do, and T is set to their number.
+    """
     import imcsim.inputs
     from imcsim.importers.importing.image import image_shape, timesteps_of
+    from imcsim.importers.importing.layers import ReadRelu
+    from imcsim.inputs.encodings import DIRECT
 
+    kind = imcsim.inputs.kind_of(imcsim.inputs.find(settings["inputs"]))
+    states_frames = kind != "events" and settings["encoding"] in (None, DIRECT)
+    unsaid = settings["timesteps"] is None and model.source.get("timesteps") is None
     about: dict[str, Any] = {
         "encoding": settings["encoding"],
-        "timesteps": timesteps_of(model, settings["timesteps"]),
+        "timesteps": None if unsaid and states_frames else timesteps_of(model, settings["timesteps"]),
         "seed": settings["seed"],
         "labelled": False,
         "labels": settings["labels"],
@@ -252,8 +263,12 @@ def _inputs(model: ReadModel, settings: dict[str, Any]) -> Inputs:
         "shape": image_shape(model.input_shape) if len(model.input_shape) > 1 else None,
     }
     if settings["images"] is not None:
-        return imcsim.inputs.load(settings["inputs"], settings["images"], **about)
-    try:
-        return imcsim.inputs.load(settings["inputs"], DEFAULT_IMAGES, **about)
-    except ImcsimError:  # fewer than that, or something that the next line says
-        return imcsim.inputs.load(settings["inputs"], None, **about)
+        inputs = imcsim.inputs.load(settings["inputs"], settings["images"], **about)
+    else:
+        try:
+            inputs = imcsim.inputs.load(settings["inputs"], DEFAULT_IMAGES, **about)
+        except ImcsimError:  # fewer than that, or something that the next line says
+            inputs = imcsim.inputs.load(settings["inputs"], None, **about)
+    if unsaid and inputs.frames is not None and not any(isinstance(n, ReadRelu) for n in model.layers):
+        settings["timesteps"] = min(inputs.frames, MAX_TIMESTEPS)
+    return inputs

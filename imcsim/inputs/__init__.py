@@ -86,7 +86,7 @@ def load(
     path = find(name_or_path)
     if timesteps is not None and timesteps < 1:
         raise ImcsimError(f"{timesteps} timesteps were asked for", fix="ask for at least one")
-    kind = _kind(path)
+    kind = kind_of(path)
     if kind not in ("events", "trace") and bin_us is not None:
         raise ImcsimError("only events are binned", file=path, key="bin_us", fix="leave it out")
     if kind == "trace":
@@ -197,7 +197,7 @@ def describe(name_or_path: str | Path, *, labels: str | Path | None = None) -> l
         labels: As for `load`.
     """
     path = find(name_or_path)
-    if _kind(path) == "events":
+    if kind_of(path) == "events":
         return describe_events(path)
     inputs = load(name_or_path, labelled=False, labels=labels)
     values, counts = np.unique(inputs.labels, return_counts=True)
@@ -237,7 +237,7 @@ def paired(name_or_path: str | Path) -> str | None:
         return partner if partner != name_or_path and partner in names() else None
     try:
         path = find(name_or_path)
-        if not path.is_file() or _kind(path) != "trace":
+        if not path.is_file() or kind_of(path) != "trace":
             return None
         name = read_about(path)["validation"]
     except ImcsimError:  # said when the inputs are read
@@ -245,7 +245,7 @@ def paired(name_or_path: str | Path) -> str | None:
     return name if name in names() else None
 
 
-def _kind(path: Path) -> str:
+def kind_of(path: Path) -> str:
     if path.is_dir():
         return "folder"
     if path.suffix.lower() == ".npy":

@@ -12,6 +12,7 @@ from rich.text import Text
 from imcsim.importers.importing.agreement import AccuracyOverTime, Agreement, IntegerAgreement
 from imcsim.importers.importing.importing import Imported
 from imcsim.network.describe import describe
+from imcsim.report.sampling import shown_timesteps
 from imcsim.report.terminal.tables import plain, table
 from imcsim.report.units import number, percent
 
@@ -153,12 +154,14 @@ def _agreement(found: Agreement) -> Iterator[RenderableType]:
     columns = ["T"] + [f"class as float, %\n{_name(side)}" for side in sides]
     title = f"Classes, {images}" + ("" if known else "; they have no labels")
     rows = [
-        [str(t + 1), *(_exactly(side.same_prediction[t]) for side in sides)] for t in range(found.timesteps)
+        [str(t), *(_exactly(side.same_prediction[t - 1]) for side in sides)]
+        for t in shown_timesteps(found.timesteps)
     ]
     yield from _titled(title, table("", columns, rows))
     if known:
         columns = ["T"] + [f"accuracy, %\n{name}" for name, _ in known]
-        rows = [[str(t + 1), *(_accuracy(side, t) for _, side in known)] for t in range(found.timesteps)]
+        shown = shown_timesteps(found.timesteps)
+        rows = [[str(t), *(_accuracy(side, t - 1) for _, side in known)] for t in shown]
         yield from _titled(f"Accuracy, {images}, with 95 % intervals", table("", columns, rows))
 
 
