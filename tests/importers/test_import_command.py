@@ -398,3 +398,22 @@ def test_what_no_chip_can_hold_is_refused_with_the_layer(folder: Path, capsys: A
     assert "huge.safetensors: " in text
     assert "60 bits" in text
     assert not Path("model").exists()
+
+
+def test_the_frames_of_recordings_say_how_many_timesteps(folder: Path, capsys: Any) -> None:
+    """Where neither the list nor an option does; long tables are sampled."""
+    Path("mlp.yaml").write_text(MLP.replace("timesteps: 3\n", ""))
+    frames = np.random.default_rng(2).integers(0, 4, (4, 30, 1, 4, 4)).astype(np.uint8)
+    imcsim.inputs.save("frames.npz", frames, np.arange(4) % 3)
+    shown = ("import", "mlp.safetensors", "--layers", "mlp.yaml", "--input-bits", "2", "-o", "model")
+    text = run(capsys, *shown, "--inputs", "frames.npz")
+    assert imcsim.network.load("model").timesteps == 30
+    assert "timesteps    30" in text
+    for title in ("Classes", "Accuracy"):
+        table = text.split(f"{title}, 4 images")[1].split("Accuracy,")[0]
+        rows = [line.split()[0] for line in table.splitlines() if line.strip()[:1].isdigit()]
+        assert rows == ["1", "2", "5", "10", "20", "30"]
+    run(capsys, *shown, "--inputs", "frames.npz", "--timesteps", "7", "--quiet")
+    assert imcsim.network.load("model").timesteps == 7
+    run(capsys, *shown, "--quiet")
+    assert imcsim.network.load("model").timesteps == 4
