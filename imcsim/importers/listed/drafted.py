@@ -104,6 +104,7 @@ def _entries(groups: Mapping[str, Mapping[str, NDArray[Any]]]) -> Iterator[str]:
             if kind != "linear" and weight.shape[1] == 1 and mapped:
                 about += f"; depthwise: add groups: {len(weight)}"
             window = "" if kind == "linear" else _window(weight)
+            about += "" if kind == "linear" else "; ? stride and padding"
             keys = f"name: {_quoted(prefix)}, kind: {kind}, prefix: {_quoted(prefix)}{window}"
             yield f"  - {{{keys}}}    # {about}\n"
             mapped = mapped or kind != "linear"
@@ -120,7 +121,9 @@ def _entries(groups: Mapping[str, Mapping[str, NDArray[Any]]]) -> Iterator[str]:
 
 
 def _window(weight: NDArray[Any]) -> str:
-    """Stride 1 and the padding that keeps the size, where there is one: the commonest case."""
+    """Stride 1 and the padding that keeps the size, where there is one: the commonest case, which no tensor
+    shows.
+    """
     sizes = set(weight.shape[2:])
     size = sizes.pop()
     return f", padding: {size // 2}" if not sizes and size % 2 and size > 1 else ""
