@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.hardware.components.package import MOST_CHIPS
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.cut import cut
-from imcsim.mapping.pack import pack, tiles_of
+from imcsim.mapping.pack import fewest_chips, pack, tiles_between, tiles_of
 from imcsim.mapping.stages import StageGraph
 
 MAX_SIDE = 1024
@@ -47,10 +48,11 @@ def _advice(tiles: int, graph: StageGraph, hardware: HardwareConfig) -> list[str
         changed = hardware.model_copy(update={block: section})
         return tiles_of(pack(cut(graph, changed), changed))
 
-    enough = _larger_mesh(tiles, hardware.mesh.columns, hardware.mesh.rows)
+    enough = _some(larger_mesh(tiles, hardware.mesh.columns, hardware.mesh.rows))
     pes = _enough_pes(lambda n: tiles_with("tile", pes_per_tile=n) <= room, hardware.tile.pes_per_tile)
     if pes:
         enough.append(f"tile.pes_per_tile {pes} would do")
+    enough += _more_chips(graph, hardware)
     some: list[str] = []
     saving: dict[str, dict[str, Any]] = {}
     if not hardware.mapping.share_tiles:
@@ -71,16 +73,30 @@ def _advice(tiles: int, graph: StageGraph, hardware: HardwareConfig) -> list[str
     return enough + some
 
 
-def _larger_mesh(tiles: int, columns: int, rows: int) -> list[str]:
-    """The mesh grown along its shorter side until it holds `tiles`."""
+def larger_mesh(tiles: int, columns: int, rows: int) -> str:
+    """The mesh grown along its shorter side until it holds `tiles`; empty where that is too large."""
     while columns * rows < tiles:
         if columns <= rows:
             columns += 1
         else:
             rows += 1
-    return (
-        [f"mesh.columns {columns} with mesh.rows {rows} would do"] if max(columns, rows) <= MAX_SIDE else []
-    )
+    return f"mesh.columns {columns} with mesh.rows {rows} would do" if max(columns, rows) <= MAX_SIDE else ""
+
+
+def _some(advice: str) -> list[str]:
+    return [advice] if advice else []
+
+
+def _more_chips(graph: StageGraph, hardware: HardwareConfig) -> list[str]:
+    """Chips of this size that would hold all layers together."""
+    if hardware.reload.present:
+        return []  # which is for a single chip
+    room = hardware.mesh.columns * hardware.mesh.rows
+    between = tiles_between(cut(graph, hardware), hardware)
+    if max(between[k, k + 1] for k in range(len(between) - 1)) > room:
+        return []  # a layer stands on one chip
+    chips = fewest_chips(between, room)
+    return [f"package.chips {chips} would do"] if chips <= MOST_CHIPS else []
 
 
 def _enough_pes(fits: Callable[[int], bool], pes: int) -> int | None:

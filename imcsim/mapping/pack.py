@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.placement import LayerPlacement, Part
 
@@ -37,6 +40,24 @@ def tiles_after(layers: Sequence[LayerPlacement], hardware: HardwareConfig) -> l
         packer.add(layer)
         found.append(packer.opened)
     return found
+
+
+def tiles_between(layers: Sequence[LayerPlacement], hardware: HardwareConfig) -> NDArray[np.int64]:
+    """Tiles of a chip that holds layers ``begin`` to ``end`` (without it), int64 ``[begin, end]``."""
+    count = len(layers)
+    found = np.zeros((count + 1, count + 1), np.int64)
+    for begin in range(count):
+        found[begin, begin + 1 :] = tiles_after(layers[begin:], hardware)
+    return found
+
+
+def fewest_chips(tiles: NDArray[np.int64], limit: int) -> int:
+    """Chips that hold all layers if each takes as many as it has room for, which is fewest."""
+    chips, begin, count = 0, 0, len(tiles) - 1
+    while begin < count:
+        begin = max(end for end in range(begin + 1, count + 1) if tiles[begin, end] <= limit)
+        chips += 1
+    return chips
 
 
 def tiles_of(parts: Sequence[Part]) -> int:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
-from imcsim.mapping.pack import pack, tiles_after
+from imcsim.mapping.fit import larger_mesh
+from imcsim.mapping.pack import fewest_chips, pack, tiles_between
 from imcsim.mapping.placement import LayerPlacement, unknown_layer
 from imcsim.mapping.stages import StageGraph
 from imcsim.mapping.traffic import flits_of_layers
@@ -48,7 +49,25 @@ def on_chips(layers: Layers, graph: StageGraph, hardware: HardwareConfig) -> Lay
             fix=f"set it to at most {len(layers)}",
         )
     held = _by_hand(layers, hardware) if hardware.mapping.chips else _cut(layers, graph, hardware)
-    return tuple(replace(layer, chip=chip) for layer, chip in zip(layers, held, strict=True))
+    placed = tuple(replace(layer, chip=chip) for layer, chip in zip(layers, held, strict=True))
+    _check_room(placed, hardware)
+    return placed
+
+
+def _check_room(layers: Layers, hardware: HardwareConfig) -> None:
+    """Raise ImcsimError where a chip of given size has more tiles than there is room for."""
+    mesh = hardware.mesh
+    tiles = {part.tile: layers[part.stage].chip for part in pack(layers, hardware)}
+    for chip in range(hardware.package.chips):
+        count = list(tiles.values()).count(chip)
+        if mesh.columns and count > mesh.columns * mesh.rows:
+            raise ImcsimError(
+                f"chip {chip} holds {count} tiles, the mesh has {mesh.columns} x {mesh.rows}",
+                key="mapping.chips",
+                fix="; ".join(
+                    ("move layers to another chip", larger_mesh(count, mesh.columns, mesh.rows))
+                ).rstrip("; "),
+            )
 
 
 def _by_hand(layers: Layers, hardware: HardwareConfig) -> list[int]:
@@ -72,7 +91,7 @@ def _by_hand(layers: Layers, hardware: HardwareConfig) -> list[int]:
 
 def _cut(layers: Layers, graph: StageGraph, hardware: HardwareConfig) -> list[int]:
     """The chip of each layer, by the cut with the fewest flits."""
-    tiles = _tiles(layers, hardware)
+    tiles = tiles_between(layers, hardware)
     limit = _most_tiles(tiles, hardware)
     flits = flits_of_layers(graph, layers, pack(layers, hardware), hardware)
     crossing = _crossing(flits, chain=hardware.package.arrangement != "full")
@@ -100,15 +119,6 @@ def _cut(layers: Layers, graph: StageGraph, hardware: HardwareConfig) -> list[in
         raise _too_small(tiles, limit, layers, hardware)
     begins = best[count][2]
     return [sum(begin <= k for begin in begins) - 1 for k in range(count)]
-
-
-def _tiles(layers: Layers, hardware: HardwareConfig) -> Table:
-    """Tiles of a chip that holds layers ``begin`` to ``end`` (without it), ``[begin, end]``."""
-    count = len(layers)
-    found = np.zeros((count + 1, count + 1), np.int64)
-    for begin in range(count):
-        found[begin, begin + 1 :] = tiles_after(layers[begin:], hardware)
-    return found
 
 
 def _most_tiles(tiles: Table, hardware: HardwareConfig) -> int:
@@ -159,7 +169,7 @@ def _too_small(
                 f"layer {layer.stage.name} takes {tiles[k, k + 1]} tiles, and a layer stands on one chip; "
                 f"{room}",
                 key="mesh.columns",
-                fix="enlarge the mesh",
+                fix=larger_mesh(int(tiles[k, k + 1]), mesh.columns, mesh.rows) or "enlarge the tiles",
             )
     enough = fewest_chips(tiles, limit)
     return ImcsimError(
@@ -167,12 +177,3 @@ def _too_small(
         key="package.chips",
         fix=f"set it to {enough}, or enlarge the mesh",
     )
-
-
-def fewest_chips(tiles: Table, limit: int) -> int:
-    """Chips that hold all layers if each takes as many as it has room for, which is fewest."""
-    chips, begin, count = 0, 0, len(tiles) - 1
-    while begin < count:
-        begin = max(end for end in range(begin + 1, count + 1) if tiles[begin, end] <= limit)
-        chips += 1
-    return chips

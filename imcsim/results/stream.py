@@ -107,6 +107,10 @@ class StreamResult(Presented, Accuracy):
     """Mean energy x mean time between departures, pJ ns: what counts where images queue."""
     tiles: tuple[TileUse, ...]
     flits_a_cycle_and_router: Amount
+    link_utilisation: Amount | None = None
+    """Share of the time in which a link between chips carries flits one way, their mean; left out where there
+    is one chip.
+    """
     layers: tuple[LayerCost, ...]
     efficiency: Efficiency
     """Its `latency_ns` is the mean time between departures: rates are those of the stream."""
@@ -118,7 +122,7 @@ class StreamResult(Presented, Accuracy):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_nothing(whole(self), "copies")
+        return without_nothing(whole(self), "copies", "link_utilisation")
 
     @model_validator(mode="after")
     def _check_document(self) -> Self:

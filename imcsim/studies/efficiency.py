@@ -20,7 +20,7 @@ from imcsim.results.costs import LayerCost
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency
 from imcsim.simulation.chip import Chip
 from imcsim.simulation.simulate import ExitCosts
-from imcsim.timing import RESOURCES, Occupancy, occupancies
+from imcsim.timing import Occupancy, Resource, occupancies
 
 PER_MULTIPLY_ACCUMULATE = 2
 """Operations: a multiplication and an addition."""
@@ -181,12 +181,14 @@ class WorkDone:
         stored = all_timesteps - computed
         read, skipped = (int(self._finished(e)[k]) for e in (Event.CROSSBAR_READS, Event.SKIPPED_READS))
         parts = {
-            name: occupancy.computed[name] * computed + occupancy.stored[name] * stored for name in RESOURCES
+            name: cycles * computed + occupancy.stored[name] * stored
+            for name, cycles in occupancy.computed.items()
         }
-        share = dict.fromkeys(("crossbar", "adc"), read / max(1, read + skipped))
+        share: dict[Resource, float] = dict.fromkeys(("crossbar", "adc"), read / max(1, read + skipped))
         whole = occupancy.flit_hops[0] * computed + occupancy.flit_hops[1] * stored
         if self.chip.config.activity.spike_coding == "aer":
-            share["mesh"] = int(self._finished(Event.FLIT_HOPS)[k]) / max(1, whole)
+            # Packets to other chips are as much shorter as all of them.
+            share["mesh"] = share["package"] = int(self._finished(Event.FLIT_HOPS)[k]) / max(1, whole)
         per_cycle = self.chip.config.technology.clock_ns / self.images
         return {name: cycles * share.get(name, 1.0) * per_cycle for name, cycles in parts.items()}
 

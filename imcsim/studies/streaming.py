@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.arrangements import links_between
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import STANDING_EVENTS, Event
@@ -194,6 +195,13 @@ def _work(
     )
 
 
+def _link_utilisation(chip: Chip, line: Timeline, copies: int) -> float | None:
+    """How busy a link between chips is each way, of all of them the mean."""
+    package = chip.config.package
+    ways = 2 * len(links_between(package.arrangement, package.chips))
+    return line.package_cycles / (line.cycles * ways * copies) if ways else None
+
+
 def _document(
     experiment: Experiment, stay: Stay, policy: Policy, arriving: StreamOptions, line: Timeline
 ) -> StreamResult:
@@ -242,6 +250,7 @@ def _document(
             )
             for k in range(chip.placement.tiles)
         ),
+        link_utilisation=_link_utilisation(chip, line, copies),
         flits_a_cycle_and_router=line.link_cycles / (line.cycles * links * copies),
         layers=work.layer_costs(),
         efficiency=work.efficiency(),

@@ -20,7 +20,7 @@ from imcsim.timing.gating import powered_cycles
 from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import ImageLine, InTurn, Timing, issuers
 from imcsim.timing.jobs import Job, JobQueue
-from imcsim.timing.link_times import check_cycles, checked
+from imcsim.timing.link_times import check_cycles, checked, results
 from imcsim.timing.processes.flow import Wait
 from imcsim.timing.recorder import Recorder, Slice
 from imcsim.timing.timeline import Counter, Spans, Timeline, layer_names
@@ -67,7 +67,7 @@ class Engine:
         # Asked for once, and outside SimPy, which keeps no more of an error than its message.
         self._check_cycles = check_cycles(placement, config)
         self._checked = checked(placement, config, mean=timing.mean)
-        self._result_bits = config.dram.result_bits(placement.graph.classes, config)
+        self._results = results(placement, config)
 
     # --- what tiles and mesh are asked for
 
@@ -184,7 +184,8 @@ class Engine:
                 self.counter.add(event, job.number, output, count)
             # Once for each image, which has a first timestep whenever it exits.
             if job.timestep == 0 and graph.answers:
-                self.counter.add(Event.RESULT_BITS, job.number, output, self._result_bits)
+                for event, count in self._results.items():
+                    self.counter.add(event, job.number, output, count)
             if exits:
                 self._departure[job.image] = job.verdict_at
                 self._exited(job.image)

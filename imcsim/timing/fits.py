@@ -19,7 +19,7 @@ def too_small(network: Network, config: HardwareConfig) -> list[str]:
     try:
         placement = place(network, config)
     except ImcsimError as error:
-        if error.key != "mesh.columns":
+        if error.key not in ("mesh.columns", "package.chips") or not config.mesh.columns:
             raise
         found.append(str(error))
         config = config.model_copy(update={"mesh": MeshConfig(columns=0, rows=0)})

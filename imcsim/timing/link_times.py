@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from imcsim.base.arrangements import chips_passed
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.mapping import Placement
@@ -26,6 +27,13 @@ def check_cycles(placement: Placement, config: HardwareConfig) -> int:
     """Cycles from the class outputs of a timestep until everybody knows the verdict."""
     checker = config.checker
     return checker.cycles(placement.graph.classes) + checker.way_cycles(placement.reach, config)
+
+
+def results(placement: Placement, config: HardwareConfig) -> dict[Event, int]:
+    """What it counts to write an image's class outputs to the DRAM, which stands at the first chip."""
+    bits = config.dram.result_bits(placement.graph.classes, config)
+    links = len(chips_passed(placement.arrangement, len(placement.chips), placement.checker_chip, 0)) - 1
+    return {Event.RESULT_BITS: bits, Event.PACKAGE_BITS: bits * links} if links else {Event.RESULT_BITS: bits}
 
 
 def checked(placement: Placement, config: HardwareConfig, *, mean: bool) -> dict[Event, int]:

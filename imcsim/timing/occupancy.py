@@ -18,12 +18,13 @@ from imcsim.timing.figures import PartFigures, part_figures
 from imcsim.timing.link_times import held_cycles
 from imcsim.timing.wiring import PartWiring, way, wire
 
-Resource = Literal["bus", "buffer", "crossbar", "adc", "neurons", "mesh"]
+Resource = Literal["bus", "buffer", "crossbar", "adc", "neurons", "mesh", "package"]
 RESOURCES: tuple[Resource, ...] = ("bus", "buffer", "crossbar", "adc", "neurons", "mesh")
 """``bus``: a tile's bus to its PEs, and that to its output register. ``buffer``: reads of the tile buffer, or
 of the memory of delayed spikes. ``crossbar``: driving and sensing of one crossbar. ``adc``: the conversions
-behind it. ``neurons``: LIF lanes, and behind a pool of currents all that stands there. ``mesh``: a link,
-on a chip or between chips, for the packets that the layer sends.
+behind it. ``neurons``: LIF lanes, and behind a pool of currents all that stands there. ``mesh``: a link
+of a chip, for the packets that the layer sends. A package of several chips has ``package`` as well: a link
+between them.
 """
 
 Cycles = Mapping[Resource, int]
@@ -56,7 +57,9 @@ def occupancies(placement: Placement, config: HardwareConfig) -> tuple[Occupancy
             links = _links(placement, config, working, wiring.parts)
             cycles = [_part_cycles(one, stored=stored) for one in working]
             most = {name: max(part[name] for part in cycles) for name in RESOURCES}
-            most["mesh"] = max(links.values(), default=0)
+            most["mesh"] = max((n for link, n in links.items() if not link.between_chips), default=0)
+            if len(placement.chips) > 1:
+                most["package"] = max((n for link, n in links.items() if link.between_chips), default=0)
             kinds.append((most, sum(link.routers * cycles for link, cycles in links.items())))
         (computed, flits), (stored_cycles, stored_flits) = kinds
         layers.append(Occupancy(computed, stored_cycles, (flits, stored_flits)))

@@ -129,8 +129,18 @@ def test_a_given_mesh_limits_each_chip() -> None:
     assert refused.value.key == "package.chips"
     enough = int(refused.value.fix.split()[3].strip(","))
     assert len(place(net, package(enough, mesh__columns=largest // 2, mesh__rows=1)).chips) == enough
-    with pytest.raises(ImcsimError, match="stands on one chip"):
+    with pytest.raises(ImcsimError, match="stands on one chip") as refused:
         place(net, package(2, mesh__columns=1, mesh__rows=1))
+    assert "would do" in refused.value.fix
+    # A chip that is too small says how many of its size would do.
+    with pytest.raises(ImcsimError) as refused:
+        place(net, package(1, mesh__columns=largest // 2, mesh__rows=1))
+    assert refused.value.key == "mesh.columns"
+    assert f"package.chips {enough} would do" in refused.value.fix
+    by_hand = {net.weighted[1].name: 1}
+    with pytest.raises(ImcsimError, match="chip 1 holds") as refused:
+        place(net, package(2, mapping__chips=by_hand, **side))
+    assert refused.value.key == "mapping.chips"
 
 
 def test_layers_by_hand() -> None:
@@ -220,6 +230,27 @@ def test_presets_and_figures_by_hand(preset: str) -> None:
     other = package(2, package__link=preset, package__bits_per_ns=1.5, package__bit_energy_pj=2.0)
     assert other.package.known("bits_per_ns") == 1.5
     assert list(other.package.charges(other).values()) == [2.0]
+
+
+@pytest.mark.parametrize("topology", ["ring", "tree", "concentrated_mesh"])
+def test_packages_of_any_topology_and_types_of_tile(topology: str) -> None:
+    """Routers of all chips are counted, and tiles of a type stand on the chip of their layers."""
+    net = network()
+    small = {"small": {"cells": {"rows": 8, "columns": 16}, "adc": {"bits": 4}}}
+    types = {node.name: "small" for node in net.weighted[1::2]}
+    config = package(3, noc__topology=topology, tile_types=small, mapping__tile_types=types)
+    placed = place(net, config)
+    for part in placed.parts:
+        layer = placed.layers[part.stage]
+        assert placed.tile_type(part.tile) == layer.tile_type
+        assert placed.chip_of[part.tile] == layer.chip
+    routers = [
+        chip.topology.routers([placed.positions[tile] for tile in chip.tiles]) for chip in placed.chips
+    ]
+    assert config.instances_of("noc", placed.size) == sum(routers)
+    assert [config.instances_of(name, placed.size) for name in ("global_buffer", "package")] == [3, 4]
+    links = {link for a in range(placed.tiles) for link in placed.route(a, None if a % 2 else 0)}
+    assert {link.chip for link in links} == {0, 1, 2}
 
 
 @given(any_network(max_size=5), chips())

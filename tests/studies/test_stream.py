@@ -411,6 +411,12 @@ def test_a_stream_over_a_package() -> None:
     assert two.accuracy == one.accuracy
     assert two.exit_fraction == one.exit_fraction
     assert two.makespan_ns > one.makespan_ns
+    assert "link_utilisation" not in one.model_dump()
+    assert two.link_utilisation is not None
+    assert 0 < two.link_utilisation < 1
+    busy = [row.busy_ns.get("package") for row in two.layer_efficiency if row.latency_ns is not None]
+    assert any(busy)
+    assert None not in busy
     paid = [row.energy_pj_by_component.get("package", 0.0) for row in two.layer_efficiency]
     assert sum(paid) > 0
     output = [row.name for row in two.layer_efficiency].index("output")

@@ -52,13 +52,15 @@ def most(slices: list[Slice], config: HardwareConfig, planes: int, delayed: bool
         elif one.kind == "fire":
             sums["neurons"][one.part] += cycles
         elif one.kind == "hop":
-            sums["mesh"][one.link] += cycles
+            assert one.link is not None
+            sums["package" if one.link.between_chips else "mesh"][one.link] += cycles
     found = {kind: max(counts.values()) for kind, counts in sums.items()}
     # Nothing is faster than what bounds it, nor is a crossbar free while its sample waits for the ADCs.
     assert found.get("fetch", 0) >= max(found.get("in", 0), found.get("buffer", 0))
     assert found.get("taken", 0) >= found.get("crossbar", 0)
     bus = max(found.get("in", 0), found.get("out", 0))
-    return {"bus": bus} | {name: found.get(name, 0) for name in RESOURCES if name != "bus"}
+    names = (*RESOURCES, "package") if config.package.chips > 1 else RESOURCES
+    return {"bus": bus} | {name: found.get(name, 0) for name in names if name != "bus"}
 
 
 def check_against_reference(network: Network, config: HardwareConfig) -> None:
@@ -72,7 +74,8 @@ def check_against_reference(network: Network, config: HardwareConfig) -> None:
             expected = occupancy.stored if keeps and job else occupancy.computed
             delayed = any(e.delay for e in placement.graph.inputs(layer.stage) if e.role == "input")
             assert most(mine, config, layer.stage.planes, delayed) == dict(expected)
-            assert all(cycles <= spans[job, k + 1] for name, cycles in expected.items() if name != "mesh")
+            on_tiles = {name: cycles for name, cycles in expected.items() if name not in ("mesh", "package")}
+            assert all(cycles <= spans[job, k + 1] for cycles in on_tiles.values())
 
 
 @given(st.data())
@@ -95,6 +98,18 @@ def test_resources_work_as_long_as_the_reference_records(data: st.DataObject) ->
 def test_resources_of_a_network_with_branches(mode: str, output: str) -> None:
     network = mixed_network(np.random.default_rng(5), output=output)
     check_against_reference(network, changed("dtsnn_32nm", {"encoder.mode": mode}))
+
+
+@pytest.mark.parametrize("mode", ["keep", "recompute"])
+def test_links_between_chips_are_a_resource(mode: str) -> None:
+    network = mixed_network(np.random.default_rng(5), output="li")
+    values = {"encoder.mode": mode, "package.chips": 3, "package.bits_per_ns": 10.0}
+    config = changed("dtsnn_32nm", values)
+    check_against_reference(network, config)
+    found = occupancies(place(network, config), config)
+    assert any(one.computed["package"] for one in found)
+    plain = changed("dtsnn_32nm", {"encoder.mode": mode})
+    assert all("package" not in one.computed for one in occupancies(place(network, plain), plain))
 
 
 def layers_of(network: Network, fidelity: Fidelity, **overrides: object) -> tuple[LayerEfficiency, ...]:

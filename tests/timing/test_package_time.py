@@ -207,9 +207,31 @@ def test_fidelities_agree_on_many_packages(data: st.DataObject) -> None:
     check_package(data)
 
 
+@pytest.mark.parametrize("policy", ["wait", "speculate", "interleave:2"])
+def test_packages_with_types_of_tile_topologies_and_dram(policy: str) -> None:
+    net = network()
+    config = package(
+        3,
+        package__link="organic",
+        noc__topology="ring" if policy == "wait" else "tree",
+        tile_types={"small": {"cells": {"rows": 8, "columns": 16}, "adc": {"conversion_cycles": 3}}},
+        mapping__tile_types={node.name: "small" for node in net.weighted[::2]},
+        dram__preset="lpddr4",
+    )
+    placed = place(net, config)
+    line = both(placed, config, exits=[2, 1, 2], timesteps=2, issue=parse(policy))
+    assert line.count(Event.PACKAGE_BITS).any()
+    bits = config.dram.result_bits(placed.graph.classes, config)
+    assert line.count(Event.RESULT_BITS).sum() == 3 * bits
+    # They go back over both links, and each verdict goes over both.
+    output = line.count(Event.PACKAGE_BITS)[:, len(line.layers) - 2]
+    checks = int((line.verdict >= 0).sum())
+    assert output.sum() == 2 * (3 * bits + checks * config.noc.flit_bits)
+
+
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_one_image_for_every_exit(dynamic: bool) -> None:
-    config = package(3, package__link="board")
+    config = package(3, package__link="board", dram__preset="lpddr5")
     placed = place(network(), config)
     issue = parse("speculate" if dynamic else "pipeline")
     line, shorter = exits_of(Layout(placed, config), Timing(3, issue), None, dynamic=dynamic, shown=(1, 2))

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from imcsim.report.figures.drawing import GRID, INK, STACK, figure
-from imcsim.report.terminal.efficiency import RESOURCES
+from imcsim.report.terminal.efficiency import resources_of
 from imcsim.report.units import ENERGY, TIME, fitting, pretty
 from imcsim.results.efficiency import LayerEfficiency
 
@@ -38,8 +38,9 @@ def layer_time(layers: Sequence[LayerEfficiency]) -> Figure:
     drawn, (axes,) = figure(7.0, max(1.8, 0.7 + 0.36 * len(shown)))
     for place, layer in enumerate(shown):
         axes.barh(place, (layer.latency_ns or 0.0) / unit.per_base, height=0.86, color=GRID, zorder=1)
-    for turn, name in enumerate(RESOURCES):
-        offset = (turn - (len(RESOURCES) - 1) / 2) * 0.13
+    resources = resources_of(shown)
+    for turn, name in enumerate(resources):
+        offset = (turn - (len(resources) - 1) / 2) * 0.13
         for bounds, height in ((False, 0.05), (True, 0.13)):
             rows = [k for k, layer in enumerate(shown) if (layer.bound_by == name) is bounds]
             axes.barh(
@@ -53,7 +54,7 @@ def layer_time(layers: Sequence[LayerEfficiency]) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"time per image ({pretty(unit)}); grey: from a layer's first row until its last")
-    colours = [Patch(color=STACK[turn], label=title) for turn, title in enumerate(RESOURCES.values())]
+    colours = [Patch(color=STACK[turn], label=title) for turn, title in enumerate(resources.values())]
     drawn.legend(handles=colours, loc="outside right center", title="works for", title_fontsize=7)
     return drawn
 

@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from imcsim.report.figures.layers import layer_heat, layer_time
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.tables import Column, Table
-from imcsim.report.terminal.efficiency import RESOURCES, TIME_LINE, layers_cells, time_cells
+from imcsim.report.terminal.efficiency import TIME_LINE, layers_cells, resources_of, time_cells
 from imcsim.results.efficiency import LayerEfficiency
 
 
 def layer_exhibits(work: Sequence[LayerEfficiency]) -> list[Exhibit]:
     """What bounds each layer, and its energy by component."""
     found = []
+    resources = resources_of(work)
     if any(layer.latency_ns for layer in work):
         found.append(
             Exhibit(
                 "layer_time", "What bounds each layer", TIME_LINE, lambda: layer_time(work),
-                ("layer", "latency_ns", "bound_by", "utilisation", *(f"busy_{n}_ns" for n in RESOURCES)),
+                ("layer", "latency_ns", "bound_by", "utilisation", *(f"busy_{n}_ns" for n in resources)),
                 [
-                    [la.name, la.latency_ns, la.bound_by, la.utilisation, *map(la.busy_ns.get, RESOURCES)]
+                    [la.name, la.latency_ns, la.bound_by, la.utilisation, *map(la.busy_ns.get, resources)]
                     for la in work
                     if la.latency_ns is not None
                 ],

@@ -104,11 +104,16 @@ def programming_line(cost: ProgrammingCost) -> str:
     )
 
 
-RESOURCES = {
+_RESOURCES = {
     "bus": "bus", "buffer": "buffer", "crossbar": "crossbar", "adc": "ADC", "neurons": "neurons",
-    "mesh": "mesh",
+    "mesh": "mesh", "package": "links",
 }  # fmt: skip
-"""What a layer may be bound by, as tables call it."""
+
+
+def resources_of(layers: Sequence[LayerEfficiency]) -> dict[str, str]:
+    """What layers may be bound by, as tables call it: links between chips where there are several."""
+    several = any("package" in layer.busy_ns for layer in layers)
+    return {name: title for name, title in _RESOURCES.items() if several or name != "package"}
 
 
 def time_cells(layers: Sequence[LayerEfficiency]) -> Cells:
@@ -117,15 +122,16 @@ def time_cells(layers: Sequence[LayerEfficiency]) -> Cells:
     time = fitting(TIME, (layer.latency_ns or 0.0 for layer in shown))
     energy = fitting(ENERGY, (layer.energy_pj for layer in shown))
     edp = product(energy, time)
+    resources = resources_of(shown)
     columns = ["layer", f"latency\n{time.name}", "bound\nby"]
-    columns += [f"{title}\n%" for title in RESOURCES.values()]
+    columns += [f"{title}\n%" for title in resources.values()]
     columns += [f"EDP\n{edp.name}", "cells\nused, %"]
     rows = [
         [
             layer.name,
             time(layer.latency_ns or 0.0),
-            RESOURCES.get(layer.bound_by or "", "-"),
-            *(_share(layer.busy_ns.get(name, 0.0), layer.latency_ns) for name in RESOURCES),
+            resources.get(layer.bound_by or "", "-"),
+            *(_share(layer.busy_ns.get(name, 0.0), layer.latency_ns) for name in resources),
             "-" if layer.edp_pj_ns is None else edp(layer.edp_pj_ns),
             "-" if layer.cells_used is None else percent(layer.cells_used),
         ]

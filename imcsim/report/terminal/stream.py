@@ -91,6 +91,8 @@ def outcome_table(result: StreamResult) -> Table:
         ("EDP of interval (energy x time between departures)", edp(result.edp_of_interval), edp.name),
         ("flits a cycle and router", number(result.flits_a_cycle_and_router), ""),
     ]
+    if result.link_utilisation is not None:
+        rows.append(("links between chips busy, each way", percent(result.link_utilisation), "%"))
     grid = table(f"A stream of images: {label(result)} (energies per image)", ["", "value", "unit"], rows)
     grid.columns[2].justify = "left"
     return grid

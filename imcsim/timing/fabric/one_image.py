@@ -29,7 +29,7 @@ from imcsim.timing.fabric.memory import ImageValues, PlayMemory
 from imcsim.timing.gating import powered_cycles
 from imcsim.timing.image_work import ImageWork
 from imcsim.timing.issue import Timing
-from imcsim.timing.link_times import check_cycles, checked
+from imcsim.timing.link_times import check_cycles, checked, results
 from imcsim.timing.processes.row_kernels import BUSY
 from imcsim.timing.timeline import EVENT_INDEX, EVENTS, Timeline, layer_names
 
@@ -129,7 +129,7 @@ class _OneImage:
             *accumulator.events(classes * votes).items(),
             *checked(placement, config, mean=timing.mean).items(),
         ]
-        self._result_bits = config.dram.result_bits(classes, config)
+        self._results = results(placement, config)
         check_global_buffer(placement, config, timing)
         self.clock = _Clock()
         self._issued_at = np.full(timing.timesteps, -1, np.int64)
@@ -255,7 +255,8 @@ class _OneImage:
         for event, count in self._checked:
             self._table[clock.number, EVENT_INDEX[event], -2] += count
         if clock.number == 0:
-            self._table[0, EVENT_INDEX[Event.RESULT_BITS], -2] += self._result_bits
+            for event, count in self._results.items():
+                self._table[0, EVENT_INDEX[event], -2] += count
         clock.number, clock.state, clock.due = clock.number + 1, FOR_JOB, k.NEVER
 
     # --- a shorter run, from here on
