@@ -106,6 +106,11 @@ class Floorplan:
     """How the chips are joined."""
     package_flits: int
     """Sum of flits x links between chips in the first timestep."""
+    groups: tuple[Floorplan, ...] = ()
+    """What stands there at a time, where groups of layers take turns on the tiles (see mapping.reload); empty
+    where all layers stand there together. Shares of the whole are means over the groups, PEs and crossbars
+    those of the group that uses most.
+    """
 
 
 def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
@@ -141,16 +146,17 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
                 tile_type=layer.tile_type,
             )
         )
+    groups = tuple(floorplan(load, config) for load in placement.loads)
     return Floorplan(
         layers=tuple(layers),
         tiles=tuple(_tile(k, placement, chip, used) for k, chip in enumerate(types)),
-        crossbars_used=placement.crossbars,
+        crossbars_used=max((group.crossbars_used for group in groups), default=placement.crossbars),
         crossbars=size.crossbars,
         pes_used=placement.pes_used,
         pes=size.pes,
         area_um2=config.area_um2(size),
-        flit_hops=weighted_hops(placement, config),
-        cell_utilisation=cells / built,
+        flit_hops=sum(group.flit_hops for group in groups) or weighted_hops(placement, config),
+        cell_utilisation=cells / (built * max(1, len(groups))),
         busiest=(
             busiest(single, placement.graph, config),
             busiest(placement.layers, placement.graph, config),
@@ -160,6 +166,7 @@ def floorplan(placement: Placement, config: HardwareConfig) -> Floorplan:
         chips=_chips(placement),
         arrangement=placement.arrangement,
         package_flits=package_flits(placement, config),
+        groups=groups,
     )
 
 

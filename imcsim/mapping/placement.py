@@ -288,8 +288,8 @@ class Placement:
         )
 
     def tile_type(self, tile: int) -> str:
-        """The type of a tile, which is that of all layers in it."""
-        return self._types[tile]
+        """The type of a tile, which is that of all layers in it; the chip's own where it is empty."""
+        return self._types.get(tile, OWN)
 
     @cached_property
     def _types(self) -> dict[int, str]:

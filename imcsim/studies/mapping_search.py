@@ -73,6 +73,12 @@ def search_mapping(
     not played again. Raises ImcsimError where no mapping within the budget fits the chip, and where the
     folder holds what another search has tried.
     """
+    if hardware.config.reload.present:
+        raise ImcsimError(
+            "mappings are searched for on chips that hold their network",
+            key="reload.tiles",
+            fix="set it to network",
+        )
     options = options or CompareOptions()
     kept = TriedMappings()
     if folder is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import Event
 from imcsim.hardware.programming import cell_writing, writing_ns
 from imcsim.inputs import Inputs
-from imcsim.mapping import IMAGE, Placement, place
+from imcsim.mapping import IMAGE, Placement, floorplan, place
 from imcsim.network.graph import Network
+from imcsim.report.floorplan import write_floorplan
 from imcsim.results.run import RunResult
 from imcsim.simulation.schedule import Schedule, schedule
 from imcsim.studies.comparison import run
@@ -292,3 +295,27 @@ def test_cells_of_every_kind_say_what_a_write_takes() -> None:
     kinds = {kind: cell_writing(chip(programming__method=kind).config) for kind in ("sram", "rram", "pcm")}
     assert kinds["sram"].endurance_writes is None
     assert kinds["rram"].endurance_writes < kinds["pcm"].endurance_writes  # type: ignore[operator]
+
+
+def test_map_shows_groups_by_themselves(tmp_path: Path) -> None:
+    placement, hardware = cut(0)
+    plan = floorplan(placement, hardware.config)
+    assert len(plan.groups) == len(placement.loads) > 1
+    assert [layer.name for group in plan.groups for layer in group.layers] == [
+        layer.name for layer in plan.layers
+    ]
+    for group in plan.groups:
+        assert len(group.tiles) == placement.tiles
+        assert all(tile.crossbars_used <= tile.crossbars for tile in group.tiles)
+    used = sum(layer.cells_used for layer in plan.layers)
+    config = hardware.config
+    whole = placement.size.crossbars * config.cells.rows * config.cells.columns
+    assert plan.cell_utilisation == pytest.approx(used / whole / len(plan.groups))
+    files = {path.name for path in write_floorplan(plan, "network", "chip", tmp_path)}
+    assert files >= {f"floorplan_{n}.svg" for n in range(1, 1 + len(plan.groups))}
+    found = json.loads((tmp_path / "floorplan.json").read_text())
+    assert len(found["groups"]) == len(plan.groups)
+    # A chip that is larger than its network has empty tiles.
+    large = floorplan(place(network(0), chip(reload__tiles=40).config), chip(reload__tiles=40).config)
+    assert large.groups == ()
+    assert large.tiles[-1].crossbars_used == 0

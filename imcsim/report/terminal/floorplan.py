@@ -21,7 +21,11 @@ MOST_TILES = 40
 
 def floorplan_report(plan: Floorplan, network: str, hardware: str) -> Group:
     """Layers, tiles and totals, at most 100 columns wide."""
-    tiles: list[RenderableType] = [_tiles(plan)] if len(plan.tiles) <= MOST_TILES else _summary(plan)
+    tiles = _tiles_of(plan)
+    for number, group in enumerate(plan.groups, 1):
+        names = ", ".join(layer.name for layer in group.layers)
+        heading = f"Group {number} of {len(plan.groups)}, loaded in turn: {names}"
+        tiles = [*(tiles if number > 1 else []), plain(heading), *_tiles_of(group)]
     return Group(
         _layers(plan, f"{network} on {hardware}"),
         Text(
@@ -34,6 +38,10 @@ def floorplan_report(plan: Floorplan, network: str, hardware: str) -> Group:
         *_chips(plan),
         plain(_totals(plan)),
     )
+
+
+def _tiles_of(plan: Floorplan) -> list[RenderableType]:
+    return [_tiles(plan)] if len(plan.tiles) <= MOST_TILES else _summary(plan)
 
 
 def ranges(numbers: Sequence[int]) -> str:
