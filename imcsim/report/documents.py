@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from imcsim.results.costs import Action, ComponentCost, LayerCost
 from imcsim.results.efficiency import LayerEfficiency
 from imcsim.results.model import to_json
 from imcsim.results.ranges import Interval
+from imcsim.results.reload import GroupLoad, ReloadCost
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult, TileUse
 
@@ -130,6 +131,7 @@ def _tables(result: Result) -> dict[str, str]:
             tables["ranges.csv"] = _csv(Interval, result.ranges.intervals)
             tables["alternatives.csv"] = _rows(result.ranges.alternatives)
         components, layers = result.components, result.layers
+        tables |= _reload_tables({"static": result.static_reload, "dynamic": result.reload})
         peak, work, written = result.peak, result.layer_efficiency, result.programming
     else:
         components, layers = result.outcome.components, result.outcome.layers
@@ -138,6 +140,7 @@ def _tables(result: Result) -> dict[str, str]:
             "outcome.csv": _one_row(result.policy, outcome),
             "efficiency.csv": _rows([outcome.efficiency], policy=[result.policy.kind]),
         }
+        tables |= _reload_tables({result.policy.kind: outcome.reload})
         peak, work, written = outcome.peak, outcome.layer_efficiency, outcome.programming
     tables["components.csv"] = _csv(ComponentCost, components, leave_out={"actions"})
     rows = [[c.name, *a.model_dump().values()] for c in components for a in c.actions]
@@ -146,6 +149,22 @@ def _tables(result: Result) -> dict[str, str]:
     tables["peak.csv"] = _one_row(peak)
     tables["programming.csv"] = _one_row(written)
     return tables | _layer_tables(work)
+
+
+def _reload_tables(runs: Mapping[str, ReloadCost | None]) -> dict[str, str]:
+    """What loads take in some runs, and each group; none where nothing is loaded again."""
+    found = {policy: cost for policy, cost in runs.items() if cost is not None}
+    if not found:
+        return {}
+    names = [name for name in ReloadCost.model_fields if name != "groups"]
+    groups = next(iter(found.values())).groups
+    rows = [[" ".join(one.layers), one.weight_bits, one.cells, one.time_ns] for one in groups]
+    return {
+        "reload.csv": csv_text(
+            ["policy", *names], [[policy, *(getattr(one, n) for n in names)] for policy, one in found.items()]
+        ),
+        "reload_groups.csv": csv_text(list(GroupLoad.model_fields), rows),
+    }
 
 
 def _layer_tables(work: Sequence[LayerEfficiency]) -> dict[str, str]:
@@ -231,6 +250,7 @@ _NOT_CELLS = frozenset(
         "peak",
         "programming",
         "layer_efficiency",
+        "reload",
     )
 ) | {"latency_percentiles_ns"}
 """Parts of documents that have tables of their own, or belong to the JSON document only."""

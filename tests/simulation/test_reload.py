@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from networks import random_images, random_network
+from random_chips import any_network, chips
 
 import imcsim
 from imcsim.base.errors import ImcsimError
-from imcsim.hardware.config import Hardware
+from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.programming import cell_writing, writing_ns
 from imcsim.inputs import Inputs
 from imcsim.mapping import IMAGE, Placement, floorplan, place
-from imcsim.network.graph import Network
+from imcsim.network.graph import Delay, Network
 from imcsim.report.floorplan import write_floorplan
 from imcsim.results.run import RunResult
 from imcsim.simulation.schedule import Schedule, schedule
@@ -319,3 +323,57 @@ def test_map_shows_groups_by_themselves(tmp_path: Path) -> None:
     large = floorplan(place(network(0), chip(reload__tiles=40).config), chip(reload__tiles=40).config)
     assert large.groups == ()
     assert large.tiles[-1].crossbars_used == 0
+
+
+@st.composite
+def small_chips(draw: st.DrawFn) -> tuple[Network, HardwareConfig, Placement]:
+    """Any network without delays, a chip that holds each of its layers, and the network on a large one."""
+    shown, config = draw(any_network(max_size=5)), draw(chips())
+    assume(not any(isinstance(node, Delay) for node in shown.nodes))
+    one_copy = config.mapping.model_copy(update={"replication": "none"})
+    try:
+        large = place(shown, config.model_copy(update={"mapping": one_copy}))
+        tiles = max(len({part.tile for part in large.parts_of(k)}) for k in range(len(large.layers)))
+        reload = config.reload.model_copy(
+            update={
+                "tiles": tiles + draw(st.integers(0, 2)),
+                "timesteps": draw(st.sampled_from((1, 2, "all"))),
+                "spikes": draw(st.sampled_from(("global_buffer", "dram"))),
+            }
+        )
+        dram = config.dram.model_copy(update={"preset": "lpddr4"})
+        config = config.model_copy(update={"reload": reload, "dram": dram})
+        assume(len(place(shown, config).loads) > 1)
+    except ImcsimError:
+        assume(False)
+    return shown, config, large
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(small_chips(), st.sampled_from(("wait", "pipeline")), st.booleans())
+def test_any_network_on_any_small_chip(
+    made: tuple[Network, HardwareConfig, Placement], issue: str, timed: bool
+) -> None:
+    shown, config, large = made
+    timed &= config.encoder.mode == "recompute"
+    placement, timing = place(shown, config), Timing(3, parse(issue), timed=timed)
+    found: list[Schedule | str] = []
+    for fidelity in ("burst", "reference"):
+        try:
+            found.append(schedule(placement, config, replace(timing, fidelity=fidelity), dynamic=False))
+        except ImcsimError as error:
+            found.append(str(error))
+    here, there = found
+    if isinstance(here, str) or isinstance(there, str):
+        assert here == there
+        return
+    assert_equal(here, there)
+    try:
+        whole = schedule(large, config, timing, dynamic=False)
+    except ImcsimError:
+        return  # the small chip has more room for rows
+    for event in set(WORK) - {Event.OUTPUT_REGISTER_BITS}:  # parts of a spread layer latch their sums as well
+        if event in whole.fixed or event in here.fixed:
+            both = (np.asarray(one.fixed[event]).sum(axis=2) for one in (here, whole))
+            assert np.array_equal(*both), event

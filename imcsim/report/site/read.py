@@ -19,7 +19,7 @@ from imcsim.report.site.study import (
     StudyPoint,
     text,
 )
-from imcsim.report.terminal.efficiency import programming_line
+from imcsim.report.terminal.efficiency import programming_line, reload_lines
 from imcsim.results.comparison import CompareResult
 from imcsim.results.costs import ComponentCost, LayerCost
 from imcsim.results.meta import PluginMeta
@@ -333,7 +333,9 @@ def _compared(result: CompareResult | RunResult) -> Study:
     found = result.ranges if isinstance(result, CompareResult) else None
     whole = result if isinstance(result, CompareResult) else result.outcome
     work = whole.layer_efficiency
-    facts = (*facts, ("Programming", programming_line(whole.programming)))
+    run = "dynamic" if isinstance(result, CompareResult) else result.policy.kind
+    loading = [("Loading", line) for line in reload_lines(whole.reload, run)]
+    facts = (*facts, ("Programming", programming_line(whole.programming)), *loading)
     return Study(
         kind, name, facts, (), (point,), 1, {0: parts}, meta.images, curve=curve, warnings=result.warnings,
         work=work, ranges=found, compared=result if isinstance(result, CompareResult) else None,
