@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 
 from imcsim import hardware as chips
 from imcsim.functional.program.program import build
+from imcsim.importers.importing import float_network
 from imcsim.importers.importing.agreement import Agreement, ComparedChip, agree
 from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
 from imcsim.importers.quantising.fixed_point import fixed_point
 from imcsim.importers.quantising.quantise import quantise
 from imcsim.inputs import Inputs
-from imcsim.network.graph import LI, LIF, Add, Flatten, Network, Pool2d
+from imcsim.network.graph import LI, LIF, Add, Delay, Flatten, Network, Pool2d
 from imcsim.simulation.chip import numerics, program_chip
 
 CHIP = chips.load("dtsnn_32nm")
@@ -178,3 +180,49 @@ def test_words_of_the_chip() -> None:
     node = next(n for n in coarse.weighted if n.name == "fc")
     counts = 1.0 / node.scale * 2.0 ** np.array(words["out"].fraction_bits[0])
     assert words["out"].threshold_error <= 0.5 / counts.min()  # type: ignore[operator]
+
+
+def delayed(rng: Any) -> FloatNetwork:
+    """A delay ahead of a layer, neurons whose spikes come back two timesteps later, and an integrator."""
+
+    def weights(name: str, source: str, *shape: int) -> FloatWeights:
+        weight = rng.integers(-7, 8, shape).astype(np.float64)
+        return FloatWeights(name, (source,), weight, np.full(shape[0], 2.0**-3), np.full(shape[0], 0.25))
+
+    nodes: list[Any] = [
+        weights("fc1", "input", 6, 8),
+        LIF("lif1", ("fc1",), 0.5, 1.0, "soft", "at", "next"),
+        Delay("late", ("lif1",), 3),
+        weights("fc2", "late", 6, 6),
+        Delay("back", ("lif2",), 2),
+        weights("rec", "back", 6, 6),
+        Add("add", ("fc2", "rec")),
+        LIF("lif2", ("add",), 0.75, 1.0, "hard", "at", "now", 0.5),
+        weights("fc3", "lif2", 5, 6),
+        LI("out", ("fc3",), 0.5),
+    ]
+    return FloatNetwork("net", (8, 1, 1), 2, 0.25, 5, 40, tuple(nodes))
+
+
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("make", ["delayed", "network"])
+def test_blocks_of_timesteps_are_the_whole_run(
+    make: str, timed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What neurons and delays hold goes over from block to block; so do sums of class outputs."""
+    rng = np.random.default_rng(4)
+    real = delayed(rng) if make == "delayed" else replace(network(rng, grid=True, last="li"), timesteps=40)
+    images = inputs(rng, real, 3, timed=timed)
+    integers = quantise(real, 4)
+    whole = agreed(real, integers, images)
+    together = list(float_network.walk(real, images.images, 40))
+    size = sum(value.nbytes for value in together[0].values())
+    monkeypatch.setattr(float_network, "CHUNK_BYTES", size // 6)
+    blocks = list(float_network.walk_blocks(real, images.images, 40))
+    assert len(blocks) > 3 * 5
+    for block in blocks:
+        played = float_network.run(real, images.images[block.images], 40, record=["lif1", "lif2"])
+        for name, spikes in played.spikes.items():
+            np.testing.assert_array_equal(block.values[name], spikes[:, block.timesteps])
+    assert all(layer.rate > 0 for layer in whole.ideal.layers)
+    assert agreed(real, integers, images) == whole

@@ -13,9 +13,9 @@ from imcsim.exits.outputs import predictions
 from imcsim.functional.program.program import Program
 from imcsim.functional.run import Converters, ideal_converters
 from imcsim.functional.run import run as run_program
-from imcsim.importers.importing.float_network import FloatNetwork, class_outputs, walk
+from imcsim.importers.importing.float_network import Block, FloatNetwork, class_outputs, walk_blocks
 from imcsim.inputs import Inputs
-from imcsim.network.graph import INPUT, LIF, Network, Relu
+from imcsim.network.graph import LIF, Network, Relu
 from imcsim.results.statistics import wilson_interval
 
 Progress = Callable[[str, int, int], None]
@@ -122,16 +122,22 @@ def agree(
         sides.append(_Side(chip.name, network, *chip.program(network, inputs), chip.seed))
     count = len(inputs.images)
     real_named = np.empty((count, timesteps), np.int64)
-    done = 0
-    for values in walk(real, inputs.images, timesteps):
-        images = inputs.images[done : done + len(values[INPUT])]
-        sums = class_outputs(real, values, timesteps).cumsum(axis=1)
-        real_named[done : done + len(images)] = sums.argmax(axis=2)
+    before: Any = 0.0
+    for block in walk_blocks(real, inputs.images, timesteps):
+        shown, times = block.images, block.timesteps
+        if times.start == 0:
+            before = 0.0
+            for side in sides:
+                side.play(inputs.images[shown], inputs.numbers[shown], timesteps, workers)
+        outputs = class_outputs(real, block.values, block.count)
+        outputs[:, 0] += before
+        sums = outputs.cumsum(axis=1)
+        before = sums[:, -1]
+        real_named[shown, times] = sums.argmax(axis=2)
         for side in sides:
-            side.play(images, inputs.numbers[done : done + len(images)], values, timesteps, workers)
-        done += len(images)
-        if progress is not None:
-            progress("float against quantised", done, count)
+            side.compare(block)
+        if progress is not None and times.stop == timesteps:
+            progress("float against quantised", shown.stop, count)
     labels = inputs.labels if len(inputs.labels) else None
     found = [side.result(real_named, labels) for side in sides]
     return Agreement(
@@ -167,30 +173,36 @@ class _Side:
         self.layers = list(self.bounds)
         self.counts = {name: np.zeros(5, np.int64) for name in self.layers}
         self.named: list[NDArray[np.int64]] = []
+        self.recorded: dict[str, NDArray[Any]] = {}
 
     def play(
         self,
         images: NDArray[np.uint8],
         numbers: NDArray[np.int64],
-        real: dict[str, Any],
         timesteps: int,
         workers: int | None,
     ) -> None:
+        """Play these images, which are compared next."""
         activity = run_program(
             self.program, images, timesteps, self.converters, workers=workers, record=set(self.layers),
             numbers=numbers,
         )  # fmt: skip
+        self.recorded = activity.recorded
+        self.named.append(predictions(activity.outputs))
+
+    def compare(self, block: Block) -> None:
+        """Count what the images that were played last did as in the real network."""
         for name in self.layers:
-            wanted = real[name] if name not in self.steps else np.rint(real[name] / self.steps[name])
+            wanted = block.values[name]
+            wanted = wanted if name not in self.steps else np.rint(wanted / self.steps[name])
             if wanted.ndim == 5:
                 wanted = wanted.transpose(0, 1, 3, 4, 2)
-            spikes = activity.recorded[name].reshape(wanted.shape)
+            spikes = self.recorded[name][:, block.timesteps].reshape(wanted.shape)
             same = np.count_nonzero(wanted == spikes)
             both = int(wanted.sum()), int(spikes.sum(dtype=np.int64))
             bound = self.bounds[name]
             full = np.count_nonzero(wanted == bound) if bound > 1 else 0
             self.counts[name] += np.array([wanted.size, same, *both, full])
-        self.named.append(predictions(activity.outputs))
 
     def result(self, real_named: NDArray[np.int64], labels: NDArray[np.int64] | None) -> IntegerAgreement:
         named = np.concatenate(self.named)

@@ -7,6 +7,7 @@ side, so that the two can check each other.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,9 @@ Values = NDArray[np.float64]
 CHUNK_IMAGES = 16
 CHUNK_BYTES = 1 << 28
 """Images that are played together: so many at most, and fewer where their values take more memory."""
+
+FEW_TIMESTEPS = 16
+"""So many are always played together."""
 
 WINDOW_BYTES = 1 << 26
 """Memory for the windows of a convolution."""
@@ -128,32 +132,140 @@ def class_outputs(network: FloatNetwork, values: dict[str, Values], timesteps: i
     return np.asarray(every.reshape(len(last), timesteps, -1, network.votes).mean(axis=-1))
 
 
-def walk(network: FloatNetwork, images: NDArray[np.uint8], timesteps: int) -> Iterator[dict[str, Values]]:
-    """The values of all nodes and of ``input``, for a few images after the other.
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The values of all nodes and of ``input`` for some images in some timesteps.
 
-    Each is float64 ``[n, T, ...]``, or ``[n, 1, ...]`` where every timestep is the same. n depends on the
-    network alone; the first n is 1.
+    Each is float64 ``[n, t, ...]``, or ``[n, 1, ...]`` where every timestep is the same.
     """
+
+    images: slice
+    timesteps: slice
+    values: dict[str, Values]
+
+    @property
+    def count(self) -> int:
+        """How many timesteps these are."""
+        return int(self.timesteps.stop - self.timesteps.start)
+
+
+def walk(network: FloatNetwork, images: NDArray[np.uint8], timesteps: int) -> Iterator[dict[str, Values]]:
+    """The values of all nodes and of ``input``, for a few images after the other, as in `Block`, of all
+    timesteps. n depends on the network alone; the first n is 1.
+    """
+    for block in _walk(network, images, timesteps, timesteps):
+        yield block.values
+
+
+def walk_blocks(network: FloatNetwork, images: NDArray[np.uint8], timesteps: int) -> Iterator[Block]:
+    """As `walk`, with blocks of timesteps one after the other where all of an image's would take too much
+    memory.
+    """
+    block = timesteps
+    if timesteps > FEW_TIMESTEPS and len(images):
+        once = _Player(network, images[:1]).play(0, 1)
+        block = int(np.clip(CHUNK_BYTES // sum(value.nbytes for value in once.values()), 1, timesteps))
+    yield from _walk(network, images, timesteps, block)
+
+
+def _walk(network: FloatNetwork, images: NDArray[np.uint8], timesteps: int, block: int) -> Iterator[Block]:
     start, count = 0, 1
     while start < len(images):
-        values = _play(network, images[start : start + count], timesteps)
-        yield values
-        start += count
+        stop, size = min(start + count, len(images)), 0
+        player = _Player(network, images[start:stop])
+        for begin in range(0, timesteps, block):
+            end = min(begin + block, timesteps)
+            values = player.play(begin, end)
+            yield Block(slice(start, stop), slice(begin, end), values)
+            size += sum(value.nbytes for value in values.values())
+        start = stop
         if count == 1:
-            size = sum(value.nbytes for value in values.values())
             count = int(np.clip(CHUNK_BYTES // size, 1, CHUNK_IMAGES))
 
 
-def _play(network: FloatNetwork, images: NDArray[np.uint8], timesteps: int) -> dict[str, Values]:
-    frames = images[:, :timesteps] if images.ndim == 5 else images[:, None]
-    values: dict[str, Values] = {INPUT: frames.astype(np.float64) * network.input_scale}
-    looped = _looped(network)
+class _Player:
+    """Some images on their way through the network, a block of timesteps after the other."""
+
+    def __init__(self, network: FloatNetwork, images: NDArray[np.uint8]) -> None:
+        self.network, self.images = network, images
+        self.looped = _looped(network)
+        self.constant = set() if images.ndim == 5 else _constant(network)
+        self.values: dict[str, Values] = {}
+        """Of nodes that give the same in every timestep."""
+        self.states: dict[str, _Neurons | _Integrators] = {}
+        self.late: dict[str, deque[Values]] = {
+            node.name: deque() for node in network.nodes if isinstance(node, Delay)
+        }
+        """What each delay will give, a timestep each."""
+        self.silent: dict[str, tuple[int, ...]] = {}
+
+    def play(self, start: int, stop: int) -> dict[str, Values]:
+        """The values of timesteps `start` to `stop`, which follow those played before."""
+        frames = self.images[:, start:stop] if self.images.ndim == 5 else self.images[:, None]
+        values = {INPUT: frames.astype(np.float64) * self.network.input_scale, **self.values}
+        for node in self.network.nodes:
+            if node.name in values or node.name in self.looped:
+                continue
+            if not isinstance(node, LIF | LI | Delay):
+                values[node.name] = _node(node, values, self.network)
+                continue
+            x = values[node.inputs[0]]
+            x = np.broadcast_to(x, (len(x), stop - start, *x.shape[2:]))
+            made = np.empty(x.shape)
+            for t in range(stop - start):
+                if isinstance(node, Delay):
+                    self.late[node.name].append(x[:, t])
+                    made[:, t] = self._due(node, x.shape[2:])
+                else:
+                    made[:, t] = self._step(node, x[:, t])
+            values[node.name] = made
+        self.values = {name: values[name] for name in self.constant}
+        if self.looped:
+            self._play_loops(values, stop - start)
+        return values
+
+    def _step(self, node: LIF | LI, current: Values) -> Values:
+        if node.name not in self.states:
+            made = _Neurons(node, current) if isinstance(node, LIF) else _Integrators(node, current)
+            self.states[node.name] = made
+        return self.states[node.name].step(current)
+
+    def _due(self, node: Delay, shape: tuple[int, ...], coming: int = 0) -> Values:
+        """What a delay gives now; `coming`: entries that this timestep has yet to add."""
+        queue = self.late[node.name]
+        if len(queue) + coming <= node.timesteps:
+            return np.zeros((len(self.images), *shape))
+        return queue.popleft()
+
+    def _play_loops(self, values: dict[str, Values], timesteps: int) -> None:
+        """Play nodes timestep by timestep; `values` has those of all others, and receives theirs."""
+        nodes = [node for node in self.network.nodes if node.name in self.looped]
+        kept: dict[str, list[Values]] = {node.name: [] for node in nodes}
+        self.silent = self.silent or _silent(self.network, values, self.looped)
+        for t in range(timesteps):
+            here = {name: v[:, t : t + 1] if v.shape[1] > 1 else v for name, v in values.items()}
+            for node in nodes:
+                if isinstance(node, Delay):
+                    made = self._due(node, self.silent[node.name], coming=1)[:, None]
+                elif isinstance(node, LIF | LI):
+                    made = self._step(node, here[node.inputs[0]][:, 0])[:, None]
+                else:
+                    made = _node(node, here, self.network)
+                here[node.name] = made
+                kept[node.name].append(made)
+            for node in nodes:
+                if isinstance(node, Delay):
+                    self.late[node.name].append(here[node.inputs[0]][:, 0])
+        values |= {name: np.concatenate(pieces, axis=1) for name, pieces in kept.items()}
+
+
+def _constant(network: FloatNetwork) -> set[str]:
+    """The nodes that give the same in every timestep where the image is the same."""
+    found = {INPUT}
     for node in network.nodes:
-        if node.name not in looped:
-            values[node.name] = _node(node, values, timesteps, network)
-    if looped:
-        _play_loops(network, values, timesteps, looped)
-    return values
+        if not isinstance(node, LIF | LI | Delay) and found.issuperset(node.inputs):
+            found.add(node.name)
+    return found - {INPUT}
 
 
 def _looped(network: FloatNetwork) -> set[str]:
@@ -165,40 +277,6 @@ def _looped(network: FloatNetwork) -> set[str]:
             found.add(node.name)
         seen.add(node.name)
     return found
-
-
-def _play_loops(
-    network: FloatNetwork, values: dict[str, Values], timesteps: int, looped: Collection[str]
-) -> None:
-    """Play nodes timestep by timestep; `values` has those of all others, and receives theirs."""
-    images = len(values[INPUT])
-    nodes = [node for node in network.nodes if node.name in looped]
-    kept: dict[str, list[Values]] = {node.name: [] for node in nodes}
-    states: dict[str, _Neurons | _Integrators] = {}
-    silent = _silent(network, values, looped)
-    for t in range(timesteps):
-        here = {name: v[:, t : t + 1] if v.shape[1] > 1 else v for name, v in values.items()}
-        for node in nodes:
-            if isinstance(node, Delay):
-                before = kept.get(node.inputs[0], [])
-                if t < node.timesteps:
-                    made = np.zeros((images, 1, *silent[node.name]))
-                elif node.inputs[0] in kept:
-                    made = before[t - node.timesteps]
-                else:
-                    made = values[node.inputs[0]][:, t - node.timesteps : t - node.timesteps + 1]
-            elif isinstance(node, LIF | LI):
-                current = here[node.inputs[0]][:, 0]
-                if node.name not in states:
-                    states[node.name] = (
-                        _Neurons(node, current) if isinstance(node, LIF) else _Integrators(node, current)
-                    )
-                made = states[node.name].step(current)[:, None]
-            else:
-                made = _node(node, here, 1, network)
-            here[node.name] = made
-            kept[node.name].append(made)
-    values |= {name: np.concatenate(pieces, axis=1) for name, pieces in kept.items()}
 
 
 def _silent(
@@ -228,7 +306,7 @@ def _shape_of(
     if read is None:
         return None
     if isinstance(node, FloatWeights | Pool2d | Flatten):
-        return _node(node, {node.inputs[0]: np.zeros((1, 1, *read))}, 1, network).shape[2:]
+        return _node(node, {node.inputs[0]: np.zeros((1, 1, *read))}, network).shape[2:]
     return read
 
 
@@ -250,23 +328,15 @@ def windows(node: FloatWeights, source: Values, network: FloatNetwork) -> Values
     return strided
 
 
-def _node(node: FloatNode, values: dict[str, Values], timesteps: int, network: FloatNetwork) -> Values:
+def _node(node: FloatNode, values: dict[str, Values], network: FloatNetwork) -> Values:
+    """What a node that remembers nothing gives."""
     read = [values[name] for name in node.inputs]
     x = read[0]
     match node:
         case FloatWeights():
             return _currents(node, x, network)
-        case Delay():
-            x = np.broadcast_to(x, (len(x), timesteps, *x.shape[2:]))
-            late = np.zeros(x.shape)
-            late[:, node.timesteps :] = x[:, : max(timesteps - node.timesteps, 0)]
-            return late
-        case LIF():
-            return _fire(node, np.broadcast_to(x, (len(x), timesteps, *x.shape[2:])))
         case Relu():
             return np.asarray(np.clip(np.floor(x / node.step + 0.5), 0, node.top) * node.step)
-        case LI():
-            return _integrate(node, np.broadcast_to(x, (len(x), timesteps, *x.shape[2:])))
         case Pool2d():
             of_currents = any(n.name == node.inputs[0] for n in network.weighted)
             return _pool(node, x, -np.inf if of_currents and node.kind == "max" else 0.0)
@@ -281,6 +351,8 @@ def _node(node: FloatNode, values: dict[str, Values], timesteps: int, network: F
                     v = _along(source.weight, v[:, 0]) * v
                 total = total + (node.scale * v if isinstance(source, LIF | Relu | Pool2d | Add) else v)
             return np.asarray(total)
+        case LIF() | LI() | Delay():
+            raise AssertionError("a player keeps their states")
 
 
 def _currents(node: FloatWeights, x: Values, network: FloatNetwork) -> Values:
@@ -302,14 +374,6 @@ def _currents(node: FloatWeights, x: Values, network: FloatNetwork) -> Values:
     scale, bias = (v[:, None, None, None] for v in (node.scale, node.bias))
     currents = (scale * sums + bias).transpose(1, 0, 2, 3)
     return currents.reshape(*x.shape[:2], *currents.shape[1:])
-
-
-def _fire(node: LIF, currents: Values) -> Values:
-    """Spikes of each timestep, ``[n, T, ...]``."""
-    neurons, spikes = _Neurons(node, currents[:, 0]), np.empty(currents.shape)
-    for t in range(currents.shape[1]):
-        spikes[:, t] = neurons.step(currents[:, t])
-    return spikes
 
 
 class _Neurons:
@@ -358,13 +422,6 @@ def _after(node: LIF, membrane: Values, threshold: Values, fired: Values) -> Val
     if node.reset == "hard":
         return np.where(fired > 0, 0.0, membrane)
     return membrane - threshold * fired if node.reset == "soft" else membrane
-
-
-def _integrate(node: LI, currents: Values) -> Values:
-    integrators, out = _Integrators(node, currents[:, 0]), np.empty(currents.shape)
-    for t in range(currents.shape[1]):
-        out[:, t] = integrators.step(currents[:, t])
-    return out
 
 
 class _Integrators:
