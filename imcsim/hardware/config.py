@@ -82,7 +82,7 @@ class Technology(Block):
     """
 
     node_nm: Positive
-    clock_ns: Positive
+    clock_ns: Annotated[float, Field(ge=1e-3, allow_inf_nan=False)]
     supply_v: Annotated[float, Field(gt=0, le=5)] | Literal["nominal"] = "nominal"
     """Supply of logic, converters and drivers; ``nominal`` is the node's, for which estimates stand."""
     kelvin: Literal[300, 330, 360]

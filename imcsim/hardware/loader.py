@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.yamlfile import dotted
+from imcsim.base.names import shown
+from imcsim.base.yamlfile import KeyPath, dotted
 from imcsim.hardware.explain import MOST_EXPLAINED, RefusedValue, explain, shape_of
 from imcsim.hardware.files import read_chain
 from imcsim.hardware.layers import ConfigLayer, separate_all
 from imcsim.hardware.quantity import UNSOURCED, Provenance, check_unit
 
 Model = TypeVar("Model", bound=BaseModel)
+
+SMALLEST, LARGEST = 1e-30, 1e30
+"""A figure of a chip, in any unit; real ones lie far inside."""
 
 _MOST_SHOWN = 5
 
@@ -38,8 +42,9 @@ def load_config(
     and appear in neither. Overrides are judged like the file and have the mark ``given``; where one changes a
     section's ``kind``, what files say for the old kind alone goes. Inherited values keep their provenance.
 
-    Raises ImcsimError: whatever `read_chain` raises, a sourced value with wrong details, and values that the
-    model refuses. The message has a line for each of the first five problems.
+    Raises ImcsimError: whatever `read_chain` raises, a sourced value with wrong details, values that the
+    model refuses, and numbers beyond `SMALLEST` and `LARGEST`. The message has a line for each of the first
+    five problems.
     """
     layers = separate_all(read_chain(path))
     config = layers[-1]
@@ -54,10 +59,22 @@ def load_config(
     except ValidationError as error:
         problems = explain(error, model, config.values)
         raise _complaint(config, problems, more=error.error_count() > MOST_EXPLAINED) from None
+    if beyond := list(_beyond(config.values, ())):
+        raise _complaint(config, beyond[:MOST_EXPLAINED], more=len(beyond) > MOST_EXPLAINED)
     for place, details in config.details.items():
         check_unit(config.owners[place], place, details)
     provenance = {dotted(place): config.provenance[place] for place in config.provenance}
     return loaded, provenance, [key for key, about in provenance.items() if about.mark == UNSOURCED]
+
+
+def _beyond(data: Any, path: KeyPath) -> Iterator[RefusedValue]:
+    """Numbers with which products of a few figures would leave the range of floats."""
+    if isinstance(data, dict | list):
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _beyond(value, (*path, key))
+    elif isinstance(data, int | float) and data and not SMALLEST <= abs(data) <= LARGEST:
+        wanted = f"expected 0 or a number from {SMALLEST:g} to {LARGEST:g} in size, got {shown(data)}"
+        yield RefusedValue(path, wanted)
 
 
 def config_hash(

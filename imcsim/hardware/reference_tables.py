@@ -33,6 +33,8 @@ from imcsim.base.names import nearest, shown
 from imcsim.base.yamlfile import KeyPath, YamlDocument, read_yaml
 from imcsim.hardware.events import Event
 
+_LARGEST = 1e30  # as of a chip's own figures
+
 LEAKAGE = "leakage"
 """The action that stands for static power."""
 
@@ -156,4 +158,6 @@ def _figure(
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise document.error((*path, key), f"expected a number of at least 0, got {shown(value)}")
+    if value > _LARGEST:
+        raise document.error((*path, key), f"expected a number of at most {_LARGEST:g}, got {shown(value)}")
     return TableFigure(name, float(value), unit, document.path.name, document.line((*path, key)))

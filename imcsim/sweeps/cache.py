@@ -281,6 +281,8 @@ class CachedValues:
     def _read(self, path: Path, *, remember: bool = True) -> Arrays | None:
         held: Arrays | None = self.memory.get(path)
         if held is not None:
+            if not path.exists():  # a worker of a cluster outlives the folders of sweeps
+                self._write(path, held, remember=False)
             return held
         try:
             if not path.exists():

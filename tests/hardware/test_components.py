@@ -201,6 +201,13 @@ def test_estimate_is_no_number_where_no_rule_computes_one() -> None:
 # ADC presets
 
 
+def test_cells_that_conduct_more_when_off_and_clocks_beyond_any_are_refused() -> None:
+    with pytest.raises(ImcsimError, match="a cell that is off conducts less: r_off_ohm must be at least"):
+        load(cells__r_on_ohm=1e9)
+    with pytest.raises(ImcsimError, match=r"technology\.clock_ns: expected a number at least 0\.001"):
+        load(technology__clock_ns=1e-6)
+
+
 def test_a_preset_s_model_follows_bits_and_rate() -> None:
     for preset in load().adc.presets:
         few, many = (load(adc__bits=bits, adc__preset=preset) for bits in (4, 8))

@@ -123,6 +123,7 @@ def test_the_hash_covers_the_figures_and_not_the_files(tmp_path: Path) -> None:
         ("conversions", "convertions", 6, "unknown action 'convertions' (did you mean 'conversions'?)"),
         ("lif_updates", "shift_adds", 11, "unknown action 'shift_adds' (known here: lif_updates, leakage)"),
         ("energy: 0.31", "energy: -1", 8, "expected a number of at least 0, got -1"),
+        ("energy: 0.31", "energy: 1e31", 8, "expected a number of at most 1e+30, got 1e+31"),
         ("energy: 0.31", "energy: true", 8, "expected a number of at least 0, got true"),
         ("area: 412.5", "area: big", 17, "expected a number of at least 0, got the text 'big'"),
         ("area: 412.5", "aera: 1", 16, "expected a number of at least 0, got nothing"),

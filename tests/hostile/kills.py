@@ -16,6 +16,7 @@ import argparse
 import csv
 import datetime
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -41,6 +42,7 @@ FAULTS = ("lost", "doubled", "half_written", "orphaned", "other")
 COLUMNS = ("what", "signal", "sent", "compiling", *(name.replace("_", "-") for name in FAULTS), "seconds")
 FRESH_EVERY, COMPILING_EVERY = 25, 25
 KERNELS = "imcsim-kernels"
+JOURNAL = "study.journal"
 
 
 @dataclass
@@ -118,7 +120,21 @@ def hashes(folder: Path) -> dict[Any, str]:
         if path.is_file()
         and not (".sqlite" in path.name or path.name.startswith(".lock"))
         and path.suffix != ".partial"
+        and path.name != JOURNAL
     }
+
+
+def broken_journals(folder: Path) -> int:
+    """Lines of a search's journal, which has times and names of its own, that are not whole."""
+    broken = 0
+    for path in folder.rglob(JOURNAL):
+        for line in path.read_bytes().split(b"\n")[:-1]:
+            try:
+                json.loads(line)
+            except ValueError:
+                broken += 1
+        broken += not path.read_bytes().endswith(b"\n")
+    return broken
 
 
 def killed(
@@ -168,6 +184,7 @@ def killed(
             toll.strange("ends with", status, errors[-600:])
         now = look(before)
         toll.half_written += len(whole.items() - now.items()) + len(list(out.rglob("*.partial")))
+        toll.half_written += broken_journals(out)
     toll.seconds = time.monotonic() - begun
     return toll
 
@@ -206,6 +223,7 @@ def bereft(
         toll.doubled += doubled
         toll.lost += len(rows.items() - now.items())
         toll.half_written += len(hashes(out).items() ^ whole.items()) + len(list(out.rglob("*.partial")))
+        toll.half_written += broken_journals(out)
     toll.seconds = time.monotonic() - begun
     return toll
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sweep_files import base, made, whole_table
 
@@ -160,3 +161,18 @@ def test_who_reads_meanwhile_disturbs_nothing(
     sweep(load_spec(files / "spec.yaml"), out, workers=1).close()
     assert seen == [1, 2, 3, 4]
     assert (out / "table.csv").read_bytes() == table
+
+
+def test_values_that_are_in_memory_alone_are_kept_in_files_again(tmp_path: Path) -> None:
+    """A worker of a cluster remembers them longer than a folder may be there."""
+    from imcsim.sweeps.cache import CachedValues
+
+    path = tmp_path / "kept" / "run-x.npz"
+    values = CachedValues(path.parent, "0" * 64, {})
+    values._write(path, {"a": np.arange(3)})
+    before = path.read_bytes()
+    shutil.rmtree(path.parent)
+    found = values._read(path)
+    assert found is not None
+    assert found["a"].tolist() == [0, 1, 2]
+    assert path.read_bytes() == before

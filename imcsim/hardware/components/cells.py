@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from imcsim.base.choices import FULL_INPUT, LEVEL_FRACTION_BITS, Encoding, InputDrive, RowOrder
 from imcsim.hardware.component import ESTIMATE, ChipSize, Component, Figure, NonNegative, Positive
@@ -121,6 +121,15 @@ class ConductanceCells(_Cells):
     """Capacitor on which a column is sampled, fF."""
     clamp_bandwidth_ghz: Positive
     """Gain-bandwidth of the amplifier that holds a bitline at its virtual ground."""
+
+    @model_validator(mode="after")
+    def _conducts_more_when_on(self) -> Self:
+        if self.r_off_ohm < self.r_on_ohm:
+            raise ValueError(
+                f"a cell that is off conducts less: r_off_ohm must be at least r_on_ohm, not "
+                f"{self.r_off_ohm:g} and {self.r_on_ohm:g}"
+            )
+        return self
 
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         """``V^2 t G``: V^2 / Ohm is W, times ns is nJ, hence 1e3 to pJ."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.components.package import RATE_UNIT
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
@@ -92,8 +93,14 @@ class Layout:
 
         records = [*parts, *streams, *outputs, *slots, *map(self._link, links)]
         self.memory = np.zeros(at.tables + len(self._tables), np.int64)
-        self.memory[at.parts : at.tables] = [n for record in records for n in record]
-        self.memory[at.tables :] = self._tables
+        try:
+            self.memory[at.parts : at.tables] = [n for record in records for n in record]
+            self.memory[at.tables :] = self._tables
+        except OverflowError:
+            raise ImcsimError(
+                f"a step on {config.name} takes more cycles than can be counted",
+                fix="give shorter times, or a longer technology.clock_ns",
+            ) from None
         self.parts, self.streams, self.outputs = (
             slice(at.parts, at.streams), slice(at.streams, at.outputs), slice(at.outputs, at.slots),
         )  # fmt: skip
