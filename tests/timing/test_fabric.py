@@ -17,6 +17,7 @@ from networks import random_network
 from played import play
 from random_chips import assert_same, changed, random_work
 
+from imcsim.base.errors import ImcsimError
 from imcsim.hardware.events import Event
 from imcsim.hardware.exit_counts import ExitCounts
 from imcsim.mapping import Placement, place
@@ -99,6 +100,12 @@ def test_rows_left_over_when_their_image_has_gone_do_its_own_work(policy: str) -
         about = {"issue": parse(policy), "work": work}
         line = play(placement, config, [1, 2, 1, 1, 1], 3, **about)
         assert_same(line, play(placement, config, [1, 2, 1, 1, 1], 3, recorder=Recorder(), **about))
+
+
+def test_times_beyond_any_count_are_refused() -> None:
+    config = changed("dtsnn_32nm", {"adc.conversion_cycles": 10**19})
+    with pytest.raises(ImcsimError, match="more cycles than can be counted"):
+        Layout(place(network(), config), config)
 
 
 def test_plays_leave_nothing_behind_in_the_layout() -> None:
