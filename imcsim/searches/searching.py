@@ -44,7 +44,7 @@ from imcsim.sweeps.sweeping import (
     plugins_meta,
     sweep_up,
 )
-from imcsim.sweeps.tasks import ACTIVITY, WorkerFault
+from imcsim.sweeps.tasks import WorkerFault
 
 FRONT = "front"
 """The folder of the front's own sweep, inside that of the search."""
@@ -91,7 +91,7 @@ def search(
             check_same(store, meta)
             wanted = max(wanted, 1 + max(store.finished(), default=-1))
             store.put_meta("points", str(wanted))
-            sweep_up(folder / ACTIVITY)
+            sweep_up(folder)
             processes = 1 if scheduler is not None else max(1, min(workers or os.cpu_count() or 1, wanted))
             threads = 1 if scheduler is not None else max(1, (os.cpu_count() or 1) // processes)
             with pool(processes, scheduler) as hands:

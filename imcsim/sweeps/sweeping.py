@@ -77,7 +77,7 @@ def sweep(
         store = create_store(folder, meta)
         try:
             check_same(store, meta)
-            sweep_up(folder / ACTIVITY)
+            sweep_up(folder)
             if retry_failed:
                 store.forget_failed()
             held = store.finished()
@@ -249,10 +249,11 @@ def _holds_points(path: Path) -> bool:
 
 
 def sweep_up(folder: Path) -> None:
-    """Remove what a killed sweep left half written."""
-    for path in folder.glob(f"*{PARTIAL}"):
-        with suppress(OSError):
-            path.unlink()
+    """Remove what a killed sweep left half written in its folder, and the locks that libraries laid beside."""
+    for place in (folder, folder / ACTIVITY):
+        for path in place.glob(f"*{PARTIAL}*"):
+            with suppress(OSError):
+                path.unlink()
 
 
 @dataclass

@@ -67,9 +67,13 @@ def test_names_of_the_longest_length_can_be_written(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
     (tmp_path / temporary_name()).write_text("half")
+    (tmp_path / f"{temporary_name()}.lock").write_text("of Optuna's journal")
+    kept = tmp_path / "activity"
+    kept.mkdir()
+    (kept / temporary_name()).write_text("half")
     (tmp_path / "whole.npz").write_text("whole")
     sweep_up(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["whole.npz"]
+    assert {path.name for path in tmp_path.rglob("*")} == {"activity", "whole.npz"}
     assert temporary_name() != temporary_name()
     assert temporary_name().endswith(PARTIAL)
 
