@@ -100,6 +100,14 @@ def test_reports_fit_100_columns_without_cutting(report: Any) -> None:
     assert text[text.index(title) :].split()[:40] == wide[wide.index(title) :].split()[:40]
 
 
+def test_the_table_of_layers_fits_80_columns() -> None:
+    """With numbers as wide as those of the default network."""
+    wide = {"rows": 2048, "columns": 2048, "kind": "linear", "crossbars": 1024, "copies": 32, "tiles": 128}
+    layers = [layer.model_copy(update=wide) for layer in COMPARED.layers]
+    lines = _text(tables.layers_table(layers, "dynamic"), 160).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+
+
 def _row(text: str, label: str) -> list[str]:
     line = next(line for line in text.splitlines() if line.strip().startswith(label))
     return re.findall(r"[-+]?[\d.,]+", line.strip().removeprefix(label))

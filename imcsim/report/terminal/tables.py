@@ -432,7 +432,9 @@ def layers_table(layers: Sequence[LayerCost], label: str) -> Table:
     ]
     columns = ["layer", "kind", "matrix", "cross-\nbars", "tiles", "copies"]
     columns += [f"{label}\n{energy.name}", "share\n%", "spikes\n%"]
-    return table("Layers (energy per image)", columns, rows, left=2)
+    grid = table("Layers (energy per image)", columns, rows, left=2)
+    grid.padding = (0, 1, 0, 0)  # so that it fits 80 columns
+    return grid
 
 
 def _checker_line(checker: CheckerCost) -> str:
