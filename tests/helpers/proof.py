@@ -21,7 +21,7 @@ import imcsim.inputs
 import imcsim.network
 import imcsim.studies.traces
 from imcsim.importers import Image, Imported, ReadOptions, import_model
-from imcsim.importers.importing.float_network import run
+from imcsim.importers.importing.float_run import run
 from imcsim.importers.importing.layers import Neuron
 from imcsim.network.graph import LIF
 

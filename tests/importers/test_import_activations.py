@@ -123,7 +123,7 @@ def test_onnx_quantisers_are_activations(tmp_path: Path, middle: str, bits: int,
         (bits, 0.0625),
     ]
     assert (found.network.timesteps, found.network.is_ann) == (1, True)
-    from imcsim.importers.importing.float_network import run
+    from imcsim.importers.importing.float_run import run
 
     outputs = run(found.real, inputs.images, 1).outputs[:, 0]
     np.testing.assert_allclose(outputs, expected(inputs.images, (1 << bits) - 1), rtol=1e-9)

@@ -10,9 +10,10 @@ import pytest
 
 from imcsim import hardware as chips
 from imcsim.functional.program.program import build
-from imcsim.importers.importing import float_network
+from imcsim.importers.importing import float_run
 from imcsim.importers.importing.agreement import Agreement, ComparedChip, agree
-from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
+from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights
+from imcsim.importers.importing.float_run import run
 from imcsim.importers.quantising.fixed_point import fixed_point
 from imcsim.importers.quantising.quantise import quantise
 from imcsim.inputs import Inputs
@@ -215,13 +216,13 @@ def test_blocks_of_timesteps_are_the_whole_run(
     images = inputs(rng, real, 3, timed=timed)
     integers = quantise(real, 4)
     whole = agreed(real, integers, images)
-    together = list(float_network.walk(real, images.images, 40))
+    together = list(float_run.walk(real, images.images, 40))
     size = sum(value.nbytes for value in together[0].values())
-    monkeypatch.setattr(float_network, "CHUNK_BYTES", size // 6)
-    blocks = list(float_network.walk_blocks(real, images.images, 40))
+    monkeypatch.setattr(float_run, "CHUNK_BYTES", size // 6)
+    blocks = list(float_run.walk_blocks(real, images.images, 40))
     assert len(blocks) > 3 * 5
     for block in blocks:
-        played = float_network.run(real, images.images[block.images], 40, record=["lif1", "lif2"])
+        played = float_run.run(real, images.images[block.images], 40, record=["lif1", "lif2"])
         for name, spikes in played.spikes.items():
             np.testing.assert_array_equal(block.values[name], spikes[:, block.timesteps])
     assert all(layer.rate > 0 for layer in whole.ideal.layers)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.folding.fold import fold
-from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
+from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights
+from imcsim.importers.importing.float_run import run
 from imcsim.importers.importing.image import Image
 from imcsim.importers.importing.layers import Layer, Neuron, Norm, ReadFlatten, ReadModel, ReadPool, Weights
 from imcsim.network.graph import LI, LIF, Add, Pool2d

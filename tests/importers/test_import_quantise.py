@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from imcsim.base.errors import ImcsimError
-from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, walk
+from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights
+from imcsim.importers.importing.float_run import walk
 from imcsim.importers.quantising.quantise import quantise, quantise_layers, sample_windows
 from imcsim.importers.quantising.scales import choose, error, largest_integer, on_grid, rounded
 from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear

@@ -21,7 +21,7 @@ from imcsim.functional.program.program import build
 from imcsim.functional.run import ideal_converters
 from imcsim.functional.run import run as run_integers
 from imcsim.importers.folding.fold import Image, fold
-from imcsim.importers.importing.float_network import run
+from imcsim.importers.importing.float_run import run
 from imcsim.importers.importing.layers import (
     Neuron,
     Norm,

@@ -12,7 +12,7 @@ import pytest
 
 from imcsim.base.errors import ImcsimError
 from imcsim.importers.folding.fold import Image, fold
-from imcsim.importers.importing.float_network import run
+from imcsim.importers.importing.float_run import run
 from imcsim.importers.importing.layers import Neuron, ReadOptions
 from imcsim.importers.importing.read import read
 

@@ -17,7 +17,7 @@ from imcsim.functional.run import exact, run
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.importers.folding.fold import fold
-from imcsim.importers.importing.float_network import run as run_float
+from imcsim.importers.importing.float_run import run as run_float
 from imcsim.importers.importing.layers import Neuron, ReadFlatten, ReadModel, Weights
 from imcsim.mapping import place
 from imcsim.network import load, save, validate

@@ -17,7 +17,7 @@ from imcsim.functional.program.program import build
 from imcsim.functional.run import ideal_converters, run
 from imcsim.hardware.events import Event
 from imcsim.importers import Image, ReadOptions, import_model
-from imcsim.importers.importing.float_network import run as run_float
+from imcsim.importers.importing.float_run import run as run_float
 from imcsim.mapping import place
 from imcsim.network import Network, describe, load, problems, save
 from imcsim.timing import Timeline

@@ -14,7 +14,8 @@ from imcsim.functional.membrane_kernels import _decayed
 from imcsim.functional.program.program import build
 from imcsim.functional.run import ideal_converters
 from imcsim.functional.run import run as play
-from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, run
+from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights
+from imcsim.importers.importing.float_run import run
 from imcsim.importers.importing.per_neuron import as_written
 from imcsim.importers.quantising.quantise import quantise
 from imcsim.network.graph import LIF

@@ -11,7 +11,7 @@ import proof
 import pytest
 
 from imcsim.importers import Image, ReadOptions, import_model
-from imcsim.importers.importing.float_network import run
+from imcsim.importers.importing.float_run import run
 from imcsim.importers.importing.layers import Neuron
 
 LEAK, THRESHOLD, T = 0.5, 4.0, 10

@@ -13,7 +13,8 @@ from imcsim.exits.outputs import predictions
 from imcsim.functional.program.program import Program
 from imcsim.functional.run import Converters, ideal_converters
 from imcsim.functional.run import run as run_program
-from imcsim.importers.importing.float_network import Block, FloatNetwork, class_outputs, walk_blocks
+from imcsim.importers.importing.float_network import FloatNetwork
+from imcsim.importers.importing.float_run import FloatBlock, class_outputs, walk_blocks
 from imcsim.inputs import Inputs
 from imcsim.network.graph import LIF, Network, Relu
 from imcsim.results.statistics import wilson_interval
@@ -190,7 +191,7 @@ class _Side:
         self.recorded = activity.recorded
         self.named.append(predictions(activity.outputs))
 
-    def compare(self, block: Block) -> None:
+    def compare(self, block: FloatBlock) -> None:
         """Count what the images that were played last did as in the real network."""
         for name in self.layers:
             wanted = block.values[name]

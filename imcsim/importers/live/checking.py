@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.importers.importing.float_network import FloatNetwork, class_outputs, walk
+from imcsim.importers.importing.float_network import FloatNetwork
+from imcsim.importers.importing.float_run import class_outputs, walk
 from imcsim.network.graph import LIF, Relu
 
 LEAST_EQUAL = 0.999

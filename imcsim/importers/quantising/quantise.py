@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, Values, walk, windows
+from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, Values
+from imcsim.importers.importing.float_run import walk
+from imcsim.importers.importing.float_values import windows
 from imcsim.importers.quantising.scales import Scales, choose, largest_integer, on_grid, rounded
 from imcsim.network import validate
 from imcsim.network.graph import Conv2d, IntArray, Linear, Network, Node
