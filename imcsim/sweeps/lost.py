@@ -18,7 +18,7 @@ from secrets import token_hex
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
-from imcsim.sweeps.reading import STORE, Reading, connected
+from imcsim.sweeps.reading import SQLITE_ERRORS, STORE, Reading, connected
 from imcsim.sweeps.rows import Record
 from imcsim.sweeps.table import SCHEMA, TABLE, insert, table_rows, write_table
 
@@ -51,7 +51,7 @@ class Held:
             try:
                 if _content(self._path, f"{_CONTENT} WHERE point = {point}") != self._content(point):
                     found = "was changed"
-            except (sqlite3.Error, OSError):
+            except (*SQLITE_ERRORS, OSError):
                 found = "was changed"
         if found is not None:
             raise self._lost(found)
@@ -65,7 +65,7 @@ class Held:
                 held = set(self._connection.execute(_CONTENT)) | set(map(_told, self._written.values()))
                 if _content(self._path, _CONTENT) != held or not _sound(self._path):
                     found = "was changed"
-            except (sqlite3.Error, OSError):
+            except (*SQLITE_ERRORS, OSError):
                 found = "was changed"
         if found is not None:
             raise self._lost(found)
@@ -85,7 +85,7 @@ class Held:
             _look(self._path)
         except OSError:
             return "was removed"
-        except sqlite3.Error:
+        except SQLITE_ERRORS:
             return "was changed"
         return None
 
@@ -94,7 +94,7 @@ class Held:
         kept = _in_memory(self._connection, self._meta, self._written)
         count = kept.execute("SELECT count(*) FROM points").fetchone()[0]
         for place in _places(self._path.parent):
-            with suppress(OSError, sqlite3.Error, ImcsimError):
+            with suppress(OSError, *SQLITE_ERRORS, ImcsimError):
                 folder = _write(kept, place / f"{self._path.parent.name}-rescued-{token_hex(4)}")
                 fix = (
                     f"{folder} holds {count} points and their table: make it the folder of the sweep, and "
@@ -159,7 +159,7 @@ def _in_memory(
         kept.execute("SELECT count(*) FROM points").fetchone()
         if kept.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         kept.close()
         kept = sqlite3.connect(":memory:", isolation_level=None)
         for statement in SCHEMA:

@@ -28,6 +28,10 @@ from imcsim.sweeps.columns import (
 )
 
 STORE = "sweep.sqlite"
+
+SQLITE_ERRORS = (sqlite3.Error, sqlite3.Warning, UnicodeDecodeError)
+"""What SQLite's functions raise of a damaged file; the last where a message quotes a damaged schema."""
+
 LONGEST_SEARCH_S = 8.0
 """How long the next row may take."""
 
@@ -180,7 +184,7 @@ def errors_of(path: Path) -> Iterator[None]:
     """Errors of a store in plain words. Raises ImcsimError."""
     try:
         yield
-    except (sqlite3.Error, sqlite3.Warning) as error:
+    except SQLITE_ERRORS as error:
         text = str(error)
         fix = f"is this the folder of a sweep? {_UNSOUND}"
         if "interrupted" in text:

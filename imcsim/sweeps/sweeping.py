@@ -25,6 +25,7 @@ from imcsim.studies.plugged import used_by
 from imcsim.studies.settings import RunSettings
 from imcsim.sweeps.plan import Plan, make_plan
 from imcsim.sweeps.pools import WorkerPool, pool
+from imcsim.sweeps.reading import SQLITE_ERRORS
 from imcsim.sweeps.rows import failed
 from imcsim.sweeps.spec import Spec, SweepPoint
 from imcsim.sweeps.store import STORE, Store, alone, create_store, open_store
@@ -244,12 +245,12 @@ def _holds_points(path: Path) -> bool:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'points'").fetchall():
                 return False
             return bool(connection.execute("SELECT 1 FROM points LIMIT 1").fetchall())
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         return True
 
 
 def sweep_up(folder: Path) -> None:
-    """Remove what a killed sweep left half written in its folder, and the locks that libraries laid beside."""
+    """Remove what a killed sweep left half written in its folder, and locks that libraries laid beside."""
     for place in (folder, folder / ACTIVITY):
         for path in place.glob(f"*{PARTIAL}*"):
             with suppress(OSError):

@@ -38,6 +38,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "helpers"), str(HERE.parents[1])]
 
 HANG_S = 10.0
+BEGINNING_S = 600.0
 MOST_BYTES = 2 << 30
 APART_SLICE = 4
 """A slice of a reader that starts a process is this much shorter."""
@@ -221,7 +222,8 @@ def _watch(process: subprocess.Popen[str], outcome: Outcome, at: int) -> int:
             # A busy machine gives a process a part of its time only, so its own time counts, and the wall
             # clock only where it waits for something.
             spent, waited = processor_seconds(process.pid) - used, time.monotonic() - began
-            if beginning or (spent < HANG_S and waited < 24 * HANG_S):
+            most = BEGINNING_S if beginning else HANG_S
+            if spent < most and waited < 24 * most:
                 continue
             outcome.note(at, "hang")
             return at + 1
@@ -229,7 +231,8 @@ def _watch(process: subprocess.Popen[str], outcome: Outcome, at: int) -> int:
         if not line:
             break
         head, _, said = line.strip().partition(" ")
-        began, used, beginning = time.monotonic(), processor_seconds(process.pid), False
+        began, used = time.monotonic(), processor_seconds(process.pid)
+        beginning = head == "ready"  # sound files are made then, and kernels compiled for them
         if head == "ready":
             continue
         if head == "peak":

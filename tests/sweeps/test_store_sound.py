@@ -162,3 +162,16 @@ def test_check_and_repair_stand_alone(folder: Path, capsys: pytest.CaptureFixtur
     assert "there is no sweep here" in capsys.readouterr().err
     assert main(["sweep", "--quiet"]) == 2
     assert "missing argument 'SPEC'" in capsys.readouterr().err
+
+
+def test_a_schema_that_is_no_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """SQLite's message quotes it, and Python cannot decode that."""
+    change(folder, "PRAGMA journal_mode=DELETE")
+    path = folder / "sweep.sqlite"
+    raw = path.read_bytes()
+    assert b"CREATE TABLE points" in raw
+    path.write_bytes(raw.replace(b"CREATE TABLE points", b"CREATE T\xb4BLE points"))
+    with pytest.raises(ImcsimError, match="the store cannot be used"):
+        open_store(folder)
+    assert main(["sweep", "--check", str(folder)]) == 2
+    assert "internal error" not in capsys.readouterr().err
