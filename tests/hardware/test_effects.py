@@ -56,6 +56,8 @@ ELSEWHERE = {
     "programming.method": "the method that is taken anyway",
     "tile.input_sets": "tiles that wait for nothing else",
     "activation": "networks of activations",
+    "mapping.chip_imbalance": "layers that may be cut in several ways",
+    "programming.endurance_writes": "weights that are loaded again and again",
 }
 """Keys that act only on other networks than the one played here, with what it would take."""
 
