@@ -70,6 +70,11 @@ def read_checkpoint(path: Path) -> tuple[Spiking, dict[str, Any]]:
     return checkpoints.network_of(state), facts
 
 
+def trained_for(facts: dict[str, Any]) -> int:
+    """The timesteps of a run's last epochs, which its network is meant to be run for."""
+    return int(facts["arguments"]["stages"].split(",")[-1].split(":")[0])
+
+
 def training_provenance(facts: dict[str, Any]) -> dict[str, Any]:
     """How the network was trained, without the paths of the machine that did it."""
     if facts.get("bundle"):  # training went on from a bundle, which says so itself
@@ -137,7 +142,7 @@ def main() -> None:
     fingerprints = {"train": cifar10.fingerprint(train), "test": cifar10.fingerprint(test)}
     _, validation = cifar10.hold_out(train, VALIDATION_IMAGES, training["seed"])
 
-    network = to_network(model, args.name)
+    network = replace(to_network(model, args.name), timesteps=trained_for(facts))
     validate(network)
     accuracy: dict[str, Any] = {}
     for prefix, split in (("", test), ("validation_", validation)):

@@ -327,3 +327,8 @@ def test_a_run_that_starts_from_another_keeps_its_weights_and_says_so(
     assert provenance["started_from"]["epochs"] == 1
     with pytest.raises(SystemExit, match="of another network or width"):
         trained(monkeypatch, tiny_data, tmp_path / "wider", *start, "--width", "0.25")
+
+
+def test_a_network_is_exported_for_the_timesteps_of_its_last_epochs() -> None:
+    assert export.trained_for({"arguments": {"stages": "1:8,2:3,4:3"}}) == 4
+    assert export.trained_for({"arguments": {"stages": "1:8"}}) == 1
