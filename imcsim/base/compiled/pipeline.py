@@ -5,7 +5,7 @@ Left to itself it spends half of its time on three things.
 - It looks up each call by the types of its arguments and the options of the compilation, of which there is an
   object for every function; to compare two of them it asks for two dozen options, one by one. See `Options`.
 - It optimises a function that only kernels call by itself, makes machine code of it, and does both again in
-  each kernel that calls it. See `Part`.
+  each kernel that calls it. See `Library`.
 - It compiles a function that is called with a constant once more for this. See `ForTypes`.
 """
 
@@ -50,7 +50,7 @@ _HASH = hash(Flags())
 """numba's hash of options, which is that of their names."""
 
 
-class Part(JITCodeLibrary):  # type: ignore[misc]
+class Library(JITCodeLibrary):  # type: ignore[misc]
     """The code of a function that only kernels call: theirs is optimised and made machine code, not this.
 
     But what is inlined by force is optimised by itself, too: loops over reads are faster by a seventh for it.
@@ -80,7 +80,7 @@ class Pipeline(Compiler):  # type: ignore[misc]
         super().__init__(typing, target, library, args, returns, Options(flags), names)
         if flags.no_cpython_wrapper and library is None:
             state = self.state
-            state.library = Part(state.targetctx.codegen(), "part", bool(flags.forceinline))
+            state.library = Library(state.targetctx.codegen(), "part", bool(flags.forceinline))
             state.targetctx.get_executable = _not_to_be_called
 
 
