@@ -25,6 +25,7 @@ from imcsim.inputs import Inputs
 from imcsim.mapping import IMAGE, Placement, floorplan, place
 from imcsim.network.graph import Delay, Network
 from imcsim.report.floorplan import write_floorplan
+from imcsim.report.terminal.efficiency import reload_lines
 from imcsim.results.run import RunResult
 from imcsim.simulation.schedule import Schedule, schedule
 from imcsim.studies.comparison import run
@@ -377,3 +378,24 @@ def test_any_network_on_any_small_chip(
         if event in whole.fixed or event in here.fixed:
             both = (np.asarray(one.fixed[event]).sum(axis=2) for one in (here, whole))
             assert np.array_equal(*both), event
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_membranes_of_one_group_at_a_time_take_less_memory(seed: int) -> None:
+    """With all timesteps per load a tile has banks for any one group; else for all of them."""
+    kept, shared = (cut(seed, reload__timesteps=timesteps)[0] for timesteps in (1, "all"))
+    large = place(network(seed), chip(mapping__replication="none").config)
+    assert sum(kept.size.state_bits) >= sum(large.size.state_bits)
+    assert sum(shared.size.state_bits) < sum(kept.size.state_bits)
+    assert sum(shared.size.state_bits) >= max(sum(load.size.state_bits) for load in shared.loads)
+    assert shared.size.channels == kept.size.channels == sum(load.size.channels for load in kept.loads)
+    assert shared.size.tiles == kept.size.tiles == kept.tiles
+
+
+def test_reports_say_how_often_groups_are_loaded() -> None:
+    cost = ran(reload__timesteps=2, programming__method="pcm").outcome.reload
+    first, second = reload_lines(cost, "dynamic")
+    assert f"loads {len(cost.groups)} groups of layers in turn" in first  # type: ignore[union-attr]
+    assert "(pcm)" in second
+    assert len(reload_lines(ran(reload__timesteps=2).outcome.reload, "dynamic")) == 1  # SRAM does not wear
+    assert reload_lines(None, "dynamic") == []
