@@ -102,6 +102,10 @@ def stream_of(
     return _document(experiment, stay, about, arriving, line)
 
 
+_MOST_CYCLES = 1 << 50
+"""Until the last image arrives, on average: random gaps may be some times as long."""
+
+
 def _check(policy: str, options: CompareOptions, arriving: StreamOptions) -> None:
     """Refuse what does not go together, before the long work."""
     if policy == "dynamic":
@@ -128,6 +132,13 @@ def _arrival_cycles(arriving: StreamOptions, images: int, seed: int, chip: Chip)
     if arriving.images_per_s is None:
         return None
     gap_cycles = 1e9 / arriving.images_per_s / chip.config.technology.clock_ns
+    if not gap_cycles * images <= _MOST_CYCLES:
+        raise ImcsimError(
+            f"at {arriving.images_per_s:g} images per second, {images} images come over more cycles than can "
+            "be counted",
+            key="rate",
+            fix="give a higher rate",
+        )
     if arriving.arrivals == "periodic":
         return [round(k * gap_cycles) for k in range(images)]
     gaps = np.random.default_rng(seed).exponential(gap_cycles, images)

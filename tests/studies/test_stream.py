@@ -319,6 +319,14 @@ def test_images_that_come_too_fast_queue() -> None:
     assert rush.latency_p99_ns == pytest.approx(rush.makespan_ns - (IMAGES - 1) * 10)
 
 
+@pytest.mark.parametrize("kind", ["periodic", "poisson"])
+@pytest.mark.parametrize("rate", [1e-300, 1e-9])
+def test_arrivals_over_more_cycles_than_can_be_counted_are_refused(kind: Any, rate: float) -> None:
+    with pytest.raises(ImcsimError, match="more cycles than can be counted") as caught:
+        streamed(one_layer(), hardware(HAND), StreamOptions(kind, rate))
+    assert caught.value.key == "rate"
+
+
 @pytest.mark.parametrize("rate", [None, 0.0, -1.0, float("nan"), float("inf")])
 @pytest.mark.parametrize("kind", ["periodic", "poisson"])
 def test_arrivals_need_a_rate(kind: Any, rate: float | None) -> None:
