@@ -129,9 +129,9 @@ class Engine:
 
     def finish(self) -> Timeline:
         """What has been played, when nothing more can happen. Raises ImcsimError where images that have come
-        have not exited by then.
+        have not exited by then, or some have not come at all: their issuer waits.
         """
-        if ((self._arrival >= 0) & (self._departure < 0)).any():
+        if not self.jobs.closed or ((self._arrival >= 0) & (self._departure < 0)).any():
             raise self._locked()
         return self._timeline()
 
