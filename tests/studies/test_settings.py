@@ -29,7 +29,7 @@ FUNCTIONS = {
     api.compare: {"progress", "against", "against_hardware"},
     api.compare_chips: {"progress", "chips"},
     api.run: {"progress", "policy"},
-    api.stream: {"progress", "policy", "arrivals", "rate"},
+    api.stream: {"progress", "policy", "arrivals", "rate", "copies"},
 }
 """Functions with run settings, and what else they take."""
 LOADED: dict[str, set[Any]] = {
