@@ -58,9 +58,11 @@ def acting(config: HardwareConfig) -> dict[str, Any]:
     found |= {key: _at(values, key) for key in _SINGLE}
     for name, component in config.stated_components():
         counts = [component.instances(config, size) for size in _SIZES]
-        found[f"{name}: prices"] = {event: pj for event, pj in component.charges(config).items() if pj}
-        found[f"{name}: area"] = [component.area_um2(config) * n for n in counts]
-        found[f"{name}: power"] = [component.standing_energy_pj(config) * n for n in counts]
+        prices = {event: pj for event, pj in component.charges(config).items() if pj}
+        areas = [component.area_um2(config) * n for n in counts]
+        powers = [component.standing_energy_pj(config) * n for n in counts]
+        if prices or any(areas) or any(powers):  # else it is as if it were not there
+            found |= {f"{name}: prices": prices, f"{name}: area": areas, f"{name}: power": powers}
     for name, preset in config.adc.presets.items():  # what other converters would change is part of results
         found[f"adc: {name}, said"] = (
             preset.effective_bits, preset.for_bits, preset.for_rates_mhz, preset.for_nodes_nm

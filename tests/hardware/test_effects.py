@@ -46,6 +46,7 @@ ELSEWHERE = {
     "mapping.share_tiles": "layers that fill their tiles",
     "tile.bus_bits": "rows narrower than the bus",
     "noc.hop_cycles": "one hop",
+    "noc.topology": "several tiles",
     "pooling.lanes": "few values",
     "technology.supply_v": "figures that are given do not follow",
     "technology.node_nm": "figures that are given do not follow, and warnings say so",
