@@ -29,7 +29,6 @@ from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.mapping.copies import grants
 from imcsim.mapping.cut import without_copies
-from imcsim.mapping.placement import Placement
 from imcsim.mapping.stages import stage_graph
 from imcsim.network.bundle import fingerprint
 from imcsim.network.graph import Network
@@ -40,10 +39,8 @@ from imcsim.simulation.values import Progress
 from imcsim.studies.mapping_variants import (
     OnImages,
     Types,
-    changed,
     joined_moves,
     single_moves,
-    types_of,
     with_row_order,
     with_types,
 )
@@ -83,9 +80,9 @@ def search_mapping(
     kept = TriedMappings()
     if folder is not None:
         kept = TriedMappings.of_folder(folder, _about(network, hardware, inputs, options))
-    search = _Search(network, hardware, inputs, options, progress, kept)
-    start = search.judged(hardware.config)
-    search.goal = replace(goal, budget=goal.budget or Budget(area_mm2=search.size(start.config).area_mm2))
+    start = OnImages.of(network, hardware, inputs, options, progress)
+    budget = goal.budget or Budget(area_mm2=_size(network, start.config).area_mm2)
+    search = _Search(network, hardware, inputs, options, progress, kept, goal, budget)
     search.try_all(start, [start.config, *_configs(network, start.config, start.mean)])
     for config in search.variants(start):
         search.try_on(config)
@@ -102,7 +99,8 @@ class _Search:
     options: CompareOptions
     progress: Progress | None
     kept: TriedMappings
-    goal: Goal = field(default_factory=lambda: Goal("area"))
+    goal: Goal
+    budget: Budget
     enough: int = 0
     """Images that are right on the chip of the file: with fewer a mapping is left out."""
     tried: list[Mapped] = field(default_factory=list)
@@ -111,14 +109,8 @@ class _Search:
     less_accurate: int = 0
 
     def judged(self, config: HardwareConfig) -> OnImages:
-        return OnImages.of(
-            self.network, changed(self.hardware, config), self.inputs, self.options, self.progress
-        )
-
-    def size(self, config: HardwareConfig) -> Mapped:
-        """How large the network is on a chip; that does not depend on where tiles stand."""
-        placement = place(self.network, _quickly_placed(config))
-        return _sized(placement, config, types_of(self.network, config))
+        hardware = replace(self.hardware, config=config)
+        return OnImages.of(self.network, hardware, self.inputs, self.options, self.progress)
 
     def try_all(self, judged: OnImages, configs: Sequence[HardwareConfig]) -> None:
         """Play those that are within the budget and new; the very first is the chip of the file."""
@@ -127,11 +119,11 @@ class _Search:
                 self.progress("mappings", number, len(configs))
             first = not self.tried
             try:
-                sized = self.size(config)
+                sized = _size(self.network, config)
                 self.sizes.append(sized)
                 if not self._new(sized) or not (first or self.budget.holds(sized)):
                     continue
-                if (found := self.figures(config, lambda: judged)) is not None:
+                if (found := self.figures(sized, config, lambda: judged)) is not None:
                     self.tried.append(found)
                     self.enough = found.right if first else self.enough
             except ImcsimError as error:
@@ -141,12 +133,12 @@ class _Search:
         if self.progress is not None:
             self.progress("mappings", len(configs), len(configs))
 
-    def figures(self, config: HardwareConfig, judged: Callable[[], OnImages]) -> Mapped | None:
+    def figures(self, sized: Mapped, config: HardwareConfig, judged: Callable[[], OnImages]) -> Mapped | None:
         """What a mapping comes to; kept as soon as it is known. None: it does not fit, or locks up."""
         chip = config_hash(config, config.reference.values(), config.left_out)
         if chip not in self.kept.known:
             try:
-                found = _played(judged(), self.size(config), config)
+                found = _played(judged(), sized, config)
             except ImcsimError:
                 if self.tried:
                     self.kept.put(chip, None)
@@ -161,7 +153,7 @@ class _Search:
             for order in ADCS:
                 if order != config.cells.row_order:
                     yield with_row_order(config, order)
-        types = types_of(self.network, config)
+        types = dict(self.tried[0].tile_types)
         if not types:
             return
         moves: list[tuple[Types, float]] = []
@@ -181,7 +173,7 @@ class _Search:
     def move(self, config: HardwareConfig) -> Mapped | None:
         """What the mapping of the file comes to on other tiles; None: it does not fit or loses accuracy."""
         try:
-            found = self.figures(config, lambda: self.judged(config))
+            found = self.figures(_size(self.network, config), config, lambda: self.judged(config))
         except ImcsimError as error:
             if error.key is None:
                 raise
@@ -208,10 +200,6 @@ class _Search:
             self.less_accurate += 1
             return
         self.try_all(judged, [config, *_configs(self.network, config, judged.mean)])
-
-    @property
-    def budget(self) -> Budget:
-        return self.goal.budget or Budget()
 
     def _new(self, one: Mapped) -> bool:
         key = json.dumps([sorted(one.copies.items()), one.overrides], sort_keys=True)
@@ -292,14 +280,17 @@ def _quickly_placed(config: HardwareConfig) -> HardwareConfig:
     return config.model_copy(update={"mapping": config.mapping.model_copy(update={"placement": "rows"})})
 
 
-def _sized(placement: Placement, config: HardwareConfig, types: Types) -> Mapped:
+def _size(network: Network, config: HardwareConfig) -> Mapped:
+    """How large the network is on a chip; that does not depend on where tiles stand."""
+    placement = place(network, _quickly_placed(config))
+    types = {layer.stage.name: layer.tile_type or OWN_WORD for layer in placement.layers}
     return Mapped(
         copies={layer.stage.name: layer.copies for layer in placement.layers},
         share_tiles=config.mapping.share_tiles,
         placement=config.mapping.placement,
         columns_per_adc=config.column_mux.columns_per_adc,
         row_order=config.cells.row_order,
-        tile_types=types,
+        tile_types=types if config.tile_types else {},
         crossbars=placement.crossbars,
         tiles=placement.tiles,
         area_mm2=config.area_um2(placement.size) * 1e-6,

@@ -12,13 +12,11 @@ only adds to what is tried.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from imcsim.base.tile_types import OWN, OWN_WORD
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
-from imcsim.mapping.stages import stage_graph
 from imcsim.network.graph import Network
 from imcsim.results.mapped import ADCS
 from imcsim.simulation.values import Progress
@@ -65,15 +63,6 @@ class OnImages:
         return self.right / len(self.stay)
 
 
-def types_of(network: Network, config: HardwareConfig) -> Types:
-    """Where each layer with weights stands; nothing where all tiles are alike."""
-    if not config.tile_types:
-        return {}
-    stages = stage_graph(network, config.lif.partial_sum_bits).stages
-    found = config.assignment.types_of([(stage.name, stage.rows) for stage in stages])
-    return {name: OWN_WORD if kind == OWN else kind for name, kind in found.items()}
-
-
 def with_types(config: HardwareConfig, types: Mapping[str, str]) -> HardwareConfig:
     """The chip with layers on these types of tile."""
     mapping = config.mapping.model_copy(update={"tile_types": dict(types)})
@@ -85,11 +74,6 @@ def with_row_order(config: HardwareConfig, order: str) -> HardwareConfig:
     cells = config.cells.model_copy(update={"row_order": order})
     tile = config.tile.model_copy(update={"adcs": ADCS[order]})
     return config.model_copy(update={"cells": cells, "tile": tile})
-
-
-def changed(hardware: Hardware, config: HardwareConfig) -> Hardware:
-    """The chip of a file with other values."""
-    return replace(hardware, config=config)
 
 
 def single_moves(types: Types, kinds: Sequence[str]) -> Iterator[Types]:
