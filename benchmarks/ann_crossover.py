@@ -24,6 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import common
 import numpy as np
 
 import imcsim.hardware
@@ -134,10 +135,7 @@ def measure(
                 rows.append({name: str(whole[name]) for name in COLUMNS})
             print(chip, kind, rate, flush=True)
             if save:
-                with TABLE.open("w", newline="", encoding="utf-8") as file:
-                    table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                    table.writeheader()
-                    table.writerows(rows)
+                common.write_csv(TABLE, COLUMNS, rows)
     return rows
 
 

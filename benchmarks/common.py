@@ -211,12 +211,17 @@ def merged(rows: Sequence[Row], row: Row) -> list[Row]:
     return sorted([*kept, row], key=lambda one: [one[name] for name in key])
 
 
-def write(rows: Sequence[Row], path: Path = RESULTS, page: Path = PAGE) -> None:
-    """Write the rows, and the table of the page that shows them."""
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write(rows: Sequence[Row], path: Path = RESULTS, page: Path = PAGE) -> None:
+    """Write the rows, and the table of the page that shows them."""
+    write_csv(path, COLUMNS, rows)
     page.write_text(with_table(page.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 

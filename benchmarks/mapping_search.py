@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import common
+
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
@@ -103,10 +105,7 @@ def main() -> None:
         fresh = [{k: str(v) for k, v in row.items()} for row in rows_of(name, about.images)]
         known = [row for row in known if row["network"] != name] + fresh
         known.sort(key=lambda row: list(SETTINGS).index(row["network"]))
-        with TABLE.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(known)
+        common.write_csv(TABLE, COLUMNS, known)
     if about.docs is not None:
         write_docs(about.docs, known)
 

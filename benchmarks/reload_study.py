@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import common
 import numpy as np
 
 import imcsim.hardware
@@ -149,10 +150,7 @@ def measure(images: int | None, chips: Sequence[tuple[int, str, str]], *, save: 
         rows += points(base, tiles, cells, dram)
         print(tiles, cells, dram, flush=True)
         if save:
-            with TABLE.open("w", newline="", encoding="utf-8") as file:
-                table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                table.writeheader()
-                table.writerows(rows)
+            common.write_csv(TABLE, COLUMNS, rows)
     return rows
 
 

@@ -123,10 +123,7 @@ def read(path: Path = FILE) -> list[dict[str, str]]:
 
 
 def write(rows: Sequence[dict[str, str]], path: Path = FILE) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    common.write_csv(path, COLUMNS, rows)
 
 
 def table(rows: Sequence[dict[str, str]]) -> str:

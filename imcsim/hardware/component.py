@@ -132,6 +132,24 @@ class Component(Block):
         return 0.0
 
 
+class Extra(Component):
+    """A component that takes no area and that a chip may do without: at most one, where it is `present`."""
+
+    @property
+    def present(self) -> bool:
+        """Whether the chip has it."""
+        raise NotImplementedError
+
+    def stands(self, size: ChipSize) -> bool:
+        return self.present
+
+    def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
+        return int(self.present)
+
+    def _area_um2(self, chip: HardwareConfig) -> float:
+        return 0.0
+
+
 @dataclass(frozen=True)
 class Reach:
     """How far wires reach over a chip, in sides of a tile: that of a verdict to the farthest tile, and the

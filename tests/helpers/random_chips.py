@@ -34,6 +34,18 @@ from imcsim.network.graph import (
 from imcsim.network.validate import problems
 from imcsim.timing import ImageWork, Issue, Timeline, parse
 
+_SMALL = {
+    "tile.pes_per_tile": 1, "tile.crossbars_per_pe": 2, "cells.rows": 16, "cells.columns": 16,
+    "mapping.replication": "none",
+}  # fmt: skip
+
+
+def package(count: int, **values: Any) -> HardwareConfig:
+    """A package of so many small chips, with other values as ``section__key``."""
+    given = {key.replace("__", "."): value for key, value in values.items()}
+    return imcsim.hardware.load("dtsnn_32nm", _SMALL | {"package.chips": count} | given).config
+
+
 POLICIES = ("wait", "pipeline", "speculate", "interleave:2", "interleave:3")
 
 KNOBS: dict[str, tuple[Any, ...]] = {

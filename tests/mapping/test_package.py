@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations, pairwise, product
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from networks import random_network, vgg_like
-from random_chips import any_network, chips
+from random_chips import any_network, chips, package
 
 import imcsim.hardware
 from imcsim.base.arrangements import ARRANGEMENTS, Arrangement, chips_passed, farthest, links_between, places
@@ -21,16 +20,6 @@ from imcsim.hardware.ledger import charges
 from imcsim.mapping import Placement, floorplan, place, traffic
 from imcsim.mapping.traffic import package_flits
 from imcsim.network.graph import Network
-
-SMALL = {
-    "tile.pes_per_tile": 1, "tile.crossbars_per_pe": 2, "cells.rows": 16, "cells.columns": 16,
-    "mapping.replication": "none",
-}  # fmt: skip
-
-
-def package(count: int, **values: Any) -> HardwareConfig:
-    given = {key.replace("__", "."): value for key, value in values.items()}
-    return imcsim.hardware.load("dtsnn_32nm", SMALL | {"package.chips": count} | given).config
 
 
 def network(seed: int = 3, depth: int = 3) -> Network:

@@ -11,9 +11,8 @@ import simpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import random_network, vgg_like
-from random_chips import any_network, assert_same, chips, outcome, plays, random_work
+from random_chips import any_network, assert_same, chips, outcome, package, plays, random_work
 
-import imcsim.hardware
 from imcsim.base.arrangements import ARRANGEMENTS
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
@@ -26,16 +25,6 @@ from imcsim.timing.fabric.one_image import exits_of
 from imcsim.timing.link_times import check_cycles, held_cycles
 from imcsim.timing.processes.links import Links
 from imcsim.timing.recorder import Recorder
-
-SMALL = {
-    "tile.pes_per_tile": 1, "tile.crossbars_per_pe": 2, "cells.rows": 16, "cells.columns": 16,
-    "mapping.replication": "none",
-}  # fmt: skip
-
-
-def package(count: int, **values: Any) -> HardwareConfig:
-    given = {key.replace("__", "."): value for key, value in values.items()}
-    return imcsim.hardware.load("dtsnn_32nm", SMALL | {"package.chips": count} | given).config
 
 
 def network() -> Network:

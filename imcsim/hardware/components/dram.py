@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from imcsim.hardware.component import ChipSize, Component, NonNegative, Positive
-from imcsim.hardware.estimators.figures import figures
+from imcsim.hardware.component import Extra, NonNegative, Positive
+from imcsim.hardware.estimators.figures import of_preset
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
 
 
-class Dram(Component):
+class Dram(Extra):
     """A kind of memory; what is left out of its figures is that of the `preset`."""
 
     block = "dram"
@@ -55,8 +55,7 @@ class Dram(Component):
 
     def known(self, key: str) -> float:
         """A figure of this memory, given or its preset's."""
-        given = getattr(self, key)
-        return float(figures("dram")[self.preset]["value"][key] if given is None else given)
+        return of_preset("dram", self.preset, key, getattr(self, key))
 
     def transfer_cycles(self, bits: int, chip: HardwareConfig) -> int:
         """Cycles in which the memory gives or takes so many bits, without its latency."""
@@ -72,12 +71,6 @@ class Dram(Component):
         """Bits of an image's class outputs that are written back."""
         return classes * chip.lif.partial_sum_bits if self.present else 0
 
-    def stands(self, size: ChipSize) -> bool:
-        return self.present
-
-    def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return int(self.present)
-
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         if not self.present:
             return {}
@@ -85,9 +78,6 @@ class Dram(Component):
         if chip.reload.present:
             moved += [Event.WEIGHT_BITS, Event.STORED_BITS]
         return dict.fromkeys(moved, self.known("bit_energy_pj"))
-
-    def _area_um2(self, chip: HardwareConfig) -> float:
-        return 0.0
 
     def _leakage_uw(self, chip: HardwareConfig) -> float:
         return self.known("background_uw") if self.present else 0.0

@@ -23,7 +23,7 @@ from pydantic import Field
 
 from imcsim.base.arrangements import Arrangement, farthest, links_between
 from imcsim.hardware.component import ChipSize, Component, NonNegative, Positive
-from imcsim.hardware.estimators.figures import figures
+from imcsim.hardware.estimators.figures import of_preset
 from imcsim.hardware.events import Event
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class Package(Component):
 
     def known(self, key: str) -> float:
         """A figure of a link, given or its preset's."""
-        given = getattr(self, key)
-        return float(figures("package")[self.link]["value"][key] if given is None else given)
+        return of_preset("package", self.link, key, getattr(self, key))
 
     def bits_per_megacycle(self, chip: HardwareConfig) -> int:
         """Bits that a link carries each way in a million cycles: whole, so that all engines round alike."""

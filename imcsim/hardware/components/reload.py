@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from imcsim.hardware.component import ChipSize, Component
+from imcsim.hardware.component import Extra
 from imcsim.hardware.events import Event
 from imcsim.hardware.programming import cell_writing
 
@@ -28,7 +28,7 @@ ALL = "all"
 """Timesteps of a load that serves all of them."""
 
 
-class Reload(Component):
+class Reload(Extra):
     """How a network that is larger than the chip goes through it."""
 
     block = "reload"
@@ -56,17 +56,8 @@ class Reload(Component):
         """Whether membranes of all groups are kept, and not of one group at a time."""
         return self.timesteps != ALL
 
-    def stands(self, size: ChipSize) -> bool:
-        return self.present
-
-    def instances(self, chip: HardwareConfig, size: ChipSize) -> int:
-        return int(self.present)
-
     def _charges(self, chip: HardwareConfig) -> Mapping[Event, float]:
         if not self.present:
             return {}
         one = cell_writing(chip)
         return {Event.CELL_WRITES: one.pulses * (one.pulse_energy_pj + one.verify_energy_pj)}
-
-    def _area_um2(self, chip: HardwareConfig) -> float:
-        return 0.0

@@ -20,6 +20,11 @@ def figures(name: str) -> dict[str, Entry]:
     return entries
 
 
+def of_preset(name: str, preset: str, key: str, given: float | None) -> float:
+    """A figure of one of the presets in ``hardware/figures/<name>.yaml``, or what is given in its place."""
+    return float(figures(name)[preset]["value"][key] if given is None else given)
+
+
 def by_node(entry: Entry, *path: int) -> dict[float, float]:
     """One figure over nodes: the entry's ``value`` is a table by node, `path` leads into each of its rows."""
     found = {}
