@@ -480,6 +480,10 @@ class HardwareConfig(BaseModel):
         """What was computed of the config so far, with the block it belongs to (see `Block.figure`)."""
         return self._figures
 
+    def with_mapping(self, **values: Any) -> Self:
+        """The chip with other values of the section ``mapping``, which are not checked."""
+        return self.model_copy(update={"mapping": self.mapping.model_copy(update=values)})
+
     def __copy__(self) -> Self:
         copy = super().__copy__()
         copy._figures = _Figures()  # a copy is made to be changed
@@ -506,9 +510,7 @@ class HardwareConfig(BaseModel):
 
     def _type_made(self, name: str) -> HardwareConfig:
         changes = self.tile_types[name].changes
-        plain = self.model_copy(
-            update={"tile_types": {}, "mapping": self.mapping.model_copy(update={"tile_types": {}})}
-        )
+        plain = self.model_copy(update={"tile_types": {}}).with_mapping(tile_types={})
         if not changes:
             return plain.with_reference(self.reference)
         chip = plain.model_dump(mode="json", by_alias=True)

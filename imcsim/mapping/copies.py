@@ -110,7 +110,7 @@ def objective_of(graph: StageGraph, hardware: HardwareConfig) -> Callable[[Seque
 
 def busy_cycles(layer: LayerPlacement, graph: StageGraph, hardware: HardwareConfig) -> float:
     """Cycles in which an image keeps a layer busy."""
-    rests = hardware.encoder.mode == "keep" and layer.stage.reads_image
+    rests = layer.stage.keeps_currents(hardware)
     further = _further_timesteps(graph, hardware) * band_cycles(layer, hardware, stored=rests)
     return layer.bands * (band_cycles(layer, hardware) + further)
 
@@ -279,8 +279,7 @@ def _dynamic_pj(layers: Sequence[LayerPlacement], hardware: HardwareConfig, furt
         once = reads * layer.columns_of_set * layer.unit_crossbars * prices.get(Event.CROSSBAR_READS, 0)
         once += conversions * (prices.get(Event.CONVERSIONS, 0) + prices.get(Event.SHIFT_ADDS, 0))
         neurons = stage.neuron_positions * stage.out_channels * stage.updates if stage.neurons else 0
-        kept = stage.reads_image and hardware.encoder.mode == "keep"
-        total += once * (1 if kept else 1 + further)
+        total += once * (1 if stage.keeps_currents(hardware) else 1 + further)
         total += neurons * prices.get(Event.LIF_UPDATES, 0) * (1 + further)
     return total
 

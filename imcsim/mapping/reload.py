@@ -59,9 +59,7 @@ def _largest(graph: StageGraph, hardware: HardwareConfig) -> int:
 
 def _without_budget(hardware: HardwareConfig, part: StageGraph) -> HardwareConfig:
     """The chip with no copies but those by hand."""
-    by_hand = _by_hand(hardware, part)
-    changed = hardware.mapping.model_copy(update={"replication": by_hand or "none"})
-    return hardware.model_copy(update={"mapping": changed})
+    return hardware.with_mapping(replication=_by_hand(hardware, part) or "none")
 
 
 def _by_hand(hardware: HardwareConfig, part: StageGraph) -> dict[str, int] | None:
@@ -153,7 +151,7 @@ def for_group(hardware: HardwareConfig, part: StageGraph, tiles: int) -> Hardwar
     changed: dict[str, object] = {"extra_tiles": extra}
     if isinstance(mapping.replication, dict):
         changed["replication"] = _by_hand(hardware, part) or "none"
-    return encoding(hardware, part).model_copy(update={"mapping": mapping.model_copy(update=changed)})
+    return encoding(hardware, part).with_mapping(**changed)
 
 
 def encoding(hardware: HardwareConfig, part: StageGraph) -> HardwareConfig:

@@ -109,7 +109,7 @@ def _state_bits(layer: LayerPlacement, part: Part, hardware: HardwareConfig) -> 
     stage, of_channel = layer.stage, 0
     if stage.neurons:
         of_channel += stage.neuron_positions * stage.state_bits(hardware.lif.membrane_bits)
-    if stage.reads_image and hardware.encoder.mode == "keep":
+    if stage.keeps_currents(hardware):
         of_channel += stage.positions * hardware.lif.partial_sum_bits
     return -(-of_channel * part.channels * part.copy_count // layer.copies)
 

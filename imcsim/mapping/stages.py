@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from imcsim.base.errors import ImcsimError
+from imcsim.hardware.config import HardwareConfig
 from imcsim.network import shapes
 from imcsim.network.graph import (
     INPUT,
@@ -159,6 +160,10 @@ class Stage:
     """Neighbouring outputs that must not be parted, since they are pooled: windows begin at multiples."""
     spikes_read: bool = True
     """Whether the spikes leave, or their sum with others alone."""
+
+    def keeps_currents(self, hardware: HardwareConfig) -> bool:
+        """Whether its currents are computed once for an image, and stored: those of the encoder."""
+        return self.reads_image and hardware.encoder.mode == "keep"
 
     @property
     def extent(self) -> tuple[int, int]:

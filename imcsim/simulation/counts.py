@@ -100,7 +100,7 @@ def lower(
         levels = activity.active_levels[:, :, k]
         if config.cells.input_drive == "levels":
             levels = levels * FULL_INPUT // ((1 << layer.stage.planes) - 1)
-        if layer.stage.reads_image and config.encoder.mode == "keep":
+        if layer.stage.keeps_currents(config):
             first = np.arange(activity.timesteps) == 0
             rows, pulses, levels = rows * first, pulses * first, levels * first
         at = (slice(None), slice(None), k + 1)

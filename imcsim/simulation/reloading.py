@@ -31,7 +31,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.programming import writing_ns
-from imcsim.mapping import LayerPlacement, Placement
+from imcsim.mapping import Placement
 from imcsim.mapping.reload import encoding, stored_rows
 from imcsim.simulation.exits import Counts, Exits, layer_cycles
 from imcsim.timing import EVENT_INDEX, EVENTS, Issue, Timing, play
@@ -253,7 +253,7 @@ def load_of(load: Placement, config: HardwareConfig, *, again: bool) -> Load:
     """What it takes to load a group. `again`: for a later block, in which layers that keep their currents
     need no weights.
     """
-    written = [one for one in load.layers if not (again and keeps(one, config))]
+    written = [one for one in load.layers if not (again and one.stage.keeps_currents(config))]
     if not written:
         return Load(0, tuple({} for _ in load.layers))
     counts: list[dict[Event, int]] = []
@@ -285,11 +285,6 @@ def load_of(load: Placement, config: HardwareConfig, *, again: bool) -> Load:
         config.load_cycles(bits) - latency, flits_of_all, math.ceil(written_ns / config.technology.clock_ns)
     )
     return Load(cycles, tuple(counts))
-
-
-def keeps(layer: LayerPlacement, config: HardwareConfig) -> bool:
-    """Whether a layer computes its currents once and keeps them."""
-    return layer.stage.reads_image and config.encoder.mode == "keep"
 
 
 def check_stored(placement: Placement, config: HardwareConfig, timing: Timing) -> None:

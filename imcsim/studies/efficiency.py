@@ -203,7 +203,7 @@ class WorkDone:
         return occupancies(self.chip.placement, self.chip.config)
 
     def _keeps(self, layer: LayerPlacement) -> bool:
-        return layer.stage.reads_image and self.chip.config.encoder.mode == "keep"
+        return layer.stage.keeps_currents(self.chip.config)
 
     @cached_property
     def _operations(self) -> NDArray[np.float64]:

@@ -42,7 +42,6 @@ from imcsim.studies.mapping_variants import (
     joined_moves,
     single_moves,
     with_row_order,
-    with_types,
 )
 from imcsim.studies.settings import CompareOptions
 from imcsim.studies.tried_mappings import TriedMappings
@@ -161,14 +160,14 @@ class _Search:
         for number, one in enumerate(candidates):
             if self.progress is not None:
                 self.progress("layers on other tiles", number, len(candidates))
-            found = self.move(with_types(config, one))
+            found = self.move(config.with_mapping(tile_types=one))
             if found is not None:
                 moves.append((one, found.figure(self.goal.objective)))
         if self.progress is not None and candidates:
             self.progress("layers on other tiles", len(candidates), len(candidates))
         least = self.tried[0].figure(self.goal.objective)
         for one in joined_moves(types, moves, least, kinds):
-            yield with_types(config, one)
+            yield config.with_mapping(tile_types=one)
 
     def move(self, config: HardwareConfig) -> Mapped | None:
         """What the mapping of the file comes to on other tiles; None: it does not fit or loses accuracy."""
@@ -255,9 +254,7 @@ def _configs(network: Network, config: HardwareConfig, mean: float) -> Iterator[
         for share in (shared, not shared):
             for placement in dict.fromkeys((config.mapping.placement, "annealed")):
                 for copies in chains:
-                    values = {"share_tiles": share, "placement": placement, "replication": copies}
-                    mapping = config.mapping.model_copy(update=values)
-                    yield muxed.model_copy(update={"mapping": mapping})
+                    yield muxed.with_mapping(share_tiles=share, placement=placement, replication=copies)
 
 
 def _chains(network: Network, config: HardwareConfig, mean: float) -> Iterator[dict[str, int] | str]:
@@ -267,22 +264,15 @@ def _chains(network: Network, config: HardwareConfig, mean: float) -> Iterator[d
     graph = stage_graph(network, config.lif.partial_sum_bits)
     single = without_copies(graph, config)
     for policy in ("latency", "throughput"):
-        mapping = config.mapping.model_copy(
-            update={**unlimited, "replication": policy, "expected_timesteps": mean}
-        )
-        steps = grants(single, graph, config.model_copy(update={"mapping": mapping}))
+        greedy = config.with_mapping(**unlimited, replication=policy, expected_timesteps=mean)
+        steps = grants(single, graph, greedy)
         for _, (layers, _) in zip(range(_MOST_GRANTS), steps, strict=False):
             yield {layer.stage.name: layer.copies for layer in layers if layer.copies > 1}
 
 
-def _quickly_placed(config: HardwareConfig) -> HardwareConfig:
-    """The chip with tiles row by row: how large it is does not depend on where they stand."""
-    return config.model_copy(update={"mapping": config.mapping.model_copy(update={"placement": "rows"})})
-
-
 def _size(network: Network, config: HardwareConfig) -> Mapped:
     """How large the network is on a chip; that does not depend on where tiles stand."""
-    placement = place(network, _quickly_placed(config))
+    placement = place(network, config.with_mapping(placement="rows"))
     types = {layer.stage.name: layer.tile_type or OWN_WORD for layer in placement.layers}
     return Mapped(
         copies={layer.stage.name: layer.copies for layer in placement.layers},
@@ -308,8 +298,7 @@ def _played(judged: OnImages, sized: Mapped, config: HardwareConfig) -> Mapped:
     energy, latency = ran.energy_pj[images, stay - 1], ran.latency_ns[images, stay - 1]
     interval = 0.0
     for layer, busy in zip(chip.placement.layers, occupancies(chip.placement, chip.config), strict=True):
-        keeps = layer.stage.reads_image and chip.config.encoder.mode == "keep"
-        later = busy.stored if keeps else busy.computed
+        later = busy.stored if layer.stage.keeps_currents(chip.config) else busy.computed
         interval = max(interval, *(busy.computed[name] + (judged.mean - 1) * later[name] for name in later))
     load = chip.config.load_cycles(chip.placement.graph.image_bits)
     return replace(

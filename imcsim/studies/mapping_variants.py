@@ -11,7 +11,7 @@ only adds to what is tried.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imcsim.hardware.config import Hardware, HardwareConfig
@@ -61,12 +61,6 @@ class OnImages:
     @property
     def accuracy(self) -> float:
         return self.right / len(self.stay)
-
-
-def with_types(config: HardwareConfig, types: Mapping[str, str]) -> HardwareConfig:
-    """The chip with layers on these types of tile."""
-    mapping = config.mapping.model_copy(update={"tile_types": dict(types)})
-    return config.model_copy(update={"mapping": mapping})
 
 
 def with_row_order(config: HardwareConfig, order: str) -> HardwareConfig:

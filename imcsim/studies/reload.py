@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from imcsim.hardware.events import Event
@@ -9,7 +11,7 @@ from imcsim.hardware.ledger import Stay
 from imcsim.hardware.programming import cell_writing
 from imcsim.results.reload import GroupLoad, ReloadCost
 from imcsim.simulation.chip import Chip
-from imcsim.simulation.reloading import load_of
+from imcsim.simulation.reloading import Load, load_of
 from imcsim.simulation.simulate import ExitCosts
 
 _LOADING = (Event.WEIGHT_BITS, Event.CELL_WRITES)
@@ -52,19 +54,17 @@ def reload_cost(chip: Chip, stay: Stay, ran: ExitCosts) -> ReloadCost | None:
         time_share=time_ns / float(ran.latency_ns[rows, stay - 1].mean()),
         method=writing.method,
         endurance_writes=writing.endurance_writes,
-        writes=_most_writes(chip, blocks),
+        writes=_most_writes(chip, later, blocks),
     )
 
 
-def _most_writes(chip: Chip, blocks: float) -> float:
+def _most_writes(chip: Chip, later: Sequence[Load], blocks: float) -> float:
     """Writes per image of the cell that is written most: the first one of a tile, which every group that has
     something there writes, as parts fill tiles from their first crossbar on.
     """
-    loads, config = chip.placement.loads, chip.config
     writes = [0.0] * chip.placement.tiles
-    for group in loads:
-        again = load_of(group, config, again=True)
-        later = {part.tile for part in group.parts if again.counts[part.stage]}
+    for group, load in zip(chip.placement.loads, later, strict=True):
+        again = {part.tile for part in group.parts if load.counts[part.stage]}
         for tile in {part.tile for part in group.parts}:
-            writes[tile] += blocks if tile in later else 1
+            writes[tile] += blocks if tile in again else 1
     return max(writes)

@@ -73,7 +73,7 @@ class PartFigures:
     @property
     def keeps(self) -> bool:
         """Whether the layer's currents are computed once and stored."""
-        return self.stage.reads_image and self.config.encoder.mode == "keep"
+        return self.stage.keeps_currents(self.config)
 
     @property
     def whole_pe(self) -> bool:
