@@ -63,8 +63,9 @@ def _figure(plan: Floorplan, title: str) -> Figure:
     axes.set_aspect("equal")
     axes.set_axis_off()
     margin = _APART - 0.6 if len(chips) > 1 else 0.0
-    axes.set_xlim(-1.0 - margin, columns - 0.4)
-    axes.set_ylim(rows - 0.4 + 0.05 * (margin > 0), -0.6 - margin)
+    edge = 0.05 * (margin > 0)  # lines of frames are not cut in half
+    axes.set_xlim(-1.0 - margin, columns - 0.4 + edge)
+    axes.set_ylim(rows - 0.4 + edge, -0.6 - margin)
     axes.set_title(f"{title}\n{_CAPTION}", loc="left", fontsize=7)
     for at, chip in chips.items():
         _chip(axes, chip, at, cell)
