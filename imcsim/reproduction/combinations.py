@@ -2,7 +2,8 @@
 
 Every combination of loss, accumulation, exit rule, one threshold or one for each timestep, issue policy and
 encoder is judged on validation images alone: the least mean of energy x latency with at least as many right
-as the base's static T max. An issue policy or an encoder that costs no image less than another, whenever it
+as the base's static T max (the best), or with an accuracy that is held on images that had no part in the
+choice (`held`). An issue policy or an encoder that costs no image less than another, whenever it
 leaves, cannot win and is passed over. Only the combinations that are reported are then looked at on the test
 images.
 """
@@ -35,6 +36,7 @@ from imcsim.reproduction.decisions import (
     simulated,
     static_figures,
 )
+from imcsim.reproduction.held import held_choice
 from imcsim.reproduction.opponents import Rival, equals
 from imcsim.results.figures import Reduction
 from imcsim.results.reproduction.figures import Figures, Loss
@@ -42,6 +44,7 @@ from imcsim.results.reproduction.ways import Candidate, Choices, Joint, RuleWay,
 from imcsim.simulation.chip import Chip
 from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment
+from imcsim.studies.registers import Judges
 
 ISSUES = ("wait", "speculate")
 """Issue policies that change what one image at a time costs. Interleaving fills the waiting time of one image
@@ -131,16 +134,23 @@ class Judge:
     outputs: Outputs
     prices: Prices
 
-    def choose(self, chosen: Choices) -> Registers | None:
-        """The best registers of a combination by the validation images; None where none lose nothing."""
-        return registers(
+    def judges(self, chosen: Choices) -> Judges:
+        """The validation images under a combination."""
+        return Judges(
             self.outputs.needed(chosen.loss, chosen.accumulation, chosen.rule, "validation"),
             self.outputs.right(chosen.loss, "validation"),
-            self.prices.costs(chosen, "validation"),
+            self.prices.costs(chosen, "validation").products,
             self.outputs.largest(chosen.loss, chosen.rule),
             chosen.thresholds,
-            goal=int(self.outputs.right("running", "validation")[:, -1].sum()),
         )
+
+    def choose(self, chosen: Choices) -> Registers | None:
+        """The best registers of a combination by the validation images; None where none lose nothing."""
+        return registers(self.judges(chosen), int(self.reference("validation").sum()))
+
+    def reference(self, split: Split) -> NDArray[np.bool_]:
+        """Whether each image of a split is right under the base's static T max."""
+        return self.outputs.right("running", split)[:, -1]
 
     def dominated(self, chosen: Choices, everything: Sequence[Choices]) -> bool:
         """Whether another schedule of the same decisions costs no image more, whenever it leaves: that one is
@@ -164,7 +174,7 @@ class Judge:
             self.outputs.right(chosen.loss, split),
             exit_timesteps(needed, words),
             self.prices.costs(chosen, split),
-            self.outputs.right("running", split)[:, -1],
+            self.reference(split),
         )
 
     def static(self, split: Split, timesteps: int) -> Figures:
@@ -233,7 +243,7 @@ def joint(
     stage: str = "combinations",
     rivals: Sequence[Rival] = (),
 ) -> Joint:
-    """The best combination and the ablation; base and best beside the static runs `rivals`, too."""
+    """The best combinations and the ablation; they and the base beside the static runs `rivals`, too."""
     chosen: dict[Choices, Registers | None] = {}
 
     def choose(one: Choices) -> Registers | None:
@@ -248,6 +258,9 @@ def joint(
         if progress is not None:
             progress(stage, k, len(everything))
     costs = [one.edp_mean_of_products for one in candidates]
+    living = [one for one, known in zip(everything, candidates, strict=True) if known.outcome != "dominated"]
+    ways = [judge.judges(one) for one in living]
+    found = held_choice(ways, judge.reference("validation"), progress, f"{stage} that are held")
     best = everything[int(np.argmin([np.inf if cost is None else cost for cost in costs]))]
 
     def way(label: str, one: Choices, rivals: Sequence[Rival] = ()) -> Way | None:
@@ -255,22 +268,24 @@ def joint(
         return None if words is None else judge.way(label, one, words, rivals)
 
     def steps(start: Choices, goal: Choices, label: str) -> tuple[Step, ...]:
-        found = []
+        made = []
         for key in KEYS:
             before, after = getattr(base, key), getattr(best, key)
             if before == after:
                 continue
             one = start.model_copy(update={key: getattr(goal, key)})
             text = label.format(NAMES.get(key, key))
-            found.append(Step(choice=key, base=before, best=after, way=way(text, one)))
-        return tuple(found)
+            made.append(Step(choice=key, base=before, best=after, way=way(text, one)))
+        return tuple(made)
 
     first, last = way("base", base, rivals), way("all", best, rivals)
     assert first is not None  # with a threshold of 0 the base is its static run
     assert last is not None
+    held = None if found is None else judge.way("held", living[found.combination], found.words, rivals)
     return Joint(
         base=first,
         best=last,
+        held=held,
         alone=steps(base, best, "{} alone"),
         without=steps(best, base, "all without {}"),
         candidates=tuple(candidates),
@@ -306,11 +321,8 @@ def rule_ways(outputs: Outputs, prices: Prices, base: Choices, losses: Sequence[
     found = []
     for loss, rule, accumulation in itertools.product(losses, EXIT_RULES, get_args(Accumulation)):
         one = base.model_copy(update={"loss": loss, "rule": rule, "accumulation": accumulation})
-        held_out = outputs.right(loss, "validation")
-        words = registers(
-            outputs.needed(loss, accumulation, rule, "validation"), held_out, prices.costs(one, "validation"),
-            outputs.largest(loss, rule), "one", goal=int(held_out[:, -1].sum()),
-        )  # fmt: skip
+        own = Judge(outputs, prices).judges(one)
+        words = registers(own, int(own.right[:, -1].sum()))
         assert words is not None  # at 0 no image exits early
         sides = {}
         for split in get_args(Split):

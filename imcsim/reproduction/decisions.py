@@ -103,19 +103,10 @@ def costs_on(chip: Chip, bench: Experiment, split: Split, workers: int | None = 
     return Costs.of(replay(simulation, chip, inputs, workers=workers).dynamic)
 
 
-def registers(
-    needed: NDArray[np.int64],
-    right: Right,
-    costs: Costs,
-    largest: int,
-    thresholds: Literal["one", "each"],
-    goal: int,
-) -> Registers | None:
-    """The registers, int64 ``[T - 1]``, that cost least with at least `goal` of the images right.
-
-    See `thresholds` for `needed` and `largest`. None where no registers do.
+def registers(judges: Judges, goal: int) -> Registers | None:
+    """The registers, int64 ``[T - 1]``, that cost least with at least `goal` of the images right; None where
+    no registers do.
     """
-    judges = Judges(needed, right, costs.products, largest, thresholds)
     words = judges.registers(goal)
     return words if int(judges.answers(words).sum()) >= goal else None
 

@@ -63,6 +63,11 @@ class Judges:
         found: NDArray[np.bool_] = self.right[np.arange(len(stay)), stay - 1]
         return found
 
+    def mean_cost(self, words: Registers) -> float:
+        """What an image costs on average with these registers."""
+        stay = exit_timesteps(self.needed, words)
+        return float(self.cost[np.arange(len(stay)), stay - 1].mean())
+
     def registers(self, goal: int | None = None) -> Registers:
         """Words, int64 ``[T - 1]``, of least cost with at least `goal` images right (None: as many as after T
         max); 0, with which all images stay, where no words reach the goal.
@@ -85,7 +90,7 @@ def registers_within(judges: Judges, max_loss: float) -> Registers:
         judges: The validation images that decide.
         max_loss: A share of the images, as 0.005 for half a point.
     """
-    fold = np.random.default_rng(SEED).permutation(len(judges)) % FOLDS
+    fold = folds(len(judges))
     others = [judges.of(fold != k) for k in range(FOLDS)]
     here = [judges.of(fold == k) for k in range(FOLDS)]
 
@@ -105,6 +110,12 @@ def registers_within(judges: Judges, max_loss: float) -> Registers:
     if found is None:
         return np.zeros(judges.right.shape[1] - 1, np.int64)
     return scaled(judges.tolerant(found[1]), found[0])
+
+
+def folds(images: int) -> NDArray[np.int64]:
+    """Which fifth of the images, 0 to `FOLDS` - 1, each belongs to, int64 ``[images]``."""
+    drawn: NDArray[np.int64] = np.random.default_rng(SEED).permutation(images) % FOLDS
+    return drawn
 
 
 def path(max_loss: float) -> Iterator[tuple[int, float]]:

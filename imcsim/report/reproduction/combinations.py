@@ -29,6 +29,7 @@ from imcsim.results.reproduction.ways import Choices, Joint, Step, Way
 
 NAMES = {"loss": "training loss", "accumulation": "accumulation", "rule": "exit rule",
          "thresholds": "thresholds", "issue": "issue policy", "encoder": "encoder"}  # fmt: skip
+HELD = "the best that is held"
 _COLUMNS = ("chip", "way", "choice", "loss", "accumulation", "rule", "thresholds", "issue", "encoder",
             "threshold", "accuracy", "accuracy_low", "accuracy_high", "difference", "difference_low",
             "difference_high", "mean_timesteps", "energy_pj", "latency_ns", "edp_mean_of_products",
@@ -47,6 +48,8 @@ def _lines(joint: Joint) -> Iterator[tuple[str, str, Way | None]]:
         yield f"{NAMES[step.choice]}: {step.best}", step.choice, step.way
     if joint.alone:
         yield "all joined", "", joint.best
+    if joint.held is not None:
+        yield HELD, "", joint.held
     for step in joint.without:
         yield f"all, but {NAMES[step.choice]}: {step.base}", step.choice, step.way
 
@@ -121,7 +124,7 @@ def _draw(chip: OnChip) -> Figure:
                           path_effects=HALO)  # fmt: skip
             continue
         colour, mark = (
-            (GREEN, "D") if label == "all joined" else (BLUE, "o") if label == "the paper’s way"
+            (GREEN, "D") if label in ("all joined", HELD) else (BLUE, "o") if label == "the paper’s way"
             else (VERMILION, "s") if label.startswith("all, but") else (ORANGE, "^")
         )  # fmt: skip
         left = 100 * (1 - _saved(way))

@@ -21,9 +21,11 @@ from imcsim.report.reproduction.wording import (
 )
 from imcsim.report.units import percent
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
+from imcsim.results.reproduction.figures import Judged
 
 WIDTH = 3.5
 """Inches: a column of a paper, and what a telephone shows without making letters tiny."""
+JOINED: dict[Judged, str] = {"best": "all choices joined", "held": "the best that is held"}
 COLOURS = (BLUE, ORANGE)
 """Of the chips, the narrow one first."""
 
@@ -49,13 +51,15 @@ def _curve(document: Reproduction, part: NetworkPart) -> Exhibit:
             rows.append([one.width, "dynamic", c.mean_timesteps, c.threshold, c.accuracy, None, None,
                          c.energy_pj, c.latency_ns, c.edp_mean_of_products,
                          100 * c.edp_mean_of_products / whole])  # fmt: skip
-        d, best = one.comparison.dynamic, one.joint.best.test
+        d = one.comparison.dynamic
         rows.append([one.width, "threshold used", d.mean_timesteps, d.threshold, d.accuracy, d.accuracy_low,
                      d.accuracy_high, d.energy_pj, d.latency_ns, d.edp_mean_of_products,
                      100 * d.edp_mean_of_products / whole])  # fmt: skip
-        rows.append([one.width, "all choices joined", best.mean_timesteps, None, best.accuracy,
-                     best.accuracy_low, best.accuracy_high, best.energy_pj, best.latency_ns,
-                     best.edp_mean_of_products, 100 * best.edp_mean_of_products / whole])  # fmt: skip
+        for name, way in one.joint.ways[1:]:
+            test = way.test
+            rows.append([one.width, JOINED[name], test.mean_timesteps, None, test.accuracy,
+                         test.accuracy_low, test.accuracy_high, test.energy_pj, test.latency_ns,
+                         test.edp_mean_of_products, 100 * test.edp_mean_of_products / whole])  # fmt: skip
     less = shown_change(result.reduction.edp_mean_of_products)
     others = " and ".join(
         f"the {name} one ({shown_change(one.comparison.reduction.edp_mean_of_products)})"
@@ -100,11 +104,12 @@ def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
             f"T = {p.timesteps}", (at, 100 * p.accuracy_low), xytext=(0, -3), textcoords="offset points",
             fontsize=7, color=VERMILION, path_effects=HALO, ha="center", va="top",
         )  # fmt: skip
-    best = chip.joint.best.test
-    for edp, accuracy, mark, colour, size, name in (
-        (result.dynamic.edp_mean_of_products, result.dynamic.accuracy, "*", GREEN, 12, "threshold used"),
-        (best.edp_mean_of_products, best.accuracy, "D", ORANGE, 5.5, "all choices joined"),
-    ):
+    drawn: list[tuple[float, float, str, str, float, str]] = [
+        (result.dynamic.edp_mean_of_products, result.dynamic.accuracy, "*", GREEN, 12, "threshold used")
+    ]
+    for (key, way), mark in zip(chip.joint.ways[1:], "Dv", strict=False):
+        drawn.append((way.test.edp_mean_of_products, way.test.accuracy, mark, ORANGE, 5.5, JOINED[key]))
+    for edp, accuracy, mark, colour, size, name in drawn:
         axes.plot([x(edp)], [100 * accuracy], linestyle="none", marker=mark, markersize=size, color=colour,
                   markeredgecolor=INK, markeredgewidth=0.6, zorder=5, label=name)  # fmt: skip
     paper = find(document, f"{part.key}.edp")

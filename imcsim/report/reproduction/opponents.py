@@ -19,7 +19,7 @@ from imcsim.report.reproduction.wording import (
 from imcsim.report.units import criterion, percent, thresholds
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
 
-WAYS = {"base": "the paper’s way", "best": "all joined"}
+WAYS = {"base": "the paper’s way", "best": "all joined", "held": "the best that is held"}
 _EQUAL = ("chip", "way", "issue", "network", "trained", "timesteps", "accuracy", "accuracy_low",
           "accuracy_high", "difference", "difference_low", "difference_high", "mean_timesteps",
           "edp_mean_of_products", "edp_reduction", "energy_reduction", "latency_reduction")  # fmt: skip
@@ -30,11 +30,7 @@ _CHOSEN = ("max_loss", "thresholds", "temperatures", "threshold", "accuracy", "d
 
 def equal_grids(document: Reproduction) -> list[Grid]:
     """For each network the dynamic runs against the cheapest static run of equal accuracy."""
-    return [
-        _equal(part)
-        for part in document.networks
-        if any(c.joint.base.equal or c.joint.best.equal for c in part.chips)
-    ]
+    return [_equal(part) for part in document.networks if any(c.joint.equals for c in part.chips)]
 
 
 def _equal(part: NetworkPart) -> Grid:
@@ -47,7 +43,7 @@ def _equal(part: NetworkPart) -> Grid:
     for chip, name in zip(part.chips, chip_names(part), strict=True):
         for key, way, one in chip.joint.equals:
             saved, test = one.reduction, one.test
-            tone: Tone = "strong" if key == "best" else ""
+            tone: Tone = "" if key == "base" else "strong"
             rows.append(
                 [Cell(WAYS[key], below=name, tone=tone),
                  Cell(f"{static_name(one.timesteps)}, {one.issue}", below=f"trained {_with(one.trained)}"),

@@ -210,7 +210,7 @@ class ReproductionMeta(DocumentPart):
 class Reproduction(DocumentPart):
     """The whole document."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     kind: Literal["reproduction"] = "reproduction"
     meta: ReproductionMeta
     class_names: tuple[str, ...]

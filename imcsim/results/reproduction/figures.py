@@ -20,8 +20,10 @@ Width = Literal["narrow", "full"]
 """The chip of the network as trained, or that of the paper's width with the narrow network's spikes."""
 Varied = Literal["tables", "exp_entries", "log_entries", "table_bits", "fraction_bits"]
 """Which size of the checker a series changes; ``tables`` are both tables at once."""
-Judged = Literal["base", "best"]
-"""What an aim is judged on: the paper's own early exit, or the best joint choice."""
+Judged = Literal["base", "best", "held"]
+"""What an aim is judged on: the paper's own early exit, the best joint choice by the count of validation
+images, or the best whose accuracy is held on validation images that had no part in the choice.
+"""
 
 
 class PublishedFigure(DocumentPart):

@@ -60,7 +60,7 @@ class Way(DocumentPart):
     """A way to run with its thresholds, chosen on the validation images, and its figures."""
 
     label: str
-    """What it is in a table: ``base``, ``all``, ``encoder alone`` or ``all without encoder``."""
+    """What it is in a table: ``base``, ``all``, ``held``, ``encoder alone`` or ``all without encoder``."""
     choices: Choices
     threshold: tuple[Fraction, ...]
     """One, or one for each of the timesteps 1 to T max - 1."""
@@ -69,7 +69,9 @@ class Way(DocumentPart):
     reduction: Reduction
     """Of the test images, against static T max of the base on the same images."""
     equal: tuple[EqualStatic, ...] = ()
-    """Of the base and the best: under each issue policy the cheapest static run of equal accuracy, if any."""
+    """Of the base and the best ones: under each issue policy the cheapest static run of equal
+    accuracy, if any.
+    """
 
 
 class Candidate(DocumentPart):
@@ -105,7 +107,11 @@ class Joint(DocumentPart):
     base: Way
     """The paper's: running loss, mean, entropy, one threshold, wait, the chip's own encoder."""
     best: Way
-    """The least mean of energy x latency on the validation images at no loss of accuracy there."""
+    """The least mean of energy x latency on the validation images with as many of them right."""
+    held: Way | None = None
+    """The least whose accuracy is held on validation images that had no part in the choice (see
+    imcsim.reproduction.held); None where none is.
+    """
     alone: tuple[Step, ...]
     """The base with one choice changed to that of the best; only where the two differ."""
     without: tuple[Step, ...]
@@ -114,9 +120,14 @@ class Joint(DocumentPart):
 
     @property
     def equals(self) -> tuple[tuple[Judged, Way, EqualStatic], ...]:
-        """Base and best, each beside its static opponents of equal accuracy."""
-        ways: tuple[tuple[Judged, Way], ...] = (("base", self.base), ("best", self.best))
-        return tuple((name, way, one) for name, way in ways for one in way.equal)
+        """Each way beside its static opponents of equal accuracy."""
+        return tuple((name, way, one) for name, way in self.ways for one in way.equal)
+
+    @property
+    def ways(self) -> tuple[tuple[Judged, Way], ...]:
+        """The base, the best, and the one that is held if there is any, by what aims call them."""
+        found: tuple[tuple[Judged, Way], ...] = (("base", self.base), ("best", self.best))
+        return found if self.held is None else (*found, ("held", self.held))
 
     @model_validator(mode="after")
     def _check_best(self) -> Self:
