@@ -575,11 +575,14 @@ class HardwareConfig(BaseModel):
 
     def tile_area_um2(self, without: str = "") -> float:
         """Area of one tile with all that belongs to it, the block `without` left out."""
-        return sum(
-            component.area_um2(self) * component.instances(self, self.one_tile)
-            for name, component in self.components()
-            if component.scope != "chip" and name != without
-        )
+        at = 0, f"tile area without {without}"
+        if at not in self._figures:
+            self._figures[at] = sum(
+                component.area_um2(self) * component.instances(self, self.one_tile)
+                for name, component in self.components()
+                if component.scope != "chip" and name != without
+            )
+        return float(self._figures[at])
 
     def area_um2(self, size: ChipSize) -> float:
         """Area of a whole chip of this size."""

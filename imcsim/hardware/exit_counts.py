@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -85,10 +86,14 @@ class ExitCounts:
         return np.broadcast_to(counts, (self.groups, *counts.shape[1:]))
 
     def totals(self) -> Counts:
-        """Over timesteps and layers, for each exit, int64 ``[groups, exits]``."""
-        sums = self.longest.sum(axis=2).cumsum(axis=1)
+        """Over timesteps and layers, for each exit, int64 ``[groups, exits]``; not to be changed."""
+        return np.broadcast_to(self._totals, (self.groups, self._totals.shape[1]))
+
+    @cached_property
+    def _totals(self) -> Counts:
+        sums: Counts = self.longest.sum(axis=2).cumsum(axis=1)
         np.add.at(sums, (self.changes[:, 0], self.changes[:, 1]), self.changes[:, 4])
-        return np.broadcast_to(sums, (self.groups, sums.shape[1]))
+        return sums
 
     def cancelling(self) -> list[int]:
         """The exits, from 0, that cancel timesteps."""
