@@ -27,6 +27,7 @@ import llvmlite
 import numba
 import numba.extending
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from imcsim.base.choices import ErrorModel
@@ -89,7 +90,7 @@ class Kept:
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """The kernel for a signature, or None; called by numba."""
-        context.refresh()
+        rtsys.initialize(context)
         about = self._key(signature, context.codegen())
         path = self._path(about)
         try:
