@@ -84,6 +84,14 @@ class Inputs:
         few = self.images[:CALIBRATION_IMAGES]
         return few[:, :CALIBRATION_TIMESTEPS] if self.timed else few
 
+    @property
+    def calibration_sha256(self) -> str:
+        """The hash of the images on which ADC scales are set."""
+        few = self.calibration
+        digest = hashlib.sha256(f"{list(few.shape)}\n".encode())
+        digest.update(few.tobytes())
+        return digest.hexdigest()
+
     def first(self, timesteps: int) -> Inputs:
         """What a run of so many timesteps shows. Raises ImcsimError where there are fewer frames."""
         if self.frames is None or self.frames == timesteps:

@@ -19,8 +19,8 @@ from imcsim.functional.run import Activity, Converters, concatenate
 from imcsim.inputs import Inputs
 from imcsim.results.model import to_json
 from imcsim.results.reproduction.document import NetworkPart
+from imcsim.simulation.cache import CachedValues, digest
 from imcsim.simulation.values import ActivityRequest
-from imcsim.sweeps.cache import CachedValues, digest
 
 _LARGEST_PART = 1 << 26
 VALUES = "values"

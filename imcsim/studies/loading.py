@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,14 +109,6 @@ def timesteps_of(setting: RunSettings, network: Network) -> int:
 def network_sha256(network: Network) -> str:
     """The hash of a network's content, also of one that was made in memory."""
     return network.sha256 or imcsim.network.fingerprint(network)
-
-
-def calibration_sha256(inputs: Inputs) -> str:
-    """The hash of the images that ADC scales are set on."""
-    few = inputs.calibration
-    digest = hashlib.sha256(f"{list(few.shape)}\n".encode())
-    digest.update(few.tobytes())
-    return digest.hexdigest()
 
 
 def load_given(

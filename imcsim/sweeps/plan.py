@@ -1,7 +1,7 @@
 """Which runs of values a sweep needs, so that each happens once, whoever computes it.
 
-Points are put together by what their values depend on (see sweeps.cache); timing, energies, thresholds, exit
-rules and shorter T do not count. What cannot be told here, because a point is not sound, is left to the
+Points are put together by what their values depend on (see `simulation.cache`); timing, energies, thresholds,
+exit rules and shorter T do not count. What cannot be told here, because a point is not sound, is left to the
 point's own row.
 """
 
@@ -15,11 +15,11 @@ from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.numerics import Numerics
 from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
+from imcsim.simulation.cache import LongestRun, digest, value_numerics
 from imcsim.simulation.chip import depends_on_values, nonideal, numerics, without_errors
 from imcsim.studies.experiment import fitting
-from imcsim.studies.loading import Loader, calibration_sha256, network_sha256, timesteps_of
+from imcsim.studies.loading import Loader, network_sha256, timesteps_of
 from imcsim.studies.settings import MAX_CHIPS, RunSettings
-from imcsim.sweeps.cache import LongestRun, digest, value_numerics
 from imcsim.sweeps.spec import SweepPoint
 from imcsim.timing import parse
 
@@ -236,7 +236,7 @@ class _Planner:
         if key not in self._scales:
             try:
                 images = self._loader.validation(setting) or self._loader.inputs(setting)
-                self._scales[key] = calibration_sha256(images)
+                self._scales[key] = images.calibration_sha256
             except ImcsimError:
                 self._scales[key] = None
         return self._scales[key]

@@ -21,6 +21,7 @@ from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.network.graph import Network
 from imcsim.plugins.kinds import ALL
+from imcsim.simulation.cache import CachedValues, RecentFiles
 from imcsim.simulation.chip import depends_on_values, program_chip, without_errors
 from imcsim.simulation.counts import recorded_nodes, travelling
 from imcsim.simulation.simulate import WORK_IMAGES
@@ -30,7 +31,6 @@ from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.judged import judged_runs
 from imcsim.studies.loading import Loader, network_sha256, timesteps_of
-from imcsim.sweeps.cache import CachedValues, RecentFiles
 from imcsim.sweeps.plan import Needs, ValueRun
 from imcsim.sweeps.rows import Record, done, done_on_many, failed
 from imcsim.sweeps.spec import SweepPoint

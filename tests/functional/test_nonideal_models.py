@@ -34,8 +34,8 @@ from imcsim.hardware.config import Hardware
 from imcsim.hardware.schema import json_schema
 from imcsim.mapping import place
 from imcsim.network.cells import to_cells
+from imcsim.simulation.cache import value_numerics
 from imcsim.simulation.chip import nonideal, numerics
-from imcsim.sweeps.cache import value_numerics
 from imcsim.sweeps.rows import _recorded
 
 CHIP = DrawnChip(seed=7, chip=0, largest_level=15, columns=64, columns_per_adc=8)

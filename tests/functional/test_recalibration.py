@@ -32,9 +32,9 @@ from imcsim.functional.steps import Converters, TimeBlock, play
 from imcsim.hardware.config import HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.network.graph import LIF, Conv2d, Flatten, Linear, Network, Pool2d
+from imcsim.simulation.cache import CachedValues, LongestRun
 from imcsim.simulation.chip import numerics, program_chip
 from imcsim.simulation.values import COMPUTED, ActivityRequest
-from imcsim.sweeps.cache import CachedValues, LongestRun
 
 T = 3
 ERRORLESS = DrawnChip(0, 0, 15, 64, 8)

@@ -44,9 +44,9 @@ from imcsim.importers import apart
 from imcsim.importers.importing.importing import import_model
 from imcsim.importers.importing.layers import ReadOptions
 from imcsim.network.arrays import read_npz
+from imcsim.simulation.cache import CachedValues
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.settings import CompareOptions
-from imcsim.sweeps.cache import CachedValues
 
 
 @dataclass(frozen=True)

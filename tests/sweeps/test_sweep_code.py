@@ -11,9 +11,9 @@ from sweep_files import base, made
 
 from imcsim.base import code
 from imcsim.base.errors import ImcsimError
+from imcsim.simulation.cache import digest
 from imcsim.sweeps import Summary, load_spec, sweep
 from imcsim.sweeps import sweeping as sweeping_module
-from imcsim.sweeps.cache import digest
 from imcsim.sweeps.tasks import Task, WorkerFault, execute
 
 SPEC: dict[str, Any] = base(axes={"threshold": [0.2, 0.3]})
@@ -85,7 +85,7 @@ def test_kept_values_of_other_code_are_not_found(
     names = digest("scales", 1), digest("scales", 2)
     assert names[0] != names[1]
     assert digest("scales", 1) == names[0]
-    monkeypatch.setattr("imcsim.sweeps.cache.code_sha256", lambda: "0" * 64)
+    monkeypatch.setattr("imcsim.simulation.cache.code_sha256", lambda: "0" * 64)
     assert digest("scales", 1) != names[0]
 
 

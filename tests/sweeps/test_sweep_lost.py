@@ -165,7 +165,7 @@ def test_who_reads_meanwhile_disturbs_nothing(
 
 def test_values_that_are_in_memory_alone_are_kept_in_files_again(tmp_path: Path) -> None:
     """A worker of a cluster remembers them longer than a folder may be there."""
-    from imcsim.sweeps.cache import CachedValues
+    from imcsim.simulation.cache import CachedValues
 
     path = tmp_path / "kept" / "run-x.npz"
     values = CachedValues(path.parent, "0" * 64, {})

@@ -32,9 +32,8 @@ from imcsim.inputs import Inputs
 from imcsim.inputs.writer import NpzWriter
 from imcsim.network.arrays import read_npz
 from imcsim.simulation.simulate import WORK_IMAGES
+from imcsim.simulation.value_keys import as_plain_data, telling
 from imcsim.simulation.values import COMPUTED, ActivityRequest, Nodes
-from imcsim.studies.loading import calibration_sha256
-from imcsim.sweeps.value_keys import as_plain_data, telling
 
 _COUNTS = ("active_rows", "active_levels", "active_reads", "spikes", "outputs")
 _PULSES = "active_pulses"
@@ -151,7 +150,7 @@ class CachedValues:
         numerics = program.numerics
         if not numerics.calibrates:
             return COMPUTED.converters(program, calibration, workers)  # nothing is run for these
-        key = digest("scales", self.network_sha256, value_numerics(numerics), calibration_sha256(calibration))
+        key = digest("scales", self.network_sha256, value_numerics(numerics), calibration.calibration_sha256)
         path = self.folder / f"scales-{key}.npz"
         names = [layer.name for layer in program.crossbar_layers]
         found = self._read(path)
@@ -165,7 +164,7 @@ class CachedValues:
         return fresh
 
     def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
-        about = self.network_sha256, value_numerics(program.numerics), calibration_sha256(calibration)
+        about = self.network_sha256, value_numerics(program.numerics), calibration.calibration_sha256
         path = self.folder / f"active-{digest('active', *about)}.npz"
         names = [layer.name for layer in program.crossbar_layers]
         found = self._read(path)
@@ -183,7 +182,7 @@ class CachedValues:
         calibration: Inputs,
         workers: int | None,
     ) -> dict[str, Channels]:
-        about = self._about(real, converters), calibration_sha256(calibration)
+        about = self._about(real, converters), calibration.calibration_sha256
         path = self.folder / f"channels-{digest('channels', *about)}.npz"
         widths = {layer.name: len(layer.unit) for layer in real.crossbar_layers}
         names = measured_layers(real)
