@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.nonideal import NonIdeal
@@ -27,9 +28,9 @@ from imcsim.hardware.ledger import Charge, charges
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement, place
 from imcsim.network.graph import Network
-from imcsim.simulation.schedule import Schedule, schedules
+from imcsim.simulation.schedule import Schedule, layout_of, schedules
 from imcsim.simulation.values import COMPUTED, Values
-from imcsim.timing import Timing
+from imcsim.timing import Layout, Timing
 
 NO_ERRORS = NonIdeal()
 """What a config says of an ideal chip's cells, wires and converters."""
@@ -107,6 +108,8 @@ class Chip:
     dynamic: Schedule | None
     static: Schedule | None
     stated: HardwareConfig
+    layout: Layout | None
+    """What plays of this chip share (see `layout_of`)."""
 
     @property
     def size(self) -> ChipSize:
@@ -114,6 +117,10 @@ class Chip:
 
     def prices(self) -> tuple[Charge, ...]:
         """What each event costs on this chip, leakage included."""
+        return self._prices
+
+    @cached_property
+    def _prices(self) -> tuple[Charge, ...]:
         return charges(self.config, self.size)
 
 
@@ -237,7 +244,8 @@ def _chip(
         config = config.model_copy(update={"encoder": recomputes})
     placement = place(network, config)
     placement = replace(placement, size=placement.size.holding(timing.issue.images_on_chip))
+    layout = layout_of(placement, config, timing)
     dynamic = static = None
     if not depends_on_values(config):
-        dynamic, static = schedules(placement, config, timing, None, exits=exits)
-    return Chip(network, config, placement, program, converters, timing, dynamic, static, stated)
+        dynamic, static = schedules(placement, config, timing, None, layout, exits=exits)
+    return Chip(network, config, placement, program, converters, timing, dynamic, static, stated, layout)

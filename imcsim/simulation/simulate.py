@@ -17,7 +17,7 @@ from imcsim.hardware.ledger import Ledger, energy_pj
 from imcsim.inputs import Inputs
 from imcsim.simulation.chip import Chip, depends_on_values
 from imcsim.simulation.counts import image_work, lower, recorded_nodes, toggled, travelling
-from imcsim.simulation.schedule import Schedule, join, layout_of, schedule, schedules
+from imcsim.simulation.schedule import Schedule, join, schedule, schedules
 from imcsim.simulation.values import COMPUTED, ActivityRequest, Progress, Values
 from imcsim.timing import ImageWork, Issue
 
@@ -133,12 +133,11 @@ def issued(
     if issue == chip.timing.issue or not (issue.runs_ahead or chip.timing.issue.runs_ahead):
         return simulation.dynamic if dynamic else simulation.static
     timing = replace(chip.timing, issue=issue)
-    layout = layout_of(chip.placement, chip.config, timing)
 
     def played(work: list[ImageWork] | None) -> Schedule:
         return schedule(
-            chip.placement, chip.config, timing, dynamic=dynamic, work=work, layout=layout, workers=workers,
-            exits=exits,
+            chip.placement, chip.config, timing, dynamic=dynamic, work=work, layout=chip.layout,
+            workers=workers, exits=exits,
         )  # fmt: skip
 
     if depends_on_values(chip.config):
@@ -163,10 +162,9 @@ def _with_work(
     """Values and schedules of images whose time depends on their values, some images at a time."""
     activities, dynamic, static = [], [], []
     done, total = 0, len(inputs.images)
-    layout = layout_of(chip.placement, chip.config, chip.timing)
     for activity, work in work_of(chip, inputs, workers, values):
         activities.append(activity)
-        pair = schedules(chip.placement, chip.config, chip.timing, work, layout, workers)
+        pair = schedules(chip.placement, chip.config, chip.timing, work, chip.layout, workers)
         dynamic.append(pair[0])
         static.append(pair[1])
         done += len(work)

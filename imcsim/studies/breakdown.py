@@ -21,10 +21,9 @@ from imcsim.results.comparison import (
 from imcsim.results.costs import Action, CheckerCost, ComponentCost
 from imcsim.results.figures import Reduction
 from imcsim.results.ranges import StaticIssue
-from imcsim.simulation.chip import with_figures
-from imcsim.simulation.simulate import ExitCosts, issued, replay
+from imcsim.simulation.simulate import ExitCosts
 from imcsim.studies.experiment import Choice, Experiment, right_after
-from imcsim.timing import parse
+from imcsim.studies.other_chips import OtherChips
 from imcsim.timing.link_times import check_cycles
 
 CURVE_POINTS = 60
@@ -181,24 +180,18 @@ class Breakdown:
             )
         return tuple(points)
 
-    def sensitivity(self, stay: Stay) -> tuple[SensitivityPoint, ...]:
+    def sensitivity(self, others: OtherChips) -> tuple[SensitivityPoint, ...]:
         """The comparison with every ADC preset of the config: its energy, area and time; values stay the
         same. Static runs have the issue policy that suits the preset in use.
         """
-        stated, images, used = self.of.chip.stated, self.of.images, self.best_issue
+        stated, stay, used = self.of.chip.stated, others.stay, self.best_issue
         full = np.full(len(stay), self.of.timesteps, np.int64)
         points = []
         for name in stated.adc.presets:
             changed = stated.model_copy(update={"adc": stated.adc.model_copy(update={"preset": name})})
-            ran, static_ran = images.dynamic, self.best
-            if name != stated.adc.preset:
-                inputs, values = self.of.inputs, self.of.values
-                chip = with_figures(self.of.chip, changed, exits=set(stay.tolist()))
-                other = replay(images, chip, inputs, values=values)
-                ran = other.dynamic
-                static_ran = issued(other, parse(used), inputs, dynamic=False, values=values, exits=())
-            static = self._sums(full, static_ran)
-            dynamic = self._sums(stay, ran)
+            runs = others.runs(changed)
+            static = self._sums(full, runs.static(used))
+            dynamic = self._sums(stay, runs.dynamic)
             points.append(
                 SensitivityPoint(
                     name=name,

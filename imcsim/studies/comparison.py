@@ -13,11 +13,12 @@ from imcsim.network.graph import Network
 from imcsim.results.comparison import CompareResult, Dynamic, Opponent, ScalingPoint
 from imcsim.results.ranges import StaticIssue
 from imcsim.results.run import Outcome, RunResult
-from imcsim.simulation.values import Progress
+from imcsim.simulation.values import COMPUTED, Progress, Values
 from imcsim.studies.against import OtherNetwork, against_of, other_experiment
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
+from imcsim.studies.other_chips import OtherChips
 from imcsim.studies.outcomes import image_outcomes
 from imcsim.studies.programming import programming
 from imcsim.studies.ranges import ranges
@@ -38,6 +39,7 @@ def compare(
     options: CompareOptions | None = None,
     progress: Progress | None = None,
     other: OtherNetwork | None = None,
+    values: Values = COMPUTED,
 ) -> CompareResult:
     """Run static T = 1 .. T max and dynamic timesteps on the same images and chip.
 
@@ -48,13 +50,14 @@ def compare(
     below that of static T max; so are those of the timesteps with ``options.thresholds = "each"``, which has
     more freedom to fit chance (see `thresholds`). With ``options.max_loss`` a bound decides in place of the
     count (see `registers`). `validation` also calibrates the ADCs; without it the first
-    inputs do. An `other` network stands beside, on the same images. Raises ImcsimError when
-    something does not fit, or when a threshold is to be chosen and `validation` is None.
+    inputs do. An `other` network stands beside, on the same images. `values` may be kept ones of `network`.
+    Raises ImcsimError when something does not fit, or when a threshold is to be chosen and `validation` is
+    None.
     """
     options = options or CompareOptions()
     refuse_dynamic_pipeline(options, fix=_PIPELINED)
     against = None if other is None else other_experiment(other, inputs, validation, options, progress)
-    experiment = Experiment.make(network, hardware, inputs, validation, options, progress)
+    experiment = Experiment.make(network, hardware, inputs, validation, options, progress, values=values)
     return compare_of(experiment, alone=True, other=against)
 
 
@@ -87,6 +90,7 @@ def compare_of(
     points = every[0].static
     work = WorkDone.of(experiment.chip, stay, ran)
     full = np.full_like(stay, experiment.timesteps)
+    others = OtherChips(experiment, stay, statics)
     against = None
     if other is not None:
         theirs = Breakdown(other, {issue: other.static_runs(issue) for issue in opponents})
@@ -113,8 +117,8 @@ def compare_of(
             )
             for p in points
         ),
-        sensitivity=costs.sensitivity(stay),
-        ranges=ranges(experiment, stay, statics) if alone else None,
+        sensitivity=costs.sensitivity(others),
+        ranges=ranges(others) if alone else None,
         against=against,
         reload=reload_cost(experiment.chip, stay, ran),
         static_reload=reload_cost(experiment.chip, full, costs.best),
@@ -132,13 +136,14 @@ def run(
     progress: Progress | None = None,
     *,
     policy: Literal["static", "dynamic"] = "dynamic",
+    values: Values = COMPUTED,
 ) -> RunResult:
     """Run one policy alone. See `compare` for the arguments and errors."""
     options = options or CompareOptions()
     if policy == "dynamic":
         refuse_dynamic_pipeline(options)
     experiment = Experiment.make(
-        network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic"
+        network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic", values=values
     )
     return run_of(experiment, policy=policy)
 

@@ -7,83 +7,59 @@ plays schedules, which do not depend on values (on chips where they do, only pri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.alternatives import Alternative, alternatives_of, same_time
 from imcsim.hardware.config import HardwareConfig
-from imcsim.hardware.ledger import Stay, charges, energy_pj
+from imcsim.hardware.ledger import Stay
 from imcsim.results.figures import Reduction
-from imcsim.results.ranges import AlternativeFigures, RangeFigures, Ranges, StaticIssue
-from imcsim.simulation.chip import depends_on_values, nonideal, numerics, with_figures
-from imcsim.simulation.simulate import ExitCosts, Simulation, issued, replay
+from imcsim.results.ranges import AlternativeFigures, RangeFigures, Ranges
+from imcsim.simulation.chip import depends_on_values, nonideal, numerics
+from imcsim.simulation.simulate import ExitCosts, issued
 from imcsim.studies.breakdown import means
 from imcsim.studies.experiment import Experiment
+from imcsim.studies.other_chips import Opponents, OtherChips
 from imcsim.timing import parse
 
-Opponents = Mapping[StaticIssue, ExitCosts]
 ISSUE = "issue"
 """The group of issue policies, which are no part of a chip's file: of the static and of the dynamic run."""
 
 
-def ranges(experiment: Experiment, stay: Stay, opponents: Opponents) -> Ranges:
-    """The ranges of a comparison.
-
-    stay: timesteps of each image in the dynamic run. opponents: the static runs by issue policy.
-    """
-    images = experiment.images
-    used = _figures(stay, opponents, images.dynamic, _area(images))
+def ranges(others: OtherChips) -> Ranges:
+    """The ranges of a comparison, from its runs on other chips."""
+    experiment, stay, opponents = others.experiment, others.stay, others.opponents
+    stated = experiment.chip.stated
+    used = _figures(stay, opponents, experiment.images.dynamic, others.runs(stated).area_um2)
     found: list[AlternativeFigures] = []
     left: list[str] = []
-    for one in alternatives_of(experiment.chip.stated):
+    for one in alternatives_of(stated):
         try:
-            changed = one.of(experiment.chip.stated)
-            found.append(_tried(experiment, stay, opponents, one, changed))
+            found.append(_tried(others, one, one.of(stated)))
         except ImcsimError as error:
             left.append(f"{one.group}: {one.name} ({error.message})")
     found += _issues(experiment, stay, opponents, used)
     return Ranges(used=used, alternatives=tuple(found), left_out=tuple(left))
 
 
-def _tried(
-    experiment: Experiment, stay: Stay, opponents: Opponents, one: Alternative, changed: HardwareConfig
-) -> AlternativeFigures:
-    stated, images = experiment.chip.stated, experiment.images
-    if changed == stated:
-        figures = _figures(stay, opponents, images.dynamic, _area(images))
-    elif same_time(stated, changed, experiment.chip.placement.reach):
-        figures = _repriced(experiment, stay, opponents, changed)
-    else:
-        figures = _replayed(experiment, stay, tuple(opponents), changed)
-    used = changed == stated
+def _tried(others: OtherChips, one: Alternative, changed: HardwareConfig) -> AlternativeFigures:
+    chip = others.experiment.chip
+    if not same_time(chip.stated, changed, chip.placement.reach):
+        _check_values(others.experiment, changed)
+    runs = others.runs(changed)
+    statics = {issue: runs.static(issue) for issue in others.opponents}
+    figures = _figures(others.stay, statics, runs.dynamic, runs.area_um2)
+    used = changed == chip.stated
     return AlternativeFigures(
         kind=one.kind, group=one.group, name=one.name, used=used, **figures.model_dump()
     )
 
 
-def _repriced(
-    experiment: Experiment, stay: Stay, opponents: Opponents, changed: HardwareConfig
-) -> RangeFigures:
-    """The same counts with other prices."""
-    chip = experiment.chip
-    config = changed.with_exit_rule(chip.timing.rule).model_copy(update={"encoder": chip.config.encoder})
-    prices = charges(config, chip.size)
-
-    def priced(ran: ExitCosts) -> ExitCosts:
-        return replace(ran, energy_pj=energy_pj(ran.ledger, prices))
-
-    statics = {issue: priced(ran) for issue, ran in opponents.items()}
-    return _figures(stay, statics, priced(experiment.images.dynamic), config.area_um2(chip.size))
-
-
-def _replayed(
-    experiment: Experiment, stay: Stay, issues: Sequence[StaticIssue], changed: HardwareConfig
-) -> RangeFigures:
-    """The same values in another time, or on a chip that is laid out otherwise."""
+def _check_values(experiment: Experiment, changed: HardwareConfig) -> None:
+    """Raise ImcsimError for a chip that is to be played anew and would have other values, or other time with
+    other values.
+    """
     chip, options = experiment.chip, experiment.options
     if depends_on_values(chip.config):
         raise ImcsimError("on a chip whose time depends on values only prices are tried")
@@ -94,13 +70,6 @@ def _replayed(
         or next(drawn) != next(drawn)
     ):
         raise ImcsimError("it would change values")
-    images = replay(
-        experiment.images, with_figures(chip, changed, exits=set(stay.tolist())), experiment.inputs
-    )
-    statics: dict[StaticIssue, ExitCosts] = {
-        issue: issued(images, parse(issue), experiment.inputs, dynamic=False, exits=()) for issue in issues
-    }
-    return _figures(stay, statics, images.dynamic, _area(images))
 
 
 def _issues(
@@ -149,7 +118,3 @@ def _figures(stay: Stay, opponents: Opponents, dynamic: ExitCosts, area_um2: flo
 def _means(ran: ExitCosts, stay: Stay) -> dict[str, float]:
     at: tuple[NDArray[np.int64], NDArray[np.int64]] = (np.arange(len(stay)), stay - 1)
     return means(ran.energy_pj[at], ran.latency_ns[at])
-
-
-def _area(images: Simulation) -> float:
-    return images.chip.config.area_um2(images.chip.size)
