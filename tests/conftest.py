@@ -12,6 +12,9 @@ from hypothesis import settings
 # while the processes share the cores: the same test takes five times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Tests compute what they compare, and leave no values in the user's own cache.
+os.environ["IMCSIM_VALUES"] = "off"
+
 # Nor is any example slow by itself: a busy machine gives a process a part of its time only.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("explore", derandomize=False, deadline=None)

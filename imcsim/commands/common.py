@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from imcsim.results.comparison import CompareResult
     from imcsim.results.run import RunResult
     from imcsim.results.stream import StreamResult
+    from imcsim.simulation.values import Values
 
     Result = CompareResult | RunResult | StreamResult | ChipsResult
 
@@ -44,6 +45,12 @@ class LoadedRun:
     def subject(self) -> tuple[Network, Hardware, Inputs, Inputs | None]:
         """All but the options, in the order in which studies take them."""
         return self.network, self.hardware, self.inputs, self.validation
+
+    def kept_values(self) -> Values:
+        """What the network's images did in earlier commands of this user, where it is kept."""
+        from imcsim.simulation.kept_values import kept_values
+
+        return kept_values(self.network)
 
 
 def check_targets(delivery: Delivery) -> None:

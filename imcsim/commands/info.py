@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -27,7 +27,7 @@ Section = Mapping[str, str]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def info(as_json: bool) -> None:
-    """Versions, processor, kept kernels and optional parts: what a report of a fault should contain."""
+    """Versions, processor, kept kernels and values, optional parts: what a report of a fault should hold."""
     sections: dict[str, Section] = {
         "imcsim": _installation(),
         "machine": _machine(),
@@ -51,19 +51,26 @@ def info(as_json: bool) -> None:
 def _installation() -> Section:
     from imcsim.base.code import code_sha256, shown_code
     from imcsim.base.compiled.places import kept_below
+    from imcsim.simulation.kept_values import OFF, folder_of_values
 
     package = Path(__file__).parents[1]
     folders = list(kept_below(package))
     sizes = [one.stat().st_size for folder in folders for one in folder.iterdir() if one.is_file()]
     inside = all(package in folder.parents for folder in folders)
     where = "beside the sources" if inside else str(os.path.commonpath(folders))
-    kept = f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, {where}" if sizes else "none yet"
+    values = folder_of_values()
+    here = [one.stat().st_size for one in values.glob("*.npz")] if values is not None else []
     return {
         "version": __version__,
         "code": shown_code(code_sha256()),
         "folder": str(package),
-        "kept kernels": kept,
+        "kept kernels": _files(sizes, where),
+        "kept values": OFF if values is None else _files(here, str(values)),
     }
+
+
+def _files(sizes: Sequence[int], where: str) -> str:
+    return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, {where}" if sizes else "none yet"
 
 
 def _machine() -> Section:

@@ -63,11 +63,9 @@ def compare(
     with progress_bars(delivery.quiet) as progress:
         from imcsim.studies.comparison import compare as run_comparison
 
-        if against is None:
-            result = run_comparison(*loaded.subject, loaded.options, progress)
-        else:
-            other = other_of(against, against_hardware, loaded)
-            result = run_comparison(*loaded.subject, loaded.options, progress, other)
+        other = None if against is None else other_of(against, against_hardware, loaded)
+        values = loaded.kept_values()
+        result = run_comparison(*loaded.subject, loaded.options, progress, other=other, values=values)
     deliver(result, delivery)
 
 
@@ -112,7 +110,8 @@ def run(
     with progress_bars(delivery.quiet) as progress:
         from imcsim.studies.comparison import run as run_policy
 
-        result = run_policy(*loaded.subject, loaded.options, progress, policy=policy)
+        values = loaded.kept_values()
+        result = run_policy(*loaded.subject, loaded.options, progress, policy=policy, values=values)
     deliver(result, delivery)
 
 

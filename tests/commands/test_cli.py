@@ -29,6 +29,7 @@ from imcsim.commands.completion import COMPLETE_VARIABLE
 from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
+from imcsim.simulation.values import COMPUTED
 from imcsim.studies.settings import CompareOptions
 
 COMPARED = compare_result(images=20)
@@ -122,7 +123,8 @@ def test_defaults(simulator: Simulator, capsys: pytest.CaptureFixture[str], comm
     assert inputs == ("inputs", "cifar10_test", None, PLAIN | {"labels": None, "labelled": True})
     assert validation == ("inputs", "cifar10_validation", PLAIN)
     assert options == CompareOptions()
-    assert settings == ({} if command == "compare" else {"policy": "dynamic"})
+    how = {"other": None} if command == "compare" else {"policy": "dynamic"}
+    assert settings == how | {"values": COMPUTED}
     captured = capsys.readouterr()
     assert "Energy by component" in captured.out
     assert captured.err == ""
@@ -178,7 +180,7 @@ def test_built_in_inputs_bring_their_validation_images(simulator: Simulator) -> 
 def test_static_run_chooses_nothing(simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--policy", "static", "--inputs", "mine.npz"]) == 0
     assert simulator.calls[0][1][3] is None
-    assert simulator.calls[0][2] == {"policy": "static"}
+    assert simulator.calls[0][2] == {"policy": "static", "values": COMPUTED}
     for extra in (
         ["--threshold", "0.1"],
         ["--rule", "entropy"],

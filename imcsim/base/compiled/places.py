@@ -28,7 +28,7 @@ def place_for(source: str) -> Path | None:
     user's own cache (``XDG_CACHE_HOME``, else ``~/.cache``).
     """
     for folder in _candidates(Path(source).absolute()):
-        if _made_private(folder):
+        if made_private(folder):
             return folder
     return None
 
@@ -38,18 +38,24 @@ def _candidates(source: Path) -> Iterator[Path]:
     own = f"{source.parent.name}_{hashlib.sha256(str(source.parent).encode()).hexdigest()[:32]}"
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     if chosen:
-        if not _writable_by_others(Path(chosen)):
+        if not writable_by_others(Path(chosen)):
             yield Path(chosen) / own
         return
     yield source.parent / "__pycache__" / KERNELS
+    users = users_cache()
+    if users is not None:
+        yield users / KERNELS / own
+
+
+def users_cache() -> Path | None:
+    """The user's own cache (``XDG_CACHE_HOME``, else ``~/.cache``); None for a user without a home."""
     try:
-        users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # a user without a home
-        return
-    yield users / KERNELS / own
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
 
 
-def _writable_by_others(folder: Path) -> bool:
+def writable_by_others(folder: Path) -> bool:
     """Whether others can replace what is in `folder`, which the user has chosen; it is said if so."""
     try:
         mode = folder.stat().st_mode
@@ -62,14 +68,13 @@ def _refused(folder: Path, mode: int) -> bool:
     if os.name == "nt" or not mode & _OTHERS_WRITE:
         return False
     note_once(
-        f"{folder}: others can write in this cache of compiled kernels, so it is not used "
-        "(chmod go-w makes it private)",
+        f"{folder}: others can write in this cache, so it is not used (chmod go-w makes it private)",
         kind="cache that others can write",
     )
     return True
 
 
-def _made_private(folder: Path) -> bool:
+def made_private(folder: Path) -> bool:
     """Make `folder` and see that it is the user's own, private and writable."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
