@@ -86,7 +86,8 @@ def completion(context: click.Context, shell: str) -> None:
     bash: echo 'eval "$(imcsim completion bash)"' >> ~/.bashrc
     zsh:  echo 'eval "$(imcsim completion zsh)"' >> ~/.zshrc
     fish: imcsim completion fish > ~/.config/fish/completions/imcsim.fish
-    PowerShell: imcsim completion powershell | Out-String | Invoke-Expression (a line for $PROFILE)
+    PowerShell, a line for $PROFILE:
+        imcsim completion powershell | Out-String | Invoke-Expression
     """
     from click.shell_completion import get_completion_class
 

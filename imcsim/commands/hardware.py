@@ -35,22 +35,22 @@ def hardware_list() -> None:
 def hardware_show(name: str, overrides: dict[str, Any]) -> None:
     """Every figure of a chip, with unit, mark and source."""
     import imcsim.hardware
-    from imcsim.report.terminal.tables import table
+    from imcsim.report.terminal.grid import Listing
 
     loaded = imcsim.hardware.load(name, overrides)
-    rows = imcsim.hardware.describe(loaded, short=True)
-    print_report(table(f"Hardware {name}", ["key", "value", "unit", "mark", "source"], texts(rows), left=5))
+    rows = texts(imcsim.hardware.describe(loaded, short=True))
+    figures = [(key, f"{value} {unit}".strip(), mark, source) for key, value, unit, mark, source in rows]
+    print_report(Listing(f"Hardware {name}: key, value, mark, source", figures))
     cited = imcsim.hardware.sources(loaded)
     if cited:
-        print_report(table("Sources", ["name", "citation"], list(cited.items()), left=2))
+        print_report(Listing("Sources", list(cited.items())))
     tried = imcsim.hardware.tried_alternatives(loaded)
     if tried:
-        columns = ["kind", "group", "name", "sets", "source"]
-        print_report(
-            table("Alternatives that `imcsim compare` plays for its ranges", columns, texts(tried), left=5)
-        )
+        alternatives = [(*named, f"{sets} - {source}") for *named, sets, source in texts(tried)]
+        print_report(Listing("Alternatives that `imcsim compare` plays for its ranges", alternatives))
     rows_left = texts(imcsim.hardware.left_out())
-    print_report(table("Left out of the model", ["part", "bound on its share", "why"], rows_left, left=3))
+    bounds = [(part, f"{bound} - {why}") for part, bound, why in rows_left]
+    print_report(Listing("Left out of the model, and bounds on what it takes", bounds))
 
 
 @hardware.command("check")
@@ -64,7 +64,8 @@ def hardware_check(file: str, overrides: dict[str, Any], strict: bool, model: st
     network fits.
     """
     import imcsim.hardware
-    from imcsim.report.terminal.tables import table, warning_lines
+    from imcsim.report.terminal.grid import plain, table
+    from imcsim.report.terminal.tables import warning_lines
 
     loaded = imcsim.hardware.load(file, overrides)
     rows = list(imcsim.hardware.describe(loaded))
@@ -78,7 +79,7 @@ def hardware_check(file: str, overrides: dict[str, Any], strict: bool, model: st
         print_report(table(title, ["key", "why"], texts(stuck), left=2))
     idle = imcsim.hardware.without_use(loaded)
     if idle:
-        click.echo(f"Values that play no part on this chip: {', '.join(idle)}")
+        print_report(plain(f"Values that play no part on this chip: {', '.join(idle)}"))
     found = imcsim.hardware.warnings(loaded)
     for line in warning_lines(found):
         print_report(line)

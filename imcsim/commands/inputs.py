@@ -30,7 +30,7 @@ def inputs_list() -> None:
 def inputs_show(name: str, labels: str | None) -> None:
     """What inputs of any kind are: size, split and classes; of events, what the file holds."""
     import imcsim.inputs
-    from imcsim.report.terminal.tables import table
+    from imcsim.report.terminal.grid import table
 
     rows = imcsim.inputs.describe(name, labels=labels)
     print_report(table(f"Inputs {imcsim.inputs.find(name).stem}", ["", ""], rows, left=2))

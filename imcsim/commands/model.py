@@ -27,7 +27,7 @@ def model_list() -> None:
 def model_show(name: str) -> None:
     """Layers of a network and where its weights come from."""
     import imcsim.network
-    from imcsim.report.terminal.tables import table
+    from imcsim.report.terminal.grid import table
 
     network = imcsim.network.load(name)
     columns = ["layer", "kind", "shape", "weights", "detail"]

@@ -48,7 +48,7 @@ def plugins_check(names: tuple[str, ...]) -> None:
 
 def _show() -> None:
     from imcsim.plugins.kinds import ALL
-    from imcsim.report.terminal.tables import table
+    from imcsim.report.terminal.grid import table
 
     rows = []
     for kind in ALL:

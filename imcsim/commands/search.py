@@ -96,7 +96,7 @@ def _tell(search: Search, store: Store, summary: Summary, wanted: int) -> None:
 
 def _front(search: Search, rows: list[dict[str, Any]]) -> Any:
     """The front: judged on validation images, with the figures of the reported images."""
-    from imcsim.report.terminal.tables import table
+    from imcsim.report.terminal.grid import table
 
     axes, shown = search.sweep.keys, rows[:MAX_LISTED]
     columns = [_column(objective.column, rows) for objective in search.objectives]

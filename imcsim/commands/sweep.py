@@ -137,7 +137,7 @@ def _line(text: str) -> str:
 
 def _show(spec: Spec) -> None:
     """The points, and how many runs of values they need."""
-    from imcsim.report.terminal.tables import table
+    from imcsim.report.terminal.grid import table
     from imcsim.sweeps import make_plan
 
     points = list(spec.points())

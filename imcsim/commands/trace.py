@@ -69,7 +69,7 @@ def info(file: str) -> None:
     import numpy as np
 
     import imcsim.studies.traces
-    from imcsim.report.terminal.tables import table
+    from imcsim.report.terminal.grid import table
 
     found = imcsim.studies.traces.load(file)
     about, size = found.about, int(np.prod(found.shape))

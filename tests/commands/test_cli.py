@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -424,6 +424,21 @@ def test_near_misses(capsys: pytest.CaptureFixture[str], arguments: str, told: s
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert line.endswith(told)
+
+
+def _paths(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of a command and of all below it."""
+    yield path
+    for name, below in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from _paths(below, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(_paths(cli)), ids=" ".join)
+def test_help_fits_80_columns(path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(cli, [*path, "--help"])
+    assert shown.exit_code == 0
+    assert max(map(len, shown.output.splitlines())) <= 80
 
 
 def test_help_names_every_command_and_option_once(capsys: pytest.CaptureFixture[str]) -> None:

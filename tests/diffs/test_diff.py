@@ -290,7 +290,7 @@ def test_the_command_prints_tables_and_json(results: Path, tmp_path: Path) -> No
     both = CliRunner().invoke(cli, ["diff", str(results / "a"), str(results / "b")])
     for text in ("dynamic.energy", "Components", "Layers", "noc.flit_bits", "state_memory"):
         assert text in both.output
-    assert max(map(len, both.output.splitlines())) <= 110
+    assert max(map(len, both.output.splitlines())) <= 80
 
 
 def test_settings_reach_the_side_they_are_for() -> None:

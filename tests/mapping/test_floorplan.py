@@ -43,7 +43,7 @@ def deep() -> Floorplan:
 
 def printed(plan: Floorplan) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=100, markup=False, highlight=False, color_system=None).print(
+    Console(file=stream, width=80, markup=False, highlight=False, color_system=None).print(
         floorplan_report(plan, "net", "chip")
     )
     return stream.getvalue()
@@ -76,10 +76,10 @@ def test_a_line_for_every_layer_and_tile(small: Floorplan) -> None:
     assert "257 of 576 crossbars and 57 of 64 PEs used; 37.7 % of the cells" in " ".join(text.split())
 
 
-def test_many_tiles_are_summed_up_and_all_fits_100_columns(deep: Floorplan) -> None:
+def test_many_tiles_are_summed_up_and_all_fits_80_columns(deep: Floorplan) -> None:
     assert len(deep.tiles) > MOST_TILES
     text = printed(deep)
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= 80
     full = sum(tile.crossbars_used == tile.crossbars for tile in deep.tiles)
     assert f"{full} with every crossbar in use, {len(deep.tiles) - full} with some free" in " ".join(
         text.split()
@@ -92,7 +92,7 @@ def test_long_and_strange_names_fold_but_numbers_do_not(small: Floorplan) -> Non
     name = "[red]" + "layer" * 20 + "\x1b[2J"
     layers = (replace(small.layers[0], name=name), *small.layers[1:])
     text = printed(replace(small, layers=layers))
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= 80
     assert "[red]" in text
     assert "\x1b" not in text
     assert "1,152 x 128" in text

@@ -26,7 +26,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.report import documents, files, units
 from imcsim.report.figures import comparison as figures
 from imcsim.report.figures import stream as stream_figures
-from imcsim.report.terminal import stream, tables
+from imcsim.report.terminal import grid, stream, tables
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
@@ -90,9 +90,9 @@ def test_small_percentages_do_not_vanish() -> None:
         stream.stream_report(stream_result(kind="static", timesteps=16)),
     ],
 )
-def test_reports_fit_100_columns_without_cutting(report: Any) -> None:
-    text = _text(report)
-    assert max(len(line) for line in text.splitlines()) <= 100
+def test_reports_fit_80_columns_without_cutting(report: Any) -> None:
+    text = _text(report, 80)
+    assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
     # Nothing is folded: a wider console shows the same words line by line.
     wide = _text(report, 160)
@@ -101,11 +101,35 @@ def test_reports_fit_100_columns_without_cutting(report: Any) -> None:
 
 
 def test_the_table_of_layers_fits_80_columns() -> None:
-    """With numbers as wide as those of the default network."""
+    """In one piece, with numbers as wide as those of the default network."""
     wide = {"rows": 2048, "columns": 2048, "kind": "linear", "crossbars": 1024, "copies": 32, "tiles": 128}
     layers = [layer.model_copy(update=wide) for layer in COMPARED.layers]
-    lines = _text(tables.layers_table(layers, "dynamic"), 160).splitlines()
-    assert max(len(line.rstrip()) for line in lines) <= 80
+    text = _text(tables.layers_table(layers, "dynamic"), 80)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert text.count(layers[0].name) == 1
+
+
+def test_a_table_too_wide_goes_on_in_another_beside_its_labels_again() -> None:
+    columns = ["name", *(f"{'figure':>9} {k}" for k in range(12))]
+    rows = [[name, *(f"{k}.{at:08}" for k in range(12))] for at, name in enumerate(("first", "second"))]
+    text = _text(grid.table("Many figures", columns, rows), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("Many figures") == 1
+    assert text.count("first") == text.count("second") == 3
+    found = re.findall(r"\d+\.\d{8}", text)
+    assert sorted(found) == sorted(cell for row in rows for cell in row[1:])  # all there, none of them folded
+    for line in text.splitlines():
+        cells = re.findall(r"\d+\.(\d{8})", line)
+        assert not cells or set(cells) == {"00000000" if "first" in line else "00000001"}
+
+
+def test_a_listing_puts_long_remarks_below() -> None:
+    rows = [["adc.bits", "8 bit", "short"], ["cells.rows", "64", "so long a remark " * 8]]
+    lines = _text(grid.Listing("Chip", rows), 80).splitlines()
+    assert lines[2].split() == ["adc.bits", "8", "bit", "short"]
+    assert lines[3].split() == ["cells.rows", "64"]
+    assert lines[4].startswith("    so long a remark")
+    assert max(map(len, lines)) <= 80
 
 
 def _row(text: str, label: str) -> list[str]:
@@ -175,7 +199,7 @@ def test_a_stream_shows_throughput_latency_and_where_the_energy_went() -> None:
     parts = [_row(text, name) for name in ("work that counted", "cancelled work", "leakage")]
     assert sum(float(part[0]) for part in parts) == pytest.approx(energy, rel=1e-3)
     assert sum(float(part[-1]) for part in parts) == pytest.approx(100, abs=0.2)
-    edp = _row(text, "EDP of interval (energy x time between departures)")[0]
+    edp = _row(text, "EDP of interval (time between departures)")[0]
     assert float(edp) == pytest.approx(STREAMED.edp_of_interval / 1e9, rel=1e-3)
     assert "Exit rule margin" in text
     closed = _text(stream.stream_report(stream_result(kind="static")))
@@ -208,19 +232,19 @@ def test_cancelled_work_is_shown_where_there_is_some() -> None:
 def test_names_are_neither_markup_nor_terminal_codes() -> None:
     layers = (COMPARED.layers[0].model_copy(update={"name": "[red]a[/]\x1b[31m"}), *COMPARED.layers[1:])
     stream = io.StringIO()
-    console = Console(file=stream, width=110, force_terminal=True, color_system="truecolor")
+    console = Console(file=stream, width=80, force_terminal=True, color_system="truecolor")
     console.print(tables.compare_report(COMPARED.model_copy(update={"layers": layers})))
     plain = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
     assert "[red]a[/]?[31m" in plain
 
 
-def test_a_file_gets_110_columns_and_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_gets_80_columns_and_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "40")
     stream = io.StringIO()
     console = tables.console(stream)
     console.print(tables.compare_report(COMPARED))
-    assert console.width == 110
+    assert console.width == 80
     assert "\x1b" not in stream.getvalue()
 
 

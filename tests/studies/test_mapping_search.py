@@ -257,7 +257,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ]
     assert main([*search, "-o", str(tmp_path / "chip.yaml"), "--json", str(tmp_path / "found.json")]) == 0
     text = capsys.readouterr().out
-    assert max(map(len, text.splitlines())) <= 110
+    assert max(map(len, text.splitlines())) <= 80
     assert "?" not in text
     assert "Mapping of small on dtsnn_32nm for the least latency" in text
     best = json.loads((tmp_path / "found.json").read_text())["best"]

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from imcsim.report.sampling import shown_timesteps
-from imcsim.report.terminal.tables import heading, plain, table, warning_lines
+from imcsim.report.terminal.grid import plain, table
+from imcsim.report.terminal.tables import heading, warning_lines
 from imcsim.report.units import ENERGY, TIME, Unit, fitting, percent, product
 from imcsim.report.units import thresholds as thresholds_text
 from imcsim.results.chips.document import ChipsResult

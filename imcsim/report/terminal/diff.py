@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from imcsim.diffs import Change, ChipDiff, Diff, Piece, ResultDiff
-from imcsim.report.terminal.tables import plain, table
+from imcsim.report.terminal.grid import Listing, plain, table
 from imcsim.report.units import AREA, ENERGY, TIME, Unit, fitting, number, percent, product, thresholds
 
 FORMAT = "imcsim diff 1"
@@ -82,14 +82,10 @@ def diff_report(diff: Diff) -> Group:
 def _chip(chip: ChipDiff) -> list[RenderableType]:
     if not chip.values:
         return [Text("The chips have the same values.")]
-    parts: list[RenderableType] = [
-        table(
-            "What is different on the chip",
-            ["key", "A", "B", "unit", "mark A", "mark B"],
-            ([v.key, _cell(v.a), _cell(v.b), v.unit, v.mark_a or "", v.mark_b or ""] for v in chip.values),
-            left=6,
-        )
-    ]
+    values = (
+        [v.key, f"{_value(v.a, v.mark_a, v.unit)} -> {_value(v.b, v.mark_b, v.unit)}"] for v in chip.values
+    )
+    parts: list[RenderableType] = [Listing("What is different on the chip (A -> B)", values)]
     for title, changes in (
         ("What estimators compute", chip.estimates),
         ("Energy of one event, pJ", chip.energy_pj),
@@ -113,7 +109,7 @@ def _results(results: ResultDiff, *, chip_known: bool) -> list[RenderableType]:
     else:
         parts += [Text("The runs have the same settings."), Text()]
     rows = (_figure_row(figure) for figure in results.figures)
-    parts.append(table(f"What it did ({results.kind})", ["", "A", "B", "B - A", "change", "unit"], rows))
+    parts.append(table(f"What it did ({results.kind})", ["", "A", "B", "B - A", "change"], rows))
     columns = ["", "energy A", "energy B", "B - A", "change", "share A", "share B"]
     if results.components:
         parts += [Text(), _energies("Components", results.components, columns)]
@@ -136,12 +132,11 @@ def _results(results: ResultDiff, *, chip_known: bool) -> list[RenderableType]:
 def _figure_row(figure: Change) -> list[str]:
     name, unit, write = _unit_of(figure)
     return [
-        name,
+        f"{name}, {unit}" if unit else name,
         "" if figure.a is None else write(figure.a),
         "" if figure.b is None else write(figure.b),
         _signed(figure.change, write),
         _relative(figure),
-        unit,
     ]
 
 
@@ -271,6 +266,15 @@ def _setting(key: str, value: Any) -> str:
     if key in ("thresholds", "temperatures"):
         return thresholds(value)
     return str(value)[:12] if key.endswith("sha256") and value is not None else _cell(value)
+
+
+def _value(value: Any, mark: str | None, unit: str) -> str:
+    """``1.0 ns (est)``."""
+    if value is None:
+        return "none"
+    if value == "estimate":  # its figures follow
+        return "estimate"
+    return f"{_cell(value)} {unit}".rstrip() + (f" ({mark})" if mark else "")
 
 
 def _cell(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from imcsim.report.units import ENERGY, TIME, fitting, number, percent, product
+from imcsim.report.units import ENERGY, TIME, Unit, fitting, number, percent, product
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, OperationRates, PeakEfficiency
 from imcsim.results.programming import ProgrammingCost
 from imcsim.results.reload import ReloadCost
@@ -78,14 +78,19 @@ def layers_cells(layers: Sequence[LayerEfficiency], label: str) -> Cells:
         rows.append(
             [
                 layer.name,
-                *(energy(part) for part in parts),
-                energy(max(0.0, layer.energy_pj - sum(parts))),
+                *(_part(part, energy) for part in [*parts, max(0.0, layer.energy_pj - sum(parts))]),
                 energy(layer.energy_pj),
                 "-" if each is None else number(each),
                 percent(layer.skipped_reads) if layer.synaptic_operations else "-",
             ]
         )
     return f"Energy by layer and component ({energy.name} per image)", columns, rows
+
+
+def _part(part_pj: float, energy: Unit) -> str:
+    """Four digits, but no more than four decimals: a column for each component must stand beside others."""
+    text = energy(part_pj)
+    return text if len(text.partition(".")[2]) <= 4 else f"{part_pj / energy.per_base:.4f}"
 
 
 def programming_line(cost: ProgrammingCost) -> str:

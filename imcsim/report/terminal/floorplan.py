@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imcsim.mapping import Floorplan, LayerRow, TileRow
-from imcsim.report.terminal.tables import plain, table
+from imcsim.report.terminal.grid import plain, table
 from imcsim.report.units import AREA, fitting, percent
 
 MOST_STEPS = 16
@@ -20,7 +20,7 @@ MOST_TILES = 40
 
 
 def floorplan_report(plan: Floorplan, network: str, hardware: str) -> Group:
-    """Layers, tiles and totals, at most 100 columns wide."""
+    """Layers, tiles and totals, in the width of the terminal."""
     tiles = _tiles_of(plan)
     for number, group in enumerate(plan.groups, 1):
         names = ", ".join(layer.name for layer in group.layers)

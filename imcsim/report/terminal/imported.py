@@ -13,7 +13,7 @@ from imcsim.importers.importing.agreement import AccuracyOverTime, Agreement, In
 from imcsim.importers.importing.importing import Imported
 from imcsim.network.describe import describe
 from imcsim.report.sampling import shown_timesteps
-from imcsim.report.terminal.tables import plain, table
+from imcsim.report.terminal.grid import plain, table
 from imcsim.report.units import number, percent
 
 _FRAMEWORKS = {

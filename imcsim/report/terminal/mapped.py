@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imcsim.base.tile_types import OWN_WORD
-from imcsim.report.terminal.tables import table
+from imcsim.report.terminal.grid import table
 from imcsim.report.units import ENERGY, TIME, Unit, change, fitting, number, percent, product
 from imcsim.results.mapped import Mapped, MappingSearch, Objective
 
@@ -35,7 +35,7 @@ def unit_of(objective: Objective, mappings: tuple[Mapped, ...]) -> Unit:
 
 
 def search_report(found: MappingSearch) -> Group:
-    """The mapping of the file beside the one that was found, and the front; at most 100 columns wide."""
+    """The mapping of the file beside the one that was found, and the front; in the width of the terminal."""
     parts: list[RenderableType] = [
         _both(found),
         Text(

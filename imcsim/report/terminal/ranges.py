@@ -30,6 +30,16 @@ def range_rows(ranges: Ranges, timesteps: int) -> list[tuple[str, ...]]:
     ]
 
 
+def range_sections(ranges: Ranges, timesteps: int) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """The rows of `range_rows`, what is saved below a heading that says over which alternatives."""
+    sections: dict[str, list[tuple[str, ...]]] = {}
+    for name, *cells in range_rows(ranges, timesteps):
+        figure, _, kind = name.partition(" saved, ")
+        heading = f"saved: {kind}" if kind else ""
+        sections.setdefault(heading, []).append((f"  {figure}" if kind else figure, *cells))
+    return list(sections.items())
+
+
 def name_of(one: Interval, timesteps: int) -> str:
     """What a reader calls the figure of an interval."""
     if one.figure in ABSOLUTE:

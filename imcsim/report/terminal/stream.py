@@ -11,14 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from imcsim.report.terminal.efficiency import definition_line, efficiency_cells, programming_line
+from imcsim.report.terminal.grid import plain, table
 from imcsim.report.terminal.tables import (
     accuracy,
     exits,
     heading,
     layer_tables,
     layers_table,
-    plain,
-    table,
     threshold_line,
     warning_lines,
 )
@@ -87,8 +86,8 @@ def outcome_table(result: StreamResult) -> Table:
         ("  work that counted", energy(max(of_which, 0.0)), share(max(of_which, 0.0))),
         ("  cancelled work", energy(result.cancelled_energy_pj), share(result.cancelled_energy_pj)),
         ("  leakage", energy(result.leakage_energy_pj), share(result.leakage_energy_pj)),
-        ("EDP of latency (energy x mean latency)", edp(result.edp_of_latency), edp.name),
-        ("EDP of interval (energy x time between departures)", edp(result.edp_of_interval), edp.name),
+        ("EDP of latency (mean)", edp(result.edp_of_latency), edp.name),
+        ("EDP of interval (time between departures)", edp(result.edp_of_interval), edp.name),
         ("flits a cycle and router", number(result.flits_a_cycle_and_router), ""),
     ]
     if result.link_utilisation is not None:

@@ -1,4 +1,4 @@
-"""Results as tables for a terminal or a log file. The main table fits 80 columns, every other one 110.
+"""Results as tables for a terminal or a log file. Tables fit 80 columns.
 
 Each table picks one unit for all its energies and one for all its times. Names that come from users' files
 are shown as plain text, never as markup.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -26,7 +25,8 @@ from imcsim.report.terminal.efficiency import (
     reload_lines,
     time_cells,
 )
-from imcsim.report.terminal.ranges import COLUMNS, METHOD, range_rows
+from imcsim.report.terminal.grid import plain, table
+from imcsim.report.terminal.ranges import COLUMNS, METHOD, range_sections
 from imcsim.report.units import AREA, ENERGY, TIME, change, fitting, percent, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, StaticPoint
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost
@@ -35,7 +35,7 @@ from imcsim.results.meta import Meta
 from imcsim.results.run import Outcome, Policy, RunResult
 from imcsim.results.stream import StreamResult
 
-PLAIN_WIDTH = 110
+PLAIN_WIDTH = 80
 _LONGEST_NAME = 18
 """Of a run in the main table, which then fits 80 columns."""
 
@@ -53,32 +53,6 @@ def console(stream: TextIO) -> Console:
         highlight=False,
         emoji=False,
     )
-
-
-def plain(text: str) -> Text:
-    """`text` as it stands: no markup, and no control character that a terminal would obey."""
-    return Text("".join(c if c.isprintable() else "?" for c in text))
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
-    """A table of text; the first `left` columns are aligned left, the others, of numbers, right.
-
-    A table of words alone may hold long ones: those are folded, but for the names in the first column.
-    """
-    grid = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    words = left == len(columns)
-    for index, column in enumerate(columns):
-        grid.add_column(
-            Text(column),
-            justify="left" if index < left else "right",
-            vertical="top" if words else "bottom",  # headers of numbers may have two lines
-            overflow="fold",
-            no_wrap=words and index == 0,
-            max_width=16 if words and 0 < index < len(columns) - 1 else None,
-        )
-    for row in rows:
-        grid.add_row(*(plain(cell) for cell in row))
-    return grid
 
 
 def compare_report(result: CompareResult) -> Group:
@@ -158,11 +132,11 @@ def heading(meta: Meta) -> Table:
     rows = {
         "network": f"{network.name}, {network.layers} layers, {network.weights:,} weights",
         "hardware": f"{hardware.name}, {on}{hardware.tiles:,} tiles, {hardware.crossbars:,} crossbars, "
-        f"{area(hardware.area_um2)} {area.name}, clock {hardware.clock_ns:.4g} ns, "
-        f"encoder {hardware.encoder}",
+        f"{area(hardware.area_um2)} {area.name}, clock {hardware.clock_ns:.4g} ns",
         "inputs": f"{meta.inputs.name} ({meta.inputs.split}), {meta.images:,} images",
-        "run": f"T max {meta.timesteps}, policy {meta.policy}, fidelity {meta.fidelity}, seed {meta.seed}, "
-        f"imcsim {meta.version}",
+        "run": f"T max {meta.timesteps}, policy {meta.policy}, encoder {hardware.encoder}, "
+        f"fidelity {meta.fidelity}",
+        "version": f"imcsim {meta.version}, seed {meta.seed}",
     }
     if meta.plugins:
         rows["plug-ins"] = "; ".join(one.text for one in meta.plugins)
@@ -206,12 +180,11 @@ def comparison_table(result: CompareResult) -> Table:
         ],
         [],
     )
-    grid.padding = (0, 0, 0, 0)  # so that it fits 80 columns
     for row in rows:
         timesteps = row.timesteps if isinstance(row, StaticPoint) else row.mean_timesteps
         grid.add_row(
             static_name(row) if isinstance(row, StaticPoint) else dynamic,
-            f"{timesteps:.3f}" if isinstance(row, Dynamic) else str(timesteps),
+            mean_timesteps(timesteps) if isinstance(row, Dynamic) else str(timesteps),
             Text(accuracy(row)),
             energy(row.energy_pj),
             time(row.latency_ns),
@@ -224,7 +197,7 @@ def comparison_table(result: CompareResult) -> Table:
         last = opponent.static[-1]
         grid.add_row(
             f"vs {static_name(last)}",
-            f"{result.dynamic.mean_timesteps - last.timesteps:+.3f}",
+            mean_timesteps(result.dynamic.mean_timesteps - last.timesteps, sign="+"),
             f"{100 * (result.dynamic.accuracy - last.accuracy):+.2f} points",
             change(less.energy),
             change(less.latency),
@@ -235,6 +208,11 @@ def comparison_table(result: CompareResult) -> Table:
         if last.timesteps == 1:
             break
     return grid
+
+
+def mean_timesteps(mean: float, sign: str = "") -> str:
+    """Three decimals, two of a long run, so that the main table fits."""
+    return f"{mean:{sign}.{3 if abs(mean) < 10 else 2}f}"
 
 
 def static_name(point: StaticPoint) -> str:
@@ -269,12 +247,12 @@ def _sensitivity(result: CompareResult) -> Table:
     ]
     columns = [
         "ADC preset",
-        "pJ a\nconversion",
-        f"{static_name(result.static[-1])}\n{energy.name}",
+        "pJ per\nconversion",
+        f"{static_name(result.static[-1])}\n{energy.name}".replace(", ", ",\n"),
         f"dynamic\n{energy.name}",
         "energy",
-        "EDP, mean of\nproducts",
-        "EDP, product\nof means",
+        "EDP,\nmean of\nproducts",
+        "EDP,\nproduct\nof means",
     ]
     return table("The same counts with other published ADCs", columns, rows)
 
@@ -282,12 +260,18 @@ def _sensitivity(result: CompareResult) -> Table:
 def _ranges(result: CompareResult) -> list[RenderableType]:
     """How far the figures may be off; nothing where no alternative moves one."""
     ranges = result.ranges
-    rows = [] if ranges is None else range_rows(ranges, result.meta.timesteps)
-    if ranges is None or not rows:
+    sections = [] if ranges is None else range_sections(ranges, result.meta.timesteps)
+    if ranges is None or not sections:
         return []
-    grid = table("How far the figures may be off", COLUMNS, rows, left=len(COLUMNS))
+    grid = table("How far the figures may be off", COLUMNS, [], left=len(COLUMNS))
     for column in grid.columns:
         column.max_width, column.no_wrap = None, column in grid.columns[:2]
+    for heading, rows in sections:
+        if heading:
+            grid.add_section()
+            grid.add_row(heading)
+        for row in rows:
+            grid.add_row(*map(plain, row))
     lines = [METHOD]
     if ranges.left_out:
         lines.append(f"Alternatives left out: {'; '.join(ranges.left_out)}.")
@@ -300,10 +284,15 @@ def _beside(result: CompareResult) -> list[RenderableType]:
     if against is None:
         return []
     heads = [f"{name}\n{unit}" if unit else name for name, unit in beside.columns(against)]
-    grid = table(beside.title(against), heads, beside.rows(against), left=2)
+    rows, title = beside.rows(against), beside.title(against)
+    chips = {run.hardware for run in against.runs}
+    several = len(chips) > 1
+    if not several:
+        title += f", all on {chips.pop()}"
+        for cells in (heads, *rows):
+            del cells[1]  # the chip
+    grid = table(title, heads, rows, left=2 if several else 1)
     grid.rows[len(against.runs) - 1].end_section = True
-    grid.columns[3].no_wrap = True
-    grid.padding = (0, 1, 0, 0)
     lines = [beside.NOTE, *(f"{against.meta.network.name}: {line}" for line in against.warnings)]
     return [Text(), grid, *_lines(lines)]
 
@@ -382,7 +371,7 @@ def exits(outcome: Dynamic | Outcome | StreamResult) -> Table:
     so_far = 0.0
     for one in exit_bins(outcome.exit_fraction):
         share, so_far = one.share, so_far + one.share
-        bar = ProgressBar(total=1.0, completed=share, width=50, complete_style="cyan", finished_style="cyan")
+        bar = ProgressBar(total=1.0, completed=share, width=40, complete_style="cyan", finished_style="cyan")
         grid.add_row(one.name, percent(share), percent(min(so_far, 1.0)), bar)
     return grid
 
@@ -433,7 +422,6 @@ def layers_table(layers: Sequence[LayerCost], label: str) -> Table:
     columns = ["layer", "kind", "matrix", "cross-\nbars", "tiles", "copies"]
     columns += [f"{label}\n{energy.name}", "share\n%", "spikes\n%"]
     grid = table("Layers (energy per image)", columns, rows, left=2)
-    grid.padding = (0, 1, 0, 0)  # so that it fits 80 columns
     return grid
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from textwrap import wrap
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from imcsim.report.terminal.tables import table
+from imcsim.report.terminal.grid import table
 from imcsim.validate import (
     FITTED,
     Accounting,
@@ -77,20 +80,38 @@ Cells = list[list[str]]
 
 
 def validation_report(result: JudgedRows) -> Group:
-    """What kind of figures they are, all tables, 100 columns wide, and the verdict."""
+    """What kind of figures they are, all tables, and the verdict."""
     shown: list[RenderableType] = [Text(SHOWS[result.kind]), Text()]
     if isinstance(result, Validation):
         for title, columns, cells, left in silicon_tables(result.silicon):
-            shown += [table(title, columns, cells, left=left), Text()]
+            whole = table(title, columns, cells) if left == 1 else _by_setting(title, columns, cells)
+            shown += [whole, Text()]
     for _, title, rows in parts(result):
         shown += [table(title, ROW_COLUMNS, row_cells(rows)), Text()]
     if isinstance(result, Validation):
-        counted = accounting_cells(result.accountings)
-        shown += [table(ACCOUNTINGS, ACCOUNTING_COLUMNS, counted, left=2), Text()]
+        shown += [_side_by_side(ACCOUNTINGS, accounting_cells(result.accountings)), Text()]
         shown += [table(ASSUMPTIONS, OUTCOME_COLUMNS, outcome_cells(result.outcomes), left=2), Text()]
         shown += [table(FIT, FIT_COLUMNS, fit_cells(result.fit)), Text()]
     shown += [Text(line) for line in _verdicts(result)]
     return Group(*shown)
+
+
+def _by_setting(title: str, columns: Sequence[str], cells: Cells) -> RenderableType:
+    """Figures below the settings that they are of, the first column."""
+    grid = table(title, ["", *columns[2:]], [])
+    for setting, rows in groupby(cells, key=itemgetter(0)):
+        grid.add_row(setting)
+        for _, figure, *others in rows:
+            grid.add_row(f"  {figure}", *others)
+    return grid
+
+
+def _side_by_side(title: str, counted: Cells) -> RenderableType:
+    """A column for each way to count, since their names are long."""
+    heads = [wrap(name, 14) + ([f"({mark})"] if mark else []) for name, mark, *_ in counted]
+    figures = zip(*(figures for _, _, *figures in counted), strict=True)
+    rows = [[name, *values] for name, values in zip(ACCOUNTING_COLUMNS[2:], figures, strict=True)]
+    return table(title, ["", *("\n".join(lines) for lines in heads)], rows)
 
 
 def _verdicts(result: JudgedRows) -> Iterator[str]:
