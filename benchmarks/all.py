@@ -25,6 +25,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "sweep_reuse.py": (),
     "import_inputs.py": (),
     "scaling.py": ("--docs", "docs"),
+    "large_networks.py": (),
     "memory.py": (),
     "nonideal.py": (),
     "training_step.py": (),

@@ -19,7 +19,7 @@ import numpy as np
 from common import cores
 from numpy.typing import NDArray
 
-from imcsim.network.graph import INPUT, LIF, Conv2d, Flatten, Linear, Network, Node, Pool2d
+from imcsim.network.graph import INPUT, LIF, Add, Conv2d, Flatten, Linear, Network, Node, Pool2d
 
 PEERS = {"PyTorch": "torch", "snnTorch": "snntorch", "SpikingJelly": "spikingjelly"}
 """Peers and the modules that they need."""
@@ -58,8 +58,7 @@ def runner(peer: str, network: Network, way: Way) -> Callable[[NDArray[np.uint8]
 
     torch.set_num_threads(1 if way.apart else cores())
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
-    layers = [(_module(node, layout), node) for node in network.nodes]
-    assert all(node.inputs[0] == before for node, before in _chain(network)), "a chain of layers"
+    layers = [(_module(node, network, layout), node, read) for node, read in _last_readers(network)]
     run = _layer_by_layer if way.together else _step_by_step
     workers = cores() if way.apart else 1
     free: SimpleQueue[Any] = SimpleQueue()  # neurons, which keep membranes, for each worker
@@ -84,45 +83,73 @@ def runner(peer: str, network: Network, way: Way) -> Callable[[NDArray[np.uint8]
     return play
 
 
-def _chain(network: Network) -> Iterator[tuple[Node, str]]:
-    before = INPUT
+def _last_readers(network: Network) -> Iterator[tuple[Node, list[str]]]:
+    """Each layer, and what no layer after it reads."""
+    last = {name: node.name for node in network.nodes for name in node.inputs}
     for node in network.nodes:
-        yield node, before
-        before = node.name
+        yield node, [name for name, reader in last.items() if reader == node.name]
 
 
-def _layer_by_layer(layers: Any, neurons: Any, x: Any, timesteps: int) -> Any:
+def _layer_by_layer(layers: Any, neurons: Any, image: Any, timesteps: int) -> Any:
     """Class outputs ``[N, T, K]``; values are ``[T * N, ...]`` once neurons have fired."""
-    count, first = len(x), True
-    for module, node in layers:
+    count, first, values = len(image), True, {INPUT: image}
+    for module, node, read in layers:
+        several = [values[name] for name in node.inputs]
         if isinstance(node, LIF):
+            (x,) = several
             current = x.expand(timesteps, *x.shape) if first else x.unflatten(0, (timesteps, count))
-            x, first = neurons.all_steps(node.name, current), False
+            values[node.name], first = neurons.all_steps(node.name, current), False
         else:
-            x = module(x)
+            values[node.name] = module(*several)
+        del several
+        for name in read:
+            del values[name]
+    (x,) = values.values()
     return x.unflatten(0, (timesteps, count)).transpose(0, 1)
 
 
 def _step_by_step(layers: Any, neurons: Any, image: Any, timesteps: int) -> Any:
     import torch
 
-    split = next(k for k, (_, node) in enumerate(layers) if isinstance(node, LIF))
-    for module, _ in layers[:split]:
-        image = module(image)
+    split = next(k for k, (_, node, _) in enumerate(layers) if isinstance(node, LIF))
+    still = {INPUT: image}
+    for module, node, _ in layers[:split]:
+        still[node.name] = module(*(still[name] for name in node.inputs))
     outputs = []
     for _ in range(timesteps):
-        x = image
-        for module, node in layers[split:]:
-            x = neurons.one_step(node.name, x) if isinstance(node, LIF) else module(x)
-        outputs.append(x)
+        values = dict(still)
+        for module, node, read in layers[split:]:
+            several = [values[name] for name in node.inputs]
+            made = neurons.one_step(node.name, *several) if isinstance(node, LIF) else module(*several)
+            values[node.name] = made
+            del several
+            for name in read:
+                del values[name]
+        outputs.append(made)
     return torch.stack(outputs, 1)
 
 
-def _module(node: Node, layout: Any) -> Any:
+def _summed(node: Add, network: Network) -> Callable[..., Any]:
+    """A sum of currents and of spikes, each of which adds `scale`."""
+    known = {one.name: one for one in network.nodes}
+    scales = [1.0 if isinstance(known[name], Conv2d | Linear | Add) else node.scale for name in node.inputs]
+
+    def added(first: Any, *others: Any) -> Any:
+        total = first if scales[0] == 1.0 else first * scales[0]
+        for scale, other in zip(scales[1:], others, strict=True):
+            total = total.add(other, alpha=scale)
+        return total
+
+    return added
+
+
+def _module(node: Node, network: Network, layout: Any) -> Any:
     """A layer without neurons as a module of PyTorch; None for neurons."""
     import torch
 
     match node:
+        case Add():
+            return _summed(node, network)
         case Conv2d():
             outer, inner, *kernel = node.weight.shape
             made: Any = torch.nn.Conv2d(inner * node.groups, outer, kernel, node.stride, node.padding,

@@ -73,6 +73,7 @@ def test_more_scripts_without_peers_run(script: str) -> None:
     [
         "compare_vs_torch.py",
         "functional_vs_frameworks.py",
+        "large_networks.py",
         "vgg9_image.py",
         "sanafe_events.py",
         "training_step.py",
@@ -238,6 +239,25 @@ def test_peers_give_the_same_outputs_in_any_order(peer: str, load: Load) -> None
             play = peers.runner(peer, net, peers.Way(2, together, last, apart))
             for _ in range(2):  # nothing stays from run to run
                 np.testing.assert_allclose(play(images), wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("make", ["resnet18", "large_vgg16"])
+def test_large_networks_are_what_they_say_and_run_in_pytorch(make: str, load: Load) -> None:
+    """Shapes and rates, and residual sums of the peer against the plain equations in numpy."""
+    networks, peers = load("networks"), load("peers")
+    net = getattr(networks, make)(32, 10, 16)
+    assert len(net.weighted) == {"resnet18": 21, "large_vgg16": 14}[make]
+    images = networks.enlarged("cifar10_test", 3, 32).images
+    assert images.shape == (3, 3, 32, 32)
+    for rate in networks.rates(net, images).values():
+        assert 0.05 < rate < 0.25
+    if not peers.there("PyTorch"):
+        pytest.skip(peers.missing("PyTorch"))
+    wanted = forward(net, images, net.timesteps)["fc"].transpose(1, 0, 2)
+    for together in (True, False):
+        found = peers.runner("PyTorch", net, peers.Way(2, together, True, False))(images)
+        # A membrane that ends on the threshold may fall to either side of it; most images meet none.
+        assert np.isclose(found, wanted, atol=1e-3).all((1, 2)).any()
 
 
 def test_the_networks_of_the_benchmarks(load: Load) -> None:
