@@ -30,7 +30,8 @@ import imcsim.network
 from imcsim.report.figures.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, draw, figure, letter
 from imcsim.simulation.chip import with_figures
 from imcsim.simulation.simulate import replay
-from imcsim.studies.experiment import Experiment, right_after
+from imcsim.studies.decider import right_after
+from imcsim.studies.experiment import Experiment
 from imcsim.studies.reload import reload_cost
 from imcsim.studies.settings import CompareOptions
 

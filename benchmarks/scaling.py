@@ -85,7 +85,7 @@ def parts() -> Callable[[Point], tuple[float, float, float]]:
         times.append(time.perf_counter())
         played = simulate(chip, images, workers=point.workers)
         times.append(time.perf_counter())
-        compare_of(Experiment(hardware, images, held_out, options, chip, played, None))
+        compare_of(Experiment(options, chip, held_out, None, hardware, images, played))
         times.append(time.perf_counter())
         first, second, third = (after - before for before, after in pairwise(times))
         return first, second, third

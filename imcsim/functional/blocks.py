@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
@@ -28,6 +28,10 @@ from imcsim.network.graph import INPUT
 
 Counts = NDArray[np.int64]
 
+Lasting = Callable[[Counts], Counts]
+"""For how many timesteps, of all, images are needed, int64 ``[n]``, as far as the outputs of their first t
+timesteps tell, int64 ``[n, t, classes]``: of an image of which these do not tell it, for all."""
+
 
 class BlockPlayer:
     """What images do in a program, gathered from chunks of images that several threads may play.
@@ -45,8 +49,10 @@ class BlockPlayer:
         block: int,
         record: Iterable[str],
         toggles: Iterable[str],
+        lasting: Lasting | None = None,
     ) -> None:
         self.program, self.converters, self.timesteps, self._block = program, converters, shape[1], block
+        self._lasting = lasting
         self.stopped = False
         """Set from outside where nobody waits for the rest any more."""
         self._again, self._needed = reads_again(program), last_readers(program)
@@ -85,6 +91,7 @@ class BlockPlayer:
         )
         constant: Values = {}
         images = images[at]  # of frames that are made when they are read, those of these images
+        chosen = _Chosen(at)
         if not timed:
             constant = shown(images, 1)
             self._through(constant, TimeBlock(0, 1, numbers), at, slice(0, self.timesteps), constant=True)
@@ -98,15 +105,26 @@ class BlockPlayer:
             if times.stop == self.timesteps:
                 constant = {}  # each value is let go after its last reader
             if timed:
-                values = shown(images[:, times], block.timesteps)
-            self._through(values, block, at, times, constant=False)
+                values = chosen.of(shown(images[:, times], block.timesteps))
+            self._through(values, block, chosen.places, times, constant=False)
             program = self.program
             block.end(program, values)
             outputs = program.classes * program.votes
             sums = values[program.output].reshape(len(numbers), -1, outputs).astype(np.int64)
-            self._outputs[at, times] = program.class_outputs(sums)
+            self._outputs[chosen.places, times] = program.class_outputs(sums)
+            if self._lasting is None or times.stop == self.timesteps:
+                continue
+            longer = self._lasting(self._outputs[chosen.places, : times.stop]) > times.stop
+            if not longer.any():
+                return
+            if not longer.all():
+                numbers = numbers[longer]
+                chosen = chosen.further(longer)
+                states, delays, constant = (_rows(kept, longer) for kept in (states, delays, constant))
 
-    def _through(self, values: Values, block: TimeBlock, at: slice, times: slice, *, constant: bool) -> None:
+    def _through(
+        self, values: Values, block: TimeBlock, at: slice | Counts, times: slice, *, constant: bool
+    ) -> None:
         """Play the steps whose values are `constant`, or all others. Values that nobody reads any more go."""
         if (INPUT in self._constant) == constant:
             self._gather(INPUT, values[INPUT], at, times)
@@ -118,20 +136,41 @@ class BlockPlayer:
             self._gather(step.name, made, at, times)
             if isinstance(step, CrossbarLayer):
                 assert counts is not None
-                self._reads[:, at, times, self._crossbars[step.name]] = np.moveaxis(counts, 2, 0)
+                self._reads[..., self._crossbars[step.name]][:, at, times] = np.moveaxis(counts, 2, 0)
             elif isinstance(step, NeuronLayer | ActivationLayer):
                 assert counts is not None
-                self._spikes[at, times, self._neurons[step.name]] = counts
+                self._spikes[..., self._neurons[step.name]][at, times] = counts
             done = (name for name in values if self._needed.get(name, -1) <= place)
             for name in [n for n in done if n != self.program.output and not (constant and n in self._later)]:
                 del values[name]
 
-    def _gather(self, name: str, values: NDArray[Any], at: slice, times: slice) -> None:
+    def _gather(self, name: str, values: NDArray[Any], at: slice | Counts, times: slice) -> None:
         """Keep of a node's values what is asked for."""
         if name in self._recorded:
             self._recorded.put(name, at, times, values)
         if name in self._toggles:
             self._toggles.put(name, at, times, _toggled(values))
+
+
+class _Chosen:
+    """The images of a chunk that are needed for longer. places: of them in the run, a slice while all are."""
+
+    def __init__(self, at: slice, rows: Counts | None = None) -> None:
+        self._at, self._rows = at, rows
+        self.places: slice | Counts = at if rows is None else at.start + rows
+
+    def further(self, longer: NDArray[np.bool_]) -> _Chosen:
+        """Those of them that are needed for `longer`."""
+        rows = np.arange(self._at.stop - self._at.start) if self._rows is None else self._rows
+        return _Chosen(self._at, rows[longer])
+
+    def of(self, values: Values) -> Values:
+        """Their rows of what stands for all images of the chunk."""
+        return values if self._rows is None else _rows(values, self._rows)
+
+
+def _rows(values: dict[str, NDArray[Any]], rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    return {name: array[rows] for name, array in values.items()}
 
 
 class _Tables:
@@ -147,13 +186,13 @@ class _Tables:
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
-    def put(self, name: str, at: slice, times: slice, values: NDArray[Any]) -> None:
+    def put(self, name: str, at: slice | Counts, times: slice, values: NDArray[Any]) -> None:
         images, timesteps = self._shape
         if name in self._constant:
             timesteps, times = 1, slice(None)
         with self._lock:
             if name not in self._tables:
-                self._tables[name] = np.empty((images, timesteps, *values.shape[2:]), values.dtype)
+                self._tables[name] = np.zeros((images, timesteps, *values.shape[2:]), values.dtype)
         self._tables[name][at, times] = values
 
     def whole(self) -> dict[str, NDArray[Any]]:

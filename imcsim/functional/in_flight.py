@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from imcsim.base.memory import budget_bytes
-from imcsim.functional.membrane_kernels import STATES
 from imcsim.functional.program.layers import (
     ActivationLayer,
     CrossbarLayer,
@@ -23,13 +22,16 @@ from imcsim.functional.program.layers import (
     Program,
     SumLayer,
 )
-from imcsim.functional.steps import constant_values, last_readers
+from imcsim.functional.steps import constant_values, last_readers, states_of
 from imcsim.network.graph import INPUT
 
 CHUNK_IMAGES = 16
 """Images that go through a layer together, at most: its cells stay in cache; progress and Ctrl-C come in
 between.
 """
+
+GOING_CHUNKS = 4
+"""So many times as many where images go as soon as they are not needed any more."""
 
 CHUNK_BYTES = 1 << 27
 """Memory that values of one thread take, at most: with more, nothing is faster."""
@@ -60,17 +62,28 @@ class Sizes:
 
 
 def in_flight(
-    program: Program, shape: tuple[int, ...], timed: bool, images: int, timesteps: int, threads: int
+    program: Program,
+    shape: tuple[int, ...],
+    timed: bool,
+    images: int,
+    timesteps: int,
+    threads: int,
+    block: int | None = None,
 ) -> InFlight:
-    """What each of some threads plays at a time, of `images` images of a shape ``(C, H, W)``."""
-    sizes = sizes_of(program, shape, timed)
-    timesteps = min(timesteps, program.feedback or timesteps)
+    """What each of some threads plays at a time, of `images` images of a shape ``(C, H, W)``; at most `block`
+    timesteps.
+    """
+    sizes, goes = sizes_of(program, shape, timed), block is not None and block < timesteps
+    together = min(timesteps, block or timesteps, program.feedback or timesteps)
+    each = sizes.constant + (sizes.state if together < timesteps else 0)
+    timesteps = together
     room = min(budget_bytes() // threads, CHUNK_BYTES)
-    chunk = max(min(CHUNK_IMAGES, -(-images // threads)), 1)  # few images: some for every thread
+    several = CHUNK_IMAGES * (GOING_CHUNKS if goes else 1)
+    chunk = max(min(several, -(-images // threads)), 1)  # few images: some for every thread
 
     def longest(count: int) -> int:
         """Timesteps that there is room for."""
-        whole = count * (sizes.constant + timesteps * sizes.each_timestep)
+        whole = count * (each + timesteps * sizes.each_timestep)
         if whole <= room:
             return timesteps
         left = room - count * (sizes.constant + sizes.state)
@@ -110,7 +123,7 @@ def sizes_of(program: Program, shape: tuple[int, ...], timed: bool) -> Sizes:
             number, width = before, _WORD if isinstance(step, IntegratorLayer) else 1
             if added or step.pooled.windows.size:
                 work = 3 * _WORD * number
-            state += 0 if isinstance(step, ActivationLayer) else STATES * _WORD * number
+            state += 0 if isinstance(step, ActivationLayer) else states_of(step) * _WORD * number
         counts[step.name], held[step.name] = number, number * width
         now = sum(size for name, size in held.items() if name not in constant)
         most = max(most, now + work)

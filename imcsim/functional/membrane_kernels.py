@@ -38,7 +38,8 @@ HARD, SOFT, NONE = 0, 1, 2
 """How a spike resets a membrane."""
 
 STATES = 4
-"""What a neuron keeps: its membrane, its synaptic current, the timesteps that it rests, and its last spikes.
+"""What a neuron keeps at most: its membrane, its synaptic current, the timesteps that it rests, and its last
+spikes.
 """
 
 STRIP = 256
@@ -200,9 +201,9 @@ def lif(
     `late` resets come with the next timestep. Membranes and synaptic currents saturate at +-`limit`.
     floor, initial and drift are empty for none, else one per channel; a neuron fires at most `most` times and
     then rests for `refractory` timesteps.
-    state ``[n, STATES, P * C]`` carries membranes, synaptic currents, the timesteps that neurons rest and
-    their last spikes from one call to the next; it is read unless the timesteps are the `first` ones. Empty:
-    there is no other call.
+    state ``[n, up to STATES, P * C]`` carries membranes, synaptic currents, the timesteps that neurons rest
+    and their last spikes from one call to the next, so many of these as such neurons have; it is read unless
+    the timesteps are the `first` ones. Empty: there is no other call.
     spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
     """
     images, timesteps, positions, channels = spikes.shape
@@ -235,7 +236,7 @@ def lif(
             threshold = _part(thresholds, begin if own[0] else 0, size)
             leak = _part(leaks, begin if own[1] else 0, size)
             synapse = _part(synapses, begin if own[2] else 0, size if filtered else 0)
-            kept = n * STATES * neurons + begin
+            kept = n * state.shape[1] * neurons + begin
             _clear(u)
             _clear(i)
             _clear(resting)
@@ -244,10 +245,13 @@ def lif(
                     u[c] = initial[c]
             if carried and not first:
                 _copy(_part(states, kept, size), u)
-                _copy(_part(states, kept + neurons, size), i)
-                _copy(_part(states, kept + 2 * neurons, size), resting)
-                for c in range(size):
-                    before[c] = state[n, 3, begin + c]
+                if filtered:
+                    _copy(_part(states, kept + neurons, size), i)
+                if refractory > 0:
+                    _copy(_part(states, kept + 2 * neurons, size), resting)
+                if late:
+                    for c in range(size):
+                        before[c] = state[n, 3, begin + c]
             for t in range(timesteps):
                 if t < given:
                     _enter(_part(currents, (n * given + t) * neurons + begin, size), left, right, bias, add)
@@ -285,11 +289,14 @@ def lif(
                     _reset(u, threshold, fired, reset, most)
             if carried:
                 _copy(u, _part(states, kept, size))
-                _copy(i, _part(states, kept + neurons, size))
-                _copy(_part(resting, 0, size), _part(states, kept + 2 * neurons, size))
-                last = (n * timesteps + timesteps - 1) * neurons + begin
-                for c in range(size):
-                    state[n, 3, begin + c] = fired_map[last + c]
+                if filtered:
+                    _copy(i, _part(states, kept + neurons, size))
+                if refractory > 0:
+                    _copy(_part(resting, 0, size), _part(states, kept + 2 * neurons, size))
+                if late:
+                    last = (n * timesteps + timesteps - 1) * neurons + begin
+                    for c in range(size):
+                        state[n, 3, begin + c] = fired_map[last + c]
 
 
 @jit
@@ -318,7 +325,8 @@ def integrate(
             here = p * channels
             if carried and not first:
                 _copy(state[n, 0, here : here + channels], u)
-                _copy(state[n, 1, here : here + channels], i)
+                if filtered:
+                    _copy(state[n, 1, here : here + channels], i)
             for t in range(timesteps):
                 if t < current.shape[1]:
                     _enter(current[n, t, p], left, right, bias, add)
@@ -333,4 +341,5 @@ def integrate(
                     out[n, t, p, c] = u[c]
             if carried:
                 _copy(u, state[n, 0, here : here + channels])
-                _copy(i, state[n, 1, here : here + channels])
+                if filtered:
+                    _copy(i, state[n, 1, here : here + channels])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imcsim.functional.activity import Activity as Activity
 from imcsim.functional.activity import concatenate as concatenate
-from imcsim.functional.blocks import BlockPlayer
+from imcsim.functional.blocks import BlockPlayer, Lasting
 from imcsim.functional.in_flight import CHUNK_IMAGES as CHUNK_IMAGES
 from imcsim.functional.in_flight import in_flight
 from imcsim.functional.program.numerics import Numerics
@@ -27,6 +27,9 @@ from imcsim.functional.steps import bordered as bordered
 from imcsim.network.graph import INPUT
 
 Progress = Callable[[str, int, int], None]
+
+MOST_LOOKS = 64
+"""How often it is asked whether an image is needed for longer, at most."""
 
 
 def ideal_converters(program: Program) -> Converters:
@@ -159,20 +162,25 @@ def run(
     progress: Progress | None = None,
     stage: str = "spikes",
     numbers: NDArray[np.int64] | None = None,
+    lasting: Lasting | None = None,
 ) -> Activity:
     """Play images uint8 ``[N, C, H, W]``, or ``[N, T, C, H, W]`` with a frame per timestep, for `timesteps`
     timesteps; there are at least as many frames.
 
     `record` names nodes whose values are kept (``[N, T, H, W, C]``; ``input`` included); memory grows with
     them. `toggles` names nodes whose toggled bits are counted. numbers ``[N]`` of the images (from 0 on where
-    not given) tell their noise from that of others. Neither `workers` nor how much memory there is
-    changes the result: see `in_flight`.
+    not given) tell their noise from that of others. Neither `workers` nor how much memory there is changes
+    the result: see `in_flight`. With `lasting` images go as soon as they are not needed any more; in the
+    timesteps that are left outputs are 0, and so are counts and values that change from one to the next.
     """
     numbers = np.arange(len(images)) if numbers is None else numbers
     total, threads = len(images), workers or os.cpu_count() or 1
     timed = images.ndim == 5
-    at_a_time = in_flight(program, images.shape[-3:], timed, total, timesteps, threads)
-    played = BlockPlayer(program, converters, (total, timesteps), timed, at_a_time.timesteps, record, toggles)
+    block = timesteps if lasting is None else -(-timesteps // MOST_LOOKS)
+    at_a_time = in_flight(program, images.shape[-3:], timed, total, timesteps, threads, block)
+    played = BlockPlayer(
+        program, converters, (total, timesteps), timed, at_a_time.timesteps, record, toggles, lasting
+    )
 
     def chunk_from(start: int) -> int:
         at = slice(start, min(start + at_a_time.images, total))

@@ -53,8 +53,8 @@ class TimeBlock:
     """Timesteps of some images that are played together, from the timestep `first` (from 0) on.
 
     numbers: int64 ``[n]``, the images' numbers, which tell their noise. states: what the neurons of each step
-    keep from one block to the next, int64 ``[n, STATES, neurons]`` by name; None where there is one block
-    only.
+    keep from one block to the next, int64 ``[n, up to STATES, neurons]`` by name; None where there is one
+    block only.
     delays: the last timesteps that each delay holds back, uint8 ``[n, k, H, W, C]``.
     """
 
@@ -77,13 +77,20 @@ class TimeBlock:
             both = np.concatenate((self.held_back(delay), values[delay.source]), axis=1)
             self.delays[delay.name] = both[:, -delay.timesteps :]
 
-    def state(self, step: str, neurons: int) -> NDArray[np.int64]:
+    def state(self, step: NeuronLayer | IntegratorLayer, neurons: int) -> NDArray[np.int64]:
         """What the neurons of a step have kept; written over when it is played."""
         if self.states is None:
             return np.empty((0, membrane_kernels.STATES, 0), np.int64)
-        if step not in self.states:
-            self.states[step] = np.zeros((len(self.numbers), membrane_kernels.STATES, neurons), np.int64)
-        return self.states[step]
+        if step.name not in self.states:
+            self.states[step.name] = np.empty((len(self.numbers), states_of(step), neurons), np.int64)
+        return self.states[step.name]
+
+
+def states_of(step: NeuronLayer | IntegratorLayer) -> int:
+    """How many numbers a neuron keeps from one timestep to the next (see `membrane_kernels.lif`)."""
+    if isinstance(step, NeuronLayer) and (step.late or step.refractory):
+        return membrane_kernels.STATES if step.late else membrane_kernels.STATES - 1
+    return 2 if len(step.synapse) else 1
 
 
 def shown(images: NDArray[np.uint8], timesteps: int) -> Values:
@@ -121,7 +128,7 @@ def play(
             current.reshape(*current.shape[:2], -1, channels), step.left, step.right, step.bias,
             step.threshold, step.above, step.leak, step.synapse, step.decay_bits, _RESETS[step.reset],
             step.late, step.limit, step.floor, step.initial, step.drift, step.max_spikes, step.refractory,
-            block.state(step.name, math.prod(spikes.shape[2:])), block.first == 0,
+            block.state(step, math.prod(spikes.shape[2:])), block.first == 0,
             spikes.reshape(*spikes.shape[:2], -1, channels), counts,
         )  # fmt: skip
         return spikes, counts
@@ -131,7 +138,7 @@ def play(
         membrane_kernels.integrate(
             current.reshape(*current.shape[:2], -1, current.shape[-1]), step.left, step.right, step.bias,
             step.leak, step.synapse, step.decay_bits, step.limit,
-            block.state(step.name, math.prod(membranes.shape[2:])), block.first == 0,
+            block.state(step, math.prod(membranes.shape[2:])), block.first == 0,
             membranes.reshape(*membranes.shape[:2], -1, current.shape[-1]),
         )  # fmt: skip
         return membranes, None

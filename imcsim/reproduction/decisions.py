@@ -21,7 +21,8 @@ from imcsim.results.statistics import paired_interval
 from imcsim.simulation.chip import Chip, with_timing
 from imcsim.simulation.simulate import ExitCosts, Simulation, replay
 from imcsim.studies.breakdown import means
-from imcsim.studies.experiment import Experiment, accuracy, leaving, right_after
+from imcsim.studies.decider import right_after
+from imcsim.studies.experiment import Experiment, accuracy, leaving
 from imcsim.studies.registers import Judges
 from imcsim.timing import parse
 

@@ -34,7 +34,8 @@ from imcsim.results.reproduction.figures import Loss, Paired, Width
 from imcsim.simulation.simulate import Simulation
 from imcsim.simulation.values import Progress
 from imcsim.studies.comparison import compare_of
-from imcsim.studies.experiment import Experiment, right_after
+from imcsim.studies.decider import right_after
+from imcsim.studies.experiment import Experiment
 from imcsim.studies.loading import network_sha256
 from imcsim.studies.settings import CompareOptions
 from imcsim.studies.widened import widened_experiment

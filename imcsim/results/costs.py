@@ -71,6 +71,7 @@ class CheckerCost(DocumentPart):
     """The unit that decides whether an image may leave."""
 
     energy_share_of_one_timestep: Share
+    """Of an average timestep: of static runs of T max in a comparison, else of the run itself."""
     energy_pj_per_check: Amount
     cycles_per_check: Amount
     area_um2: Amount

@@ -91,7 +91,7 @@ class Outcome(Measured):
 class RunResult(Presented, DocumentPart):
     """One policy: one network, one chip, one set of inputs."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     meta: Meta
     policy: Policy
     outcome: Outcome

@@ -210,6 +210,9 @@ class CachedValues:
         path = self.folder / f"run-{digest(*about, run.inputs_sha256, run.timesteps)}.npz"
         first = path.with_name(_part(path, at)) if record else None
         whole = self._activity(path, request.program, request.toggles)
+        if request.lasting is not None and (whole is None or record):
+            self.computed += 1
+            return COMPUTED.activity(request)  # some of a run does not serve others
         kept = None if first is None else self._recorded(first, record)
         if at.start and (whole is None or kept is None):
             # All parts are made with the first one; this one got lost since.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.functional.blocks import Lasting
 from imcsim.functional.in_flight import kept_at_a_time
 from imcsim.functional.run import Activity, concatenate
 from imcsim.hardware.ledger import Ledger, energy_pj
@@ -57,8 +58,9 @@ def simulate(
     progress: Progress | None = None,
     stage: str = "images",
     values: Values = COMPUTED,
+    lasting: Lasting | None = None,
 ) -> Simulation:
-    """Play every image of `inputs` for all timesteps.
+    """Play every image of `inputs` for all timesteps; with `lasting`, for those that are needed.
 
     Raises ImcsimError when the images do not fit the network, or have frames where the chip was made for
     images without, or the other way round.
@@ -75,7 +77,7 @@ def simulate(
     inputs = inputs.first(timesteps)
     inputs.require(shape=network.input_shape, bits=network.input_bits, classes=network.classes)
     if chip.dynamic is None or chip.static is None:
-        activity, dynamic, static = _with_work(chip, inputs, workers, progress, stage, values)
+        activity, dynamic, static = _with_work(chip, inputs, workers, progress, stage, values, lasting)
     else:
         dynamic, static = chip.dynamic, chip.static
         activity = values.activity(
@@ -88,6 +90,7 @@ def simulate(
                 toggles=_counted(chip),
                 progress=progress,
                 stage=stage,
+                lasting=lasting,
             )
         )
     return _joined(chip, activity, dynamic, static)
@@ -157,12 +160,18 @@ def _counted(chip: Chip) -> frozenset[str]:
 
 
 def _with_work(
-    chip: Chip, inputs: Inputs, workers: int | None, progress: Progress | None, stage: str, values: Values
+    chip: Chip,
+    inputs: Inputs,
+    workers: int | None,
+    progress: Progress | None,
+    stage: str,
+    values: Values,
+    lasting: Lasting | None,
 ) -> tuple[Activity, Schedule, Schedule]:
     """Values and schedules of images whose time depends on their values, some images at a time."""
     activities, dynamic, static = [], [], []
     done, total = 0, len(inputs.images)
-    for activity, work in work_of(chip, inputs, workers, values):
+    for activity, work in work_of(chip, inputs, workers, values, lasting):
         activities.append(activity)
         pair = schedules(chip.placement, chip.config, chip.timing, work, chip.layout, workers)
         dynamic.append(pair[0])
@@ -176,12 +185,16 @@ def _with_work(
 
 
 def work_of(
-    chip: Chip, inputs: Inputs, workers: int | None = None, values: Values = COMPUTED
+    chip: Chip,
+    inputs: Inputs,
+    workers: int | None = None,
+    values: Values = COMPUTED,
+    lasting: Lasting | None = None,
 ) -> Iterator[tuple[Activity, list[ImageWork]]]:
     """Values and work of all images, some images at a time; recorded values are not kept."""
     images = work_images(chip, inputs)
     for start in range(0, len(inputs.images), images):
-        yield _piece(chip, inputs, slice(start, start + images), workers, values)
+        yield _piece(chip, inputs, slice(start, start + images), workers, values, lasting)
 
 
 def work_images(chip: Chip, inputs: Inputs) -> int:
@@ -191,7 +204,12 @@ def work_images(chip: Chip, inputs: Inputs) -> int:
 
 
 def _piece(
-    chip: Chip, inputs: Inputs, at: slice, workers: int | None, values: Values
+    chip: Chip,
+    inputs: Inputs,
+    at: slice,
+    workers: int | None,
+    values: Values,
+    lasting: Lasting | None = None,
 ) -> tuple[Activity, list[ImageWork]]:
     """Values and work of the images `at` these positions."""
     activity = values.activity(
@@ -204,6 +222,7 @@ def _piece(
             workers=workers,
             record=recorded_nodes(chip.program, chip.placement),
             toggles=_counted(chip),
+            lasting=lasting,
         )
     )
     work = image_work(chip.program, chip.placement, activity.recorded)

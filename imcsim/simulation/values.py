@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from imcsim.functional import nonideal_chip as real_chip
 from imcsim.functional import recalibration
 from imcsim.functional.program.program import Program
@@ -15,6 +18,9 @@ from imcsim.functional.run import run as run_program
 from imcsim.inputs import CALIBRATION_TIMESTEPS, Inputs
 
 Progress = Callable[[str, int, int], None]
+Lasting = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+"""For how many timesteps, of all, images are needed, int64 ``[n]``, as far as the outputs of their first t
+timesteps tell, int64 ``[n, t, classes]``: of an image of which these do not tell it, for all."""
 Nodes = frozenset[str]
 
 
@@ -38,6 +44,9 @@ class ActivityRequest:
     workers: int | None = None
     progress: Progress | None = None
     stage: str = "images"
+    lasting: Lasting | None = None
+    """With it, an image is played for the timesteps alone for which it is needed, or some more; what it does
+    in the others is nothing, or what it would do."""
 
 
 class Values(Protocol):
@@ -101,6 +110,7 @@ class Computed:
             toggles=request.toggles,
             progress=request.progress,
             stage=request.stage,
+            lasting=request.lasting,
         )
 
 

@@ -22,7 +22,8 @@ from imcsim.results.costs import Action, CheckerCost, ComponentCost
 from imcsim.results.figures import Reduction
 from imcsim.results.ranges import StaticIssue
 from imcsim.simulation.simulate import ExitCosts
-from imcsim.studies.experiment import Choice, Experiment, right_after
+from imcsim.studies.decider import Choice, right_after
+from imcsim.studies.experiment import Experiment
 from imcsim.studies.other_chips import OtherChips
 from imcsim.timing.link_times import check_cycles
 
@@ -138,15 +139,15 @@ class Breakdown:
             )
         return tuple(rows)
 
-    def checker(self) -> CheckerCost:
-        """One check: its energy, cycles and area, and its share of an average timestep of the static run."""
-        config, static = self.of.chip.config, self.of.images.static
+    def checker(self, stay: Stay, ran: ExitCosts) -> CheckerCost:
+        """One check: its energy, cycles and area, and its share of an average timestep of a run."""
+        config, counted = self.of.chip.config, ran.schedule.fixed
         energy = sum(
-            charge.energy_pj * int(static.schedule.fixed[charge.event].totals()[0, 0])
+            charge.energy_pj * int(counted[charge.event].totals()[0, 0])
             for charge in self.of.chip.prices()
-            if charge.event in CHECKER_EVENTS and charge.event in static.schedule.fixed
+            if charge.event in CHECKER_EVENTS and charge.event in counted
         )
-        timestep = float(static.energy_pj[:, -1].mean()) / self.of.timesteps
+        timestep = self._sums(stay, ran)["energy_pj"] / float(stay.mean())
         return CheckerCost(
             energy_share_of_one_timestep=energy / timestep if timestep else 0.0,
             energy_pj_per_check=energy,

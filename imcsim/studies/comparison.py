@@ -101,7 +101,7 @@ def compare_of(
         dynamic=Dynamic(**experiment.exit_rule(choice), **dynamic),
         components=costs.components(stay, ran, with_static=True),
         layers=work.layer_costs(),
-        checker=costs.checker(),
+        checker=costs.checker(full, experiment.images.static),
         efficiency=work.efficiency(),
         programming=programming(experiment.chip, work.energy_pj, work.latency_ns),
         static_efficiency=WorkDone.of(experiment.chip, full, costs.best).efficiency(),
@@ -143,8 +143,9 @@ def run(
     if policy == "dynamic":
         refuse_dynamic_pipeline(options)
     experiment = Experiment.make(
-        network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic", values=values
-    )
+        network, hardware, inputs, validation, options, progress, dynamic=policy == "dynamic", values=values,
+        until_exit=policy == "dynamic",
+    )  # fmt: skip
     return run_of(experiment, policy=policy)
 
 
@@ -163,7 +164,7 @@ def run_of(experiment: Experiment, *, policy: Literal["static", "dynamic"] = "dy
             **costs.measured(stay, ran),
             components=costs.components(stay, ran, with_static=False),
             layers=work.layer_costs(),
-            checker=costs.checker(),
+            checker=costs.checker(stay, ran),
             efficiency=work.efficiency(),
             programming=programming(experiment.chip, work.energy_pj, work.latency_ns),
             peak=peak(experiment.chip),

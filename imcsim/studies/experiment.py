@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim import exits
 from imcsim._version import __version__
 from imcsim.base.choices import Rule
 from imcsim.base.errors import ImcsimError
-from imcsim.exits.outputs import ClassOutputs, exit_timesteps, predictions
-from imcsim.exits.rule import ExitRule
 from imcsim.hardware import warnings
 from imcsim.hardware.accounting import HYPOTHESIS
 from imcsim.hardware.config import Hardware
@@ -23,49 +19,26 @@ from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs, encoding_of, other_pixels
 from imcsim.inputs.made import image_digests
 from imcsim.network.graph import Network
-from imcsim.results.figures import ValidationFigures
 from imcsim.results.meta import HardwareMeta, InputsMeta, Meta, NetworkMeta
 from imcsim.results.ranges import StaticIssue
 from imcsim.results.run import Policy
 from imcsim.results.statistics import wilson_interval
 from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing
-from imcsim.simulation.reloading import exit_points
 from imcsim.simulation.simulate import ExitCosts, Simulation, issued, replay, simulate
 from imcsim.simulation.values import COMPUTED, Progress, Values
+from imcsim.studies.decider import Choice, Decider, check_threshold, right_after
 from imcsim.studies.plugged import as_meta, used
-from imcsim.studies.registers import Judges, registers_within
 from imcsim.studies.settings import CompareOptions
-from imcsim.studies.temperatures import fitted
 from imcsim.timing import Timing, parse
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """The words of the threshold registers, the thresholds they stand for, and how they were chosen.
-
-    registers: int64 ``[T - 1]``; both have an entry for each timestep after which an image may exit early.
-    `threshold` is the one that all of them have, None where they differ. `temperatures`: those of all T
-    timesteps; None where outputs are taken as they are.
-    """
-
-    registers: NDArray[np.int64]
-    thresholds: tuple[float, ...]
-    threshold: float | None
-    validation: ValidationFigures | None
-    temperatures: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Experiment:
+class Experiment(Decider):
     """One chip with its images (and validation images) simulated to T max."""
 
     hardware: Hardware
     inputs: Inputs
-    validation: Inputs | None
-    options: CompareOptions
-    chip: Chip
     images: Simulation
-    held_out: Simulation | None
     values: Values = COMPUTED
     """Where values of images come from, should time need them once more."""
 
@@ -82,12 +55,15 @@ class Experiment:
         dynamic: bool = True,
         picked: Sequence[int] | None = None,
         values: Values = COMPUTED,
+        until_exit: bool = False,
     ) -> Experiment:
         """Make a chip for `inputs`; simulate them, and the validation images if they choose a threshold.
 
         With `picked`, only the images with these indices are simulated, on a chip that is calibrated as for
-        all; they may lack labels. Raises ImcsimError for images that do not fit the network, and for another
-        number of thresholds than one or T - 1.
+        all; they may lack labels. With `until_exit` each image is played for the timesteps alone that it
+        stays under the rule of `options`: nothing may be asked of other exits, nor of static runs. Raises
+        ImcsimError for images that do not fit the network, and for another number of thresholds than one or
+        T - 1.
         """
         timesteps = options.timesteps or network.timesteps
         if dynamic:
@@ -111,23 +87,22 @@ class Experiment:
             # What is right is not asked for: images without labels are shown as well.
             labels = inputs.labels[at] if len(inputs.labels) else np.zeros_like(at)
             inputs = replace(inputs, images=inputs.images[at], labels=labels, picked=inputs.numbers[at])
-        return cls._played(hardware, inputs, validation, options, chip, choosing, progress, values)
+        rule = cls._rule(validation, options, chip, choosing, progress, values)
+        return cls._played(rule, hardware, inputs, progress, values, until_exit=until_exit)
 
-    @classmethod
-    def _played(
-        cls,
-        hardware: Hardware,
-        inputs: Inputs,
+    @staticmethod
+    def _rule(
         validation: Inputs | None,
         options: CompareOptions,
         chip: Chip,
         choosing: bool,
         progress: Progress | None,
-        values: Values = COMPUTED,
-    ) -> Experiment:
+        values: Values,
+    ) -> Decider:
+        """The exit rule, with the validation images simulated where they are `choosing`."""
         held_out = None
         if choosing and validation is not None:
-            same = validation.timed == inputs.timed
+            same = validation.timed == chip.timing.timed
             held_out = simulate(
                 chip if same else with_timing(chip, replace(chip.timing, timed=validation.timed)),
                 validation,
@@ -136,13 +111,27 @@ class Experiment:
                 stage="validation images",
                 values=values,
             )
-        if held_out is not None and validation is inputs:
-            images = held_out
+        return Decider(options, chip, validation, held_out)
+
+    @classmethod
+    def _played(
+        cls,
+        rule: Decider,
+        hardware: Hardware,
+        inputs: Inputs,
+        progress: Progress | None,
+        values: Values,
+        *,
+        until_exit: bool = False,
+    ) -> Experiment:
+        if rule.held_out is not None and rule.validation is inputs:
+            images = rule.held_out
         else:
             images = simulate(
-                chip, inputs, workers=options.workers, progress=progress, stage="images", values=values
-            )
-        return cls(hardware, inputs, validation, options, chip, images, held_out, values)
+                rule.chip, inputs, workers=rule.options.workers, progress=progress, stage="images",
+                values=values, lasting=rule.lasting(rule.choose()) if until_exit else None,
+            )  # fmt: skip
+        return cls(rule.options, rule.chip, rule.validation, rule.held_out, hardware, inputs, images, values)
 
     def on_chip(
         self,
@@ -162,9 +151,8 @@ class Experiment:
         calibration = self.inputs if self.validation is None else self.validation
         chip = with_cells(self.chip, calibration, options.seed, number, workers=workers, values=values)
         choosing = self.held_out is not None
-        return self._played(
-            self.hardware, self.inputs, self.validation, options, chip, choosing, progress, values
-        )
+        rule = self._rule(self.validation, options, chip, choosing, progress, values)
+        return self._played(rule, self.hardware, self.inputs, progress, values)
 
     def with_issue(self, issue: str, progress: Progress | None = None) -> Experiment:
         """The same network, images and exit rule under another issue policy (see `timing.parse`).
@@ -209,105 +197,6 @@ class Experiment:
             images=replay(self.images, chip, self.inputs, workers=workers, values=self.values),
             held_out=held_out,
         )
-
-    @property
-    def timesteps(self) -> int:
-        return self.chip.timing.timesteps
-
-    # --- who leaves when
-
-    @property
-    def rule(self) -> ExitRule:
-        """The exit rule that is asked for."""
-        return exits.named(self.options.rule)
-
-    def required(self, simulation: Simulation) -> NDArray[np.int64]:
-        """The smallest threshold register with which each image leaves after timestep t, ``[images, T]``."""
-        return self._required(simulation, self.temperatures)
-
-    def _required(self, simulation: Simulation, temperatures: tuple[float, ...] | None) -> NDArray[np.int64]:
-        outputs = ClassOutputs.of(simulation.activity.outputs, self.options.accumulation, temperatures)
-        needed = self.rule.required(outputs, self.chip.program.numerics.checker)
-        return np.where(self._looked_at, needed, self.word_of(1.0) + 1)
-
-    @property
-    def _looked_at(self) -> NDArray[np.bool_]:
-        """After which timesteps the checker looks at the outputs, bool ``[T]``."""
-        points = exit_points(self.chip.placement, self.chip.config, self.timesteps)
-        return np.isin(np.arange(1, self.timesteps + 1), points)
-
-    @cached_property
-    def temperatures(self) -> tuple[float, ...] | None:
-        """What the exit rule's outputs are divided by, fitted on the validation images; None: by nothing."""
-        if self.options.temperatures == "one":
-            return None
-        if self.options.accumulation != "mean":
-            raise ImcsimError(
-                "a temperature goes into the factor 1/t of running means, and sums have none",
-                key="temperatures",
-                fix="use accumulation mean, or temperatures one",
-            )
-        held_out, validation = self._judges()
-        sums = np.cumsum(held_out.activity.outputs, axis=1)
-        return fitted(sums, validation.labels, self.chip.program.numerics.checker.fraction_bits)
-
-    def exits(self, simulation: Simulation, choice: Choice) -> Stay:
-        """How long each image of a simulation stays with this choice, which may be another experiment's."""
-        return exit_timesteps(self._required(simulation, choice.temperatures), choice.registers)
-
-    def word_of(self, threshold: float) -> int:
-        """The register word for a threshold in 0 to 1."""
-        return self.rule.word(threshold, self.chip.network.classes, self.chip.program.numerics.checker)
-
-    def threshold_of(self, word: int) -> float:
-        """What a register word stands for; the largest, which is rounded, for 1."""
-        return self.rule.threshold(word, self.chip.network.classes, self.chip.program.numerics.checker)
-
-    def choose(self) -> Choice:
-        """The given thresholds, or the cheapest that cost no accuracy on the validation images.
-
-        Chosen is, as ``options.thresholds`` says, ``one`` for all timesteps: cost never grows with it, so the
-        largest word at which the accuracy still holds; or one for ``each``: those with the least mean of
-        energy x latency (see `thresholds`). What holds the accuracy, ``options.max_loss`` says (see
-        `registers`). Raises ImcsimError where there are no images to choose on, and
-        for another number of thresholds than one or T - 1.
-        """
-        given, early = self.options.threshold, self.timesteps - 1
-        check_threshold(self.options, self.timesteps)
-        if given is not None:
-            thresholds = given if isinstance(given, tuple) else (given,) * early
-            words = np.array([self.word_of(one) for one in thresholds], np.int64)
-            return Choice(words, thresholds, _common(given), None, self.temperatures)
-        held_out, validation = self._judges()
-        right = right_after(held_out, validation)
-        needed, largest = self.required(held_out), self.word_of(1.0)
-        cost = held_out.dynamic.energy_pj * held_out.dynamic.latency_ns
-        judges = Judges(needed, right, cost, largest, self.options.thresholds)
-        bound = self.options.max_loss
-        words = judges.registers() if bound is None else registers_within(judges, bound)
-        stay = exit_timesteps(needed, words)
-        thresholds = tuple(self.threshold_of(int(word)) for word in words)
-        return Choice(
-            words,
-            thresholds,
-            _common(thresholds),
-            ValidationFigures(
-                images=len(right),
-                accuracy_static=float(right[:, -1].mean()),
-                accuracy_dynamic=float(right[np.arange(len(right)), stay - 1].mean()),
-                mean_timesteps=float(stay.mean()),
-            ),
-            self.temperatures,
-        )
-
-    def _judges(self) -> tuple[Simulation, Inputs]:
-        """The validation images that decide. Raises ImcsimError where there are none."""
-        if self.held_out is None or self.validation is None:
-            raise ImcsimError(
-                "a threshold must be chosen, but there are no validation images",
-                fix="give a threshold or validation",
-            )
-        return self.held_out, self.validation
 
     def decide(self, policy: Literal["static", "dynamic"]) -> tuple[Stay, Policy]:
         """How long each image stays under a policy, and the policy as a result names it."""
@@ -445,25 +334,6 @@ def fitting(inputs: Inputs, network: Network, timesteps: int, *, labelled: bool 
     return shown
 
 
-def check_threshold(options: CompareOptions, timesteps: int) -> None:
-    """Raise ImcsimError for another number of thresholds than one, or one for each of 1 to T max - 1."""
-    given, early = options.threshold, timesteps - 1
-    if isinstance(given, tuple) and len(given) != early:
-        several = f", or {early}: one for each timestep after which an image may exit early" if early else ""
-        raise ImcsimError(
-            f"{len(given)} thresholds do not go with T = {timesteps}",
-            key="threshold",
-            fix=f"give one{several}",
-        )
-
-
-def _common(thresholds: float | tuple[float, ...]) -> float | None:
-    """The threshold of all timesteps, None where they differ; 0 where there is none, and nobody leaves."""
-    if not isinstance(thresholds, tuple):
-        return thresholds
-    return None if len(set(thresholds)) > 1 else (*thresholds, 0.0)[0]
-
-
 def _seed(inputs: Inputs) -> str:
     return f"seed {inputs.about['seed']}" if "seed" in inputs.about else "of unknown seed"
 
@@ -490,9 +360,3 @@ def leaving(stay: Stay, timesteps: int) -> dict[str, Any]:
     """How long images stay, of at most `timesteps`, as results name it."""
     shares = tuple(float(np.mean(stay == t)) for t in range(1, timesteps + 1))
     return {"mean_timesteps": float(stay.mean()), "exit_fraction": shares}
-
-
-def right_after(simulation: Simulation, inputs: Inputs) -> NDArray[np.bool_]:
-    """Whether each image is classified rightly after each timestep, ``[images, T]``."""
-    right: NDArray[np.bool_] = predictions(simulation.activity.outputs) == inputs.labels[:, None]
-    return right

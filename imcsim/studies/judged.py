@@ -11,7 +11,8 @@ from imcsim.exits.outputs import exit_timesteps
 from imcsim.results.comparison import CompareResult
 from imcsim.simulation.simulate import ExitCosts, Simulation, issued
 from imcsim.studies.breakdown import means
-from imcsim.studies.experiment import Experiment, right_after
+from imcsim.studies.decider import right_after
+from imcsim.studies.experiment import Experiment
 from imcsim.timing import parse
 
 

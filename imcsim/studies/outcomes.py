@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from imcsim.exits.rule import ExitRule
 from imcsim.results.outcomes import MOST_OUTCOMES, ImageOutcomes
-from imcsim.studies.experiment import Choice, Experiment, right_after
+from imcsim.studies.decider import Choice, right_after
+from imcsim.studies.experiment import Experiment
 
 
 def image_outcomes(experiment: Experiment, choice: Choice) -> ImageOutcomes | None:

@@ -12,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from imcsim.functional.in_flight import in_flight
+from imcsim.functional.nonideal import DrawnChip
+from imcsim.functional.nonideal_chip import on_real_chip
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import (
     CrossbarLayer,
@@ -30,7 +32,7 @@ from imcsim.functional.run import (
     run,
     step_shift,
 )
-from imcsim.network.graph import INPUT, Network
+from imcsim.network.graph import INPUT, LIF, Network
 
 CHIP = Numerics(16, "im2col", "offset", 2, 5, "ideal", 100.0, 12)
 
@@ -108,6 +110,46 @@ def test_memory_changes_nothing(
     assert blocks.timesteps < 7
     assert_same(whole, cut := run(program, images, 7, ideal_converters(program), **about))
     assert np.array_equal(whole.toggles[INPUT], cut.toggles[INPUT])
+
+
+@pytest.mark.parametrize("kind", ["plain", "late", "recurrent", "noisy"])
+@pytest.mark.parametrize("timed", [False, True])
+def test_images_go_when_they_are_not_needed_any_more(kind: str, timed: bool) -> None:
+    """What an image does until then does not depend on which others are left."""
+    network, images = network_and_images(7, 24, depth=2, residual=True)
+    if kind == "late":
+        late = {"reset_at": "next", "refractory": 1}
+        nodes = [replace(n, **late) if isinstance(n, LIF) else n for n in network.nodes]
+        network = replace(network, nodes=tuple(nodes))
+    elif kind == "recurrent":
+        network = networks.recurrent_network(np.random.default_rng(4), timesteps=6)
+        images = networks.random_images(np.random.default_rng(5), network.input_shape, 24)
+    if timed:
+        shape = 24, 6, *images.shape[1:]
+        images = np.random.default_rng(1).integers(0, 1 << network.input_bits, shape, dtype=np.uint8)
+    program = build(network, CHIP)
+    if kind == "noisy":
+        program = on_real_chip(program, DrawnChip(3, 1, 3, 16, 4, read_noise=0.05), {})
+    about: Any = {"record": everything(program), "toggles": {INPUT}, "numbers": np.arange(24)[::-1].copy()}
+    whole = run(program, images, 6, ideal_converters(program), workers=1, **about)
+
+    def lasting(outputs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As long as their outputs say, once they say it; one timestep more than it takes to say it."""
+        said = np.cumsum(outputs @ (1 + np.arange(outputs.shape[2])), axis=1) % 5 < 2
+        said[:, 0] &= outputs[:, 0].any(axis=1)
+        return np.where(said.any(axis=1), np.minimum(said.argmax(axis=1) + 2, 6), 6)
+
+    lasts = lasting(whole.outputs)
+    assert len(set(lasts.tolist())) > 2
+    needed = np.arange(6) < lasts[:, None]
+    for workers in (1, 3):
+        some = run(program, images, 6, ideal_converters(program), workers=workers, lasting=lasting, **about)
+        assert not some.outputs[~needed].any()
+        for name in ("outputs", "spikes", "active_rows", "active_levels", "active_reads"):
+            assert np.array_equal(getattr(some, name)[needed], getattr(whole, name)[needed]), name
+        for kept, every in ((some.recorded, whole.recorded), (some.toggles, whole.toggles)):
+            for name, values in kept.items():
+                assert np.array_equal(values[needed], every[name][needed]), name
 
 
 def weight_of(network: Network, layer: CrossbarLayer) -> NDArray[np.int64]:

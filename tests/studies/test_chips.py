@@ -44,7 +44,8 @@ from imcsim.results.statistics import student_975
 from imcsim.studies.chips import Stopped, compare_chips
 from imcsim.studies.chips.comparing import _shares
 from imcsim.studies.comparison import compare
-from imcsim.studies.experiment import Experiment, right_after
+from imcsim.studies.decider import right_after
+from imcsim.studies.experiment import Experiment
 from imcsim.studies.settings import CompareOptions
 
 CLASSES, T = 4, 3

@@ -76,6 +76,11 @@ class Crossbars:
         sums: NDArray[np.int64] = self.levels.sum(axis=1, dtype=np.int64)
         return sums
 
+    @cached_property
+    def _driven(self) -> dict[Any, NDArray[np.int64]]:
+        """What `_driven_levels` says of all cells, by sizes, stride and padding that were asked for."""
+        return {}
+
     @property
     def columns(self) -> int:
         """Columns of a row, filled up to whole vectors."""
@@ -173,11 +178,14 @@ class Crossbars:
         for at, starts, events in self._events(inputs, planes):
             wires = starts, events, size, self.layout.channels, *self.wiring, self.groups
             play(at, wires, (weight, offset, stride, padding, out[at], found[at]))
-        driven = self._driven_levels(self.row_levels, size, stride, padding, out_size).ravel()
+        about = size, stride, padding, out_size
+        if about not in self._driven:
+            self._driven[about] = self._driven_levels(self.row_levels, *about).ravel()
+        driven = self._driven[about]
         flat = inputs.reshape(len(inputs), -1)
         if self.most_pulses:
             read_kernels.pulsed_levels(flat, driven, levels)
-            once = self._driven_levels(np.ones(self.layout.rows, np.int64), size, stride, padding, out_size)
+            once = self._driven_levels(np.ones(self.layout.rows, np.int64), *about)
             read_kernels.active_levels(np.minimum(flat, 1), 1, once.ravel(), counts[:, 0])
             counts[:, 3] = found[:, 0]
         else:

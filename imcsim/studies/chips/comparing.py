@@ -22,14 +22,8 @@ from imcsim.results.chips.one_chip import DynamicRun, Moved, OneChip, StaticRun
 from imcsim.simulation.simulate import ExitCosts
 from imcsim.simulation.values import COMPUTED, Progress, Values
 from imcsim.studies.breakdown import means
-from imcsim.studies.experiment import (
-    Choice,
-    Experiment,
-    accuracy,
-    leaving,
-    refuse_dynamic_pipeline,
-    right_after,
-)
+from imcsim.studies.decider import Choice, right_after
+from imcsim.studies.experiment import Experiment, accuracy, leaving, refuse_dynamic_pipeline
 from imcsim.studies.settings import MAX_CHIPS, MAX_CHIPS_AT_ONCE, CompareOptions
 
 
