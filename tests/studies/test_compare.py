@@ -351,7 +351,13 @@ def test_a_run_agrees_with_the_comparison(policy: Any) -> None:
             assert mine == theirs.model_copy(update={"static_energy_pj": None})
     for key in keys:
         assert getattr(outcome, key) == getattr(expected, key), key
-    assert outcome.checker == both.checker
+    assert outcome.checker is not None
+    # Of a timestep of the run itself, which need not know what a static one would have cost.
+    own = outcome.checker.energy_pj_per_check / (outcome.energy_pj / outcome.mean_timesteps)
+    assert outcome.checker.energy_share_of_one_timestep == pytest.approx(own, rel=1e-12)
+    share = both.checker.energy_share_of_one_timestep
+    assert outcome.checker.model_copy(update={"energy_share_of_one_timestep": share}) == both.checker
+    assert (outcome.checker == both.checker) == (policy == "static")
 
 
 def test_sensitivity_prices_the_same_counts_again() -> None:
