@@ -117,11 +117,12 @@ def _tables(result: Result) -> dict[str, str]:
             "dynamic.csv": _one_row(result.dynamic),
             "curve.csv": _csv(CurvePoint, result.curve),
             "scaling.csv": _csv(ScalingPoint, result.scaling),
-            "sensitivity.csv": _rows(result.sensitivity),
             "efficiency.csv": _rows(
                 (result.static_efficiency, result.efficiency), policy=["static", "dynamic"]
             ),
         }
+        if result.sensitivity:
+            tables["sensitivity.csv"] = _rows(result.sensitivity)
         if result.against is not None:
             tables["against.csv"] = csv_text(*beside.csv_rows(result))
             tables["against_components.csv"] = _csv(

@@ -174,7 +174,7 @@ class CompareResult(Presented, DocumentPart):
     scaling: tuple[ScalingPoint, ...]
     """T = 1, 2, ...; may go beyond T max. Of the first opponent, which waits for every verdict."""
     sensitivity: tuple[SensitivityPoint, ...]
-    """One for each ADC preset of the hardware config."""
+    """One for each ADC preset of the hardware config; none where it was not asked for, as `ranges`."""
     ranges: Ranges | None = None
     """How far the figures may be off; None where it was not asked for, as at the points of a sweep."""
     against: Against | None = None

@@ -71,8 +71,8 @@ def compare_of(
     """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does.
 
     `opponents` are the issue policies of the static runs. A comparison that stands `alone` plays the
-    alternatives of the chip's file as well and keeps the outcomes of its images, which a sweep does not do at
-    each of its points. The images of `other` are the same in another network.
+    other converters and alternatives of the chip's file as well and keeps the outcomes of its images, which a
+    sweep does not do at each of its points. The images of `other` are the same in another network.
     """
     refuse_dynamic_pipeline(experiment.options, fix=_PIPELINED)
     statics = {issue: experiment.static_runs(issue) for issue in opponents}
@@ -117,7 +117,7 @@ def compare_of(
             )
             for p in points
         ),
-        sensitivity=costs.sensitivity(others),
+        sensitivity=costs.sensitivity(others) if alone else (),
         ranges=ranges(others) if alone else None,
         against=against,
         reload=reload_cost(experiment.chip, stay, ran),

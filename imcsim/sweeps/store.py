@@ -9,7 +9,8 @@ Tables:
   ``config`` (the whole hardware config, JSON) and ``config_sha256``, ``setting`` (everything else, JSON),
   ``seed``, ``version``, ``status`` (done or failed), ``error``, ``seconds``; and what does not depend on the
   policy: network, inputs, images, tiles, crossbars, ``area_um2`` and ``areas_um2`` by component (JSON),
-  ``result_sha256`` (of the document that `imcsim compare` would write).
+  ``result_sha256`` (of the document that `imcsim compare` would write, but for other converters and
+  alternatives).
 - ``results``: one row per point and policy: ``policy`` static with ``timesteps`` 1 to T max, and dynamic.
   Of a point on many chips (``chips`` in ``points`` says how many) figures are means over the chips, accuracy
   has the 95 % interval of this mean; ``..._std...`` are sample standard deviations over the chips (null for

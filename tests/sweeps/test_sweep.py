@@ -49,9 +49,9 @@ def run(folder: Path, spec: dict[str, Any], out: Path, **how: Any) -> tuple[Stor
     return sweep(load_spec(write_spec(folder, spec)), out, summary=summary, **how), summary
 
 
-def without_ranges(result: CompareResult) -> CompareResult:
-    """The comparison as a sweep makes it, which plays no alternatives."""
-    return result.model_copy(update={"ranges": None})
+def as_a_point(result: CompareResult) -> CompareResult:
+    """The comparison as a sweep makes it, which plays no other converters and no alternatives."""
+    return result.model_copy(update={"ranges": None, "sensitivity": ()})
 
 
 def check_equal(store: Store, folder: Path, spec: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ def check_equal(store: Store, folder: Path, spec: dict[str, Any]) -> None:
     for point, row in zip(points, rows, strict=True):
         assert row["status"] == "done", row["error"]
         result = alone(point)
-        expected = hashlib.sha256(to_json(without_ranges(result)).encode()).hexdigest()
+        expected = hashlib.sha256(to_json(as_a_point(result)).encode()).hexdigest()
         assert row["result_sha256"] == expected, point
         assert row["config_sha256"] == result.meta.hardware.sha256
         assert row["area_um2"] == result.meta.hardware.area_um2
@@ -365,7 +365,7 @@ def test_python_interface(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Loader()
     with imcsim.sweep(base(timesteps=2, axes={"adc.bits": [4]}), workers=1) as store:
         row = next(store.points())
-        assert row["result_sha256"] == hashlib.sha256(to_json(without_ranges(result)).encode()).hexdigest()
+        assert row["result_sha256"] == hashlib.sha256(to_json(as_a_point(result)).encode()).hexdigest()
         check_equal(store, files, base(timesteps=2, axes={"adc.bits": [4]}))
     frame = result.to_frame()
     assert list(frame["policy"]) == ["static", "static", "dynamic"]

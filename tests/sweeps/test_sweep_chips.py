@@ -49,7 +49,7 @@ def alone(point: SweepPoint) -> CompareResult:
     """The point by itself, as a sweep makes it, which plays no alternatives: everything is read and computed
     for it.
     """
-    return compare(*loaded(point)).model_copy(update={"ranges": None})
+    return compare(*loaded(point)).model_copy(update={"ranges": None, "sensitivity": ()})
 
 
 def many(point: SweepPoint) -> ChipsResult:

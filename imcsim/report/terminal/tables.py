@@ -90,8 +90,7 @@ def compare_report(result: CompareResult) -> Group:
         ),
         *_lines([definition_line(result.efficiency), programming_line(result.programming)]),
         *_lines(reload_lines(result.reload, "dynamic") + reload_lines(result.static_reload, "static")),
-        Text(),
-        _sensitivity(result),
+        *_sensitivity(result),
         *_ranges(result),
         *_beside(result),
         *warning_lines(result.warnings),
@@ -230,8 +229,11 @@ def _opponent_line(result: CompareResult) -> str:
     )
 
 
-def _sensitivity(result: CompareResult) -> Table:
+def _sensitivity(result: CompareResult) -> list[RenderableType]:
+    """The comparison with other converters; nothing where it was not asked for."""
     points = result.sensitivity
+    if not points:
+        return []
     energy = fitting(ENERGY, [e for p in points for e in (p.static_energy_pj, p.dynamic_energy_pj)])
     rows = [
         (
@@ -254,7 +256,7 @@ def _sensitivity(result: CompareResult) -> Table:
         "EDP,\nmean of\nproducts",
         "EDP,\nproduct\nof means",
     ]
-    return table("The same counts with other published ADCs", columns, rows)
+    return [Text(), table("The same counts with other published ADCs", columns, rows)]
 
 
 def _ranges(result: CompareResult) -> list[RenderableType]:
