@@ -46,11 +46,20 @@ class LoadedRun:
         """All but the options, in the order in which studies take them."""
         return self.network, self.hardware, self.inputs, self.validation
 
-    def kept_values(self) -> Values:
-        """What the network's images did in earlier commands of this user, where it is kept."""
+    @contextmanager
+    def values(self, scheduler: str | None = None) -> Iterator[Values]:
+        """What the network's images did in earlier commands of this user, where it is kept; the rest is
+        computed here, or by the cluster of a `scheduler`.
+        """
         from imcsim.simulation.kept_values import kept_values
 
-        return kept_values(self.network)
+        if scheduler is None:
+            yield kept_values(self.network)
+        else:
+            from imcsim.sweeps.shared_images import shared_values
+
+            with shared_values(scheduler) as shared:
+                yield kept_values(self.network, shared)
 
 
 def check_targets(delivery: Delivery) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     shell_complete=complete_hardware,
     help="Chip of the other network.  [default: that of this one]",
 )
+@click.option("--scheduler", metavar="ADDRESS", help="Play images on a Dask cluster (extra: cluster).")
 @common_options
 def compare(
     settings: RunSettings,
@@ -45,6 +46,7 @@ def compare(
     chips: int | None,
     against: str | None,
     against_hardware: str | None,
+    scheduler: str | None,
 ) -> None:
     """Static timesteps T = 1, ..., T max against early exit, on one chip or many of one design.
 
@@ -56,15 +58,18 @@ def compare(
         raise click.UsageError("--against-hardware is the chip of the network of --against.")
     if against is not None and chips is not None:
         raise click.UsageError("--against stands beside one chip, --chips runs many.")
+    if scheduler is not None and chips is not None:
+        raise click.UsageError(
+            "--scheduler shares out the images of one chip; many chips on a cluster are a sweep over chip."
+        )
     loaded = load_all(settings, choose_validation(settings, needed=True))
     if chips is not None:
         compare_many(chips, loaded, delivery)
         return
-    with progress_bars(delivery.quiet) as progress:
+    with progress_bars(delivery.quiet) as progress, loaded.values(scheduler) as values:
         from imcsim.studies.comparison import compare as run_comparison
 
         other = None if against is None else other_of(against, against_hardware, loaded)
-        values = loaded.kept_values()
         result = run_comparison(*loaded.subject, loaded.options, progress, other=other, values=values)
     deliver(result, delivery)
 
@@ -107,10 +112,9 @@ def run(
     check_targets(delivery)
     check_policy(context, policy)
     loaded = load_all(settings, choose_validation(settings, needed=policy == "dynamic"))
-    with progress_bars(delivery.quiet) as progress:
+    with progress_bars(delivery.quiet) as progress, loaded.values() as values:
         from imcsim.studies.comparison import run as run_policy
 
-        values = loaded.kept_values()
         result = run_policy(*loaded.subject, loaded.options, progress, policy=policy, values=values)
     deliver(result, delivery)
 

@@ -105,8 +105,7 @@ def search(
         except BaseException as error:
             store.close()
             if isinstance(error, WorkerFault):
-                fix = "give all workers the same imcsim and the same files"
-                raise ImcsimError(str(error), fix=fix) from None
+                raise error.told() from None
             raise
         return store
 

@@ -33,7 +33,7 @@ from imcsim.inputs.writer import NpzWriter
 from imcsim.network.arrays import read_npz
 from imcsim.simulation.simulate import WORK_IMAGES
 from imcsim.simulation.value_keys import as_plain_data, telling
-from imcsim.simulation.values import COMPUTED, ActivityRequest, Nodes
+from imcsim.simulation.values import COMPUTED, ActivityRequest, Nodes, Values
 
 _COUNTS = ("active_rows", "active_levels", "active_reads", "spikes", "outputs")
 _PULSES = "active_pulses"
@@ -145,11 +145,13 @@ class CachedValues:
     memory: RecentFiles = field(default_factory=RecentFiles)
     computed: int = 0
     reused: int = 0
+    source: Values = COMPUTED
+    """Where values come from that are not kept."""
 
     def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
         numerics = program.numerics
         if not numerics.calibrates:
-            return COMPUTED.converters(program, calibration, workers)  # nothing is run for these
+            return self.source.converters(program, calibration, workers)  # nothing is run for these
         key = digest("scales", self.network_sha256, value_numerics(numerics), calibration.calibration_sha256)
         path = self.folder / f"scales-{key}.npz"
         names = [layer.name for layer in program.crossbar_layers]
@@ -158,7 +160,7 @@ class CachedValues:
             self.reused += 1
             shift = {name: found[str(k)] for k, name in enumerate(names)}
             return with_steps(program, shift)
-        fresh = COMPUTED.converters(program, calibration, workers)
+        fresh = self.source.converters(program, calibration, workers)
         self.computed += 1
         self._write(path, {str(k): fresh.shift[name] for k, name in enumerate(names)})
         return fresh
@@ -170,7 +172,7 @@ class CachedValues:
         found = self._read(path)
         if found is not None and set(found) == {"active"} and found["active"].shape == (len(names),):
             return dict(zip(names, found["active"].tolist(), strict=True))
-        fresh = COMPUTED.densities(program, calibration, workers)
+        fresh = self.source.densities(program, calibration, workers)
         self._write(path, {"active": np.array([fresh[name] for name in names], np.float64)})
         return fresh
 
@@ -190,7 +192,7 @@ class CachedValues:
         found = self._read(path)
         if found is not None and {k: kept.shape for k, kept in found.items()} == shapes:
             return {name: Channels(*found[str(k)]) for k, name in enumerate(names)}
-        fresh = COMPUTED.channels(real, designed, converters, calibration, workers)
+        fresh = self.source.channels(real, designed, converters, calibration, workers)
         self._write(path, {str(k): np.stack(astuple(fresh[name])) for k, name in enumerate(names)})
         return fresh
 
@@ -212,12 +214,12 @@ class CachedValues:
         whole = self._activity(path, request.program, request.toggles)
         if request.lasting is not None and (whole is None or record):
             self.computed += 1
-            return COMPUTED.activity(request)  # some of a run does not serve others
+            return self.source.activity(request)  # some of a run does not serve others
         kept = None if first is None else self._recorded(first, record)
         if at.start and (whole is None or kept is None):
             # All parts are made with the first one; this one got lost since.
             self.computed += 1
-            return COMPUTED.activity(replace(request, progress=None))
+            return self.source.activity(replace(request, progress=None))
         if whole is None or (first is not None and kept is None):
             # A run over timed inputs that is cut short here would not serve the longer one.
             shown = run.timesteps if not inputs.timed or inputs.frames == run.timesteps else timesteps
@@ -238,7 +240,7 @@ class CachedValues:
             together = WORK_IMAGES if request.at.stop is None else request.at.stop - (request.at.start or 0)
             for start in range(0, len(request.inputs.images), together):
                 piece = slice(start, start + together)
-                done = COMPUTED.activity(replace(request, at=piece, progress=None))
+                done = self.source.activity(replace(request, at=piece, progress=None))
                 if path is not None:
                     part = path.with_name(_part(path, piece))
                     self._write(part, _packed(done.recorded), remember=False)
@@ -247,7 +249,7 @@ class CachedValues:
                 activities.append(replace(done, recorded={}))
             whole = concatenate(activities)
         else:
-            whole = COMPUTED.activity(replace(request, at=slice(None)))
+            whole = self.source.activity(replace(request, at=slice(None)))
         if path is not None:
             arrays: Arrays = {name: getattr(whole, name) for name in _counted(whole)}
             nodes = sorted(whole.toggles)

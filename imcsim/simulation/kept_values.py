@@ -45,13 +45,15 @@ def folder_of_values() -> Path | None:
     return None if parent is None else parent / VALUES
 
 
-def kept_values(network: Network) -> Values:
-    """Values of a network that are kept between runs; computed ones where there is no private place."""
+def kept_values(network: Network, source: Values = COMPUTED) -> Values:
+    """Values of a network that are kept between runs, and those of `source` where none are; these alone where
+    there is no private place.
+    """
     folder = folder_of_values()
     if folder is None or writable_by_others(folder.parent) or not made_private(folder):
-        return COMPUTED
+        return source
     made_by = platform.python_version(), platform.machine(), metadata.version("numpy")
-    return KeptValues(folder, " ".join((network.sha256 or fingerprint(network), *made_by)), {})
+    return KeptValues(folder, " ".join((network.sha256 or fingerprint(network), *made_by)), {}, source=source)
 
 
 @dataclass
@@ -63,7 +65,7 @@ class KeptValues(CachedValues):
         chip = request.program.numerics.nonideal
         # Recorded values are large, and a model of a plug-in may do what it likes.
         if some or request.record or (chip is not None and chip.cell_errors is not None):
-            return COMPUTED.activity(request)
+            return self.source.activity(request)
         return super().activity(request)
 
     def _read(self, path: Path, *, remember: bool = True) -> Arrays | None:

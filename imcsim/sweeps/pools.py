@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
@@ -129,7 +130,7 @@ class Cluster:
                 key="scheduler",
                 fix="give an address such as tcp://host:8786",
             ) from None
-        self._running: dict[Any, Task] = {}
+        self._running: dict[Any, Any] = {}
         self._ended: SimpleQueue[Any] = SimpleQueue()
         self._attempts = 0
         self._threads = 1
@@ -145,14 +146,21 @@ class Cluster:
                 self._threads = max(1, int(sum(self._client.nthreads().values())))
         return self._threads
 
-    def submit(self, task: Task) -> None:
+    def held(self, content: bytes, name: str) -> Any:
+        """What stands for `content` among the arguments of tasks: sent once, and anew where it is lost."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is large
+            return self._client.submit(_itself, content, key=f"imcsim-held-{name}")
+
+    def submit(self, task: Any, do: Callable[..., Any] = execute, *more: Any) -> None:
+        """Let a worker do a task, as ``do(task, *more)``; `more` may be what is `held`."""
         self._attempts += 1
         key = f"imcsim-{task.key}-{self._attempts}-{os.getpid()}"
-        future = self._client.submit(execute, task, key=key, pure=False, retries=2)
+        future = self._client.submit(do, task, *more, key=key, pure=False, retries=2)
         self._running[future] = task
         future.add_done_callback(self._ended.put)
 
-    def take(self) -> list[Done]:
+    def take(self) -> list[tuple[Any, Any]]:
         from distributed.scheduler import KilledWorker
 
         future = self._next()
@@ -177,6 +185,11 @@ class Cluster:
             self._client.cancel(list(self._running), force=True)
         with suppress(Exception):
             self._client.close(timeout=5)
+
+
+def _itself(content: bytes) -> bytes:
+    """A task by which a cluster holds something, and can make it anew where a worker dies with it."""
+    return content
 
 
 def _lost_scheduler() -> ImcsimError:

@@ -95,9 +95,7 @@ def sweep(
         except BaseException as error:
             store.close()
             if isinstance(error, WorkerFault):
-                raise ImcsimError(
-                    str(error), fix="give all workers the same imcsim and the same files"
-                ) from None
+                raise error.told() from None
             raise
         return store
 

@@ -74,6 +74,21 @@ class TaskOutcome:
 class WorkerFault(Exception):
     """This worker cannot do its work, whatever the point is: a sweep ends there, and no row is written."""
 
+    def told(self) -> ImcsimError:
+        """What its user is told."""
+        return ImcsimError(str(self), fix="give all workers the same imcsim and the same files")
+
+
+def check_sources(version: str, code: str, asks: str = "sweep") -> None:
+    """Raise WorkerFault unless this process has the version and the sources of the one that `asks`."""
+    if version != __version__:
+        raise WorkerFault(f"a worker has imcsim {__version__}, the {asks} {version}: install the same")
+    if code != code_sha256():
+        raise WorkerFault(
+            f"a worker has other sources of imcsim {__version__} ({shown_code(code_sha256())}) than the "
+            f"{asks} ({shown_code(code)}): install the same"
+        )
+
 
 @dataclass
 class _Process:
@@ -89,13 +104,7 @@ _PROCESS = _Process()
 
 def execute(task: Task) -> TaskOutcome:
     """Do a task. Raises WorkerFault."""
-    if task.version != __version__:
-        raise WorkerFault(f"a worker has imcsim {__version__}, the sweep {task.version}: install the same")
-    if task.code != code_sha256():
-        raise WorkerFault(
-            f"a worker has other sources of imcsim {__version__} ({shown_code(code_sha256())}) than the "
-            f"sweep ({shown_code(task.code)}): install the same"
-        )
+    check_sources(task.version, task.code)
     _take_over(task)
     if task.run is not None:
         return _values(task.run, task)

@@ -6,7 +6,7 @@ Methods import `read_kernels`, which imports numba, so that a run begins before 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -46,6 +46,10 @@ class Crossbars:
     factor: NDArray[np.int64]
     offset: int
     most_pulses: int = field(default=0, kw_only=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: not what follows from it, which has a place in this one's memory."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def pulses(self, planes: int) -> int:
         """The largest weight of an input of `planes` bits in the sum of one read."""
