@@ -13,10 +13,12 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import yaml
@@ -40,6 +42,7 @@ import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
 from imcsim.base.errors import ImcsimError
+from imcsim.hardware import loader
 from imcsim.importers import apart
 from imcsim.importers.importing.importing import import_model
 from imcsim.importers.importing.layers import ReadOptions
@@ -61,6 +64,23 @@ class Reader:
     use: Callable[[Path, Any], Any]
     needs: str | None = None
     starts_process: bool = False
+
+
+class Remembered:
+    """A function whose answers are kept: what reads the sound files around a damaged one takes most of a try
+    and has its own readers here. Answers that their users change are copied.
+    """
+
+    def __init__(self, asked: Callable[..., Any]) -> None:
+        self._asked = asked
+        self._answers: dict[str, Any] = {}
+
+    def __call__(self, *about: Any, **named: Any) -> Any:
+        key = repr((about, named))
+        if key not in self._answers:
+            self._answers[key] = self._asked(*about, **named)
+        answer = self._answers[key]
+        return tuple(copy(part) for part in answer) if isinstance(answer, tuple) else answer
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -103,11 +123,17 @@ _TABLES: dict[str, Any] = {
 
 def _tables(folder: Path) -> Any:
     (folder / "chip.yaml").write_text("extends: dtsnn_32nm\nname: x\nreference_tables: [damaged.yaml]\n")
-    return [_TABLES]
+    return _TABLES, Remembered(loader.load_config)
+
+
+def _damage_tables(draw: Random, made: Any, folder: Path) -> Path:
+    return _write(folder / "damaged.yaml", as_yaml(draw, damaged_tree(draw, made[0])))
 
 
 def _use_tables(path: Path, made: Any) -> None:
-    imcsim.hardware.describe(imcsim.hardware.load(path.with_name("chip.yaml")))
+    with mock.patch.object(loader, "load_config", made[1]):
+        chip = imcsim.hardware.load(path.with_name("chip.yaml"))
+    imcsim.hardware.describe(chip)
 
 
 def _network(folder: Path) -> Any:
@@ -710,7 +736,8 @@ def _store(folder: Path) -> Any:
     from imcsim.sweeps import load_spec, sweep
 
     write_files(folder, images=20)
-    write_spec(folder, base(axes={"adc.bits": [4, 99], "threshold": [0.2, 0.3]}))
+    # A point that has results and one that failed; more of each only take longer.
+    write_spec(folder, base(axes={"adc.bits": [4, 99], "threshold": [0.3]}))
     sweep(load_spec(folder / "spec.yaml"), folder / "sound", workers=1).close()
     with sqlite3.connect(folder / "sound" / "sweep.sqlite") as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
@@ -724,14 +751,15 @@ def _store(folder: Path) -> Any:
             for name in names
         }
     connection.close()
-    return (folder / "sound" / "sweep.sqlite").read_bytes(), columns, texts
+    chips = Remembered(imcsim.hardware.load)
+    return (folder / "sound" / "sweep.sqlite").read_bytes(), columns, texts, chips
 
 
 _ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
 
 
 def _damage_store(draw: Random, made: Any, folder: Path) -> Path:
-    raw, columns, texts = made
+    raw, columns, texts, _ = made
     place = folder / "damaged"
     shutil.rmtree(place, ignore_errors=True)
     if draw.random() < 0.2:
@@ -811,10 +839,11 @@ def _use_store(path: Path, made: Any) -> None:
     from imcsim.sweeps import open_store
     from imcsim.sweeps.repairing import check_store
 
-    with suppress(ImcsimError), open_store(path.parent) as store:
-        _look_at(store)
-    list(check_store(path.parent).problems)
-    with_parts(read(path.parent), path.parent, (0, 1))
+    with mock.patch.object(imcsim.hardware, "load", made[3]):
+        with suppress(ImcsimError), open_store(path.parent) as store:
+            _look_at(store)
+        list(check_store(path.parent).problems)
+        with_parts(read(path.parent), path.parent, (0, 1))
 
 
 def _look_at(store: Any) -> None:
@@ -855,7 +884,7 @@ class _Asking(CachedValues):
 
 
 def _kept(folder: Path) -> Any:
-    """The files of an ideal chip and of one with errors and wires, and how each value was asked for."""
+    """The files of an ideal chip and of one with errors and wires, by name."""
     write_files(folder, images=4)
     network, images = imcsim.network.load(folder / "net"), imcsim.inputs.load(folder / "test.npz")
     asked, options = [], CompareOptions(workers=1, threshold=0.3)
@@ -863,16 +892,31 @@ def _kept(folder: Path) -> Any:
         ("dtsnn_32nm", {}),
         ("dtsnn_32nm_nonideal", {"nonideal.wires.bitline_ohm": 100.0}),
     ):
-        values = _Asking(folder / "sound", "0" * 64, {})
+        values = _Asking(folder / "asked", "0" * 64, {})
         hardware = imcsim.hardware.load(name, overrides)
         Experiment.make(network, hardware, images, None, options, None, values=values)
         asked += values.asked
-    kept = {path.name: read_npz(path) for path in (folder / "sound").glob("*.npz")}
-    raw = {path.name: path.read_bytes() for path in (folder / "sound").glob("*.npz")}
-    sound = [
-        _flat(getattr(CachedValues(folder / "sound", "0" * 64, {}), what)(*about)) for what, about in asked
-    ]
-    return kept, raw, asked, sound
+    found: dict[str, _KeptFile] = {}
+    for what, about in asked:
+        place = folder / "sound"
+        answer = _flat(getattr(CachedValues(place, "0" * 64, {}), what)(*about))
+        together = {path.name: path.read_bytes() for path in place.glob("*.npz")}
+        for name in together:
+            one = found.setdefault(name, _KeptFile(read_npz(place / name), together))
+            one.asks.append((what, about, answer))
+        shutil.rmtree(place, ignore_errors=True)
+    return found
+
+
+@dataclass
+class _KeptFile:
+    """A file of kept values: its arrays, the files that are read with it, and what is asked of them, with the
+    answer.
+    """
+
+    arrays: Any
+    together: dict[str, bytes]
+    asks: list[tuple[str, tuple[Any, ...], Any]] = field(default_factory=list)
 
 
 def _flat(value: Any) -> Any:
@@ -887,26 +931,25 @@ def _flat(value: Any) -> Any:
 
 
 def _damage_kept(draw: Random, made: Any, folder: Path) -> Path:
-    kept, raw, _, _ = made
-    name = draw.choice(sorted(kept))
-    for other, content in raw.items():
+    name = draw.choice(sorted(made))
+    shutil.rmtree(folder / "damaged", ignore_errors=True)
+    for other, content in made[name].together.items():
         if other != name:
             _write(folder / "damaged" / other, content)
-    return _write(folder / "damaged" / name, damaged_npz(draw, kept[name]))
+    return _write(folder / "damaged" / name, damaged_npz(draw, made[name].arrays))
 
 
 def _use_kept(path: Path, made: Any) -> None:
     """Whoever finds damaged values, and remembers none, gets those that an undamaged file would give."""
-    _, _, asked, sound = made
     values = CachedValues(path.parent, "0" * 64, {})
-    for (what, about), expected in zip(asked, sound, strict=True):
+    for what, about, expected in made[path.name].asks:
         if _flat(getattr(values, what)(*about)) != expected:
             raise AssertionError(f"{what}: other values than those of a sound file")
 
 
 READERS: tuple[Reader, ...] = (
     Reader("chip YAML", _chip, _damage_spec, _use_chip),
-    Reader("reference tables", _tables, _damage_spec, _use_tables),
+    Reader("reference tables", _tables, _damage_tables, _use_tables),
     Reader("network YAML", _network, _damage_network, _use_network),
     Reader("network weights", _network, _damage_weights, _use_network),
     Reader("images npz", _images, _damage_npz, _use_inputs),
