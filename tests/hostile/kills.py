@@ -6,8 +6,8 @@ written, no process may be left over, and the files must be those of a run that 
 killed too, which the run outlives. Every command gets SIGINT and SIGTERM, while modules are imported and
 kernels compiled too: it ends with status 130 and one line, or is done.
 
-With ``--out`` the table is written after each row. Rows that it holds already go on to the numbers that are
-asked for.
+With ``--out`` the table is written after each row, and where the kills are stopped (Ctrl-C, SIGTERM). Rows
+that it holds already go on to the numbers that are asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -43,6 +44,10 @@ COLUMNS = ("what", "signal", "sent", "compiling", *(name.replace("_", "-") for n
 FRESH_EVERY, COMPILING_EVERY = 25, 25
 KERNELS = "imcsim-kernels"
 JOURNAL = "study.journal"
+
+
+STOP = threading.Event()
+"""Set where no more signals are to be sent."""
 
 
 @dataclass
@@ -148,6 +153,7 @@ def killed(
     if status != 0:
         raise RuntimeError(f"{what} does not run: {errors}")
     whole = hashes(place.folder / "calm")
+    cold_longest = 0.0
 
     def look(before: dict[Any, str]) -> dict[Any, str]:
         rows, doubled = held(out / "sweep.sqlite")
@@ -162,16 +168,21 @@ def killed(
             print("   ", what, "broken", broken, "lost", lost, flush=True)
         return now
 
-    while toll.sent < count:
+    while toll.sent < count and not STOP.is_set():
         shutil.rmtree(out, ignore_errors=True)
         before: dict[Any, str] = {}
         for _ in range(min(8, count - toll.sent)):
+            if STOP.is_set():
+                break
             cold = compiles and toll.sent % COMPILING_EVERY == COMPILING_EVERY - 1
             more = {"NUMBA_CACHE_DIR": str(place.kernels)} if cold else {}
+            if cold and not cold_longest:
+                some_kernels(place.kernels, draw)
+                *_, cold_longest = place.run([*arguments, "--out", "cold"], fresh=True, **more)
             if cold:
                 some_kernels(place.kernels, draw)
             process = place.launcher.start([*arguments, "--out", "out"], place.folder, fresh=cold, **more)
-            time.sleep(draw.random() * 1.1 * longest * (2 if cold else 1))
+            time.sleep(draw.random() * (cold_longest if cold else 1.1 * longest))
             process.send(signal.SIGKILL)
             process.wait()
             toll.sent += 1
@@ -206,7 +217,7 @@ def bereft(
     whole = hashes(place.folder / "calm")
     rows, _ = held(place.folder / "calm" / "sweep.sqlite")
     out = place.folder / "out"
-    while toll.sent < count:
+    while toll.sent < count and not STOP.is_set():
         shutil.rmtree(out, ignore_errors=True)
         process = place.launcher.start([*arguments, "--out", "out"], place.folder)
         for _ in range(draw.choice((1, 2))):
@@ -249,6 +260,8 @@ def signalled(
     def one(number: signal.Signals, count: int) -> Toll:
         toll, begun = Toll(what, number.name), time.monotonic()
         for k in range(count):
+            if STOP.is_set():
+                break
             if k % 2 == 0:
                 for name in set(hashes(place.folder)) - kept:
                     (place.folder / name).unlink()
@@ -372,7 +385,7 @@ def files(folder: Path) -> Path:
     _nir(folder / "folder")
     for seed, loss in enumerate(("running", "final")):
         network = vgg_like(
-            np.random.default_rng(seed), plan=(4, "M", "M", "M", 4), size=32, classes=10, timesteps=4
+            np.random.default_rng(seed), plan=(4, "M", "M", "M", 4), size=32, classes=10, timesteps=2
         )
         name = f"vgg16_{loss}_cifar10"
         imcsim.network.save(replace(network, name=name), folder / "models" / name)
@@ -437,7 +450,7 @@ COMMANDS: dict[str, list[str]] = {
     "inputs convert": ["inputs", "convert", "test.npz", "-o", "out.npz"],
     "plugins list": ["plugins", "list"],
     "plugins check": ["plugins", "check", "entropy"],
-    "validate": ["validate"],
+    "validate": ["validate", "--verification", "--out", "out"],
     "warm-up": ["warm-up", "--quiet"],
     "info": ["info"],
     "schema": ["schema", "result"],
@@ -528,8 +541,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="words, by commas: what is run has one in its name")
     parser.add_argument("--out", type=Path, help="CSV file; rows that it holds go on")
     options = parser.parse_args()
-    # A shell's background jobs ignore it, and so would all commands that are to be interrupted.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell's background jobs ignore SIGINT, and so would all commands that are to be interrupted.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: STOP.set())
     rows: dict[tuple[str, str], list[str]] = {}
     if options.out and options.out.exists():
         with options.out.open(newline="") as file:
@@ -541,7 +555,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="imcsim-kills-") as name:
         made = files(Path(name))
         for what, lack, make in tolls(options.kills, options.signals, options.seed, made, sent):
-            if lack == 0 or not any(word in what for word in options.only.split(",")):
+            if STOP.is_set() or lack == 0 or not any(word in what for word in options.only.split(",")):
                 continue
             for toll in filter(lambda toll: toll.sent, make()):
                 add(rows, toll, options.seed)

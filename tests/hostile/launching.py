@@ -2,12 +2,15 @@
 
 Most of a command's time is the import of its modules and the loading of its kernels. A first process does
 that once and forks; each child is a session of its own and runs `imcsim.__main__.main` to the interpreter's
-end, as ``python -m imcsim`` does. A fresh process is started where the imports themselves are to be struck.
+end, as ``python -m imcsim`` does. The first process keeps the pictures that it has drawn, too, which
+take most of the time of a page: a child that is to draw the same ones has their bytes. A fresh process is
+started where the imports themselves are to be struck.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import shutil
@@ -141,7 +144,9 @@ def serve() -> int:
     """The first process: a line of JSON for each request, a line for each answer."""
     from imcsim.__main__ import main
     from imcsim.commands.cli import main as run
+    from imcsim.report.figures import drawing
 
+    drawing._files = _drawn_once(drawing._files)
     sys.path[:] = [str(ROOT), *sys.path[1:]]
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     _onto(os.devnull, 1)
@@ -186,6 +191,46 @@ def _forget() -> None:
     tasks = sys.modules.get("imcsim.sweeps.tasks")
     if tasks is not None:
         tasks._PROCESS = tasks._Process()  # type: ignore[attr-defined]
+
+
+def _drawn_once(draw: Any) -> Any:
+    """`drawing._files`, which keeps what it has drawn by all that the figures show."""
+    drawn: dict[str, Any] = {}
+
+    def files(figure: Any, formats: Any, *about: Any) -> Any:
+        key = f"{_shown_by(figure)} {tuple(formats)} {about}"
+        if key not in drawn:
+            drawn[key] = draw(figure, formats, *about)
+        return drawn[key]
+
+    return files
+
+
+def _shown_by(figure: Any) -> str:
+    """A hash of a figure's parts: their kinds, texts, places and colours."""
+    import matplotlib
+
+    hashed = hashlib.sha256(repr((matplotlib.rcParams["svg.hashsalt"], figure.get_size_inches())).encode())
+    for part in figure.findobj():
+        hashed.update(type(part).__name__.encode())
+        for name in _SHOWN:
+            if hasattr(part, name):
+                hashed.update(_bytes_of(getattr(part, name)()))
+    return hashed.hexdigest()
+
+
+_SHOWN = (
+    "get_text", "get_position", "get_xydata", "get_path", "get_paths", "get_offsets", "get_array",
+    "get_color", "get_facecolor", "get_edgecolor", "get_hatch", "get_linestyle", "get_linewidth",
+    "get_alpha", "get_visible",
+)  # fmt: skip
+
+
+def _bytes_of(value: Any) -> bytes:
+    if isinstance(value, list | tuple):
+        return b"".join(map(_bytes_of, value))
+    value = getattr(value, "vertices", value)
+    return value.tobytes() if hasattr(value, "tobytes") else repr(value).encode()
 
 
 def _waited_for(pid: int) -> int | None:
