@@ -43,24 +43,32 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folders(*folders: Path) -> Iterator[None]:
-    """Make folders, with those above them. After an error, those that were made here and are empty go again.
+    """Make folders, with those above them. After an error, those that were made here and are empty go again;
+    one that somebody else has put in their place stays.
 
     Raises OSError where one cannot be made.
     """
-    made: list[Path] = []
+    made: list[tuple[Path, tuple[int, int]]] = []
     try:
         for folder in folders:
             missing = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
             for place in reversed(missing):
                 place.mkdir(exist_ok=True)
-                made.append(place)
+                made.append((place, file_number(place)))
             folder.mkdir(exist_ok=True)
         yield
     except BaseException:
-        for place in reversed(made):
+        for place, number in reversed(made):
             with suppress(OSError):
-                place.rmdir()
+                if file_number(place) == number:
+                    place.rmdir()
         raise
+
+
+def file_number(path: Path) -> tuple[int, int]:
+    """What tells a file or folder from another one of its name: device and number. Raises OSError."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from secrets import token_hex
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import file_number
 from imcsim.sweeps.reading import SQLITE_ERRORS, STORE, Reading, connected
 from imcsim.sweeps.rows import Record
 from imcsim.sweeps.table import SCHEMA, TABLE, insert, table_rows, write_table
@@ -36,7 +37,7 @@ class Held:
         self._path = path
         self._connection = connection
         self._meta = meta
-        self._number = _number(path)
+        self._number = file_number(path)
         self._size = 0
         self._written: dict[int, Record] = {}
 
@@ -76,7 +77,7 @@ class Held:
     def _changed(self) -> str | None:
         """What has happened to the file, as far as its name and its first bytes tell."""
         try:
-            if _number(self._path) != self._number:
+            if file_number(self._path) != self._number:
                 return "was replaced"
             size = self._path.stat().st_size
             if size < self._size:
@@ -116,11 +117,6 @@ def _told(record: Record) -> tuple[Any, ...]:
     point = record.point
     sha256 = point.get("result_sha256")
     return point["point"], point["status"], point.get("error") if sha256 is None else sha256
-
-
-def _number(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
 
 
 def _content(path: Path, query: str) -> set[tuple[Any, ...]]:

@@ -17,12 +17,13 @@ from typing import Any
 from imcsim._version import __version__
 from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
-from imcsim.base.files import PARTIAL, new_folders
+from imcsim.base.files import PARTIAL, file_number, new_folders
 from imcsim.base.plugins import Origin, loaded_files
 from imcsim.inputs import find as find_inputs
 from imcsim.studies.loading import Loader, network_sha256, validation_of
 from imcsim.studies.plugged import used_by
 from imcsim.studies.settings import RunSettings
+from imcsim.sweeps.lost import StoreLost
 from imcsim.sweeps.plan import Plan, make_plan
 from imcsim.sweeps.pools import WorkerPool, pool
 from imcsim.sweeps.reading import SQLITE_ERRORS
@@ -206,15 +207,20 @@ def check_same(store: Store, meta: Mapping[str, str]) -> None:
 
 @contextmanager
 def made_folder(folder: Path) -> Iterator[None]:
-    """Make the folder of a sweep. A sweep that fails before it has a value leaves nothing behind."""
+    """Make the folder of a sweep. A sweep that fails before it has a value leaves nothing behind, and what
+    somebody else has put in the folder's place as it is.
+    """
     fresh = not folder.exists()
     try:
         with new_folders(folder):
+            number = file_number(folder)
             try:
                 yield
+            except StoreLost:
+                raise
             except BaseException:
                 if fresh:
-                    _remove_unused(folder)
+                    _remove_unused(folder, number)
                 raise
     except OSError as error:
         raise ImcsimError(
@@ -222,13 +228,17 @@ def made_folder(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _remove_unused(folder: Path) -> None:
+def _remove_unused(folder: Path, number: tuple[int, int]) -> None:
+    """Remove what a sweep has made in its folder, the one of this number, if that holds no point."""
     own = (STORE, f"{STORE}-journal", f"{STORE}-wal", f"{STORE}-shm", ".lock", ".lock-journal")
-    with suppress(OSError, ImcsimError), alone(folder):  # not that of another one that has just begun
-        if any(path.name not in own for path in folder.iterdir()) or _holds_points(folder / STORE):
+    with suppress(OSError, ImcsimError):
+        if file_number(folder) != number:
             return
-        for name in own:
-            (folder / name).unlink(missing_ok=True)
+        with alone(folder):  # not that of another one that has just begun
+            if any(path.name not in own for path in folder.iterdir()) or _holds_points(folder / STORE):
+                return
+            for name in own:
+                (folder / name).unlink(missing_ok=True)
 
 
 def _holds_points(path: Path) -> bool:

@@ -127,6 +127,27 @@ def test_rows_that_somebody_else_deletes_are_missed(
         assert store.finished() == {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize("put", [None, "sweep.sqlite"])
+def test_what_has_come_in_the_place_of_the_folder_stays(
+    put: str | None, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store without points too, as of a copy without the log."""
+    out, add = tmp_path / "out", Store.add
+
+    def add_then_replace(store: Store, record: Any) -> None:
+        add(store, record)
+        if not (tmp_path / "moved").exists():
+            out.rename(tmp_path / "moved")
+            out.mkdir()
+            if put is not None:
+                shutil.copy(tmp_path / "moved" / "sweep.sqlite", out / put)
+
+    monkeypatch.setattr(Store, "add", add_then_replace)
+    with pytest.raises(StoreLost):
+        sweep(load_spec(files / "spec.yaml"), out, workers=1)
+    assert {path.name for path in out.iterdir()} - {"activity"} == ({put} if put else set())
+
+
 def test_where_nothing_else_can_be_written(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
