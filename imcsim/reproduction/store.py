@@ -1,13 +1,15 @@
 """What was computed is kept in the folder of the results, so that a run that was cut short goes on.
 
 Values of images (spikes, outputs) are kept some images at a time, and each network's part of the document
-when it is whole. Files are written whole or not at all; one that cannot be read is as if it were not there.
+when it is whole. Files are written whole or not at all, with a hash over what they hold; one that is damaged
+is as if it were not there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from imcsim._version import __version__
@@ -23,6 +25,7 @@ from imcsim.simulation.cache import CachedValues, digest
 from imcsim.simulation.values import ActivityRequest
 
 _LARGEST_PART = 1 << 26
+_END = b"}\n"
 VALUES = "values"
 """The folder of values inside that of the results."""
 PARTS = "parts"
@@ -84,18 +87,27 @@ def _pieces(inputs: Inputs) -> Iterator[tuple[Inputs, int]]:
         at = slice(start, start + KEPT_IMAGES)
         images = inputs.images[at]
         # The hash says which images these are as well as their pixels would, and need not be computed again.
-        sha256 = digest("piece", inputs.sha256, start, len(images))
+        piece = digest("piece", inputs.sha256, start, len(images))
         numbers = inputs.numbers[at]
-        yield replace(inputs, images=images, labels=inputs.labels[at], sha256=sha256, picked=numbers), start
+        yield replace(inputs, images=images, labels=inputs.labels[at], sha256=piece, picked=numbers), start
 
 
 def read_part(folder: Path, key: str, fingerprint: str) -> NetworkPart | None:
     """A network's part from an earlier run; None where there is none that follows from the same things."""
     try:
-        part = NetworkPart.model_validate_json(read_ordinary(folder / PARTS / f"{key}.json", _LARGEST_PART))
+        raw = read_ordinary(folder / PARTS / f"{key}.json", _LARGEST_PART)
+        document = raw[len(with_hash(b"")) - len(_END) : -len(_END)]
+        if raw != with_hash(document):
+            return None
+        part = NetworkPart.model_validate_json(document)
     except (OSError, ValueError):  # the latter is what pydantic raises too
         return None
     return part if part.fingerprint == fingerprint else None
+
+
+def with_hash(document: bytes) -> bytes:
+    """A part's document as it is kept: in a JSON object, beside its hash."""
+    return b'{"sha256": "%s",\n"part": %s%s' % (sha256(document).hexdigest().encode(), document, _END)
 
 
 def write_part(folder: Path, part: NetworkPart) -> None:
@@ -104,6 +116,6 @@ def write_part(folder: Path, part: NetworkPart) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as temporary:
-            write_through(temporary, to_json(part, indent=1).encode())
+            write_through(temporary, with_hash(to_json(part, indent=1).encode()))
     except OSError as error:
         raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error

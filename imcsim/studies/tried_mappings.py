@@ -1,8 +1,9 @@
 """The mappings that a search has tried, one a line of a file, so that a search that was stopped goes on.
 
 The first line says what is searched: the network, the chip of the file, the images, the options that change a
-figure, and the code. A line is written as soon as its mapping has been played; a last line that was cut off
-is played again. Where the file is removed or replaced meanwhile, it is written anew, with all that is known.
+figure, and the code. A line is written as soon as its mapping has been played, with a hash over what it
+says; a last line that was cut off is played again. Where the file is removed or replaced meanwhile, it is
+written anew, with all that is known.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -109,14 +111,20 @@ def _text(path: Path) -> str:
 
 
 def _line(chip_sha256: str, mapped: Mapped | None) -> str:
-    return json.dumps({"chip": chip_sha256, "mapped": None if mapped is None else asdict(mapped)}) + "\n"
+    entry = {"chip": chip_sha256, "mapped": None if mapped is None else asdict(mapped)}
+    return json.dumps({**entry, "sha256": entry_sha256(entry)}) + "\n"
+
+
+def entry_sha256(entry: Mapping[str, Any]) -> str:
+    """The hash of what a line says: a flipped bit in a figure looks like any other figure."""
+    return sha256(json.dumps(dict(entry), sort_keys=True).encode()).hexdigest()
 
 
 def _read(path: Path, number: int, line: str) -> tuple[str, Mapped | None]:
     try:
         entry = json.loads(line)
-        chip, values = entry["chip"], entry["mapped"]
-        if not _name(chip):
+        chip, values, kept = entry["chip"], entry["mapped"], entry["sha256"]
+        if not _name(chip) or kept != entry_sha256({"chip": chip, "mapped": values}):
             raise ValueError
         if values is None:
             return chip, None
@@ -128,7 +136,7 @@ def _read(path: Path, number: int, line: str) -> tuple[str, Mapped | None]:
             raise ValueError
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ImcsimError(
-            "this line is none that a search wrote", file=path, line=number, fix="delete the line"
+            "this line is damaged, or none that a search wrote", file=path, line=number, fix="delete the line"
         ) from None
     return chip, mapped
 

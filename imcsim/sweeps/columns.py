@@ -174,7 +174,7 @@ POINTS: Mapping[str, tuple[str, Check]] = {
     "crossbars": _COUNT, "area_um2": _REAL, "areas_um2": ("TEXT", _json(_figures)),
     "checker_energy_share": _REAL, "warnings": ("TEXT", _json(_texts)), "result_sha256": _NAME,
     "chips": _COUNT,
-    "programming_energy_pj": _REAL, "programming_time_ns": _REAL, "accounting": _NAME,
+    "programming_energy_pj": _REAL, "programming_time_ns": _REAL, "accounting": _NAME, "rows_sha256": _NAME,
 }  # fmt: skip
 RESULTS: Mapping[str, tuple[str, Check]] = {
     "point": ("INTEGER NOT NULL REFERENCES points(point)", _count),
@@ -202,7 +202,8 @@ META: Mapping[str, Check] = {
 
 LATER = frozenset(
     (
-        "chips", "thresholds", "programming_energy_pj", "programming_time_ns", "accounting", *EFFICIENCY,
+        "chips", "thresholds", "programming_energy_pj", "programming_time_ns", "accounting", "rows_sha256",
+        *EFFICIENCY,
         *JUDGED, *chain(*SPREADS.values()),
     )
 )  # fmt: skip

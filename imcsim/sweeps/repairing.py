@@ -18,6 +18,7 @@ from typing import Any
 from imcsim.base.errors import ImcsimError
 from imcsim.sweeps.reading import STORE, Reading, connected, errors_of
 from imcsim.sweeps.store import alone
+from imcsim.sweeps.sums import CHANGED, SUM, rows_sha256
 from imcsim.sweeps.table import SCHEMA, TABLE, check_axes, insert, table_rows, write_table
 
 MOST_PROBLEMS = 1000
@@ -117,6 +118,8 @@ def _checked(reading: Reading, meta: dict[str, str]) -> Checked:
             row, results = _point(reading, point)
             check_axes(reading, reading.checked("points", row), _keys(meta))
             _check_results(reading, row, results)
+            if row.get(SUM) is not None and row[SUM] != rows_sha256(row, results):
+                raise reading.unsound(f"points, point {point}: {CHANGED}")
         except ImcsimError as error:
             if point in there:
                 problems[error.message.removeprefix("the store is not sound: ")] = None

@@ -10,7 +10,7 @@ Tables:
   ``seed``, ``version``, ``status`` (done or failed), ``error``, ``seconds``; and what does not depend on the
   policy: network, inputs, images, tiles, crossbars, ``area_um2`` and ``areas_um2`` by component (JSON),
   ``result_sha256`` (of the document that `imcsim compare` would write, but for other converters and
-  alternatives).
+  alternatives), and ``rows_sha256`` over this row and its results (see `imcsim.sweeps.sums`).
 - ``results``: one row per point and policy: ``policy`` static with ``timesteps`` 1 to T max, and dynamic.
   Of a point on many chips (``chips`` in ``points`` says how many) figures are means over the chips, accuracy
   has the 95 % interval of this mean; ``..._std...`` are sample standard deviations over the chips (null for
@@ -43,6 +43,7 @@ from imcsim.sweeps.lost import Held
 from imcsim.sweeps.reading import STORE as STORE
 from imcsim.sweeps.reading import Reading, connected, errors_of
 from imcsim.sweeps.rows import Record
+from imcsim.sweeps.sums import CHANGED, changed_points, with_sum
 from imcsim.sweeps.table import SCHEMA, TABLE, check_axes, insert, queried, table_rows, write_table
 
 _JUDGED = ("accuracy", "energy_pj", "latency_ns", "edp_mean_of_products", "mean_timesteps", "area_um2")
@@ -177,12 +178,18 @@ class Store:
 
         Raises StoreLost where the file is not the one that was opened any more.
         """
+        record = with_sum(record)
         with self._lost_if_moved(record), errors_of(self.path), self._connection:
             inserted = insert(self._connection, "points", [record.point], "OR IGNORE ")
             if inserted:
                 insert(self._connection, "results", record.results)
         if self._held is not None:
             self._held.check(record.point["point"])
+
+    def check_sums(self) -> None:
+        """Refuse values that are not those that were written. Raises ImcsimError that names the point."""
+        for point in changed_points(self._reading):
+            raise self._reading.unsound(f"points, point {point}: {CHANGED}")
 
     def verify(self) -> None:
         """Compare the file with what was written to it. Raises StoreLost where they differ."""

@@ -34,9 +34,12 @@ _LISTS = ("thresholds", "exit_fraction")
 """Columns that the table has as numbers with spaces between."""
 
 
+_NO_RESULT = ("error", "seconds", "rows_sha256")
+
+
 def side_by_side(points: Collection[str], results: Collection[str]) -> str:
     """A query with one row per point, of the columns that ``points`` and ``results`` have."""
-    columns = [f"p.{name}" for name in POINTS if name in points and name not in ("error", "seconds")]
+    columns = [f"p.{name}" for name in POINTS if name in points and name not in _NO_RESULT]
     for letter, policy, names in _BESIDE:
         columns += [f"{letter}.{name} AS {policy}_{name}" for name in names if name in results]
     return (

@@ -659,11 +659,15 @@ def _tried(folder: Path) -> Any:
 
 
 def _damage_tried(draw: Random, made: Any, folder: Path) -> Path:
-    from imcsim.studies.tried_mappings import FILE
+    from imcsim.studies.tried_mappings import FILE, entry_sha256
 
     lines = [json.dumps(line, sort_keys=True).encode() for line in made]
     at = draw.randrange(len(lines))
-    lines[at] = as_json(draw, damaged_tree(draw, made[at]))
+    damaged = damaged_tree(draw, made[at])
+    if draw.random() < 0.9 and isinstance(damaged, dict) and {"chip", "mapped"} <= set(damaged):
+        with suppress(ValueError, RecursionError):
+            damaged["sha256"] = entry_sha256({key: damaged[key] for key in ("chip", "mapped")})
+    lines[at] = as_json(draw, damaged)
     return _write(folder / "tried" / FILE, b"".join(line + b"\n" for line in lines))
 
 
@@ -728,7 +732,10 @@ def _part(folder: Path) -> Any:
 
 
 def _damage_part(draw: Random, made: Any, folder: Path) -> Path:
+    from imcsim.reproduction.store import with_hash
+
     content = as_json(draw, damaged_tree(draw, made[2]))
+    content = with_hash(content) if draw.random() < 0.9 else content
     return _write(folder / "parts" / f"{made[1]}.json", content)
 
 
@@ -774,6 +781,8 @@ def _damage_store(draw: Random, made: Any, folder: Path) -> Path:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA ignore_check_constraints=ON")
     connection.execute("PRAGMA synchronous=OFF")
+    if draw.random() < 0.8:  # what is changed would all be found by this hash
+        connection.execute("UPDATE points SET rows_sha256 = NULL")
     try:
         for _ in range(draw.choice((1, 1, 2, 3))):
             _damage_table(draw, connection, columns, texts)

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -441,9 +442,15 @@ def test_a_part_of_other_images_or_a_damaged_one_is_made_again(
     assert len(calls) == 1
     made(tmp_path, replace(images("test"), sha256="1" * 64))
     assert len(set(calls)) == 2
-    (tmp_path / "parts" / "vgg16.json").write_text("{")
+    part = tmp_path / "parts" / "vgg16.json"
+    part.write_text("{")
     made(tmp_path)
     assert len(calls) == 3
+    changed = re.sub(r'("energy_pj": \d)', r"\g<1>1", part.read_text(), count=1)
+    assert changed != part.read_text()
+    part.write_text(changed)
+    made(tmp_path)
+    assert len(calls) == 4
 
 
 def test_a_fingerprint_is_over_all_that_a_part_follows_from() -> None:

@@ -32,7 +32,7 @@ from imcsim.studies.comparison import run
 from imcsim.studies.mapping_search import search_mapping
 from imcsim.studies.mapping_variants import OnImages
 from imcsim.studies.settings import CompareOptions
-from imcsim.studies.tried_mappings import FILE, TriedMappings
+from imcsim.studies.tried_mappings import FILE, TriedMappings, entry_sha256
 
 NETWORK = replace(
     vgg_like(np.random.default_rng(3), plan=(4, "M", 8), size=8, classes=3, timesteps=3), name="small"
@@ -372,9 +372,19 @@ def test_what_was_tried_is_there_though_its_file_vanished(tmp_path: Path, how: s
      ("copies", [2]), ("share_tiles", 0), ("placement", "\0"), ("row_order", "other"), ("extra", 1)],
 )  # fmt: skip
 def test_lines_of_other_types_are_refused(tmp_path: Path, key: str, value: Any) -> None:
-    line = json.dumps({"chip": "x", "mapped": {**asdict(MAPPED), key: value}})
+    entry = {"chip": "x", "mapped": {**asdict(MAPPED), key: value}}
+    line = json.dumps({**entry, "sha256": entry_sha256(entry)})
     (tmp_path / FILE).write_text(f'{{"a": 1}}\n{line}\n')
-    with pytest.raises(ImcsimError, match=r"jsonl:2: this line is none that a search wrote"):
+    with pytest.raises(ImcsimError, match=r"jsonl:2: this line is damaged, or none that a search wrote"):
+        TriedMappings.of_folder(tmp_path, {"a": 1})
+
+
+def test_a_figure_that_was_changed_is_refused(tmp_path: Path) -> None:
+    TriedMappings.of_folder(tmp_path, {"a": 1}).put("x", MAPPED)
+    text = (tmp_path / FILE).read_text()
+    assert '"columns_per_adc": 8' in text
+    (tmp_path / FILE).write_text(text.replace('"columns_per_adc": 8', '"columns_per_adc": 9'))
+    with pytest.raises(ImcsimError, match="jsonl:2: this line is damaged"):
         TriedMappings.of_folder(tmp_path, {"a": 1})
 
 

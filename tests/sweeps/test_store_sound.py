@@ -68,6 +68,12 @@ def test_a_sound_store_is_sound(folder: Path, capsys: pytest.CaptureFixture[str]
         ("UPDATE results SET energy_pj = 9e999 WHERE point = 1", {1}, ("results, point 1", "energy_pj")),
         ("UPDATE results SET energy_pj = NULL WHERE point = 1", {1}, ("results, point 1", "missing")),
         ("UPDATE results SET components = '{\"a\": [1]}' WHERE point = 0", {0}, ("components",)),
+        (
+            "UPDATE results SET energy_pj = energy_pj * 2 WHERE point = 1",
+            {1},
+            ("point 1: its figures are not",),
+        ),
+        ("UPDATE points SET images = 3 WHERE point = 0", {0}, ("point 0: its figures are not",)),
         ("DELETE FROM results WHERE point = 1 AND timesteps = 2", {1}, ("point 1", "1 rows are missing")),
         ("DELETE FROM points WHERE point = 0", {0}, ("point 0", "not there")),
     ],
@@ -96,6 +102,22 @@ def test_one_thing_wrong(
         assert store.finished() == {0, 1, 2, 3} - lost
     sweep(load_spec(files / "spec.yaml"), folder, workers=1).close()
     assert (folder / "table.csv").read_bytes() == (sound / "table.csv").read_bytes()
+
+
+def test_a_figure_that_was_changed_goes_nowhere(
+    files: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(folder, "UPDATE results SET accuracy = accuracy / 2 WHERE point = 1 AND policy = 'dynamic'")
+    table = (folder / "table.csv").read_bytes()
+    for command in (
+        ["sweep", str(files / "spec.yaml"), "--out", str(folder), "--workers", "1", "--quiet"],
+        ["report", str(folder), "--out", str(tmp_path / "page"), "--quiet"],
+    ):
+        assert main(command) == 2
+        assert "points, point 1: its figures are not those that were written" in capsys.readouterr().err
+    assert (folder / "table.csv").read_bytes() == table
+    change(folder, "ALTER TABLE points DROP COLUMN rows_sha256")  # as stores of before
+    assert main(["sweep", "--check", str(folder)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,9 @@ def read(folder: str | Path) -> Study:
     folder = Path(folder)
     if (folder / STORE).is_file():
         with open_store(folder) as store:
-            return _sweep(store)
+            study = _sweep(store)
+            store.check_sums()
+            return study
     if (folder / "result.json").is_file():
         result = read_result(str(folder))
         if isinstance(result, StreamResult):
