@@ -47,12 +47,37 @@ def processor() -> str:
         return platform.processor() or platform.machine()
     lines = dict(line.split(":", 1) for line in about.splitlines() if ":" in line)
     found = {key.strip(): value.strip() for key, value in lines.items()}
+    name = found.get("model name", platform.machine())
     flags = found.get("flags", "").split()
+    if os.environ.get(LIMITED) == "avx2":
+        return f"{name} limited to AVX2"
     vectors = next((name for flag, name in _VECTORS if flag in flags), "")
-    return " ".join(filter(None, (found.get("model name", platform.machine()), vectors)))
+    return " ".join(filter(None, (name, vectors)))
 
 
 _VECTORS = (("avx512f", "AVX-512"), ("avx2", "AVX2"))
+
+LIMITED = "ATEN_CPU_CAPABILITY"
+"""The variable by which PyTorch is told what vectors it may use."""
+
+
+def limited_to_avx2() -> dict[str, str]:
+    """What the environment of a script must say for both sides to compute as on a processor without AVX-512.
+
+    Kernels are compiled for Zen 3, PyTorch and oneDNN choose theirs for AVX2. Clock, caches and what a core
+    does in a cycle stay those of this machine.
+    """
+    import llvmlite.binding
+
+    host = llvmlite.binding.get_host_cpu_features().items()
+    features = [f"{'+' if there and 'avx512' not in name else '-'}{name}" for name, there in host]
+    return {
+        "NUMBA_CPU_NAME": "znver3",
+        "NUMBA_CPU_FEATURES": ",".join(features),
+        LIMITED: "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    }
 
 
 def cores() -> int:
