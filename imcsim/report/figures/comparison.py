@@ -110,7 +110,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
         ecolor=GREY,
         elinewidth=0.8,
         capsize=2,
-        label="static (95 % interval)",
+        label=f"static, {result.static[-1].issue} (95 % interval)",
     )
     others = [
         point

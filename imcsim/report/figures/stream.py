@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.drawing import BLUE, GREY, HALO, ORANGE, VERMILION, draw
+from imcsim.report.figures.drawing import BLUE, GREY, HALO, ORANGE, VERMILION, draw, mark_mean
 from imcsim.report.figures.layers import layer_figures
 from imcsim.report.terminal.stream import label, runs_of_tiles
 from imcsim.report.units import TIME, fitting, number
@@ -77,9 +77,8 @@ def latency_distribution(result: StreamResult) -> Figure:
             fontsize=7,
             path_effects=HALO,
         )
-    axes.axvline(
-        result.latency_ns / unit.per_base, color=GREY, linestyle="--", linewidth=1.0, zorder=0, label="mean"
-    )
+    mean = result.latency_ns / unit.per_base
+    mark_mean(axes, mean, f"mean {number(mean, 3)} {name}", GREY)
     axes.set_xlim(0, times[-1] / unit.per_base * 1.3 or 1.0)
     axes.set_ylim(0, 108)
     axes.set_yticks(range(0, 101, 25))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -133,26 +135,50 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     if min(values) > 0 and max(values) > 12 * min(values):
         logarithmic(axes.xaxis)
     axes.margins(0.07)
-    placed: list[tuple[float, float]] = []
     axes.autoscale_view()
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom - 0.05 * (top - bottom), top)  # room for a label below the lowest interval
+
+    def seen(one: PointFigures, accuracy: float) -> tuple[float, float]:
+        """A place in the panel, 0 to 1 each way."""
+        place = axes.transData.transform((scale(cost(one)), 100 * accuracy))
+        across, up = axes.transAxes.inverted().transform(place)
+        return float(across), float(up)
+
+    taken: list[tuple[float, float]] = []
+    for found in best.values():
+        taken += _along([seen(one, one.accuracy) for one in sorted(found, key=cost)], bool(study.judged))
+        for one in found if len(found) <= MOST_BARS else ():
+            taken += _along([seen(one, one.accuracy_low), seen(one, one.accuracy_high)], True)
     on_front = {id(one) for found in best.values() for one in found}
     for one, label, colour in labels:
-        # Below its interval, where it has one: the lines run through the points.
+        # Beyond its interval, where it has one: the lines run through the points.
         barred = id(one) in on_front and len(best[one.policy]) <= MOST_BARS
-        place = (scale(cost(one)), 100 * (one.accuracy_low if barred else one.accuracy))
-        x, y = axes.transAxes.inverted().transform(axes.transData.transform(place))
-        if any(abs(x - a) < 0.05 * len(label) and abs(y - b) < 0.055 for a, b in placed):
-            continue
-        placed.append((x, y))
-        axes.annotate(
-            label, place, xytext=(0, -3), textcoords="offset points", fontsize=6.5, color=colour,
-            path_effects=HALO, zorder=9, ha="center", va="top",
-        )  # fmt: skip
+        for end, side in ((one.accuracy_low, -1), (one.accuracy_high, 1)):
+            across, up = seen(one, end if barred else one.accuracy)
+            up += 0.045 * side
+            if any(abs(across - a) < 0.02 * len(label) and abs(up - b) < 0.04 for a, b in taken):
+                continue
+            taken.append((across, up))
+            axes.annotate(
+                label, (across, up), xycoords="axes fraction", fontsize=6.5, color=colour, path_effects=HALO,
+                zorder=9, ha="center", va="center",
+            )  # fmt: skip
+            break  # where there is no room the table has the number
     axes.set_xlabel(scale.title)
     axes.set_ylabel("accuracy (%)")
     axes.grid()
     made.legend(loc="outside upper center", ncols=2)
     return made
+
+
+def _along(places: list[tuple[float, float]], straight: bool) -> Iterator[tuple[float, float]]:
+    """Places close to each other on the line that joins some: straight, or right first and then up."""
+    yield from places
+    for (x, y), (right, up) in pairwise(places):
+        for share in (k / 24 for k in range(25)):
+            yield x + share * (right - x), y + share * (up - y) if straight else y
+            yield right, y + share * (up - y)
 
 
 def _apart(front: list[PointFigures], most: int = 8) -> list[PointFigures]:

@@ -200,5 +200,5 @@ def text(value: Any) -> str:
 
 def short(values: Sequence[Any], most: int = 24) -> str:
     """Values of an axis for a label; of long file names the end."""
-    whole = ", ".join("not given" if value is None else text(value) for value in values)
+    whole = ", ".join("default" if value is None else text(value) for value in values)
     return whole if len(whole) <= most else f"…{whole[1 - most :]}"
