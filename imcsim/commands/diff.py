@@ -22,7 +22,7 @@ _SIMULATING = tuple(name for name in (*PLAYING, *EXITING) if name not in ("hardw
 """Settings of a simulation of both chips."""
 
 
-@click.command()
+@click.command(short_help="What differs between two chips or two results, and what it did.")
 @click.argument("a", metavar="A", shell_complete=complete_hardware)
 @click.argument("b", metavar="[B]", required=False, shell_complete=complete_hardware)
 @click.option(

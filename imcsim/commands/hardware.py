@@ -53,7 +53,7 @@ def hardware_show(name: str, overrides: dict[str, Any]) -> None:
     print_report(Listing("Left out of the model, and bounds on what it takes", bounds))
 
 
-@hardware.command("check")
+@hardware.command("check", short_help="Is a chip's file sound, and does a network fit?")
 @click.argument("file", metavar="NAME|FILE", shell_complete=complete_hardware)
 @options_of("overrides")
 @plugin_option

@@ -66,7 +66,11 @@ def _neuron(
     return found or None
 
 
-@click.command("import", cls=Grouped)
+@click.command(
+    "import",
+    cls=Grouped,
+    short_help="Make a network of a file: NIR, state dicts, safetensors, ONNX.",
+)
 @click.argument("file", metavar="FILE", required=False)
 @click.option("-o", "output", metavar="DIR", help="Folder for the network.")
 @click.option("--inputs", metavar="NAME|FILE|DIR", help="Compare before and after rounding on these images.")

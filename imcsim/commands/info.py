@@ -24,7 +24,7 @@ _SETTINGS = ("IMCSIM_", "NUMBA_", "OMP_NUM_THREADS", "XDG_CACHE_HOME")
 Section = Mapping[str, str]
 
 
-@click.command()
+@click.command(short_help="Versions, processor, kernels and parts, for reports of faults.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def info(as_json: bool) -> None:
     """Versions, processor, kept kernels and values, optional parts: what a report of a fault should hold."""

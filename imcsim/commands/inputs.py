@@ -24,7 +24,7 @@ def inputs_list() -> None:
     print_names(imcsim.inputs.names())
 
 
-@inputs_group.command("show")
+@inputs_group.command("show", short_help="What inputs are: size, split, classes.")
 @click.argument("name", metavar="NAME|FILE|DIR", shell_complete=complete_inputs)
 @click.option("--labels", metavar="FILE", help="Labels of inputs that hold none.")
 def inputs_show(name: str, labels: str | None) -> None:
@@ -36,7 +36,7 @@ def inputs_show(name: str, labels: str | None) -> None:
     print_report(table(f"Inputs {imcsim.inputs.find(name).stem}", ["", ""], rows, left=2))
 
 
-@inputs_group.command("convert")
+@inputs_group.command("convert", short_help="Write inputs of any kind as one .npz file.")
 @click.argument("source", metavar="NAME|FILE|DIR", shell_complete=complete_inputs)
 @click.option("-o", "output", metavar="FILE.npz", required=True, help="The file to write.")
 @options_of(*ENCODING)

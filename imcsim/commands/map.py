@@ -53,7 +53,11 @@ def _types_of_shapes(sizes: tuple[int, ...]) -> dict[str, int]:
     return {f"tile_types.crossbars_{size}.cells.{key}": size for size in sizes for key in keys}
 
 
-@click.command("map", cls=Grouped)
+@click.command(
+    "map",
+    cls=Grouped,
+    short_help="Where a network's layers stand on a chip; find a better mapping.",
+)
 @run_settings(
     "hardware", "overrides", "model", "plugins", "validation", "images", "timesteps", "threshold", "seed",
     "workers",

@@ -9,7 +9,11 @@ from imcsim.commands.common import print_report
 from imcsim.commands.options import plugin_option
 
 
-@click.group("plugins", invoke_without_command=True)
+@click.group(
+    "plugins",
+    invoke_without_command=True,
+    short_help="Exit rules, estimators, cell errors and encodings: list, check.",
+)
 @plugin_option
 @click.pass_context
 def plugins_group(context: click.Context) -> None:
@@ -25,7 +29,7 @@ def plugins_list() -> None:
     _show()
 
 
-@plugins_group.command("check")
+@plugins_group.command("check", short_help="Hold parts to the contract that our own parts keep.")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @plugin_option
 def plugins_check(names: tuple[str, ...]) -> None:

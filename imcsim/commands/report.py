@@ -8,7 +8,7 @@ from imcsim.commands.common import progress_bars
 from imcsim.commands.help import Grouped
 
 
-@click.command(cls=Grouped)
+@click.command(cls=Grouped, short_help="Make a page of a sweep, a search, a comparison or a run.")
 @click.argument("folder", metavar="DIR")
 @click.option("--out", metavar="DIR", help="Where the page goes.  [default: DIR/report]")
 @click.option("--points", metavar="N,N,...", help="Points to break down.  [default: base and the best]")

@@ -9,7 +9,7 @@ from imcsim.commands.help import Grouped
 from imcsim.commands.options import memory_option, option
 
 
-@click.command(cls=Grouped)
+@click.command(cls=Grouped, short_help="Run DT-SNN's networks, and put its figures beside ours.")
 @click.option(
     "--images", type=click.IntRange(min=1), help="Only the first so many of the 10,000 test images."
 )

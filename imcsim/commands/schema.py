@@ -10,7 +10,7 @@ import click
 KINDS = ("hardware", "sweep", "search", "result", "chips", "network", "reproduction")
 
 
-@click.command()
+@click.command(short_help="Print the JSON schema of a kind of file.")
 @click.argument("kind", type=click.Choice(KINDS), default="hardware")
 def schema(kind: str) -> None:
     """Print the JSON schema of a kind of file: hardware (default), sweep, search, result, chips

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_LISTED = 40
 
 
-@click.command(cls=Grouped)
+@click.command(cls=Grouped, short_help="Search settings for the best trades between objectives.")
 @click.argument("spec", metavar="SPEC")
 @options_of("overrides", "plugins")
 @click.option(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from imcsim.studies.against import OtherNetwork
 
 
-@click.command(cls=Grouped)
+@click.command(cls=Grouped, short_help="Static timesteps against early exit, on one chip or many.")
 @options_of("chips")
 @click.option(
     "--against",
@@ -119,7 +119,7 @@ def run(
     deliver(result, delivery)
 
 
-@click.command(cls=Grouped)
+@click.command(cls=Grouped, short_help="A stream of images: throughput, latency and utilisation.")
 @policy_option
 @click.option(
     "--arrivals",

@@ -35,7 +35,7 @@ class Upkeep:
     repaired: str | None
 
 
-@click.command(cls=Grouped)
+@click.command(cls=Grouped, short_help="Run every point of a spec: axes over any settings.")
 @click.argument("spec", metavar="SPEC", required=False)
 @options_of("overrides", "plugins")
 @click.option(

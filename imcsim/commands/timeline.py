@@ -15,7 +15,7 @@ from imcsim.commands.simulate import check_policy
 from imcsim.studies.settings import RunSettings
 
 
-@click.command(cls=Grouped)
+@click.command(cls=Grouped, short_help="What every tile, link and the checker did, cycle by cycle.")
 @click.option(
     "--image",
     "images",

@@ -16,7 +16,7 @@ def trace() -> None:
     """Recorded traces: record, info."""
 
 
-@trace.command("record")
+@trace.command("record", short_help="Play inputs; write what entered the chip, and spikes.")
 @click.option("-o", "output", metavar="FILE", required=True, help="The trace to write, an .npz file.")
 @click.option(
     "--layers",
@@ -62,7 +62,7 @@ def record(output: str, layers: str | None, ideal: bool, quiet: bool, settings: 
         click.echo(f"{output}: {len(found.packed)} images, {_frames(found)}, {len(found.spikes)} layers")
 
 
-@trace.command("info")
+@trace.command("info", short_help="Shape, spikes and spike rates, and where they come from.")
 @click.argument("file", metavar="FILE")
 def info(file: str) -> None:
     """Shape, spikes per timestep, spike rate of each layer, and where a trace comes from."""

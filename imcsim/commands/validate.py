@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from imcsim.validate import JudgedRows
 
 
-@click.command()
+@click.command(short_help="Published figures of chips and papers beside ours.")
 @click.option("--json", "json_path", metavar="FILE", help="Write every figure as JSON; - is stdout.")
 @click.option(
     "--out", "out_folder", metavar="DIR", help="Write a page with a figure, JSON and Markdown tables there."

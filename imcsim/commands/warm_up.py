@@ -13,7 +13,7 @@ ERRORS = "dtsnn_32nm_nonideal"
 """A chip with errors, which have kernels of their own."""
 
 
-@click.command("warm-up", cls=Grouped)
+@click.command("warm-up", cls=Grouped, short_help="Compile the kernels now: for images and clusters.")
 @click.option("--errors", is_flag=True, help="Also the kernels of chips with errors.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 def warm_up(errors: bool, quiet: bool) -> None:

@@ -439,6 +439,8 @@ def test_help_fits_80_columns(path: tuple[str, ...], monkeypatch: pytest.MonkeyP
     shown = CliRunner().invoke(cli, [*path, "--help"])
     assert shown.exit_code == 0
     assert max(map(len, shown.output.splitlines())) <= 80
+    about = shown.output.partition("Options:")[2]
+    assert "..." not in re.sub(r",(FLOAT|N),?\.\.\.", "", about)  # no summary is cut off
 
 
 def test_help_names_every_command_and_option_once(capsys: pytest.CaptureFixture[str]) -> None:
