@@ -89,7 +89,6 @@ def search(
         store = create_store(folder, meta)
         try:
             check_same(store, meta)
-            store.check_sums()
             wanted = max(wanted, 1 + max(store.finished(), default=-1))
             store.put_meta("points", str(wanted))
             sweep_up(folder)

@@ -38,7 +38,6 @@ LONGEST_SEARCH_S = 8.0
 _STEPS = 200_000  # of SQLite's machine between two looks at the clock
 _MOST_META = 1000
 _MOST_COLUMNS = 2000
-_UNSOUND = "imcsim sweep --check DIR lists what is wrong, --repair DIR keeps what is sound"
 
 
 class Reading:
@@ -165,7 +164,12 @@ class Reading:
                 yield row
 
     def unsound(self, what: str) -> ImcsimError:
-        return ImcsimError(f"the store is not sound: {what}", file=self.path, fix=_UNSOUND)
+        return ImcsimError(f"the store is not sound: {what}", file=self.path, fix=_looked_over(self.path))
+
+
+def _looked_over(path: Path) -> str:
+    folder = path.parent
+    return f"imcsim sweep --check {folder} lists what is wrong, --repair {folder} keeps what is sound"
 
 
 def _place(raw: Mapping[str, Any]) -> str:
@@ -186,7 +190,7 @@ def errors_of(path: Path) -> Iterator[None]:
         yield
     except SQLITE_ERRORS as error:
         text = str(error)
-        fix = f"is this the folder of a sweep? {_UNSOUND}"
+        fix = f"is this the folder of a sweep? {_looked_over(path)}"
         if "interrupted" in text:
             text = "it takes too long to read"
         if any(word in text for word in ("disk is full", "I/O", "unable to open", "readonly")):

@@ -265,7 +265,9 @@ def open_store(folder: str | Path) -> Store:
 
 
 def create_store(folder: Path, meta: Mapping[str, str]) -> Store:
-    """A new store, or the one that is there. Raises ImcsimError where it cannot be written."""
+    """A new store, or the one that is there. Raises ImcsimError where it cannot be written, or holds values
+    that are not those that were written.
+    """
     with errors_of(folder / STORE):
         connection = sqlite3.connect(folder / STORE)
         connection.execute("PRAGMA journal_mode=WAL")
@@ -279,7 +281,13 @@ def create_store(folder: Path, meta: Mapping[str, str]) -> Store:
             connection.execute("COMMIT")
         finally:
             connection.close()
-    return _opened(folder, writing=True)
+    store = _opened(folder, writing=True)
+    try:
+        store.check_sums()
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _opened(folder: Path, *, writing: bool = False) -> Store:

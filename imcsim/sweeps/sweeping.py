@@ -79,7 +79,6 @@ def sweep(
         store = create_store(folder, meta)
         try:
             check_same(store, meta)
-            store.check_sums()
             sweep_up(folder)
             if retry_failed:
                 store.forget_failed()

@@ -168,6 +168,7 @@ def _front_warnings(store: Store) -> tuple[dict[str, int], int]:
         return found, 0
     with open_store(folder) as front:
         rows = list(front.points())
+        front.check_sums()
     chips: dict[int, int] = {}
     for row in rows:
         if row.get("chips") is not None:
