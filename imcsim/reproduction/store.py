@@ -14,7 +14,7 @@ from pathlib import Path
 
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
-from imcsim.base.files import read_ordinary, write_through, written_whole
+from imcsim.base.files import new_folders, read_ordinary, write_through, written_whole
 from imcsim.functional.program.program import Program
 from imcsim.functional.recalibration import Channels
 from imcsim.functional.run import Activity, Converters, concatenate
@@ -114,8 +114,7 @@ def write_part(folder: Path, part: NetworkPart) -> None:
     """Keep a network's part. Raises ImcsimError where it cannot be written."""
     path = folder / PARTS / f"{part.key}.json"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as temporary:
+        with new_folders(path.parent), written_whole(path) as temporary:
             write_through(temporary, with_hash(to_json(part, indent=1).encode()))
     except OSError as error:
         raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error

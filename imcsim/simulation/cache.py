@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
+from imcsim.base.files import new_folders
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import ActivationLayer, CrossbarLayer, NeuronLayer, Program
 from imcsim.functional.recalibration import Channels, measured_layers
@@ -303,12 +304,10 @@ class CachedValues:
 
     def _write(self, path: Path, arrays: Arrays, *, remember: bool = True) -> None:
         """Store arrays; without room for them there is no file, and the sweep's own store says so."""
-        with suppress(ImcsimError, OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with NpzWriter(path) as writer:
-                for name, array in arrays.items():
-                    writer.put(name, array)
-                writer.put(_CHECKSUM, np.frombuffer(_checksum(arrays), np.uint8))
+        with suppress(ImcsimError, OSError), new_folders(path.parent), NpzWriter(path) as writer:
+            for name, array in arrays.items():
+                writer.put(name, array)
+            writer.put(_CHECKSUM, np.frombuffer(_checksum(arrays), np.uint8))
         if remember:
             self.memory.put(path, arrays)
 

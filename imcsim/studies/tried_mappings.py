@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.files import read_ordinary, written_whole
+from imcsim.base.files import new_folders, read_ordinary, written_whole
 from imcsim.results.mapped import ADCS, Mapped
 
 FILE = "tried.jsonl"
@@ -64,30 +64,40 @@ class TriedMappings:
         if self.path is None:
             return
         try:
-            # Not made where it is missing: what was tried before would not be in it.
-            number = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+            same = self._append(self.path, _line(chip_sha256, mapped))
         except (FileNotFoundError, NotADirectoryError):
-            self._write_anew(self.path)
-            return
-        with os.fdopen(number, "a", encoding="utf-8") as file:
-            same = _identity(os.fstat(number)) == self._identity
-            if same:
-                file.write(_line(chip_sha256, mapped))
-                file.flush()
-                self._identity = _identity(os.fstat(number))
+            same = False
+        except OSError as error:
+            raise _not_written(self.path, error) from None
         if not same:
             self._write_anew(self.path)
+
+    def _append(self, path: Path, line: str) -> bool:
+        """Write a line, if the file is the one that was left. Raises OSError."""
+        # Not made where it is missing: what was tried before would not be in it.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
+            if _identity(os.fstat(file.fileno())) != self._identity:
+                return False
+            file.write(line)
+            file.flush()
+            self._identity = _identity(os.fstat(file.fileno()))
+        return True
 
     def _write_anew(self, path: Path) -> None:
         """Write the whole file, and the folder with it."""
         text = "".join([f"{self.head}\n", *(_line(*one) for one in self.known.items())])
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as temporary:
+            with new_folders(path.parent), written_whole(path) as temporary:
                 temporary.write_text(text, "utf-8")
             self._identity = _identity(path.stat())
         except OSError as error:
-            raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from None
+            raise _not_written(path, error) from None
+
+
+def _not_written(path: Path, error: OSError) -> ImcsimError:
+    return ImcsimError(
+        f"cannot be written: {error.strerror or error}", file=path, fix="make room on the disk, and go on"
+    )
 
 
 def _identity(found: os.stat_result) -> tuple[int, int, int]:

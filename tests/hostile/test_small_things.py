@@ -214,6 +214,31 @@ def test_a_sweep_that_cannot_begin_leaves_nothing(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "new").exists()
 
 
+def _no_room(*about: Any) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_is_kept_on_the_way_leaves_no_folder_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imcsim.simulation.cache import CachedValues
+    from imcsim.studies.tried_mappings import TriedMappings
+
+    monkeypatch.setattr("imcsim.simulation.cache.NpzWriter", _no_room)
+    CachedValues(tmp_path / "values" / "0.1.0", "0" * 64, {})._write(
+        tmp_path / "values" / "0.1.0" / "x.npz", {}
+    )
+    tried = TriedMappings.of_folder(tmp_path / "sound", {})
+    with monkeypatch.context() as patched:
+        patched.setattr("imcsim.studies.tried_mappings.os.open", _no_room)
+        with pytest.raises(ImcsimError, match=r"written: No space"):
+            tried.put("x", None)
+    monkeypatch.setattr("imcsim.studies.tried_mappings.written_whole", _no_room)
+    with pytest.raises(ImcsimError, match=r"tried.jsonl: cannot be written: No space"):
+        TriedMappings.of_folder(tmp_path / "new" / "out", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["sound"]
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "nonsense"])
 def test_a_part_of_a_reproduction_that_never_ends_is_made_again(tmp_path: Path, kind: str) -> None:
     from imcsim.reproduction.store import read_part
