@@ -306,7 +306,7 @@ def some_kernels(place: Path, draw: random.Random) -> None:
         own = place / f"{source.name}_{hashlib.sha256(str(source).encode()).hexdigest()[:32]}"
         own.mkdir(parents=True, mode=0o700)
         for path in sorted(kept.glob("*.nbc")):
-            if draw.random() < 0.7:
+            if draw.random() < 0.9:
                 shutil.copy(path, own)
 
 
