@@ -141,7 +141,8 @@ def deliver(result: Result, delivery: Delivery) -> None:
     json_path, out_folder, quiet = delivery.json_path, delivery.out_folder, delivery.quiet
     to_stdout = json_path == "-"
     if out_folder is not None:
-        write_folder(result, out_folder, paper=delivery.paper)
+        with progress_bars(quiet) as progress:
+            write_folder(result, out_folder, paper=delivery.paper, progress=progress)
     if to_stdout:
         sys.stdout.write(to_json(result))
         sys.stdout.flush()

@@ -128,17 +128,23 @@ def _show(settings: RunSettings, delivery: Delivery) -> None:
     from imcsim.report.terminal.tables import warning_lines
     from imcsim.timing.fits import too_small
 
-    chip = imcsim.hardware.load(settings.hardware, settings.overrides)
-    network = imcsim.network.load(settings.model)
-    short = too_small(network, chip.config)
-    try:
-        placement = imcsim.mapping.place(network, chip.config)
-    except ImcsimError:
-        raise ImcsimError("\n".join(short), key=network.name) from None
-    plan = imcsim.mapping.floorplan(placement, chip.config)
-    names = network.name, chip.name
-    if delivery.out_folder is not None:
-        files.write_floorplan(plan, *names, delivery.out_folder)
+    with progress_bars(quiet=False) as progress:
+        progress("chip", 0, 4)
+        chip = imcsim.hardware.load(settings.hardware, settings.overrides)
+        network = imcsim.network.load(settings.model)
+        progress("chip", 1, 4)
+        short = too_small(network, chip.config)
+        progress("chip", 2, 4)
+        try:
+            placement = imcsim.mapping.place(network, chip.config)
+        except ImcsimError:
+            raise ImcsimError("\n".join(short), key=network.name) from None
+        progress("chip", 3, 4)
+        plan = imcsim.mapping.floorplan(placement, chip.config)
+        names = network.name, chip.name
+        progress("chip", 4, 4)
+        if delivery.out_folder is not None:
+            files.write_floorplan(plan, *names, delivery.out_folder, progress)
     stream = _json(files.floorplan_json(plan, *names), delivery)
     print_report(report.floorplan_report(plan, *names), stream)
     for line in warning_lines(short):

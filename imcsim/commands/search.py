@@ -62,7 +62,8 @@ def search(
     with store:
         from imcsim.report.fronts import write_front_files
 
-        write_front_files(store.folder)
+        with progress_bars(quiet) as progress:
+            write_front_files(store.folder, progress)
         if not quiet:
             _tell(loaded, store, summary, trials or loaded.trials)
 

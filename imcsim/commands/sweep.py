@@ -98,7 +98,8 @@ def sweep(
     with store:
         from imcsim.report.fronts import write_front_files
 
-        write_front_files(store.folder)
+        with progress_bars(quiet) as progress:
+            write_front_files(store.folder, progress)
         if not quiet:
             _tell(store, summary)
     return 0

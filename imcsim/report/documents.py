@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from imcsim.diffs.reading import OUTCOMES
 from imcsim.report import beside
-from imcsim.report.files import csv_text, write_contents, write_text
+from imcsim.report.files import Progress, csv_text, write_contents, write_text
 from imcsim.report.paper import paper_files
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import (
@@ -36,7 +36,9 @@ def write_result(result: Result, path: str | Path) -> None:
     write_text(to_json(result), path)
 
 
-def write_folder(result: Result, folder: str | Path, *, paper: bool = False) -> list[Path]:
+def write_folder(
+    result: Result, folder: str | Path, *, paper: bool = False, progress: Progress | None = None
+) -> list[Path]:
     """Write ``result.json``, the CSV tables and ``figures/`` into `folder`; returns the files written.
 
     Of a comparison also the table for a paper (see `paper_files`) and what each of its images did, as
@@ -51,23 +53,23 @@ def write_folder(result: Result, folder: str | Path, *, paper: bool = False) -> 
         contents |= {name: text.encode() for name, text in paper_files(result).items()}
         if result.outcomes is not None:
             contents[OUTCOMES] = result.outcomes.to_json().encode()
-    contents |= {f"figures/{name}": data for name, data in _figures(result, paper).items()}
+    contents |= {f"figures/{name}": data for name, data in _figures(result, paper, progress).items()}
     return write_contents(folder, contents)
 
 
-def _figures(result: Result, paper: bool) -> dict[str, bytes]:
+def _figures(result: Result, paper: bool, progress: Progress | None) -> dict[str, bytes]:
     # matplotlib takes a second to import: only where figures are wanted.
     if isinstance(result, StreamResult):
         from imcsim.report.figures.stream import render_stream
 
-        return render_stream(result)
+        return render_stream(result, progress)
     if isinstance(result, ChipsResult):
         from imcsim.report.figures.chips import render_chips
 
-        return render_chips(result)
+        return render_chips(result, progress)
     from imcsim.report.figures.comparison import render
 
-    return render(result, paper=paper)
+    return render(result, paper=paper, progress=progress)
 
 
 def figures_of(result: Result) -> dict[str, Any]:

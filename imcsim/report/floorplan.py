@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.mapping import Floorplan
-from imcsim.report.files import csv_text, write_contents
+from imcsim.report.files import Progress, csv_text, write_contents
 
 
 def floorplan_json(plan: Floorplan, network: str, hardware: str) -> str:
@@ -35,7 +35,9 @@ def _written(plan: Floorplan) -> dict[str, Any]:
     return found
 
 
-def write_floorplan(plan: Floorplan, network: str, hardware: str, folder: str | Path) -> list[Path]:
+def write_floorplan(
+    plan: Floorplan, network: str, hardware: str, folder: str | Path, progress: Progress | None = None
+) -> list[Path]:
     """Write ``floorplan.json``, ``floorplan.svg``, ``.png``, ``layers.csv`` and ``tiles.csv``; returns them.
 
     Of groups of layers that are loaded in turn, each has a drawing: ``floorplan_1.svg`` and so on.
@@ -47,6 +49,8 @@ def write_floorplan(plan: Floorplan, network: str, hardware: str, folder: str | 
     contents = {"floorplan.json": floorplan_json(plan, network, hardware).encode()}
     contents |= {name: text.encode() for name, text in floorplan_csv(plan).items()}
     for number, group in enumerate(plan.groups or (plan,), 1):
+        if progress is not None:
+            progress("drawings", number - 1, len(plan.groups) or 1)
         title, end = (f", group {number}", f"_{number}") if plan.groups else ("", "")
         drawn = floorplan_figure(group, f"{network} on {hardware}{title}")
         contents |= {name.replace("floorplan", f"floorplan{end}"): data for name, data in drawn.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.report.figures.drawing import FORMATS, draw_one
-from imcsim.report.files import csv_text, write_contents
+from imcsim.report.files import Progress, csv_text, write_contents
 from imcsim.report.paper import PaperFigures, latex_table
 from imcsim.report.site.choosing import COSTS, front_source, non_dominated, varied
 from imcsim.report.site.pareto import pareto
@@ -70,7 +70,7 @@ class FrontRow:
         return self.run.edp_pj_ns
 
 
-def write_front_files(folder: str | Path) -> list[Path]:
+def write_front_files(folder: str | Path, progress: Progress | None = None) -> list[Path]:
     """Write the front of the sweep or search in `folder` beside its store; returns the files written.
 
     Nothing is written where no point has figures. Raises ImcsimError where it cannot be read or written.
@@ -86,10 +86,12 @@ def write_front_files(folder: str | Path) -> list[Path]:
         "table.tex": _latex(study, shown, static, dynamic).encode(),
         "caption.txt": f"{front_caption(study, shown)}\n".encode(),
     }
-    for exhibit in pareto(study):
-        if exhibit.name in FIGURES:
-            files, _ = draw_one(exhibit.draw, FORMATS, exhibit.name)
-            contents |= {f"figures/{exhibit.name}.{kind}": data for kind, data in files.items()}
+    exhibits = [exhibit for exhibit in pareto(study) if exhibit.name in FIGURES]
+    for done, exhibit in enumerate(exhibits, 1):
+        files, _ = draw_one(exhibit.draw, FORMATS, exhibit.name)
+        contents |= {f"figures/{exhibit.name}.{kind}": data for kind, data in files.items()}
+        if progress is not None:
+            progress("figures", done, len(exhibits))
     return write_contents(folder, contents)
 
 

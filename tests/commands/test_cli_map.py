@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ def test_prints_layers_tiles_and_totals(model: str, capsys: pytest.CaptureFixtur
     assert "Total: 9 tiles on a mesh of 3 x 3; 272 of 576 crossbars and 38 of 72 PEs used" in captured.out
     assert main(["map", "--model", model, "--hardware", "spikesim_65nm"]) == 0
     assert "conv1, conv2, conv3, conv4" in capsys.readouterr().out
+
+
+def test_someone_who_watches_sees_progress(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["map", "--model", model]) == 0
+    captured = capsys.readouterr()
+    assert "chip" in captured.err
+    assert "Floorplan of vgg" in captured.out
 
 
 def test_writes_files_that_agree(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

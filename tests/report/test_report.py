@@ -401,7 +401,10 @@ def test_folder_holds_everything(tmp_path: Path) -> None:
 
 
 def test_folder_of_a_run(tmp_path: Path) -> None:
-    documents.write_folder(STATIC, tmp_path)
+    told: list[tuple[str, int, int]] = []
+    documents.write_folder(STATIC, tmp_path, progress=lambda *about: told.append(about))
+    figures = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert told == [("figures", done, len(figures)) for done in range(1, len(figures) + 1)]
     (outcome,) = _rows(tmp_path / "outcome.csv")
     assert outcome["kind"] == "static"
     assert outcome["threshold"] == ""
@@ -431,7 +434,7 @@ def test_folder_of_a_stream(tmp_path: Path) -> None:
 
 
 def test_other_files_in_the_folder_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "render", lambda result, *, paper: {})
+    monkeypatch.setattr(figures, "render", lambda result, *, paper, progress: {})
     (tmp_path / "notes.txt").write_text("mine")
     documents.write_folder(RAN, tmp_path)
     documents.write_folder(RAN, tmp_path)
@@ -445,7 +448,7 @@ def test_a_failure_leaves_no_half_written_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, call: str
 ) -> None:
     monkeypatch.setattr(
-        figures, "render", lambda result, *, paper: {"exits.png": result.policy.kind.encode()}
+        figures, "render", lambda result, *, paper, progress: {"exits.png": result.policy.kind.encode()}
     )
     documents.write_folder(RAN, tmp_path / "new")
     documents.write_folder(STATIC, tmp_path / "old")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, VERMILION, draw, figure
+from imcsim.report.files import Progress
 from imcsim.report.sampling import ALL_SHOWN
 from imcsim.results.chips.document import ChipsResult
 
@@ -12,9 +13,9 @@ _COLOURS = {"dynamic": BLUE, "dynamic_once": ORANGE}
 _THRESHOLDS = {"dynamic": "threshold of each chip", "dynamic_once": "one threshold for all"}
 
 
-def render_chips(result: ChipsResult) -> dict[str, bytes]:
+def render_chips(result: ChipsResult, progress: Progress | None = None) -> dict[str, bytes]:
     """All figures of `result`: file name (``chips_exits.svg``) to file content."""
-    return draw(lambda: chips_figures(result))
+    return draw(lambda: chips_figures(result), progress=progress)
 
 
 def chips_figures(result: ChipsResult) -> dict[str, Figure]:

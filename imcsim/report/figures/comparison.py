@@ -23,6 +23,7 @@ from imcsim.report.figures.drawing import (
 )
 from imcsim.report.figures.layers import layer_figures
 from imcsim.report.figures.tornado import panels, tornado
+from imcsim.report.files import Progress
 from imcsim.report.sampling import ALL_SHOWN, exit_bins, shown_timesteps
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, pretty, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, ScalingPoint, StaticPoint
@@ -33,9 +34,11 @@ DTSNN_ENERGY = (0.443, 0.557)
 """E(T) / E(1) = 0.443 + 0.557 T: derived from the 4.9x energy of T = 8 that DT-SNN (DAC 2023) states."""
 
 
-def render(result: CompareResult | RunResult, *, paper: bool = False) -> dict[str, bytes]:
+def render(
+    result: CompareResult | RunResult, *, paper: bool = False, progress: Progress | None = None
+) -> dict[str, bytes]:
     """All figures of `result`: file name (``exits.svg``) to file content."""
-    return draw(lambda: figures(result, paper=paper))
+    return draw(lambda: figures(result, paper=paper), progress=progress)
 
 
 def figures(result: CompareResult | RunResult, *, paper: bool = False) -> dict[str, Figure]:

@@ -20,6 +20,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
+from imcsim.report.files import Progress
+
 Format = Literal["svg", "pdf", "png"]
 FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")
 """Of the figures beside a result."""
@@ -55,14 +57,23 @@ _STYLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def draw(make: Callable[[], Mapping[str, Figure]], formats: Iterable[Format] = FORMATS) -> dict[str, bytes]:
-    """The figures that `make` gives (name to figure) as files: ``exits.png`` and so on."""
+def draw(
+    make: Callable[[], Mapping[str, Figure]],
+    formats: Iterable[Format] = FORMATS,
+    progress: Progress | None = None,
+) -> dict[str, bytes]:
+    """The figures that `make` gives (name to figure) as files: ``exits.png`` and so on.
+
+    progress: told of the stage ``figures``, and how many of them are ready.
+    """
+    drawn = dict[str, bytes]()
     with matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": "imcsim"}]):
-        return {
-            f"{name}.{kind}": data
-            for name, figure in make().items()
-            for kind, data in _files(figure, formats).items()
-        }
+        made = make()
+        for done, (name, figure) in enumerate(made.items(), 1):
+            drawn |= {f"{name}.{kind}": data for kind, data in _files(figure, formats).items()}
+            if progress is not None:
+                progress("figures", done, len(made))
+    return drawn
 
 
 def styled(make: Callable[[], dict[str, Figure]]) -> dict[str, Figure]:

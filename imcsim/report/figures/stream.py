@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from imcsim.report.figures.drawing import BLUE, GREY, HALO, ORANGE, VERMILION, draw, mark_mean
 from imcsim.report.figures.layers import layer_figures
+from imcsim.report.files import Progress
 from imcsim.report.terminal.stream import label, runs_of_tiles
 from imcsim.report.units import TIME, fitting, number
 from imcsim.results.stream import StreamResult
@@ -13,9 +14,9 @@ from imcsim.results.stream import StreamResult
 _MOST_NAMES = 24
 
 
-def render_stream(result: StreamResult) -> dict[str, bytes]:
+def render_stream(result: StreamResult, progress: Progress | None = None) -> dict[str, bytes]:
     """All figures of `result`: file name (``utilisation.svg``) to file content."""
-    return draw(lambda: stream_figures(result))
+    return draw(lambda: stream_figures(result), progress=progress)
 
 
 def stream_figures(result: StreamResult) -> dict[str, Figure]:
