@@ -46,6 +46,14 @@ def heard() -> bool:
     return bool(_heard_at)
 
 
+def raise_if_heard() -> None:
+    """Raise KeyboardInterrupt where a signal has come: for who goes on after an error, which may be what a
+    library has made of it.
+    """
+    if heard():
+        raise KeyboardInterrupt
+
+
 def finished(status: int) -> None:
     """All work is done and written: a signal that still comes ends the process with `status`, silently."""
     # No other handlers are set: to set one takes a while, in which a signal would still be raised.

@@ -14,6 +14,7 @@ from typing import Any
 from imcsim._version import __version__
 from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
+from imcsim.base.interrupts import raise_if_heard
 from imcsim.base.plugins import Origin, PluginFile, adopt
 from imcsim.functional.in_flight import kept_at_a_time
 from imcsim.hardware.config import Hardware
@@ -206,12 +207,13 @@ def _record(point: SweepPoint, needs: Needs, values: CachedValues | None, thread
         kept = COMPUTED if values is None else values
         return done_on_many(point, experiment, compare_chips_of(experiment, point.setting.chips, values=kept))
     except ImcsimError as error:
-        return failed(point, str(error), hardware)
+        said = str(error)
     except MemoryError:
-        return failed(point, "not enough memory", hardware)
+        said = "not enough memory"
     except Exception as error:  # one broken point must not end a sweep of thousands
-        text = " ".join(str(error).split())
-        return failed(point, f"internal error, please report it: {type(error).__name__}: {text}", hardware)
+        said = f"internal error, please report it: {type(error).__name__}: {' '.join(str(error).split())}"
+    raise_if_heard()
+    return failed(point, said, hardware)
 
 
 def _experiment(

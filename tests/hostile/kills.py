@@ -286,9 +286,12 @@ def signalled(
             toll.orphaned += len(process.left_over())
             now = hashes(place.folder)
             toll.lost += len(before - set(now))
-            toll.half_written += sum(
-                name not in whole or (name in same and now[name] != whole[name]) for name in now
-            )
+            broken = [
+                name for name in now if name not in whole or (name in same and now[name] != whole[name])
+            ]
+            toll.half_written += len(broken)
+            if broken:
+                print("   ", what, number.name, "broken", broken, "fresh" if fresh else "", flush=True)
             toll.half_written += len([*place.folder.rglob("*.partial"), *place.kernels.rglob("*.partial")])
             toll.half_written += broken_kernels(place.kernels)
             toll.doubled += held(place.folder / "out" / "sweep.sqlite")[1]

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from sweep_files import base, made, whole_table
 
+from imcsim.base.errors import ImcsimError
 from imcsim.sweeps import load_spec, open_store, sweep
 
 SPEC: dict[str, Any] = base(
@@ -199,3 +200,20 @@ def test_store_says_what_was_run(files: Path, tmp_path: Path) -> None:
         assert store.keys == ("adc.bits", "noc.flit_bits", "threshold")
         assert store.spec == SPEC
         assert set(json.loads(store.meta["contents"]).values()) != {""}
+
+
+@pytest.mark.parametrize("error", [ValueError("KeyboardInterrupt"), ImcsimError("KeyboardInterrupt")])
+def test_a_signal_that_a_library_makes_an_error_of_is_no_failed_point(
+    error: Exception, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pydantic does with one that comes while it serialises."""
+
+    def interrupted(*about: Any) -> Any:
+        monkeypatch.setattr("imcsim.base.interrupts._heard_at", [time.monotonic()])
+        raise error
+
+    monkeypatch.setattr("imcsim.sweeps.tasks._experiment", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(load_spec(files / "spec.yaml"), tmp_path / "out", workers=1)
+    with open_store(tmp_path / "out") as store:
+        assert not any("KeyboardInterrupt" in (row["error"] or "") for row in store.points())
