@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import common
 
@@ -49,25 +50,34 @@ def main() -> None:
     if about.quick:
         about.images, about.runs, about.workers = 16, 1, [1]
     try:
-        from distributed import LocalCluster
+        from distributed import Client, LocalCluster
     except ImportError:
         common.skip("dask.distributed is not installed")
         return
-    print("| network | workers | images per second |\n|---|--:|--:|")
+    print("| network | workers | images per second | processor time, ms per image |\n|---|--:|--:|--:|")
     for model in MODELS:
         play = playing(model, about.images)
 
-        def rate(values: Values, play: Callable[[Values], float] = play) -> str:
+        def turns(values: Values, used: Callable[[], float], play: Callable[[Values], float] = play) -> str:
             play(values)  # workers load kernels and unpack the program
-            return f"{about.images / statistics.median(play(values) for _ in range(about.runs)):.1f}"
+            before = used()
+            seconds = statistics.median(play(values) for _ in range(about.runs))
+            each = 1e3 * (used() - before) / (about.runs * about.images)
+            return f"{about.images / seconds:.1f} | {each:.2f}"
 
-        print(f"| `{model}` | no cluster, one thread | {rate(COMPUTED)} |", flush=True)
+        print(f"| `{model}` | no cluster, one thread | {turns(COMPUTED, time.process_time)} |", flush=True)
         for workers in about.workers:
             with (
                 LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+                Client(cluster, set_as_default=False) as client,
                 shared_values(cluster.scheduler_address) as values,
             ):
-                print(f"| `{model}` | {workers} | {rate(values)} |", flush=True)
+
+                def used(client: Any = client) -> float:
+                    """By this process, in which the scheduler is, and the workers."""
+                    return time.process_time() + sum(client.run(time.process_time).values())
+
+                print(f"| `{model}` | {workers} | {turns(values, used)} |", flush=True)
     print(f"\nMeasured on: {common.machine()}.")
 
 
