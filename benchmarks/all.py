@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="as small as can be; no rows are written")
     parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=list(SCRIPTS))
     parser.add_argument("--sanafe", help="a Python with SANA-FE", default=sys.executable)
+    parser.add_argument(common.PROCESSOR, action="store_true", help="processor seconds, not those of a clock")
     parser.add_argument("--avx2", action="store_true", help=f"{', '.join(OF_VECTORS)} as without AVX-512")
     about = parser.parse_args()
     limits = common.limited_to_avx2() if about.avx2 else {}
@@ -50,6 +51,8 @@ def main() -> None:
         if not path.exists() or (about.avx2 and script not in OF_VECTORS):
             continue
         more = ["--quick"] if about.quick else list(SCRIPTS[script])
+        if about.processor_time:
+            more.append(common.PROCESSOR)
         if script == "sanafe_events.py":
             more += ["--python", about.sanafe]
         print(f"--- {script}", flush=True)

@@ -31,6 +31,7 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 COLUMNS = ("script", "measures", "ours", "theirs", "ratio", "peak_mb", "processor", "date")
 
 NO_SAVE = "--no-save"
+PROCESSOR = "--processor-time"
 
 REST_SECONDS = 0.2
 """Between turns: threads of the other side that still wait for work go to sleep."""
@@ -129,7 +130,7 @@ class Side:
 
     def run(self, *about: Any) -> tuple[float, Any]:
         """One turn: seconds, and what came out."""
-        return self._pool.submit(_run, about).result()
+        return self._pool.submit(_run, about, PROCESSOR in sys.argv).result()
 
     def peak_mb(self) -> float:
         """The most memory that the process has had so far."""
@@ -143,10 +144,11 @@ def _make(make: Callable[..., Callable[..., Any]], about: Sequence[Any]) -> None
     _made[:] = [make(*about)]
 
 
-def _run(about: Sequence[Any]) -> tuple[float, Any]:
-    begun = time.perf_counter()
+def _run(about: Sequence[Any], processor: bool) -> tuple[float, Any]:
+    clock = time.process_time if processor else time.perf_counter
+    begun = clock()
     out = _made[0](*about)
-    return time.perf_counter() - begun, out
+    return clock() - begun, out
 
 
 @dataclass
@@ -183,6 +185,9 @@ def arguments(about: str | None, **defaults: int) -> argparse.ArgumentParser:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value, metavar="N")
     parser.add_argument("--quick", action="store_true", help="as small as can be; no row is written")
     parser.add_argument(NO_SAVE, action="store_true", help="write no row")
+    parser.add_argument(
+        PROCESSOR, action="store_true", help="count processor seconds of all cores: where others compute too"
+    )
     return parser
 
 
@@ -206,6 +211,8 @@ def finish(
 
     `ratio` is ours over theirs, above 1 where we are faster (or smaller). `peak`: MB, ours, then theirs.
     """
+    if PROCESSOR in sys.argv:
+        measures += ", in processor seconds of all cores"
     peaks = list(peak)
     memory = " / ".join(f"{mb:,.0f}" for mb in peaks)
     today = datetime.date.today().isoformat()
