@@ -27,13 +27,13 @@ def model_list() -> None:
 def model_show(name: str) -> None:
     """Layers of a network and where its weights come from."""
     import imcsim.network
-    from imcsim.report.terminal.grid import table
+    from imcsim.report.terminal.grid import Listing, table
 
     network = imcsim.network.load(name)
     columns = ["layer", "kind", "shape", "weights", "detail"]
     print_report(table(f"Network {network.name}", columns, texts(imcsim.network.describe(network)), left=5))
     if network.provenance:
-        print_report(table("Provenance", ["", ""], list(flat(network.provenance)), left=2))
+        print_report(Listing("Provenance", list(flat(network.provenance))))
 
 
 @model.command("check")

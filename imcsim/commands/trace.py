@@ -69,7 +69,7 @@ def info(file: str) -> None:
     import numpy as np
 
     import imcsim.studies.traces
-    from imcsim.report.terminal.grid import table
+    from imcsim.report.terminal.grid import Listing, table
 
     found = imcsim.studies.traces.load(file)
     about, size = found.about, int(np.prod(found.shape))
@@ -101,7 +101,7 @@ def info(file: str) -> None:
         for key in ("name", "sha256", "split", "classes", "inputs", "network", "hardware", "validation")
         if about[key] is not None
     }
-    print_report(table("Recorded from", ["", ""], list(flat(origin)), left=2))
+    print_report(Listing("Recorded from", list(flat(origin))))
 
 
 def _frames(found: Any) -> str:

@@ -109,8 +109,8 @@ def _by_setting(title: str, columns: Sequence[str], cells: Cells) -> RenderableT
 def _side_by_side(title: str, counted: Cells) -> RenderableType:
     """A column for each way to count, since their names are long."""
     heads = [wrap(name, 14) + ([f"({mark})"] if mark else []) for name, mark, *_ in counted]
-    figures = zip(*(figures for _, _, *figures in counted), strict=True)
-    rows = [[name, *values] for name, values in zip(ACCOUNTING_COLUMNS[2:], figures, strict=True)]
+    figures = [values for _, _, *values in counted]
+    rows = [[name, *(one[at] for one in figures)] for at, name in enumerate(ACCOUNTING_COLUMNS[2:])]
     return table(title, ["", *("\n".join(lines) for lines in heads)], rows)
 
 
