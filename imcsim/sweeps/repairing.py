@@ -138,6 +138,7 @@ def _tolerant(reading: Reading, query: str, problems: dict[str, None]) -> Iterat
 
 def _point(reading: Reading, point: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A point and its results as stored. Raises ImcsimError."""
+    reading.value("results", "point", point, {"point": point})  # text that is no text cannot be asked for
     found = []
     for table in ("points", "results"):
         names = reading.known(table)

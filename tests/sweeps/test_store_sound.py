@@ -74,6 +74,7 @@ def test_a_sound_store_is_sound(folder: Path, capsys: pytest.CaptureFixture[str]
             ("point 1: its figures are not",),
         ),
         ("UPDATE points SET images = 3 WHERE point = 0", {0}, ("point 0: its figures are not",)),
+        ("UPDATE results SET point = CAST(x'ff80' AS TEXT) WHERE point = 1", {1}, ("results, point",)),
         ("DELETE FROM results WHERE point = 1 AND timesteps = 2", {1}, ("point 1", "1 rows are missing")),
         ("DELETE FROM points WHERE point = 0", {0}, ("point 0", "not there")),
     ],
