@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.notes import note_once
 from imcsim.sweeps.tasks import Task, TaskOutcome, execute
 
 Done = tuple[Task, TaskOutcome | None]
@@ -179,6 +180,9 @@ class Cluster:
                 return self._ended.get(timeout=5)
             if self._client.status not in ("running", "connecting"):
                 raise _lost_scheduler()
+            with suppress(Exception):  # of a scheduler that is about to go
+                if not self._client.nthreads():
+                    note_once("the cluster has no worker; waiting until one comes", kind="no worker")
 
     def close(self) -> None:
         with suppress(Exception):

@@ -28,7 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ from launching import Launcher, Started  # noqa: E402
 FAULTS = ("lost", "doubled", "half_written", "orphaned", "other")
 COLUMNS = ("what", "signal", "sent", "compiling", *(name.replace("_", "-") for name in FAULTS), "seconds")
 FRESH_EVERY, COMPILING_EVERY = 25, 25
+BEGUN_S = 5.0
+"""After so long a worker of a cluster has begun."""
 KERNELS = "imcsim-kernels"
 JOURNAL = "study.journal"
 
@@ -361,6 +363,20 @@ def workers_of(pid: int) -> list[int]:
     return [one for one, command in commands.items() if b"spawn_main" in command]
 
 
+def settled_workers_of(pid: int) -> list[int]:
+    """Those of a cluster that have begun. Dask gives up a worker that dies as it begins, and a sweep on a
+    cluster that has lost all of them waits for new ones.
+    """
+    import psutil
+
+    found = []
+    for worker in workers_of(pid):
+        with suppress(psutil.Error):
+            if time.time() - psutil.Process(worker).create_time() > BEGUN_S:
+                found.append(worker)
+    return found
+
+
 def files(folder: Path) -> Path:
     """What the commands need."""
     from dataclasses import replace
@@ -505,7 +521,7 @@ def tolls(
             with cluster() as (address, pid):
                 there = [*arguments, "--scheduler", address]
                 if worker:
-                    return [make(bereft, what, there, lack, workers=lambda _: workers_of(pid))]
+                    return [make(bereft, what, there, lack, workers=lambda _: settled_workers_of(pid))]
                 return [make(killed, what, there, lack, compiles=False)]
 
         return what, lack, run
