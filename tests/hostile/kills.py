@@ -28,8 +28,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,6 @@ from launching import Launcher, Started  # noqa: E402
 FAULTS = ("lost", "doubled", "half_written", "orphaned", "other")
 COLUMNS = ("what", "signal", "sent", "compiling", *(name.replace("_", "-") for name in FAULTS), "seconds")
 FRESH_EVERY, COMPILING_EVERY = 25, 25
-BEGUN_S = 5.0
-"""After so long a worker of a cluster has begun."""
 KERNELS = "imcsim-kernels"
 JOURNAL = "study.journal"
 
@@ -363,18 +362,9 @@ def workers_of(pid: int) -> list[int]:
     return [one for one, command in commands.items() if b"spawn_main" in command]
 
 
-def settled_workers_of(pid: int) -> list[int]:
-    """Those of a cluster that have begun. Dask gives up a worker that dies as it begins, and a sweep on a
-    cluster that has lost all of them waits for new ones.
-    """
-    import psutil
-
-    found = []
-    for worker in workers_of(pid):
-        with suppress(psutil.Error):
-            if time.time() - psutil.Process(worker).create_time() > BEGUN_S:
-                found.append(worker)
-    return found
+def still_there(pid: int, first: list[int], _: Started) -> list[int]:
+    """Those of the first workers that live."""
+    return [worker for worker in workers_of(pid) if worker in first]
 
 
 def files(folder: Path) -> Path:
@@ -501,8 +491,10 @@ def tolls(
     def lacking(what: str, number: signal.Signals) -> int:
         return max(0, (kills if number == signal.SIGKILL else signals) - sent(what, number.name))
 
-    def make(toll: Callable[..., Any], what: str, arguments: list[str], rest: Any, **more: Any) -> Any:
-        draw = random.Random(f"{seed} {what} {rest}")
+    def make(
+        toll: Callable[..., Any], what: str, arguments: list[str], rest: Any, part: int = 0, **more: Any
+    ) -> Any:
+        draw = random.Random(f"{seed} {what} {rest} {part}")
         with a_place(made, launcher) as place:
             return toll(what, arguments, rest, draw=draw, place=place, **more)
 
@@ -518,11 +510,20 @@ def tolls(
         lack = lacking(what, signal.SIGKILL)
 
         def run() -> list[Toll]:
-            with cluster() as (address, pid):
-                there = [*arguments, "--scheduler", address]
-                if worker:
-                    return [make(bereft, what, there, lack, workers=lambda _: settled_workers_of(pid))]
-                return [make(killed, what, there, lack, compiles=False)]
+            found: list[Toll] = []
+            while (rest := lack - sum(toll.sent for toll in found)) > 0 and not STOP.is_set():
+                with cluster() as (address, pid):
+                    there = [*arguments, "--scheduler", address]
+                    if not worker:
+                        return [make(killed, what, there, lack, compiles=False)]
+                    # Each worker is killed once: Dask gives up one that dies as it begins, and a sweep on a
+                    # cluster that has lost all of them waits for new ones.
+                    first = workers_of(pid)
+                    count = min(rest, len(first))
+                    found.append(
+                        make(bereft, what, there, count, rest, workers=partial(still_there, pid, first))
+                    )
+            return found
 
         return what, lack, run
 
