@@ -105,10 +105,15 @@ class Processes:
 
     def close(self) -> None:
         processes = list((getattr(self._pool, "_processes", None) or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        manager = getattr(self._pool, "_executor_manager_thread", None)
+        with suppress(OSError):
+            self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             with suppress(OSError, AttributeError, ValueError):
                 process.terminate()
+        if manager is not None:
+            # Python wakes this thread when it ends, and fails in many lines where it just closes its pipe.
+            manager.join(timeout=10)
 
 
 class Cluster:

@@ -20,6 +20,7 @@ from sweep_files import base, made, whole_table
 
 from imcsim.base.errors import ImcsimError
 from imcsim.sweeps import load_spec, open_store, sweep
+from imcsim.sweeps.pools import Processes
 
 SPEC: dict[str, Any] = base(
     axes={"adc.bits": [4, 5, 99], "noc.flit_bits": [16, 32, 64], "threshold": [None, 0.3]}
@@ -217,3 +218,11 @@ def test_a_signal_that_a_library_makes_an_error_of_is_no_failed_point(
         sweep(load_spec(files / "spec.yaml"), tmp_path / "out", workers=1)
     with open_store(tmp_path / "out") as store:
         assert not any("KeyboardInterrupt" in (row["error"] or "") for row in store.points())
+
+
+def test_nothing_of_a_closed_pool_is_left_for_the_end_of_python() -> None:
+    pool = Processes(1)
+    pool._pool.submit(time.sleep, 60)
+    manager = pool._pool._executor_manager_thread
+    pool.close()
+    assert not manager.is_alive()
