@@ -27,6 +27,7 @@ from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Tem
 from imcsim.base.errors import ImcsimError
 from imcsim.base.frames import frame
 from imcsim.base.presented import present_with
+from imcsim.base.progress import Progress
 from imcsim.diffs.reading import load_result as load_result
 from imcsim.hardware.config import Hardware
 from imcsim.importers.live.entry import from_torch as from_torch
@@ -39,7 +40,6 @@ from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import CompareResult
 from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
-from imcsim.simulation.values import Progress
 from imcsim.studies import comparison, streaming
 from imcsim.studies.against import OtherNetwork
 from imcsim.studies.checking import settings_of

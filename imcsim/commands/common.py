@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.commands.options import Delivery
 from imcsim.studies.settings import CompareOptions, RunSettings
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from imcsim.simulation.values import Values
 
     Result = CompareResult | RunResult | StreamResult | ChipsResult
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.progress import Progress
 from imcsim.functional.activity import Activity as Activity
 from imcsim.functional.activity import concatenate as concatenate
 from imcsim.functional.blocks import BlockPlayer, Lasting
@@ -25,8 +25,6 @@ from imcsim.functional.program.program import (
 from imcsim.functional.steps import Converters as Converters
 from imcsim.functional.steps import bordered as bordered
 from imcsim.network.graph import INPUT
-
-Progress = Callable[[str, int, int], None]
 
 MOST_LOOKS = 64
 """How often it is asked whether an image is needed for longer, at most."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from imcsim.base.progress import Progress
 from imcsim.diffs.reading import OUTCOMES
 from imcsim.report import beside
-from imcsim.report.files import Progress, csv_text, write_contents, write_text
+from imcsim.report.files import csv_text, write_contents, write_text
 from imcsim.report.paper import paper_files
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,6 @@ from typing import Any
 from imcsim.base.cells import csv_cell
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import new_folders, temporary_name, write_through, written_whole
-
-Progress = Callable[[str, int, int], None]
-"""Told of a stage, how much of it is done, and of how much."""
 
 
 def write_contents(folder: str | Path, contents: Mapping[str, bytes]) -> list[Path]:

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from imcsim.base.progress import Progress
 from imcsim.mapping import Floorplan
-from imcsim.report.files import Progress, csv_text, write_contents
+from imcsim.report.files import csv_text, write_contents
 
 
 def floorplan_json(plan: Floorplan, network: str, hardware: str) -> str:

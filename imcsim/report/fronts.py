@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imcsim.base.progress import Progress
 from imcsim.report.figures.drawing import FORMATS, draw_one
-from imcsim.report.files import Progress, csv_text, write_contents
+from imcsim.report.files import csv_text, write_contents
 from imcsim.report.paper import PaperFigures, latex_table
 from imcsim.report.site.choosing import COSTS, front_source, non_dominated, varied
 from imcsim.report.site.pareto import pareto

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from imcsim._version import __version__
+from imcsim.base.progress import Progress
 from imcsim.report.figures.silicon import predicted_against_measured
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Grid
@@ -14,7 +15,6 @@ from imcsim.report.terminal import validation as tables
 from imcsim.validate import JudgedRows, Validation
 from imcsim.validate.silicon import SiliconRow
 
-Progress = Callable[[str, int, int], None]
 CAPTION = (
     "Figures of measured chips against what imcsim predicts from what was known before they were measured. "
     "The diagonal is a perfect prediction, the band a factor of 2. A grey line leads to the same prediction "

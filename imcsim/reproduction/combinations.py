@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.choices import EXIT_RULES, Accumulation, Rule
+from imcsim.base.progress import Progress
 from imcsim.exits.outputs import exit_timesteps
 from imcsim.mapping import Placement
 from imcsim.reproduction.decisions import (
@@ -42,7 +43,6 @@ from imcsim.results.figures import Reduction
 from imcsim.results.reproduction.figures import Figures, Loss
 from imcsim.results.reproduction.ways import Candidate, Choices, Joint, RuleWay, Step, Way
 from imcsim.simulation.chip import Chip
-from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.registers import Judges
 

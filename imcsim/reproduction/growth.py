@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from imcsim.base.progress import Progress
 from imcsim.hardware.accounting import PERIPHERALS
 from imcsim.hardware.ledger import charges, energy_pj
 from imcsim.inputs import Inputs
@@ -15,7 +16,6 @@ from imcsim.results.figures import Reduction
 from imcsim.results.reproduction.document import EnergyGroup, Growth, GrowthPoint
 from imcsim.simulation.chip import with_timing
 from imcsim.simulation.simulate import Simulation, replay, simulate
-from imcsim.simulation.values import Progress
 from imcsim.simulation.values import Values as ValueSource
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.widened import widened_activity

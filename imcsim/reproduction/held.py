@@ -10,21 +10,25 @@ more must be right than under static T max. The first that is not held ends the 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.progress import Progress
 from imcsim.reproduction.decisions import Registers, paired, registers
-from imcsim.simulation.values import Progress
-from imcsim.studies.registers import FOLDS, Judges, folds
+from imcsim.studies.registers import FOLDS, Judges, folds, goal_of
 
 SPARES = (0.004, 0.003, 0.002, 0.001, 0.0)
 """Shares of the images that must be right beyond those under static T max."""
 SHORTLIST = 8
 """So many combinations, the cheapest without a spare, are asked for one."""
+
+
+Chosen = tuple[float, int, Registers]
+"""Mean cost of a choice, the number of its combination, and its registers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +48,21 @@ class _Chooser:
     reference: NDArray[np.bool_]
 
     def without(self, fold: NDArray[np.bool_]) -> _Chooser:
+        """The images that are not in the fold."""
         return _Chooser([way.of(~fold) for way in self.ways], self.reference[~fold])
 
-    def cheapest(self, spare: float, among: Sequence[int]) -> list[tuple[float, int, Registers]]:
-        """Mean cost, number and registers of the combinations that reach the goal, the cheapest first."""
-        # Rounding must not ask for one more.
-        goal = math.ceil(int(self.reference.sum()) + spare * len(self.reference) - 1e-9)
+    @cached_property
+    def shortlist(self) -> list[Chosen]:
+        """The cheapest combinations without a spare, the best first."""
+        return self._cheapest(0.0, range(len(self.ways)))[:SHORTLIST]
+
+    def best(self, spare: float) -> Chosen | None:
+        """The cheapest choice of the shortlist; None where none has so many right."""
+        found = self._cheapest(spare, [one[1] for one in self.shortlist]) if spare else self.shortlist
+        return found[0] if found else None
+
+    def _cheapest(self, spare: float, among: Iterable[int]) -> list[Chosen]:
+        goal = goal_of(self.reference, spare)
         found = []
         for number in among:
             way = self.ways[number]
@@ -82,23 +95,19 @@ def held_choice(
     everyone = _Chooser(ways, reference)
     others = [everyone.without(fold == k) for k in range(FOLDS)]
     choosers = [*others, everyone]
-    lists = []
     for k, chooser in enumerate(choosers, 1):
-        lists.append([number for _, number, _ in chooser.cheapest(0.0, range(len(ways)))[:SHORTLIST]])
+        _ = chooser.shortlist  # found here, where progress is told of it
         if progress is not None:
             progress(stage, k, len(choosers))
     held = None
     for spare in SPARES:
         answers = reference.copy()  # where no combination reaches the goal, images stay
         for k, chooser in enumerate(others):
-            first = chooser.cheapest(spare, lists[k])[:1]
-            for _, number, words in first:
-                answers[fold == k] = ways[number].of(fold == k).answers(words)
+            best = chooser.best(spare)
+            if best is not None:
+                answers[fold == k] = ways[best[1]].of(fold == k).answers(best[2])
         if not paired(answers, reference).no_loss:
             break
         held = spare
-    if held is None:
-        return None
-    for _, number, words in everyone.cheapest(held, lists[-1])[:1]:
-        return HeldChoice(number, words, held)
-    return None
+    best = None if held is None else everyone.best(held)
+    return None if held is None or best is None else HeldChoice(best[1], best[2], held)

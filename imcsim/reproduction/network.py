@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imcsim.base.progress import Progress
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.reproduction.choosing import choosing_ways
@@ -32,7 +33,6 @@ from imcsim.results.ranges import StaticIssue
 from imcsim.results.reproduction.document import NetworkPart, OnChip, TrainedNetwork
 from imcsim.results.reproduction.figures import Loss, Paired, Width
 from imcsim.simulation.simulate import Simulation
-from imcsim.simulation.values import Progress
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.decider import right_after
 from imcsim.studies.experiment import Experiment

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim._version import __version__
+from imcsim.base.progress import Progress
 from imcsim.inputs import Inputs
 from imcsim.reproduction.network import network_part
 from imcsim.reproduction.plan import (
@@ -27,7 +28,6 @@ from imcsim.reproduction.plan import (
 from imcsim.reproduction.store import read_part, write_part
 from imcsim.reproduction.verdicts import published
 from imcsim.results.reproduction.document import Reproduction, ReproductionMeta
-from imcsim.simulation.values import Progress
 
 
 @dataclass(frozen=True, eq=False)

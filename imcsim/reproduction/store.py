@@ -15,9 +15,7 @@ from pathlib import Path
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import new_folders, read_ordinary, write_through, written_whole
-from imcsim.functional.program.program import Program
-from imcsim.functional.recalibration import Channels
-from imcsim.functional.run import Activity, Converters, concatenate
+from imcsim.functional.run import Activity, concatenate
 from imcsim.inputs import Inputs
 from imcsim.results.model import to_json
 from imcsim.results.reproduction.document import NetworkPart
@@ -33,32 +31,11 @@ KEPT_IMAGES = 500
 """Images whose values go into one file: the most that an interruption costs."""
 
 
-class ValuesInPieces:
-    """Values of one network (see `values.Values`), kept in `folder` some images at a time."""
+class ValuesInPieces(CachedValues):
+    """Values of one network, kept in `folder` some images at a time."""
 
     def __init__(self, folder: Path, network_sha256: str) -> None:
-        self._kept = CachedValues(folder / __version__, network_sha256, {})
-
-    @property
-    def computed(self) -> int:
-        """Pieces that were computed, ADC scales included; the others were found."""
-        return self._kept.computed
-
-    def converters(self, program: Program, calibration: Inputs, workers: int | None) -> Converters:
-        return self._kept.converters(program, calibration, workers)
-
-    def densities(self, program: Program, calibration: Inputs, workers: int | None) -> dict[str, float]:
-        return self._kept.densities(program, calibration, workers)
-
-    def channels(
-        self,
-        real: Program,
-        designed: Program,
-        converters: Converters,
-        calibration: Inputs,
-        workers: int | None,
-    ) -> dict[str, Channels]:
-        return self._kept.channels(real, designed, converters, calibration, workers)
+        super().__init__(folder / __version__, network_sha256, {})
 
     def activity(self, request: ActivityRequest) -> Activity:
         """All images of the inputs. `at` and `record` belong to chips whose time depends on values."""
@@ -76,7 +53,7 @@ class ValuesInPieces:
                 if progress is not None:
                     progress(stage, start + done, images)
 
-            pieces.append(self._kept.activity(replace(request, inputs=piece, progress=heard)))
+            pieces.append(super().activity(replace(request, inputs=piece, progress=heard)))
             heard(request.stage, len(piece.images), images)
         return pieces[0] if len(pieces) == 1 else concatenate(pieces)
 

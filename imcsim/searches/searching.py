@@ -20,6 +20,7 @@ from typing import Any
 from imcsim._version import __version__
 from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.inputs import encoding_of
 from imcsim.searches.goals import figures, front
 from imcsim.searches.proposals import Proposals, Verdict, import_optuna
@@ -35,7 +36,6 @@ from imcsim.sweeps.spec import SweepPoint
 from imcsim.sweeps.store import Store, alone, create_store
 from imcsim.sweeps.sweeping import (
     Dispatcher,
-    Progress,
     Summary,
     check_made_for,
     check_same,

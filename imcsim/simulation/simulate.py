@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.functional.blocks import Lasting
 from imcsim.functional.in_flight import kept_at_a_time
 from imcsim.functional.run import Activity, concatenate
@@ -19,7 +20,7 @@ from imcsim.inputs import Inputs
 from imcsim.simulation.chip import Chip, depends_on_values
 from imcsim.simulation.counts import image_work, lower, recorded_nodes, toggled, travelling
 from imcsim.simulation.schedule import Schedule, join, schedule, schedules
-from imcsim.simulation.values import COMPUTED, ActivityRequest, Progress, Values
+from imcsim.simulation.values import COMPUTED, ActivityRequest, Values
 from imcsim.timing import ImageWork, Issue
 
 WORK_IMAGES = 32

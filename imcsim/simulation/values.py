@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from imcsim.base.progress import Progress
 from imcsim.functional import nonideal_chip as real_chip
 from imcsim.functional import recalibration
+from imcsim.functional.blocks import Lasting
 from imcsim.functional.program.program import Program
 from imcsim.functional.recalibration import Channels
 from imcsim.functional.run import Activity, Converters, calibrated_converters
 from imcsim.functional.run import run as run_program
 from imcsim.inputs import CALIBRATION_TIMESTEPS, Inputs
 
-Progress = Callable[[str, int, int], None]
-Lasting = Callable[[NDArray[np.int64]], NDArray[np.int64]]
-"""For how many timesteps, of all, images are needed, int64 ``[n]``, as far as the outputs of their first t
-timesteps tell, int64 ``[n, t, classes]``: of an image of which these do not tell it, for all."""
 Nodes = frozenset[str]
 
 

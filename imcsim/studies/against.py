@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network, Relu
 from imcsim.results.against import Against, RunName, SideRun
 from imcsim.simulation.simulate import ExitCosts, all_work
-from imcsim.simulation.values import Progress
 from imcsim.studies.breakdown import Breakdown, means
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.settings import CompareOptions

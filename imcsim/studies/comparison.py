@@ -7,13 +7,14 @@ from typing import Literal
 
 import numpy as np
 
+from imcsim.base.progress import Progress
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.results.comparison import CompareResult, Dynamic, Opponent, ScalingPoint
 from imcsim.results.ranges import StaticIssue
 from imcsim.results.run import Outcome, RunResult
-from imcsim.simulation.values import COMPUTED, Progress, Values
+from imcsim.simulation.values import COMPUTED, Values
 from imcsim.studies.against import OtherNetwork, against_of, other_experiment
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.efficiency import WorkDone, peak

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from imcsim._version import __version__
 from imcsim.base.choices import Rule
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.hardware import warnings
 from imcsim.hardware.accounting import HYPOTHESIS
 from imcsim.hardware.config import Hardware
@@ -25,7 +26,7 @@ from imcsim.results.run import Policy
 from imcsim.results.statistics import wilson_interval
 from imcsim.simulation.chip import Chip, make_chip, with_cells, with_timing
 from imcsim.simulation.simulate import ExitCosts, Simulation, issued, replay, simulate
-from imcsim.simulation.values import COMPUTED, Progress, Values
+from imcsim.simulation.values import COMPUTED, Values
 from imcsim.studies.decider import Choice, Decider, check_threshold, right_after
 from imcsim.studies.plugged import as_meta, used
 from imcsim.studies.settings import CompareOptions

@@ -21,6 +21,7 @@ import numpy as np
 
 from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.base.tile_types import OWN_WORD
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.explain import RefusedPart
@@ -35,7 +36,6 @@ from imcsim.network.graph import Network
 from imcsim.results.mapped import ADCS, Budget, Goal, Mapped, MappingSearch
 from imcsim.simulation.chip import with_figures
 from imcsim.simulation.simulate import replay
-from imcsim.simulation.values import Progress
 from imcsim.studies.mapping_variants import (
     OnImages,
     Types,

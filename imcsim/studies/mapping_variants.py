@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from imcsim.base.progress import Progress
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.results.mapped import ADCS
-from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.settings import CompareOptions
 

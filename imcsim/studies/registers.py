@@ -79,8 +79,12 @@ class Judges:
 
     def tolerant(self, tolerance: float) -> Registers:
         """Words that may lose this share of the images."""
-        # Rounding must not ask for one more.
-        return self.registers(math.ceil(int(self.right[:, -1].sum()) - tolerance * len(self) - 1e-9))
+        return self.registers(goal_of(self.right[:, -1], -tolerance))
+
+
+def goal_of(right: NDArray[np.bool_], spare: float) -> int:
+    """How many images must be right: those that are, and this share of all beyond them (or fewer)."""
+    return math.ceil(int(right.sum()) + spare * len(right) - 1e-9)  # rounding must not ask for one more
 
 
 def registers_within(judges: Judges, max_loss: float) -> Registers:

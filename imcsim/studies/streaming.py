@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.arrangements import links_between
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.events import STANDING_EVENTS, Event
 from imcsim.hardware.ledger import Stay
@@ -26,7 +27,6 @@ from imcsim.results.stream import StreamArrivals, StreamResult, TileUse
 from imcsim.simulation.chip import Chip
 from imcsim.simulation.exits import layer_cycles
 from imcsim.simulation.simulate import all_work
-from imcsim.simulation.values import Progress
 from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.programming import programming

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.exits.outputs import predictions
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
@@ -18,7 +19,6 @@ from imcsim.network.graph import Network
 from imcsim.results.meta import Meta
 from imcsim.results.run import Policy
 from imcsim.simulation.simulate import all_work
-from imcsim.simulation.values import Progress
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.settings import CompareOptions
 from imcsim.timing import Recorder, Slice, Timeline, play

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ import numpy as np
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import nearest
+from imcsim.base.progress import Progress
 from imcsim.functional.in_flight import kept_at_a_time
 from imcsim.functional.program.program import build
 from imcsim.functional.run import ideal_converters
@@ -43,8 +44,6 @@ __all__ = ["Trace", "load", "record"]
 
 RECORDED_IMAGES = 32
 """Images whose spikes are held in memory at a time, at most; fewer where it has no room for so many."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def load(path: str | Path) -> Trace:

@@ -30,6 +30,12 @@ from imcsim.sweeps.tasks import Task, TaskOutcome, execute
 
 Done = tuple[Task, TaskOutcome | None]
 
+MAX_ATTEMPTS = 3
+"""A task at which so many workers died is given up."""
+
+AHEAD = 2
+"""Tasks that wait at each worker, so that none is idle."""
+
 _COUNT_EVERY_S = 2.0
 """How often a cluster is asked for its workers, which come and go."""
 

@@ -25,7 +25,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.functional.program.program import Program
 from imcsim.functional.run import Activity, Converters, concatenate, run
 from imcsim.simulation.values import ActivityRequest, Computed
-from imcsim.sweeps.pools import Cluster
+from imcsim.sweeps.pools import AHEAD, MAX_ATTEMPTS, Cluster
 from imcsim.sweeps.tasks import WorkerFault, check_sources
 
 MOST_IMAGES = 64
@@ -33,12 +33,6 @@ MOST_IMAGES = 64
 
 PIECES = 4
 """Tasks for each worker at least, where there are images for so many: a slow one holds up the less."""
-
-AHEAD = 2
-"""Tasks that wait at each worker, so that none is idle."""
-
-MAX_ATTEMPTS = 3
-"""A task at which so many workers died is given up."""
 
 _PROGRAMS = 2
 """Programs that a worker keeps from task to task."""

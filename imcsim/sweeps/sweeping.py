@@ -19,27 +19,21 @@ from imcsim.base.code import code_sha256, shown_code
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import PARTIAL, file_number, new_folders
 from imcsim.base.plugins import Origin, loaded_files
+from imcsim.base.progress import Progress
 from imcsim.inputs import find as find_inputs
 from imcsim.studies.loading import Loader, network_sha256, validation_of
 from imcsim.studies.plugged import used_by
 from imcsim.studies.settings import RunSettings
 from imcsim.sweeps.lost import StoreLost
 from imcsim.sweeps.plan import Plan, make_plan
-from imcsim.sweeps.pools import WorkerPool, pool
+from imcsim.sweeps.pools import AHEAD, MAX_ATTEMPTS, WorkerPool, pool
 from imcsim.sweeps.reading import SQLITE_ERRORS
 from imcsim.sweeps.rows import failed
 from imcsim.sweeps.spec import Spec, SweepPoint
 from imcsim.sweeps.store import STORE, Store, alone, create_store, open_store
 from imcsim.sweeps.tasks import ACTIVITY, Task, WorkerFault
 
-MAX_ATTEMPTS = 3
-"""A task at which so many workers died, each time with nothing else running, is given up."""
-
 MAX_POINTS_A_TASK = 16
-AHEAD = 2
-"""Tasks that wait at each worker, so that none is idle."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass

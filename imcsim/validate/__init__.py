@@ -6,11 +6,12 @@ its constants and formulas say. Validation holds our figures against published o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from imcsim._version import __version__
+from imcsim.base.progress import Progress
 from imcsim.validate.assumptions import ASSUMPTIONS, FITTED, AssumptionOutcome, Fit, fit, outcomes
 from imcsim.validate.by_hand import by_hand_rows
 from imcsim.validate.dtsnn import dtsnn_rows, growth_rows, vgg16_run
@@ -36,8 +37,6 @@ __all__ = [
     "validate",
     "verify",
 ]
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.progress import Progress
 from imcsim.exits.outputs import predictions
 from imcsim.functional.program.program import Program
 from imcsim.functional.run import Converters, ideal_converters
@@ -19,7 +20,6 @@ from imcsim.inputs import Inputs
 from imcsim.network.graph import LIF, Network, Relu
 from imcsim.results.statistics import wilson_interval
 
-Progress = Callable[[str, int, int], None]
 Bits = NDArray[np.bool_]
 
 

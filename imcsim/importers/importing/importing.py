@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from imcsim import hardware as chips
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import Program, build
 from imcsim.importers.folding.fold import fold
@@ -32,8 +32,6 @@ DEFAULT_HARDWARE = "dtsnn_32nm"
 
 LIBRARIES = {"nir": ("h5py",), "onnx": ("onnx",)}
 """Libraries that read a format; their versions go into the provenance."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

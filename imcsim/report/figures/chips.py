@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from imcsim.base.progress import Progress
 from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, VERMILION, draw, figure
-from imcsim.report.files import Progress
 from imcsim.report.sampling import ALL_SHOWN
 from imcsim.results.chips.document import ChipsResult
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from imcsim.base.progress import Progress
 from imcsim.report.figures.drawing import (
     BLUE,
     GREEN,
@@ -23,7 +24,6 @@ from imcsim.report.figures.drawing import (
 )
 from imcsim.report.figures.layers import layer_figures
 from imcsim.report.figures.tornado import panels, tornado
-from imcsim.report.files import Progress
 from imcsim.report.sampling import ALL_SHOWN, exit_bins, shown_timesteps
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, pretty, product, thresholds
 from imcsim.results.comparison import CompareResult, Dynamic, ScalingPoint, StaticPoint

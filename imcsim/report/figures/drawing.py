@@ -20,7 +20,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
-from imcsim.report.files import Progress
+from imcsim.base.progress import Progress
 
 Format = Literal["svg", "pdf", "png"]
 FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")

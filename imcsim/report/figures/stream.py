@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from imcsim.base.progress import Progress
 from imcsim.report.figures.drawing import BLUE, GREY, HALO, ORANGE, VERMILION, draw, mark_mean
 from imcsim.report.figures.layers import layer_figures
-from imcsim.report.files import Progress
 from imcsim.report.terminal.stream import label, runs_of_tiles
 from imcsim.report.units import TIME, fitting, number
 from imcsim.results.stream import StreamResult

@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -15,13 +15,12 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from imcsim.base.progress import Progress
 from imcsim.report.files import csv_text
 from imcsim.report.page.exhibits import FORMATS, Exhibit, render, salt
 from imcsim.report.page.grids import Card, Grid, cells
 from imcsim.report.page.interactive import Interactive
 from imcsim.report.page.tables import FIRST, Table
-
-Progress = Callable[[str, int, int], None]
 
 LARGE = 100_000
 """Bytes of a CSV from which the page holds it compressed."""

@@ -6,9 +6,9 @@ Everything it says is computed from the document; nothing is simulated and no fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from imcsim.base.progress import Progress
 from imcsim.report.files import write_contents
 from imcsim.report.page.page import Section, compose
 from imcsim.report.reproduction.agreement import agreement_grids, agreements
@@ -29,9 +29,6 @@ from imcsim.report.reproduction.provenance import (
 )
 from imcsim.results.model import to_json
 from imcsim.results.reproduction.document import Reproduction
-
-Progress = Callable[[str, int, int], None]
-
 
 DOCUMENT = "reproduction.json"
 

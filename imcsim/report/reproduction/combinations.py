@@ -13,6 +13,7 @@ from imcsim.report.page.grids import Cell, Grid, Tone
 from imcsim.report.page.tables import Column, Table
 from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import (
+    HELD,
     accuracy_cell,
     chip_names,
     compared,
@@ -29,7 +30,6 @@ from imcsim.results.reproduction.ways import Choices, Joint, Step, Way
 
 NAMES = {"loss": "training loss", "accumulation": "accumulation", "rule": "exit rule",
          "thresholds": "thresholds", "issue": "issue policy", "encoder": "encoder"}  # fmt: skip
-HELD = "the best that is held"
 _COLUMNS = ("chip", "way", "choice", "loss", "accumulation", "rule", "thresholds", "issue", "encoder",
             "threshold", "accuracy", "accuracy_low", "accuracy_high", "difference", "difference_low",
             "difference_high", "mean_timesteps", "energy_pj", "latency_ns", "edp_mean_of_products",

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from imcsim.report.figures.drawing import BLUE, GREEN, HALO, INK, MUTED, ORANGE, VERMILION, figure, mark_mean
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.reproduction.wording import (
+    HELD,
     chip_names,
     compared,
     file_name,
@@ -25,7 +26,7 @@ from imcsim.results.reproduction.figures import Judged
 
 WIDTH = 3.5
 """Inches: a column of a paper, and what a telephone shows without making letters tiny."""
-JOINED: dict[Judged, str] = {"best": "all choices joined", "held": "the best that is held"}
+JOINED: dict[Judged, str] = {"best": "all choices joined", "held": HELD}
 COLOURS = (BLUE, ORANGE)
 """Of the chips, the narrow one first."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from imcsim.report.page.grids import Cell, Grid, Tone
 from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.wording import (
+    HELD,
     about,
     accuracy_cell,
     chip_names,
@@ -79,7 +80,7 @@ def _verdicts(document: Reproduction, part: NetworkPart) -> str:
 WAYS: dict[Judged, str] = {
     "base": "The paper’s way",
     "best": "All choices joined",
-    "held": "The best that is held",
+    "held": HELD.capitalize(),
 }
 
 
@@ -122,7 +123,7 @@ def _headline(document: Reproduction, part: NetworkPart) -> Grid:
         change("latency", "latency", nothing),
         [Cell("EDP, all choices joined", below="mean of products"),
          *(shown_change(c.joint.best.reduction.edp_mean_of_products) for c in chips), nothing],
-        [Cell("EDP, the best that is held", below="no loss on images that did not choose it"),
+        [Cell(f"EDP, {HELD}", below="no loss on images that did not choose it"),
          *("none" if c.joint.held is None else shown_change(c.joint.held.reduction.edp_mean_of_products)
            for c in chips), nothing],
         cap("cap: EDP if all left at T = 1", "edp_mean_of_products",

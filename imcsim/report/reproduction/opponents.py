@@ -7,6 +7,7 @@ from typing import Any
 from imcsim.report.page.grids import Cell, Grid, Tone
 from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.wording import (
+    HELD,
     accuracy_cell,
     chip_names,
     difference_cell,
@@ -19,7 +20,7 @@ from imcsim.report.reproduction.wording import (
 from imcsim.report.units import criterion, percent, thresholds
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
 
-WAYS = {"base": "the paper’s way", "best": "all joined", "held": "the best that is held"}
+WAYS = {"base": "the paper’s way", "best": "all joined", "held": HELD}
 _EQUAL = ("chip", "way", "issue", "network", "trained", "timesteps", "accuracy", "accuracy_low",
           "accuracy_high", "difference", "difference_low", "difference_high", "mean_timesteps",
           "edp_mean_of_products", "edp_reduction", "energy_reduction", "latency_reduction")  # fmt: skip

@@ -20,6 +20,8 @@ MARKS = {
     "derived": "arithmetic on the others",
 }
 """What the marks beside published figures mean."""
+HELD = "the best that is held"
+"""The joint choice whose accuracy is held on validation images that did not choose it."""
 NBSP = "\N{NO-BREAK SPACE}"
 _WIDTHS = {0.125: "eighth width", 0.25: "quarter width", 0.5: "half width", 1.0: "full width"}
 

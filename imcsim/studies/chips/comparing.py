@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.progress import Progress
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.ledger import Stay
 from imcsim.inputs import Inputs
@@ -20,7 +21,7 @@ from imcsim.network.graph import Network
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.chips.one_chip import DynamicRun, Moved, OneChip, StaticRun
 from imcsim.simulation.simulate import ExitCosts
-from imcsim.simulation.values import COMPUTED, Progress, Values
+from imcsim.simulation.values import COMPUTED, Values
 from imcsim.studies.breakdown import means
 from imcsim.studies.decider import Choice, right_after
 from imcsim.studies.experiment import Experiment, accuracy, leaving, refuse_dynamic_pipeline
