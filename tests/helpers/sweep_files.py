@@ -10,6 +10,7 @@ from networks import forward, random_images, random_network
 
 import imcsim.inputs
 import imcsim.network
+from imcsim.results.comparison import CompareResult
 from imcsim.sweeps import load_spec, sweep
 
 CLASSES = 4
@@ -53,3 +54,8 @@ def whole_table(files: Path, out: Path) -> bytes:
     """The table of a sweep in `out` that nothing stopped."""
     sweep(load_spec(files / "spec.yaml"), out, workers=1).close()
     return (out / "table.csv").read_bytes()
+
+
+def as_a_point(result: CompareResult) -> CompareResult:
+    """The comparison as a sweep makes it, which plays no other converters and no alternatives."""
+    return result.model_copy(update={"ranges": None, "sensitivity": ()})

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clusters import two_workers
 from plugin_files import EXAMPLE, GAP, installed, written
 from sweep_files import base, made, write_spec
 
@@ -229,14 +230,11 @@ def test_a_sweep_on_two_processes_gives_the_table_of_one(swept: tuple[Path, byte
 
 def test_a_cluster_without_the_file_gives_the_same_table(swept: tuple[Path, bytes], tmp_path: Path) -> None:
     """The file is carried to the workers, which do not find it where it was."""
-    distributed = pytest.importorskip("distributed")
     spec, table = swept
     loaded = load_spec(spec)
     hidden = spec.parent / "my_chip.py"
     text = hidden.read_bytes()
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-    ) as cluster:
+    with two_workers() as cluster:
         hidden.unlink()
         try:
             sweep(loaded, tmp_path / "out", scheduler=cluster.scheduler_address).close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clusters import killing_one_at_work, two_workers
 from networks import forward, random_images, random_network
 
 import imcsim.hardware
@@ -61,10 +60,7 @@ def compared(values: Values, chip: str, progress: Any = None) -> str:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-    ) as made:
+    with two_workers() as made:
         yield made
 
 
@@ -75,21 +71,10 @@ def test_a_cluster_gives_the_same_bytes(cluster: Any, chip: str) -> None:
 
 
 def test_it_survives_the_loss_of_a_worker(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import distributed
-
     monkeypatch.setattr(shared_images, "MOST_IMAGES", 1)
     killed: list[int] = []
-    with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
-        processes = client.run(os.getpid)
-
-        def kill_one_at_work(stage: str, done: int, total: int) -> None:
-            if not killed and 2 <= done < total:
-                at_work = [worker for worker, tasks in client.processing().items() if tasks]
-                killed.append(processes[(at_work or list(processes))[0]])
-                os.kill(killed[0], signal.SIGKILL)
-
-        with shared_values(cluster.scheduler_address) as values:
-            assert compared(values, "counted", kill_one_at_work) == compared(COMPUTED, "counted")
+    with killing_one_at_work(cluster, killed) as kill, shared_values(cluster.scheduler_address) as values:
+        assert compared(values, "counted", kill) == compared(COMPUTED, "counted")
     assert killed
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_files import base, write_files, write_spec
+from sweep_files import as_a_point, base, write_files, write_spec
 
 import imcsim
 import imcsim.hardware
@@ -47,11 +47,6 @@ def run(folder: Path, spec: dict[str, Any], out: Path, **how: Any) -> tuple[Stor
     summary = Summary()
     how = {"workers": 1, **how}
     return sweep(load_spec(write_spec(folder, spec)), out, summary=summary, **how), summary
-
-
-def as_a_point(result: CompareResult) -> CompareResult:
-    """The comparison as a sweep makes it, which plays no other converters and no alternatives."""
-    return result.model_copy(update={"ranges": None, "sensitivity": ()})
 
 
 def check_equal(store: Store, folder: Path, spec: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from plugin_files import NOISY, written
 from pydantic import BaseModel
-from sweep_files import base, write_files, write_spec
+from sweep_files import as_a_point, base, write_files, write_spec
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
@@ -49,7 +49,7 @@ def alone(point: SweepPoint) -> CompareResult:
     """The point by itself, as a sweep makes it, which plays no alternatives: everything is read and computed
     for it.
     """
-    return compare(*loaded(point)).model_copy(update={"ranges": None, "sensitivity": ()})
+    return as_a_point(compare(*loaded(point)))
 
 
 def many(point: SweepPoint) -> ChipsResult:

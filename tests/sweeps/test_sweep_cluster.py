@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clusters import killing_one_at_work, two_workers
 from sweep_files import base, made, whole_table
 
 from imcsim.base.errors import ImcsimError
@@ -32,9 +31,7 @@ def table(files: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-    ) as made:
+    with two_workers() as made:
         yield made
 
 
@@ -48,17 +45,9 @@ def test_cluster_gives_the_same_table_and_survives_the_loss_of_a_worker(
     assert summary.computed == 2 * 2  # scales and images of two ADCs
 
     killed: list[int] = []
-    with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
-        processes = client.run(os.getpid)
-
-        def kill_one_at_work(stage: str, done: int, total: int) -> None:
-            if not killed and 2 <= done < total:
-                at_work = [worker for worker, tasks in client.processing().items() if tasks]
-                killed.append(processes[(at_work or list(processes))[0]])
-                os.kill(killed[0], signal.SIGKILL)
-
+    with killing_one_at_work(cluster, killed) as kill:
         address = cluster.scheduler_address
-        sweep(spec, tmp_path / "rough", scheduler=address, progress=kill_one_at_work).close()
+        sweep(spec, tmp_path / "rough", scheduler=address, progress=kill).close()
     assert killed
     assert (tmp_path / "rough" / "table.csv").read_bytes() == table
     with open_store(tmp_path / "rough") as store:
