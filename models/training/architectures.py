@@ -1,10 +1,11 @@
-"""The networks that are trained: a small VGG, and VGG-16 and ResNet-19 of DT-SNN (Li et al., DAC 2023).
+"""The networks that are trained: a small VGG, VGG-16 and ResNet-19 of DT-SNN (Li et al., DAC 2023), and a
+ResNet-9 without spikes, which learns quickly and teaches the others.
 
 Convolutions are 3x3 with padding 1 and no bias, each followed by batch norm. Pools read spikes. An average
 pool gives multiples of a quarter, so the convolution behind it has a few input bits instead of one.
 
 A network is described by plain data, which its checkpoint keeps: a list is the plan of a `SpikingVGG`, a
-mapping ``{"stem", "blocks", "pool"}`` is a `SpikingResNet`.
+mapping ``{"stem", "blocks", "pool"}`` is a `SpikingResNet`, one of ``{"channels"}`` a `QuickResNet`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from torch import Tensor, nn
 from variation import CellVariation
 
 NETWORKS = ("vgg7", "vgg16", "resnet19")
+TEACHERS = ("resnet9",)  # that no chip gets
 MAX, AVERAGE = "M", "A"  # the marks of a 2x2 pool in a plan, as is usual for VGG
 POOLS = {"max": MAX, "average": AVERAGE}
-USUAL_POOL = {"vgg7": "max", "vgg16": "average", "resnet19": "average"}
+USUAL_POOL = {"vgg7": "max", "vgg16": "average", "resnet19": "average", "resnet9": "max"}
 
 Plan = list[int | str]
 
@@ -33,8 +35,15 @@ class ResNetPlan(TypedDict):
     pool: str
 
 
+class QuickPlan(TypedDict):
+    """`channels` of the stem and of the three stages."""
+
+    channels: list[int]
+
+
 VGG7: Plan = [32, "P", 64, 64, "P", 128, 128, "P", 128]
 VGG16: Plan = [64, 64, "P", 128, 128, "P", *[256] * 3, "P", *[512] * 3, "P", *[512] * 3, "P"]
+RESNET9 = (64, 128, 256, 512)
 RESNET19_STEM = 128
 RESNET19_BLOCKS = [(128, 1)] * 3 + [(256, 2)] + [(256, 1)] * 2 + [(512, 2), (512, 1)]
 
@@ -73,13 +82,15 @@ class Spiking(nn.Module):
         """What the neurons make of their currents ``[T * B, ...]``, timestep-major."""
         if self.neurons == "quantised":
             return quantised(current, self.activation_bits)
+        if self.neurons == "relu":
+            return F.relu(current)
         return lif(current, timesteps) if self.neurons == "lif" else clipped(current)
 
     def classify(self, x: Tensor, timesteps: int) -> Tensor:
         x = F.linear(x.flatten(1), self.quantised(self.classifier.weight), self.classifier.bias)
         return x.unflatten(0, (timesteps, -1))
 
-    def description(self) -> Plan | ResNetPlan:
+    def description(self) -> Plan | ResNetPlan | QuickPlan:
         """Plain data from which `from_description` makes the network anew."""
         raise NotImplementedError
 
@@ -171,12 +182,48 @@ class SpikingResNet(Spiking):
         return self.classify(x.mean((2, 3)), timesteps)
 
 
+class QuickResNet(Spiking):
+    """Nine layers for CIFAR-10 (the shape of D. Page, "How to train your ResNet", 2018), for a teacher.
+
+    A stem, three convolutions with a max pool each, of which the first and the last carry a residual pair,
+    and a linear layer on the largest values of the map.
+    """
+
+    LOGIT_SCALE = 0.125
+    """Keeps the first outputs small, as there."""
+
+    def __init__(self, plan: QuickPlan, *, classes: int = 10, weight_bits: int = 0):
+        super().__init__()
+        self.plan, self.weight_bits = plan, weight_bits
+        stem, first, second, third = plan["channels"]
+        shapes = [(3, stem), (stem, first), (first, first), (first, first)]
+        shapes += [(first, second), (second, third), (third, third), (third, third)]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in shapes)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b in shapes)
+        self.classifier = nn.Linear(third, classes, bias=False)
+
+    def description(self) -> QuickPlan:
+        return self.plan
+
+    def _layer(self, k: int, x: Tensor) -> Tensor:
+        return self.fire(self.norms[k](self.convolve(self.convs[k], x)), 1)
+
+    def forward(self, image: Tensor, timesteps: int) -> Tensor:
+        """Classifier outputs ``[1, B, classes]`` of images ``[B, 3, H, W]`` in 0 to 1."""
+        x = _pool(self._layer(1, self._layer(0, image)), "max")
+        x = x + self._layer(3, self._layer(2, x))
+        x = _pool(self._layer(4, x), "max")
+        x = _pool(self._layer(5, x), "max")
+        x = x + self._layer(7, self._layer(6, x))
+        return self.LOGIT_SCALE * self.classify(x.amax((2, 3)), timesteps)
+
+
 def _pool(spikes: Tensor, kind: str) -> Tensor:
     return F.avg_pool2d(spikes, 2) if kind == "average" else F.max_pool2d(spikes, 2)
 
 
 def build(network: str, *, width: float = 1.0, pool: str | None = None, weight_bits: int = 8) -> Spiking:
-    """An untrained `network` of ``NETWORKS`` with `width` times its channels and `pool` in place of its own.
+    """An untrained `network` of ``NETWORKS`` or ``TEACHERS``: `width` times its channels, `pool` for its own.
 
     Raises ValueError where `width` leaves a layer without a whole number of channels.
     """
@@ -185,6 +232,8 @@ def build(network: str, *, width: float = 1.0, pool: str | None = None, weight_b
         blocks = [[_scaled(channels, width), stride] for channels, stride in RESNET19_BLOCKS]
         plan: ResNetPlan = {"stem": _scaled(RESNET19_STEM, width), "blocks": blocks, "pool": pool}
         return SpikingResNet(plan, weight_bits=weight_bits)
+    if network == "resnet9":
+        return QuickResNet({"channels": [_scaled(n, width) for n in RESNET9]}, weight_bits=weight_bits)
     layers = {"vgg7": VGG7, "vgg16": VGG16}[network]
     return SpikingVGG(
         [POOLS[pool] if isinstance(item, str) else _scaled(item, width) for item in layers],
@@ -196,6 +245,8 @@ def from_description(plan: Any, *, weight_bits: int) -> Spiking:
     """The network, without its weights, that `description` returned `plan` for."""
     if isinstance(plan, list):
         return SpikingVGG(plan, weight_bits=weight_bits)
+    if "channels" in plan:
+        return QuickResNet(plan, weight_bits=weight_bits)
     return SpikingResNet(plan, weight_bits=weight_bits)
 
 

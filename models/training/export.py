@@ -65,7 +65,7 @@ def read_checkpoint(path: Path) -> tuple[Spiking, dict[str, Any]]:
         raise SystemExit(
             f"{path}: trained with {bits} weight bits; a bundle takes 2 to 16 (see train.py --weight-bits)"
         )
-    if facts["arguments"].get("neurons", "lif") == "clipped":
+    if facts["arguments"].get("neurons", "lif") in ("clipped", "relu"):
         raise SystemExit(f"{path}: of a teacher without spikes; export a network that was trained from it")
     return checkpoints.network_of(state), facts
 

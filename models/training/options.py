@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import speed
-from architectures import NETWORKS, POOLS, Spiking, build
+from architectures import NETWORKS, POOLS, TEACHERS, Spiking, build
 from snn import LOSSES, NEURONS
 from variation import ENCODINGS, CellVariation
 
@@ -18,7 +18,7 @@ def parse(about: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--data", required=True, help="cifar10.npz, its folder, or cifar-10-batches-bin")
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint and log")
-    parser.add_argument("--network", choices=NETWORKS, default="vgg7")
+    parser.add_argument("--network", choices=NETWORKS + TEACHERS, default="vgg7")
     parser.add_argument("--width", type=float, default=1.0, help="times the channels of every layer")
     parser.add_argument("--pool", choices=sorted(POOLS), help="2x2 pools (vgg7: max, others: average)")
     parser.add_argument("--loss", choices=LOSSES, default="running")
@@ -26,7 +26,7 @@ def parse(about: str) -> argparse.Namespace:
         "--neurons",
         choices=NEURONS,
         default="lif",
-        help="clipped: a teacher without spikes; quantised: a network of activations (ANN)",
+        help="clipped, relu: a teacher without spikes; quantised: a network of activations (ANN)",
     )
     parser.add_argument("--activation-bits", type=int, default=4, help="of quantised activations, 1 to 8")
     parser.add_argument("--init", type=Path, help="checkpoint whose weights to start from")
@@ -35,6 +35,9 @@ def parse(about: str) -> argparse.Namespace:
     parser.add_argument("--distill", type=float, default=0.7, help="share of the loss that is the teacher's")
     parser.add_argument("--temperature", type=float, default=2.0, help="that softens the outputs of both")
     parser.add_argument("--stages", default="1:12,2:18,4:5", help="timesteps:epochs, in order")
+    parser.add_argument(
+        "--cutout", type=int, default=0, help="side of a grey square on every image (0: none)"
+    )
     parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--warm", type=float, default=0.2, help="share of the run in which the rate rises")
     parser.add_argument("--hold", action="store_true", help="keep the rate after that; else it falls to 0")
@@ -71,6 +74,10 @@ def untrained(args: argparse.Namespace) -> Spiking:
     except ValueError as error:
         raise SystemExit(f"error: --width: {error}") from None
     network.neurons = args.neurons
+    if args.network in TEACHERS and args.neurons != "relu":
+        raise SystemExit(f"error: --network: {args.network} is a teacher without spikes; give --neurons relu")
+    if not 0 <= args.cutout < 32:
+        raise SystemExit(f"error: --cutout: {args.cutout} pixels; give 0 to 31")
     network.activation_bits = args.activation_bits
     if not 1 <= args.activation_bits <= 8:
         raise SystemExit(f"error: --activation-bits: {args.activation_bits}; give 1 to 8")

@@ -16,7 +16,7 @@ from torch import Tensor
 LEAK = 0.5
 THRESHOLD = 1.0
 LOSSES = ("final", "running")
-NEURONS = ("lif", "clipped", "quantised")
+NEURONS = ("lif", "clipped", "relu", "quantised")
 CLIP = 3.0
 """Where quantised activations are cut off: three standard deviations of what batch norm starts with."""
 

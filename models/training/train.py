@@ -57,8 +57,13 @@ from torch import Tensor, nn
 VALIDATION_IMAGES = 5000
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Random crop after padding by 4, and random horizontal flip, for uint8 ``[B, 3, H, W]``.
+GREY = 118
+"""What a square of ``--cutout`` shows: about the mean of the training images."""
+
+
+def augment(images: Tensor, generator: torch.Generator, cutout: int = 0) -> Tensor:
+    """Random crop after padding by 4, and random horizontal flip, for uint8 ``[B, 3, H, W]``; with `cutout`
+    a grey square of that side somewhere, cut off at the edges (DeVries and Taylor, 2017).
 
     The few random numbers are drawn on the CPU, so a GPU sees the same crops; pixels stay where they are.
     """
@@ -70,7 +75,13 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     cols = torch.where(flip[:, None], cols.flip(1), cols)
     rows, cols = rows.to(images.device), cols.to(images.device)
     index = torch.arange(batch, device=images.device)
-    return padded[index[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
+    shown = padded[index[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
+    if not cutout:
+        return shown
+    first = torch.randint(-(cutout // 2), height - cutout // 2, (2, batch, 1), generator=generator)
+    away = torch.arange(height) - first
+    inside = ((away >= 0) & (away < cutout)).to(images.device)
+    return shown.masked_fill((inside[0][:, :, None] & inside[1][:, None, :])[:, None], GREY)
 
 
 def one_cycle(progress: float, peak: float, warm: float = 0.2, hold: bool = False) -> float:
@@ -235,7 +246,7 @@ class Run:
         checkpoints.save(self.checkpoint, state)
 
     def batch_loss(self, pick: Tensor, generator: torch.Generator, timesteps: int, bfloat16: bool) -> Tensor:
-        x, y = pixels(augment(self.images[pick], generator)), self.labels[pick]
+        x, y = pixels(augment(self.images[pick], generator, self.args.cutout)), self.labels[pick]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             outputs = self.model(x, timesteps)
         if self.teacher is None:

@@ -201,6 +201,55 @@ def test_a_teacher_differs_by_its_neurons_and_is_no_bundle(tmp_path: Path) -> No
     assert checkpoints.history(state)["teacher"] is None
 
 
+def test_the_quick_teacher_computes_its_two_residual_pairs_in_float(tmp_path: Path) -> None:
+    torch.manual_seed(8)
+    network = architectures.build("resnet9", width=1 / 16, weight_bits=0)
+    network.neurons = "relu"
+    images = torch.rand(3, 3, 32, 32)
+
+    def layer(k: int, x: Any) -> Any:
+        return torch.relu(network.norms[k](torch.nn.functional.conv2d(x, network.convs[k].weight, padding=1)))
+
+    def halved(x: Any) -> Any:
+        return x.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).amax((3, 5))
+
+    x = halved(layer(1, layer(0, images)))
+    x = x + layer(3, layer(2, x))
+    x = halved(layer(5, halved(layer(4, x))))
+    x = x + layer(7, layer(6, x))
+    wanted = x.flatten(2).max(2).values @ network.classifier.weight.T / 8
+    assert torch.allclose(network(images, 1)[0], wanted, atol=1e-6)
+    state = {
+        "network": network.state_dict(),
+        "epoch": 1,
+        "log": "[]",
+        "plan": json.dumps(network.description()),
+        "arguments": json.dumps({"weight_bits": "0", "neurons": "relu"}),
+    }
+    checkpoints.save(tmp_path / "c.pt", state)
+    again = checkpoints.network_of(checkpoints.read(tmp_path / "c.pt"))
+    assert torch.equal(again(images, 1), network.eval()(images, 1))
+    with pytest.raises(SystemExit, match="a bundle takes 2 to 16"):
+        export.read_checkpoint(tmp_path / "c.pt")
+
+
+def test_a_cutout_is_one_grey_square_a_picture_and_leaves_crops_as_they_were() -> None:
+    images = torch.full((400, 3, 32, 32), 7, dtype=torch.uint8)
+    plain = train.augment(images, torch.Generator().manual_seed(3))
+    found = train.augment(images, torch.Generator().manual_seed(3), 8)
+    grey = found != plain
+    assert torch.equal(found[grey], torch.full_like(found[grey], train.GREY))
+    assert torch.equal(grey[:, 0], grey[:, 1])
+    assert torch.equal(grey[:, 0], grey[:, 2])
+    rows, cols = grey[:, 0].any(2), grey[:, 0].any(1)
+    assert torch.equal(grey[:, 0], rows[:, :, None] & cols[:, None, :])
+    sides = torch.cat([rows.sum(1), cols.sum(1)])
+    assert sides.min() >= 4  # at most half of it lies outside
+    assert sides.max() == 8
+    middles = grey[:, 0].float().mean((0, 1))
+    assert middles[8:24].mean() == pytest.approx(8 / 32 * 7.6 / 32, rel=0.15)
+
+
 def test_images_that_an_earlier_run_learned_are_not_held_out(tmp_path: Path) -> None:
     """What is held out follows from the seed, so a run has that of all it builds on."""
     trained = {"arguments": {"seed": "1", "stages": "1:2"}, "init": None, "teacher": None, "bundle": None}
@@ -225,7 +274,7 @@ def test_a_spiking_teacher_is_followed_in_its_mean_over_its_own_timesteps() -> N
 
     images = torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
     run = SimpleNamespace(
-        args=SimpleNamespace(loss="running", distill=0.4, temperature=2.0, teacher_timesteps=4),
+        args=SimpleNamespace(loss="running", distill=0.4, temperature=2.0, teacher_timesteps=4, cutout=0),
         images=images,
         labels=torch.tensor([3, 1, 4, 1, 5, 9]),
         device=torch.device("cpu"),
@@ -245,6 +294,8 @@ def test_a_spiking_teacher_is_followed_in_its_mean_over_its_own_timesteps() -> N
     ("flags", "message"),
     [
         (("--neurons", "clipped", "--stages", "1:2,2:1"), "have one timestep"),
+        (("--network", "resnet9"), "give --neurons relu"),
+        (("--cutout", "32"), "give 0 to 31"),
         (("--distill", "1.5"), "give 0 to 1"),
         (("--distill", "nan"), "give 0 to 1"),
         (("--teacher-timesteps", "0"), "1 or more"),
