@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # Tests run in several processes. Threads of torch's OpenMP would spin at barriers, waiting for each other,
@@ -19,3 +20,11 @@ os.environ["IMCSIM_VALUES"] = "off"
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("explore", derandomize=False, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+@pytest.fixture
+def rough_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn roughly: for tests of what stands beside them."""
+    from rough import draw_roughly  # matplotlib, which few tests need
+
+    draw_roughly(monkeypatch)

@@ -232,6 +232,7 @@ def test_json_on_stdout_is_nothing_but_the_document(
     assert captured.err == ""
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_files_are_written(simulator: Simulator, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     target, folder = tmp_path / "result.json", tmp_path / "out"
     assert main(["compare", "--json", str(target), "--out", str(folder), "--quiet"]) == 0

@@ -61,6 +61,7 @@ def _stream(capsys: Captured, stored: Path, *more: str) -> StreamResult:
     return StreamResult.model_validate(_document(capsys, _arguments("stream", stored, *more)))
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_a_stream_writes_everything(stored: Path, tmp_path: Path, capsys: Captured) -> None:
     target, folder = tmp_path / "result.json", tmp_path / "out"
     options = ["--issue", "interleave:2", "--json", str(target), "--out", str(folder)]

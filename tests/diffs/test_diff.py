@@ -12,6 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from networks import random_images, random_network
+from rough import draw_roughly
 
 import imcsim.hardware
 import imcsim.inputs
@@ -42,8 +43,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of a chip, of the same with coarser ADCs and a narrower mesh, and of other commands."""
     folder = tmp_path_factory.mktemp("results")
     changes = ["--set", "adc.bits=6", "--set", "noc.flit_bits=16"]
-    assert main(["compare", *RUN, "--out", str(folder / "a")]) == 0
-    assert main(["compare", *RUN, *changes, "--out", str(folder / "b")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        draw_roughly(patch)
+        assert main(["compare", *RUN, "--out", str(folder / "a")]) == 0
+        assert main(["compare", *RUN, *changes, "--out", str(folder / "b")]) == 0
     assert main(["run", *RUN, "--json", str(folder / "run_a.json")]) == 0
     assert main(["run", *RUN, *changes, "--json", str(folder / "run_b.json")]) == 0
     assert main(["stream", *RUN, "--json", str(folder / "stream_a.json")]) == 0

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 from networks import forward, random_images, random_network
 
+import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
 from imcsim.results.comparison import CompareResult
-from imcsim.sweeps import load_spec, sweep
+from imcsim.studies.comparison import compare_of
+from imcsim.studies.experiment import Experiment
+from imcsim.studies.loading import Loader
+from imcsim.sweeps import SweepPoint, load_spec, sweep
 
 CLASSES = 4
 
@@ -54,6 +58,22 @@ def whole_table(files: Path, out: Path) -> bytes:
     """The table of a sweep in `out` that nothing stopped."""
     sweep(load_spec(files / "spec.yaml"), out, workers=1).close()
     return (out / "table.csv").read_bytes()
+
+
+def loaded(point: SweepPoint) -> tuple[Any, ...]:
+    """Network, chip, inputs, validation inputs and options of a point, read for it alone."""
+    shelf, setting = Loader(), point.setting
+    return (
+        shelf.network(setting), imcsim.hardware.load(setting.hardware, dict(setting.overrides) or None),
+        shelf.inputs(setting), shelf.validation(setting), setting.options,
+    )  # fmt: skip
+
+
+def alone(point: SweepPoint) -> CompareResult:
+    """The comparison of a point by itself: everything is read and computed for it. Neither alternatives nor
+    other converters are played, as in a sweep: see `as_a_point`.
+    """
+    return compare_of(Experiment.make(*loaded(point), None))
 
 
 def as_a_point(result: CompareResult) -> CompareResult:

@@ -80,6 +80,7 @@ def test_the_examples_of_the_page_on_searches_run(
     assert all(int(line.split()[0]) in (5, 6) for line in lines)
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_the_examples_on_sweeps_and_reports_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

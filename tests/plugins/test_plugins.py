@@ -215,6 +215,7 @@ def swept(files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return spec, (folder / "one" / "table.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_a_sweep_on_two_processes_gives_the_table_of_one(swept: tuple[Path, bytes], tmp_path: Path) -> None:
     spec, table = swept
     with sweep(load_spec(spec), tmp_path / "two", workers=2) as store:

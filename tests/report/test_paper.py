@@ -62,21 +62,14 @@ def test_only_comparisons_have_it() -> None:
     assert not {"table.csv", "table.tex"} & set(csv_tables(COMPARED))
 
 
-@pytest.mark.parametrize("paper", [False, True])
-def test_the_line_of_the_paper_is_asked_for(paper: bool) -> None:
-    drawn = render(COMPARED, paper=paper)
-    assert (
-        b"DAC 2023" in drawn["scaling.svg"] or drawn["scaling.svg"] != render(COMPARED)["scaling.svg"]
-    ) is paper
-
-
-def test_fonts_are_in_the_pdf() -> None:
-    """A journal refuses fonts that a file only names; type 3 ones too."""
-    for name, content in render(COMPARED).items():
-        if name.endswith(".pdf"):
-            assert content.startswith(b"%PDF")
-            assert b"/FontFile2" in content, name
-            assert b"/Type3" not in content, name
+@pytest.mark.usefixtures("rough_figures")
+def test_the_line_of_the_paper_is_asked_for() -> None:
+    usual, without, asked = (
+        render(COMPARED, **how)["scaling.svg"] for how in ({}, {"paper": False}, {"paper": True})
+    )
+    assert b"DAC 2023" not in usual
+    assert without == usual
+    assert asked != usual
 
 
 def test_nothing_reaches_out_of_a_figure_and_all_fit_a_column_or_a_page() -> None:

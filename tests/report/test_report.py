@@ -253,7 +253,10 @@ def test_a_file_gets_80_columns_and_no_colours(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, bytes]:
-    return figures.render(COMPARED)
+    """In all formats, where pyplot cannot be imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib.pyplot", None)
+        return figures.render(COMPARED)
 
 
 def test_figures_are_there_in_all_formats(drawn: dict[str, bytes]) -> None:
@@ -267,12 +270,31 @@ def test_figures_are_there_in_all_formats(drawn: dict[str, bytes]) -> None:
         else:
             ET.fromstring(data)
             assert b"<dc:date>" not in data
+
+
+@pytest.mark.usefixtures("rough_figures")
+def test_a_run_has_its_own_figures() -> None:
     names = ("energy_breakdown", "exits", "layer_heat", "layer_time")
     assert sorted(figures.render(RAN)) == [
         f"{name}.{kind}" for name in names for kind in ("pdf", "png", "svg")
     ]
 
 
+def test_fonts_are_in_the_pdf(drawn: dict[str, bytes]) -> None:
+    """A journal refuses fonts that a file only names; type 3 ones too."""
+    for name, content in drawn.items():
+        if name.endswith(".pdf"):
+            assert content.startswith(b"%PDF")
+            assert b"/FontFile2" in content, name
+            assert b"/Type3" not in content, name
+
+
+@pytest.mark.slow
+def test_all_formats_of_a_stream_are_the_same_bytes_each_time() -> None:
+    assert stream_figures.render_stream(STREAMED) == stream_figures.render_stream(STREAMED)
+
+
+@pytest.mark.usefixtures("rough_figures")
 def test_figures_of_a_stream() -> None:
     drawn = stream_figures.render_stream(STREAMED)
     names = ("latency", "layer_heat", "layer_time", "utilisation")
@@ -293,14 +315,10 @@ def test_figure_bytes_depend_on_the_result_alone(drawn: dict[str, bytes]) -> Non
     assert again == drawn
 
 
-def test_figures_never_touch_pyplot() -> None:
-    code = (
-        "import sys; from sample_results import run_result;"
-        "from imcsim.report.figures.comparison import render;"
-        "render(run_result(images=20)); sys.exit('matplotlib.pyplot' in sys.modules)"
-    )
-    tests = Path(__file__).parents[1]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests / "helpers"), str(tests.parent)])}
+def test_figures_never_touch_pyplot(drawn: dict[str, bytes]) -> None:
+    """Neither when they are drawn, see `drawn`, nor when their module is imported."""
+    code = "import sys, imcsim.report.figures.comparison; sys.exit('matplotlib.pyplot' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
 
@@ -345,8 +363,11 @@ def test_scaling_figure_holds_the_line_of_dt_snn() -> None:
     assert not [line for line in mine if line.get_linestyle() == "--"]
 
 
+@pytest.mark.parametrize("how", ["roughly", pytest.param("in all formats", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("timesteps", [1, 16])
-def test_extreme_results_can_be_drawn(timesteps: int) -> None:
+def test_extreme_results_can_be_drawn(timesteps: int, how: str, request: pytest.FixtureRequest) -> None:
+    if how == "roughly":
+        request.getfixturevalue("rough_figures")
     result = compare_result(images=3, timesteps=timesteps, threshold=0.0)
     components = [c.model_copy(update={"name": "$x_{"}) for c in result.components]
     result = result.model_copy(update={"curve": (), "scaling": (), "components": tuple(components)})
@@ -367,6 +388,7 @@ def _leftovers(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.name.startswith(".imcsim")]
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_folder_holds_everything(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     written = documents.write_folder(COMPARED, folder)
@@ -400,6 +422,7 @@ def test_folder_holds_everything(tmp_path: Path) -> None:
     assert (fc["busy_adc_ns"], static["latency_ns"], float(fc["utilisation"])) == ("", "", pytest.approx(0.8))
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_folder_of_a_run(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     documents.write_folder(STATIC, tmp_path, progress=lambda *about: told.append(about))
@@ -412,6 +435,7 @@ def test_folder_of_a_run(tmp_path: Path) -> None:
     assert RunResult.model_validate_json((tmp_path / "result.json").read_text()) == STATIC
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_folder_of_a_stream(tmp_path: Path) -> None:
     documents.write_folder(STREAMED, tmp_path)
     assert StreamResult.model_validate_json((tmp_path / "result.json").read_text()) == STREAMED
@@ -519,6 +543,7 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
         assert also_read.result() == to_json(STATIC).encode()
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_impossible_targets_are_refused_at_once(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
@@ -552,6 +577,7 @@ def test_checking_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_folders_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     first, second = (documents.write_folder(RAN, tmp_path / name) for name in ("a", "b"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]

@@ -120,6 +120,7 @@ def test_another_spiking_network_runs_to_its_own_timesteps(stored: Path) -> None
     assert found.against.runs[2].energy_pj == pytest.approx(found.static[1].energy_without_checker_pj)
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_every_output_has_it(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "out"
     command = arguments(stored, "--against", str(stored / "ann"), "--out", str(folder), "--json", "-")

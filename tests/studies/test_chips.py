@@ -551,6 +551,7 @@ def test_one_of_many_is_what_compare_gives(
     same_figures(found.instances[0], alone)
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_everything_is_delivered(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, target = tmp_path / "out", tmp_path / "a.json"
     for _ in range(2):

@@ -425,6 +425,7 @@ def command(files: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_the_command_line_takes_and_chooses_several(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

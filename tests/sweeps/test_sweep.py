@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_files import as_a_point, base, write_files, write_spec
+from sweep_files import alone, as_a_point, base, write_files, write_spec
 
 import imcsim
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import main
 from imcsim.functional.run import Activity
-from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json
 from imcsim.simulation.values import ActivityRequest, Computed
-from imcsim.studies.comparison import compare
 from imcsim.studies.loading import Loader
-from imcsim.sweeps import Store, Summary, SweepPoint, load_spec, make_plan, open_store, sweep
+from imcsim.sweeps import Store, Summary, load_spec, make_plan, open_store, sweep
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +30,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     write_files(folder)
     return folder
-
-
-def alone(point: SweepPoint) -> CompareResult:
-    """The point by itself: everything is read and computed for it."""
-    shelf, setting = Loader(), point.setting
-    return compare(
-        shelf.network(setting), imcsim.hardware.load(setting.hardware, dict(setting.overrides) or None),
-        shelf.inputs(setting), shelf.validation(setting), setting.options,
-    )  # fmt: skip
 
 
 def run(folder: Path, spec: dict[str, Any], out: Path, **how: Any) -> tuple[Store, Summary]:
@@ -60,7 +49,7 @@ def check_equal(store: Store, folder: Path, spec: dict[str, Any]) -> None:
     for point, row in zip(points, rows, strict=True):
         assert row["status"] == "done", row["error"]
         result = alone(point)
-        expected = hashlib.sha256(to_json(as_a_point(result)).encode()).hexdigest()
+        expected = hashlib.sha256(to_json(result).encode()).hexdigest()
         assert row["result_sha256"] == expected, point
         assert row["config_sha256"] == result.meta.hardware.sha256
         assert row["area_um2"] == result.meta.hardware.area_um2

@@ -13,20 +13,17 @@ from typing import Any
 import pytest
 from plugin_files import NOISY, written
 from pydantic import BaseModel
-from sweep_files import as_a_point, base, write_files, write_spec
+from sweep_files import alone, base, loaded, write_files, write_spec
 
 import imcsim.hardware
 from imcsim.base.errors import ImcsimError
 from imcsim.base.nonideal import NonIdeal
 from imcsim.functional.run import Activity
 from imcsim.results.chips.document import ChipsResult
-from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json
 from imcsim.results.model import to_json as chips_to_json
 from imcsim.simulation.values import ActivityRequest, Computed
 from imcsim.studies.chips import compare_chips
-from imcsim.studies.comparison import compare
-from imcsim.studies.loading import Loader
 from imcsim.sweeps import Store, Summary, SweepPoint, load_spec, make_plan, open_store, sweep
 
 
@@ -35,21 +32,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     write_files(folder)
     return folder
-
-
-def loaded(point: SweepPoint) -> tuple[Any, ...]:
-    shelf, setting = Loader(), point.setting
-    return (
-        shelf.network(setting), imcsim.hardware.load(setting.hardware, dict(setting.overrides) or None),
-        shelf.inputs(setting), shelf.validation(setting), setting.options,
-    )  # fmt: skip
-
-
-def alone(point: SweepPoint) -> CompareResult:
-    """The point by itself, as a sweep makes it, which plays no alternatives: everything is read and computed
-    for it.
-    """
-    return as_a_point(compare(*loaded(point)))
 
 
 def many(point: SweepPoint) -> ChipsResult:
