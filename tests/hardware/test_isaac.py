@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from networks import random_images, random_network
+from plain import plain_compare
 
 import imcsim.hardware
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.tile_budget import full_rate, tile_area_mm2, tile_budget, tile_power_mw
 from imcsim.inputs import Inputs
-from imcsim.studies.comparison import compare
 from imcsim.studies.settings import CompareOptions
 
 DOCS = Path(__file__).parents[2] / "docs" / "components.md"
@@ -116,7 +116,7 @@ def test_spiking_networks_run_on_it(residual: bool) -> None:
     images = random_images(np.random.default_rng(4), network.input_shape, 4)
     inputs = Inputs(images, np.zeros(4, np.int64), "random", "test", "0" * 64, network.classes)
     hardware = imcsim.hardware.load("isaac_32nm")
-    result = compare(network, hardware, inputs, None, CompareOptions(threshold=0.0, workers=1))
+    result = plain_compare(network, hardware, inputs, None, CompareOptions(threshold=0.0, workers=1))
     parts = {part.name: part for part in result.components}
     (conversions,) = (a for a in parts["adc"].actions if a.name == "conversions")
     # Offset encoding in two-bit cells: a weight of 8 bits is four columns, each converted once a read.

@@ -131,22 +131,28 @@ def tries(
         yield index, " ".join(outcome.split())[:300]
 
 
+_WATCHED: list[tuple[tuple[str, ...], list[str]]] = []
+"""Where the last reader that was watched may write, and what it did."""
+PROGRAMS = {"os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect"}
+
+
 def watch(folder: Path) -> list[str]:
     """A list that fills with what is done beyond reading."""
+    if not _WATCHED:
+        sys.addaudithook(_heard)  # for as long as the process lives
     found: list[str] = []
-    allowed = (str(folder), tempfile.gettempdir(), "/dev/null")
-    programs = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect")
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in programs:
-            found.append(f"{event} {arguments!r:.100}")
-        elif event == "open" and all(isinstance(one, str) for one in arguments[:2]):
-            place, mode = arguments[:2]
-            if set(mode) & set("wax+") and not place.startswith(allowed) and "__pycache__" not in place:
-                found.append(f"{event} {arguments!r:.100}")
-
-    sys.addaudithook(hook)
+    _WATCHED[:] = [((str(folder), tempfile.gettempdir(), "/dev/null"), found)]
     return found
+
+
+def _heard(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in PROGRAMS:
+        _WATCHED[0][1].append(f"{event} {arguments!r:.100}")
+    elif event == "open" and all(isinstance(one, str) for one in arguments[:2]):
+        place, mode = arguments[:2]
+        allowed, found = _WATCHED[0]
+        if set(mode) & set("wax+") and not place.startswith(allowed) and "__pycache__" not in place:
+            found.append(f"{event} {arguments!r:.100}")
 
 
 def work(options: argparse.Namespace) -> int:

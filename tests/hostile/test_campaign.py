@@ -1,4 +1,4 @@
-"""Every reader, for a second or so: damaged files are read or refused, and nothing else happens.
+"""Every reader, for half a second or so: damaged files are read or refused, and nothing else happens.
 
 The long campaign is ``python tests/hostile/campaign.py``; its table is tests/hostile/campaign.csv.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-SECONDS = 0.9
+SECONDS = 0.4
 TRIES = 400
 
 
@@ -67,8 +67,8 @@ def test_what_is_sound_is_read(modules: Any, tmp_path: Path) -> None:
     for reader in readers.READERS:
         if reader.needs is not None and importlib.util.find_spec(reader.needs) is None:
             continue
-        said = [outcome for _, outcome in campaign.tries(reader.name, 2, 0, 150, tmp_path / reader.name, 3.0)]
-        found[reader.name] = "read" in said
+        said = campaign.tries(reader.name, 2, 0, 150, tmp_path / reader.name, 3.0)
+        found[reader.name] = any(outcome == "read" for _, outcome in said)
     assert all(found.values()), found
 
 

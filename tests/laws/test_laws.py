@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from networks import forward, mixed_network, random_images, random_network
 from numpy.typing import NDArray
+from plain import plain_compare
 
 import imcsim.hardware
 from imcsim.functional.run import run as play_values
@@ -126,7 +127,7 @@ def test_leaving_later_adds_whole_timesteps() -> None:
 def test_the_document_says_what_the_ledger_says() -> None:
     network, chip = net(1), hardware()
     inputs = labelled(network, 1)
-    result = compare(network, chip, inputs, None, CompareOptions(threshold=0.3, timesteps=3, workers=1))
+    result = plain_compare(network, chip, inputs, None, CompareOptions(threshold=0.3, timesteps=3, workers=1))
     run = simulated(network, chip)
     share = np.array(result.dynamic.exit_fraction) * IMAGES
     assert share.round() == pytest.approx(share)
@@ -400,7 +401,7 @@ def test_workers_do_not_change_a_byte() -> None:
 def test_threshold_zero_is_static(rule: Any, accumulation: Any, issue: str) -> None:
     network = net(3)
     options = CompareOptions(threshold=0.0, rule=rule, accumulation=accumulation, workers=1, issue=issue)
-    result = compare(network, hardware(), labelled(network, 1), None, options)
+    result = plain_compare(network, hardware(), labelled(network, 1), None, options)
     own = result.opponents[issue == "speculate"]  # a chip that runs ahead runs static timesteps ahead too
     last, dynamic = own.static[-1], result.dynamic
     assert last.issue == ("pipeline" if issue == "speculate" else "wait")
@@ -425,7 +426,7 @@ def test_threshold_zero_is_static(rule: Any, accumulation: Any, issue: str) -> N
 def test_cost_never_grows_with_the_threshold(rule: Any, issue: str) -> None:
     network = net(3)
     options = CompareOptions(threshold=0.5, rule=rule, workers=1, issue=issue)
-    result = compare(network, hardware(), labelled(network, 1), None, options)
+    result = plain_compare(network, hardware(), labelled(network, 1), None, options)
     assert len(result.curve) > 5
     thresholds = [point.threshold for point in result.curve]
     assert thresholds == sorted(thresholds)
@@ -445,9 +446,9 @@ def test_a_static_point_is_the_run_of_that_length(mode: str, full_scale: str, si
     chip = hardware(encoder__mode=mode, adc__full_scale=full_scale, adc__bits=5)
     inputs = labelled(network, 1)
     options = CompareOptions(threshold=0.2, workers=1, issue=issue)
-    long = compare(network, chip, inputs, None, options)
+    long = plain_compare(network, chip, inputs, None, options)
     for timesteps in (1, 3):
-        short = compare(network, chip, inputs, None, replace(options, timesteps=timesteps))
+        short = plain_compare(network, chip, inputs, None, replace(options, timesteps=timesteps))
         assert short.meta.timesteps == timesteps
         assert short.static == long.static[:timesteps]
         for few, all_of_them in zip(short.opponents, long.opponents, strict=True):

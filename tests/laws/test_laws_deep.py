@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from networks import random_images, random_network
+from plain import plain_compare
 from random_chips import any_network, assert_same, built_in, changed, chips, outcome
 from test_laws import planes, window_sums
 
@@ -254,7 +255,7 @@ def test_many_values_equal_torch(data: st.DataObject) -> None:
 # Laws 4 and 5: workers and fidelities change nothing
 
 
-def check_documents(data: st.DataObject) -> None:
+def check_documents(data: st.DataObject, how: Callable[..., CompareResult]) -> None:
     network, chip = data.draw(spiking()), data.draw(hardwares())
     timesteps = data.draw(st.sampled_from((2, 1, 4)))
     policy = data.draw(st.sampled_from(LEAVING))
@@ -262,7 +263,7 @@ def check_documents(data: st.DataObject) -> None:
 
     def made(**options: Any) -> CompareResult:
         about = {"timesteps": timesteps, "threshold": 0.6, "workers": 1, "issue": policy} | options
-        return compare(network, chip, shown, None, CompareOptions(**about))
+        return how(network, chip, shown, None, CompareOptions(**about))
 
     one = made()
     assert to_json(made(workers=3)) == to_json(one)
@@ -273,14 +274,14 @@ def check_documents(data: st.DataObject) -> None:
 @given(st.data())
 @everyday(5)
 def test_workers_and_fidelities_give_the_same_document(data: st.DataObject) -> None:
-    check_documents(data)
+    check_documents(data, plain_compare)
 
 
 @pytest.mark.slow
 @given(st.data())
 @search(60)
 def test_many_documents_are_the_same(data: st.DataObject) -> None:
-    check_documents(data)
+    check_documents(data, compare)
 
 
 @pytest.mark.parametrize("policy", LEAVING)
@@ -300,7 +301,7 @@ def check_thresholds(data: st.DataObject) -> None:
     timesteps, policy = data.draw(TIMESTEPS), data.draw(st.sampled_from(LEAVING))
     shown = images(network)
     options = CompareOptions(timesteps=timesteps, threshold=0.0, workers=1, issue=policy)
-    result = compare(network, chip, shown, None, options)
+    result = plain_compare(network, chip, shown, None, options)
     # Threshold 0 is static T under the same issue policy.
     statics = {opponent.issue: opponent.static for opponent in result.opponents}
     last, dynamic = statics["pipeline" if policy == "speculate" else "wait"][-1], result.dynamic
@@ -324,7 +325,7 @@ def check_thresholds(data: st.DataObject) -> None:
             values = [getattr(point, key) for point in static]
             assert all(a < b for a, b in pairwise(values)), key
     shorter = data.draw(st.integers(1, timesteps))
-    short = compare(network, chip, shown, None, replace(options, timesteps=shorter))
+    short = plain_compare(network, chip, shown, None, replace(options, timesteps=shorter))
     assert short.static == result.static[:shorter]
     assert [o.static for o in short.opponents] == [o.static[:shorter] for o in result.opponents]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import plain_compare
 from played import play
 from random_chips import changed
 
@@ -19,7 +20,6 @@ from imcsim.inputs import Inputs
 from imcsim.mapping import Edge, Stage, place, stage_graph, traffic
 from imcsim.network import validate
 from imcsim.network.graph import INPUT, LI, LIF, Conv2d, Flatten, Linear, Network, Node, Pool2d
-from imcsim.studies.comparison import compare
 from imcsim.studies.settings import CompareOptions
 from imcsim.timing import EVENTS, Timeline
 from imcsim.timing.figures import part_figures
@@ -264,7 +264,7 @@ def test_one_layer_with_outputs_of_neurons(output: str, mode: str) -> None:
     labels = outputs.argmax(1).astype(np.int64)
     inputs = Inputs(images, labels, "images", "unknown", "0" * 64, 3)
     hardware: Any = imcsim.hardware.load("dtsnn_32nm", {"encoder.mode": mode, "adc.full_scale": "ideal"})
-    result = compare(network, hardware, inputs, None, CompareOptions(threshold=0.9, workers=1))
+    result = plain_compare(network, hardware, inputs, None, CompareOptions(threshold=0.9, workers=1))
     assert result.static[-1].accuracy == 1.0
     assert result.dynamic.mean_timesteps < 4
     assert result.dynamic.energy_pj < result.static[-1].energy_pj

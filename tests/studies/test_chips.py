@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import forward, random_images, random_network
+from plain import plain_compare
 from pydantic import ValidationError
 from rich.console import Console
 from sweep_files import write_files
@@ -43,7 +44,6 @@ from imcsim.results.schemas import json_schema
 from imcsim.results.statistics import student_975
 from imcsim.studies.chips import Stopped, compare_chips
 from imcsim.studies.chips.comparing import _shares
-from imcsim.studies.comparison import compare
 from imcsim.studies.decider import right_after
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.settings import CompareOptions
@@ -149,12 +149,12 @@ def test_each_chip_is_the_one_that_runs_alone(four: ChipsResult) -> None:
     for number in (0, 3):
         same_figures(
             four.instances[number],
-            compare(NET, ERRING, SHOWN, HELD_OUT, replace(SERIAL, chip=number)),
+            plain_compare(NET, ERRING, SHOWN, HELD_OUT, replace(SERIAL, chip=number)),
         )
 
 
 def test_the_ideal_chip_is_the_design_without_errors(four: ChipsResult) -> None:
-    same_figures(four.ideal, compare(NET, IDEAL, SHOWN, HELD_OUT, SERIAL))
+    same_figures(four.ideal, plain_compare(NET, IDEAL, SHOWN, HELD_OUT, SERIAL))
 
 
 def test_once_for_all_is_the_ideal_chip_s_threshold(four: ChipsResult) -> None:
@@ -162,7 +162,7 @@ def test_once_for_all_is_the_ideal_chip_s_threshold(four: ChipsResult) -> None:
     assert one.dynamic_once is not None
     assert ideal == one.dynamic_once.threshold
     assert one.dynamic.threshold != ideal  # else this shows nothing
-    given_it = compare(NET, ERRING, SHOWN, HELD_OUT, replace(SERIAL, chip=2, threshold=ideal))
+    given_it = plain_compare(NET, ERRING, SHOWN, HELD_OUT, replace(SERIAL, chip=2, threshold=ideal))
     same_figures(one, given_it, one.dynamic_once)
 
 
@@ -269,7 +269,7 @@ def test_a_given_threshold_is_the_same_on_all_chips() -> None:
 def test_thresholds_of_each_timestep() -> None:
     found = many(3, thresholds="each")
     for number in (0, 2):
-        its = compare(NET, ERRING, SHOWN, HELD_OUT, replace(SERIAL, chip=number, thresholds="each"))
+        its = plain_compare(NET, ERRING, SHOWN, HELD_OUT, replace(SERIAL, chip=number, thresholds="each"))
         same_figures(found.instances[number], its)
     assert ChipsResult.model_validate_json(to_json(found)) == found
     given_them = many(2, threshold=(0.3, 0.2))
@@ -284,7 +284,7 @@ def test_thresholds_of_each_timestep() -> None:
 def test_other_runs(options: dict[str, Any]) -> None:
     found = many(2, **options)
     for one in found.instances:
-        its = compare(NET, ERRING, SHOWN, HELD_OUT, CompareOptions(**options, chip=one.chip or 0))
+        its = plain_compare(NET, ERRING, SHOWN, HELD_OUT, CompareOptions(**options, chip=one.chip or 0))
         same_figures(one, its)
 
 
@@ -293,9 +293,9 @@ def test_inputs_with_a_frame_for_each_timestep() -> None:
     frames = np.stack([random_images(rng, NET.input_shape, 12) for _ in range(T)], axis=1)
     timed = replace(SHOWN, images=frames, labels=SHOWN.labels[:12])
     found = compare_chips(NET, ERRING, timed, None, replace(SERIAL, threshold=0.3), 2)
-    alone = compare(NET, ERRING, timed, None, replace(SERIAL, threshold=0.3, chip=1))
+    alone = plain_compare(NET, ERRING, timed, None, replace(SERIAL, threshold=0.3, chip=1))
     same_figures(found.instances[1], alone)
-    ideal = compare(NET, IDEAL, timed, None, replace(SERIAL, threshold=0.3))
+    ideal = plain_compare(NET, IDEAL, timed, None, replace(SERIAL, threshold=0.3))
     same_figures(found.ideal, ideal)
     assert any("recomputes" in warning for warning in found.warnings)
 
@@ -307,7 +307,7 @@ def test_neurons_that_were_calibrated_on_reported_images_are_told_of() -> None:
         told = f"without validation images {what} were calibrated on the first reported images"
         given_it = replace(SERIAL, threshold=0.3)
         assert told in compare_chips(NET, hardware, SHOWN, None, given_it, 1).warnings
-        assert told in compare(NET, hardware, SHOWN, None, given_it).warnings
+        assert told in plain_compare(NET, hardware, SHOWN, None, given_it).warnings
         assert told not in compare_chips(NET, hardware, SHOWN, HELD_OUT, given_it, 1).warnings
 
 
@@ -315,14 +315,14 @@ def test_chips_whose_time_depends_on_values() -> None:
     skipping = {"activity.skip_zero_reads": True, "activity.toggling": "counted"}
     hardware = imcsim.hardware.load("dtsnn_32nm", DESIGN | ERRORS | skipping)
     found = compare_chips(NET, hardware, SHOWN, HELD_OUT, SERIAL, 2)
-    alone = compare(NET, hardware, SHOWN, HELD_OUT, replace(SERIAL, chip=1))
+    alone = plain_compare(NET, hardware, SHOWN, HELD_OUT, replace(SERIAL, chip=1))
     same_figures(found.instances[1], alone)
 
 
 def test_chips_without_errors_are_all_the_same() -> None:
     found = many(3, IDEAL)
     assert len({to_json(one.model_copy(update={"chip": 0})) for one in found.instances}) == 1
-    same_figures(found.instances[2], compare(NET, IDEAL, SHOWN, HELD_OUT, SERIAL))
+    same_figures(found.instances[2], plain_compare(NET, IDEAL, SHOWN, HELD_OUT, SERIAL))
     assert found.dynamic.moved.same == found.dynamic.moved.images == 3 * len(SHOWN.labels)
     assert found.dynamic.accuracy.std == 0
     assert any("no errors" in warning for warning in found.warnings)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from networks import forward, random_images, random_network
 from numpy.typing import NDArray
+from plain import plain_compare
 from played import play
 
 import imcsim.hardware
@@ -112,7 +113,7 @@ def stays(sim: Simulation, word: int, rule: Any, accumulation: Any) -> NDArray[n
 @pytest.mark.parametrize("accumulation", ["mean", "sum"])
 def test_the_threshold_is_the_largest_without_loss(rule: Any, accumulation: Any) -> None:
     options = CompareOptions(rule=rule, accumulation=accumulation, workers=1)
-    result = compare(network(), hardware(), TEST, HELD_OUT, options)
+    result = plain_compare(network(), hardware(), TEST, HELD_OUT, options)
     sim = simulation("validation")
     numerics = sim.chip.program.numerics.checker
     right = decided(sim.activity.outputs) == HELD_OUT.labels[:, None]
@@ -147,7 +148,7 @@ def test_the_threshold_is_the_largest_without_loss(rule: Any, accumulation: Any)
 
 def test_the_threshold_knows_nothing_of_the_reported_labels() -> None:
     shuffled = replace(TEST, labels=np.random.default_rng(0).permutation(TEST.labels))
-    other = compare(network(), hardware(), shuffled, HELD_OUT, ONE)
+    other = plain_compare(network(), hardware(), shuffled, HELD_OUT, ONE)
     mine = compared()
     assert other.dynamic.threshold == mine.dynamic.threshold
     assert other.dynamic.validation == mine.dynamic.validation
@@ -158,20 +159,20 @@ def test_the_threshold_knows_nothing_of_the_reported_labels() -> None:
 
 def test_other_images_do_not_change_the_threshold() -> None:
     assert (
-        compare(network(), hardware(), labelled(3, 10), HELD_OUT, ONE).dynamic.threshold
+        plain_compare(network(), hardware(), labelled(3, 10), HELD_OUT, ONE).dynamic.threshold
         == compared().dynamic.threshold
     )
 
 
 def test_a_given_threshold_is_taken_as_it_is() -> None:
-    result = compare(network(), hardware(), TEST, HELD_OUT, replace(ONE, threshold=0.123))
+    result = plain_compare(network(), hardware(), TEST, HELD_OUT, replace(ONE, threshold=0.123))
     assert (result.dynamic.threshold, result.dynamic.threshold_source) == (0.123, "given")
     assert result.dynamic.validation is None
     assert 0.123 in [point.threshold for point in result.curve]
 
 
 def test_the_chosen_threshold_given_again_changes_nothing() -> None:
-    again = compare(
+    again = plain_compare(
         network(), hardware(), TEST, HELD_OUT, replace(ONE, threshold=compared().dynamic.threshold)
     )
     assert again.reduction == compared().reduction
@@ -187,7 +188,7 @@ def test_without_threshold_or_validation_there_is_nothing_to_choose_on() -> None
 
 
 def test_one_timestep_leaves_nothing_to_choose() -> None:
-    result = compare(network(), hardware(), TEST, HELD_OUT, replace(ONE, timesteps=1))
+    result = plain_compare(network(), hardware(), TEST, HELD_OUT, replace(ONE, timesteps=1))
     assert result.dynamic.threshold == 0
     assert result.dynamic.exit_fraction == (1.0,)
     assert set(result.reduction.model_dump().values()) == {0.0}
@@ -203,7 +204,7 @@ def test_a_network_that_never_says_anything_can_be_compared() -> None:
     )
     images = random_images(np.random.default_rng(1), silent.input_shape, 6)
     inputs = Inputs(images, np.zeros(6, np.int64), "silent", "unknown", "0" * 64, 3)
-    result = compare(silent, hardware(), inputs, inputs, ONE)
+    result = plain_compare(silent, hardware(), inputs, inputs, ONE)
     assert result.dynamic.accuracy == 1
     assert result.dynamic.threshold <= 1
     assert all(point.threshold <= 1 for point in result.curve)
@@ -371,7 +372,7 @@ def test_sensitivity_prices_the_same_counts_again() -> None:
     assert used.reduction == result.reduction
     for point in result.sensitivity:
         # A chip built with that preset says the same, of static runs under the same issue policy.
-        chip = compare(network(), hardware(adc__preset=point.name), TEST, HELD_OUT, ONE)
+        chip = plain_compare(network(), hardware(adc__preset=point.name), TEST, HELD_OUT, ONE)
         assert chip.dynamic.energy_pj == pytest.approx(point.dynamic_energy_pj, rel=1e-12)
         against = [(o.static[-1], r) for o, r in zip(chip.opponents, chip.reductions, strict=True)]
         static, reduction = next(pair for pair in against if pair[0].issue == result.static[-1].issue)
@@ -430,14 +431,14 @@ def test_meta_says_what_was_run() -> None:
     assert meta.inputs.sha256 == TEST.sha256
     assert meta.network.layers == 3
     assert meta.network.weights == sum(node.weight.size for node in network().weighted)
-    assert compare(network(), hardware(), TEST, HELD_OUT, replace(ONE, seed=7)).meta.seed == 7
+    assert plain_compare(network(), hardware(), TEST, HELD_OUT, replace(ONE, seed=7)).meta.seed == 7
 
 
 def test_accuracies_of_the_bundle_are_passed_on() -> None:
     stated = {
         "accuracy": {"float_per_timestep": [0.5, 0.625], "quantised_per_timestep": (0.25,), "images": 10}
     }
-    meta = compare(replace(network(), provenance=stated), hardware(), TEST, HELD_OUT, ONE).meta.network
+    meta = plain_compare(replace(network(), provenance=stated), hardware(), TEST, HELD_OUT, ONE).meta.network
     assert meta.accuracy_float_per_timestep == (0.5, 0.625)
     assert meta.accuracy_quantised_per_timestep == (0.25,)
     assert compared().meta.network.accuracy_float_per_timestep is None
@@ -451,22 +452,23 @@ def test_warnings() -> None:
     assert compared().warnings == ()
     assert (
         "calibrated on the first reported images"
-        in compare(network(), hardware(), TEST, None, given).warnings[0]
+        in plain_compare(network(), hardware(), TEST, None, given).warnings[0]
     )
-    assert compare(network(), hardware(adc__full_scale="ideal"), TEST, None, given).warnings == ()
+    assert plain_compare(network(), hardware(adc__full_scale="ideal"), TEST, None, given).warnings == ()
     marked = replace(TEST, split="validation")
     assert (
-        "marked as validation images" in compare(network(), hardware(), marked, HELD_OUT, given).warnings[0]
+        "marked as validation images"
+        in plain_compare(network(), hardware(), marked, HELD_OUT, given).warnings[0]
     )
-    same = compare(network(), hardware(), TEST, TEST, ONE).warnings
+    same = plain_compare(network(), hardware(), TEST, TEST, ONE).warnings
     assert same == ("60 of the 60 reported images are validation images too",)
     images = np.concatenate([HELD_OUT.images[:2], TEST.images[2:5]])
     part = Inputs(images, TEST.labels[:5], "part", "test", "1" * 64, CLASSES)
-    assert compare(network(), hardware(), part, HELD_OUT, ONE).warnings == (
+    assert plain_compare(network(), hardware(), part, HELD_OUT, ONE).warnings == (
         "2 of the 5 reported images are validation images too",
     )
     unsourced = replace(hardware(), unsourced=("noc.flit_bits",))
-    assert compare(network(), unsourced, TEST, HELD_OUT, given).warnings == (
+    assert plain_compare(network(), unsourced, TEST, HELD_OUT, given).warnings == (
         "1 hardware value has no source",
     )
 

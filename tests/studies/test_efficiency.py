@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from networks import mixed_network, random_images, random_network
+from plain import plain_compare
 from pydantic import ValidationError
 
 import imcsim.hardware
@@ -19,7 +20,7 @@ from imcsim.network.graph import Conv2d, Linear, Network
 from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
-from imcsim.studies.comparison import compare, run
+from imcsim.studies.comparison import run
 from imcsim.studies.settings import CompareOptions
 from imcsim.validate.by_hand import one_read, ones
 
@@ -45,7 +46,7 @@ def compared() -> CompareResult:
     network = random_network(np.random.default_rng(11), depth=2, classes=5, timesteps=3, channels=8)
     hardware = imcsim.hardware.load("dtsnn_32nm")
     options = CompareOptions(workers=1, threshold=0.5)
-    return compare(network, hardware, images_of(network, 20), None, options)
+    return plain_compare(network, hardware, images_of(network, 20), None, options)
 
 
 def test_operations_of_one_read_by_hand() -> None:
@@ -122,7 +123,7 @@ def test_cancelled_work_is_no_operation() -> None:
     network = random_network(np.random.default_rng(11), depth=2, classes=5, timesteps=3, channels=8)
     hardware, images = imcsim.hardware.load("dtsnn_32nm"), images_of(network, 10)
     wait, ahead = (
-        compare(network, hardware, images, None, CompareOptions(workers=1, threshold=0.5, issue=issue))
+        plain_compare(network, hardware, images, None, CompareOptions(workers=1, threshold=0.5, issue=issue))
         for issue in ("wait", "speculate")
     )
     assert ahead.dynamic.cancelled_energy_pj > 0

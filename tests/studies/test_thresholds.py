@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import forward, random_images, random_network
 from numpy.typing import NDArray
+from plain import plain_compare
 from pydantic import ValidationError
 from rich.console import Console
-from sweep_files import base, write_files, write_spec
+from sweep_files import alone, base, write_files, write_spec
 
 import imcsim
 import imcsim.hardware
@@ -244,7 +245,7 @@ def test_each_saves_on_the_validation_images_without_loss(rule: Any, issue: str)
 def test_the_choice_knows_nothing_of_the_reported_images() -> None:
     shuffled = replace(labelled(3), labels=np.random.default_rng(0).permutation(labelled(3).labels))
     options = CompareOptions(workers=1, thresholds="each")
-    other = compare(network(), bench().hardware, shuffled, labelled(2), options)
+    other = plain_compare(network(), bench().hardware, shuffled, labelled(2), options)
     assert other.dynamic.thresholds == each().dynamic.thresholds
     assert other.dynamic.validation == each().dynamic.validation
 
@@ -308,7 +309,7 @@ def test_the_curve_is_that_of_one_threshold() -> None:
 
 def test_two_timesteps_have_one_threshold_either_way() -> None:
     results = [
-        compare(
+        plain_compare(
             network(), bench().hardware, labelled(1), labelled(2),
             CompareOptions(workers=1, timesteps=2, thresholds=how),  # type: ignore[arg-type]
         )
@@ -320,7 +321,7 @@ def test_two_timesteps_have_one_threshold_either_way() -> None:
 def test_one_timestep_has_no_threshold_to_choose() -> None:
     about = network(), bench().hardware, labelled(1, 8), labelled(2)
     results = [
-        compare(*about, CompareOptions(workers=1, timesteps=1, **how))  # type: ignore[arg-type]
+        plain_compare(*about, CompareOptions(workers=1, timesteps=1, **how))  # type: ignore[arg-type]
         for how in ({}, {"thresholds": "each"}, {"threshold": ()})
     ]
     assert {result.dynamic.threshold for result in results} == {0}
@@ -500,11 +501,7 @@ def test_sweeps_have_axes_of_both_kinds(files: Path, tmp_path: Path) -> None:
     assert "3 thresholds do not go with T = 3" in rows[-1]["error"]
     points = list(loaded.points())
     for point in points[:-1]:
-        setting = point.setting
-        result = imcsim.compare(
-            setting.model, setting.hardware, setting.inputs, setting.validation,
-            threshold=setting.options.threshold, thresholds=setting.options.thresholds, workers=1,
-        )  # fmt: skip
+        result = alone(point)
         row = dynamic[point.index]
         each = result.dynamic.thresholds
         assert (row["threshold"], row["thresholds"]) == (result.dynamic.threshold, each and list(each))

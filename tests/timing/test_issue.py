@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import random_images, random_network, vgg_like
+from plain import plain_compare
 from played import play
 from random_chips import (
     POLICIES,
@@ -32,7 +33,6 @@ from imcsim.mapping import Placement, place
 from imcsim.network.graph import INPUT, Delay, Linear, Network
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import simulate
-from imcsim.studies.comparison import compare
 from imcsim.studies.settings import CompareOptions
 from imcsim.timing import Issue, Recorder, Timeline, Timing, parse
 from imcsim.timing.jobs import Job
@@ -310,7 +310,7 @@ def labelled(network: Network, count: int = 12) -> Inputs:
 def test_only_speculation_pays_for_cancelled_work(policy: str) -> None:
     network = random_network(np.random.default_rng(1), depth=3, size=6)
     options = CompareOptions(threshold=0.9, workers=1, issue=policy)
-    result = compare(network, built_in("dtsnn_32nm"), labelled(network), None, options)
+    result = plain_compare(network, built_in("dtsnn_32nm"), labelled(network), None, options)
     assert result.dynamic.exit_fraction[0] > 0
     lost = result.dynamic.cancelled_energy_pj
     assert (lost > 0) == (policy == "speculate")
