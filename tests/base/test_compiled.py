@@ -9,11 +9,13 @@ import random
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import Forked
 
 import imcsim
 
@@ -62,35 +64,59 @@ def package(folder: Path, scale: int = 2) -> Path:
     return inside
 
 
-def ask(folder: Path, what: str = "outer.run(10)", **environment: str) -> list[str]:
-    """The value of `what`, and how many functions came from the cache."""
-    return ask_and_hear(folder, what, **environment)[0]
-
-
-def ask_and_hear(folder: Path, what: str = "outer.run(10)", **environment: str) -> tuple[list[str], str]:
-    """As `ask`, and what came on stderr."""
-    paths = os.pathsep.join([str(folder), str(Path(imcsim.__file__).parents[1])])
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+def begun(folder: Path, what: str = "outer.run(10)", **environment: str) -> list[str]:
+    """The value of `what` in a Python that begins anew, and how many functions came from the cache."""
     done = subprocess.run(
         [sys.executable, "-c", ASK.format(ask=what)],
-        env={**kept, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        env=python(str(folder), **environment),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.split(), done.stderr
+    return done.stdout.split()
+
+
+def python(*paths: str, **environment: str) -> dict[str, str]:
+    """The environment of a Python that finds `paths` and this package."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+    found = os.pathsep.join([*paths, str(Path(imcsim.__file__).parents[1])])
+    return {**kept, "PYTHONPATH": found, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forking() -> Iterator[None]:
+    """Processes that have the compiler already begin at once; see `ask`."""
+    global _children
+    _children = Forked(python())
+    yield
+    _children.close()
+
+
+_children: Forked
+
+
+def ask(folder: Path, what: str = "outer.run(10)", **environment: str) -> list[str]:
+    """As `begun`, in a process that has the compiler, but nothing of `folder` yet."""
+    return ask_and_hear(folder, what, **environment)[0]
+
+
+def ask_and_hear(folder: Path, what: str = "outer.run(10)", **environment: str) -> tuple[list[str], str]:
+    """As `ask`, and what came on stderr."""
+    status, out, said = _children.run(ASK.format(ask=what), [str(folder)], environment)
+    assert status == 0, said
+    return out.split(), said
 
 
 def test_code_is_kept_until_a_source_that_is_compiled_in_changes(tmp_path: Path) -> None:
     folder = package(tmp_path)
-    assert ask(tmp_path) == ["21", "0"]
-    assert ask(tmp_path) == ["21", "1"]
+    assert begun(tmp_path) == ["21", "0"]
+    assert begun(tmp_path) == ["21", "1"]
     package(tmp_path, scale=5)  # neither the kernel's file nor that of the kernel it calls
-    assert ask(tmp_path) == ["51", "0"]
+    assert begun(tmp_path) == ["51", "0"]
     # What has only to be loaded needs no compiler, whose parts take longer to import than all of ours.
     loaded = "(outer.run(10), 'numba.np.arraymath' in outer.sys.modules)"
-    assert ask(tmp_path, loaded) == ["(51,", "False)", "1"]
+    assert begun(tmp_path, loaded) == ["(51,", "False)", "1"]
     assert len(list((folder / "__pycache__").rglob("outer.run-*.nbc"))) == 1  # what is stale goes
 
 
@@ -110,7 +136,7 @@ def test_processes_that_compile_at_once_do_not_mix_up_their_code(tmp_path: Path)
     package(tmp_path)
     asked = ["outer.run(10)", "outer.run(0.25)"] * 2
     with ThreadPoolExecutor(len(asked)) as threads:
-        values = [answer[0] for answer in threads.map(lambda what: ask(tmp_path, what), asked)]
+        values = [answer[0] for answer in threads.map(lambda what: begun(tmp_path, what), asked)]
     assert values == ["21", "1.5"] * 2
     assert [ask(tmp_path, what) for what in asked[:2]] == [["21", "1"], ["1.5", "1"]]
     assert len(kernels(tmp_path)) == 4
@@ -282,7 +308,7 @@ def test_a_cache_that_breaks_later_breaks_nothing(tmp_path: Path) -> None:
 
 def test_kernels_run_without_a_compiler(tmp_path: Path) -> None:
     package(tmp_path)
-    assert ask(tmp_path, NUMBA_DISABLE_JIT="1") == ["21", "-1"]
+    assert begun(tmp_path, NUMBA_DISABLE_JIT="1") == ["21", "-1"]
 
 
 def test_the_sources_of_our_kernels_are_found() -> None:

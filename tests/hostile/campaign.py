@@ -163,17 +163,16 @@ def work(options: argparse.Namespace) -> int:
     os.dup2(2, 1)
     folder = Path(options.keep or tempfile.mkdtemp(prefix="imcsim-hostile-"))
     os.chdir(folder)
-    from readers import READERS, fork_readers
+    from readers import READERS, forked_readers
 
-    children = fork_readers()
-    if any(reader.starts_process for reader in READERS if reader.name == options.only):
-        children.start()
-    print("ready", file=out)
-    for index, outcome in tries(
-        options.only, options.seed, options.first, options.tries, folder.resolve(), options.seconds
-    ):
-        print(index, outcome, file=out)
-    children.close()
+    with forked_readers() as children:
+        if any(reader.starts_process for reader in READERS if reader.name == options.only):
+            children.start()
+        print("ready", file=out)
+        for index, outcome in tries(
+            options.only, options.seed, options.first, options.tries, folder.resolve(), options.seconds
+        ):
+            print(index, outcome, file=out)
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print("peak", peak >> 10, file=out)
     return 0

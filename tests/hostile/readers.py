@@ -22,7 +22,7 @@ from unittest import mock
 
 import numpy as np
 import yaml
-from forking import ForkedChildren
+from forking import forked_readers as forked_readers
 from mutations import (
     as_json,
     as_yaml,
@@ -43,7 +43,6 @@ import imcsim.inputs
 import imcsim.network
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware import loader
-from imcsim.importers import apart
 from imcsim.importers.importing.importing import import_model
 from imcsim.importers.importing.layers import ReadOptions
 from imcsim.network.arrays import read_npz
@@ -1012,10 +1011,3 @@ READERS: tuple[Reader, ...] = (
     Reader("tried mappings", _tried, _damage_tried, _use_tried),
     Reader("kept values", _kept, _damage_kept, _use_kept),
 )  # fmt: skip
-
-
-def fork_readers() -> ForkedChildren:
-    """Let the readers that start a process fork it from one that has all in memory, until it is closed."""
-    made = ForkedChildren()
-    apart.subprocess = made  # type: ignore[assignment]
-    return made

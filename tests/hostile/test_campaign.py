@@ -27,12 +27,9 @@ def modules() -> Iterator[tuple[ModuleType, ModuleType]]:
     import campaign
     import readers
 
-    before = readers.apart.subprocess
-    children = readers.fork_readers()
-    children.start()
-    yield campaign, readers
-    children.close()
-    readers.apart.subprocess = before
+    with readers.forked_readers() as children:
+        children.start()
+        yield campaign, readers
     sys.path.remove(str(HERE))
 
 

@@ -60,11 +60,11 @@ def arguments(files: Path) -> list[str]:
     return ["--model", str(files / "net"), "--inputs", str(files / "test.npz"), "--quiet", "--images", "20"]
 
 
-def compared(files: Path, tmp_path: Path, *more: str) -> dict[str, Any]:
-    """The document of ``imcsim compare``."""
+def compared(files: Path, tmp_path: Path, *more: str, command: str = "compare") -> dict[str, Any]:
+    """The document of ``imcsim compare``, or of another command."""
     path = tmp_path / "result.json"
     held = ["--validation", str(files / "held.npz")]
-    assert main(["compare", *arguments(files), *held, "--json", str(path), *more]) == 0
+    assert main([command, *arguments(files), *held, "--json", str(path), *more]) == 0
     found: dict[str, Any] = json.loads(path.read_text())
     return found
 
@@ -86,22 +86,23 @@ def test_the_example_is_listed_and_keeps_its_contracts(
 
 
 def test_each_part_of_the_example_is_used_and_named(with_example: Path, files: Path, tmp_path: Path) -> None:
-    plain = compared(files, tmp_path)
-    assert "plugins" not in plain["meta"]
-    for kind, name, options in (
-        ("exit_rules", "patience", ("--rule", "patience", "--threshold", "0.6")),
-        ("estimators", "sar_adc", ("--set", "estimators.adc=sar_adc")),
-        ("cell_errors", "relaxation", ("--set", "nonideal.cell_errors.model=relaxation")),
-        ("encodings", "saccade", ("--encoding", "saccade")),
+    plain = {command: compared(files, tmp_path, command=command) for command in ("run", "compare")}
+    for document in plain.values():
+        assert "plugins" not in document["meta"]
+    for kind, name, command, options in (
+        ("exit_rules", "patience", "run", ("--rule", "patience", "--threshold", "0.6")),
+        ("estimators", "sar_adc", "compare", ("--set", "estimators.adc=sar_adc")),
+        ("cell_errors", "relaxation", "run", ("--set", "nonideal.cell_errors.model=relaxation")),
+        ("encodings", "saccade", "run", ("--encoding", "saccade")),
     ):
-        found = compared(files, tmp_path, *options)
+        found = compared(files, tmp_path, *options, command=command)
         (used,) = found["meta"]["plugins"]
         assert (used["kind"], used["name"]) == (kind, name)
         assert (used["source"], used["version"]) == ("imcsim-example", "1.0.0")
         assert len(used["sha256"]) == 64
         without = {key: value for key, value in found.items() if key != "meta"}
-        assert without != {key: value for key, value in plain.items() if key != "meta"}
-        again = compared(files, tmp_path, *options, "--workers", "1")
+        assert without != {key: value for key, value in plain[command].items() if key != "meta"}
+        again = compared(files, tmp_path, *options, "--workers", "1", command=command)
         assert again == found
 
 
@@ -140,7 +141,7 @@ def test_the_estimator_follows_bits_and_node(with_example: Path) -> None:
 def test_cell_errors_are_drawn_by_seed_and_chip_and_grow_with_time(
     with_example: Path, files: Path, tmp_path: Path
 ) -> None:
-    model = ("--set", "nonideal.cell_errors.model=relaxation")
+    model = ("--set", "nonideal.cell_errors.model=relaxation", "--set", "alternatives.shared=false")
     first = compared(files, tmp_path, *model)
     assert compared(files, tmp_path, *model) == first
     assert compared(files, tmp_path, *model, "--chip", "1")["static"] != first["static"]

@@ -40,6 +40,7 @@ AXES: dict[str, Any] = {
     "noc.flit_bits": [16, 32, 64],
     "threshold": {"linspace": [0.0, 0.5, 6]},
 }
+FEWER: dict[str, Any] = {**AXES, "adc.bits": [4, 6], "noc.flit_bits": [16, 64]}
 QUICK = {"set": {"mapping.placement": "rows"}}
 """Tiles are placed at once."""
 
@@ -88,22 +89,25 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.parametrize("axes", [FEWER, pytest.param(AXES, marks=pytest.mark.slow)], ids=["fewer", "all"])
 def test_all_trials_find_the_front_of_the_exhaustive_sweep(
-    files: Path, exhaustive: list[dict[str, Any]]
+    axes: dict[str, Any], files: Path, exhaustive: list[dict[str, Any]], tmp_path: Path
 ) -> None:
+    plan = at(files, base(axes=axes, objectives=GOALS, **QUICK))
     summary = Summary()
-    with search(
-        load_search(at(files, spec())), files / "whole", trials=500, workers=1, summary=summary
-    ) as store:
+    with search(load_search(plan), tmp_path / "whole", trials=500, workers=1, summary=summary) as store:
         found = {costs(row, "validation_") for row in store.front()}
         tried = {tuple(row["axes"].values()) for row in store.outcomes()}
-    assert summary.points == len(exhaustive) == 72
-    assert len(tried) == 72  # nothing twice
-    assert found == best(exhaustive)
+    assert len(exhaustive) == 72
+    kept = [row for row in exhaustive if all(row[key] in axes[key] for key in ("adc.bits", "noc.flit_bits"))]
+    assert summary.points == len(kept) == (24 if axes is FEWER else 72)
+    assert len(tried) == len(kept)  # nothing twice
+    assert found == best(kept)
 
 
-def test_what_was_learned_helps(files: Path, exhaustive: list[dict[str, Any]]) -> None:
-    """Half of the points, twelve seeds: samplers that learn find more of the true front than chance."""
+@pytest.mark.parametrize("seeds", [6, pytest.param(12, marks=pytest.mark.slow)])
+def test_what_was_learned_helps(seeds: int, files: Path, exhaustive: list[dict[str, Any]]) -> None:
+    """Half of the points, several seeds: samplers that learn find more of the true front than chance."""
     known = {tuple(row[key] for key in AXES): costs(row) for row in exhaustive}
     wanted = best(exhaustive)
 
@@ -118,7 +122,8 @@ def test_what_was_learned_helps(files: Path, exhaustive: list[dict[str, Any]]) -
         return len(found & wanted) / len(wanted)
 
     by_chance, evolved, modelled = (
-        np.mean([share_found(sampler, seed) for seed in range(12)]) for sampler in ("random", "nsga2", "tpe")
+        np.mean([share_found(sampler, seed) for seed in range(seeds)])
+        for sampler in ("random", "nsga2", "tpe")
     )
     assert evolved > by_chance + 0.1
     assert modelled > by_chance + 0.1
@@ -174,9 +179,14 @@ sys.exit(main(sys.argv[1:]))
 """A search that is killed with all its workers after so many trials, on however busy a machine."""
 
 
-def test_no_number_of_workers_and_no_stop_changes_a_byte(files: Path) -> None:
-    path = at(files, spec(trials=20, batch=4, population=6), "same.yaml")
-    with search(load_search(path), files / "one", workers=1):
+@pytest.mark.parametrize(("workers", "trials"), [(1, 12), pytest.param(2, 20, marks=pytest.mark.slow)])
+def test_no_number_of_workers_and_no_stop_changes_a_byte(
+    workers: int, trials: int, files: Path, tmp_path: Path
+) -> None:
+    """Two workers are killed; then one goes on, or two."""
+    path = at(files, spec(trials=trials, batch=4, population=6), "same.yaml")
+    one, killed = tmp_path / "one", tmp_path / "killed"
+    with search(load_search(path), one, workers=1):
         pass
     command = [
         sys.executable,
@@ -185,24 +195,24 @@ def test_no_number_of_workers_and_no_stop_changes_a_byte(files: Path) -> None:
         "search",
         str(path),
         "--out",
-        str(files / "killed"),
+        str(killed),
         "--workers",
         "2",
     ]
     done = subprocess.run(command, start_new_session=True, check=False, timeout=300)
     assert done.returncode == -signal.SIGKILL
-    before = rows_of(files / "killed")
-    assert 0 < len(before) < 20
+    before = rows_of(killed)
+    assert 0 < len(before) < trials
     # fewer trials than the search may have had, then the rest
-    with search(load_search(path), files / "killed", trials=8, workers=1):
+    with search(load_search(path), killed, trials=8, workers=1):
         pass
     summary = Summary()
-    with search(load_search(path), files / "killed", workers=2, summary=summary):
+    with search(load_search(path), killed, workers=workers, summary=summary):
         pass
     assert summary.earlier >= max(8, len(before))
     for name in ("table.csv", "front.csv", "front/table.csv"):
-        assert (files / "killed" / name).read_bytes() == (files / "one" / name).read_bytes()
-    with open_store(files / "killed") as store:
+        assert (killed / name).read_bytes() == (one / name).read_bytes()
+    with open_store(killed) as store:
         kept = {row["point"]: row["seconds"] for row in store.points()}
     assert {point: kept[point] for point in before} == before  # nothing was run twice
 

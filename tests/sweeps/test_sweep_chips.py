@@ -225,8 +225,12 @@ def test_neurons_are_calibrated_between_scales_and_images(files: Path) -> None:
     assert len(needs[0]) == len(needs[1]) == 5
 
 
-@pytest.mark.parametrize("calibrated", ["ideal", "chip"])
-def test_scales_that_many_chips_share_are_set_once(calibrated: str, files: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("calibrated", "workers"), [("ideal", 2), ("chip", 1), pytest.param("chip", 2, marks=pytest.mark.slow)]
+)
+def test_scales_that_many_chips_share_are_set_once(
+    calibrated: str, workers: int, files: Path, tmp_path: Path
+) -> None:
     spec = base(
         **SMALL, chip={"range": [3, 6, 1]},
         set=whole({"variation.sigma": 0.2, "converter.calibrated_on": calibrated, "wires.bitline_ohm": 2.0}),
@@ -234,7 +238,7 @@ def test_scales_that_many_chips_share_are_set_once(calibrated: str, files: Path,
     plan = make_plan(read(files, spec))
     assert plan.functional_runs == 4
     assert plan.scales == (1 if calibrated == "ideal" else 4)
-    store, summary = run(files, spec, tmp_path, workers=2)
+    store, summary = run(files, spec, tmp_path, workers=workers)
     with store:
         assert store.counts() == {"done": 4, "failed": 0}
     assert summary.computed == plan.functional_runs + plan.scales

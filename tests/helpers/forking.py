@@ -1,4 +1,4 @@
-"""Readers that start a process, started by the thousand: the child is forked, not begun anew.
+"""Readers that start a process, started often: the child is forked, not begun anew.
 
 `imcsim.importers.apart` starts a Python that imports a large library and reads one file, which takes seconds.
 Here a first process imports the libraries and forks; each child runs `imcsim.importers.apart.child.answer`
@@ -14,11 +14,12 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class ForkedChildren:
@@ -61,6 +62,20 @@ class ForkedChildren:
         if status is None:
             raise subprocess.TimeoutExpired(command, timeout)
         return subprocess.CompletedProcess(command, status)
+
+
+@contextmanager
+def forked_readers() -> Iterator[ForkedChildren]:
+    """Readers fork their processes from one that is started when the first of them is."""
+    from imcsim.importers import apart
+
+    before, made = apart.subprocess, ForkedChildren()
+    apart.subprocess = made  # type: ignore[assignment]
+    try:
+        yield made
+    finally:
+        made.close()
+        apart.subprocess = before
 
 
 def serve() -> None:
