@@ -4,7 +4,7 @@
     python benchmarks/structure.py --list     # and what it counts, by name
 
 Only the sources are read; nothing of the package is imported. Kernels are files in a folder ``kernels``,
-files whose name ends in ``kernels.py``, and ``simd.py``: compiled code takes raw arrays, so its functions may
+files whose name ends in ``kernels.py`` or ``simd.py``: compiled code takes raw arrays, so its functions may
 have any number of parameters.
 """
 
@@ -91,7 +91,7 @@ def measure() -> Structure:
         found.lines += text.count("\n")
         tree = ast.parse(text)
         found.imports[module] = set(_imports(tree, found.modules)) - {module}
-        kernel = path.stem.endswith("kernels") or path.parent.name == "kernels" or path.stem == "simd"
+        kernel = path.stem.endswith(("kernels", "simd")) or path.parent.name == "kernels"
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 found.classes[node.name].append(module)

@@ -168,35 +168,41 @@ def test_events_are_the_bits_of_the_inputs(geometry: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("rows", [16, 40, 300])
 @pytest.mark.parametrize("out", [30, 65, 200])
-@pytest.mark.parametrize("shift", [0, 1, 3])
-def test_rows_of_several_vectors(rows: int, out: int, shift: int) -> None:
-    """More columns than are added up together, more rows than fit their words, and several groups."""
+@pytest.mark.parametrize(("shift", "other"), [(0, 0), (1, 0), (1, 1), (3, 2)])
+def test_rows_of_several_vectors(rows: int, out: int, shift: int, other: int) -> None:
+    """More columns than are added up together, more rows than fit their words, and several groups.
+
+    Bytes hold cells and codes where slices have one step, of up to two levels.
+    """
     geometry = {
         "height": 2, "width": 2, "channels": 300, "out": out, "kernel": (2, 2), "stride": (1, 1),
         "pad": (1, 0), "rows": rows, "order": "im2col", "encoding": "offset", "weight_bits": 8,
         "cell_bits": 4, "planes": 1, "density": 0.5, "seed": rows + out + shift,
     }  # fmt: skip
     case = Case(geometry)
-    shifts = np.array([shift, max(shift - 1, 0)])
-    out_sums, counts = case.compiled(shifts, 255, np.int32)
-    plain = case.plain(shifts, 255)
-    assert np.array_equal(out_sums, plain.sums)
-    assert counts[:, 2].tolist() == plain.active_reads.tolist()
+    shifts = np.array([shift, other])
+    for largest in (255, 200):
+        out_sums, counts = case.compiled(shifts, largest, np.int32)
+        plain = case.plain(shifts, largest)
+        assert np.array_equal(out_sums, plain.sums)
+        assert counts[:, 2].tolist() == plain.active_reads.tolist()
 
 
-def test_groups_of_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cell_bits", [2, 4])
+def test_groups_of_blocks_change_nothing(cell_bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither does listing the events of few images at a time."""
     geometry = {
         "height": 4, "width": 3, "channels": 7, "out": 3, "kernel": (3, 3), "stride": (1, 1),
         "pad": (1, 1), "rows": 5, "order": "im2col", "encoding": "differential", "weight_bits": 8,
-        "cell_bits": 2, "planes": 3, "density": 0.5, "seed": 5,
+        "cell_bits": cell_bits, "planes": 3, "density": 0.5, "seed": 5,
     }  # fmt: skip
-    case, shifts = Case(geometry), np.array([1, 0, 1, 0, 0, 0, 1, 0])
+    case = Case(geometry)
+    shifts = np.array([1, 0, 1, 0, 0, 0, 1, 0] if cell_bits == 2 else [1, 1, 1, 1])
     out, counts = case.compiled(shifts, 7, np.int64)
-    assert len(case.crossbars.groups) == 2
-    monkeypatch.setattr(crossbars, "CACHE_BYTES", 1500)
+    assert len(case.crossbars.groups) == len(case.crossbars.packed_groups) == 2
+    monkeypatch.setattr(crossbars, "CACHE_BYTES", 1000)
     monkeypatch.setattr(crossbars, "EVENTS", 1)
-    assert len(case.crossbars.groups) > 3
+    assert len(case.crossbars.groups) > len(case.crossbars.packed_groups) > 3
     again, same = case.compiled(shifts, 7, np.int64)
     assert np.array_equal(out, again)
     assert np.array_equal(counts, same)

@@ -8,6 +8,15 @@ import numba
 import numpy as np
 import pytest
 
+from imcsim.functional.crossbars.short_simd import (
+    capped_sum,
+    interleaved,
+    less,
+    mean,
+    odd_ones,
+    pairs,
+    sum_of_packed_rows,
+)
 from imcsim.functional.crossbars.simd import (
     add,
     full,
@@ -88,3 +97,57 @@ def _item(values: Any, at: int) -> Any:
 
 def test_item() -> None:
     assert _item(np.array([3, -4, 5], np.int32), 1) == -4
+
+
+@numba.njit
+def _packed_rows(table: Any, rows: Any, first: int, last: int, out: Any) -> None:
+    store(out, 1, sum_of_packed_rows(table, 50, rows, first, last, 5, 80))
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (2, 1), (0, 1), (1, 9)])
+def test_sums_of_packed_rows(first: int, last: int) -> None:
+    rng = np.random.default_rng(last)
+    low, high = rng.integers(0, 16, (2, 20, 50)).astype(np.uint8)
+    rows = rng.integers(0, 20, 9).astype(np.int32)
+    out = np.full(82, 7, np.uint8)
+    _packed_rows((low | high << 4).ravel(), rows, first, last, out)
+    expected = [half[rows[first:last], 5:45].sum(axis=0).tolist() for half in (low, high)]
+    assert out[1:81].tolist() == expected[0] + expected[1]
+    assert out[[0, 81]].tolist() == [7, 7]
+
+
+@numba.njit
+def _both(one: Any, other: Any, capped: Any, middle: Any, difference: Any) -> None:
+    for at in range(0, one.shape[0], 64):
+        first, second = load(one, at, 64), load(other, at, 64)
+        store(capped, at, capped_sum(first, second))
+        store(middle, at, mean(first, second))
+        store(difference, at, less(first, second))
+
+
+def test_sums_means_and_differences_of_all_bytes() -> None:
+    one, other = (each.ravel().astype(np.uint8) for each in np.divmod(np.arange(1 << 16), 256))
+    capped, middle, difference = np.empty((3, 1 << 16), np.uint8)
+    _both(one, other, capped, middle, difference)
+    long = one.astype(int) + other
+    assert np.array_equal(capped, np.minimum(long, 255))
+    assert np.array_equal(middle, (long + 1) >> 1)
+    assert np.array_equal(difference, one - other)
+
+
+@numba.njit
+def _sums_of_pairs(values: Any, out: Any) -> None:
+    words, second = pairs(zeros(values, 64), out), pairs(zeros(values, 64), out)
+    for at in range(0, values.shape[0], 64):
+        both = pairs(load(values, at, 64), out)
+        words, second = add(words, both), add(second, odd_ones(both))
+    store(out, 0, interleaved(words, second))
+
+
+def test_sums_of_pairs() -> None:
+    """The first ones of pairs are told from words that have wrapped around."""
+    values = np.random.default_rng(0).integers(0, 256, (250, 64)).astype(np.uint8)
+    values[:, 0] = 255
+    out = np.zeros(64, np.uint16)
+    _sums_of_pairs(values.ravel(), out)
+    assert out.tolist() == values.sum(axis=0, dtype=int).tolist()

@@ -103,6 +103,15 @@ class Crossbars:
         return cells
 
     @cached_property
+    def packed(self) -> NDArray[np.uint8]:
+        """The same, two in a byte (see `packed_kernels`); levels must allow it."""
+        from imcsim.functional.crossbars import packed_kernels
+
+        packed = aligned(len(self.cells) // 2, self.cells.dtype)
+        packed_kernels.pack(self.cells.reshape(-1, self.columns), packed.reshape(-1, self.columns // 2))
+        return packed
+
+    @cached_property
     def word(self) -> np.dtype[Any]:
         """The word in which codes are added up: no sum of one block, rounded, overflows it."""
         largest = int(self.layout.block_rows.max()) * self.largest_level * max(self.most_pulses, 1)
@@ -111,7 +120,14 @@ class Crossbars:
     @cached_property
     def groups(self) -> NDArray[np.int32]:
         """Blocks that are read for all windows together: the first one of each group, and the end."""
-        bytes_of_row = self.columns * self.cells.itemsize
+        return self._groups(self.columns * self.cells.itemsize)
+
+    @cached_property
+    def packed_groups(self) -> NDArray[np.int32]:
+        """The same for cells that are `packed`."""
+        return self._groups(self.columns // 2)
+
+    def _groups(self, bytes_of_row: int) -> NDArray[np.int32]:
         largest = self.largest_level * max(self.most_pulses, 1)
         most = min(CACHE_BYTES // bytes_of_row, (1 << 8 * self.word.itemsize) // 2 // largest)
         groups, rows = [0], 0
@@ -180,7 +196,7 @@ class Crossbars:
         found, levels = np.zeros((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
         out[...] = 0
         for at, starts, events in self._events(inputs, planes):
-            wires = starts, events, size, self.layout.channels, *self.wiring, self.groups
+            wires = starts, events, size, self.layout.channels, *self.wiring
             play(at, wires, (weight, offset, stride, padding, out[at], found[at]))
         about = size, stride, padding, out_size
         if about not in self._driven:
@@ -200,17 +216,20 @@ class Crossbars:
 
     def _player(self, shift: NDArray[np.int64], largest_code: int, reads: int, moments: Moments) -> Player:
         """What plays the reads of some inputs, with these ADCs; `reads` for each position."""
-        from imcsim.functional.crossbars import read_kernels
-
-        shifts = self._spread(shift + self.fraction_bits)
-        lossless = self._lossless(shift, largest_code)
-        top = min(largest_code, int(np.iinfo(self.word).max))
-        adc = lossless, (1 << shifts) >> 1, shifts, top
+        from imcsim.functional.crossbars import packed_kernels, read_kernels
 
         kernel: Callable[..., None] = read_kernels.crossbar_reads
+        lossless, cells = self._lossless(shift, largest_code), (self.groups, self.cells)
+        if self._in_bytes(shift, largest_code):
+            kernel, cells = packed_kernels.packed_reads, (self.packed_groups, self.packed)
+            adc: tuple[Any, ...] = lossless, bool(shift.any()), largest_code
+        else:
+            shifts = self._spread(shift + self.fraction_bits)
+            top = min(largest_code, int(np.iinfo(self.word).max))
+            adc = lossless, (1 << shifts) >> 1, shifts, top
 
         def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
-            kernel(*wires, self.cells, self.columns, self.piece, self._listed, *adc, *sums)
+            kernel(*wires, *cells, self.columns, self.piece, self._listed, *adc, *sums)
 
         return play
 
@@ -242,6 +261,14 @@ class Crossbars:
             )  # fmt: skip
             beyond += some
         return reads * channels, beyond
+
+    def _in_bytes(self, shift: NDArray[np.int64], largest_code: int) -> bool:
+        """Whether cells and codes are so small that `packed_kernels` plays the reads."""
+        from imcsim.functional.crossbars import packed_kernels
+
+        small = self.largest_level <= packed_kernels.LARGEST_LEVEL and largest_code < 1 << 8
+        short = self.cells.itemsize == 1 and self.word.itemsize == 2
+        return small and short and bool((shift == shift[0]).all()) and int(shift[0]) <= 1
 
     @property
     def _listed(self) -> int:

@@ -88,7 +88,7 @@ class ErringCrossbars(RealCrossbars):
         kernel: Callable[..., None] = erring_kernels.erring_reads
 
         def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
-            kernel(*wires, *adcs, keys[at], top, *sums)
+            kernel(*wires, self.groups, *adcs, keys[at], top, *sums)
 
         return play
 

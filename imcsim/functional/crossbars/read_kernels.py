@@ -48,7 +48,7 @@ NARROW, WIDE = 128, 256
 NARROW.
 """
 
-COPIED = 16
+COPIED = 32
 """Events that are copied at once; arrays of events and rows have so much room after the last one."""
 
 
@@ -214,7 +214,8 @@ def window(
                 event = item(starts, first + here * edges + low)
                 length = item(starts, first + here * edges + high) - event
                 base = full(rows, item(wiring, s + 5) - (here + x) * channels, COPIED)
-                for e in range(0, length, COPIED):
+                store(rows, count, add(load(events, event, COPIED), base))
+                for e in range(COPIED, length, COPIED):
                     store(rows, count + e, add(load(events, event + e, COPIED), base))
                 count += length
         if count == begun:
@@ -353,13 +354,12 @@ def crossbar_reads(
 def add_up(codes: NDArray[Any], weight: NDArray[Any], offset: Any, driven: int, target: NDArray[Any]) -> None:
     """Add the codes of all slices, and the offset of the rows that were driven, to the digital sums."""
     channels = target.shape[0]
+    more = offset * driven  # with the first slice: the sums come from further away than all the rest
     for i in range(weight.shape[0]):
         worth = weight[i]
         for j in range(channels):
-            target[j] += worth * codes[i * channels + j]
-    if offset != 0:
-        for j in range(channels):
-            target[j] += offset * driven
+            target[j] += worth * codes[i * channels + j] + more
+        more *= 0
 
 
 @jit

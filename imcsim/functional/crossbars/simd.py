@@ -22,7 +22,7 @@ from numba import types
 Function = Callable[..., Any]
 
 
-def _as(plain: Function) -> Callable[[Function], Function]:
+def vectors(plain: Function) -> Callable[[Function], Function]:
     """What kernels call: without `typing`, the first argument of the function that says how it is made.
 
     `plain` says the same in numpy; it is called where numba is told not to compile.
@@ -58,7 +58,7 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, vec
     return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
 
 
-@_as(lambda array, at, count: array[at : at + count].copy())
+@vectors(lambda array, at, count: array[at : at + count].copy())
 def load(typing: Any, array: Any, at: Any, count: Any) -> Any:
     """``array[at : at + count]``; `count` is a constant."""
     result = Vector(array.dtype, count.literal_value)
@@ -72,7 +72,7 @@ def load(typing: Any, array: Any, at: Any, count: Any) -> Any:
     return result(array, types.intp, count), generate
 
 
-@_as(lambda array, at, values: array.__setitem__(slice(at, at + len(values)), values))
+@vectors(lambda array, at, values: array.__setitem__(slice(at, at + len(values)), values))
 def store(typing: Any, array: Any, at: Any, values: Any) -> Any:
     """``array[at : at + count] = values``"""
 
@@ -85,7 +85,7 @@ def store(typing: Any, array: Any, at: Any, values: Any) -> Any:
     return types.void(array, types.intp, values), generate
 
 
-@_as(lambda array, count: np.zeros(count, array.dtype))
+@vectors(lambda array, count: np.zeros(count, array.dtype))
 def zeros(typing: Any, array: Any, count: Any) -> Any:
     """`count` zeros, a constant number of them, of the type of `array`."""
     result = Vector(array.dtype, count.literal_value)
@@ -96,7 +96,7 @@ def zeros(typing: Any, array: Any, count: Any) -> Any:
     return result(array, count), generate
 
 
-@_as(lambda array, value, count: np.full(count, value).astype(array.dtype))
+@vectors(lambda array, value, count: np.full(count, value).astype(array.dtype))
 def full(typing: Any, array: Any, value: Any, count: Any) -> Any:
     """`count` times `value`, a constant number of them, as the type of `array`."""
     result = Vector(array.dtype, count.literal_value)
@@ -111,7 +111,7 @@ def full(typing: Any, array: Any, value: Any, count: Any) -> Any:
     return result(array, value, count), generate
 
 
-@_as(lambda one, other: one + other)
+@vectors(lambda one, other: one + other)
 def add(typing: Any, one: Any, other: Any) -> Any:
     """``one + other``"""
 
@@ -122,7 +122,7 @@ def add(typing: Any, one: Any, other: Any) -> Any:
     return one(one, other), generate
 
 
-@_as(lambda values, by: values >> by)
+@vectors(lambda values, by: values >> by)
 def shifted(typing: Any, values: Any, by: Any) -> Any:
     """``values >> by`` of integers, each by its own number of bits."""
 
@@ -132,7 +132,7 @@ def shifted(typing: Any, values: Any, by: Any) -> Any:
     return values(values, by), generate
 
 
-@_as(lambda one, other: np.minimum(one, other))
+@vectors(lambda one, other: np.minimum(one, other))
 def smaller(typing: Any, one: Any, other: Any) -> Any:
     """The smaller one of each two integers."""
 
@@ -143,7 +143,7 @@ def smaller(typing: Any, one: Any, other: Any) -> Any:
     return one(one, other), generate
 
 
-@_as(lambda values: np.maximum(values, 0))
+@vectors(lambda values: np.maximum(values, 0))
 def not_negative(typing: Any, values: Any) -> Any:
     """Integers, with 0 in place of those below 0; unsigned ones as they are."""
 
@@ -156,7 +156,7 @@ def not_negative(typing: Any, values: Any) -> Any:
     return values(values), generate
 
 
-@_as(lambda values, array: values.astype(array.dtype))
+@vectors(lambda values, array: values.astype(array.dtype))
 def widened(typing: Any, values: Any, array: Any) -> Any:
     """Unsigned integers as the longer ones of `array`."""
     result = Vector(array.dtype, values.count)
@@ -169,7 +169,7 @@ def widened(typing: Any, values: Any, array: Any) -> Any:
     return result(values, array), generate
 
 
-@_as(lambda values, bit: sum(1 << k for k, value in enumerate(values) if int(value) >> bit & 1))
+@vectors(lambda values, bit: sum(1 << k for k, value in enumerate(values) if int(value) >> bit & 1))
 def set_bits(typing: Any, values: Any, bit: Any) -> Any:
     """Which of 64 integers have a bit set, as the bits of one integer, the first one lowest."""
 
@@ -186,7 +186,7 @@ def set_bits(typing: Any, values: Any, bit: Any) -> Any:
     return types.int64(values, bit), generate
 
 
-@_as(lambda bits: (bits & -bits).bit_length() - 1)
+@vectors(lambda bits: (bits & -bits).bit_length() - 1)
 def lowest_bit(typing: Any, bits: Any) -> Any:
     """The place of the lowest bit that is set, of an integer that is not 0."""
 
@@ -196,7 +196,7 @@ def lowest_bit(typing: Any, bits: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@_as(lambda array, at: array[at])
+@vectors(lambda array, at: array[at])
 def item(typing: Any, array: Any, at: Any) -> Any:
     """``array[at]`` for `at` of at least 0, without numpy's test for places that count from the end."""
 
@@ -214,7 +214,7 @@ def _sum_of_rows(table: Any, columns: int, rows: Any, first: int, last: int, at:
     return total
 
 
-@_as(_sum_of_rows)
+@vectors(_sum_of_rows)
 def sum_of_rows(
     typing: Any, table: Any, columns: Any, rows: Any, first: Any, last: Any, at: Any, count: Any
 ) -> Any:
@@ -222,34 +222,51 @@ def sum_of_rows(
     result = Vector(table.dtype, count.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        columns, first, last, at = (arguments[k] for k in (1, 3, 4, 5))
         kind = context.get_value_type(result)
-        plus = builder.fadd if isinstance(table.dtype, types.Float) else builder.add
-        begin = builder.block
-        loop, done = builder.append_basic_block("row"), builder.append_basic_block("summed")
-        nothing, one = ir.Constant(kind, None), ir.Constant(first.type, 1)
-        place = numba.np.arrayobj.make_array(rows)(context, builder, arguments[2]).data
-        builder.cbranch(builder.icmp_signed("<", first, last), loop, done)
-        with builder.goto_block(loop):
-            e, total = builder.phi(first.type), builder.phi(kind)
-            row = builder.sext(builder.load(builder.gep(place, [e])), first.type)
-            start = builder.add(builder.mul(row, columns), at)
-            value = builder.load(_place(context, builder, table, arguments[0], start, kind))
+
+        def values(place: Any) -> tuple[Any, ...]:
+            value = builder.load(builder.bitcast(place, kind.as_pointer()))
             value.align = table.dtype.bitwidth // 8
-            following, more = builder.add(e, one), plus(total, value)
-            e.add_incoming(first, begin)
-            e.add_incoming(following, loop)
-            total.add_incoming(nothing, begin)
-            total.add_incoming(more, loop)
-            again = builder.cbranch(builder.icmp_signed("<", following, last), loop, done)
-            again.set_metadata("llvm.loop", _not_unrolled(builder.module))
-        builder.position_at_end(done)
-        final = builder.phi(kind)
-        final.add_incoming(nothing, begin)
-        final.add_incoming(more, loop)
-        return final
+            return (value,)
+
+        return summed(context, builder, table, rows, arguments, (kind,), values)[0]
 
     return result(table, types.intp, rows, types.intp, types.intp, types.intp, count), generate
+
+
+def summed(
+    context: Any, builder: Any, table: Any, rows: Any, arguments: Any, kinds: Any, values: Any
+) -> tuple[Any, ...]:
+    """A loop over rows: the sums of what `values` makes of the place of each."""
+    columns, first, last, at = (arguments[k] for k in (1, 3, 4, 5))
+    data = numba.np.arrayobj.make_array(table)(context, builder, arguments[0]).data
+    plus = builder.fadd if isinstance(table.dtype, types.Float) else builder.add
+    begin = builder.block
+    loop, done = builder.append_basic_block("row"), builder.append_basic_block("summed")
+    place = numba.np.arrayobj.make_array(rows)(context, builder, arguments[2]).data
+    builder.cbranch(builder.icmp_signed("<", first, last), loop, done)
+    with builder.goto_block(loop):
+        e, totals = builder.phi(first.type), [builder.phi(kind) for kind in kinds]
+        row = builder.sext(builder.load(builder.gep(place, [e])), first.type)
+        start = builder.add(builder.mul(row, columns), at)
+        more = [
+            plus(total, value)
+            for total, value in zip(totals, values(builder.gep(data, [start])), strict=True)
+        ]
+        following = builder.add(e, ir.Constant(first.type, 1))
+        e.add_incoming(first, begin)
+        e.add_incoming(following, loop)
+        for total, value in zip(totals, more, strict=True):
+            total.add_incoming(ir.Constant(total.type, None), begin)
+            total.add_incoming(value, loop)
+        again = builder.cbranch(builder.icmp_signed("<", following, last), loop, done)
+        again.set_metadata("llvm.loop", _not_unrolled(builder.module))
+    builder.position_at_end(done)
+    found = [builder.phi(kind) for kind in kinds]
+    for final, value in zip(found, more, strict=True):
+        final.add_incoming(ir.Constant(final.type, None), begin)
+        final.add_incoming(value, loop)
+    return tuple(found)
 
 
 def _not_unrolled(module: Any) -> Any:

@@ -1,0 +1,156 @@
+"""Crossbar reads of small cells and short codes, compiled: as `read_kernels.crossbar_reads`, but in bytes.
+
+Adding up rows waits for cells to come from the cache. So two cells of up to four bits share a byte, as
+`pack` lays them: of each WIDE columns (or of the NARROW ones that are left over) the second half lies in the
+high halves of the bytes that hold the first one. Sums of up to `piece` rows fit a byte.
+
+A code is a byte, too, where the ADC has up to 8 bits and its step is one level or two: ``min(s, top)``, or
+``min((s + 1) >> 1, top)``. A sum s of more rows is held as two bytes with ``one + other = min(s, 2 * 255)``:
+what `one` has no room for goes to `other`. Its code is their sum, capped at 255, or their mean, rounded up:
+processors compute both without longer words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional.crossbars.read_kernels import COPIED, NARROW, WIDE, add_up, inlined, window
+from imcsim.functional.crossbars.short_simd import (
+    capped_sum,
+    interleaved,
+    less,
+    mean,
+    odd_ones,
+    pairs,
+    sum_of_packed_rows,
+)
+from imcsim.functional.crossbars.simd import add, full, smaller, store, zeros
+from imcsim.functional.kernels import jit
+
+LARGEST_LEVEL = 15
+
+
+def pack(cells: NDArray[np.uint8], packed: NDArray[np.uint8]) -> None:
+    """Lay cells ``[rows, columns]`` of up to `LARGEST_LEVEL` into packed ``[rows, columns // 2]``."""
+    columns = cells.shape[1]
+    for at in range(0, columns, WIDE):
+        middle, end = (at + min(at + WIDE, columns)) // 2, min(at + WIDE, columns)
+        packed[:, at // 2 : end // 2] = cells[:, at:middle] | cells[:, middle:end] << 4
+
+
+@inlined
+def _read(
+    cells: NDArray[np.uint8],
+    length: int,
+    piece: int,
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    exact: NDArray[np.bool_],
+    reads: int,
+    halved: bool,
+    top: int,
+    codes: NDArray[np.uint16],
+    at: int,
+    width: int,
+) -> None:
+    """Play the listed reads on the `width` columns from `at` on; `codes` receives the sum of their codes."""
+    width = numba.literally(width)
+    largest = full(cells, top, width)
+    # Two neighbouring codes are one word. Words add up to the first ones and 256 times the second ones.
+    words = pairs(zeros(cells, width), codes)
+    second = pairs(zeros(cells, width), codes)
+    begin, place = 0, at // 2
+    for r in range(reads):
+        end = ends[r]
+        if exact[r]:
+            for first in range(begin, end, piece):
+                last = min(first + piece, end)
+                part = pairs(sum_of_packed_rows(cells, length, rows, first, last, place, width), codes)
+                words, second = add(words, part), add(second, odd_ones(part))
+        else:
+            first = begin + piece
+            one = sum_of_packed_rows(cells, length, rows, begin, min(first, end), place, width)
+            last = min(first + piece, end)
+            other = sum_of_packed_rows(cells, length, rows, first, last, place, width)
+            first += piece
+            while first < end:
+                last = min(first + piece, end)
+                more = sum_of_packed_rows(cells, length, rows, first, last, place, width)
+                fuller = capped_sum(one, more)
+                other = capped_sum(other, less(more, less(fuller, one)))
+                one = fuller
+                first += piece
+            code = mean(one, other) if halved else capped_sum(one, other)
+            both = pairs(smaller(code, largest), codes)
+            words, second = add(words, both), add(second, odd_ones(both))
+        begin = end
+    store(codes, at, interleaved(words, second))
+
+
+@jit
+def packed_reads(
+    starts: NDArray[np.int32],
+    events: NDArray[np.int32],
+    size: tuple[int, int],
+    channels: int,
+    wiring: NDArray[np.int32],
+    begins: NDArray[np.int32],
+    groups: NDArray[np.int32],
+    cells: NDArray[np.uint8],
+    columns: int,
+    piece: int,
+    listed: int,
+    lossless: int,
+    halved: bool,
+    top: int,
+    weight: NDArray[Any],
+    offset: NDArray[Any],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out: NDArray[Any],
+    counts: NDArray[np.int64],
+) -> None:
+    """Play every crossbar read of one layer; arguments as for `crossbar_reads`, but that cells are those of
+    `pack`, and that the ADC turns a sum into ``min(sum, top)`` or, with `halved`, ``min((sum + 1) >> 1,
+    top)``, for a top of up to 255. The codes of a group add up to less than 2**16.
+    """
+    images, planes, pixels, edges = starts.shape
+    flat, wires = starts.reshape(-1), wiring.reshape(-1)
+    out_height, out_width = out.shape[1:3]
+    length = columns // 2
+    rows = np.empty(cells.shape[0] // length * listed + COPIED, np.int32)
+    ends = np.empty(begins.shape[0], np.int32)
+    exact = np.empty(begins.shape[0], np.bool_)
+    codes = np.empty(columns, np.uint16)
+    for g in range(groups.shape[0] - 1):
+        blocks = (groups[g], groups[g + 1])
+        for n in range(images):
+            for plane in range(planes):
+                first = (n * planes + plane) * pixels * edges
+                for oy in range(out_height):
+                    for ox in range(out_width):
+                        corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
+                        active, reads = window(
+                            flat, first, edges, events, size, channels, corner, wires, begins, blocks,
+                            lossless, rows, ends, exact,
+                        )  # fmt: skip
+                        if active == 0:
+                            continue
+                        at = 0
+                        while at + WIDE <= columns:
+                            _read(
+                                cells, length, piece, rows, ends, exact, reads, halved, top, codes, at, WIDE
+                            )  # fmt: skip
+                            at += WIDE
+                        if at < columns:
+                            _read(
+                                cells, length, piece, rows, ends, exact, reads, halved, top, codes, at, NARROW
+                            )  # fmt: skip
+                        driven = ends[reads - 1]
+                        add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
+                        counts[n, 0] += driven
+                        counts[n, 1] += active

@@ -1,0 +1,126 @@
+"""Vectors of short unsigned integers, beside `simd`: sums that stop at the largest number, means, and two
+neighbours as one longer integer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from imcsim.functional.crossbars.simd import Vector, summed, vectors
+
+
+@vectors(lambda one, other: one - other)
+def less(typing: Any, one: Any, other: Any) -> Any:
+    """``one - other``, of integers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.sub(*arguments)
+
+    return one(one, other), generate
+
+
+@vectors(lambda one, other: one + np.minimum(other, ~one))
+def capped_sum(typing: Any, one: Any, other: Any) -> Any:
+    """``min(one + other, the largest number)``, of unsigned integers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        room = builder.not_(arguments[0])
+        return builder.add(
+            arguments[0], builder.select(builder.icmp_unsigned("<", arguments[1], room), arguments[1], room)
+        )
+
+    return one(one, other), generate
+
+
+@vectors(lambda one, other: (one | other) - ((one ^ other) >> 1))
+def mean(typing: Any, one: Any, other: Any) -> Any:
+    """``(one + other + 1) >> 1``, of unsigned integers, as if they were longer."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        longer = ir.VectorType(ir.IntType(2 * one.dtype.bitwidth), one.count)
+        total = builder.add(*(builder.zext(each, longer) for each in arguments))
+        ones = ir.Constant(longer, [1] * one.count)
+        return builder.trunc(builder.lshr(builder.add(total, ones), ones), arguments[0].type)
+
+    return one(one, other), generate
+
+
+@vectors(lambda values, array: values.view(array.dtype))
+def pairs(typing: Any, values: Any, array: Any) -> Any:
+    """Two neighbours each as one integer of the type of `array`, which is twice as long."""
+    result = Vector(array.dtype, values.count // 2)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(result))
+
+    return result(values, array), generate
+
+
+@vectors(lambda values: values >> (4 * values.itemsize))
+def odd_ones(typing: Any, values: Any) -> Any:
+    """The second one of each of `pairs`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        by = ir.Constant(arguments[0].type, [values.dtype.bitwidth // 2] * values.count)
+        return builder.lshr(arguments[0], by)
+
+    return values(values), generate
+
+
+def _interleaved(words: Any, odd: Any) -> Any:
+    return np.stack([words - (odd << (4 * odd.itemsize)), odd], 1).ravel()
+
+
+@vectors(_interleaved)
+def interleaved(typing: Any, words: Any, odd: Any) -> Any:
+    """Of sums of `pairs`, and of the second ones of them: the sums of first and second ones, by turns."""
+    result = Vector(words.dtype, 2 * words.count)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        by = ir.Constant(kind, [words.dtype.bitwidth // 2] * words.count)
+        even = builder.sub(arguments[0], builder.shl(arguments[1], by))
+        order = [place for k in range(words.count) for place in (k, words.count + k)]
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), result.count), order)
+        return builder.shuffle_vector(even, arguments[1], lanes)
+
+    return result(words, odd), generate
+
+
+def _sum_of_packed_rows(
+    table: Any, columns: int, rows: Any, first: int, last: int, at: int, count: int
+) -> Any:
+    packed = [table[row * columns + at :][: count // 2] for row in rows[first:last]]
+    both = [np.concatenate((each & 15, each >> 4)) for each in packed]
+    return np.sum(both, axis=0, dtype=table.dtype) if both else np.zeros(count, table.dtype)
+
+
+@vectors(_sum_of_packed_rows)
+def sum_of_packed_rows(
+    typing: Any, table: Any, columns: Any, rows: Any, first: Any, last: Any, at: Any, count: Any
+) -> Any:
+    """`sum_of_rows` of bytes that hold two numbers each; `columns` and `at` count bytes.
+
+    First come the sums of the low halves of ``count // 2`` bytes, then those of the high halves.
+    """
+    result = Vector(table.dtype, count.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        length = result.count // 2
+        kind = ir.VectorType(ir.IntType(8), length)
+        mask, four = (ir.Constant(kind, [number] * length) for number in (15, 4))
+
+        def values(place: Any) -> tuple[Any, ...]:
+            packed = builder.load(builder.bitcast(place, kind.as_pointer()))
+            packed.align = 1
+            return builder.and_(packed, mask), builder.lshr(packed, four)
+
+        low, high = summed(context, builder, table, rows, arguments, (kind, kind), values)
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), result.count), list(range(result.count)))
+        return builder.shuffle_vector(low, high, lanes)
+
+    return result(table, types.intp, rows, types.intp, types.intp, types.intp, count), generate
