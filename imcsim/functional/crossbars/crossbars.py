@@ -249,7 +249,7 @@ class Crossbars:
 
         channels = self.levels.shape[1] // len(self.factor)
         size = (inputs.shape[1], inputs.shape[2])
-        none = self._spread(np.zeros_like(self.factor))
+        none = np.zeros(1, self.word)
         bounds = bounds << self.fraction_bits
         reads, beyond = 0, np.zeros((len(self.factor), len(bounds)), np.int64)
         for _, starts, events in self._events(inputs, planes):

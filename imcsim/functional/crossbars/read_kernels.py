@@ -386,7 +386,7 @@ def sums_beyond(
     """Count the column sums beyond each bound, over all reads; returns the number of reads with a row active.
 
     The sums of up to `within` rows are within all bounds. beyond ``[slices, bounds]``: zeros at first; none:
-    ``[columns]`` zeros.
+    a zero of the word that sums need.
     """
     images, planes, pixels, edges = starts.shape
     flat, wires = starts.reshape(-1), wiring.reshape(-1)
@@ -394,9 +394,7 @@ def sums_beyond(
     ends = np.empty(begins.shape[0], np.int32)
     exact = np.empty(begins.shape[0], np.bool_)
     sums = np.empty(columns, none.dtype)
-    only = np.empty(1, np.int32)
-    # Of the types that `crossbar_reads` calls with: then what both call is compiled once.
-    blocks, one, nothing = (np.int32(0), np.int32(begins.shape[0] - 1)), only.shape[0], only.shape[0] - 1
+    blocks = np.int32(0), np.int32(begins.shape[0] - 1)
     total = 0
     for n in range(images):
         for plane in range(planes):
@@ -411,13 +409,14 @@ def sums_beyond(
                     total += active
                     begin = 0
                     for r in range(reads):
-                        only[0] = ends[r] - begin
                         if not exact[r]:
-                            exact[r] = True
-                            _read_all(
-                                cells, columns, piece, rows[begin:], only, exact[r:], one, none, none,
-                                nothing, sums,
-                            )  # fmt: skip
+                            for at in range(0, columns, NARROW):
+                                part = zeros(sums, NARROW)
+                                for row in range(begin, ends[r], piece):
+                                    last = min(row + piece, ends[r])
+                                    more = sum_of_rows(cells, columns, rows, row, last, at, NARROW)
+                                    part = add(part, widened(more, sums))
+                                store(sums, at, part)
                             for i in range(beyond.shape[0]):
                                 for k in range(bounds.shape[0]):
                                     for j in range(i * out_channels, (i + 1) * out_channels):
