@@ -48,6 +48,7 @@ from imcsim.studies.loading import load_given
 from imcsim.studies.settings import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL, RunSettings
 from imcsim.sweeps import Store, load_spec
 from imcsim.sweeps import sweep as run_sweep
+from imcsim.sweeps.shared_images import shared_values
 
 present_with(NotebookPresenter())
 
@@ -84,6 +85,7 @@ def compare(
     against: str | Path | Network | Any | None = None,
     against_hardware: str | Path | Hardware | Mapping[str, object] | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> CompareResult:
     """Compare static T = 1 .. T max with early exit, on one chip.
@@ -122,6 +124,8 @@ def compare(
             its T max. None: no other.
         against_hardware: The chip of the other network. None: that of this one.
         workers: How many processors work; no result depends on it. None: all there are.
+        scheduler: Address of a Dask scheduler, whose cluster plays the images instead, with the same result
+            (extra ``cluster``). None: no cluster.
         progress: Called with a stage, how much of it is done and how much there is. None: nobody is told.
 
     Returns:
@@ -129,8 +133,8 @@ def compare(
         means per image.
 
     Raises:
-        ImcsimError: For a value that the command line would refuse, a file that cannot be read, and inputs
-            that do not fit the network.
+        ImcsimError: For a value that the command line would refuse, a file that cannot be read, inputs that
+            do not fit the network, and a cluster that is not there.
 
     >>> import imcsim
     >>> imcsim.compare(images=10, threshold=0.3, overrides={"adc.bits": 5}).dynamic.mean_timesteps <= 4
@@ -144,7 +148,10 @@ def compare(
     )  # fmt: skip
     subject = _loaded(settings, model, hardware, inputs, validation)
     other = _other(against, against_hardware, subject[1], inputs)
-    return comparison.compare(*subject, settings.options, progress, other)
+    if scheduler is None:
+        return comparison.compare(*subject, settings.options, progress, other)
+    with shared_values(scheduler) as values:
+        return comparison.compare(*subject, settings.options, progress, other, values)
 
 
 def compare_chips(

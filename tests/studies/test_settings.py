@@ -26,7 +26,7 @@ from imcsim.sweeps.json_schema import json_schema
 from imcsim.sweeps.spec import SpecModel
 
 FUNCTIONS = {
-    api.compare: {"progress", "against", "against_hardware"},
+    api.compare: {"progress", "against", "against_hardware", "scheduler"},
     api.compare_chips: {"progress", "chips"},
     api.run: {"progress", "policy"},
     api.stream: {"progress", "policy", "arrivals", "rate", "copies"},

@@ -70,6 +70,19 @@ def test_a_cluster_gives_the_same_bytes(cluster: Any, chip: str) -> None:
         assert compared(values, chip) == compared(COMPUTED, chip)
 
 
+def test_python_takes_a_scheduler(cluster: Any) -> None:
+    told: list[str] = []
+    about: dict[str, Any] = {
+        "model": network(), "inputs": images(), "validation": images(2, 10), "workers": 1,
+        "overrides": {"alternatives.shared": False},
+    }  # fmt: skip
+    shared = imcsim.compare(
+        **about, scheduler=cluster.scheduler_address, progress=lambda stage, *_: told.append(stage)
+    )
+    assert to_json(shared) == to_json(imcsim.compare(**about))
+    assert {"images", "validation images"} <= set(told)
+
+
 def test_it_survives_the_loss_of_a_worker(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_images, "MOST_IMAGES", 1)
     killed: list[int] = []
@@ -146,3 +159,5 @@ def test_a_cluster_that_is_not_there(
     assert "pip install 'imcsim[cluster]'" in capsys.readouterr().err
     assert main([*command, "tcp://127.0.0.1:1", "--chips", "2"]) == 2
     assert "a sweep over chip" in capsys.readouterr().err
+    with pytest.raises(ImcsimError, match=r"pip install 'imcsim\[cluster\]'"):
+        imcsim.compare(images=2, threshold=0.3, scheduler="tcp://127.0.0.1:1")
