@@ -1,12 +1,12 @@
 """What wire resistance does to column currents, and how well and how fast the ladders of ir_drop.py find it.
 
-    python benchmarks/ir_drop.py [--docs docs]
+    python benchmarks/ir_drop.py [--docs docs] [--draw]
 
 Reads crossbars of random 4-bit cells (20 to 200 kOhm) of four sizes with five wire resistances and three
 shares of active rows, by the exact solver and by ladders, and those of the default network. Prints the
 tables, and writes ir_drop.csv; with ``--docs`` also the tables of nonideal_ir_drop.md, between its two
-marks, and its figure. The last line is the exact solver's time over the ladders', for all that a 64 x 64
-crossbar can do.
+marks, and its figure; with ``--draw`` only the figure, of what the file holds. The last line is the exact
+solver's time over the ladders', for all that a 64 x 64 crossbar can do.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from common import arguments, finish, skip
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 import imcsim.network
@@ -34,14 +35,14 @@ from imcsim.functional.nonideal.ir_drop import seen
 from imcsim.network.cells import to_cells
 from imcsim.network.graph import Conv2d, Linear
 from imcsim.network.rows import dense, row_layout
-from imcsim.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, draw
+from imcsim.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, draw, letter
 from imcsim.report.files import write_contents, write_text
 
 SIZES, OHMS, DENSITIES = (32, 64, 128, 256), (0.5, 1.0, 2.5, 5.0, 10.0), (0.05, 0.15, 0.5)
 LEVELS, R_ON_OHM, R_OFF_OHM = 15, 20e3, 200e3
 """4-bit cells of hw_configs/dtsnn_32nm.yaml."""
 TYPICAL = (3.13, 1.04)
-"""Ohm of a pitch of wordline and bitline at 32 nm; see the page."""
+"""Ohm per pitch of wordline and of bitline at 32 nm; see the page."""
 
 CSV = Path(__file__).with_suffix(".csv")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -79,7 +80,11 @@ class Times:
 def main() -> None:
     parser = arguments(__doc__, seed=1)
     parser.add_argument("--docs", type=Path, help="folder of nonideal_ir_drop.md and figures/")
+    parser.add_argument("--draw", action="store_true", help="only draw what the table has")
     args = parser.parse_args()
+    if args.draw:
+        draw_into(args.docs or Path("docs"), read_csv())
+        return
     try:
         Crossbar(np.ones((1, 1)), Wires())
     except ImcsimError as error:
@@ -98,7 +103,7 @@ def main() -> None:
         page = (args.docs / PAGE).read_text(encoding="utf-8")
         before, rest = page.split(BEGIN)
         after = rest.split(END)[1]
-        write_contents(args.docs / "figures", draw(lambda: {FIGURE: figure(rows)}, ["png"]))
+        draw_into(args.docs, rows)
         write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", args.docs / PAGE)
     one = next((t for t in times if t.crossbar == 64), times[-1])
     finish(
@@ -281,6 +286,19 @@ def write_csv(rows: Sequence[Row], path: Path = CSV) -> None:
             writer.writerow([f"{v:.4g}" if isinstance(v, float) else v for v in values])
 
 
+def read_csv(path: Path = CSV) -> list[Row]:
+    kinds = {"crossbar": int, "inactive": str}
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Row(**{name: kinds.get(name, float)(cell) for name, cell in row.items()})
+            for row in csv.DictReader(file)
+        ]
+
+
+def draw_into(docs: Path, rows: Sequence[Row]) -> None:
+    write_contents(docs / "figures", draw(lambda: {FIGURE: figure(rows)}, ["png"]))
+
+
 def figure(rows: Sequence[Row]) -> Figure:
     """Current lost, and errors, at 15 % active rows."""
     drawn = Figure(figsize=(7.1, 2.6), layout="constrained")
@@ -295,15 +313,19 @@ def figure(rows: Sequence[Row]) -> Figure:
             _line(axes, some, [r.error_rms for r in some], colour, "-")
             _line(axes, some, [r.series_rms for r in some], colour, ":")
     lost.set_ylabel("column current lost (%)\nline: grounded, dashed: gated")
-    lost.legend(title="a pitch of wire")
+    drawn.legend(
+        *lost.get_legend_handles_labels(), title="per pitch of wire", loc="outside upper center", ncols=5
+    )
     for axes, name in ((grounded, "grounded"), (gated, "gated")):
         axes.set_yscale("log")
         axes.set_ylabel(f"error (%), {name}\nline: ladders, dotted: in series")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     for axes in (lost, grounded, gated):
         axes.set_xscale("log", base=2)
         axes.set_xticks(SIZES, [str(size) for size in SIZES])
         axes.minorticks_off()
         axes.set_xlabel("rows and columns")
+    letter((lost, grounded, gated))
     return drawn
 
 

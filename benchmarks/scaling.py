@@ -20,11 +20,12 @@ from pathlib import Path
 
 import common
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from networks import vgg16
 
 import imcsim.hardware
 import imcsim.inputs
-from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, SKY, draw
+from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, SKY, draw, letter
 from imcsim.report.files import write_contents, write_text
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import simulate
@@ -163,6 +164,8 @@ def figure(rows: Sequence[dict[str, str]]) -> Figure:
         axes.set_xticks(values, [str(value) for value in values])
         axes.set_xlabel(NAMES[axis].replace(", in", ",\nin").replace(" rows", "\nrows"))
     panels[0].set_ylabel("seconds")
+    panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    letter(panels)
     drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return drawn
 
