@@ -13,6 +13,9 @@ from hypothesis import settings
 # while the processes share the cores: the same test takes five times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Processes that tests start would each compile the whole package, where Python is told to keep no bytecode.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Tests compute what they compare, and leave no values in the user's own cache.
 os.environ["IMCSIM_VALUES"] = "off"
 

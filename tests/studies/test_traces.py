@@ -84,7 +84,9 @@ def _target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("command", ["compare", "run", "stream --issue speculate"])
+@pytest.mark.parametrize(
+    "command", ["compare --set alternatives.shared=false", "run", "stream --issue speculate"]
+)
 def test_a_trace_gives_the_report_of_the_run_that_recorded_it(
     place: Path, tmp_path: Path, kind: str, command: str
 ) -> None:
