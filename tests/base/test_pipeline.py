@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
-from imcsim.base.compiled import compiled
+from imcsim.base.compiled import compiled, numbers, part_of
 from imcsim.functional import kernels
+from imcsim.timing.fabric.kernels import records
 from tests.helpers import naive
 
 numba = pytest.importorskip("numba")
@@ -58,6 +60,33 @@ def test_parts_are_compiled_once_for_their_types_and_not_kept() -> None:
     assert numba.njit(_outer)(values, 2) == (3 + 1) + (700 + 2) + (50 + 2)
     assert len(part.code.signatures) == 1
     assert type(part.code._cache).__name__ == "NullCache"
+
+
+def _moved(memory: Any, flags: Any, steps: int) -> Any:
+    memory, flags = numbers(memory), numbers(flags)
+    phase = memory[0]
+    for step in range(steps):
+        # A name that is a constant on one way only stays what it is on the others.
+        if memory[step] > records.PART:
+            phase = records.LINK
+        if phase == records.LINK:
+            memory[step] += 100
+            flags[step] = not flags[step]
+        memory[step] += _counted(part_of(memory, step, 2))
+    return phase
+
+
+@partial(compiled, inner=True)
+def _counted(some: Any) -> Any:
+    return some.shape[0] * 1000 + some[1]
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_numbers_at_an_address_are_those_of_the_array() -> None:
+    memory, flags = np.array([1, 1, 9, 1, 5, 7]), np.array([True, False, True, False])
+    assert compiled(_moved)(memory, flags, 4) == records.LINK
+    assert memory.tolist() == [2002, 2010, 2110, 2106, 5, 7]
+    assert flags.tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize("sums", [False, True])

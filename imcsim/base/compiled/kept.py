@@ -27,10 +27,12 @@ import llvmlite
 import numba
 import numba.extending
 from numba.core.compiler import CompileResult
+from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from imcsim.base.choices import ErrorModel
+from imcsim.base.compiled import memory as memory
 from imcsim.base.compiled.pipeline import ForTypes, Pipeline
 from imcsim.base.compiled.places import place_for
 from imcsim.base.compiled.watched import tell
@@ -67,7 +69,7 @@ def known_to_numba(kind: type) -> None:
     def _type_of(function: Any, context: Any) -> Any:
         if isinstance(function.code, numba.core.dispatcher.Dispatcher):
             return ForTypes(function.code)
-        return numba.typeof(function.code)
+        return cpu_target.typing_context.resolve_value_type(function.code)
 
 
 class Kept:

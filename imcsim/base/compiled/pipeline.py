@@ -1,24 +1,30 @@
 """How numba compiles our kernels: as it does by itself, without what nobody asks for.
 
-Left to itself it spends half of its time on three things.
+Left to itself it spends most of its time on these things.
 
 - It looks up each call by the types of its arguments and the options of the compilation, of which there is an
   object for every function; to compare two of them it asks for two dozen options, one by one. See `Options`.
 - It optimises a function that only kernels call by itself, makes machine code of it, and does both again in
   each kernel that calls it. See `Library`.
 - It compiles a function that is called with a constant once more for this. See `ForTypes`.
+- It asks anew what an operator means wherever there is one. See `operators`.
+- It looks through a function after each of two dozen stages, of which kernels need half. See `STAGES`.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numba.extending
 from numba._dynfunc import make_function
-from numba.core import types
+from numba.core import ir, typed_passes, types, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
+from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
 from numba.core.types.misc import unliteral
+
+from imcsim.base.compiled.operators import Typing
 
 
 class Options(Flags):  # type: ignore[misc]
@@ -60,8 +66,14 @@ class Library(JITCodeLibrary):  # type: ignore[misc]
         super().__init__(codegen, name)
         self._optimised = optimised
 
+    def _optimize_functions(self, module: Any) -> None:
+        """Called by numba, as the next ones."""
+        if self._optimised:
+            super()._optimize_functions(module)
+        else:
+            module.data_layout = self._codegen._data_layout
+
     def _optimize_final_module(self) -> None:
-        """Called by numba, as the next one."""
         if self._optimised:
             super()._optimize_final_module()
 
@@ -78,10 +90,75 @@ class Pipeline(Compiler):  # type: ignore[misc]
         self, typing: Any, target: Any, library: Any, args: Any, returns: Any, flags: Any, names: Any
     ) -> None:
         super().__init__(typing, target, library, args, returns, Options(flags), names)
+        self.state.typingctx = self.state.targetctx.typing_context = Typing(typing)
         if flags.no_cpython_wrapper and library is None:
             state = self.state
             state.library = Library(state.targetctx.codegen(), "part", bool(flags.forceinline))
             state.targetctx.get_executable = _not_to_be_called
+
+    def define_pipelines(self) -> list[PassManager]:
+        """The stages of a compilation; asked for by numba."""
+        stages = Stages("kernel")
+        for stage in STAGES:
+            stages.add_pass(stage, stage.__name__)
+        stages.finalize()
+        return [stages]
+
+
+class Stages(PassManager):  # type: ignore[misc]
+    """Stages after which nothing is looked at again that the next ones do not ask for."""
+
+    _ENFORCING = False
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class NamedConstants(FunctionPass):  # type: ignore[misc]
+    """Whole numbers that are read from a module by name are constants."""
+
+    _name = "named_constants"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def run_pass(self, state: Any) -> bool:
+        """Called by numba."""
+        for block in state.func_ir.blocks.values():
+            modules: dict[str, ModuleType] = {}
+            for one in block.find_insts(ir.Assign):
+                value, name = one.value, one.target.name
+                if isinstance(value, ir.Global) and isinstance(value.value, ModuleType):
+                    modules[name] = value.value
+                elif isinstance(value, ir.Expr) and value.op == "getattr" and value.value.name in modules:
+                    number = getattr(modules[value.value.name], value.attr)
+                    if type(number) is int:
+                        one.value = ir.Global(value.attr, number, value.loc)
+                        said = state.func_ir._definitions[name]
+                        said[:] = [one.value if other is value else other for other in said]
+        return True
+
+
+STAGES = (
+    untyped_passes.TranslateByteCode,
+    NamedConstants,
+    untyped_passes.FixupArgs,
+    untyped_passes.IRProcessing,
+    untyped_passes.RewriteSemanticConstants,
+    untyped_passes.DeadBranchPrune,
+    untyped_passes.GenericRewrites,
+    untyped_passes.FindLiterallyCalls,
+    untyped_passes.ReconstructSSA,
+    typed_passes.NopythonTypeInference,
+    typed_passes.PreLowerStripPhis,
+    typed_passes.InlineOverloads,
+    typed_passes.NoPythonSupportedFeatureValidation,
+    typed_passes.IRLegalization,
+    typed_passes.AnnotateTypes,
+    typed_passes.NativeLowering,
+    typed_passes.NoPythonBackend,
+)
+"""numba's own stages but those for what no kernel has: closures, `with`, exceptions with arguments, sums of
+whole arrays, functions to be inlined.
+"""
 
 
 def _not_to_be_called(library: Any, about: Any, environment: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.compiled import numbers
 from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.fabric.kernels.buffers import free_rows
 from imcsim.timing.fabric.kernels.links import decide
@@ -39,6 +40,8 @@ def advance(
     counts int64 ``[jobs * events * layers]``. active, events: values of the images under way, end to end.
     taken: scratch, the reads of one row.
     """
+    m, counts, events = numbers(m), numbers(counts), numbers(events)
+    active, taken = numbers(active), numbers(taken)
     while m[k.G_FREE_ANSWERS] > 0:
         m[k.G_FREE_ANSWERS] -= 1
         for entry in range(m[k.G_ANSWERS], m[k.G_ANSWERS_END]):

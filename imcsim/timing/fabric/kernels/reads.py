@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from imcsim.base.compiled import part_of
 from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.fabric.kernels.jobs import add_counts
 from imcsim.timing.fabric.kernels.records import Memory
@@ -60,12 +61,6 @@ def _count_reads(m: Memory, counts: Memory, part: int, job: int) -> None:
 
 
 @step
-def _words(m: Memory, first: int, count: int) -> Memory:
-    """Some words of the memory. A slice takes long to compile: so this is the only one."""
-    return m[first : first + count]
-
-
-@step
 def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, now: int) -> None:
     """Advance through the rows under way; keep the state behind the last one that is settled."""
     copies, blocks, planes = m[part + k.P_COPIES], m[part + k.P_BLOCKS], m[part + k.P_PLANES]
@@ -94,11 +89,11 @@ def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, no
         arrays = windows + 2 * sets
         fetched, done = advance_row(
             m[slot + k.Q_READY], m[slot + k.Q_SIDES], stored, m[part + k.P_FIRES] == 1,
-            _words(m, waves, count), _words(m, waves + count, count), _words(m, waves + 2 * count, count),
-            _words(m, waves + 3 * count, count), planes, turns, _words(m, each, blocks),
-            m[part + k.P_SENSE], m[part + k.P_CONVERT], m[part + k.P_TREE], taken[:given],
-            _words(m, first, STATE_SIZE), _words(m, windows, sets), _words(m, windows + sets, sets),
-            _words(m, arrays, units), _words(m, arrays + units, units),
+            part_of(m, waves, count), part_of(m, waves + count, count), part_of(m, waves + 2 * count, count),
+            part_of(m, waves + 3 * count, count), planes, turns, part_of(m, each, blocks),
+            m[part + k.P_SENSE], m[part + k.P_CONVERT], m[part + k.P_TREE], part_of(taken, 0, given),
+            part_of(m, first, STATE_SIZE), part_of(m, windows, sets), part_of(m, windows + sets, sets),
+            part_of(m, arrays, units), part_of(m, arrays + units, units),
         )  # fmt: skip
         if fetched < k.NEVER and m[slot + k.Q_TOLD] & k.TOLD_FETCHED == 0:
             m[slot + k.Q_TOLD] |= k.TOLD_FETCHED
