@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pytest
 
+from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, root, times
 from imcsim.functional.crossbars.short_simd import (
     capped_sum,
     interleaved,
@@ -31,6 +32,7 @@ from imcsim.functional.crossbars.simd import (
     widened,
     zeros,
 )
+from imcsim.functional.nonideal import read_noise
 
 WORDS = (np.uint8, np.uint16, np.uint32, np.int32, np.float32)
 
@@ -151,3 +153,25 @@ def test_sums_of_pairs() -> None:
     out = np.zeros(64, np.uint16)
     _sums_of_pairs(values.ravel(), out)
     assert out.tolist() == values.sum(axis=0, dtype=int).tolist()
+
+
+@numba.njit
+def _noisy(sums: Any, weyl: Any, low: Any, high: Any, top: Any, normal: Any, sigma: Any, codes: Any) -> None:
+    drawn, wide = normals(load(weyl, 0, 48), low, high), root(floats(load(sums, 0, 48)))
+    store(normal, 0, drawn)
+    store(sigma, 0, wide)
+    store(codes, 0, clipped(times(wide, drawn), top))
+
+
+@pytest.mark.parametrize("word", [np.uint8, np.int16, np.uint16, np.int32])
+@pytest.mark.parametrize("key", [0, 0x0123456789ABCDEF, 2**64 - 1])
+def test_codes_of_noise(word: Any, key: int) -> None:
+    """To the bit what `read_noise` states, for columns whose numbers wrap around."""
+    sums = np.random.default_rng(0).integers(0, np.iinfo(word).max, 48).astype(word)
+    weyl = (np.arange(48) * read_noise.GOLDEN_32).astype(np.uint32)
+    (normal, sigma), codes = np.empty((2, 48), np.float32), np.empty(48, np.int32)
+    _noisy(sums, weyl, np.uint32(key & 0xFFFFFFFF), np.uint32(key >> 32), np.float32(9), normal, sigma, codes)
+    expected = read_noise.gaussian(read_noise.words(key, np.arange(48)))
+    assert normal.tobytes() == expected.tobytes()
+    assert sigma.tobytes() == np.sqrt(sums.astype(np.float32)).tobytes()
+    assert codes.tolist() == np.clip(np.floor(sigma * expected), 0, 9).tolist()

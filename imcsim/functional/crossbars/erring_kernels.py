@@ -11,34 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, root, times
 from imcsim.functional.crossbars.read_kernels import NARROW, WIDE, add_up, inlined, window
-from imcsim.functional.crossbars.simd import store, sum_of_rows
+from imcsim.functional.crossbars.simd import add, full, load, store, sum_of_rows
 from imcsim.functional.kernels import jit
-from imcsim.functional.nonideal.read_noise import (
-    CENTRE,
-    FIELD,
-    GOLDEN_32,
-    GOLDEN_64,
-    MIX_32,
-    MIX_64,
-    ODD,
-    SCALE,
-)
+from imcsim.functional.nonideal.read_noise import GOLDEN_32, GOLDEN_64, MIX_64
 
 _GOLDEN_64, _ONE = np.uint64(GOLDEN_64), np.uint64(1)
 _MIX_64 = np.uint64(MIX_64[0]), np.uint64(MIX_64[1])
 _SHIFT_64 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
-_GOLDEN_32 = np.uint32(GOLDEN_32)
-_MIX_32 = np.uint32(MIX_32[0]), np.uint32(MIX_32[1])
-_FIELD, _CENTRE = np.uint32(FIELD), np.float32(CENTRE / 2)
-_FIRST, _THIRD, _FIFTH, _SEVENTH = (
-    np.float32(np.float32(c) * (2 * SCALE) ** power) for c, power in zip(ODD, (1, 3, 5, 7), strict=True)
-)
-_HALF_WORD, _15, _11, _22 = np.uint32(16), np.uint32(15), np.uint32(11), np.uint32(22)
-_NOTHING = np.float32(0)
 
 WHOLE = 64
-"""Columns that are converted in one turn of a loop; what is left over of them would go one by one."""
+"""Columns that are converted together."""
 
 
 @jit
@@ -156,28 +140,6 @@ def _key(moment: np.uint64, place: np.uint64) -> np.uint64:
 
 
 @inlined
-def _normal(weyl: NDArray[np.uint32], low: np.uint32, high: np.uint32, j: int) -> np.float32:
-    """`read_noise.gaussian` of `read_noise.words`, for column j.
-
-    What is scaled there by a power of two is not here, and the polynomial is: to the bit the same.
-    """
-    word = np.uint32(low + weyl[j])
-    word = np.uint32(np.uint32(word ^ (word >> _HALF_WORD)) * _MIX_32[0])
-    word = np.uint32(word ^ high)
-    word = np.uint32(np.uint32(word ^ (word >> _15)) * _MIX_32[1])
-    word = np.uint32(word ^ (word >> _15))
-    total = np.uint32((word & _FIELD) + ((word >> _11) & _FIELD) + (word >> _22))
-    x = np.float32(np.int32(total)) - _CENTRE
-    square = x * x
-    return x * (_FIRST + square * (_THIRD + square * (_FIFTH + square * _SEVENTH)))
-
-
-@inlined
-def _code(found: np.float32, top: np.float32) -> np.int32:
-    return np.int32(min(max(found, _NOTHING), top))
-
-
-@inlined
 def _convert(
     sums: NDArray[Any],
     scale: NDArray[np.float32],
@@ -186,8 +148,9 @@ def _convert(
     codes: NDArray[np.int32],
 ) -> None:
     """Add the codes of one read to those of others."""
-    for j in range(codes.shape[0]):
-        codes[j] += _code(np.float32(sums[j]) * scale[j] + half[j], top)
+    for j in range(0, codes.shape[0], WHOLE):
+        found = add(times(floats(load(sums, j, WHOLE)), load(scale, j, WHOLE)), load(half, j, WHOLE))
+        store(codes, j, add(load(codes, j, WHOLE), clipped(found, top)))
 
 
 @inlined
@@ -202,10 +165,11 @@ def _convert_noisy_converter(
     codes: NDArray[np.int32],
 ) -> None:
     low, high = np.uint32(key), np.uint32(key >> _SHIFT_64[3])
-    sigma = np.sqrt(own)
-    for j in range(codes.shape[0]):
-        noise = sigma * _normal(weyl, low, high, j)
-        codes[j] += _code(np.float32(sums[j]) * scale[j] + half[j] + noise, top)
+    sigma = full(scale, np.sqrt(own), WHOLE)
+    for j in range(0, codes.shape[0], WHOLE):
+        noise = times(sigma, normals(load(weyl, j, WHOLE), low, high))
+        found = add(times(floats(load(sums, j, WHOLE)), load(scale, j, WHOLE)), load(half, j, WHOLE))
+        store(codes, j, add(load(codes, j, WHOLE), clipped(add(found, noise), top)))
 
 
 @inlined
@@ -222,6 +186,9 @@ def _convert_noisy(
     codes: NDArray[np.int32],
 ) -> None:
     low, high = np.uint32(key), np.uint32(key >> _SHIFT_64[3])
-    for j in range(codes.shape[0]):
-        noise = np.sqrt(np.float32(variance[j]) * spread[j] + own) * _normal(weyl, low, high, j)
-        codes[j] += _code(np.float32(sums[j]) * scale[j] + half[j] + noise, top)
+    least = full(scale, own, WHOLE)
+    for j in range(0, codes.shape[0], WHOLE):
+        variances = add(times(floats(load(variance, j, WHOLE)), load(spread, j, WHOLE)), least)
+        noise = times(root(variances), normals(load(weyl, j, WHOLE), low, high))
+        found = add(times(floats(load(sums, j, WHOLE)), load(scale, j, WHOLE)), load(half, j, WHOLE))
+        store(codes, j, add(load(codes, j, WHOLE), clipped(add(found, noise), top)))
