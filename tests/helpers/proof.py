@@ -258,5 +258,6 @@ def agreement_as_in_framework(
     accuracy = found["agreement"]["ideal"]["accuracy"]["per_timestep"]
     np.testing.assert_allclose(accuracy, (ours == labels[:, None]).mean(axis=0))
     compared = ["compare", "--model", model, "--inputs", inputs, "--threshold", "0.3"]
+    compared += ["--set", "alternatives.shared=false"]
     assert main([*compared, "--timesteps", str(timesteps), "--quiet"]) == 0
     return found

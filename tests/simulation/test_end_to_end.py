@@ -49,6 +49,10 @@ def arguments(command: str, stored: Path, *more: str, validation: bool = True) -
     return [command, *files, "--workers", "1", *more]
 
 
+ALONE = ("--set", "alternatives.shared=false")
+"""The chip without alternatives of its values, which take most of a comparison's time."""
+
+
 def files_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
@@ -85,7 +89,7 @@ def test_compare_writes_everything(stored: Path, tmp_path: Path, capsys: pytest.
 def test_the_same_command_gives_the_same_bytes(stored: Path, tmp_path: Path) -> None:
     for name, workers in (("a", "1"), ("b", "2")):
         command = arguments(
-            "compare", stored, "--quiet", "--json", str(tmp_path / name), "--workers", workers
+            "compare", stored, "--quiet", "--json", str(tmp_path / name), "--workers", workers, *ALONE
         )
         assert main(command) == 0
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
@@ -110,7 +114,7 @@ def test_a_given_threshold_still_calibrates_on_validation_images(
     warnings = []
     for validation in (True, False):
         command = arguments(
-            "compare", stored, "--threshold", "0.2", "--json", "-", "--quiet", validation=validation
+            "compare", stored, "--threshold", "0.2", "--json", "-", "--quiet", *ALONE, validation=validation
         )
         assert main(command) == 0
         warnings.append(json.loads(capsys.readouterr().out)["warnings"])
@@ -119,7 +123,7 @@ def test_a_given_threshold_still_calibrates_on_validation_images(
 
 
 def test_runs_agree_with_the_comparison(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments("compare", stored, "--json", "-", "--quiet")) == 0
+    assert main(arguments("compare", stored, "--json", "-", "--quiet", *ALONE)) == 0
     both = CompareResult.model_validate_json(capsys.readouterr().out)
     assert main(arguments("run", stored, "--json", "-", "--quiet")) == 0
     dynamic = RunResult.model_validate_json(capsys.readouterr().out)
@@ -153,7 +157,9 @@ def test_a_chip_of_ones_own(stored: Path, tmp_path: Path, capsys: pytest.Capture
     )
     documents = {}
     for hardware in (str(chip), "dtsnn_32nm", "spikesim_65nm"):
-        assert main(arguments("compare", stored, "--hardware", hardware, "--json", "-", "--quiet")) == 0
+        assert (
+            main(arguments("compare", stored, "--hardware", hardware, "--json", "-", "--quiet", *ALONE)) == 0
+        )
         documents[hardware] = json.loads(capsys.readouterr().out)
     own, built_in = documents[str(chip)], documents["dtsnn_32nm"]
     assert own["meta"]["hardware"]["name"] == "own"
@@ -372,7 +378,16 @@ def test_a_bundle_with_more_timesteps_than_the_command_allows(
 ) -> None:
     imcsim.network.save(replace(network(), timesteps=20), tmp_path / "long")
     command = arguments(
-        "compare", stored, "--model", str(tmp_path / "long"), "--images", "4", "--json", "-", "--quiet"
+        "compare",
+        stored,
+        "--model",
+        str(tmp_path / "long"),
+        "--images",
+        "4",
+        "--json",
+        "-",
+        "--quiet",
+        *ALONE,
     )
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out)["meta"]["timesteps"] == 20

@@ -46,15 +46,15 @@ def arguments(stored: Path, *more: str) -> list[str]:
     return ["compare", *files, "--workers", "1", *more]
 
 
-def compared(stored: Path, **more: Any) -> CompareResult:
+def compared(stored: Path, *, alternatives: bool = False, **more: Any) -> CompareResult:
     return imcsim.compare(
         stored / "snn", inputs=stored / "inputs.npz", validation=stored / "validation.npz", threshold=0.4,
-        workers=1, **more,
+        workers=1, overrides={"alternatives.shared": alternatives}, **more,
     )  # fmt: skip
 
 
 def test_three_runs_side_by_side(stored: Path) -> None:
-    found = compared(stored, against=stored / "ann")
+    found = compared(stored, against=stored / "ann", alternatives=True)
     against = found.against
     assert against is not None
     assert (against.kind, against.activation_bits) == ("ann", (3, 3))
@@ -79,7 +79,9 @@ def test_three_runs_side_by_side(stored: Path) -> None:
     assert against.meta.network.name == "ann"
     assert against.meta.timesteps == 1
     assert [c.name for c in against.components if c.name in ("lif", "activation")] == ["activation"]
-    assert found.ranges == compared(stored).ranges
+    assert found.ranges == compared(stored, alternatives=True).ranges
+    assert found.ranges is not None
+    assert found.ranges.alternatives
     for one, ratio in zip(against.runs, against.ratios, strict=False):
         assert ratio.energy == pytest.approx(one.energy_pj / ann.energy_pj)
         assert ratio.images_per_s == pytest.approx(one.images_per_s / ann.images_per_s)
