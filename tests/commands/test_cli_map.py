@@ -56,6 +56,7 @@ def test_someone_who_watches_sees_progress(
     assert "Floorplan of vgg" in captured.out
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_writes_files_that_agree(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, file = tmp_path / "out", tmp_path / "plan.json"
     assert main(["map", "--model", model, "--out", str(out), "--json", str(file)]) == 0

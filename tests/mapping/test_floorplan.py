@@ -189,11 +189,13 @@ def test_few_and_very_many_tiles_can_be_drawn(small: Floorplan, count: int) -> N
     assert 1 < height < 9
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_a_name_with_dollars_is_no_mathematics(small: Floorplan) -> None:
     layers = (replace(small.layers[0], name=r"a$\frac$b"), *small.layers[1:])
     floorplan_figure.floorplan_figure(replace(small, layers=layers), "$x^$ on y")
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_everything_is_written(small: Floorplan, tmp_path: object) -> None:
     from pathlib import Path
 

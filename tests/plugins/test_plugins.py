@@ -274,6 +274,7 @@ def test_an_installed_package_serves_the_workers_of_a_sweep(
     assert tables[0] == tables[1]
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_a_search_uses_a_plugin(swept: tuple[Path, bytes], tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     spec, _ = swept

@@ -545,6 +545,7 @@ def test_specs_refuse_what_is_no_threshold(value: Any, files: Path) -> None:
         load_spec(write_spec(files, base(axes={"threshold": [0.2, value]})))
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_searches_show_all_thresholds(files: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     spec = base(

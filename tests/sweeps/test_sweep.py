@@ -229,6 +229,7 @@ def test_a_script_without_a_guard_may_use_workers(files: Path, tmp_path: Path) -
     assert (done.stdout, done.returncode) == ("begins\n['done', 'done']\n", 0), done.stderr
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_set_on_the_command_line_goes_over_the_spec(files: Path, tmp_path: Path) -> None:
     path = write_spec(files, base(timesteps=2, axes={"adc.bits": [4]}, set={"lif.lanes": 2}))
     out = tmp_path / "out"
@@ -327,6 +328,7 @@ def test_failed_points_can_be_tried_again(files: Path, tmp_path: Path) -> None:
     assert (summary.earlier, summary.failed) == (1, 1)
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_command(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_spec(files, base(axes={"adc.bits": [4, 99], "threshold": [0.1, 0.2]}))
     assert main(["sweep", str(path), "--dry-run"]) == 0
