@@ -72,9 +72,13 @@ def test_the_line_of_the_paper_is_asked_for() -> None:
     assert asked != usual
 
 
-def test_nothing_reaches_out_of_a_figure_and_all_fit_a_column_or_a_page() -> None:
-    """Legends and texts lie inside the paper; widths are those of a column or of a page."""
+@pytest.mark.parametrize("dpi", [100, 300])
+def test_nothing_reaches_out_of_a_figure_and_all_fit_a_column_or_a_page(dpi: int) -> None:
+    """Legends and texts lie inside the paper; widths are those of a column or of a page. Letters of few dots
+    are wider.
+    """
     for name, drawn in figures_of(COMPARED).items():
+        drawn.set_dpi(dpi)
         assert 3.5 <= drawn.get_figwidth() <= 7.0, name
         canvas = FigureCanvasAgg(drawn)
         canvas.draw()

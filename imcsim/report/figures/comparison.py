@@ -170,7 +170,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
         axes.set_xlim(0, widest * 1.12 or 1.0)
     axes.margins(y=0.1)  # room for the names of static runs
     axes.grid(color="0.9")
-    made.legend(loc="outside upper center", ncols=2)
+    made.legend(loc="outside upper center", ncols=2, columnspacing=1, handletextpad=0.5)
     return made
 
 
