@@ -5,7 +5,7 @@ As in `imcsim.functional.kernels`, raw arrays go in and out, with channels last.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,6 +168,36 @@ def _clear(values: NDArray[np.int64]) -> None:
         values[c] = 0
 
 
+class More(NamedTuple):
+    """What most neurons do without. synapse: its decay. late: resets come with the next timestep. floor,
+    initial and drift: one per channel. Each array is empty for none. A neuron fires `most` times at most and
+    then rests for `refractory` timesteps.
+    """
+
+    synapse: NDArray[np.int64]
+    late: bool
+    floor: NDArray[np.int64]
+    initial: NDArray[np.int64]
+    drift: NDArray[np.int64]
+    most: int
+    refractory: int
+
+
+def more_of(
+    synapse: NDArray[np.int64],
+    late: bool,
+    floor: NDArray[np.int64],
+    initial: NDArray[np.int64],
+    drift: NDArray[np.int64],
+    most: int,
+    refractory: int,
+) -> More | None:
+    """What neurons have of it; None for those that do without, whose kernel is compiled in half the time."""
+    if late or most > 1 or refractory or any(len(words) for words in (synapse, floor, initial, drift)):
+        return More(synapse, late, floor, initial, drift, most, refractory)
+    return None
+
+
 @jit
 def lif(
     current: NDArray[Any],
@@ -177,16 +207,10 @@ def lif(
     threshold: NDArray[np.int64],
     above: bool,
     leak: NDArray[np.int64],
-    synapse: NDArray[np.int64],
     decay_bits: int,
     reset: int,
-    late: bool,
     limit: int,
-    floor: NDArray[np.int64],
-    initial: NDArray[np.int64],
-    drift: NDArray[np.int64],
-    most: int,
-    refractory: int,
+    more: More | None,
     state: NDArray[np.int64],
     first: bool,
     spikes: NDArray[np.uint8],
@@ -195,12 +219,10 @@ def lif(
     """Synapse, leak, integrate, reset, saturate, compare, in fixed point; see `LIF` for the equations.
 
     current ``[n, T or 1, P, C]`` is aligned by ``<< left`` or a rounding ``>> right`` of its channel; a
-    current with one timestep is the same at every timestep (stored encoder). `leak` and `synapse` (empty for
-    none) count in ``2**-decay_bits``. They and `threshold` are one per channel, or ``[P * C]``, one per
-    neuron. A spike is a membrane at or `above` its threshold.
-    `late` resets come with the next timestep. Membranes and synaptic currents saturate at +-`limit`.
-    floor, initial and drift are empty for none, else one per channel; a neuron fires at most `most` times and
-    then rests for `refractory` timesteps.
+    current with one timestep is the same at every timestep (stored encoder). `leak` and the synapses' decay
+    count in ``2**-decay_bits``. They and `threshold` are one per channel, or ``[P * C]``, one per neuron. A
+    spike is a membrane at or `above` its threshold. Membranes and synaptic currents saturate at +-`limit`.
+    What `more` says is compiled where there is some.
     state ``[n, up to STATES, P * C]`` carries membranes, synaptic currents, the timesteps that neurons rest
     and their last spikes from one call to the next, so many of these as such neurons have; it is read unless
     the timesteps are the `first` ones. Empty: there is no other call.
@@ -209,53 +231,65 @@ def lif(
     images, timesteps, positions, channels = spikes.shape
     neurons, given = positions * channels, current.shape[1]
     currents, fired_map, states = current.reshape(-1), spikes.reshape(-1), state.reshape(-1)
-    filtered = synapse.shape[0] > 0
     beyond = 1 if above else 0
     places = min(max(STRIP // channels, 1), positions)
     left, right, bias = _repeated(left, places), _repeated(right, places), _repeated(bias, places)
     # What neurons have each for themselves is taken strip by strip, what channels have is the same in all.
-    own = threshold.shape[0] > channels, leak.shape[0] > channels, synapse.shape[0] > channels
+    own = threshold.shape[0] > channels, leak.shape[0] > channels
     thresholds = threshold if own[0] else _repeated(threshold, places)
     leaks = leak if own[1] else _repeated(leak, places)
-    synapses = synapse if own[2] else _repeated(synapse, places)
-    floor = _repeated(floor, places)
-    initial, drift = _repeated(initial, places), _repeated(drift, places)
     strip = places * channels
-    membrane, flowing = np.empty(strip, np.int64), np.empty(strip, np.int64)
-    entering = np.empty(strip, np.int64)
-    resting, held = np.empty(strip, np.int64), np.empty(strip, np.int64)
-    before, carried = np.empty(strip, np.uint8), state.shape[0] > 0
-    for c in range(strip):
-        before[c] = 0
+    membrane, entering = np.empty(strip, np.int64), np.empty(strip, np.int64)
+    carried = state.shape[0] > 0
+    if more is not None:
+        filtered, own_synapse = more.synapse.shape[0] > 0, more.synapse.shape[0] > channels
+        synapses = more.synapse if own_synapse else _repeated(more.synapse, places)
+        floor, drift = _repeated(more.floor, places), _repeated(more.drift, places)
+        initial = _repeated(more.initial, places)
+        flowing, before = np.empty(strip, np.int64), np.empty(strip, np.uint8)
+        resting, held = np.empty(strip, np.int64), np.empty(strip, np.int64)
+        for c in range(strip):
+            before[c] = 0
     for n in range(images):
         for t in range(timesteps):
             counts[n, t] = 0
         for begin in range(0, neurons, strip):
             size = min(begin + strip, neurons) - begin
-            u, i, add = _part(membrane, 0, size), _part(flowing, 0, size), _part(entering, 0, size)
+            u, add = _part(membrane, 0, size), _part(entering, 0, size)
             threshold = _part(thresholds, begin if own[0] else 0, size)
             leak = _part(leaks, begin if own[1] else 0, size)
-            synapse = _part(synapses, begin if own[2] else 0, size if filtered else 0)
             kept = n * state.shape[1] * neurons + begin
             _clear(u)
-            _clear(i)
-            _clear(resting)
-            for c in range(initial.shape[0]):
-                if c < size:
-                    u[c] = initial[c]
+            if more is not None:
+                i = _part(flowing, 0, size)
+                synapse = _part(synapses, begin if own_synapse else 0, size if filtered else 0)
+                _clear(i)
+                _clear(resting)
+                for c in range(initial.shape[0]):
+                    if c < size:
+                        u[c] = initial[c]
             if carried and not first:
                 _copy(_part(states, kept, size), u)
-                if filtered:
-                    _copy(_part(states, kept + neurons, size), i)
-                if refractory > 0:
-                    _copy(_part(states, kept + 2 * neurons, size), resting)
-                if late:
-                    for c in range(size):
-                        before[c] = state[n, 3, begin + c]
+                if more is not None:
+                    if filtered:
+                        _copy(_part(states, kept + neurons, size), i)
+                    if more.refractory > 0:
+                        _copy(_part(states, kept + 2 * neurons, size), resting)
+                    if more.late:
+                        for c in range(size):
+                            before[c] = state[n, 3, begin + c]
             for t in range(timesteps):
                 if t < given:
                     _enter(_part(currents, (n * given + t) * neurons + begin, size), left, right, bias, add)
-                if refractory > 0:
+                here = (n * timesteps + t) * neurons + begin
+                fired = _part(fired_map, here, size)
+                if more is None:
+                    _decay(u, leak, decay_bits, add)
+                    _saturate(u, limit)
+                    counts[n, t] += _fire(u, threshold, beyond, fired)
+                    _reset(u, threshold, fired, reset, 1)
+                    continue
+                if more.refractory > 0:
                     _copy(u, held)
                 if filtered:
                     _decay(i, synapse, decay_bits, add)
@@ -266,37 +300,36 @@ def lif(
                 if drift.shape[0] > 0:
                     for c in range(size):
                         u[c] += drift[c]
-                here = (n * timesteps + t) * neurons + begin
-                if late and t > 0:
+                if more.late and t > 0:
                     _reset(u, threshold, _part(fired_map, here - neurons, size), reset, 1)
-                elif late and not first:
+                elif more.late and not first:
                     _reset(u, threshold, _part(before, 0, size), reset, 1)
                 _saturate(u, limit)
                 if floor.shape[0] > 0:
                     for c in range(size):
                         u[c] = max(u[c], floor[c])
-                if refractory > 0:
+                if more.refractory > 0:
                     for c in range(size):
                         u[c] = held[c] if resting[c] > 0 else u[c]
-                fired = _part(fired_map, here, size)
-                if most > 1:
-                    counts[n, t] += _fire_several(u, threshold, most, fired)
+                if more.most > 1:
+                    counts[n, t] += _fire_several(u, threshold, more.most, fired)
                 else:
                     counts[n, t] += _fire(u, threshold, beyond, fired)
-                if refractory > 0:
-                    counts[n, t] -= _silence(resting, refractory, fired)
-                if not late:
-                    _reset(u, threshold, fired, reset, most)
+                if more.refractory > 0:
+                    counts[n, t] -= _silence(resting, more.refractory, fired)
+                if not more.late:
+                    _reset(u, threshold, fired, reset, more.most)
             if carried:
                 _copy(u, _part(states, kept, size))
-                if filtered:
-                    _copy(i, _part(states, kept + neurons, size))
-                if refractory > 0:
-                    _copy(_part(resting, 0, size), _part(states, kept + 2 * neurons, size))
-                if late:
-                    last = (n * timesteps + timesteps - 1) * neurons + begin
-                    for c in range(size):
-                        state[n, 3, begin + c] = fired_map[last + c]
+                if more is not None:
+                    if filtered:
+                        _copy(i, _part(states, kept + neurons, size))
+                    if more.refractory > 0:
+                        _copy(_part(resting, 0, size), _part(states, kept + 2 * neurons, size))
+                    if more.late:
+                        last = (n * timesteps + timesteps - 1) * neurons + begin
+                        for c in range(size):
+                            state[n, 3, begin + c] = fired_map[last + c]
 
 
 @jit

@@ -124,10 +124,12 @@ def play(
         current, step = _current(step, values)
         spikes = np.empty((images, timesteps, *current.shape[2:]), np.uint8)
         counts, channels = np.empty(spikes.shape[:2], np.int64), spikes.shape[-1]
+        more = membrane_kernels.more_of(
+            step.synapse, step.late, step.floor, step.initial, step.drift, step.max_spikes, step.refractory
+        )
         membrane_kernels.lif(
             current.reshape(*current.shape[:2], -1, channels), step.left, step.right, step.bias,
-            step.threshold, step.above, step.leak, step.synapse, step.decay_bits, _RESETS[step.reset],
-            step.late, step.limit, step.floor, step.initial, step.drift, step.max_spikes, step.refractory,
+            step.threshold, step.above, step.leak, step.decay_bits, _RESETS[step.reset], step.limit, more,
             block.state(step, math.prod(spikes.shape[2:])), block.first == 0,
             spikes.reshape(*spikes.shape[:2], -1, channels), counts,
         )  # fmt: skip

@@ -332,9 +332,10 @@ def test_neurons(setting: dict[str, Any]) -> None:
     code = {"hard": membrane_kernels.HARD, "soft": membrane_kernels.SOFT, "none": membrane_kernels.NONE}[
         reset
     ]
+    more = membrane_kernels.more_of(synapse, late, floor, initial, drift, most, refractory)
     membrane_kernels.lif(
-        current, left, right, bias, threshold, above, leak, synapse, bits, code, late, limit, floor, initial,
-        drift, most, refractory, NO_STATE, True, spikes, counts,
+        current, left, right, bias, threshold, above, leak, bits, code, limit, more, NO_STATE, True, spikes,
+        counts,
     )  # fmt: skip
     plain = naive.lif(
         current, left, right, bias, threshold, above, leak, synapse, bits, reset, late, limit, timesteps,
@@ -350,8 +351,8 @@ def test_neurons(setting: dict[str, Any]) -> None:
         entering = np.ascontiguousarray(current if setting["stored"] else current[:, times])
         some, number = np.empty_like(spikes[:, times]), np.empty_like(counts[:, times])
         membrane_kernels.lif(
-            entering, left, right, bias, threshold, above, leak, synapse, bits, code, late, limit, floor,
-            initial, drift, most, refractory, state, times.start == 0, some, number,
+            entering, left, right, bias, threshold, above, leak, bits, code, limit, more, state,
+            times.start == 0, some, number,
         )  # fmt: skip
         assert np.array_equal(some, spikes[:, times])
         assert np.array_equal(number, counts[:, times])
@@ -382,10 +383,13 @@ def neuron(
     synapse = np.array([round(s * 2**15) for s in more.get("synapse", ())], np.int64)
     membrane_kernels.lif(
         given, zero, zero, zero, np.array([threshold]), more.get("above", False),
-        np.array([round(leak * 2**15)]), synapse, 15,
-        membrane_kernels.HARD if hard else membrane_kernels.SOFT, more.get("late", False), limit,
-        *(np.array(more.get(key, ()), np.int64) for key in ("floor", "initial", "drift")),
-        more.get("most", 1), more.get("refractory", 0), NO_STATE, True, spikes, counts,
+        np.array([round(leak * 2**15)]), 15, membrane_kernels.HARD if hard else membrane_kernels.SOFT, limit,
+        membrane_kernels.more_of(
+            synapse, more.get("late", False),
+            *(np.array(more.get(key, ()), np.int64) for key in ("floor", "initial", "drift")),
+            more.get("most", 1), more.get("refractory", 0),
+        ),
+        NO_STATE, True, spikes, counts,
     )  # fmt: skip
     return [int(s) for s in spikes.ravel()]
 
