@@ -7,11 +7,13 @@ import pickle
 import struct
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forking import ForkedChildren
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors_bytes import write_safetensors
@@ -35,6 +37,19 @@ LIST = "input: {shape: [2, 1, 1]}\nlayers:\n  - {name: a, kind: linear, prefix: 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Children that hang are stopped after two seconds of computing."""
     monkeypatch.setattr(apart, "CPU_SECONDS", 2.0)
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[ForkedChildren]:
+    made = ForkedChildren()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def forked(children: ForkedChildren, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children are forked, for tests of many files; what begins each anew has tests of single ones."""
+    monkeypatch.setattr(apart, "subprocess", children)
 
 
 @pytest.fixture
@@ -350,7 +365,7 @@ def test_onnx_data_beside_that_lie(tmp_path: Path, about: dict[str, str], word: 
 
 @settings(SETTINGS, max_examples=8)
 @given(flips=FLIPS)
-def test_onnx_fuzz(tmp_path: Path, quick: None, flips: Any) -> None:
+def test_onnx_fuzz(tmp_path: Path, quick: None, forked: None, flips: Any) -> None:
     path = tmp_path / "f.onnx"
     path.write_bytes(flipped(onnx_bytes(), flips))
     reads_or_refuses(path, None)
@@ -467,7 +482,9 @@ def _nan(_h5py: Any, graph: Any) -> None:
         (_nan, ("a:", "NaN")),
     ],
 )
-def test_nir_files_with_one_thing_wrong(tmp_path: Path, change: Any, words: tuple[str, ...]) -> None:
+def test_nir_files_with_one_thing_wrong(
+    tmp_path: Path, forked: None, change: Any, words: tuple[str, ...]
+) -> None:
     refused(nir_file(tmp_path / "a.nir", change), None, *words)
 
 
@@ -480,7 +497,7 @@ def test_cut_nir_files(tmp_path: Path, quick: None) -> None:
 
 @settings(SETTINGS, max_examples=10)
 @given(flips=FLIPS)
-def test_nir_fuzz(tmp_path: Path, quick: None, flips: Any) -> None:
+def test_nir_fuzz(tmp_path: Path, quick: None, forked: None, flips: Any) -> None:
     path = tmp_path / "f.nir"
     path.write_bytes(flipped(nir_file(tmp_path / "a.nir").read_bytes(), flips, head=8))
     reads_or_refuses(path, None)

@@ -166,6 +166,7 @@ def many_rows() -> list[SiliconRow]:
     return [*near, row(300, 20, "another"), row(2, 1, "another", "tops"), row(5e5, 1e6, "another", "um2.adc")]
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_the_page_says_first_what_each_kind_shows_and_has_the_figure() -> None:
     result = Validation((), (), Fit({}, (1.0, 2.0, 97.0)), (), tuple(many_rows()))
     found = validation_files(result, lambda *step: None)

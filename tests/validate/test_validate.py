@@ -305,6 +305,7 @@ def test_the_command_s_exit_status(
     assert printed.err == ""
 
 
+@pytest.mark.usefixtures("rough_figures")
 def test_the_command_writes_what_it_prints(
     replaced: list[bool], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
