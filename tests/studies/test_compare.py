@@ -216,8 +216,7 @@ def test_a_network_that_never_says_anything_can_be_compared() -> None:
 def test_the_document_obeys_the_shipped_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json_schema("result")
-    validator = jsonschema.Draft202012Validator(schema)
-    validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)  # which is sound: see tests/results/test_schemas.py
     single = run(network(), hardware(), TEST, HELD_OUT, ONE)
     for text in (to_json(compared()), to_json(single)):
         document = json.loads(text)

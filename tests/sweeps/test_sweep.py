@@ -144,7 +144,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         ({"noc.flit_bits": [16, 32, 64], "threshold": [0.1, 0.2], "issue": ["wait", "speculate"]}, 1),
         ({"timesteps": [1, 2, 3], "threshold": [None, 0.2]}, 2),  # and the validation images
         ({"adc.bits": [4, 5], "timesteps": [1, 3], "threshold": [0.1]}, 2),
-        ({"adc.preset": ["default"], "checker.log_entries": [256, 512], "threshold": [0.1, 0.2]}, 1),
+        ({"adc.preset": ["default"], "checker.log_entries": [256, 512], "threshold": [0.1]}, 1),
         ({"activity.spike_coding": ["bitmap", "aer"], "activity.toggling": ["given", "counted"],
           "threshold": [0.1]}, 2),  # 40 images whose values are kept are two parts
     ],
