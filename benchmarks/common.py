@@ -13,6 +13,7 @@ import csv
 import datetime
 import os
 import platform
+import re
 import resource
 import statistics
 import sys
@@ -62,6 +63,10 @@ LIMITED = "ATEN_CPU_CAPABILITY"
 """The variable by which PyTorch is told what vectors it may use."""
 
 
+_NEWER = re.compile("avx512|avx10|avxvnni|gfni|amx")
+"""Instructions that Zen 3 does not have."""
+
+
 def limited_to_avx2() -> dict[str, str]:
     """What the environment of a script must say for both sides to compute as on a processor without AVX-512.
 
@@ -71,7 +76,7 @@ def limited_to_avx2() -> dict[str, str]:
     import llvmlite.binding
 
     host = llvmlite.binding.get_host_cpu_features().items()
-    features = [f"{'+' if there and 'avx512' not in name else '-'}{name}" for name, there in host]
+    features = [f"{'+' if there and not _NEWER.match(name) else '-'}{name}" for name, there in host]
     return {
         "NUMBA_CPU_NAME": "znver3",
         "NUMBA_CPU_FEATURES": ",".join(features),
