@@ -2,7 +2,7 @@
 
 from imcsim.mapping.floorplan import ChipRow, Floorplan, LayerRow, TileRow, floorplan
 from imcsim.mapping.place import place
-from imcsim.mapping.placement import LayerPlacement, Part, PlacedChip, Placement
+from imcsim.mapping.placement import LayerPlacement, Part, PlacedChip, Placement, RowBlocks
 from imcsim.mapping.stages import IMAGE, Edge, Stage, StageGraph, stage_graph
 from imcsim.mapping.traffic import Flow, traffic, weighted_hops
 
@@ -17,6 +17,7 @@ __all__ = [
     "Part",
     "PlacedChip",
     "Placement",
+    "RowBlocks",
     "Stage",
     "StageGraph",
     "TileRow",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -40,6 +40,21 @@ class Part:
     def units(self) -> int:
         """Blocks of rows for one column of crossbars that it holds."""
         return self.copy_count * (self.columns[1] - self.columns[0]) * (self.blocks[1] - self.blocks[0])
+
+
+@dataclass(frozen=True)
+class RowBlocks:
+    """The row blocks of a part, of all sets of groups that it holds something of."""
+
+    numbers: range
+    """As `LayerPlacement.row_block` numbers them."""
+    columns: tuple[range, ...]
+    """The columns of crossbars in which each of them stands."""
+    alike: tuple[range, ...]
+    """They (counted from 0) as runs of those that stand in as many columns and channels."""
+    rows: tuple[int, ...]
+    turns: tuple[int, ...]
+    """In which each of them is read, more than one where not all rows are driven at once."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,39 @@ class LayerPlacement:
     def row_block(self, column: int, block: int) -> int:
         """The number, among the crossbars of `rows`, of row block `block` in a column of crossbars."""
         return self.set_of(column) * self.blocks + block
+
+    def row_blocks_of(self, part: Part) -> RowBlocks:
+        """The row blocks that a part holds."""
+        held = part.columns, part.blocks
+        if held not in self._held:
+            self._held[held] = self._row_blocks(*held)
+        return self._held[held]
+
+    @cached_property
+    def _held(self) -> dict[tuple[tuple[int, int], tuple[int, int]], RowBlocks]:
+        """Those that were asked for, by columns and blocks."""
+        return {}
+
+    def _row_blocks(self, held: tuple[int, int], blocks: tuple[int, int]) -> RowBlocks:
+        (first, last), each = held, self.columns_of_set
+        numbers = range(self.row_block(first, blocks[0]), self.row_block(last - 1, blocks[1] - 1) + 1)
+        sets = [block // self.blocks * each for block in numbers]
+        columns = tuple(range(max(first, begin), min(last, begin + each)) for begin in sets)
+        channels = {where: self.channels_of((where.start, where.stop)) for where in columns}
+        sizes = [(len(where), channels[where]) for where in columns]
+        ends = [k for k in range(1, len(sizes)) if sizes[k] != sizes[k - 1]]
+        shown = slice(numbers.start, numbers.stop)
+        return RowBlocks(
+            numbers=numbers,
+            columns=columns,
+            alike=tuple(range(*pair) for pair in pairwise([0, *ends, len(sizes)])),
+            rows=tuple(self.rows.crossbar_rows[shown].tolist()),
+            turns=tuple(self.rows.turns[shown].tolist()),
+        )
+
+    def same_cut(self, other: LayerPlacement) -> bool:
+        """Whether the same layer is cut alike."""
+        return self == replace(other, rows=self.rows) and self.rows.same_as(other.rows)
 
     @cached_property
     def turns(self) -> int:
@@ -214,8 +262,17 @@ class PlacedChip:
         """The links from one site to another; None is the corner with the global buffer, the checker and the
         port to other chips.
         """
-        links = self.topology.route(source, target)
-        return tuple(link._replace(chip=self.number) for link in links) if self.number else links
+        known = self._routes.get((source, target))
+        if known is None:
+            links = self.topology.route(source, target)
+            known = tuple(link._replace(chip=self.number) for link in links) if self.number else links
+            self._routes[source, target] = known
+        return known
+
+    @cached_property
+    def _routes(self) -> dict[tuple[Position | None, Position | None], tuple[Link, ...]]:
+        """Those that were asked for."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -262,6 +319,16 @@ class Placement:
             *(chip_link(a, b) for a, b in pairwise(passed)),
             *(self.chips[last].route(None, there) if there is not None else ()),
         )
+
+    def sharing(self, other: Placement) -> Placement:
+        """This placement, with what `other` found of layers and routes, where both stand alike."""
+        alike = (
+            not self.loads
+            and (self.parts, self.positions, self.chips) == (other.parts, other.positions, other.chips)
+            and len(self.layers) == len(other.layers)
+            and all(mine.same_cut(theirs) for mine, theirs in zip(self.layers, other.layers, strict=True))
+        )
+        return replace(self, layers=other.layers, chips=other.chips) if alike else self
 
     @cached_property
     def chip_of(self) -> tuple[int, ...]:

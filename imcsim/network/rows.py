@@ -18,7 +18,7 @@ than a crossbar is a set by itself. Rows of one set never meet columns of anothe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -54,6 +54,10 @@ class RowLayout:
     dilation: tuple[int, int] = (1, 1)
     sets: int = 1
     """Sets of groups, of equally many crossbars each, one after the other: see `diagonal`."""
+
+    def same_as(self, other: RowLayout) -> bool:
+        """Whether both are equal, array by array."""
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     @property
     def down(self) -> NDArray[np.int32]:

@@ -220,7 +220,7 @@ def with_figures(chip: Chip, config: HardwareConfig, exits: Collection[int] | No
     agree to the cycle.
     """
     timing = replace(chip.timing, fidelity="burst")
-    return _chip(chip.network, config, chip.program, chip.converters, timing, exits)
+    return _chip(chip.network, config, chip.program, chip.converters, timing, exits, chip.placement)
 
 
 def _chip(
@@ -230,7 +230,9 @@ def _chip(
     converters: Converters,
     timing: Timing,
     exits: Collection[int] | None = None,
+    like: Placement | None = None,
 ) -> Chip:
+    """`like`: a placement of the network whose routes and blocks of rows may serve again."""
     if network.is_ann and timing.timesteps != 1:
         raise ImcsimError(
             f"{network.name} is a network of activations (relu), which has one timestep, "
@@ -243,6 +245,8 @@ def _chip(
         recomputes = stated.encoder.model_copy(update={"mode": "recompute"})
         config = config.model_copy(update={"encoder": recomputes})
     placement = place(network, config)
+    if like is not None:
+        placement = placement.sharing(like)
     placement = replace(placement, size=placement.size.holding(timing.issue.images_on_chip))
     layout = layout_of(placement, config, timing)
     dynamic = static = None

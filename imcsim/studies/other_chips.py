@@ -57,6 +57,15 @@ class OtherChips:
     stay: Stay
     opponents: Opponents
     _tried: list[tuple[HardwareConfig, OtherRuns]] = field(default_factory=list)
+    _asked: tuple[HardwareConfig, bool] | None = None
+    """The chip that was last asked of, and whether it has the same time."""
+
+    def same_time(self, changed: HardwareConfig) -> bool:
+        """Whether a chip is known to differ from the chip itself in prices only."""
+        if self._asked is None or self._asked[0] is not changed:
+            chip = self.experiment.chip
+            self._asked = changed, same_time(chip.stated, changed, chip.placement.reach)
+        return self._asked[1]
 
     def runs(self, changed: HardwareConfig) -> OtherRuns:
         """The runs on a chip that differs from the chip's own config in nothing that changes values.
@@ -70,7 +79,7 @@ class OtherChips:
         if changed == chip.stated:
             images = self.experiment.images
             runs = OtherRuns(images.dynamic, chip.config.area_um2(chip.size), dict(self.opponents))
-        elif same_time(chip.stated, changed, chip.placement.reach):
+        elif self.same_time(changed):
             runs = self._repriced(changed)
         else:
             runs = self._replayed(changed)

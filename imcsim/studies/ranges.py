@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.hardware.alternatives import Alternative, alternatives_of, same_time
+from imcsim.hardware.alternatives import Alternative, alternatives_of
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.ledger import Stay
 from imcsim.results.figures import Reduction
@@ -45,7 +45,7 @@ def ranges(others: OtherChips) -> Ranges:
 
 def _tried(others: OtherChips, one: Alternative, changed: HardwareConfig) -> AlternativeFigures:
     chip = others.experiment.chip
-    if not same_time(chip.stated, changed, chip.placement.reach):
+    if not others.same_time(changed):
         _check_values(others.experiment, changed)
     runs = others.runs(changed)
     statics = {issue: runs.static(issue) for issue in others.opponents}

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
-from imcsim.mapping import Edge, LayerPlacement, Part, Placement, Stage
+from imcsim.mapping import Edge, LayerPlacement, Part, Placement, RowBlocks, Stage
 from imcsim.network.cells import subtracts_offset
 from imcsim.timing.wiring import edges_into
 
@@ -86,47 +85,40 @@ class PartFigures:
         return self.part.blocks[1] - self.part.blocks[0]
 
     @cached_property
-    def row_blocks(self) -> range:
-        """Its row blocks, of all sets of groups that it holds something of, as `LayerPlacement.row_block`
-        numbers them.
-        """
-        first, last = self.part.columns[0], self.part.columns[1] - 1
-        begin = self.layer.row_block(first, self.part.blocks[0])
-        return range(begin, self.layer.row_block(last, self.part.blocks[1] - 1) + 1)
+    def _blocks(self) -> RowBlocks:
+        return self.layer.row_blocks_of(self.part)
 
-    @cached_property
+    @property
+    def row_blocks(self) -> range:
+        """Its row blocks, as `LayerPlacement.row_block` numbers them."""
+        return self._blocks.numbers
+
+    @property
     def columns_of(self) -> tuple[range, ...]:
         """The columns of crossbars in which each of its row blocks stands."""
-        (first, last), each = self.part.columns, self.layer.columns_of_set
-        found = []
-        for block in self.row_blocks:
-            begin = block // self.layer.blocks * each
-            found.append(range(max(first, begin), min(last, begin + each)))
-        return tuple(found)
+        return self._blocks.columns
 
-    @cached_property
+    @property
     def alike(self) -> tuple[range, ...]:
         """Its row blocks (counted from 0) as runs of those that stand in as many columns and channels."""
-        sizes = [(len(c), self.layer.channels_of((c.start, c.stop))) for c in self.columns_of]
-        ends = [k for k in range(1, len(sizes)) if sizes[k] != sizes[k - 1]]
-        return tuple(range(*pair) for pair in pairwise([0, *ends, len(sizes)]))
+        return self._blocks.alike
 
-    @cached_property
+    @property
     def rows_of(self) -> tuple[int, ...]:
         """Rows of each of its row blocks."""
-        return tuple(self.layer.rows.crossbar_rows[self.row_blocks.start : self.row_blocks.stop].tolist())
+        return self._blocks.rows
 
     @cached_property
     def block_rows(self) -> int:
         """Rows of its row blocks together."""
         return sum(self.rows_of)
 
-    @cached_property
+    @property
     def turns(self) -> tuple[int, ...]:
         """Turns in which each of its row blocks is read, more than one where not all rows are driven at
         once.
         """
-        return tuple(self.layer.rows.turns[self.row_blocks.start : self.row_blocks.stop].tolist())
+        return self._blocks.turns
 
     @cached_property
     def positions(self) -> int:
