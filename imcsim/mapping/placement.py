@@ -325,10 +325,11 @@ class Placement:
         alike = (
             not self.loads
             and (self.parts, self.positions, self.chips) == (other.parts, other.positions, other.chips)
+            and self.graph == other.graph
             and len(self.layers) == len(other.layers)
             and all(mine.same_cut(theirs) for mine, theirs in zip(self.layers, other.layers, strict=True))
         )
-        return replace(self, layers=other.layers, chips=other.chips) if alike else self
+        return replace(self, graph=other.graph, layers=other.layers, chips=other.chips) if alike else self
 
     @cached_property
     def chip_of(self) -> tuple[int, ...]:

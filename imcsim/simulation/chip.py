@@ -220,7 +220,7 @@ def with_figures(chip: Chip, config: HardwareConfig, exits: Collection[int] | No
     agree to the cycle.
     """
     timing = replace(chip.timing, fidelity="burst")
-    return _chip(chip.network, config, chip.program, chip.converters, timing, exits, chip.placement)
+    return _chip(chip.network, config, chip.program, chip.converters, timing, exits, chip)
 
 
 def _chip(
@@ -230,9 +230,9 @@ def _chip(
     converters: Converters,
     timing: Timing,
     exits: Collection[int] | None = None,
-    like: Placement | None = None,
+    like: Chip | None = None,
 ) -> Chip:
-    """`like`: a placement of the network whose routes and blocks of rows may serve again."""
+    """`like`: a chip of the network whose routes, streams and blocks of rows may serve again."""
     if network.is_ann and timing.timesteps != 1:
         raise ImcsimError(
             f"{network.name} is a network of activations (relu), which has one timestep, "
@@ -246,9 +246,9 @@ def _chip(
         config = config.model_copy(update={"encoder": recomputes})
     placement = place(network, config)
     if like is not None:
-        placement = placement.sharing(like)
+        placement = placement.sharing(like.placement)
     placement = replace(placement, size=placement.size.holding(timing.issue.images_on_chip))
-    layout = layout_of(placement, config, timing)
+    layout = layout_of(placement, config, timing, None if like is None else like.layout)
     dynamic = static = None
     if not depends_on_values(config):
         dynamic, static = schedules(placement, config, timing, None, layout, exits=exits)

@@ -55,11 +55,13 @@ class Schedule:
         return int(self.departure.shape[1])
 
 
-def layout_of(placement: Placement, config: HardwareConfig, timing: Timing) -> Layout | None:
+def layout_of(
+    placement: Placement, config: HardwareConfig, timing: Timing, like: Layout | None = None
+) -> Layout | None:
     """What plays of a chip share; None where there is nothing to share: in the ``reference`` fidelity, and
-    where groups of layers take turns on the tiles.
+    where groups of layers take turns on the tiles. The layout of a chip like this one may spare some work.
     """
-    return Layout(placement, config) if timing.fidelity == "burst" and not placement.loads else None
+    return Layout(placement, config, like) if timing.fidelity == "burst" and not placement.loads else None
 
 
 def schedules(

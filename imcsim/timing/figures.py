@@ -442,21 +442,25 @@ class PartFigures:
 
     def row_counts(self, *, stored: bool, first: bool) -> Counts:
         """All that a row counts but its reads."""
-        positions, counted = self.positions, []
-        if not stored:
-            bits = [wave.fetch_bits for wave in self.waves]
-            to_pes = sum(self.pe_bits(n) for n in bits)
-            counted += [self.fetches(sum(bits), to_pes, positions), self.sums(positions)]
+        counted = [] if stored else [self._of_currents]
         if self.is_head:
-            counted.append(self.fire(positions, stored=stored, first=first))
-        return together(*counted, self.write(positions))
+            counted.append(self.fire(self.positions, stored=stored, first=first))
+        return together(*counted, self.write(self.positions))
+
+    @cached_property
+    def _of_currents(self) -> Counts:
+        """What a row counts, but its reads, whose currents are not stored: windows brought, sums added up."""
+        bits = [wave.fetch_bits for wave in self.waves]
+        to_pes = sum(self.pe_bits(n) for n in bits)
+        return together(self.fetches(sum(bits), to_pes, self.positions), self.sums(self.positions))
 
 
 def together(*counted: Counts) -> Counts:
     """The sum of some counts."""
-    total: Counter[Event] = Counter()
+    total: Counts = {}
     for counts in counted:
-        total.update(counts)
+        for event, number in counts.items():
+            total[event] = total.get(event, 0) + number
     return total
 
 

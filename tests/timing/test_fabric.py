@@ -120,6 +120,35 @@ def test_plays_leave_nothing_behind_in_the_layout() -> None:
     assert np.array_equal(layout.memory, before)
 
 
+@pytest.mark.parametrize(
+    ("changes", "serves"),
+    [
+        ({"adc.conversion_cycles": 9, "noc.hop_cycles": 3}, True),
+        ({"encoder.mode": "recompute", "clock.gating": "idle_tiles"}, True),
+        ({"tile_buffer.capacity_bytes": 1 << 20}, False),
+        ({"lif.partial_sum_bits": 31}, False),
+        ({"mapping.replication": "none"}, False),
+        ({"mapping.placement": "rows"}, None),
+        ({"cells.rows": 4}, False),
+    ],
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
+)
+def test_a_layout_like_another_is_the_one_it_would_be_by_itself(
+    changes: dict[str, object], serves: bool | None
+) -> None:
+    config = changed("dtsnn_32nm", {"cells.rows": 8})
+    other = changed("dtsnn_32nm", {"cells.rows": 8} | changes)
+    first, alone = place(network(), config), place(network(), other)
+    layout = Layout(first, config)
+    alike = alone.sharing(first)
+    found, wanted = Layout(alike, other, layout), Layout(alone, other)
+    assert np.array_equal(found.memory, wanted.memory)
+    for name in ("by_map", "most_reads", "rows_of_a_job", "edges", "parts", "streams", "outputs"):
+        assert np.array_equal(getattr(found, name), getattr(wanted, name)), name
+    if serves is not None:
+        assert (found._wired is layout._wired) == serves
+
+
 def played(placement: Placement, workers: int, policy: str, images: int = 7) -> Schedule:
     config = changed("dtsnn_32nm", SKIP)
     work = random_work(np.random.default_rng(4), placement, images, 3, 0.3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from imcsim.base.errors import ImcsimError
@@ -13,40 +11,15 @@ from imcsim.hardware.events import Event
 from imcsim.mapping import Edge, Placement
 from imcsim.mapping.topologies import Link
 from imcsim.timing.fabric.kernels import records as k
+from imcsim.timing.fabric.wired import BUCKETS, Wired, slots_of
 from imcsim.timing.figures import Counts, PartFigures, part_figures
 from imcsim.timing.link_times import head_cycles
 from imcsim.timing.processes.row_kernels import STATE_SIZE
-from imcsim.timing.timeline import EVENT_INDEX, EVENTS, layer_names
-from imcsim.timing.wiring import Output, PartWiring, Stream, Wiring, way, wire
-
-BUCKETS = 1024
-"""Of the wheel of cycles, a power of two. What happens later goes round."""
+from imcsim.timing.timeline import EVENTS
+from imcsim.timing.wiring import Output, PartWiring, Stream
 
 _VARIANTS = ((False, True), (False, False), (True, True), (True, False))
 """Whether a row is stored, and whether its timestep is the first, in the order of `P_COUNTS`."""
-
-
-@dataclass(frozen=True)
-class _Addresses:
-    """Where the records of each kind begin, in the order in which they stand in the memory, and where the
-    tables of numbers behind them do.
-    """
-
-    parts: int
-    streams: int
-    outputs: int
-    slots: int
-    links: int
-    tables: int
-
-    @classmethod
-    def of(cls, wiring: Wiring, links: int) -> _Addresses:
-        parts = k.G_SIZE + 2 * BUCKETS
-        streams = parts + len(wiring.parts) * k.P_SIZE
-        outputs = streams + len(wiring.streams) * k.S_SIZE
-        slots = outputs + sum(len(part.outputs) for part in wiring.parts) * k.O_SIZE
-        first_link = slots + sum(_slots(part) for part in wiring.parts) * k.Q_SIZE
-        return cls(parts, streams, outputs, slots, first_link, first_link + links * k.L_SIZE)
 
 
 class Layout:
@@ -57,44 +30,41 @@ class Layout:
     by_map: whether a part takes up image maps only and not every job, bool ``[parts]``. most_reads: of a row.
     rows_of_a_job: of all parts together. edges: those that may travel as addresses, in the order of `O_EDGE`.
 
+    With a layout `like` it, of a chip on which everything may stand in the same places, its streams are not
+    laid out again.
+
     Raises ImcsimError as `play` does, where a layer's rows do not fit its buffer.
     """
 
-    def __init__(self, placement: Placement, config: HardwareConfig) -> None:
+    def __init__(self, placement: Placement, config: HardwareConfig, like: Layout | None = None) -> None:
         self.placement, self.config = placement, config
-        wiring, figures = wire(placement, config), part_figures(placement, config)
-        self._layers = len(layer_names(placement))
-        routes = [way(placement, stream) for stream in wiring.streams]
-        links = dict.fromkeys(link for route in routes for link in route)
-        self._at = at = _Addresses.of(wiring, len(links))
-        self._link_at = {link: at.links + n * k.L_SIZE for n, link in enumerate(links)}
-        self._tables: list[int] = []
-        self._paths: dict[tuple[Link, ...], tuple[int, int]] = {}
+        wired = Wired.of(placement, config, None if like is None else like._wired)
+        self._wired: Wired = wired
+        wiring, figures = wired.wiring, part_figures(placement, config)
+        self._at = at = wired.at
+        self._tables = wired.tables.copy()
         self.edges: list[Edge] = []
 
         parts: list[list[int]] = []
         outputs: list[list[int]] = []
         slots: list[list[int]] = []
-        for one, wired in zip(figures, wiring.parts, strict=True):
-            record = self._part(one, wired)
+        for one, wires in zip(figures, wiring.parts, strict=True):
+            record = self._part(one, wires)
             record[k.P_OUTPUTS] = at.outputs + len(outputs) * k.O_SIZE
             record[k.P_SLOTS] = at.slots + len(slots) * k.Q_SIZE
-            outputs += [self._output(one, out) for out in wired.outputs]
+            outputs += [self._output(one, out) for out in wires.outputs]
             record[k.P_OUTPUTS_END] = at.outputs + len(outputs) * k.O_SIZE
-            slots += [self._slot(one)] * _slots(wired)
+            slots += [self._slot(one)] * slots_of(wires)
             parts.append(record)
-        streams = [self._stream(stream, route) for stream, route in zip(wiring.streams, routes, strict=True)]
-        for n, out in enumerate(out for part in wiring.parts for out in part.outputs):
-            for stream in out.streams:
-                streams[stream.rank][k.S_OUTPUT] = at.outputs + n * k.O_SIZE
-                streams[stream.rank][k.S_HEIGHT] = out.height
         answers = self._streams(wiring.answers)
         scratch = self._zeros(max(_state_size(one) for one in figures))
 
-        records = [*parts, *streams, *outputs, *slots, *map(self._link, links)]
+        behind = [*outputs, *slots, *map(self._link, wired.links)]
         self.memory = np.zeros(at.tables + len(self._tables), np.int64)
         try:
-            self.memory[at.parts : at.tables] = [n for record in records for n in record]
+            self.memory[at.parts : at.streams] = [n for record in parts for n in record]
+            self.memory[at.streams : at.outputs] = wired.streams
+            self.memory[at.outputs : at.tables] = [n for record in behind for n in record]
             self.memory[at.tables :] = self._tables
         except OverflowError:
             raise ImcsimError(
@@ -123,11 +93,11 @@ class Layout:
         m[k.G_LOAD], m[k.G_IMAGE_BITS] = config.load_cycles(bits), bits
         m[k.G_KEEPS] = config.encoder.mode == "keep"
         m[k.G_GATED] = config.clock.gating == "idle_tiles"
-        m[k.G_IMAGE_PLACE] = self._place(Event.IMAGE_BITS, 0)
-        m[k.G_GLOBAL_WRITE_PLACE] = self._place(Event.GLOBAL_BUFFER_WRITE_BITS, 0)
-        m[k.G_GLOBAL_READ_PLACE] = self._place(Event.GLOBAL_BUFFER_READ_BITS, 0)
+        m[k.G_IMAGE_PLACE] = self._wired.place(Event.IMAGE_BITS, 0)
+        m[k.G_GLOBAL_WRITE_PLACE] = self._wired.place(Event.GLOBAL_BUFFER_WRITE_BITS, 0)
+        m[k.G_GLOBAL_READ_PLACE] = self._wired.place(Event.GLOBAL_BUFFER_READ_BITS, 0)
         # Behind the counts of a job the first and the last cycle of each layer.
-        m[k.G_COUNTS] = (len(EVENTS) + 2) * self._layers
+        m[k.G_COUNTS] = (len(EVENTS) + 2) * self._wired.layers
         m[k.G_SCRATCH], m[k.G_WHEEL], m[k.G_BUCKETS] = scratch, k.G_SIZE, BUCKETS
         m[k.G_PARTS], m[k.G_PARTS_END] = self.parts.start, self.parts.stop
         m[k.G_IMAGES], m[k.G_IMAGES_END] = self.streams.stop - images * k.S_SIZE, self.streams.stop
@@ -149,24 +119,14 @@ class Layout:
 
     def _streams(self, streams: tuple[Stream, ...]) -> tuple[int, int]:
         """A table of the addresses of streams."""
-        return self._table([self._stream_at(stream) for stream in streams])
+        return self._table([self._at.stream(stream) for stream in streams])
 
     def _counted(self, counts: Counts, layer: int) -> int:
         """Where the table of a count begins: how many entries, then places and numbers."""
-        pairs = [(self._place(event, layer), number) for event, number in counts.items() if number]
+        pairs = [(self._wired.place(event, layer), number) for event, number in counts.items() if number]
         return self._table([len(pairs), *(n for pair in pairs for n in pair)])[0]
 
-    def _place(self, event: Event, layer: int) -> int:
-        """Where an event of a layer is counted, among the counts of a job."""
-        return EVENT_INDEX[event] * self._layers + layer
-
     # --- records
-
-    def _part_at(self, part: int) -> int:
-        return self._at.parts + part * k.P_SIZE
-
-    def _stream_at(self, stream: Stream) -> int:
-        return self._at.streams + stream.rank * k.S_SIZE
 
     def _part(self, one: PartFigures, wired: PartWiring) -> list[int]:
         """A part, but for the addresses of its outputs and slots."""
@@ -199,10 +159,10 @@ class Layout:
         r[k.P_PARTIALS], r[k.P_PARTIALS_END] = self._streams(wired.partials)
         r[k.P_RESIDUALS], r[k.P_RESIDUALS_END] = self._streams(wired.residuals)
         r[k.P_TILE], r[k.P_STAGE], r[k.P_POOL_VALUES] = part.tile, stage.index, one.pool_values
-        r[k.P_POOL_PLACE] = self._place(Event.POOL_OPERATIONS, stage.index + 1)
-        r[k.P_BEGUN_PLACE] = len(EVENTS) * self._layers + stage.index + 1
-        r[k.P_ENDED_PLACE] = r[k.P_BEGUN_PLACE] + self._layers
-        r[k.P_SLOT_COUNT], r[k.P_ROOM] = _slots(wired), wired.room
+        r[k.P_POOL_PLACE] = self._wired.place(Event.POOL_OPERATIONS, stage.index + 1)
+        r[k.P_BEGUN_PLACE] = len(EVENTS) * self._wired.layers + stage.index + 1
+        r[k.P_ENDED_PLACE] = r[k.P_BEGUN_PLACE] + self._wired.layers
+        r[k.P_SLOT_COUNT], r[k.P_ROOM] = slots_of(wired), wired.room
         r[k.P_WIDTH], r[k.P_POSITIONS] = stage.out_width, stage.positions
         r[k.P_ALL_COPIES], r[k.P_COPY0] = layer.copies, part.copies[0]
         r[k.P_ALL_BLOCKS], r[k.P_BLOCK0] = layer.rows.crossbars, one.row_blocks.start
@@ -232,21 +192,21 @@ class Layout:
 
     def _slot(self, one: PartFigures) -> list[int]:
         r = [0] * k.Q_SIZE
-        r[k.KIND], r[k.Q_PART] = k.SLOT, self._part_at(one.part.index)
+        r[k.KIND], r[k.Q_PART] = k.SLOT, self._at.part(one.part.index)
         return r
 
     def _output(self, one: PartFigures, out: Output) -> list[int]:
         edge, part, layer = out.edge, one.part, one.layer
         r = [0] * k.O_SIZE
-        r[k.O_PART], r[k.O_HEIGHT], r[k.O_OWN] = self._part_at(part.index), out.height, out.own_height
+        r[k.O_PART], r[k.O_HEIGHT], r[k.O_OWN] = self._at.part(part.index), out.height, out.own_height
         r[k.O_STRIDE], r[k.O_PADDING], r[k.O_BAND] = out.stride, out.padding, out.rows_of_band
         after = [out.rows_after(y) for y in range(out.own_height)]
         r[k.O_AFTER], _ = self._table(
             [n for rows in after for n in (rows.start, len(rows), one.pool_cycles(edge, len(rows)))]
         )
         # Its streams have ranks in turn.
-        r[k.O_STREAMS] = self._stream_at(out.streams[0])
-        r[k.O_STREAMS_END] = self._stream_at(out.streams[-1]) + k.S_SIZE
+        r[k.O_STREAMS] = self._at.stream(out.streams[0])
+        r[k.O_STREAMS_END] = self._at.stream(out.streams[-1]) + k.S_SIZE
         r[k.O_BITS], r[k.O_EDGE] = one.packet_bits(edge), -1
         if edge is not None and edge.node and self.config.activity.spike_coding == "aer":
             if edge not in self.edges:
@@ -265,40 +225,8 @@ class Layout:
             r[k.L_RATE] = self.config.package.bits_per_megacycle(self.config)
         return r
 
-    def _stream(self, stream: Stream, links: tuple[Link, ...]) -> list[int]:
-        """A stream, but for the address of its output; the image has none."""
-        r = [0] * k.S_SIZE
-        r[k.KIND], r[k.S_ROOM], r[k.S_ROW] = k.SENDER, stream.room, -1
-        if links not in self._paths:
-            self._paths[links] = self._table([self._link_at[link] for link in links])
-        r[k.S_PATH], r[k.S_PATH_END] = self._paths[links]
-        r[k.S_ROUTERS] = sum(link.routers for link in links)
-        r[k.S_PITCHES] = sum(link.pitches for link in links)
-        moved = Event.NOC_VALUE_BITS if stream.carries_values else Event.NOC_CURRENT_BITS
-        r[k.S_LINKS] = sum(link.between_chips for link in links)
-        r[k.S_LINKS_PLACE] = self._place(Event.PACKAGE_BITS, stream.layer)
-        r[k.S_HOPS_PLACE] = self._place(Event.FLIT_HOPS, stream.layer)
-        r[k.S_MOVED_PLACE] = self._place(moved, stream.layer)
-        if stream.source is None and stream.edge is not None:
-            r[k.KIND], r[k.S_HEIGHT], r[k.S_BITS] = k.IMAGE, stream.edge.height, stream.edge.row_bits
-        if stream.target is not None:
-            receiver = self.placement.parts[stream.target]
-            r[k.S_TARGET], r[k.S_DELAY] = self._part_at(stream.target), stream.delay
-            written = Event.DELAY_WRITE_BITS if stream.delay else Event.TILE_BUFFER_WRITE_BITS
-            r[k.S_WRITE_PLACE] = self._place(written, receiver.stage + 1)
-        elif stream.edge is not None:
-            r[k.S_WRITE_PLACE] = self._place(Event.GLOBAL_BUFFER_WRITE_BITS, stream.layer)
-        return r
-
 
 def _state_size(one: PartFigures) -> int:
     """What a row of a part leaves behind for the next one."""
     units = one.part.copy_count * len(one.row_blocks)
     return STATE_SIZE + 2 * one.config.tile.input_sets + 2 * units
-
-
-def _slots(part: PartWiring) -> int:
-    """Rows under way that there is a slot for. A row may give its place back before it has been pooled, so
-    there are more slots than places.
-    """
-    return 2 * part.room + 2
