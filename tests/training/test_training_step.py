@@ -179,6 +179,19 @@ def test_distillation_is_hintons_divergence_beside_the_cross_entropy(kind: str) 
     assert float(agreed) == pytest.approx(0, abs=1e-12)
 
 
+def kept(network: Any, path: Path, weight_bits: int) -> dict[str, Any]:
+    """What a checkpoint of one epoch says, written to `path`."""
+    state = {
+        "network": network.state_dict(),
+        "epoch": 1,
+        "log": "[]",
+        "plan": json.dumps(network.description()),
+        "arguments": json.dumps({"weight_bits": str(weight_bits), "neurons": network.neurons}),
+    }
+    checkpoints.save(path, state)
+    return state
+
+
 def test_a_teacher_differs_by_its_neurons_and_is_no_bundle(tmp_path: Path) -> None:
     torch.manual_seed(8)
     network = architectures.SpikingVGG([4, "A", 4], size=8)
@@ -188,14 +201,7 @@ def test_a_teacher_differs_by_its_neurons_and_is_no_bundle(tmp_path: Path) -> No
     by_hand = torch.nn.functional.avg_pool2d((by_hand - 0.5).clamp(0, 1), 2)
     by_hand = (network.norms[1](network.convolve(network.convs[1], by_hand)) - 0.5).clamp(0, 1)
     assert torch.allclose(network(images, 1), network.classify(by_hand, 1))
-    state = {
-        "network": network.state_dict(),
-        "epoch": 1,
-        "log": "[]",
-        "plan": json.dumps(network.description()),
-        "arguments": json.dumps({"weight_bits": "8", "neurons": "clipped"}),
-    }
-    checkpoints.save(tmp_path / "c.pt", state)
+    state = kept(network, tmp_path / "c.pt", 8)
     with pytest.raises(SystemExit, match="teacher without spikes"):
         export.read_checkpoint(tmp_path / "c.pt")
     assert checkpoints.history(state)["teacher"] is None
@@ -219,14 +225,7 @@ def test_the_quick_teacher_computes_its_two_residual_pairs_in_float(tmp_path: Pa
     x = x + layer(7, layer(6, x))
     wanted = x.flatten(2).max(2).values @ network.classifier.weight.T / 8
     assert torch.allclose(network(images, 1)[0], wanted, atol=1e-6)
-    state = {
-        "network": network.state_dict(),
-        "epoch": 1,
-        "log": "[]",
-        "plan": json.dumps(network.description()),
-        "arguments": json.dumps({"weight_bits": "0", "neurons": "relu"}),
-    }
-    checkpoints.save(tmp_path / "c.pt", state)
+    kept(network, tmp_path / "c.pt", 0)
     again = checkpoints.network_of(checkpoints.read(tmp_path / "c.pt"))
     assert torch.equal(again(images, 1), network.eval()(images, 1))
     with pytest.raises(SystemExit, match="a bundle takes 2 to 16"):
