@@ -172,7 +172,8 @@ def test_events_are_the_bits_of_the_inputs(geometry: dict[str, Any]) -> None:
 def test_rows_of_several_vectors(rows: int, out: int, shift: int, other: int) -> None:
     """More columns than are added up together, more rows than fit their words, and several groups.
 
-    Bytes hold cells and codes where slices have one step, of up to two levels.
+    Bytes hold cells and codes where slices have one step, of up to two levels; and cells where all codes are
+    sums, up to 300 rows of 15 levels.
     """
     geometry = {
         "height": 2, "width": 2, "channels": 300, "out": out, "kernel": (2, 2), "stride": (1, 1),
@@ -181,7 +182,7 @@ def test_rows_of_several_vectors(rows: int, out: int, shift: int, other: int) ->
     }  # fmt: skip
     case = Case(geometry)
     shifts = np.array([shift, other])
-    for largest in (255, 200):
+    for largest in (255, 200, 15 * rows - 1, 15 * rows, IDEAL):
         out_sums, counts = case.compiled(shifts, largest, np.int32)
         plain = case.plain(shifts, largest)
         assert np.array_equal(out_sums, plain.sums)

@@ -222,7 +222,7 @@ class Crossbars:
         lossless, cells = self._lossless(shift, largest_code), (self.groups, self.cells)
         if self._in_bytes(shift, largest_code):
             kernel, cells = packed_kernels.packed_reads, (self.packed_groups, self.packed)
-            adc: tuple[Any, ...] = lossless, bool(shift.any()), largest_code
+            adc: tuple[Any, ...] = lossless, bool(shift.any()), min(largest_code, (1 << 8) - 1)
         else:
             shifts = self._spread(shift + self.fraction_bits)
             top = min(largest_code, int(np.iinfo(self.word).max))
@@ -263,12 +263,15 @@ class Crossbars:
         return reads * channels, beyond
 
     def _in_bytes(self, shift: NDArray[np.int64], largest_code: int) -> bool:
-        """Whether cells and codes are so small that `packed_kernels` plays the reads."""
+        """Whether `packed_kernels` plays the reads: cells are small, and so are codes, or they are the sums
+        themselves, as in a calibration.
+        """
         from imcsim.functional.crossbars import packed_kernels
 
-        small = self.largest_level <= packed_kernels.LARGEST_LEVEL and largest_code < 1 << 8
-        short = self.cells.itemsize == 1 and self.word.itemsize == 2
-        return small and short and bool((shift == shift[0]).all()) and int(shift[0]) <= 1
+        small = self.largest_level <= packed_kernels.LARGEST_LEVEL and self.word.itemsize == 2
+        driven = int(self.layout.block_rows.max()) * self._listed
+        short = largest_code < 1 << 8 and bool((shift == shift[0]).all()) and int(shift[0]) <= 1
+        return small and (short or driven <= self._lossless(shift, largest_code))
 
     @property
     def _listed(self) -> int:

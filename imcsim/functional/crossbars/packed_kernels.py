@@ -116,7 +116,8 @@ def packed_reads(
 ) -> None:
     """Play every crossbar read of one layer; arguments as for `crossbar_reads`, but that cells are those of
     `pack`, and that the ADC turns a sum into ``min(sum, top)`` or, with `halved`, ``min((sum + 1) >> 1,
-    top)``, for a top of up to 255. The codes of a group add up to less than 2**16.
+    top)``, for a top of up to 255; of up to `lossless` rows it is the sum, whatever the top. The codes of a
+    group add up to less than 2**16.
     """
     images, planes, pixels, edges = starts.shape
     flat, wires = starts.reshape(-1), wiring.reshape(-1)
