@@ -41,6 +41,8 @@ def chromium(profile: Path) -> Iterator[Any]:
         opened.execute_cdp_cmd(
             "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)}
         )
+        # Else a page has the focus only while its window has it, and where the tab order ends.
+        opened.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
         yield opened
     finally:
         opened.quit()
