@@ -71,7 +71,7 @@ def caption(result: CompareResult) -> str:
 
 
 def table_tex(result: CompareResult) -> str:
-    r"""A ``table`` environment with the caption, rules of booktabs and number columns of siunitx."""
+    r"""A ``table*`` environment with the caption, rules of booktabs and number columns of siunitx."""
     few = shown_timesteps(result.meta.timesteps)
     static = [point for point in static_points(result) if point.timesteps in few]
     figures = PaperFigures.of([*static, result.dynamic])
@@ -116,12 +116,11 @@ class PaperFigures:
 
     @property
     def heads(self) -> tuple[list[str], list[str]]:
-        """The two lines above the columns."""
+        """The two lines above the columns: names, and units below them."""
         joule, second = _unit(self.energy), _unit(self.time)
         return (
-            [r"{$\overline{T}$}", "{Accuracy}", "", f"{{Energy ({joule})}}", f"{{Latency ({second})}}",
-             f"{{EDP ({joule} {second})}}"],
-            ["", r"{(\%)}", r"{[95\,\%]}", "", "", "{(mean of products)}"],
+            [r"{$\overline{T}$}", "{Accuracy}", "", "{Energy}", "{Latency}", "{EDP}"],
+            ["", r"{(\%)}", r"{[95\,\%]}", f"{{({joule})}}", f"{{({second})}}", f"{{({joule} {second})}}"],
         )  # fmt: skip
 
     def cells(self, row: TabledRow, timesteps: float) -> list[str]:
@@ -143,7 +142,11 @@ def latex_table(
     text: str,
     label: str,
 ) -> str:
-    r"""A ``table`` environment: groups of rows, a rule between two; columns of names, then of `figures`."""
+    r"""A ``table*`` environment: groups of rows, a rule between two; columns of names, then of `figures`.
+
+    Seven columns need more than one of a page's two: with the star the table spans both. Where a page has one
+    column, ``table*`` is ``table``.
+    """
     first, second = figures.heads
     rows = [row for group in groups for row in group]
     numbers = [
@@ -158,10 +161,12 @@ def latex_table(
     ruled = body[0] + [line for group in body[1:] for line in (r"    \midrule", *group)]
     lines = [
         r"% \usepackage{booktabs, siunitx}",
-        r"\begin{table}",
+        r"\begin{table*}",
         r"  \centering",
+        r"  \small",
         rf"  \caption{{{latex_text(text)}}}",
         rf"  \label{{{label}}}",
+        r"  \setlength{\tabcolsep}{4pt}",
         rf"  \begin{{tabular}}{{{columns}}}",
         r"    \toprule",
         f"    {' & '.join([*map(latex_text, names), *first])} \\\\",
@@ -170,7 +175,7 @@ def latex_table(
         *ruled,
         r"    \bottomrule",
         r"  \end{tabular}",
-        r"\end{table}",
+        r"\end{table*}",
         "",
     ]
     return "\n".join(lines)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -42,11 +45,27 @@ def test_latex_is_sound() -> None:
     for row in rows:
         assert len(re.findall(r"(?<!\\)&", row)) == count - 1, row
     assert text.count("{") == text.count("}")
-    assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1]
+    assert re.findall(r"\\begin\{(\S+?)\}", text) == re.findall(r"\\end\{(\S+?)\}", text)[::-1]
     body = text.split("\\midrule", 1)[1]
     assert not re.search(r"(?<!\\)[%#$_]", body)
     for cell in re.findall(r"& ([\d.]+) ", body):
         float(cell)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on PATH")
+@pytest.mark.parametrize("layout", ["twocolumn", "onecolumn"])
+def test_latex_sets_the_table_within_the_page(tmp_path: Path, layout: str) -> None:
+    """Both columns of a page, or its only one, hold the table; nothing is undefined."""
+    (tmp_path / "table.tex").write_text(FILES["table.tex"])
+    (tmp_path / "paper.tex").write_text(
+        rf"\documentclass[{layout}]{{article}}\usepackage{{booktabs, siunitx}}"
+        r"\begin{document}\input{table.tex}Text.\end{document}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+    assert (tmp_path / "paper.pdf").exists()
 
 
 def test_the_caption_states_what_was_run() -> None:
