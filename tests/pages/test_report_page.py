@@ -431,7 +431,8 @@ def test_the_keyboard_reaches_everything_and_the_focus_is_seen(shown: Any) -> No
     ActionChains(shown).send_keys(Keys.TAB).perform()
     assert shown.switch_to.active_element == button
     assert shown.execute_script("return document.hasFocus()")
-    wait(lambda: shown.execute_script("return getComputedStyle(arguments[0]).outlineStyle", button) == "solid")
+    style = "return getComputedStyle(arguments[0]).outlineStyle"
+    wait(lambda: shown.execute_script(style, button) == "solid")
     button.send_keys(Keys.ENTER)
     head = shown.find_element("css selector", "[data-table=points] th[data-key=latency]")
     assert head.get_attribute("aria-sort") == "ascending"
