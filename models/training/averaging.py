@@ -7,6 +7,7 @@ to go on for as long as there is time can be looked at, exported, or left for an
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,26 @@ class Average:
             if not count.is_floating_point():
                 count.copy_(now)
         self.steps += 1
+
+    @torch.no_grad()
+    def settle(self, batches: Iterable[Tensor], timesteps: int) -> None:
+        """Give batch norm the statistics that `batches` of images have in the averaged network.
+
+        Averaged weights are quieter than any of those that they are the average of, so the average of
+        these weights' statistics is not theirs (Izmailov et al., "Averaging weights leads to wider optima",
+        UAI 2018).
+        """
+        norms = [one for one in self.network.modules() if isinstance(one, nn.BatchNorm2d)]
+        kept = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+            norm.train()
+        for images in batches:
+            self.network(images, timesteps)
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+        self.network.eval()
 
     def state(self) -> dict[str, Tensor]:
         return dict(self.network.state_dict())

@@ -22,8 +22,9 @@ round above all: with ``--teacher-timesteps 4`` every running mean follows the t
 at one timestep, that can be exported.
 
 ``--hold`` keeps the learning rate after its warm-up, for a run without a planned end, and ``--average DECAY``
-averages its weights: validation, ``--init``, ``--teacher`` and export take the averages. Such a run ends with
-another that starts from it and lets the rate fall: ``--init CHECKPOINT --warm 0``.
+averages its weights, with the statistics of batch norm measured anew after each epoch: validation,
+``--init``, ``--teacher`` and export take the averages. Such a run ends with another that starts from it and
+lets the rate fall: ``--init CHECKPOINT --warm 0``.
 
 How a step is computed is chosen by the processor's flags and a trial of a few steps (speed.py), unless
 ``--precision`` and ``--compile`` say it; a run that starts from another on such a processor takes over its
@@ -39,6 +40,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,8 @@ from snn import Distillation, loss_of, running_mean
 from torch import Tensor, nn
 
 VALIDATION_IMAGES = 5000
+SETTLING_IMAGES = 2048
+"""Training images that give averaged weights the statistics of their batch norms."""
 
 
 GREY = 118
@@ -256,6 +260,13 @@ class Run:
         distillation = Distillation(self.args.distill, self.args.temperature)
         return loss_of(outputs.float(), y, self.args.loss, taught, distillation)
 
+    def shown_as_trained(self) -> Iterator[Tensor]:
+        """Batches of training images, cropped and flipped as in training, always the same."""
+        generator = torch.Generator().manual_seed(self.args.seed)
+        order = torch.randperm(len(self.labels), generator=generator)[:SETTLING_IMAGES]
+        for pick in order.split(self.args.batch):
+            yield pixels(augment(self.images[pick.to(self.device)], generator, self.args.cutout))
+
     def train_epoch(self) -> None:
         """One epoch, or what is left of it, its validation, its row of the log and its checkpoint."""
         args, epoch, timesteps = self.args, self.epoch, self.schedule[self.epoch]
@@ -308,6 +319,8 @@ class Run:
                     self.keep(generator)
                     saved = now
         self.epoch += 1
+        if self.average is not None:
+            self.average.settle(self.shown_as_trained(), timesteps)
         row: dict[str, Any] = {"epoch": self.epoch, "timesteps": timesteps}
         row["loss"] = round(self.total / self.steps, 4)
         last = self.epoch == len(self.schedule)

@@ -327,6 +327,30 @@ def test_the_rate_rises_then_falls_or_stays() -> None:
     assert train.one_cycle(0.0, 0.1, 0.0) == pytest.approx(0.1)
 
 
+def test_averaged_weights_get_statistics_of_their_own() -> None:
+    """Those of what reaches each batch norm when batches are played, whatever the norms held before."""
+    torch.manual_seed(2)
+    network = architectures.build("vgg7", width=0.125)
+    average = averaging.Average(network, 0.9)
+    for norm in average.network.norms:
+        norm.running_mean.normal_(0, 3)
+    batches = [torch.rand(4, 3, 32, 32) for _ in range(3)]
+    average.settle(batches, 2)
+    assert not average.network.training
+    first, norm = average.network.convs[0], average.network.norms[0]
+    with torch.no_grad():
+        sums = [
+            torch.nn.functional.conv2d(images, average.network.quantised(first.weight), padding=1)
+            for images in batches
+        ]
+    means = torch.stack([one.mean((0, 2, 3)) for one in sums]).mean(0)
+    variances = torch.stack([one.var((0, 2, 3)) for one in sums]).mean(0)
+    assert torch.allclose(norm.running_mean, means, atol=1e-5)
+    assert torch.allclose(norm.running_var, variances, rtol=1e-4)
+    assert norm.momentum == network.norms[0].momentum
+    assert not any(one.training for one in average.network.modules())
+
+
 def test_averages_are_those_of_all_steps_and_then_of_the_last_ones(tmp_path: Path) -> None:
     network = architectures.build("vgg7", width=0.125)
     average = averaging.Average(network, 0.75)
