@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,18 +44,28 @@ def annealed(placement: Placement, config: HardwareConfig, *, fixed: bool = Fals
     candidate positions are left as they are. Tiles stay on their chips of a package; what goes to other
     chips goes to the corner, where the port is. With `fixed`, tiles change places among themselves only.
     """
-    flows = traffic(placement, config)
+    flows = tuple(traffic(placement, config))
     positions = list(placement.positions)
     for chip in placement.chips:
         taken = [positions[tile] for tile in chip.tiles]
         sites = taken if fixed else _sites(chip, taken)
         if len(sites) > _MOST_SITES:
             continue
-        between, corner = _flits(chip, flows, len(sites))
-        order = _exchange(between, corner, chip.topology.distances(sites), chip.topology.reaches(sites))
-        for tile, k in zip(chip.tiles, order, strict=False):
-            positions[tile] = sites[k]
+        for tile, site in zip(chip.tiles, _best_sites(chip, flows, tuple(sites)), strict=False):
+            positions[tile] = site
     return tuple(positions)
+
+
+@lru_cache(maxsize=16)
+def _best_sites(
+    chip: PlacedChip, flows: tuple[Flow, ...], sites: tuple[Position, ...]
+) -> tuple[Position, ...]:
+    """Where each tile of a chip is best, of the `sites` that it may stand at. The last searches are kept: a
+    comparison and a sweep try dozens of chips between whose tiles the same flits travel.
+    """
+    between, corner = _flits(chip, flows, len(sites))
+    order = _exchange(between, corner, chip.topology.distances(sites), chip.topology.reaches(sites))
+    return tuple(sites[k] for k in order)
 
 
 def _sites(chip: PlacedChip, positions: Sequence[Position]) -> list[Position]:
