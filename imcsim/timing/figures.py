@@ -482,6 +482,21 @@ def part_figures(placement: Placement, config: HardwareConfig) -> tuple[PartFigu
     )
 
 
+def read_of(placement: Placement, config: HardwareConfig) -> tuple[object, ...]:
+    """All that the figures of parts read of a chip, but how long a read takes (`sense_cycles`): where it is
+    the same for two chips on which parts stand alike, so are all other figures.
+    """
+    chips = [config.of_type(kind) for kind in sorted({layer.tile_type for layer in placement.layers})]
+    return tuple(
+        (
+            chip.tile, chip.tile_buffer, chip.state_memory.width_bits, chip.lif, chip.activation,
+            chip.pooling, chip.adder_tree, chip.column_mux, chip.encoder.mode,
+            chip.cells.row_order, chip.cells.encoding, chip.cells.input_drive,
+        )
+        for chip in chips
+    )  # fmt: skip
+
+
 def _shares_of_pooling(placement: Placement) -> dict[int, int]:
     """A layer's pooling dealt over its heads, in values per timestep, without losing or doubling one."""
     shares: defaultdict[int, int] = defaultdict(int)

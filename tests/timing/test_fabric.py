@@ -121,20 +121,31 @@ def test_plays_leave_nothing_behind_in_the_layout() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "serves"),
+    ("changes", "streams", "parts"),
     [
-        ({"adc.conversion_cycles": 9, "noc.hop_cycles": 3}, True),
-        ({"encoder.mode": "recompute", "clock.gating": "idle_tiles"}, True),
-        ({"tile_buffer.capacity_bytes": 1 << 20}, False),
-        ({"lif.partial_sum_bits": 31}, False),
-        ({"mapping.replication": "none"}, False),
-        ({"mapping.placement": "rows"}, None),
-        ({"cells.rows": 4}, False),
+        ({"adc.conversion_cycles": 9, "noc.hop_cycles": 3}, True, True),
+        ({"cells.read_pulse_ns": 50.0, "clock.gating": "idle_tiles"}, True, True),
+        ({"technology.memory": "cacti_least_read", "offchip_link.bits_per_cycle": 3}, True, True),
+        ({"encoder.mode": "recompute", "clock.gating": "idle_tiles"}, True, False),
+        ({"activity.spike_coding": "aer"}, True, False),
+        ({"lif.lanes": 3}, True, False),
+        ({"pooling.lanes": 3}, True, False),
+        ({"tile.bus_bits": 3}, True, False),
+        ({"tile.input_sets": 5}, True, False),
+        ({"tile_buffer.width_bits": 2}, True, False),
+        ({"adder_tree.level_cycles": 7}, True, False),
+        ({"column_mux.columns_per_adc": 4}, True, False),
+        ({"lif.membrane_bits": 20}, True, False),
+        ({"tile_buffer.capacity_bytes": 1 << 20}, False, False),
+        ({"lif.partial_sum_bits": 31}, False, False),
+        ({"mapping.replication": "none"}, False, False),
+        ({"mapping.placement": "rows"}, None, None),
+        ({"cells.rows": 4}, False, False),
     ],
     ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
 )
 def test_a_layout_like_another_is_the_one_it_would_be_by_itself(
-    changes: dict[str, object], serves: bool | None
+    changes: dict[str, object], streams: bool | None, parts: bool | None
 ) -> None:
     config = changed("dtsnn_32nm", {"cells.rows": 8})
     other = changed("dtsnn_32nm", {"cells.rows": 8} | changes)
@@ -145,8 +156,9 @@ def test_a_layout_like_another_is_the_one_it_would_be_by_itself(
     assert np.array_equal(found.memory, wanted.memory)
     for name in ("by_map", "most_reads", "rows_of_a_job", "edges", "parts", "streams", "outputs"):
         assert np.array_equal(getattr(found, name), getattr(wanted, name)), name
-    if serves is not None:
-        assert (found._wired is layout._wired) == serves
+    if streams is not None:
+        assert (found._of_parts.wired is layout._of_parts.wired) == streams
+        assert (found._of_parts is layout._of_parts) == parts
 
 
 def played(placement: Placement, workers: int, policy: str, images: int = 7) -> Schedule:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from imcsim.base.errors import ImcsimError
 from imcsim.hardware.components.package import RATE_UNIT
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
-from imcsim.mapping import Edge, Placement
+from imcsim.mapping import Placement
 from imcsim.mapping.topologies import Link
 from imcsim.timing.fabric.kernels import records as k
-from imcsim.timing.fabric.wired import BUCKETS, Wired, slots_of
-from imcsim.timing.figures import Counts, PartFigures, part_figures
+from imcsim.timing.fabric.part_records import PartRecords
+from imcsim.timing.fabric.wired import BUCKETS
 from imcsim.timing.link_times import head_cycles
-from imcsim.timing.processes.row_kernels import STATE_SIZE
 from imcsim.timing.timeline import EVENTS
-from imcsim.timing.wiring import Output, PartWiring, Stream
-
-_VARIANTS = ((False, True), (False, False), (True, True), (True, False))
-"""Whether a row is stored, and whether its timestep is the first, in the order of `P_COUNTS`."""
 
 
 class Layout:
@@ -31,192 +24,60 @@ class Layout:
     rows_of_a_job: of all parts together. edges: those that may travel as addresses, in the order of `O_EDGE`.
 
     With a layout `like` it, of a chip on which everything may stand in the same places, its streams are not
-    laid out again.
+    laid out again, nor are its parts where they do the same.
 
     Raises ImcsimError as `play` does, where a layer's rows do not fit its buffer.
     """
 
     def __init__(self, placement: Placement, config: HardwareConfig, like: Layout | None = None) -> None:
         self.placement, self.config = placement, config
-        wired = Wired.of(placement, config, None if like is None else like._wired)
-        self._wired: Wired = wired
-        wiring, figures = wired.wiring, part_figures(placement, config)
-        self._at = at = wired.at
-        self._tables = wired.tables.copy()
-        self.edges: list[Edge] = []
-
-        parts: list[list[int]] = []
-        outputs: list[list[int]] = []
-        slots: list[list[int]] = []
-        for one, wires in zip(figures, wiring.parts, strict=True):
-            record = self._part(one, wires)
-            record[k.P_OUTPUTS] = at.outputs + len(outputs) * k.O_SIZE
-            record[k.P_SLOTS] = at.slots + len(slots) * k.Q_SIZE
-            outputs += [self._output(one, out) for out in wires.outputs]
-            record[k.P_OUTPUTS_END] = at.outputs + len(outputs) * k.O_SIZE
-            slots += [self._slot(one)] * slots_of(wires)
-            parts.append(record)
-        answers = self._streams(wiring.answers)
-        scratch = self._zeros(max(_state_size(one) for one in figures))
-
-        behind = [*outputs, *slots, *map(self._link, wired.links)]
-        self.memory = np.zeros(at.tables + len(self._tables), np.int64)
         try:
-            self.memory[at.parts : at.streams] = [n for record in parts for n in record]
-            self.memory[at.streams : at.outputs] = wired.streams
-            self.memory[at.outputs : at.tables] = [n for record in behind for n in record]
-            self.memory[at.tables :] = self._tables
+            parts = PartRecords.of(placement, config, None if like is None else like._of_parts)
+            self._of_parts: PartRecords = parts
+            self.memory, at = parts.memory.copy(), parts.wired.at
+            self.parts, self.streams = slice(at.parts, at.streams), slice(at.streams, at.outputs)
+            self.outputs = slice(at.outputs, at.slots)
+            self._timed()
         except OverflowError:
             raise ImcsimError(
                 f"a step on {config.name} takes more cycles than can be counted",
                 fix="give shorter times, or a longer technology.clock_ns",
             ) from None
-        self.parts, self.streams, self.outputs = (
-            slice(at.parts, at.streams), slice(at.streams, at.outputs), slice(at.outputs, at.slots),
-        )  # fmt: skip
-        self.by_map = np.array([one.keeps and not one.is_head for one in figures], np.bool_)
-        self.most_reads = max(
-            len(one.waves)
-            * one.part.copy_count
-            * one.reads_of_position
-            * one.layer.turns
-            * len(one.row_blocks)
-            for one in figures
-        )
-        self.rows_of_a_job = sum(one.layer.bands for one in figures)
-        self._head(len(wiring.images), answers, scratch)
+        self.edges, self.by_map = parts.edges, parts.by_map
+        self.most_reads, self.rows_of_a_job = parts.most_reads, parts.rows_of_a_job
+        self._head()
 
-    def _head(self, images: int, answers: tuple[int, int], scratch: int) -> None:
-        m, config = self.memory, self.config
+    def _timed(self) -> None:
+        """Write down how long reads and links take."""
+        wired, parts = self._of_parts.wired, self.memory[self.parts].reshape(-1, k.P_SIZE)
+        of_layers = []
+        for layer in self.placement.layers:
+            chip = self.config.of_type(layer.tile_type)
+            of_layers.append((chip.read_cycles(layer.stage.planes), chip.convert_cycles))
+        parts[:, [k.P_SENSE, k.P_CONVERT]] = [of_layers[part.stage] for part in self.placement.parts]
+        links = [n for link in wired.links for n in self._link(link)]
+        self.memory[wired.at.links : wired.at.tables] = links
+
+    def _head(self) -> None:
+        m, config, of_parts = self.memory, self.config, self._of_parts
+        wired = of_parts.wired
         bits = self.placement.graph.image_bits
         m[k.G_FLIT_BITS], m[k.G_RATE_UNIT] = config.noc.flit_bits, RATE_UNIT
         m[k.G_LOAD], m[k.G_IMAGE_BITS] = config.load_cycles(bits), bits
         m[k.G_KEEPS] = config.encoder.mode == "keep"
         m[k.G_GATED] = config.clock.gating == "idle_tiles"
-        m[k.G_IMAGE_PLACE] = self._wired.place(Event.IMAGE_BITS, 0)
-        m[k.G_GLOBAL_WRITE_PLACE] = self._wired.place(Event.GLOBAL_BUFFER_WRITE_BITS, 0)
-        m[k.G_GLOBAL_READ_PLACE] = self._wired.place(Event.GLOBAL_BUFFER_READ_BITS, 0)
+        m[k.G_IMAGE_PLACE] = wired.place(Event.IMAGE_BITS, 0)
+        m[k.G_GLOBAL_WRITE_PLACE] = wired.place(Event.GLOBAL_BUFFER_WRITE_BITS, 0)
+        m[k.G_GLOBAL_READ_PLACE] = wired.place(Event.GLOBAL_BUFFER_READ_BITS, 0)
         # Behind the counts of a job the first and the last cycle of each layer.
-        m[k.G_COUNTS] = (len(EVENTS) + 2) * self._wired.layers
-        m[k.G_SCRATCH], m[k.G_WHEEL], m[k.G_BUCKETS] = scratch, k.G_SIZE, BUCKETS
+        m[k.G_COUNTS] = (len(EVENTS) + 2) * wired.layers
+        m[k.G_SCRATCH], m[k.G_WHEEL], m[k.G_BUCKETS] = of_parts.scratch, k.G_SIZE, BUCKETS
         m[k.G_PARTS], m[k.G_PARTS_END] = self.parts.start, self.parts.stop
-        m[k.G_IMAGES], m[k.G_IMAGES_END] = self.streams.stop - images * k.S_SIZE, self.streams.stop
-        m[k.G_ANSWERS], m[k.G_ANSWERS_END] = answers
+        m[k.G_IMAGES_END] = self.streams.stop
+        m[k.G_IMAGES] = self.streams.stop - len(wired.wiring.images) * k.S_SIZE
+        m[k.G_ANSWERS], m[k.G_ANSWERS_END] = of_parts.answers
         m[k.G_WOKEN] = m[k.G_DECIDING] = k.LAST
         m[k.G_WANTED] = k.NEVER
-
-    # --- tables of numbers
-
-    def _table(self, numbers: list[int]) -> tuple[int, int]:
-        """Numbers that follow each other: where they begin and end."""
-        first = self._at.tables + len(self._tables)
-        self._tables += numbers
-        return first, first + len(numbers)
-
-    def _zeros(self, size: int) -> int:
-        """Where `size` zeros begin."""
-        return self._table([0] * size)[0]
-
-    def _streams(self, streams: tuple[Stream, ...]) -> tuple[int, int]:
-        """A table of the addresses of streams."""
-        return self._table([self._at.stream(stream) for stream in streams])
-
-    def _counted(self, counts: Counts, layer: int) -> int:
-        """Where the table of a count begins: how many entries, then places and numbers."""
-        pairs = [(self._wired.place(event, layer), number) for event, number in counts.items() if number]
-        return self._table([len(pairs), *(n for pair in pairs for n in pair)])[0]
-
-    # --- records
-
-    def _part(self, one: PartFigures, wired: PartWiring) -> list[int]:
-        """A part, but for the addresses of its outputs and slots."""
-        stage, part, layer, waves = one.stage, one.part, one.layer, one.waves
-        edge = wired.inputs[0].edge
-        assert edge is not None
-        r = [0] * k.P_SIZE
-        r[k.KIND] = k.PART
-        r[k.P_HEAD], r[k.P_FIRES], r[k.P_KEEPS] = one.is_head, one.fires, one.keeps
-        r[k.P_ROWS], r[k.P_PLANES], r[k.P_TREE] = layer.bands, one.reads_of_position, one.tree_cycles
-        r[k.P_BAND] = layer.row_copies
-        r[k.P_SENSE], r[k.P_CONVERT] = one.sense_cycles, one.config.convert_cycles
-        r[k.P_SETS] = one.config.tile.input_sets
-        r[k.P_COPIES], r[k.P_BLOCKS] = part.copy_count, len(one.row_blocks)
-        r[k.P_TURNS], (r[k.P_TURNS_OF], _) = layer.turns, self._table(list(one.turns))
-        r[k.P_WAVE_COUNT] = len(waves)
-        r[k.P_WAVES], _ = self._table(
-            [wave.copies for wave in waves]
-            + [wave.fetch_cycles for wave in waves]
-            + [wave.lif_cycles for wave in waves]
-            + [wave.write_cycles for wave in waves]
-        )
-        r[k.P_INPUTS], r[k.P_INPUTS_END] = self._streams(wired.inputs)
-        r[k.P_INPUT_HEIGHT], r[k.P_INPUT_IMAGE] = edge.height, wired.inputs[0].source is None
-        bands = range(layer.bands)
-        last = [layer.last_row(band) for band in bands]
-        r[k.P_ROW_TABLE], _ = self._table(
-            [n for y in last for n in (stage.rows_needed(y, edge.height), stage.rows_done(y, edge.height))]
-        )
-        r[k.P_PARTIALS], r[k.P_PARTIALS_END] = self._streams(wired.partials)
-        r[k.P_RESIDUALS], r[k.P_RESIDUALS_END] = self._streams(wired.residuals)
-        r[k.P_TILE], r[k.P_STAGE], r[k.P_POOL_VALUES] = part.tile, stage.index, one.pool_values
-        r[k.P_POOL_PLACE] = self._wired.place(Event.POOL_OPERATIONS, stage.index + 1)
-        r[k.P_BEGUN_PLACE] = len(EVENTS) * self._wired.layers + stage.index + 1
-        r[k.P_ENDED_PLACE] = r[k.P_BEGUN_PLACE] + self._wired.layers
-        r[k.P_SLOT_COUNT], r[k.P_ROOM] = slots_of(wired), wired.room
-        r[k.P_WIDTH], r[k.P_POSITIONS] = stage.out_width, stage.positions
-        r[k.P_ALL_COPIES], r[k.P_COPY0] = layer.copies, part.copies[0]
-        r[k.P_ALL_BLOCKS], r[k.P_BLOCK0] = layer.rows.crossbars, one.row_blocks.start
-        rows_counted = [one.row_counts(stored=stored, first=first) for stored, first in _VARIANTS]
-        r[k.P_COUNTS], _ = self._table([self._counted(row, stage.index + 1) for row in rows_counted])
-        r[k.P_RUNS], r[k.P_RUNS_END] = self._table(
-            [n for blocks in one.alike for n in self._run(one, blocks)]
-        )
-        if one.fires_behind_pool:
-            complete = [layer.rows_behind_pool(band) for band in bands]
-            r[k.P_FIRE_ROWS], _ = self._table([n for c in complete for n in (c, one.behind_pool_cycles(c))])
-            fired = [
-                self._counted(one.behind_pool(1, first=first), stage.index + 1) for first in (True, False)
-            ]
-            r[k.P_FIRE_COUNTS], _ = self._table(fired)
-        r[k.P_TIMES] = self._zeros(_state_size(one))
-        return r
-
-    def _run(self, one: PartFigures, blocks: range) -> list[int]:
-        """Row blocks whose reads count the same."""
-        r = [0] * k.RUN_SIZE
-        r[k.RUN_BLOCKS], r[k.RUN_ALL] = len(blocks), one.row_reads(blocks)
-        read, left_out = (one.row_read_counts(blocks, *n) for n in ((1, 0), (0, 1)))
-        r[k.RUN_COUNTS] = self._counted(read, one.stage.index + 1)
-        r[k.RUN_SKIP_COUNTS] = self._counted(left_out, one.stage.index + 1)
-        return r
-
-    def _slot(self, one: PartFigures) -> list[int]:
-        r = [0] * k.Q_SIZE
-        r[k.KIND], r[k.Q_PART] = k.SLOT, self._at.part(one.part.index)
-        return r
-
-    def _output(self, one: PartFigures, out: Output) -> list[int]:
-        edge, part, layer = out.edge, one.part, one.layer
-        r = [0] * k.O_SIZE
-        r[k.O_PART], r[k.O_HEIGHT], r[k.O_OWN] = self._at.part(part.index), out.height, out.own_height
-        r[k.O_STRIDE], r[k.O_PADDING], r[k.O_BAND] = out.stride, out.padding, out.rows_of_band
-        after = [out.rows_after(y) for y in range(out.own_height)]
-        r[k.O_AFTER], _ = self._table(
-            [n for rows in after for n in (rows.start, len(rows), one.pool_cycles(edge, len(rows)))]
-        )
-        # Its streams have ranks in turn.
-        r[k.O_STREAMS] = self._at.stream(out.streams[0])
-        r[k.O_STREAMS_END] = self._at.stream(out.streams[-1]) + k.S_SIZE
-        r[k.O_BITS], r[k.O_EDGE] = one.packet_bits(edge), -1
-        if edge is not None and edge.node and self.config.activity.spike_coding == "aer":
-            if edge not in self.edges:
-                self.edges.append(edge)
-            mine = layer.pooled_channels(part, edge)
-            r[k.O_EDGE], r[k.O_FIRST] = self.edges.index(edge), mine.start
-            r[k.O_CHANNELS], r[k.O_EDGE_CHANNELS] = len(mine), edge.channels
-            r[k.O_SHARE], r[k.O_COPIES] = part.copy_count, layer.copies
-            r[k.O_EVENT_BITS] = one.address_bits(edge)
-        return r
 
     def _link(self, link: Link) -> list[int]:
         r = [0] * k.L_SIZE
@@ -224,9 +85,3 @@ class Layout:
         if link.between_chips:
             r[k.L_RATE] = self.config.package.bits_per_megacycle(self.config)
         return r
-
-
-def _state_size(one: PartFigures) -> int:
-    """What a row of a part leaves behind for the next one."""
-    units = one.part.copy_count * len(one.row_blocks)
-    return STATE_SIZE + 2 * one.config.tile.input_sets + 2 * units
