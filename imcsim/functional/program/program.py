@@ -189,7 +189,7 @@ def _crossbar(
         bias=np.asarray(node.bias, np.float64),
         largest_sum=largest_sum,
         reach=value.largest
-        * np.abs(node.weight.astype(np.float64)).reshape(len(node.weight), -1).sum(axis=1),
+        * np.abs(node.weight.astype(np.int32)).reshape(len(node.weight), -1).sum(axis=1, dtype=np.float64),
         accumulator=np.dtype(np.int32 if largest_sum < 1 << 30 else np.int64),
     )
 
