@@ -7,11 +7,14 @@ rules take different cycles, each has schedules of its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.garbage import not_collected
 from imcsim.base.nonideal import NonIdeal
 from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.cell_errors import PluggedCells
@@ -28,9 +31,9 @@ from imcsim.hardware.ledger import Charge, charges
 from imcsim.inputs import Inputs
 from imcsim.mapping import Placement, place
 from imcsim.network.graph import Network
-from imcsim.simulation.schedule import Schedule, layout_of, schedules
+from imcsim.simulation.schedule import Schedule, layout_of, schedule, schedules
 from imcsim.simulation.values import COMPUTED, Values
-from imcsim.timing import Layout, Timing
+from imcsim.timing import Issue, Layout, Timing
 
 NO_ERRORS = NonIdeal()
 """What a config says of an ideal chip's cells, wires and converters."""
@@ -123,6 +126,24 @@ class Chip:
     def _prices(self) -> tuple[Charge, ...]:
         return charges(self.config, self.size)
 
+    def issued(
+        self, issue: Issue, *, dynamic: bool, exits: Collection[int] | None = None, workers: int | None = None
+    ) -> Schedule:
+        """The schedule of static or `dynamic` runs under another issue policy, played once only. Time must
+        not depend on values. `exits` as for `schedule`.
+        """
+        asked = issue, dynamic, None if exits is None else frozenset(exits)
+        if asked not in self._issued:
+            self._issued[asked] = schedule(
+                self.placement, self.config, replace(self.timing, issue=issue), dynamic=dynamic,
+                layout=self.layout, workers=workers, exits=exits,
+            )  # fmt: skip
+        return self._issued[asked]
+
+    @cached_property
+    def _issued(self) -> dict[tuple[Issue, bool, frozenset[int] | None], Schedule]:
+        return {}
+
 
 def without_errors(config: HardwareConfig) -> HardwareConfig:
     """The config with ideal cells, wires and converters."""
@@ -151,8 +172,17 @@ def make_chip(
     chip is `number` of those that `seed` draws.
     """
     config = hardware.config
-    program, converters = program_chip(network, config, calibration, seed, number, workers, values)
-    return _chip(network, config, program, converters, timing)
+
+    def programmed() -> tuple[Program, Converters]:
+        return program_chip(network, config, calibration, seed, number, workers, values)
+
+    if (workers or os.cpu_count() or 1) == 1:
+        return _chip(network, *programmed(), _stand(network, config, timing))
+    # Where it all stands does not depend on what it computes with.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        stands = pool.submit(_stand, network, config, timing)
+        program, converters = programmed()
+        return _chip(network, program, converters, stands.result())
 
 
 def with_cells(
@@ -209,7 +239,7 @@ def calibrate(program: Program, calibration: Inputs, workers: int | None = None)
 
 def with_timing(chip: Chip, timing: Timing) -> Chip:
     """The same chip, calibrated alike, with another issue policy, T max or fidelity, or for timed inputs."""
-    return _chip(chip.network, chip.stated, chip.program, chip.converters, timing)
+    return _chip(chip.network, chip.program, chip.converters, _stand(chip.network, chip.stated, timing))
 
 
 def with_figures(chip: Chip, config: HardwareConfig, exits: Collection[int] | None = None) -> Chip:
@@ -219,20 +249,23 @@ def with_figures(chip: Chip, config: HardwareConfig, exits: Collection[int] | No
     Its time is played in the burst fidelity: a comparison tries dozens of such chips, and the fidelities
     agree to the cycle.
     """
-    timing = replace(chip.timing, fidelity="burst")
-    return _chip(chip.network, config, chip.program, chip.converters, timing, exits, chip)
+    stands = _stand(chip.network, config, replace(chip.timing, fidelity="burst"), chip)
+    return _chip(chip.network, chip.program, chip.converters, stands, exits)
 
 
-def _chip(
-    network: Network,
-    stated: HardwareConfig,
-    program: Program,
-    converters: Converters,
-    timing: Timing,
-    exits: Collection[int] | None = None,
-    like: Chip | None = None,
-) -> Chip:
-    """`like`: a chip of the network whose routes, streams and blocks of rows may serve again."""
+@dataclass(frozen=True, eq=False)
+class _Stands:
+    """Where a network stands on a chip; the fields are those of a `Chip`."""
+
+    stated: HardwareConfig
+    config: HardwareConfig
+    placement: Placement
+    timing: Timing
+    layout: Layout | None
+
+
+def _stand(network: Network, stated: HardwareConfig, timing: Timing, like: Chip | None = None) -> _Stands:
+    """`like`: a chip of the network whose routes, streams and parts may serve again."""
     if network.is_ann and timing.timesteps != 1:
         raise ImcsimError(
             f"{network.name} is a network of activations (relu), which has one timestep, "
@@ -244,12 +277,27 @@ def _chip(
     if (timing.timed or network.is_ann) and stated.encoder.mode == "keep":
         recomputes = stated.encoder.model_copy(update={"mode": "recompute"})
         config = config.model_copy(update={"encoder": recomputes})
-    placement = place(network, config)
-    if like is not None:
-        placement = placement.sharing(like.placement)
-    placement = replace(placement, size=placement.size.holding(timing.issue.images_on_chip))
-    layout = layout_of(placement, config, timing, None if like is None else like.layout)
+    with not_collected():
+        placement = place(network, config)
+        if like is not None:
+            placement = placement.sharing(like.placement)
+        placement = replace(placement, size=placement.size.holding(timing.issue.images_on_chip))
+        layout = layout_of(placement, config, timing, None if like is None else like.layout)
+    return _Stands(stated, config, placement, timing, layout)
+
+
+def _chip(
+    network: Network,
+    program: Program,
+    converters: Converters,
+    stands: _Stands,
+    exits: Collection[int] | None = None,
+) -> Chip:
+    """The chip with its schedules."""
+    config, placement, timing, layout = stands.config, stands.placement, stands.timing, stands.layout
     dynamic = static = None
     if not depends_on_values(config):
         dynamic, static = schedules(placement, config, timing, None, layout, exits=exits)
-    return Chip(network, config, placement, program, converters, timing, dynamic, static, stated, layout)
+    return Chip(
+        network, config, placement, program, converters, timing, dynamic, static, stands.stated, layout
+    )

@@ -134,20 +134,26 @@ def issued(
     With `exits` what it costs is known for these exit timesteps, and T max, only.
     """
     chip = simulation.chip
-    if issue == chip.timing.issue or not (issue.runs_ahead or chip.timing.issue.runs_ahead):
+    if not plays_anew(chip, issue):
         return simulation.dynamic if dynamic else simulation.static
+    if not depends_on_values(chip.config):
+        played = chip.issued(issue, dynamic=dynamic, exits=exits, workers=workers)
+        return _run(chip, played, simulation.activity)
     timing = replace(chip.timing, issue=issue)
-
-    def played(work: list[ImageWork] | None) -> Schedule:
-        return schedule(
+    every = [
+        schedule(
             chip.placement, chip.config, timing, dynamic=dynamic, work=work, layout=chip.layout,
             workers=workers, exits=exits,
-        )  # fmt: skip
+        )
+        for _, work in work_of(chip, inputs, workers, values)
+    ]  # fmt: skip
+    return _run(chip, join(every), simulation.activity)
 
-    if depends_on_values(chip.config):
-        every = [played(work) for _, work in work_of(chip, inputs, workers, values)]
-        return _run(chip, join(every), simulation.activity)
-    return _run(chip, played(None), simulation.activity)
+
+def plays_anew(chip: Chip, issue: Issue) -> bool:
+    """Whether runs under an issue policy take another time than those that the chip has been made for."""
+    own = chip.timing.issue
+    return issue != own and (issue.runs_ahead or own.runs_ahead)
 
 
 def _joined(chip: Chip, activity: Activity, dynamic: Schedule, static: Schedule) -> Simulation:

@@ -24,7 +24,7 @@ from imcsim.results.ranges import StaticIssue
 from imcsim.simulation.simulate import ExitCosts
 from imcsim.studies.decider import Choice, right_after
 from imcsim.studies.experiment import Experiment
-from imcsim.studies.other_chips import OtherChips
+from imcsim.studies.other_runs import Repeated
 from imcsim.timing.link_times import check_cycles
 
 CURVE_POINTS = 60
@@ -181,16 +181,15 @@ class Breakdown:
             )
         return tuple(points)
 
-    def sensitivity(self, others: OtherChips) -> tuple[SensitivityPoint, ...]:
+    def sensitivity(self, repeated: Repeated) -> tuple[SensitivityPoint, ...]:
         """The comparison with every ADC preset of the config: its energy, area and time; values stay the
         same. Static runs have the issue policy that suits the preset in use.
         """
-        stated, stay, used = self.of.chip.stated, others.stay, self.best_issue
+        stated, stay, used = self.of.chip.stated, repeated.stay, self.best_issue
         full = np.full(len(stay), self.of.timesteps, np.int64)
         points = []
-        for name in stated.adc.presets:
-            changed = stated.model_copy(update={"adc": stated.adc.model_copy(update={"preset": name})})
-            runs = others.runs(changed)
+        for name, tried in repeated.tried.presets:
+            changed, runs = tried.config, repeated.runs(tried)
             static = self._sums(full, runs.static(used))
             dynamic = self._sums(stay, runs.dynamic)
             points.append(

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from imcsim.base.garbage import not_collected
 from imcsim.base.progress import Progress
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
@@ -20,6 +21,7 @@ from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.efficiency import WorkDone, peak
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.other_chips import OtherChips
+from imcsim.studies.other_runs import Repeated
 from imcsim.studies.outcomes import image_outcomes
 from imcsim.studies.programming import programming
 from imcsim.studies.ranges import ranges
@@ -58,22 +60,26 @@ def compare(
     options = options or CompareOptions()
     refuse_dynamic_pipeline(options, fix=_PIPELINED)
     against = None if other is None else other_experiment(other, inputs, validation, options, progress)
-    experiment = Experiment.make(network, hardware, inputs, validation, options, progress, values=values)
-    return compare_of(experiment, alone=True, other=against)
+    with OtherChips(OPPONENTS, options) as chips:
+        experiment = Experiment.make(
+            network, hardware, inputs, validation, options, progress, values=values, begun=chips.begin
+        )
+        with not_collected():
+            return compare_of(experiment, chips=chips, other=against)
 
 
 def compare_of(
     experiment: Experiment,
     opponents: Sequence[StaticIssue] = OPPONENTS,
     *,
-    alone: bool = False,
+    chips: OtherChips | None = None,
     other: Experiment | None = None,
 ) -> CompareResult:
     """Static against dynamic timesteps, of an experiment. Raises ImcsimError as `compare` does.
 
-    `opponents` are the issue policies of the static runs. A comparison that stands `alone` plays the
-    other converters and alternatives of the chip's file as well and keeps the outcomes of its images, which a
-    sweep does not do at each of its points. The images of `other` are the same in another network.
+    `opponents` are the issue policies of the static runs. A comparison that stands alone is repeated on
+    other `chips` as well and keeps the outcomes of its images, which a sweep does not do at each of its
+    points. The images of `other` are the same in another network.
     """
     refuse_dynamic_pipeline(experiment.options, fix=_PIPELINED)
     statics = {issue: experiment.static_runs(issue) for issue in opponents}
@@ -91,7 +97,7 @@ def compare_of(
     points = every[0].static
     work = WorkDone.of(experiment.chip, stay, ran)
     full = np.full_like(stay, experiment.timesteps)
-    others = OtherChips(experiment, stay, statics)
+    repeated = None if chips is None else Repeated(experiment, stay, statics, chips.of(experiment.chip))
     against = None
     if other is not None:
         theirs = Breakdown(other, {issue: other.static_runs(issue) for issue in opponents})
@@ -118,14 +124,14 @@ def compare_of(
             )
             for p in points
         ),
-        sensitivity=costs.sensitivity(others) if alone else (),
-        ranges=ranges(others) if alone else None,
+        sensitivity=() if repeated is None else costs.sensitivity(repeated),
+        ranges=None if repeated is None else ranges(repeated),
         against=against,
         reload=reload_cost(experiment.chip, stay, ran),
         static_reload=reload_cost(experiment.chip, full, costs.best),
         warnings=experiment.warnings(),
     )
-    return found.with_outcomes(image_outcomes(experiment, choice)) if alone else found
+    return found if repeated is None else found.with_outcomes(image_outcomes(experiment, choice))
 
 
 def run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -57,14 +57,15 @@ class Experiment(Decider):
         picked: Sequence[int] | None = None,
         values: Values = COMPUTED,
         until_exit: bool = False,
+        begun: Callable[[Chip], None] | None = None,
     ) -> Experiment:
         """Make a chip for `inputs`; simulate them, and the validation images if they choose a threshold.
 
         With `picked`, only the images with these indices are simulated, on a chip that is calibrated as for
         all; they may lack labels. With `until_exit` each image is played for the timesteps alone that it
-        stays under the rule of `options`: nothing may be asked of other exits, nor of static runs. Raises
-        ImcsimError for images that do not fit the network, and for another number of thresholds than one or
-        T - 1.
+        stays under the rule of `options`: nothing may be asked of other exits, nor of static runs. `begun` is
+        told of the chip before any image is played. Raises ImcsimError for images that do not fit the
+        network, and for another number of thresholds than one or T - 1.
         """
         timesteps = options.timesteps or network.timesteps
         if dynamic:
@@ -83,6 +84,8 @@ class Experiment(Decider):
             network, hardware, calibration, timing, workers=options.workers, values=values,
             seed=options.seed, number=options.chip,
         )  # fmt: skip
+        if begun is not None:
+            begun(chip)
         if picked is not None:
             at = np.asarray(picked, np.int64)
             # What is right is not asked for: images without labels are shown as well.

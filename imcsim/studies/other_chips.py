@@ -1,106 +1,131 @@
-"""The images of a comparison on chips with other figures, each of which is played once at most.
+"""The chips with other figures that a comparison is repeated on: other ADC presets, and the alternatives.
 
-Values stay as they are. Prices are a pure function of the ledger, so that where only these differ nothing is
-played; else time is, or a chip that is laid out otherwise.
+None of them needs values, so that they are laid out, and their time is played, while the images are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
-from imcsim.hardware.alternatives import same_time
+from imcsim.base.errors import ImcsimError
+from imcsim.hardware.alternatives import Alternative, alternatives_of, same_time
 from imcsim.hardware.config import HardwareConfig
-from imcsim.hardware.ledger import Stay, charges, energy_pj
 from imcsim.results.ranges import StaticIssue
-from imcsim.simulation.chip import with_figures
-from imcsim.simulation.simulate import ExitCosts, Simulation, issued, replay
-from imcsim.studies.experiment import Experiment
+from imcsim.simulation.chip import Chip, depends_on_values, nonideal, numerics, with_figures
+from imcsim.simulation.simulate import plays_anew
+from imcsim.studies.settings import CompareOptions
 from imcsim.timing import parse
 
-Opponents = Mapping[StaticIssue, ExitCosts]
-"""Static runs by their issue policy."""
+AHEAD_TIMESTEPS = 16
+"""Up to so many chips are played ahead: who interrupts waits for no longer play than of these."""
 
 
-@dataclass(eq=False)
-class OtherRuns:
-    """Dynamic and static runs on a chip: known for the exit timesteps of the images, static ones for T max.
+def check_values(chip: Chip, changed: HardwareConfig, options: CompareOptions) -> None:
+    """Raise ImcsimError for a chip that is to be played anew and would have other values, or other time with
+    other values.
+    """
+    if depends_on_values(chip.config):
+        raise ImcsimError("on a chip whose time depends on values only prices are tried")
+    drawn = (nonideal(config, options.seed, options.chip) for config in (chip.stated, changed))
+    if (
+        numerics(changed) != numerics(chip.stated)
+        or changed.activity != chip.stated.activity
+        or next(drawn) != next(drawn)
+    ):
+        raise ImcsimError("it would change values")
 
-    `images` stand for static runs that are not known yet.
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A chip with other figures. made: the chip with its time, where that could be played ahead."""
+
+    config: HardwareConfig
+    same_time: bool
+    """Whether it is known to differ from the chip itself in prices only."""
+    made: Chip | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class AllTried:
+    """The chips with each ADC preset, and the alternatives, or why there is no such chip. Equal ones are the
+    same object.
     """
 
-    dynamic: ExitCosts
-    area_um2: float
-    known: dict[StaticIssue, ExitCosts]
-    images: Simulation | None = None
-    of: Experiment | None = None
-
-    def static(self, issue: StaticIssue) -> ExitCosts:
-        """The static runs under an issue policy."""
-        if issue not in self.known:
-            assert self.images is not None
-            assert self.of is not None
-            self.known[issue] = issued(
-                self.images, parse(issue), self.of.inputs, dynamic=False, values=self.of.values, exits=()
-            )
-        return self.known[issue]
+    presets: tuple[tuple[str, Tried], ...]
+    alternatives: tuple[tuple[Alternative, Tried | ImcsimError], ...]
 
 
-@dataclass(eq=False)
 class OtherChips:
-    """Chips that a comparison is repeated on. stay: timesteps of each image in the dynamic run.
+    """The chips with other figures, which are made while the images are played.
 
-    opponents: the static runs on the chip itself.
+    `opponents` are the issue policies of the static runs. Used as a context, it leaves off what has not been
+    begun at its end.
     """
 
-    experiment: Experiment
-    stay: Stay
-    opponents: Opponents
-    _tried: list[tuple[HardwareConfig, OtherRuns]] = field(default_factory=list)
-    _asked: tuple[HardwareConfig, bool] | None = None
-    """The chip that was last asked of, and whether it has the same time."""
+    def __init__(self, opponents: Sequence[StaticIssue], options: CompareOptions) -> None:
+        self._opponents, self._options = opponents, options
+        self._stopped = False
+        self._job: Future[AllTried] | None = None
 
-    def same_time(self, changed: HardwareConfig) -> bool:
-        """Whether a chip is known to differ from the chip itself in prices only."""
-        if self._asked is None or self._asked[0] is not changed:
-            chip = self.experiment.chip
-            self._asked = changed, same_time(chip.stated, changed, chip.placement.reach)
-        return self._asked[1]
+    def __enter__(self) -> Self:
+        return self
 
-    def runs(self, changed: HardwareConfig) -> OtherRuns:
-        """The runs on a chip that differs from the chip's own config in nothing that changes values.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped = True
 
-        Raises ImcsimError where there is no such chip.
-        """
-        for config, runs in self._tried:
-            if config == changed:
-                return runs
-        chip = self.experiment.chip
-        if changed == chip.stated:
-            images = self.experiment.images
-            runs = OtherRuns(images.dynamic, chip.config.area_um2(chip.size), dict(self.opponents))
-        elif self.same_time(changed):
-            runs = self._repriced(changed)
-        else:
-            runs = self._replayed(changed)
-        self._tried.append((changed, runs))
-        return runs
+    def begin(self, chip: Chip) -> None:
+        """Make them from now on, beside what else is done, unless there is one worker only."""
+        if (self._options.workers or os.cpu_count() or 1) > 1:
+            pool = ThreadPoolExecutor(max_workers=1)
+            self._job = pool.submit(self._tried, chip)
+            pool.shutdown(wait=False)
 
-    def _repriced(self, changed: HardwareConfig) -> OtherRuns:
-        """The same counts with other prices."""
-        chip = self.experiment.chip
-        config = changed.with_exit_rule(chip.timing.rule).model_copy(update={"encoder": chip.config.encoder})
-        prices = charges(config, chip.size)
+    def of(self, chip: Chip) -> AllTried:
+        """All of them."""
+        return self._tried(chip) if self._job is None else self._job.result()
 
-        def priced(ran: ExitCosts) -> ExitCosts:
-            return replace(ran, energy_pj=energy_pj(ran.ledger, prices))
+    def _tried(self, chip: Chip) -> AllTried:
+        stated, ahead = chip.stated, chip.dynamic is not None and not chip.timing.issue.runs_ahead
+        ahead = ahead and chip.timing.timesteps <= AHEAD_TIMESTEPS
+        if ahead:
+            self._play(chip, exits=None)
+        found: list[Tried] = []
 
-        statics = {issue: priced(ran) for issue, ran in self.opponents.items()}
-        return OtherRuns(priced(self.experiment.images.dynamic), config.area_um2(chip.size), statics)
+        def tried(changed: HardwareConfig) -> Tried:
+            for one in found:
+                if one.config == changed:
+                    return one
+            same, made = same_time(stated, changed, chip.placement.reach), None
+            if ahead and not same and not self._stopped:
+                with suppress(ImcsimError):  # it is raised where the chip is asked for
+                    check_values(chip, changed, self._options)
+                    made = with_figures(chip, changed)
+                    self._play(made, exits=())
+            found.append(Tried(changed, same, made))
+            return found[-1]
 
-    def _replayed(self, changed: HardwareConfig) -> OtherRuns:
-        """The same values in another time, or on a chip that is laid out otherwise."""
-        one = self.experiment
-        chip = with_figures(one.chip, changed, exits=set(self.stay.tolist()))
-        images = replay(one.images, chip, one.inputs, values=one.values)
-        return OtherRuns(images.dynamic, chip.config.area_um2(chip.size), {}, images, one)
+        presets = [
+            (name, tried(stated.model_copy(update={"adc": stated.adc.model_copy(update={"preset": name})})))
+            for name in stated.adc.presets
+        ]
+        alternatives: list[tuple[Alternative, Tried | ImcsimError]] = []
+        for one in alternatives_of(stated):
+            try:
+                alternatives.append((one, tried(one.of(stated))))
+            except ImcsimError as error:
+                alternatives.append((one, error))
+        return AllTried(tuple(presets), tuple(alternatives))
+
+    def _play(self, chip: Chip, exits: Sequence[int] | None) -> None:
+        """Play the static runs that `issued` will ask for."""
+        for issue in map(parse, self._opponents):
+            if plays_anew(chip, issue):
+                chip.issued(issue, dynamic=False, exits=exits)

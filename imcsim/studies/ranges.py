@@ -11,65 +11,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.hardware.alternatives import Alternative, alternatives_of
-from imcsim.hardware.config import HardwareConfig
+from imcsim.hardware.alternatives import Alternative
 from imcsim.hardware.ledger import Stay
 from imcsim.results.figures import Reduction
 from imcsim.results.ranges import AlternativeFigures, RangeFigures, Ranges
-from imcsim.simulation.chip import depends_on_values, nonideal, numerics
+from imcsim.simulation.chip import depends_on_values
 from imcsim.simulation.simulate import ExitCosts, issued
 from imcsim.studies.breakdown import means
 from imcsim.studies.experiment import Experiment
-from imcsim.studies.other_chips import Opponents, OtherChips
+from imcsim.studies.other_chips import Tried, check_values
+from imcsim.studies.other_runs import Opponents, Repeated
 from imcsim.timing import parse
 
 ISSUE = "issue"
 """The group of issue policies, which are no part of a chip's file: of the static and of the dynamic run."""
 
 
-def ranges(others: OtherChips) -> Ranges:
+def ranges(repeated: Repeated) -> Ranges:
     """The ranges of a comparison, from its runs on other chips."""
-    experiment, stay, opponents = others.experiment, others.stay, others.opponents
-    stated = experiment.chip.stated
-    used = _figures(stay, opponents, experiment.images.dynamic, others.runs(stated).area_um2)
+    experiment, stay, opponents = repeated.experiment, repeated.stay, repeated.opponents
+    used = _figures(stay, opponents, experiment.images.dynamic, repeated.area_um2)
     found: list[AlternativeFigures] = []
     left: list[str] = []
-    for one in alternatives_of(stated):
+    for one, tried in repeated.tried.alternatives:
         try:
-            found.append(_tried(others, one, one.of(stated)))
+            if isinstance(tried, ImcsimError):
+                raise tried
+            found.append(_tried(repeated, one, tried))
         except ImcsimError as error:
             left.append(f"{one.group}: {one.name} ({error.message})")
     found += _issues(experiment, stay, opponents, used)
     return Ranges(used=used, alternatives=tuple(found), left_out=tuple(left))
 
 
-def _tried(others: OtherChips, one: Alternative, changed: HardwareConfig) -> AlternativeFigures:
-    chip = others.experiment.chip
-    if not others.same_time(changed):
-        _check_values(others.experiment, changed)
-    runs = others.runs(changed)
-    statics = {issue: runs.static(issue) for issue in others.opponents}
-    figures = _figures(others.stay, statics, runs.dynamic, runs.area_um2)
-    used = changed == chip.stated
+def _tried(repeated: Repeated, one: Alternative, tried: Tried) -> AlternativeFigures:
+    chip = repeated.experiment.chip
+    if not tried.same_time:
+        check_values(chip, tried.config, repeated.experiment.options)
+    runs = repeated.runs(tried)
+    statics = {issue: runs.static(issue) for issue in repeated.opponents}
+    figures = _figures(repeated.stay, statics, runs.dynamic, runs.area_um2)
+    used = tried.config == chip.stated
     return AlternativeFigures(
         kind=one.kind, group=one.group, name=one.name, used=used, **figures.model_dump()
     )
-
-
-def _check_values(experiment: Experiment, changed: HardwareConfig) -> None:
-    """Raise ImcsimError for a chip that is to be played anew and would have other values, or other time with
-    other values.
-    """
-    chip, options = experiment.chip, experiment.options
-    if depends_on_values(chip.config):
-        raise ImcsimError("on a chip whose time depends on values only prices are tried")
-    drawn = (nonideal(config, options.seed, options.chip) for config in (chip.stated, changed))
-    if (
-        numerics(changed) != numerics(chip.stated)
-        or changed.activity != chip.stated.activity
-        or next(drawn) != next(drawn)
-    ):
-        raise ImcsimError("it would change values")
 
 
 def _issues(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -27,9 +29,14 @@ from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
 from imcsim.results.comparison import CompareResult
 from imcsim.results.figures import Reduction
+from imcsim.results.model import to_json
 from imcsim.results.ranges import AlternativeFigures, RangeFigures, Ranges
-from imcsim.studies.comparison import compare
+from imcsim.simulation.chip import Chip, make_chip, with_figures
+from imcsim.studies import other_chips
+from imcsim.studies.comparison import OPPONENTS, compare
+from imcsim.studies.other_chips import OtherChips, Tried
 from imcsim.studies.settings import CompareOptions
+from imcsim.timing import Timing
 
 OPTIONS = CompareOptions(workers=1, threshold=0.4)
 
@@ -213,6 +220,49 @@ def test_what_cannot_be_tried_is_named(changes: dict[str, Any], why: str) -> Non
     assert found.left_out[0].startswith("odd: one (")
     assert why in found.left_out[0]
     assert all(a.group != "odd" for a in found.alternatives)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options"),
+    [
+        ({}, OPTIONS),
+        ({}, replace(OPTIONS, issue="speculate")),
+        ({}, replace(OPTIONS, fidelity="reference")),
+        ({"activity.skip_zero_reads": True}, OPTIONS),
+        ({"nonideal.variation.sigma": 0.1, "adc.bits": 5}, OPTIONS),
+    ],
+    ids=["default", "speculate", "reference", "skipping", "errors"],
+)
+def test_chips_are_the_same_when_they_are_made_beside_the_images(
+    changes: dict[str, Any], options: CompareOptions
+) -> None:
+    one, other = (
+        compare(network(), hardware(changes), images(), None, replace(options, workers=workers))
+        for workers in (1, 2)
+    )
+    assert one.ranges is not None
+    assert one.sensitivity
+    assert to_json(one) == to_json(other)
+
+
+def test_what_is_not_begun_at_the_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended, made = Event(), Event(), list[Chip]()
+
+    def slow(chip: Chip, config: HardwareConfig) -> Chip:
+        begun.set()
+        assert ended.wait(60)
+        made.append(with_figures(chip, config))
+        return made[-1]
+
+    monkeypatch.setattr(other_chips, "with_figures", slow)
+    chip = make_chip(network(), hardware(), images(), Timing(4), workers=1)
+    with OtherChips(OPPONENTS, replace(OPTIONS, workers=2)) as chips:
+        chips.begin(chip)
+        assert begun.wait(60)
+    ended.set()
+    tried = [one for _, one in chips.of(chip).alternatives if isinstance(one, Tried)]
+    assert len(made) == 1
+    assert {one.made for one in tried} == {None, made[0]}
 
 
 def test_prices_are_told_from_time_by_the_units_of_the_keys() -> None:

@@ -13,7 +13,6 @@ Left to itself it spends most of its time on these things.
 
 from __future__ import annotations
 
-import gc
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +25,7 @@ from numba.core.compiler_machinery import FunctionPass, PassManager, register_pa
 from numba.core.types.misc import unliteral
 
 from imcsim.base.compiled.operators import Typing
+from imcsim.base.garbage import not_collected
 
 
 class Options(Flags):  # type: ignore[misc]
@@ -99,14 +99,9 @@ class Pipeline(Compiler):  # type: ignore[misc]
 
     def compile_extra(self, function: Any) -> Any:
         """The machine code of a function; asked for by numba."""
-        # What a compilation makes lasts until its end: to look for garbage meanwhile takes a tenth of it.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
+        # What a compilation makes lasts until its end.
+        with not_collected():
             return super().compile_extra(function)
-        finally:
-            if collects:
-                gc.enable()
 
     def define_pipelines(self) -> list[PassManager]:
         """The stages of a compilation; asked for by numba."""
