@@ -189,6 +189,63 @@ def test_rows_of_several_vectors(rows: int, out: int, shift: int, other: int) ->
         assert counts[:, 2].tolist() == plain.active_reads.tolist()
 
 
+@pytest.mark.parametrize(("planes", "out", "stride", "dilation"), [
+    (1, 70, (1, 1), (1, 1)), (3, 30, (2, 1), (1, 1)), (2, 150, (1, 1), (2, 1)), (1, 64, (1, 2), (1, 1)),
+    (1, 131, (1, 1), (1, 1)),
+])  # fmt: skip
+def test_reads_pixel_by_pixel(
+    planes: int, out: int, stride: tuple[int, int], dilation: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Blocks of one pixel's channels, with and without loss, few images at a time: as window by window."""
+    channels, rows = (63, 63) if out == 131 else (128, 64)
+    geometry = {
+        "height": 6, "width": 8, "channels": channels, "out": out, "kernel": (3, 3), "stride": stride,
+        "pad": (1, 1), "dilation": dilation, "rows": rows, "order": "im2col", "encoding": "offset",
+        "weight_bits": 8, "cell_bits": 4, "planes": planes, "density": 0.5, "seed": planes + out,
+    }  # fmt: skip
+    case = Case(geometry)
+    about = case.inputs.shape[1:3], case.stride, case.padding, case.out_size
+    by_pixel = case.crossbars._pixel_reads(*about)
+    assert by_pixel is not None
+    assert len(by_pixel.lists) == channels // rows
+    for cache in (crossbars.CACHE_BYTES, 1):
+        monkeypatch.setattr(crossbars, "CACHE_BYTES", cache)
+        for shift, largest in ((0, 255), (1, 255), (1, 40), (0, IDEAL)):
+            shifts = np.array([shift, shift])
+            sums, counts = case.compiled(shifts, largest, np.int32 if cache == 1 else np.int64)
+            plain = case.plain(shifts, largest)
+            assert np.array_equal(sums, plain.sums)
+            assert counts[:, 0].tolist() == plain.active_rows.tolist()
+            assert counts[:, 2].tolist() == plain.active_reads.tolist()
+
+
+def test_which_layers_are_read_pixel_by_pixel() -> None:
+    """Those whose blocks have the channels of one pixel, where most reads of three count; of one list the
+    codes must fit a word of 16 bits.
+    """
+    geometry = {
+        "height": 6, "width": 6, "channels": 64, "out": 2, "kernel": (3, 3), "stride": (1, 1), "pad": (1, 1),
+        "rows": 64, "order": "im2col", "encoding": "offset", "weight_bits": 8, "cell_bits": 4, "planes": 1,
+        "density": 0.5, "seed": 1,
+    }  # fmt: skip
+
+    def found(**other: Any) -> Any:
+        case = Case(geometry | other)
+        return case.crossbars._pixel_reads(case.inputs.shape[1:3], case.stride, case.padding, case.out_size)
+
+    assert found() is not None
+    assert found(rows=80) is None, "blocks of more than one pixel"
+    assert found(channels=3) is None, "a block of all pixels"
+    assert found(order="kernel_position") is None, "a block of all pixels"
+    assert found(kernel=(1, 1), pad=(0, 0)) is None, "a pixel drives one window"
+    assert found(height=2, width=2) is None, "most windows lie outside"
+    large = found(kernel=(9, 9), pad=(4, 4), height=12, width=12)
+    assert large.groups(15, 255).tolist() == [0, 1]
+    assert large.groups(15, IDEAL) is None
+    several = found(channels=640, kernel=(4, 4), height=9, width=9)
+    assert several.groups(15, IDEAL).tolist() == [0, 4, 8, 10]
+
+
 @pytest.mark.parametrize("cell_bits", [2, 4])
 def test_groups_of_blocks_change_nothing(cell_bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither does listing the events of few images at a time."""

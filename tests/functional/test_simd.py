@@ -17,6 +17,7 @@ from imcsim.functional.crossbars.short_simd import (
     odd_ones,
     pairs,
     sum_of_packed_rows,
+    sums_of_packed_rows,
 )
 from imcsim.functional.crossbars.simd import (
     add,
@@ -116,6 +117,21 @@ def test_sums_of_packed_rows(first: int, last: int) -> None:
     expected = [half[rows[first:last], 5:45].sum(axis=0).tolist() for half in (low, high)]
     assert out[1:81].tolist() == expected[0] + expected[1]
     assert out[[0, 81]].tolist() == [7, 7]
+
+
+@numba.njit
+def _three_packed_sums(table: Any, rows: Any, out: Any) -> None:
+    for k, one in enumerate(sums_of_packed_rows(table, 50, rows, 1, 9, 5, 0, 12, 64)):
+        store(out, 64 * k, one)
+
+
+def test_sums_of_packed_rows_at_three_places() -> None:
+    rng = np.random.default_rng(0)
+    low, high = rng.integers(0, 16, (2, 20, 50)).astype(np.uint8)
+    rows, out = rng.integers(0, 20, 9).astype(np.int32), np.zeros(192, np.uint8)
+    _three_packed_sums((low | high << 4).ravel(), rows, out)
+    expected = [half[rows[1:], at : at + 32].sum(axis=0) for at in (5, 0, 12) for half in (low, high)]
+    assert out.tolist() == np.concatenate(expected).tolist()
 
 
 @numba.njit

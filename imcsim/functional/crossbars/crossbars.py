@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.functional.crossbars.by_pixel import PixelReads, pixel_reads
 from imcsim.network.rows import RowLayout
 
 CACHE_BYTES = 1 << 19
@@ -85,6 +86,11 @@ class Crossbars:
         """What `_driven_levels` says of all cells, by sizes, stride and padding that were asked for."""
         return {}
 
+    @cached_property
+    def _by_pixel(self) -> dict[Any, PixelReads | None]:
+        """What `_pixel_reads` returns, likewise."""
+        return {}
+
     @property
     def columns(self) -> int:
         """Columns of a row, filled up to whole vectors."""
@@ -109,6 +115,15 @@ class Crossbars:
 
         packed = aligned(len(self.cells) // 2, self.cells.dtype)
         packed_kernels.pack(self.cells.reshape(-1, self.columns), packed.reshape(-1, self.columns // 2))
+        return packed
+
+    @cached_property
+    def by_column(self) -> NDArray[np.uint8]:
+        """The same, some columns of all rows after the other (see `pixel_kernels`)."""
+        from imcsim.functional.crossbars import pixel_kernels
+
+        packed = aligned(len(self.cells) // 2, self.cells.dtype)
+        packed[:] = pixel_kernels.pack(self.cells.reshape(-1, self.columns)).ravel()
         return packed
 
     @cached_property
@@ -216,22 +231,53 @@ class Crossbars:
 
     def _player(self, shift: NDArray[np.int64], largest_code: int, reads: int, moments: Moments) -> Player:
         """What plays the reads of some inputs, with these ADCs; `reads` for each position."""
-        from imcsim.functional.crossbars import packed_kernels, read_kernels
+        from imcsim.functional.crossbars import read_kernels
 
-        kernel: Callable[..., None] = read_kernels.crossbar_reads
-        lossless, cells = self._lossless(shift, largest_code), (self.groups, self.cells)
+        lossless = self._lossless(shift, largest_code)
         if self._in_bytes(shift, largest_code):
-            kernel, cells = packed_kernels.packed_reads, (self.packed_groups, self.packed)
-            adc: tuple[Any, ...] = lossless, bool(shift.any()), min(largest_code, (1 << 8) - 1)
-        else:
-            shifts = self._spread(shift + self.fraction_bits)
-            top = min(largest_code, int(np.iinfo(self.word).max))
-            adc = lossless, (1 << shifts) >> 1, shifts, top
+            return self._byte_player(lossless, bool(shift.any()), min(largest_code, (1 << 8) - 1))
+        shifts = self._spread(shift + self.fraction_bits)
+        adc = lossless, (1 << shifts) >> 1, shifts, min(largest_code, int(np.iinfo(self.word).max))
+        kernel: Callable[..., None] = read_kernels.crossbar_reads
 
         def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
-            kernel(*wires, *cells, self.columns, self.piece, self._listed, *adc, *sums)
+            kernel(*wires, self.groups, self.cells, self.columns, self.piece, self._listed, *adc, *sums)
 
         return play
+
+    def _byte_player(self, lossless: int, halved: bool, top: int) -> Player:
+        """What plays reads in bytes: pixel by pixel, or window by window."""
+        from imcsim.functional.crossbars import packed_kernels, pixel_kernels, read_kernels
+
+        by_window: Callable[..., None] = packed_kernels.packed_reads
+        largest = self.largest_level * self._listed
+        bound = max(top, lossless * self.largest_level)
+        adc = lossless, halved, top
+
+        def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
+            (starts, events, size), (weight, offset, stride, padding, out, counts) = wires[:3], sums
+            reads = self._pixel_reads(size, stride, padding, out.shape[1:3])
+            groups = None if reads is None else reads.groups(largest, bound)
+            if reads is None or groups is None:
+                cells = self.packed_groups, self.packed, self.columns, self.piece, self._listed
+                by_window(*wires, *cells, *adc, *sums)
+                return
+            maps, windows = starts.shape[0] * starts.shape[1], out.shape[1] * out.shape[2]
+            together = max(CACHE_BYTES // out[0].nbytes, 1) * starts.shape[1]
+            pixel_kernels.pixel_reads(
+                starts.reshape(-1), events, starts.shape, reads.lists.ravel(), reads.begins, reads.places,
+                reads.windows, groups, together, self.by_column, self.columns, self.piece, *adc,
+                weight.ravel(), offset, np.zeros((windows + 2) * read_kernels.NARROW, np.uint16),
+                np.zeros(maps * (windows + 1), out.dtype), out.reshape(-1), out.shape[3], counts.reshape(-1),
+            )  # fmt: skip
+
+        return play
+
+    def _pixel_reads(self, size: Pair, stride: Pair, padding: Pair, out_size: Pair) -> PixelReads | None:
+        about = size, stride, padding, out_size
+        if about not in self._by_pixel:
+            self._by_pixel[about] = pixel_reads(self.wiring[0], self.layout, self.edges, *about)
+        return self._by_pixel[about]
 
     def sums_beyond(
         self,

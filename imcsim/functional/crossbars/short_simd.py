@@ -124,3 +124,51 @@ def sum_of_packed_rows(
         return builder.shuffle_vector(low, high, lanes)
 
     return result(table, types.intp, rows, types.intp, types.intp, types.intp, count), generate
+
+
+def _sums_of_packed_rows(
+    table: Any, columns: int, rows: Any, first: int, last: int, at: int, second: int, third: int, count: int
+) -> Any:
+    each = (at, second, third)
+    return tuple(_sum_of_packed_rows(table, columns, rows, first, last, one, count) for one in each)
+
+
+@vectors(_sums_of_packed_rows)
+def sums_of_packed_rows(
+    typing: Any,
+    table: Any,
+    columns: Any,
+    rows: Any,
+    first: Any,
+    last: Any,
+    at: Any,
+    second: Any,
+    third: Any,
+    count: Any,
+) -> Any:
+    """`sum_of_packed_rows` at three places."""
+    one = Vector(table.dtype, count.literal_value)
+    result = types.UniTuple(one, 3)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        length = one.count // 2
+        kind = ir.VectorType(ir.IntType(8), length)
+        mask, four = (ir.Constant(kind, [number] * length) for number in (15, 4))
+        further = [builder.sub(arguments[k], arguments[5]) for k in (6, 7)]
+
+        def values(place: Any) -> tuple[Any, ...]:
+            found = []
+            for each in (place, *(builder.gep(place, [by]) for by in further)):
+                packed = builder.load(builder.bitcast(each, kind.as_pointer()))
+                packed.align = 1
+                found += [builder.and_(packed, mask), builder.lshr(packed, four)]
+            return tuple(found)
+
+        sums = summed(context, builder, table, rows, arguments, (kind,) * 6, values)
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), one.count), list(range(one.count)))
+        joined = [builder.shuffle_vector(sums[k], sums[k + 1], lanes) for k in (0, 2, 4)]
+        return context.make_tuple(builder, signature.return_type, joined)
+
+    return result(
+        table, types.intp, rows, types.intp, types.intp, types.intp, types.intp, types.intp, count
+    ), generate
