@@ -53,11 +53,16 @@ COPIED = 32
 
 
 def inlined(function: F) -> F:
-    """Compile into the kernels that call it: passing so many arrays takes longer than a short read."""
+    """Compile into the kernels that call it: passing so many arrays takes longer than a short read.
+
+    Without `_nrt` numba does not count who holds the arrays, which the kernel does: each count waits until
+    memory has caught up, several times in each read.
+    """
     made = numba.njit(
         nogil=True,
         error_model="numpy",
         forceinline=True,
+        _nrt=False,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
         pipeline_class=Pipeline,
