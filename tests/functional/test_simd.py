@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, root, times
+from imcsim.functional.crossbars.erring_simd import clipped, floats, halves, normals, root, times
 from imcsim.functional.crossbars.short_simd import (
     capped_sum,
     interleaved,
@@ -169,6 +169,23 @@ def test_sums_of_pairs() -> None:
     out = np.zeros(64, np.uint16)
     _sums_of_pairs(values.ravel(), out)
     assert out.tolist() == values.sum(axis=0, dtype=int).tolist()
+
+
+@numba.njit
+def _two(values: Any, unsigned: Any, first: Any) -> None:
+    one, other = halves(load(values, 0, 96), unsigned)
+    store(first, 0, one)
+    store(unsigned, 0, other)
+
+
+@pytest.mark.parametrize(("word", "unsigned"), [(np.int16, np.uint16), (np.int32, np.uint32)])
+def test_halves(word: Any, unsigned: Any) -> None:
+    """The second half is unsigned: its largest numbers are negative in the whole."""
+    values = (np.arange(96) * np.iinfo(unsigned).max // 95).astype(unsigned)
+    first, second = np.empty(48, word), np.empty(48, unsigned)
+    _two(values.view(word), second, first)
+    assert first.tolist() == values[:48].view(word).tolist()
+    assert second.tolist() == values[48:].tolist()
 
 
 @numba.njit

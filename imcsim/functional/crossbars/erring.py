@@ -19,14 +19,17 @@ from imcsim.functional.nonideal.read_noise import layer_key, moment_key
 MOST = 6
 """Fraction bits of squared levels; there are fewer, or less than none, where their sums need the room."""
 
+LINE = 128
+"""Numbers of a row that are read together, as in `erring_kernels`."""
+
 
 @dataclass(frozen=True, eq=False)
 class ErringCrossbars(RealCrossbars):
     """Cells of one layer, number `layer`, of one chip.
 
-    table ``[rows * width]``: the cells of each row and then, with read noise, what they add to the variances
-    of their columns' currents, for a read noise of 1, in ``2**-squares_fraction`` squared levels; unsigned,
-    in words as long as those of the cells. Side by side they are read faster.
+    table: `LINE` cells of each row, then the next ones of each row. With read noise half of a line is what
+    the cells add to the variances of their columns' currents, for a read noise of 1, in
+    ``2**-squares_fraction`` squared levels; unsigned, in words as long as those of the cells.
     """
 
     chip: DrawnChip
@@ -35,15 +38,11 @@ class ErringCrossbars(RealCrossbars):
     squares_fraction: int
 
     @property
-    def width(self) -> int:
-        """Numbers of a row of the table."""
-        return len(self.table) // self.layout.rows
-
-    @property
     def squares(self) -> NDArray[np.float64]:
         """Squared levels as they are held, ``[rows, slices * Cout]``. There must be read noise."""
-        unsigned = self.table.view(f"u{self.table.itemsize}").reshape(-1, self.width)
-        squares: NDArray[np.float64] = unsigned[:, self.columns :] * 2.0**-self.squares_fraction
+        by_line = self.table.view(f"u{self.table.itemsize}").reshape(-1, self.layout.rows, 2, LINE // 2)
+        held = by_line[:, :, 1].swapaxes(0, 1).reshape(self.layout.rows, -1)
+        squares: NDArray[np.float64] = held * 2.0**-self.squares_fraction
         return squares[:, : self.levels.shape[1]]
 
     @cached_property
@@ -60,10 +59,6 @@ class ErringCrossbars(RealCrossbars):
         )
         return (gain[self.layout.crossbar], offset[self.layout.crossbar]) if crossbars > 1 else (gain, offset)
 
-    @cached_property
-    def _block_of_row(self) -> NDArray[np.int32]:
-        return np.repeat(np.arange(self.layout.blocks, dtype=np.int32), self.layout.block_rows)
-
     def _player(self, shift: NDArray[np.int64], largest_code: int, reads: int, moments: Moments) -> Player:
         from imcsim.functional.crossbars import erring_kernels  # imports numba
 
@@ -78,10 +73,10 @@ class ErringCrossbars(RealCrossbars):
         key = layer_key(self.chip.seed, self.chip.chip, self.layer)
         keys = moment_key(key, image[:, None], timestep[:, None], np.arange(reads)[None, :])
         adcs = (
-            self.columns, self.levels.shape[1], self._block_of_row, self.columns if len(gain) > 1 else 0,
+            self.levels.shape[1], self.layout.rows, self.columns if len(gain) > 1 else 0,
             (scale * np.float32(2.0**-self.fraction_bits)).ravel(), (offset_steps + np.float32(0.5)).ravel(),
-            self.table, self.width, np.zeros(0, f"u{self.table.itemsize}"), spread.ravel(),
-            np.float32(errors.noise_lsb) ** 2, self.chip.noisy,
+            self.table, len(self.table) > len(self.cells_held), np.zeros(0, f"u{self.table.itemsize}"),
+            spread.ravel(), np.float32(errors.noise_lsb) ** 2, self.chip.noisy,
         )  # fmt: skip
         top = np.float32(largest_code)
 
@@ -99,16 +94,18 @@ def erring_crossbars(
     """`real` with the converters of `chip` and, where it has read noise, its noise: squares float32 ``[rows,
     slices * Cout]`` are `nonideal.programming.Cells.squares`.
     """
-    table, fraction = real.cells_held, 0
+    rows, fraction = real.layout.rows, 0
+    cells = real.cells_held.reshape(rows, real.columns)
     if squares is not None and chip.read_noise > 0:
-        rows, used = squares.shape
         most_rows = int(real.layout.block_rows.max())
         largest = max(float(block_sums(real.layout, squares).max()), 1.0)
-        word = np.dtype(f"u{table.itemsize}")
+        word = np.dtype(f"u{cells.itemsize}")
         fraction = min(int(np.floor(np.log2((np.iinfo(word).max - most_rows) / largest))), MOST)
-        table = aligned(rows * 2 * real.columns, real.cells_held.dtype)
-        by_row = table.reshape(rows, 2, real.columns)
-        by_row[:, 0] = real.cells_held.reshape(rows, -1)
-        by_row.view(word)[:, 1, :used] = np.rint(squares * np.float32(2.0**fraction))
+        held = np.zeros(cells.shape, word)
+        held[:, : squares.shape[1]] = np.rint(squares * np.float32(2.0**fraction))
+        halves = (each.reshape(rows, -1, LINE // 2) for each in (cells, held.view(cells.dtype)))
+        cells = np.stack(tuple(halves), axis=2)
+    table = aligned(cells.size, cells.dtype)
+    table.reshape(-1, rows, LINE)[:] = cells.reshape(rows, -1, LINE).swapaxes(0, 1)
     about = {field.name: getattr(real, field.name) for field in fields(real)}
     return ErringCrossbars(**about, chip=chip, layer=layer, table=table, squares_fraction=fraction)

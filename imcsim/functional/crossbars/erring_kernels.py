@@ -2,6 +2,10 @@
 
 As `read_kernels.crossbar_reads`, but that each sum is converted by itself, in single precision, in the order
 of operations that `nonideal.converter.codes` states. Noise is what `nonideal.read_noise` states.
+
+Cells are 16 bits or more, and wait for the second-level cache. So those of a block are read LINE at a time,
+for WINDOWS windows, before the next ones: meanwhile they stay in the first-level cache. Sums are converted in
+registers.
 """
 
 from __future__ import annotations
@@ -11,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, root, times
-from imcsim.functional.crossbars.read_kernels import NARROW, WIDE, add_up, inlined, window
+from imcsim.functional.crossbars.erring_simd import clipped, floats, halves, normals, root, times
+from imcsim.functional.crossbars.read_kernels import COPIED, add_up, inlined, window
 from imcsim.functional.crossbars.simd import add, full, load, store, sum_of_rows
 from imcsim.functional.kernels import jit
 from imcsim.functional.nonideal.read_noise import GOLDEN_32, GOLDEN_64, MIX_64
@@ -21,8 +25,14 @@ _GOLDEN_64, _ONE = np.uint64(GOLDEN_64), np.uint64(1)
 _MIX_64 = np.uint64(MIX_64[0]), np.uint64(MIX_64[1])
 _SHIFT_64 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
 
+LINE = 128
+"""Numbers of a row of cells that are read together: so many cells, or half as many and their squares."""
+
 WHOLE = 64
 """Columns that are converted together."""
+
+WINDOWS = 64
+"""Windows whose rows are listed together."""
 
 
 @jit
@@ -34,15 +44,14 @@ def erring_reads(
     wiring: NDArray[np.int32],
     begins: NDArray[np.int32],
     groups: NDArray[np.int32],
-    columns: int,
     used: int,
-    block_of_row: NDArray[np.int32],
+    rows_in_all: int,
     apart: int,
     scale: NDArray[np.float32],
     half: NDArray[np.float32],
     table: NDArray[Any],
-    width: int,
-    variances: NDArray[Any],
+    squared: bool,
+    unsigned: NDArray[Any],
     spread: NDArray[np.float32],
     own: np.float32,
     noisy: bool,
@@ -59,136 +68,232 @@ def erring_reads(
 
     The sum s of column j in block b becomes ``min(max(floor(s scale + half + noise), 0), top)`` with entry
     ``b apart + j`` of scale and half, for the `used` columns. With `noisy`, noise is a standard normal number
-    times ``sqrt(q spread + own)``; q is the sum of squares over the driven rows. table: rows of `width`
-    numbers: the cells of all columns and then, if there are any, their squares, as unsigned words of the type
-    of `variances`. moments ``[n, planes]``: keys of `read_noise.moment_key`.
+    times ``sqrt(q spread + own)``; q is the sum of squares over the driven rows. table: the first LINE
+    numbers of all rows, then the next ones; they are cells or, if it is `squared`, WHOLE cells and their
+    squares, as unsigned words of the type of `unsigned`. moments ``[n, planes]``: keys of
+    `read_noise.moment_key`.
     """
     images, planes, pixels, edges = starts.shape
-    flat, wires = starts.reshape(-1), wiring.reshape(-1)
-    out_height, out_width = out.shape[1:3]
-    blocks_in_all = np.uint64(begins.shape[0] - 1)
-    rows = np.empty(table.shape[0] // width + NARROW, np.int32)
-    ends = np.empty(begins.shape[0], np.int32)
-    exact = np.empty(begins.shape[0], np.bool_)
-    sums = np.empty(width, table.dtype)
-    variance = sums.view(variances.dtype)[columns:]
-    weyl = (np.arange(columns) * np.int64(GOLDEN_32)).astype(np.uint32)
-    codes = np.empty(-(-used // WHOLE) * WHOLE, np.int32)
-    out[:] = 0
-    counts[:] = 0
+    flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
+    positions, out_channels = out.shape[1] * out.shape[2], out.shape[3]
+    blocks_in_all = begins.shape[0] - 1
+    each = WHOLE if squared else LINE
+    lines = (used + each - 1) // each
+    rows = np.empty(min(WINDOWS, positions) * rows_in_all + COPIED, np.int32)
+    ends = np.empty(WINDOWS * blocks_in_all + 1, np.int32)
+    exact = np.empty(1, np.bool_)
+    driven = np.empty(WINDOWS, np.int64)
+    keys = np.empty(WINDOWS * blocks_in_all, np.uint64)
+    weyl = (np.arange(lines * each) * np.int64(GOLDEN_32)).astype(np.uint32)
+    codes = np.empty(WINDOWS * lines * each, np.int32)
+    line = np.empty(lines * each, np.int32)
     for g in range(groups.shape[0] - 1):
-        blocks = (groups[g], groups[g + 1])
+        low, high = int(groups[g]), int(groups[g + 1])
         for n in range(images):
             for plane in range(planes):
                 first = (n * planes + plane) * pixels * edges
-                for oy in range(out_height):
-                    for ox in range(out_width):
-                        corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
-                        active, reads = window(
-                            flat, first, edges, events, size, channels, corner, wires, begins, blocks,
-                            0, rows, ends, exact,
-                        )  # fmt: skip
-                        if active == 0:
-                            continue
-                        codes[:] = 0
-                        begin = 0
-                        for r in range(reads):
-                            end = ends[r]
-                            block = block_of_row[rows[begin]]
-                            at = block * apart
-                            _add_rows(table, width, rows, begin, end, sums)
-                            steps, middle = scale[at : at + columns], half[at : at + columns]
-                            if noisy:
-                                place = np.uint64(oy * out_width + ox) * blocks_in_all + np.uint64(block)
-                                key = _key(moments[n, plane], place)
-                                if width > columns:
-                                    wide = spread[at : at + columns]
-                                    _convert_noisy(
-                                        sums, steps, middle, variance, wide, own, key, weyl, top, codes
-                                    )
-                                else:
-                                    _convert_noisy_converter(sums, steps, middle, own, key, weyl, top, codes)
+                for begin in range(0, positions, WINDOWS):
+                    windows = min(WINDOWS, positions - begin)
+                    about = begin, windows, out.shape[2]
+                    active = _list(
+                        flat, first, edges, events, size, channels, stride, padding, wires, begins, low, high,
+                        about, moments[n, plane], rows, ends, exact, driven, keys,
+                    )  # fmt: skip
+                    if active == 0:
+                        continue
+                    codes[:] = 0
+                    for k in range(lines):
+                        at, to = k * rows_in_all * LINE, k * WINDOWS * each
+                        for block in range(low, high):
+                            adc, read = block * apart + k * each, (block - low) * windows
+                            if not noisy:
+                                _convert(
+                                    table, at, rows, ends, read, windows, adc, scale, half, top, codes, to
+                                )  # fmt: skip
+                            elif squared:
+                                _convert_noisy(
+                                    table, at, rows, ends, read, windows, adc, scale, half, unsigned, spread,
+                                    own, keys, weyl, k * each, top, codes, to,
+                                )  # fmt: skip
                             else:
-                                _convert(sums, steps, middle, top, codes)
-                            begin = end
-                        driven = ends[reads - 1]
-                        add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
-                        counts[n, 0] += driven
-                        counts[n, 1] += active
+                                _convert_noisy_converter(
+                                    table, at, rows, ends, read, windows, adc, scale, half, own, keys, weyl,
+                                    k * each, top, codes, to,
+                                )  # fmt: skip
+                    place = (n * positions + begin) * out_channels
+                    counts[n, 0] += _add_up(
+                        codes, each, line, windows, weight, offset, plane, driven, sums, place, out_channels
+                    )  # fmt: skip
+                    counts[n, 1] += active
 
 
 @inlined
-def _add_rows(
-    table: NDArray[Any], width: int, rows: NDArray[np.int32], begin: int, end: int, sums: NDArray[Any]
-) -> None:
-    """Sum rows of the table."""
-    at = 0
-    while at + WIDE <= width:
-        store(sums, at, sum_of_rows(table, width, rows, begin, end, at, WIDE))
-        at += WIDE
-    if at < width:
-        store(sums, at, sum_of_rows(table, width, rows, begin, end, at, NARROW))
+def _list(
+    starts: NDArray[np.int32],
+    first: int,
+    edges: int,
+    events: NDArray[np.int32],
+    size: tuple[int, int],
+    channels: int,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    wiring: NDArray[np.int32],
+    begins: NDArray[np.int32],
+    low: int,
+    high: int,
+    about: tuple[int, int, int],
+    moment: np.uint64,
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    exact: NDArray[np.bool_],
+    driven: NDArray[np.int64],
+    keys: NDArray[np.uint64],
+) -> int:
+    """List the rows that some windows drive in the blocks from `low` up to `high`, block by block; returns
+    the reads with a row active.
+
+    ends receives where each read's rows begin, and the end; keys `read_noise.read_key` of each; driven the
+    rows of each window. about: the first window, how many there are, and how many stand side by side.
+    """
+    begin, windows, wide = about
+    blocks_in_all = begins.shape[0] - 1
+    active, count, read = 0, 0, 0
+    driven[:windows] = 0
+    for block in range(low, high):
+        for k in range(windows):
+            position = begin + k
+            corner = (position // wide * stride[0] - padding[0], position % wide * stride[1] - padding[1])
+            ends[read] = count
+            one, _ = window(
+                starts, first, edges, events, size, channels, corner, wiring, begins, (block, block + 1), 0,
+                rows[count:], ends[read + 1 :], exact,
+            )  # fmt: skip
+            if one:
+                key = moment + (np.uint64(position * blocks_in_all + block) + _ONE) * _GOLDEN_64
+                key = (key ^ (key >> _SHIFT_64[0])) * _MIX_64[0]
+                key = (key ^ (key >> _SHIFT_64[1])) * _MIX_64[1]
+                keys[read] = key ^ (key >> _SHIFT_64[2])
+                driven[k] += ends[read + 1]
+                count += ends[read + 1]
+                active += 1
+            read += 1
+    ends[read] = count
+    return active
 
 
-@jit
-def _key(moment: np.uint64, place: np.uint64) -> np.uint64:
-    """`read_noise.read_key`"""
-    key = moment + (place + _ONE) * _GOLDEN_64
-    key = (key ^ (key >> _SHIFT_64[0])) * _MIX_64[0]
-    key = (key ^ (key >> _SHIFT_64[1])) * _MIX_64[1]
-    return key ^ (key >> _SHIFT_64[2])
+@inlined
+def _add_up(
+    codes: NDArray[np.int32],
+    each: int,
+    line: NDArray[np.int32],
+    windows: int,
+    weight: NDArray[Any],
+    offset: NDArray[Any],
+    plane: int,
+    driven: NDArray[np.int64],
+    sums: NDArray[Any],
+    place: int,
+    channels: int,
+) -> int:
+    """Add the codes of some windows to the digital sums from `place` on; returns the driven rows."""
+    total = 0
+    for k in range(windows):
+        if driven[k]:
+            for at in range(0, line.shape[0], WHOLE):
+                store(line, at, load(codes, (at // each * WINDOWS + k) * each + at % each, WHOLE))
+            begin = place + k * channels
+            add_up(line, weight[plane], offset[plane], driven[k], sums[begin : begin + channels])
+            total += driven[k]
+    return total
 
 
 @inlined
 def _convert(
-    sums: NDArray[Any],
+    table: NDArray[Any],
+    at: int,
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    read: int,
+    windows: int,
+    adc: int,
     scale: NDArray[np.float32],
     half: NDArray[np.float32],
     top: np.float32,
     codes: NDArray[np.int32],
+    to: int,
 ) -> None:
-    """Add the codes of one read to those of others."""
-    for j in range(0, codes.shape[0], WHOLE):
-        found = add(times(floats(load(sums, j, WHOLE)), load(scale, j, WHOLE)), load(half, j, WHOLE))
-        store(codes, j, add(load(codes, j, WHOLE), clipped(found, top)))
+    """Play one read of some windows, on LINE numbers of the rows; codes are added up from `to` on."""
+    for k in range(windows):
+        begin, end = ends[read + k], ends[read + k + 1]
+        if begin < end:
+            sums = floats(sum_of_rows(table, LINE, rows, begin, end, at, LINE))
+            found = add(times(sums, load(scale, adc, LINE)), load(half, adc, LINE))
+            place = to + k * LINE
+            store(codes, place, add(load(codes, place, LINE), clipped(found, top)))
 
 
 @inlined
 def _convert_noisy_converter(
-    sums: NDArray[Any],
+    table: NDArray[Any],
+    at: int,
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    read: int,
+    windows: int,
+    adc: int,
     scale: NDArray[np.float32],
     half: NDArray[np.float32],
     own: np.float32,
-    key: np.uint64,
+    keys: NDArray[np.uint64],
     weyl: NDArray[np.uint32],
+    column: int,
     top: np.float32,
     codes: NDArray[np.int32],
+    to: int,
 ) -> None:
-    low, high = np.uint32(key), np.uint32(key >> _SHIFT_64[3])
-    sigma = full(scale, np.sqrt(own), WHOLE)
-    for j in range(0, codes.shape[0], WHOLE):
-        noise = times(sigma, normals(load(weyl, j, WHOLE), low, high))
-        found = add(times(floats(load(sums, j, WHOLE)), load(scale, j, WHOLE)), load(half, j, WHOLE))
-        store(codes, j, add(load(codes, j, WHOLE), clipped(add(found, noise), top)))
+    sigma = full(scale, np.sqrt(own), LINE)
+    for k in range(windows):
+        begin, end = ends[read + k], ends[read + k + 1]
+        if begin < end:
+            low, high = np.uint32(keys[read + k]), np.uint32(keys[read + k] >> _SHIFT_64[3])
+            noise = times(sigma, normals(load(weyl, column, LINE), low, high))
+            sums = floats(sum_of_rows(table, LINE, rows, begin, end, at, LINE))
+            found = add(times(sums, load(scale, adc, LINE)), load(half, adc, LINE))
+            place = to + k * LINE
+            store(codes, place, add(load(codes, place, LINE), clipped(add(found, noise), top)))
 
 
 @inlined
 def _convert_noisy(
-    sums: NDArray[Any],
+    table: NDArray[Any],
+    at: int,
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    read: int,
+    windows: int,
+    adc: int,
     scale: NDArray[np.float32],
     half: NDArray[np.float32],
-    variance: NDArray[Any],
+    unsigned: NDArray[Any],
     spread: NDArray[np.float32],
     own: np.float32,
-    key: np.uint64,
+    keys: NDArray[np.uint64],
     weyl: NDArray[np.uint32],
+    column: int,
     top: np.float32,
     codes: NDArray[np.int32],
+    to: int,
 ) -> None:
-    low, high = np.uint32(key), np.uint32(key >> _SHIFT_64[3])
     least = full(scale, own, WHOLE)
-    for j in range(0, codes.shape[0], WHOLE):
-        variances = add(times(floats(load(variance, j, WHOLE)), load(spread, j, WHOLE)), least)
-        noise = times(root(variances), normals(load(weyl, j, WHOLE), low, high))
-        found = add(times(floats(load(sums, j, WHOLE)), load(scale, j, WHOLE)), load(half, j, WHOLE))
-        store(codes, j, add(load(codes, j, WHOLE), clipped(add(found, noise), top)))
+    for k in range(windows):
+        begin, end = ends[read + k], ends[read + k + 1]
+        if begin < end:
+            # Draws come first: the processor makes them while it still waits for the rows.
+            low, high = np.uint32(keys[read + k]), np.uint32(keys[read + k] >> _SHIFT_64[3])
+            drawn = normals(load(weyl, column, WHOLE), low, high)
+            sums, squares = halves(sum_of_rows(table, LINE, rows, begin, end, at, LINE), unsigned)
+            variances = add(times(floats(squares), load(spread, adc, WHOLE)), least)
+            noise = times(root(variances), drawn)
+            found = add(times(floats(sums), load(scale, adc, WHOLE)), load(half, adc, WHOLE))
+            place = to + k * WHOLE
+            store(codes, place, add(load(codes, place, WHOLE), clipped(add(found, noise), top)))

@@ -46,6 +46,34 @@ def floats(typing: Any, values: Any) -> Any:
     return result(values), generate
 
 
+def _halves(values: Any, unsigned: Any) -> Any:
+    return values[: len(values) // 2], values[len(values) // 2 :].view(unsigned.dtype)
+
+
+@vectors(_halves)
+def halves(typing: Any, values: Any, unsigned: Any) -> Any:
+    """The first half of some integers, and the second one, which is one of integers of the type of
+    `unsigned`.
+    """
+    first, second = Vector(values.dtype, values.count // 2), Vector(unsigned.dtype, values.count // 2)
+    result = types.Tuple((first, second))
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        nothing, lane = (
+            ir.Constant(arguments[0].type, ir.Undefined),
+            ir.VectorType(ir.IntType(32), first.count),
+        )
+        parts = [
+            builder.shuffle_vector(
+                arguments[0], nothing, ir.Constant(lane, list(range(begin, begin + first.count)))
+            )
+            for begin in (0, first.count)
+        ]
+        return context.make_tuple(builder, result, parts)
+
+    return result(values, unsigned), generate
+
+
 @vectors(lambda one, other: one * other)
 def times(typing: Any, one: Any, other: Any) -> Any:
     """``one * other`` of floats."""
