@@ -34,6 +34,7 @@ from imcsim.network.graph import Network
 from imcsim.simulation.schedule import Schedule, layout_of, schedule, schedules
 from imcsim.simulation.values import COMPUTED, Values
 from imcsim.timing import Issue, Layout, Timing
+from imcsim.timing.occupancy import Occupancy, occupancies
 
 NO_ERRORS = NonIdeal()
 """What a config says of an ideal chip's cells, wires and converters."""
@@ -125,6 +126,11 @@ class Chip:
     @cached_property
     def _prices(self) -> tuple[Charge, ...]:
         return charges(self.config, self.size)
+
+    @cached_property
+    def occupancies(self) -> tuple[Occupancy, ...]:
+        """For how long each layer needs each of its resources in a timestep."""
+        return occupancies(self.placement, self.config)
 
     def issued(
         self, issue: Issue, *, dynamic: bool, exits: Collection[int] | None = None, workers: int | None = None
@@ -240,6 +246,12 @@ def calibrate(program: Program, calibration: Inputs, workers: int | None = None)
 def with_timing(chip: Chip, timing: Timing) -> Chip:
     """The same chip, calibrated alike, with another issue policy, T max or fidelity, or for timed inputs."""
     return _chip(chip.network, chip.program, chip.converters, _stand(chip.network, chip.stated, timing))
+
+
+def with_prices(chip: Chip, config: HardwareConfig) -> Chip:
+    """The same chip in the same time with other prices, of which alone `config` differs from its own."""
+    built = config.with_exit_rule(chip.timing.rule).model_copy(update={"encoder": chip.config.encoder})
+    return replace(chip, config=built, stated=config)
 
 
 def with_figures(chip: Chip, config: HardwareConfig, exits: Collection[int] | None = None) -> Chip:

@@ -20,7 +20,7 @@ from imcsim.results.costs import LayerCost
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, PeakEfficiency
 from imcsim.simulation.chip import Chip
 from imcsim.simulation.simulate import ExitCosts
-from imcsim.timing import Occupancy, Resource, occupancies
+from imcsim.timing import Resource
 
 PER_MULTIPLY_ACCUMULATE = 2
 """Operations: a multiplication and an addition."""
@@ -175,7 +175,7 @@ class WorkDone:
 
     def _busy_ns(self, k: int) -> dict[str, float]:
         """For how long each resource of a layer works, mean per image."""
-        occupancy, layer = self._occupancies[k - 1], self.chip.placement.layers[k - 1]
+        occupancy, layer = self.chip.occupancies[k - 1], self.chip.placement.layers[k - 1]
         all_timesteps = int(self.stay.sum())
         computed = self.images if self._keeps(layer) else all_timesteps
         stored = all_timesteps - computed
@@ -197,10 +197,6 @@ class WorkDone:
         cells, stage = self.chip.config.of_type(layer.tile_type).cells, layer.stage
         used = stage.rows * (stage.out_channels // stage.groups) * layer.slices
         return used / (layer.crossbars_per_copy * cells.rows * cells.columns)
-
-    @cached_property
-    def _occupancies(self) -> tuple[Occupancy, ...]:
-        return occupancies(self.chip.placement, self.chip.config)
 
     def _keeps(self, layer: LayerPlacement) -> bool:
         return layer.stage.keeps_currents(self.chip.config)

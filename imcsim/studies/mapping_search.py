@@ -45,7 +45,6 @@ from imcsim.studies.mapping_variants import (
 )
 from imcsim.studies.settings import CompareOptions
 from imcsim.studies.tried_mappings import TriedMappings
-from imcsim.timing import occupancies
 
 _MOST_GRANTS = 48
 """Steps of copies that are tried, of each policy."""
@@ -297,7 +296,7 @@ def _played(judged: OnImages, sized: Mapped, config: HardwareConfig) -> Mapped:
     images = np.arange(len(stay))
     energy, latency = ran.energy_pj[images, stay - 1], ran.latency_ns[images, stay - 1]
     interval = 0.0
-    for layer, busy in zip(chip.placement.layers, occupancies(chip.placement, chip.config), strict=True):
+    for layer, busy in zip(chip.placement.layers, chip.occupancies, strict=True):
         later = busy.stored if layer.stage.keeps_currents(chip.config) else busy.computed
         interval = max(interval, *(busy.computed[name] + (judged.mean - 1) * later[name] for name in later))
     load = chip.config.load_cycles(chip.placement.graph.image_bits)

@@ -17,7 +17,7 @@ from imcsim.base.errors import ImcsimError
 from imcsim.hardware.alternatives import Alternative, alternatives_of, same_time
 from imcsim.hardware.config import HardwareConfig
 from imcsim.results.ranges import StaticIssue
-from imcsim.simulation.chip import Chip, depends_on_values, nonideal, numerics, with_figures
+from imcsim.simulation.chip import Chip, depends_on_values, nonideal, numerics, with_figures, with_prices
 from imcsim.simulation.simulate import plays_anew
 from imcsim.studies.settings import CompareOptions
 from imcsim.timing import parse
@@ -43,7 +43,7 @@ def check_values(chip: Chip, changed: HardwareConfig, options: CompareOptions) -
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """A chip with other figures. made: the chip with its time, where that could be played ahead."""
+    """A chip with other figures. made: the chip; None where its time could not be played ahead."""
 
     config: HardwareConfig
     same_time: bool
@@ -97,18 +97,23 @@ class OtherChips:
         ahead = ahead and chip.timing.timesteps <= AHEAD_TIMESTEPS
         if ahead:
             self._play(chip, exits=None)
+        _price(chip)
+        _ = chip.occupancies
         found: list[Tried] = []
 
         def tried(changed: HardwareConfig) -> Tried:
             for one in found:
                 if one.config == changed:
                     return one
-            same, made = same_time(stated, changed, chip.placement.reach), None
+            same = same_time(stated, changed, chip.placement.reach)
+            made = with_prices(chip, changed) if same else None
             if ahead and not same and not self._stopped:
                 with suppress(ImcsimError):  # it is raised where the chip is asked for
                     check_values(chip, changed, self._options)
                     made = with_figures(chip, changed)
                     self._play(made, exits=())
+            if made is not None:
+                _price(made)
             found.append(Tried(changed, same, made))
             return found[-1]
 
@@ -129,3 +134,9 @@ class OtherChips:
         for issue in map(parse, self._opponents):
             if plays_anew(chip, issue):
                 chip.issued(issue, dynamic=False, exits=exits)
+
+
+def _price(chip: Chip) -> None:
+    """Work out what it will be asked for: a chip keeps its prices and areas."""
+    chip.prices()
+    chip.config.area_um2(chip.size)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from imcsim.hardware.config import HardwareConfig
-from imcsim.hardware.ledger import Stay, charges, energy_pj
+from imcsim.hardware.ledger import Stay, energy_pj
 from imcsim.results.ranges import StaticIssue
-from imcsim.simulation.chip import with_figures
+from imcsim.simulation.chip import Chip, with_figures
 from imcsim.simulation.simulate import ExitCosts, Simulation, issued, replay
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.other_chips import AllTried, Tried
@@ -77,19 +76,17 @@ class Repeated:
     def _played(self, one: Tried) -> OtherRuns:
         if one.config == self.experiment.chip.stated:
             return OtherRuns(self.experiment.images.dynamic, self.area_um2, dict(self.opponents))
-        return self._repriced(one.config) if one.same_time else self._replayed(one)
+        return self._repriced(one.made) if one.same_time and one.made else self._replayed(one)
 
-    def _repriced(self, changed: HardwareConfig) -> OtherRuns:
+    def _repriced(self, chip: Chip) -> OtherRuns:
         """The same counts with other prices."""
-        chip = self.experiment.chip
-        config = changed.with_exit_rule(chip.timing.rule).model_copy(update={"encoder": chip.config.encoder})
-        prices = charges(config, chip.size)
 
         def priced(ran: ExitCosts) -> ExitCosts:
-            return replace(ran, energy_pj=energy_pj(ran.ledger, prices))
+            return replace(ran, energy_pj=energy_pj(ran.ledger, chip.prices()))
 
         statics = {issue: priced(ran) for issue, ran in self.opponents.items()}
-        return OtherRuns(priced(self.experiment.images.dynamic), config.area_um2(chip.size), statics)
+        area = chip.config.area_um2(chip.size)
+        return OtherRuns(priced(self.experiment.images.dynamic), area, statics)
 
     def _replayed(self, one: Tried) -> OtherRuns:
         """The same values in another time, or on a chip that is laid out otherwise."""
