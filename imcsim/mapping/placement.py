@@ -100,10 +100,17 @@ class LayerPlacement:
 
     def first_channel_of(self, column: int) -> int:
         """The first output channel in a column of crossbars; the number of all behind the last column."""
-        whole, left = divmod(column, self.columns_of_set)
-        of_set = self.channels_of_set
-        first = whole * of_set + min(left * self.channels_per_column, of_set)
-        return min(first, self.stage.out_channels)
+        return self._first_channels[column]
+
+    @cached_property
+    def _first_channels(self) -> tuple[int, ...]:
+        """Those of all columns, and the number of all channels behind."""
+        columns, of_set = self.columns_of_set, self.channels_of_set
+        every = (
+            column // columns * of_set + min(column % columns * self.channels_per_column, of_set)
+            for column in range(self.columns + 1)
+        )
+        return tuple(min(first, self.stage.out_channels) for first in every)
 
     def channels_of(self, columns: tuple[int, int]) -> int:
         """Output channels in some columns of crossbars (a half-open range); the last one may be part full."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.placement import LayerPlacement, Part, Placement
-from imcsim.mapping.stages import IMAGE, StageGraph
+from imcsim.mapping.stages import IMAGE, Edge, StageGraph
 
 
 class Flow(NamedTuple):
@@ -69,20 +69,19 @@ def _sent(
     for part in parts:
         of_stage[part.stage].append(part)
     for edge in graph.edges:
+        sent = [] if edge.source == IMAGE else _shares(layers[edge.source], edge, of_stage[edge.source])
         for target in of_stage[edge.target]:
             if edge.role == "side" and target.head != target.index:
                 continue
             if edge.source == IMAGE:
                 yield None, target, edge.height, edge.row_bits
                 continue
-            layer = layers[edge.source]
-            for source in of_stage[edge.source]:
-                if source.head == source.index and (not edge.stays or source is target):
-                    yield source, target, edge.height, layer.share_of(source, edge, edge.row_bits)
+            for source, bits in sent:
+                if not edge.stays or source is target:
+                    yield source, target, edge.height, bits
     for edge in graph.stored:
-        for source in of_stage[edge.source]:
-            if source.head == source.index:
-                yield source, None, edge.height, layers[edge.source].share_of(source, edge, edge.row_bits)
+        for source, bits in _shares(layers[edge.source], edge, of_stage[edge.source]):
+            yield source, None, edge.height, bits
     for part in parts:
         layer = layers[part.stage]
         stage = layer.stage
@@ -95,6 +94,12 @@ def _sent(
             values = outputs if pool is None else pool.width * stage.out_channels
             row = values * (stage.spike_bits if stage.spikes else config.lif.partial_sum_bits)
             yield part, None, layer.bands if pool is None else pool.height, layer.share_of(part, None, row)
+
+
+def _shares(layer: LayerPlacement, edge: Edge, parts: Sequence[Part]) -> list[tuple[Part, int]]:
+    """The heads among the parts of a layer, and the bits of a row of an edge that each of them sends."""
+    heads = [part for part in parts if part.head == part.index]
+    return [(part, layer.share_of(part, edge, edge.row_bits)) for part in heads]
 
 
 def package_flits(placement: Placement, config: HardwareConfig) -> int:
