@@ -160,9 +160,10 @@ def _list(
     active, count, read = 0, 0, 0
     driven[:windows] = 0
     for block in range(low, high):
+        position = begin
+        down, right = begin // wide, begin % wide
         for k in range(windows):
-            position = begin + k
-            corner = (position // wide * stride[0] - padding[0], position % wide * stride[1] - padding[1])
+            corner = (down * stride[0] - padding[0], right * stride[1] - padding[1])
             ends[read] = count
             one, _ = window(
                 starts, first, edges, events, size, channels, corner, wiring, begins, (block, block + 1), 0,
@@ -177,6 +178,10 @@ def _list(
                 count += ends[read + 1]
                 active += 1
             read += 1
+            position += 1
+            right += 1
+            if right == wide:
+                down, right = down + 1, 0
     ends[read] = count
     return active
 
@@ -199,8 +204,11 @@ def _add_up(
     total = 0
     for k in range(windows):
         if driven[k]:
-            for at in range(0, line.shape[0], WHOLE):
-                store(line, at, load(codes, (at // each * WINDOWS + k) * each + at % each, WHOLE))
+            at = k * each
+            for first in range(0, line.shape[0], each):
+                for more in range(0, each, WHOLE):
+                    store(line, first + more, load(codes, at + more, WHOLE))
+                at += WINDOWS * each
             begin = place + k * channels
             add_up(line, weight[plane], offset[plane], driven[k], sums[begin : begin + channels])
             total += driven[k]
