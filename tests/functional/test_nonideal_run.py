@@ -69,14 +69,22 @@ def test_real_cells_at_whole_levels_are_ideal_to_the_bit(
     assert np.array_equal(cells.real_levels, case.levels)
 
 
-@settings(max_examples=40, deadline=None)
-@given(GEOMETRY, st.integers(0, 5), st.integers(1, 10), st.sampled_from([0.01, 0.3, 2.0]))
-def test_reads_of_real_cells(geometry: dict[str, Any], shift: int, adc_bits: int, spread: float) -> None:
-    """Cells above, below and beyond their levels, also below 0 (less than the reference column's)."""
+@settings(max_examples=60, deadline=None)
+@given(GEOMETRY, st.integers(0, 5), st.integers(1, 10), st.sampled_from([0.01, 0.3, 2.0]), st.booleans())
+def test_reads_of_real_cells(
+    geometry: dict[str, Any], shift: int, adc_bits: int, spread: float, relative: bool
+) -> None:
+    """Cells above, below and beyond their levels, also below 0 (less than the reference column's); or such
+    that one of each two differential cells stays 0, which are read as pairs.
+    """
     case = Case(geometry)
     shifts = np.maximum(case.rng.integers(shift - 2, shift + 1, len(case.factor)), 0)
     levels = case.levels + spread * case.rng.standard_normal(case.levels.shape)
+    if relative:
+        levels = case.levels * np.maximum(1 + spread * case.rng.standard_normal(case.levels.shape), 0)
     cells = real(case, levels, 1 << int(shifts.max()))
+    if relative and geometry["encoding"] == "differential":
+        assert cells.pairs is not None
     out = np.full((len(case.inputs), *case.out_size, len(case.weight)), -77, np.int64)
     counts = cells.read(case.inputs, case.planes, shifts, 2**adc_bits - 1, case.stride, case.padding, out)
     single = np.abs(levels).max() * 2.0**-24  # levels are handed over in single precision

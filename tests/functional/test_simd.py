@@ -18,6 +18,7 @@ from imcsim.functional.crossbars.short_simd import (
     pairs,
     sum_of_packed_rows,
     sums_of_packed_rows,
+    sums_of_signed_rows,
 )
 from imcsim.functional.crossbars.simd import (
     add,
@@ -169,6 +170,29 @@ def test_sums_of_pairs() -> None:
     out = np.zeros(64, np.uint16)
     _sums_of_pairs(values.ravel(), out)
     assert out.tolist() == values.sum(axis=0, dtype=int).tolist()
+
+
+@numba.njit
+def _signed(table: Any, columns: int, rows: Any, first: int, last: int, above: Any, below: Any) -> None:
+    one, other = sums_of_signed_rows(table, columns, rows, first, last, 5, 40)
+    store(above, 0, one)
+    store(below, 0, other)
+
+
+@pytest.mark.parametrize("word", [np.int16, np.int32])
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (0, 1), (2, 9)])
+def test_sums_of_signed_rows(word: Any, first: int, last: int) -> None:
+    """Up to the largest sums that the words hold, on either side."""
+    rng = np.random.default_rng(last)
+    largest = np.iinfo(word).max // 9
+    table = rng.integers(-largest, largest + 1, (20, 50)).astype(word)
+    table[:, 5:7] = largest, -largest
+    rows = rng.integers(0, 20, 9).astype(np.int32)
+    above, below = np.full((2, 40), 7, word)
+    _signed(table.ravel(), 50, rows, first, last, above, below)
+    some = table[rows[first:last], 5:45].astype(int)
+    assert above.tolist() == np.maximum(some, 0).sum(axis=0).tolist()
+    assert below.tolist() == np.maximum(-some, 0).sum(axis=0).tolist()
 
 
 @numba.njit

@@ -9,6 +9,7 @@ square), words have 32 bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.functional.crossbars.crossbars import CACHE_BYTES, Crossbars, aligned
+from imcsim.functional.crossbars.crossbars import CACHE_BYTES, Crossbars, Moments, Player, aligned
 from imcsim.network.rows import RowLayout
 
 FEWEST, MOST = 4, 12
@@ -69,6 +70,42 @@ class RealCrossbars(Crossbars):
     @cached_property
     def word(self) -> np.dtype[Any]:
         return self.cells_held.dtype
+
+    @cached_property
+    def pairs(self) -> NDArray[Any] | None:
+        """Rows as `paired_kernels` reads them, flat; None where a cell and that of the other half of the
+        columns both conduct, or one is below 0.
+        """
+        from imcsim.functional.crossbars import paired_kernels
+
+        rows, apart = self.layout.rows, self.levels.shape[1] // 2
+        if len(self.factor) % 2:
+            return None
+        held = self.cells_held.reshape(rows, self.columns)
+        one, other = held[:, :apart], held[:, apart : 2 * apart]
+        if held.min(initial=0) < 0 or np.logical_and(one, other).any():
+            return None
+        length = -(-apart // paired_kernels.WHOLE) * paired_kernels.WHOLE
+        pairs = aligned(rows * length, held.dtype)
+        np.subtract(one, other, out=pairs.reshape(rows, length)[:, :apart])
+        return pairs
+
+    def _player(self, shift: NDArray[np.int64], largest_code: int, reads: int, moments: Moments) -> Player:
+        from imcsim.functional.crossbars import paired_kernels
+
+        if self.pairs is None:
+            return super()._player(shift, largest_code, reads, moments)
+        apart, length = self.levels.shape[1] // 2, len(self.pairs) // self.layout.rows
+        shifts = np.zeros(apart + length, self.word)
+        shifts[: 2 * apart] = np.repeat(shift + self.fraction_bits, 2 * apart // len(shift))
+        top = min(largest_code, int(np.iinfo(self.word).max))
+        adc = self.pairs, length, apart, self._listed, (1 << shifts) >> 1, shifts, top
+        kernel: Callable[..., None] = paired_kernels.paired_reads
+
+        def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
+            kernel(*wires, self.groups, *adc, *sums)
+
+        return play
 
     @cached_property
     def groups(self) -> NDArray[np.int32]:

@@ -172,3 +172,33 @@ def sums_of_packed_rows(
     return result(
         table, types.intp, rows, types.intp, types.intp, types.intp, types.intp, types.intp, count
     ), generate
+
+
+def _sums_of_signed_rows(
+    table: Any, columns: int, rows: Any, first: int, last: int, at: int, count: int
+) -> Any:
+    each = np.array([table[row * columns + at :][:count] for row in rows[first:last]]).reshape(-1, count)
+    return tuple(np.maximum(one, 0).sum(axis=0, dtype=table.dtype) for one in (each, -each))
+
+
+@vectors(_sums_of_signed_rows)
+def sums_of_signed_rows(
+    typing: Any, table: Any, columns: Any, rows: Any, first: Any, last: Any, at: Any, count: Any
+) -> Any:
+    """`sum_of_rows` over numbers above 0, and less that over numbers below 0."""
+    one = Vector(table.dtype, count.literal_value)
+    result = types.Tuple((one, one))
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = context.get_value_type(one)
+        nothing = ir.Constant(kind, None)
+
+        def values(place: Any) -> tuple[Any, ...]:
+            number = builder.load(builder.bitcast(place, kind.as_pointer()))
+            number.align = table.dtype.bitwidth // 8
+            return builder.select(builder.icmp_signed(">", number, nothing), number, nothing), number
+
+        above, total = summed(context, builder, table, rows, arguments, (kind, kind), values)
+        return context.make_tuple(builder, result, (above, builder.sub(above, total)))
+
+    return result(table, types.intp, rows, types.intp, types.intp, types.intp, count), generate

@@ -1,0 +1,109 @@
+"""Crossbar reads of pairs of cells of which one is 0, compiled: as `read_kernels.crossbar_reads`.
+
+Differential cells hold a weight in one column and 0 in the other. So a pair is one number here, the cell of
+the first column less that of the second one: half as many are read. A sum over numbers above 0 is that of the
+first column; the sum over all numbers is as much less as the second column has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.functional.crossbars.read_kernels import COPIED, add_up, inlined, window
+from imcsim.functional.crossbars.short_simd import sums_of_signed_rows
+from imcsim.functional.crossbars.simd import add, full, load, shifted, smaller, store, zeros
+from imcsim.functional.kernels import jit
+
+WHOLE = 64
+"""Pairs whose sums are in registers together; rows are filled up to it. With twice as many, processors whose
+vectors have 32 bytes run out of registers.
+"""
+
+
+@inlined
+def _read(
+    pairs: NDArray[Any],
+    length: int,
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    reads: int,
+    half: NDArray[Any],
+    shift: NDArray[Any],
+    top: int,
+    codes: NDArray[Any],
+    at: int,
+    apart: int,
+) -> None:
+    """Play the listed reads on WHOLE pairs from `at` on; `codes` receives the sums of their codes."""
+    largest = full(codes, top, WHOLE)
+    first, second = zeros(codes, WHOLE), zeros(codes, WHOLE)
+    begin = 0
+    for r in range(reads):
+        end = ends[r]
+        one, other = sums_of_signed_rows(pairs, length, rows, begin, end, at, WHOLE)
+        one = shifted(add(one, load(half, at, WHOLE)), load(shift, at, WHOLE))
+        other = shifted(add(other, load(half, at + apart, WHOLE)), load(shift, at + apart, WHOLE))
+        first, second = add(first, smaller(one, largest)), add(second, smaller(other, largest))
+        begin = end
+    store(codes, at, first)
+    store(codes, at + apart, second)
+
+
+@jit
+def paired_reads(
+    starts: NDArray[np.int32],
+    events: NDArray[np.int32],
+    size: tuple[int, int],
+    channels: int,
+    wiring: NDArray[np.int32],
+    begins: NDArray[np.int32],
+    groups: NDArray[np.int32],
+    pairs: NDArray[Any],
+    length: int,
+    apart: int,
+    listed: int,
+    half: NDArray[Any],
+    shift: NDArray[Any],
+    top: int,
+    weight: NDArray[Any],
+    offset: NDArray[Any],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out: NDArray[Any],
+    counts: NDArray[np.int64],
+) -> None:
+    """Play every crossbar read of one layer; arguments as for `crossbar_reads`, but that rows are `length`
+    pairs, and that the second column of each lies `apart` from the first one; half and shift ``[apart +
+    length]``. No sum of a column overflows the pairs' words.
+    """
+    images, planes, pixels, edges = starts.shape
+    flat, wires = starts.reshape(-1), wiring.reshape(-1)
+    out_height, out_width = out.shape[1:3]
+    rows = np.empty(pairs.shape[0] // length * listed + COPIED, np.int32)
+    ends = np.empty(begins.shape[0], np.int32)
+    exact = np.empty(begins.shape[0], np.bool_)
+    codes = np.empty(apart + length, half.dtype)
+    for g in range(groups.shape[0] - 1):
+        blocks = (groups[g], groups[g + 1])
+        for n in range(images):
+            for plane in range(planes):
+                first = (n * planes + plane) * pixels * edges
+                for oy in range(out_height):
+                    for ox in range(out_width):
+                        corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
+                        active, reads = window(
+                            flat, first, edges, events, size, channels, corner, wires, begins, blocks,
+                            0, rows, ends, exact,
+                        )  # fmt: skip
+                        if active == 0:
+                            continue
+                        # From the last ones on: what fills up the first columns lies where second ones begin.
+                        for at in range(length - WHOLE, -1, -WHOLE):
+                            _read(pairs, length, rows, ends, reads, half, shift, top, codes, at, apart)
+                        driven = ends[reads - 1]
+                        add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
+                        counts[n, 0] += driven
+                        counts[n, 1] += active
