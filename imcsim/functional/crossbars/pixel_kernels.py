@@ -102,20 +102,20 @@ def pixel_reads(
     sums, summed = (count + 1) * NARROW, numbers(codes)
     largest, none, no_codes = full(cells, top, NARROW), zeros(cells, NARROW), zeros(codes, NARROW)
     for m in range(images * planes):
+        all_rows, all_reads = 0, 0
         for pixel in range(pixels):
-            here = (m * pixels + pixel) * edges
+            here, more, read, inside = (m * pixels + pixel) * edges, 0, 0, 0
             for i in range(0, lists.shape[0], 2):
-                more = start[here + listed[i + 1]] - start[here + listed[i]]
-                if more == 0:
-                    continue
-                for k in range(begin_of[pixel], begin_of[pixel + 1]):
-                    rows[m * width + window[k]] += more
-                    if window[k] < count:
-                        total[2 * (m // planes)] += more
-                        total[2 * (m // planes) + 1] += 1
-    for m in range(images * planes):
-        for w in range(count):
-            rows[m * width + w] *= worth_of_row[m % planes]
+                listed_rows = start[here + listed[i + 1]] - start[here + listed[i]]
+                more += listed_rows
+                read += 1 if listed_rows > 0 else 0
+            for k in range(begin_of[pixel], begin_of[pixel + 1]):
+                rows[m * width + window[k]] += more * worth_of_row[m % planes]
+                inside += 1 if window[k] < count else 0
+            all_rows += more * inside
+            all_reads += read * inside
+        total[2 * (m // planes)] += all_rows
+        total[2 * (m // planes) + 1] += all_reads
     length = 2 * cells.shape[0] // columns
     for first_map in range(0, images * planes, together):
         last_map = first_map + together
