@@ -100,7 +100,7 @@ class BlockPlayer:
                 return
             times = slice(first, min(first + self._block, self.timesteps))
             kept = states if self._block < self.timesteps else None
-            block = TimeBlock(first, times.stop - first, numbers, kept, delays)
+            block = TimeBlock(first, times.stop - first, numbers, kept, delays, self.program.words)
             values = dict(constant)
             if times.stop == self.timesteps:
                 constant = {}  # each value is let go after its last reader

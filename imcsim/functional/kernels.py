@@ -17,6 +17,9 @@ from imcsim.base.compiled import compiled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+HARD, SOFT, NONE = 0, 1, 2
+"""How a spike resets a membrane."""
+
 
 def jit(function: F) -> F:
     """Compile without the interpreter lock, and keep the machine code between runs."""

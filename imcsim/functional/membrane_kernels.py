@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.functional.kernels import HARD as HARD
+from imcsim.functional.kernels import NONE as NONE
+from imcsim.functional.kernels import SOFT as SOFT
 from imcsim.functional.kernels import jit, step
 
 
@@ -33,9 +36,6 @@ def _aligned(value: Any, left: Any, right: Any) -> Any:
     """A current in the unit of the membrane: ``<< left``, or a rounding ``>> right``."""
     return ((value << left) + ((1 << right) >> 1)) >> right
 
-
-HARD, SOFT, NONE = 0, 1, 2
-"""How a spike resets a membrane."""
 
 STATES = 4
 """What a neuron keeps at most: its membrane, its synaptic current, the timesteps that it rests, and its last
@@ -192,14 +192,14 @@ def more_of(
     most: int,
     refractory: int,
 ) -> More | None:
-    """What neurons have of it; None for those that do without, whose kernel is compiled in half the time."""
+    """What neurons have of it; None for those that do without, whose kernel is another one."""
     if late or most > 1 or refractory or any(len(words) for words in (synapse, floor, initial, drift)):
         return More(synapse, late, floor, initial, drift, most, refractory)
     return None
 
 
 @jit
-def lif(
+def _lif(
     current: NDArray[Any],
     left: NDArray[np.int64],
     right: NDArray[np.int64],
@@ -210,24 +210,13 @@ def lif(
     decay_bits: int,
     reset: int,
     limit: int,
-    more: More | None,
+    more: More,
     state: NDArray[np.int64],
     first: bool,
     spikes: NDArray[np.uint8],
     counts: NDArray[np.int64],
 ) -> None:
-    """Synapse, leak, integrate, reset, saturate, compare, in fixed point; see `LIF` for the equations.
-
-    current ``[n, T or 1, P, C]`` is aligned by ``<< left`` or a rounding ``>> right`` of its channel; a
-    current with one timestep is the same at every timestep (stored encoder). `leak` and the synapses' decay
-    count in ``2**-decay_bits``. They and `threshold` are one per channel, or ``[P * C]``, one per neuron. A
-    spike is a membrane at or `above` its threshold. Membranes and synaptic currents saturate at +-`limit`.
-    What `more` says is compiled where there is some.
-    state ``[n, up to STATES, P * C]`` carries membranes, synaptic currents, the timesteps that neurons rest
-    and their last spikes from one call to the next, so many of these as such neurons have; it is read unless
-    the timesteps are the `first` ones. Empty: there is no other call.
-    spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number.
-    """
+    """`lif` of neurons that have more than most."""
     images, timesteps, positions, channels = spikes.shape
     neurons, given = positions * channels, current.shape[1]
     currents, fired_map, states = current.reshape(-1), spikes.reshape(-1), state.reshape(-1)
@@ -241,15 +230,14 @@ def lif(
     strip = places * channels
     membrane, entering = np.empty(strip, np.int64), np.empty(strip, np.int64)
     carried = state.shape[0] > 0
-    if more is not None:
-        filtered, own_synapse = more.synapse.shape[0] > 0, more.synapse.shape[0] > channels
-        synapses = more.synapse if own_synapse else _repeated(more.synapse, places)
-        floor, drift = _repeated(more.floor, places), _repeated(more.drift, places)
-        initial = _repeated(more.initial, places)
-        flowing, before = np.empty(strip, np.int64), np.empty(strip, np.uint8)
-        resting, held = np.empty(strip, np.int64), np.empty(strip, np.int64)
-        for c in range(strip):
-            before[c] = 0
+    filtered, own_synapse = more.synapse.shape[0] > 0, more.synapse.shape[0] > channels
+    synapses = more.synapse if own_synapse else _repeated(more.synapse, places)
+    floor, drift = _repeated(more.floor, places), _repeated(more.drift, places)
+    initial = _repeated(more.initial, places)
+    flowing, before = np.empty(strip, np.int64), np.empty(strip, np.uint8)
+    resting, held = np.empty(strip, np.int64), np.empty(strip, np.int64)
+    for c in range(strip):
+        before[c] = 0
     for n in range(images):
         for t in range(timesteps):
             counts[n, t] = 0
@@ -260,35 +248,27 @@ def lif(
             leak = _part(leaks, begin if own[1] else 0, size)
             kept = n * state.shape[1] * neurons + begin
             _clear(u)
-            if more is not None:
-                i = _part(flowing, 0, size)
-                synapse = _part(synapses, begin if own_synapse else 0, size if filtered else 0)
-                _clear(i)
-                _clear(resting)
-                for c in range(initial.shape[0]):
-                    if c < size:
-                        u[c] = initial[c]
+            i = _part(flowing, 0, size)
+            synapse = _part(synapses, begin if own_synapse else 0, size if filtered else 0)
+            _clear(i)
+            _clear(resting)
+            for c in range(initial.shape[0]):
+                if c < size:
+                    u[c] = initial[c]
             if carried and not first:
                 _copy(_part(states, kept, size), u)
-                if more is not None:
-                    if filtered:
-                        _copy(_part(states, kept + neurons, size), i)
-                    if more.refractory > 0:
-                        _copy(_part(states, kept + 2 * neurons, size), resting)
-                    if more.late:
-                        for c in range(size):
-                            before[c] = state[n, 3, begin + c]
+                if filtered:
+                    _copy(_part(states, kept + neurons, size), i)
+                if more.refractory > 0:
+                    _copy(_part(states, kept + 2 * neurons, size), resting)
+                if more.late:
+                    for c in range(size):
+                        before[c] = state[n, 3, begin + c]
             for t in range(timesteps):
                 if t < given:
                     _enter(_part(currents, (n * given + t) * neurons + begin, size), left, right, bias, add)
                 here = (n * timesteps + t) * neurons + begin
                 fired = _part(fired_map, here, size)
-                if more is None:
-                    _decay(u, leak, decay_bits, add)
-                    _saturate(u, limit)
-                    counts[n, t] += _fire(u, threshold, beyond, fired)
-                    _reset(u, threshold, fired, reset, 1)
-                    continue
                 if more.refractory > 0:
                     _copy(u, held)
                 if filtered:
@@ -321,15 +301,66 @@ def lif(
                     _reset(u, threshold, fired, reset, more.most)
             if carried:
                 _copy(u, _part(states, kept, size))
-                if more is not None:
-                    if filtered:
-                        _copy(i, _part(states, kept + neurons, size))
-                    if more.refractory > 0:
-                        _copy(_part(resting, 0, size), _part(states, kept + 2 * neurons, size))
-                    if more.late:
-                        last = (n * timesteps + timesteps - 1) * neurons + begin
-                        for c in range(size):
-                            state[n, 3, begin + c] = fired_map[last + c]
+                if filtered:
+                    _copy(i, _part(states, kept + neurons, size))
+                if more.refractory > 0:
+                    _copy(_part(resting, 0, size), _part(states, kept + 2 * neurons, size))
+                if more.late:
+                    last = (n * timesteps + timesteps - 1) * neurons + begin
+                    for c in range(size):
+                        state[n, 3, begin + c] = fired_map[last + c]
+
+
+def lif(
+    current: NDArray[Any],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    bias: NDArray[np.int64],
+    threshold: NDArray[np.int64],
+    above: bool,
+    leak: NDArray[np.int64],
+    decay_bits: int,
+    reset: int,
+    limit: int,
+    more: More | None,
+    state: NDArray[np.int64],
+    first: bool,
+    spikes: NDArray[np.uint8],
+    counts: NDArray[np.int64],
+    word: Any = np.int64,
+) -> None:
+    """Synapse, leak, integrate, reset, saturate, compare, in fixed point; see `LIF` for the equations.
+
+    current ``[n, T or 1, P, C]`` is aligned by ``<< left`` or a rounding ``>> right`` of its channel; a
+    current with one timestep is the same at every timestep (stored encoder). `leak` and the synapses' decay
+    count in ``2**-decay_bits``. They and `threshold` are one per channel, or ``[P * C]``, one per neuron. A
+    spike is a membrane at or `above` its threshold. Membranes and synaptic currents saturate at +-`limit`.
+    state ``[n, up to STATES, P * C]`` carries membranes, synaptic currents, the timesteps that neurons rest
+    and their last spikes from one call to the next, so many of these as such neurons have; it is read unless
+    the timesteps are the `first` ones. Empty: there is no other call.
+    spikes uint8 ``[n, T, P, C]``; counts ``[n, T]`` receives their number. Words of neurons without `more`
+    hold what they add up (see `Program.words`).
+    """
+    if more is not None:
+        _lif(
+            current, left, right, bias, threshold, above, leak, decay_bits, reset, limit, more, state, first,
+            spikes, counts,
+        )  # fmt: skip
+        return
+    from imcsim.functional import membrane_simd  # imports numba
+
+    images, timesteps, positions, channels = spikes.shape
+    again = np.arange(channels + membrane_simd.LANES) % channels
+    entering = np.stack([left, right, (np.int64(1) << right) >> 1, bias])[:, again].astype(word)
+    own = len(threshold) > channels, len(leak) > channels
+    reached = (threshold if own[0] else threshold[again]).astype(word) + word(above)
+    counts[...] = 0
+    membrane_simd.leaky(
+        current.reshape(-1), entering.ravel(), reached, (leak if own[1] else leak[again]).astype(word), own,
+        decay_bits, reset, limit, state.reshape(-1), first,
+        (images, timesteps, current.shape[1], state.shape[1], positions * channels, channels),
+        spikes.reshape(-1), counts.reshape(-1),
+    )  # fmt: skip
 
 
 @jit

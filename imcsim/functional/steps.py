@@ -55,7 +55,8 @@ class TimeBlock:
     numbers: int64 ``[n]``, the images' numbers, which tell their noise. states: what the neurons of each step
     keep from one block to the next, int64 ``[n, up to STATES, neurons]`` by name; None where there is one
     block only.
-    delays: the last timesteps that each delay holds back, uint8 ``[n, k, H, W, C]``.
+    delays: the last timesteps that each delay holds back, uint8 ``[n, k, H, W, C]``. words: see
+    `Program.words`; of neurons that are not named, the longest.
     """
 
     first: int
@@ -63,6 +64,7 @@ class TimeBlock:
     numbers: NDArray[np.int64]
     states: dict[str, NDArray[np.int64]] | None = None
     delays: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    words: Mapping[str, type[np.int32] | type[np.int64]] = field(default_factory=dict)
 
     def held_back(self, delay: DelayLayer) -> NDArray[np.uint8]:
         """The last timesteps before this block, of what `delay` reads; nothing before the first one."""
@@ -132,6 +134,7 @@ def play(
             step.threshold, step.above, step.leak, step.decay_bits, _RESETS[step.reset], step.limit, more,
             block.state(step, math.prod(spikes.shape[2:])), block.first == 0,
             spikes.reshape(*spikes.shape[:2], -1, channels), counts,
+            block.words.get(step.name, np.int64),
         )  # fmt: skip
         return spikes, counts
     if isinstance(step, IntegratorLayer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import naive
@@ -15,6 +16,7 @@ from imcsim.base.choices import Encoding, RowOrder
 from imcsim.functional import kernels, membrane_kernels
 from imcsim.functional.crossbars import crossbars, read_kernels
 from imcsim.functional.crossbars.crossbars import Crossbars
+from imcsim.functional.program.layers import word_of
 from imcsim.network.cells import CellColumns, to_cells
 from imcsim.network.rows import RowLayout, layout
 
@@ -395,6 +397,8 @@ def test_neurons(setting: dict[str, Any]) -> None:
         current, left, right, bias, threshold, above, leak, bits, code, limit, more, NO_STATE, True, spikes,
         counts,
     )  # fmt: skip
+    about: Any = SimpleNamespace(left=left, right=right, bias=bias, limit=limit, decay_bits=bits)
+    word = word_of(about, int(np.abs(current).max()))
     plain = naive.lif(
         current, left, right, bias, threshold, above, leak, synapse, bits, reset, late, limit, timesteps,
         floor, initial, drift, most, refractory,
@@ -410,7 +414,7 @@ def test_neurons(setting: dict[str, Any]) -> None:
         some, number = np.empty_like(spikes[:, times]), np.empty_like(counts[:, times])
         membrane_kernels.lif(
             entering, left, right, bias, threshold, above, leak, bits, code, limit, more, state,
-            times.start == 0, some, number,
+            times.start == 0, some, number, word,
         )  # fmt: skip
         assert np.array_equal(some, spikes[:, times])
         assert np.array_equal(number, counts[:, times])

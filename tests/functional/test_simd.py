@@ -8,17 +8,23 @@ import numba
 import numpy as np
 import pytest
 
-from imcsim.functional.crossbars.erring_simd import clipped, floats, halves, normals, root, times
+from imcsim.functional.crossbars.erring_simd import clipped, floats, halves, normals, root
 from imcsim.functional.crossbars.short_simd import (
+    at_least,
     capped_sum,
+    converted,
     interleaved,
+    larger,
     less,
     mean,
     odd_ones,
     pairs,
+    raised,
+    selected,
     sum_of_packed_rows,
     sums_of_packed_rows,
     sums_of_signed_rows,
+    total,
 )
 from imcsim.functional.crossbars.simd import (
     add,
@@ -31,6 +37,7 @@ from imcsim.functional.crossbars.simd import (
     smaller,
     store,
     sum_of_rows,
+    times,
     widened,
     zeros,
 )
@@ -232,3 +239,27 @@ def test_codes_of_noise(word: Any, key: int) -> None:
     assert normal.tobytes() == expected.tobytes()
     assert sigma.tobytes() == np.sqrt(sums.astype(np.float32)).tobytes()
     assert codes.tolist() == np.clip(np.floor(sigma * expected), 0, 9).tolist()
+
+
+@numba.njit
+def _of_signed(one: Any, other: Any, by: Any, out: Any, is_least: Any) -> int:
+    first, second = load(one, 0, 8), load(other, 0, 8)
+    reached = at_least(first, second, is_least)
+    store(is_least, 0, reached)
+    found = (
+        times(first, second), raised(first, load(by, 0, 8)), larger(first, second),
+        selected(reached, first, zeros(one, 8)),
+    )  # fmt: skip
+    for k, each in enumerate(numba.literal_unroll(found)):
+        store(out, 8 * k, converted(each, out))
+    return total(reached)
+
+
+def test_signed_integers() -> None:
+    one = np.array([-5, -1, 0, 3, 7, -8, 2, 2], np.int32)
+    other, by = np.array([4, -1, 1, 2, 7, -9, 3, 2], np.int32), np.arange(8, dtype=np.int32)
+    out, is_least = np.zeros(32, np.int64), np.zeros(8, np.uint8)
+    assert _of_signed(one, other, by, out, is_least) == 5
+    assert is_least.tolist() == (one >= other).tolist()
+    expected = one * other, one << by, np.maximum(one, other), np.where(one >= other, one, 0)
+    assert out.tolist() == np.concatenate(expected).tolist()

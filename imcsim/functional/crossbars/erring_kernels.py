@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.crossbars.erring_simd import clipped, floats, halves, normals, root, times
+from imcsim.functional.crossbars.erring_simd import clipped, floats, halves, normals, root
 from imcsim.functional.crossbars.read_kernels import COPIED, add_up, inlined, window
-from imcsim.functional.crossbars.simd import add, full, load, store, sum_of_rows
+from imcsim.functional.crossbars.simd import add, full, load, store, sum_of_rows, times
 from imcsim.functional.kernels import jit
 from imcsim.functional.nonideal.read_noise import GOLDEN_32, GOLDEN_64, MIX_64
 

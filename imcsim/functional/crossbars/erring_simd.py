@@ -74,16 +74,6 @@ def halves(typing: Any, values: Any, unsigned: Any) -> Any:
     return result(values, unsigned), generate
 
 
-@vectors(lambda one, other: one * other)
-def times(typing: Any, one: Any, other: Any) -> Any:
-    """``one * other`` of floats."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fmul(*arguments)
-
-    return one(one, other), generate
-
-
 @vectors(np.sqrt)
 def root(typing: Any, values: Any) -> Any:
     """The square roots of floats."""

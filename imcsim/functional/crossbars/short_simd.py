@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 from imcsim.functional.crossbars.simd import Vector, summed, vectors
 
@@ -202,3 +203,73 @@ def sums_of_signed_rows(
         return context.make_tuple(builder, result, (above, builder.sub(above, total)))
 
     return result(table, types.intp, rows, types.intp, types.intp, types.intp, count), generate
+
+
+@vectors(lambda values, by: values << by)
+def raised(typing: Any, values: Any, by: Any) -> Any:
+    """``values << by`` of integers, each by its own number of bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.shl(*arguments)
+
+    return values(values, by), generate
+
+
+@vectors(lambda one, other: np.maximum(one, other))
+def larger(typing: Any, one: Any, other: Any) -> Any:
+    """The larger one of each two signed integers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.icmp_signed(">", *arguments), *arguments)
+
+    return one(one, other), generate
+
+
+@vectors(lambda values, array: values.astype(array.dtype))
+def converted(typing: Any, values: Any, array: Any) -> Any:
+    """Signed integers as longer or shorter ones, those of `array`."""
+    result = Vector(array.dtype, values.count)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if array.dtype == values.dtype:
+            return arguments[0]
+        change = builder.sext if array.dtype.bitwidth > values.dtype.bitwidth else builder.trunc
+        return change(arguments[0], context.get_value_type(result))
+
+    return result(values, array), generate
+
+
+@vectors(lambda one, other, array: (one >= other).astype(array.dtype))
+def at_least(typing: Any, one: Any, other: Any, array: Any) -> Any:
+    """1 where a signed integer is at least the other one, else 0, in words of `array`."""
+    result = Vector(array.dtype, one.count)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.zext(builder.icmp_signed(">=", *arguments[:2]), context.get_value_type(result))
+
+    return result(one, other, array), generate
+
+
+@vectors(lambda which, one, other: np.where(which, one, other))
+def selected(typing: Any, which: Any, one: Any, other: Any) -> Any:
+    """`one` where `which` is 1, `other` where it is 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        nothing = ir.Constant(arguments[0].type, None)
+        return builder.select(builder.icmp_unsigned("!=", arguments[0], nothing), *arguments[1:])
+
+    return one(which, one, other), generate
+
+
+@vectors(lambda values: int(values.sum()))
+def total(typing: Any, values: Any) -> Any:
+    """The sum of unsigned integers, which their type holds."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        element = context.get_value_type(values.dtype)
+        name = f"llvm.vector.reduce.add.v{values.count}i{values.dtype.bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(element, [kind]), name)
+        return builder.zext(builder.call(function, [arguments[0]]), ir.IntType(64))
+
+    return types.int64(values), generate

@@ -122,6 +122,17 @@ def add(typing: Any, one: Any, other: Any) -> Any:
     return one(one, other), generate
 
 
+@vectors(lambda one, other: one * other)
+def times(typing: Any, one: Any, other: Any) -> Any:
+    """``one * other``"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        operation = builder.fmul if isinstance(one.dtype, types.Float) else builder.mul
+        return operation(*arguments)
+
+    return one(one, other), generate
+
+
 @vectors(lambda values, by: values >> by)
 def shifted(typing: Any, values: Any, by: Any) -> Any:
     """``values >> by`` of integers, each by its own number of bits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -100,6 +101,15 @@ class NeuronLayer:
     refractory: int
     branches: tuple[Branch, ...] = ()
     pooled: PooledBias = field(default_factory=PooledBias)
+
+
+def word_of(step: NeuronLayer, largest: int) -> type[np.int32] | type[np.int64]:
+    """The word that holds currents of up to `largest`, aligned, with bias and membrane, and what a leak makes
+    of these.
+    """
+    entering = largest * np.exp2(step.left) + np.exp2(step.right) + np.abs(step.bias)
+    sums_fit = step.right.max() < 31 and float(entering.max()) + step.limit + 1 < 2.0**31
+    return np.int32 if sums_fit and step.decay_bits <= 15 and step.limit < 1 << 15 else np.int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,6 +251,20 @@ class Program:
         """
         place = {step.name: n for n, step in enumerate(self.steps)}
         return min((s.timesteps for s in self.delays if place[s.source] > place[s.name]), default=0)
+
+    @cached_property
+    def words(self) -> dict[str, type[np.int32] | type[np.int64]]:
+        """The words that hold all that neurons of each layer add up, where they only leak, integrate and
+        fire.
+        """
+        largest = {step.name: step.largest_sum for step in self.crossbar_layers}
+        found = {}
+        for step in self.steps:
+            if isinstance(step, NeuronLayer):
+                added = bool(step.branches) or step.pooled.windows.size > 0
+                sums = largest[step.main] * step.pooled.elements
+                found[step.name] = np.int64 if added else word_of(step, sums)
+        return found
 
     @property
     def neuron_layers(self) -> tuple[Neurons, ...]:
