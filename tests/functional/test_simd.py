@@ -31,7 +31,7 @@ from imcsim.functional.crossbars.simd import (
     full,
     item,
     load,
-    lowest_bit,
+    ones,
     set_bits,
     shifted,
     smaller,
@@ -85,11 +85,7 @@ def test_codes_of_converters(word: Any, top: int) -> None:
 @numba.njit
 def _bits(values: Any, bit: int) -> Any:
     bits = set_bits(load(values, 0, 64), bit)
-    found = [0 for _ in range(0)]
-    while bits != 0:
-        found.append(lowest_bit(bits))
-        bits &= bits - 1
-    return found
+    return ones(bits), [place for place in range(64) if (bits >> place) & 1]
 
 
 @pytest.mark.parametrize("bit", range(8))
@@ -97,8 +93,10 @@ def test_set_bits(bit: int) -> None:
     """The highest place is the sign of the word that holds the bits."""
     values = np.random.default_rng(bit).integers(0, 256, 64).astype(np.uint8)
     values[[0, 63]] = 255
-    assert list(_bits(values, bit)) == np.flatnonzero(values >> bit & 1).tolist()
-    assert list(_bits(np.zeros(64, np.uint8), bit)) == []
+    count, places = _bits(values, bit)
+    assert list(places) == np.flatnonzero(values >> bit & 1).tolist()
+    assert count == len(places)
+    assert _bits(np.zeros(64, np.uint8), bit)[0] == 0
 
 
 @numba.njit

@@ -29,8 +29,8 @@ from imcsim.functional.crossbars.simd import (
     full,
     item,
     load,
-    lowest_bit,
     not_negative,
+    ones,
     set_bits,
     shifted,
     smaller,
@@ -50,6 +50,12 @@ NARROW.
 
 COPIED = 32
 """Events that are copied at once; arrays of events and rows have so much room after the last one."""
+
+PLACES = np.zeros(8 << 8, np.int32)
+"""Of each byte the places of the bits that are set, and zeros for the rest of eight."""
+for _byte in range(1 << 8):
+    _set = [bit for bit in range(8) if _byte >> bit & 1]
+    PLACES[8 * _byte : 8 * _byte + len(_set)] = _set
 
 
 def inlined(function: F) -> F:
@@ -94,11 +100,13 @@ def find_events(
                     c, end = edges[i], edges[i + 1]
                     while c + 64 <= end:
                         bits = set_bits(load(source, c, 64), plane)
-                        while bits != 0:
-                            events[k] = place + c + lowest_bit(bits)
-                            bits &= bits - 1
-                            k += 1
-                        c += 64
+                        for _ in range(8):
+                            eight = bits & 255
+                            # Eight at once; those after the last bit that is set are written over.
+                            store(events, k, add(load(PLACES, 8 * eight, 8), full(PLACES, place + c, 8)))
+                            k += ones(eight)
+                            bits >>= 8
+                            c += 8
                     while c < end:
                         events[k] = place + c
                         k += 1 if (source[c] >> plane) & 1 else 0

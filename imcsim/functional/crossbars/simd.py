@@ -197,12 +197,12 @@ def set_bits(typing: Any, values: Any, bit: Any) -> Any:
     return types.int64(values, bit), generate
 
 
-@vectors(lambda bits: (bits & -bits).bit_length() - 1)
-def lowest_bit(typing: Any, bits: Any) -> Any:
-    """The place of the lowest bit that is set, of an integer that is not 0."""
+@vectors(lambda bits: int(bits).bit_count())
+def ones(typing: Any, bits: Any) -> Any:
+    """How many bits of an integer are set."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.ctpop(arguments[0])
 
     return types.int64(types.int64), generate
 
