@@ -125,6 +125,16 @@ def test_sums_of_packed_rows(first: int, last: int) -> None:
     assert out[[0, 81]].tolist() == [7, 7]
 
 
+def test_sums_of_packed_rows_that_a_byte_just_holds() -> None:
+    rng = np.random.default_rng(0)
+    low, high = 15 * (rng.random((2, 17, 50)) < 0.9).astype(np.uint8)
+    low[:, 5:15], high[:, 10:20] = 15, 15
+    out = np.zeros(82, np.uint8)
+    _packed_rows((low | high << 4).ravel(), np.arange(17, dtype=np.int32), 0, 17, out)
+    expected = [half[:, 5:45].sum(axis=0, dtype=int).tolist() for half in (low, high)]
+    assert out[1:81].tolist() == expected[0] + expected[1]
+
+
 @numba.njit
 def _three_packed_sums(table: Any, rows: Any, out: Any) -> None:
     for k, one in enumerate(sums_of_packed_rows(table, 50, rows, 1, 9, 5, 0, 12, 64)):

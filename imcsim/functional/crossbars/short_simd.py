@@ -4,6 +4,8 @@ neighbours as one longer integer.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,42 @@ def interleaved(typing: Any, words: Any, odd: Any) -> Any:
     return result(words, odd), generate
 
 
+class _Halves:
+    """Sums of both halves of bytes, in three instructions a row, without a mask.
+
+    In words of two bytes ``l0 + 16 h0 + 256 (l1 + 16 h1)``, rows are added up byte by byte, as they are and
+    moved by 4 bits: what wraps around are sums of ``l0 + 16 h0`` and ``l1 + 16 h1``, and of ``h0 + 16 l1``
+    and ``h1``. Sums of halves fit a byte. So the last one is that of h1, it tells what h1 has in that of
+    ``l1 + 16 h1``, and so on to l0. Values are added as they come: few are in registers beside the sums.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.kind = ir.VectorType(ir.IntType(8), length)
+        self._words = ir.VectorType(ir.IntType(16), length // 2)
+
+    def values(self, builder: Any, place: Any) -> Iterator[Any]:
+        """What a row at a place adds to the two sums."""
+        packed = builder.load(builder.bitcast(place, self.kind.as_pointer()))
+        packed.align = 1
+        yield packed
+        yield self._moved(builder.lshr, builder, packed, 0xFFFF)
+
+    def low_and_high(self, builder: Any, total: Any, moved: Any) -> Any:
+        """The sums of low halves, then those of high ones, of the two sums."""
+        total = builder.sub(total, self._moved(builder.shl, builder, moved, 0xF000))
+        moved = builder.sub(moved, self._moved(builder.lshr, builder, total, 0x00F0))
+        total = builder.sub(total, self._moved(builder.shl, builder, moved, 0x00F0))
+        count = 2 * self.kind.count
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count)))
+        return builder.shuffle_vector(total, moved, lanes)
+
+    def _moved(self, shift: Any, builder: Any, values: Any, mask: int) -> Any:
+        """Words moved by 4 bits, and of that what `mask` lets through."""
+        four, let = (ir.Constant(self._words, [number] * self._words.count) for number in (4, mask))
+        words = builder.and_(shift(builder.bitcast(values, self._words), four), let)
+        return builder.bitcast(words, self.kind)
+
+
 def _sum_of_packed_rows(
     table: Any, columns: int, rows: Any, first: int, last: int, at: int, count: int
 ) -> Any:
@@ -111,18 +149,11 @@ def sum_of_packed_rows(
     result = Vector(table.dtype, count.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        length = result.count // 2
-        kind = ir.VectorType(ir.IntType(8), length)
-        mask, four = (ir.Constant(kind, [number] * length) for number in (15, 4))
+        halves = _Halves(result.count // 2)
 
-        def values(place: Any) -> tuple[Any, ...]:
-            packed = builder.load(builder.bitcast(place, kind.as_pointer()))
-            packed.align = 1
-            return builder.and_(packed, mask), builder.lshr(packed, four)
-
-        low, high = summed(context, builder, table, rows, arguments, (kind, kind), values)
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), result.count), list(range(result.count)))
-        return builder.shuffle_vector(low, high, lanes)
+        values = partial(halves.values, builder)
+        sums = summed(context, builder, table, rows, arguments, (halves.kind,) * 2, values)
+        return halves.low_and_high(builder, *sums)
 
     return result(table, types.intp, rows, types.intp, types.intp, types.intp, count), generate
 
@@ -152,22 +183,16 @@ def sums_of_packed_rows(
     result = types.UniTuple(one, 3)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        length = one.count // 2
-        kind = ir.VectorType(ir.IntType(8), length)
-        mask, four = (ir.Constant(kind, [number] * length) for number in (15, 4))
+        halves = _Halves(one.count // 2)
         further = [builder.sub(arguments[k], arguments[5]) for k in (6, 7)]
 
-        def values(place: Any) -> tuple[Any, ...]:
-            found = []
-            for each in (place, *(builder.gep(place, [by]) for by in further)):
-                packed = builder.load(builder.bitcast(each, kind.as_pointer()))
-                packed.align = 1
-                found += [builder.and_(packed, mask), builder.lshr(packed, four)]
-            return tuple(found)
+        def values(place: Any) -> Iterator[Any]:
+            yield from halves.values(builder, place)
+            for by in further:
+                yield from halves.values(builder, builder.gep(place, [by]))
 
-        sums = summed(context, builder, table, rows, arguments, (kind,) * 6, values)
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), one.count), list(range(one.count)))
-        joined = [builder.shuffle_vector(sums[k], sums[k + 1], lanes) for k in (0, 2, 4)]
+        sums = summed(context, builder, table, rows, arguments, (halves.kind,) * 6, values)
+        joined = [halves.low_and_high(builder, *sums[k : k + 2]) for k in (0, 2, 4)]
         return context.make_tuple(builder, signature.return_type, joined)
 
     return result(

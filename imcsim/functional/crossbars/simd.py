@@ -248,7 +248,7 @@ def sum_of_rows(
 def summed(
     context: Any, builder: Any, table: Any, rows: Any, arguments: Any, kinds: Any, values: Any
 ) -> tuple[Any, ...]:
-    """A loop over rows: the sums of what `values` makes of the place of each."""
+    """A loop over rows: the sums of what `values` makes of the place of each, one after the other."""
     columns, first, last, at = (arguments[k] for k in (1, 3, 4, 5))
     data = numba.np.arrayobj.make_array(table)(context, builder, arguments[0]).data
     plus = builder.fadd if isinstance(table.dtype, types.Float) else builder.add
