@@ -20,6 +20,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 HARD, SOFT, NONE = 0, 1, 2
 """How a spike resets a membrane."""
 
+LINE = 128
+"""Numbers of a row of cells that are read together where chips err: so many cells, or half as many and their
+squares.
+"""
+
 
 def jit(function: F) -> F:
     """Compile without the interpreter lock, and keep the machine code between runs."""

@@ -10,10 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.kernels import HARD as HARD
-from imcsim.functional.kernels import NONE as NONE
-from imcsim.functional.kernels import SOFT as SOFT
-from imcsim.functional.kernels import jit, step
+from imcsim.functional.kernels import HARD, SOFT, jit, step
 
 
 @jit

@@ -31,7 +31,7 @@ N = TypeVar("N", NeuronLayer, IntegratorLayer)
 Values = dict[str, NDArray[Any]]
 """Values of nodes, ``[n, T or 1, H, W, C]``; one timestep where all are the same."""
 
-_RESETS = {"hard": membrane_kernels.HARD, "soft": membrane_kernels.SOFT, "none": membrane_kernels.NONE}
+_RESETS = {"hard": kernels.HARD, "soft": kernels.SOFT, "none": kernels.NONE}
 
 
 @dataclass(frozen=True, eq=False)

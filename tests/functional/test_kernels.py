@@ -389,9 +389,7 @@ def test_neurons(setting: dict[str, Any]) -> None:
     floor = rng.integers(-limit // 2, 1, channels) if setting["floor"] else nothing
     initial = rng.integers(-limit // 2, limit // 2, channels) if setting["initial"] else nothing
     drift = rng.integers(-limit // 8, limit // 8 + 1, channels) if setting["drift"] else nothing
-    code = {"hard": membrane_kernels.HARD, "soft": membrane_kernels.SOFT, "none": membrane_kernels.NONE}[
-        reset
-    ]
+    code = {"hard": kernels.HARD, "soft": kernels.SOFT, "none": kernels.NONE}[reset]
     more = membrane_kernels.more_of(synapse, late, floor, initial, drift, most, refractory)
     membrane_kernels.lif(
         current, left, right, bias, threshold, above, leak, bits, code, limit, more, NO_STATE, True, spikes,
@@ -445,7 +443,7 @@ def neuron(
     synapse = np.array([round(s * 2**15) for s in more.get("synapse", ())], np.int64)
     membrane_kernels.lif(
         given, zero, zero, zero, np.array([threshold]), more.get("above", False),
-        np.array([round(leak * 2**15)]), 15, membrane_kernels.HARD if hard else membrane_kernels.SOFT, limit,
+        np.array([round(leak * 2**15)]), 15, kernels.HARD if hard else kernels.SOFT, limit,
         membrane_kernels.more_of(
             synapse, more.get("late", False),
             *(np.array(more.get(key, ()), np.int64) for key in ("floor", "initial", "drift")),

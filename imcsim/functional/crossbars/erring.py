@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from imcsim.functional.crossbars.crossbars import Moments, Player, aligned
 from imcsim.functional.crossbars.programmed import RealCrossbars, block_sums
+from imcsim.functional.kernels import LINE
 from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.converter import adc_errors
 from imcsim.functional.nonideal.read_noise import layer_key, moment_key
 
 MOST = 6
 """Fraction bits of squared levels; there are fewer, or less than none, where their sums need the room."""
-
-LINE = 128
-"""Numbers of a row that are read together, as in `erring_kernels`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,15 +18,12 @@ from numpy.typing import NDArray
 from imcsim.functional.crossbars.erring_simd import clipped, floats, halves, normals, root
 from imcsim.functional.crossbars.read_kernels import COPIED, add_up, inlined, window
 from imcsim.functional.crossbars.simd import add, full, load, store, sum_of_rows, times
-from imcsim.functional.kernels import jit
+from imcsim.functional.kernels import LINE, jit
 from imcsim.functional.nonideal.read_noise import GOLDEN_32, GOLDEN_64, MIX_64
 
 _GOLDEN_64, _ONE = np.uint64(GOLDEN_64), np.uint64(1)
 _MIX_64 = np.uint64(MIX_64[0]), np.uint64(MIX_64[1])
 _SHIFT_64 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
-
-LINE = 128
-"""Numbers of a row of cells that are read together: so many cells, or half as many and their squares."""
 
 WHOLE = 64
 """Columns that are converted together."""
