@@ -10,6 +10,8 @@ mapping ``{"stem", "blocks", "pool"}`` is a `SpikingResNet`, one of ``{"channels
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, TypedDict
 
 import torch
@@ -43,6 +45,7 @@ class QuickPlan(TypedDict):
 
 VGG7: Plan = [32, "P", 64, 64, "P", 128, 128, "P", 128]
 VGG16: Plan = [64, 64, "P", 128, 128, "P", *[256] * 3, "P", *[512] * 3, "P", *[512] * 3, "P"]
+VGGS = {"vgg7": VGG7, "vgg16": VGG16}
 RESNET9 = (64, 128, 256, 512)
 RESNET19_STEM = 128
 RESNET19_BLOCKS = [(128, 1)] * 3 + [(256, 2)] + [(256, 1)] * 2 + [(512, 2), (512, 1)]
@@ -222,23 +225,64 @@ def _pool(spikes: Tensor, kind: str) -> Tensor:
     return F.avg_pool2d(spikes, 2) if kind == "average" else F.max_pool2d(spikes, 2)
 
 
-def build(network: str, *, width: float = 1.0, pool: str | None = None, weight_bits: int = 8) -> Spiking:
+def widths(text: str) -> tuple[float, ...]:
+    """The numbers of a ``--width``, ``0.5`` or ``0.75,0.75,0.5``: one for all layers, or one per block.
+
+    Raises ValueError where one is no number.
+    """
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise ValueError(f"{text!r} is no number; give 0.5, or one per block: 0.75,0.75,0.5") from None
+
+
+def build(
+    network: str,
+    *,
+    width: float | Sequence[float] = 1.0,
+    pool: str | None = None,
+    weight_bits: int = 8,
+) -> Spiking:
     """An untrained `network` of ``NETWORKS`` or ``TEACHERS``: `width` times its channels, `pool` for its own.
 
-    Raises ValueError where `width` leaves a layer without a whole number of channels.
+    A VGG may have a width for each of its blocks, the convolutions between two pools.
+
+    Raises ValueError where `width` leaves a layer without a whole number of channels, or has more than one
+    number for a network without such blocks, or another number of them.
     """
     pool = pool or USUAL_POOL[network]
+    if network in VGGS:
+        layers = VGGS[network]
+        return SpikingVGG(
+            [
+                POOLS[pool] if isinstance(item, str) else scaled(item, times)
+                for item, times in zip(layers, per_layer(layers, width), strict=True)
+            ],
+            weight_bits=weight_bits,
+        )
+    width = width if isinstance(width, float | int) else width[0] if len(width) == 1 else 0.0
+    if not width:
+        raise ValueError(f"{network} has one width for all layers")
     if network == "resnet19":
-        blocks = [[_scaled(channels, width), stride] for channels, stride in RESNET19_BLOCKS]
-        plan: ResNetPlan = {"stem": _scaled(RESNET19_STEM, width), "blocks": blocks, "pool": pool}
+        blocks = [[scaled(channels, width), stride] for channels, stride in RESNET19_BLOCKS]
+        plan: ResNetPlan = {"stem": scaled(RESNET19_STEM, width), "blocks": blocks, "pool": pool}
         return SpikingResNet(plan, weight_bits=weight_bits)
-    if network == "resnet9":
-        return QuickResNet({"channels": [_scaled(n, width) for n in RESNET9]}, weight_bits=weight_bits)
-    layers = {"vgg7": VGG7, "vgg16": VGG16}[network]
-    return SpikingVGG(
-        [POOLS[pool] if isinstance(item, str) else _scaled(item, width) for item in layers],
-        weight_bits=weight_bits,
-    )
+    return QuickResNet({"channels": [scaled(n, width) for n in RESNET9]}, weight_bits=weight_bits)
+
+
+def per_layer(plan: Plan, width: float | Sequence[float]) -> list[float]:
+    """The width of each item of a VGG's plan: one for all, or that of its block; pools take none.
+
+    Raises ValueError where the widths are more or fewer than the blocks.
+    """
+    numbers = [width] if isinstance(width, float | int) else list(width)
+    block = list(accumulate((isinstance(item, str) for item in plan), initial=0))[:-1]
+    blocks = 1 + max(k for k, item in zip(block, plan, strict=True) if not isinstance(item, str))
+    if len(numbers) == 1:
+        numbers *= blocks
+    if len(numbers) != blocks:
+        raise ValueError(f"{len(numbers)} numbers for {blocks} blocks; give one, or one per block")
+    return [1 if isinstance(item, str) else numbers[k] for k, item in zip(block, plan, strict=True)]
 
 
 def from_description(plan: Any, *, weight_bits: int) -> Spiking:
@@ -250,8 +294,9 @@ def from_description(plan: Any, *, weight_bits: int) -> Spiking:
     return SpikingResNet(plan, weight_bits=weight_bits)
 
 
-def _scaled(channels: int, width: float) -> int:
-    scaled = channels * width
-    if scaled < 1 or scaled != int(scaled):
-        raise ValueError(f"{width:g} leaves {scaled:g} of {channels} channels; use 1, 0.5, 0.25, ...")
-    return int(scaled)
+def scaled(channels: int, width: float) -> int:
+    """`width` times `channels`. Raises ValueError where that is no whole number, or none."""
+    found = channels * width
+    if found < 1 or found != int(found):
+        raise ValueError(f"{width:g} leaves {found:g} of {channels} channels; use 1, 0.5, 0.25, ...")
+    return int(found)

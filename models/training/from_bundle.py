@@ -19,7 +19,7 @@ from typing import Any
 import checkpoints
 import cifar10
 import torch
-from architectures import NETWORKS, POOLS, Spiking, build
+from architectures import NETWORKS, POOLS, Spiking, build, widths
 from to_graph import TIMESTEPS, convolutions
 from torch import Tensor, nn
 from train import VALIDATION_IMAGES, evaluate, pixels
@@ -85,14 +85,14 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="cifar10.npz, its folder, or cifar-10-batches-bin")
     parser.add_argument("--bundle", required=True, type=Path)
     parser.add_argument("--network", choices=NETWORKS, required=True)
-    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--width", default="1", help="as that of train.py")
     parser.add_argument("--pool", choices=sorted(POOLS))
     parser.add_argument("--out", required=True, type=Path, help="folder for the checkpoint")
     args = parser.parse_args()
     network = bundle.load(args.bundle)
     training = network.provenance.get("training", {})
     seed = int(training.get("seed", 1))
-    model = build(args.network, width=args.width, pool=args.pool, weight_bits=network.weight_bits)
+    model = build(args.network, width=widths(args.width), pool=args.pool, weight_bits=network.weight_bits)
     kept, held_out = cifar10.hold_out(cifar10.load(args.data, "train"), VALIDATION_IMAGES, seed)
     try:
         load_weights(model, network, torch.from_numpy(kept.images[:IMAGES]))

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import speed
-from architectures import NETWORKS, POOLS, TEACHERS, Spiking, build
+from architectures import NETWORKS, POOLS, TEACHERS, Spiking, build, widths
 from snn import LOSSES, NEURONS
 from variation import ENCODINGS, CellVariation
 
@@ -19,7 +19,9 @@ def parse(about: str) -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="cifar10.npz, its folder, or cifar-10-batches-bin")
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint and log")
     parser.add_argument("--network", choices=NETWORKS + TEACHERS, default="vgg7")
-    parser.add_argument("--width", type=float, default=1.0, help="times the channels of every layer")
+    parser.add_argument(
+        "--width", default="1", help="times the channels of every layer, or of each block: 0.75,0.75,0.5,..."
+    )
     parser.add_argument("--pool", choices=sorted(POOLS), help="2x2 pools (vgg7: max, others: average)")
     parser.add_argument("--loss", choices=LOSSES, default="running")
     parser.add_argument(
@@ -70,7 +72,7 @@ def parse(about: str) -> argparse.Namespace:
 def untrained(args: argparse.Namespace) -> Spiking:
     """The network that the options describe; a line that says what is wrong with them."""
     try:
-        network = build(args.network, width=args.width, pool=args.pool, weight_bits=args.weight_bits)
+        network = build(args.network, width=widths(args.width), pool=args.pool, weight_bits=args.weight_bits)
     except ValueError as error:
         raise SystemExit(f"error: --width: {error}") from None
     network.neurons = args.neurons

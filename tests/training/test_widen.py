@@ -17,9 +17,9 @@ export: Any = pytest.importorskip("export")
 widen: Any = pytest.importorskip("widen")
 
 
-def narrow(network: str) -> Any:
+def narrow(network: str, weight_bits: int = 8) -> Any:
     torch.manual_seed(7)
-    model = architectures.build(network, width=1 / 16)
+    model = architectures.build(network, width=1 / 16, weight_bits=weight_bits)
     for norm in model.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
             norm.running_var.uniform_(0.02, 0.1)
@@ -27,18 +27,29 @@ def narrow(network: str) -> Any:
     return model.eval()
 
 
-def wide(model: Any, times: int, noise: float) -> Any:
+def wide(model: Any, times: tuple[float, ...], noise: float) -> Any:
     drawn = torch.Generator().manual_seed(3)
-    weights = widen.widened(model.state_dict(), times, noise=noise, generator=drawn)
-    found = architectures.from_description(widen.wider_plan(model.description(), times), weight_bits=8)
-    found.load_state_dict(weights)
+    plan = widen.wider_plan(model.description(), times)
+    found = architectures.from_description(plan, weight_bits=model.weight_bits)
+    found.load_state_dict(widen.widened(model.state_dict(), found.state_dict(), noise=noise, generator=drawn))
     return found.eval()
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("network", "times"), [("vgg7", 3), ("vgg16", 2), ("resnet19", 2)])
-def test_a_widened_network_computes_the_same(network: str, times: int) -> None:
-    model = narrow(network)
+@pytest.mark.parametrize(
+    ("network", "times"),
+    [
+        ("vgg7", (3,)),
+        ("vgg16", (2,)),
+        ("vgg16", (1.5, 1.5, 2.0, 1.0, 1.25)),
+        ("vgg7", (1, 1, 1.5, 1)),
+        ("resnet19", (2,)),
+        ("resnet19", (1.5,)),
+    ],
+)
+def test_a_widened_network_computes_the_same(network: str, times: tuple[float, ...]) -> None:
+    whole = all(float(number).is_integer() for number in times)
+    model = narrow(network, 8 if whole else 0)  # shares of a half and of a whole round differently
     images = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     expected = model(images, 2)
     found = wide(model, times, 0.0)(images, 2)
@@ -49,11 +60,35 @@ def test_a_widened_network_computes_the_same(network: str, times: int) -> None:
 
 def test_noise_moves_every_weight_by_its_share_of_the_deviation() -> None:
     model = narrow("vgg16")
-    still, moved = wide(model, 2, 0.0), wide(model, 2, 0.5)
+    still, moved = wide(model, (2,), 0.0), wide(model, (2,), 0.5)
     for a, b in zip(still.convs, moved.convs, strict=True):
         move = (b.weight - a.weight).flatten(1).std(1) / a.weight.flatten(1).std(1)
         assert 0.4 < move.mean() < 0.6
     assert torch.equal(still.norms[0].weight, moved.norms[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("network", "times", "fault"),
+    [
+        ("vgg16", (2, 2), "2 numbers for 5 blocks"),
+        ("vgg16", (1.1,), "of 4 channels"),
+        ("vgg16", (0.5,), "narrower"),
+        ("resnet19", (2, 2), "only a VGG"),
+    ],
+)
+def test_channels_that_cannot_be_kept_are_named(network: str, times: tuple[float, ...], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        widen.wider_plan(narrow(network).description(), times)
+
+
+def test_a_vgg_has_a_width_for_each_block() -> None:
+    by_block = architectures.build("vgg16", width=architectures.widths("0.75,0.75,0.75,0.5,0.5"))
+    channels = [len(conv.weight) for conv in by_block.convs]
+    assert channels == [48, 48, 96, 96, 192, 192, 192, *[256] * 6]
+    with pytest.raises(ValueError, match="one width"):
+        architectures.build("resnet19", width=(0.5, 0.5))
+    with pytest.raises(ValueError, match="no number"):
+        architectures.widths("wide")
 
 
 def test_the_bundle_says_that_its_start_was_widened(tmp_path: Path, monkeypatch: Any) -> None:
