@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from imcsim.functional.crossbars.erring_simd import clipped, floats, halves, normals, root
+from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, root, unpaired
 from imcsim.functional.crossbars.short_simd import (
     at_least,
     capped_sum,
@@ -211,20 +211,23 @@ def test_sums_of_signed_rows(word: Any, first: int, last: int) -> None:
 
 
 @numba.njit
-def _two(values: Any, unsigned: Any, first: Any) -> None:
-    one, other = halves(load(values, 0, 96), unsigned)
+def _two(values: Any, first: Any, second: Any) -> None:
+    one, other = unpaired(load(values, 0, 96))
     store(first, 0, one)
-    store(unsigned, 0, other)
+    store(second, 0, other)
 
 
-@pytest.mark.parametrize(("word", "unsigned"), [(np.int16, np.uint16), (np.int32, np.uint32)])
-def test_halves(word: Any, unsigned: Any) -> None:
-    """The second half is unsigned: its largest numbers are negative in the whole."""
-    values = (np.arange(96) * np.iinfo(unsigned).max // 95).astype(unsigned)
-    first, second = np.empty(48, word), np.empty(48, unsigned)
-    _two(values.view(word), second, first)
-    assert first.tolist() == values[:48].view(word).tolist()
-    assert second.tolist() == values[48:].tolist()
+@pytest.mark.parametrize(("word", "most"), [(np.int16, 2**16 - 1), (np.int32, 2**31 - 1)])
+def test_unpaired(word: Any, most: int) -> None:
+    """The first one of a pair is unsigned: as one of `word`, the largest ones of 16 bits are negative."""
+    pairs = np.stack(
+        [np.linspace(0, most, 48), np.linspace(np.iinfo(word).min, np.iinfo(word).max, 48)], axis=1
+    )
+    values = pairs.astype(np.int64).astype(word).ravel()
+    first, second = np.empty((2, 48), np.int32)
+    _two(values, first, second)
+    assert first.tolist() == pairs[:, 0].astype(np.int64).tolist()
+    assert second.tolist() == pairs[:, 1].astype(np.int64).tolist()
 
 
 @numba.njit

@@ -15,7 +15,7 @@ from imcsim.functional.crossbars.programmed import RealCrossbars, block_sums
 from imcsim.functional.kernels import LINE
 from imcsim.functional.nonideal import DrawnChip
 from imcsim.functional.nonideal.converter import adc_errors
-from imcsim.functional.nonideal.read_noise import layer_key, moment_key
+from imcsim.functional.nonideal.read_noise import GOLDEN_32, layer_key, moment_key
 
 MOST = 6
 """Fraction bits of squared levels; there are fewer, or less than none, where their sums need the room."""
@@ -25,8 +25,8 @@ MOST = 6
 class ErringCrossbars(RealCrossbars):
     """Cells of one layer, number `layer`, of one chip.
 
-    table: `LINE` cells of each row, then the next ones of each row. With read noise half of a line is what
-    the cells add to the variances of their columns' currents, for a read noise of 1, in
+    table: `LINE` cells of each row, then the next ones of each row. With read noise a line is half as many
+    cells, and before each what it adds to the variance of its column's current, for a read noise of 1, in
     ``2**-squares_fraction`` squared levels; unsigned, in words as long as those of the cells.
     """
 
@@ -38,8 +38,8 @@ class ErringCrossbars(RealCrossbars):
     @property
     def squares(self) -> NDArray[np.float64]:
         """Squared levels as they are held, ``[rows, slices * Cout]``. There must be read noise."""
-        by_line = self.table.view(f"u{self.table.itemsize}").reshape(-1, self.layout.rows, 2, LINE // 2)
-        held = by_line[:, :, 1].swapaxes(0, 1).reshape(self.layout.rows, -1)
+        by_line = self.table.view(f"u{self.table.itemsize}").reshape(-1, self.layout.rows, LINE // 2, 2)
+        held = by_line[..., 0].swapaxes(0, 1).reshape(self.layout.rows, -1)
         squares: NDArray[np.float64] = held * 2.0**-self.squares_fraction
         return squares[:, : self.levels.shape[1]]
 
@@ -70,20 +70,30 @@ class ErringCrossbars(RealCrossbars):
         image, timestep = moments
         key = layer_key(self.chip.seed, self.chip.chip, self.layer)
         keys = moment_key(key, image[:, None], timestep[:, None], np.arange(reads)[None, :])
+        per_line = LINE // 2 if len(self.table) > len(self.cells_held) else LINE
+        weyl = np.arange(-(-self.levels.shape[1] // per_line) * per_line) * np.int64(GOLDEN_32)
         adcs = (
             self.levels.shape[1], self.layout.rows, self.columns if len(gain) > 1 else 0,
-            (scale * np.float32(2.0**-self.fraction_bits)).ravel(), (offset_steps + np.float32(0.5)).ravel(),
-            self.table, len(self.table) > len(self.cells_held), np.zeros(0, f"u{self.table.itemsize}"),
-            spread.ravel(), np.float32(errors.noise_lsb) ** 2, self.chip.noisy,
+            _lined_up(scale * np.float32(2.0**-self.fraction_bits)),
+            _lined_up(offset_steps + np.float32(0.5)), self.table, per_line < LINE, _lined_up(spread),
+            np.float32(errors.noise_lsb) ** 2, self.chip.noisy, _lined_up(weyl.astype(np.uint32)),
         )  # fmt: skip
         top = np.float32(largest_code)
+        room = erring_kernels.WINDOWS * (len(weyl) + erring_kernels.SPARE)
 
         kernel: Callable[..., None] = erring_kernels.erring_reads
 
         def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
-            kernel(*wires, self.groups, *adcs, keys[at], top, *sums)
+            kernel(*wires, *adcs, aligned(room, np.dtype(np.int32)), keys[at], top, *sums)
 
         return play
+
+
+def _lined_up(numbers: NDArray[Any]) -> NDArray[Any]:
+    """A flat copy that begins at a line of the cache."""
+    copy = aligned(numbers.size, numbers.dtype)
+    copy[:] = numbers.ravel()
+    return copy
 
 
 def erring_crossbars(
@@ -101,8 +111,7 @@ def erring_crossbars(
         fraction = min(int(np.floor(np.log2((np.iinfo(word).max - most_rows) / largest))), MOST)
         held = np.zeros(cells.shape, word)
         held[:, : squares.shape[1]] = np.rint(squares * np.float32(2.0**fraction))
-        halves = (each.reshape(rows, -1, LINE // 2) for each in (cells, held.view(cells.dtype)))
-        cells = np.stack(tuple(halves), axis=2)
+        cells = np.stack((held.view(cells.dtype), cells), axis=2)
     table = aligned(cells.size, cells.dtype)
     table.reshape(-1, rows, LINE)[:] = cells.reshape(rows, -1, LINE).swapaxes(0, 1)
     about = {field.name: getattr(real, field.name) for field in fields(real)}

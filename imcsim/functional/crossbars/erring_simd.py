@@ -46,32 +46,30 @@ def floats(typing: Any, values: Any) -> Any:
     return result(values), generate
 
 
-def _halves(values: Any, unsigned: Any) -> Any:
-    return values[: len(values) // 2], values[len(values) // 2 :].view(unsigned.dtype)
+def _unpaired(values: Any) -> Any:
+    first = values[0::2].view(f"u{values.itemsize}").astype(np.int32)
+    return first, values[1::2].astype(np.int32)
 
 
-@vectors(_halves)
-def halves(typing: Any, values: Any, unsigned: Any) -> Any:
-    """The first half of some integers, and the second one, which is one of integers of the type of
-    `unsigned`.
-    """
-    first, second = Vector(values.dtype, values.count // 2), Vector(unsigned.dtype, values.count // 2)
-    result = types.Tuple((first, second))
+@vectors(_unpaired)
+def unpaired(typing: Any, values: Any) -> Any:
+    """The first ones of pairs of integers, unsigned and below ``2**31``, and the second ones, as int32."""
+    result = Vector(types.int32, values.count // 2)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        nothing, lane = (
-            ir.Constant(arguments[0].type, ir.Undefined),
-            ir.VectorType(ir.IntType(32), first.count),
-        )
-        parts = [
-            builder.shuffle_vector(
-                arguments[0], nothing, ir.Constant(lane, list(range(begin, begin + first.count)))
+        both = arguments[0]
+        if values.dtype.bitwidth == 16:  # a pair is one word of 32 bits, its first one lowest
+            words = builder.bitcast(both, context.get_value_type(result))
+            first = builder.and_(words, _several(words.type, (1 << 16) - 1))
+            return context.make_tuple(
+                builder, signature.return_type, [first, builder.ashr(words, _several(words.type, 16))]
             )
-            for begin in (0, first.count)
-        ]
-        return context.make_tuple(builder, result, parts)
+        lanes, nothing = ir.VectorType(ir.IntType(32), result.count), ir.Constant(both.type, ir.Undefined)
+        places = (list(range(begin, values.count, 2)) for begin in (0, 1))
+        parts = [builder.shuffle_vector(both, nothing, ir.Constant(lanes, some)) for some in places]
+        return context.make_tuple(builder, signature.return_type, parts)
 
-    return result(values, unsigned), generate
+    return types.Tuple((result, result))(values), generate
 
 
 @vectors(np.sqrt)

@@ -193,6 +193,32 @@ def active_levels(
 
 
 @inlined
+def run(
+    starts: NDArray[np.int32],
+    first: int,
+    edges: int,
+    size: tuple[int, int],
+    channels: int,
+    corner: tuple[int, int],
+    wiring: NDArray[np.int32],
+    s: int,
+) -> tuple[int, int, int]:
+    """Where a window finds the events of the run at ``wiring[s]``, how many there are (-1 where the run lies
+    beside the map), and what makes rows of them. `first`: see `window`.
+    """
+    y = corner[0] + item(wiring, s)
+    x, end = corner[1] + item(wiring, s + 1), corner[1] + item(wiring, s + 3)
+    if not (0 <= y < size[0] and x < size[1] and end >= 0):
+        return 0, -1, 0
+    here = y * size[1]
+    low = x * edges + item(wiring, s + 2) if x >= 0 else 0
+    high = end * edges + item(wiring, s + 4) if end < size[1] else size[1] * edges - 1
+    event = item(starts, first + here * edges + low)
+    length = item(starts, first + here * edges + high) - event
+    return event, length, item(wiring, s + 5) - (here + x) * channels
+
+
+@inlined
 def window(
     starts: NDArray[np.int32],
     first: int,
@@ -218,15 +244,9 @@ def window(
     for b in range(blocks[0], blocks[1]):
         begun = count
         for s in range(6 * item(begins, b), 6 * item(begins, b + 1), 6):
-            y = corner[0] + item(wiring, s)
-            x, end = corner[1] + item(wiring, s + 1), corner[1] + item(wiring, s + 3)
-            if 0 <= y < size[0] and x < size[1] and end >= 0:
-                here = y * size[1]
-                low = x * edges + item(wiring, s + 2) if x >= 0 else 0
-                high = end * edges + item(wiring, s + 4) if end < size[1] else size[1] * edges - 1
-                event = item(starts, first + here * edges + low)
-                length = item(starts, first + here * edges + high) - event
-                base = full(rows, item(wiring, s + 5) - (here + x) * channels, COPIED)
+            event, length, more = run(starts, first, edges, size, channels, corner, wiring, s)
+            if length >= 0:
+                base = full(rows, more, COPIED)
                 store(rows, count, add(load(events, event, COPIED), base))
                 for e in range(COPIED, length, COPIED):
                     store(rows, count + e, add(load(events, event + e, COPIED), base))
@@ -367,12 +387,13 @@ def crossbar_reads(
 def add_up(codes: NDArray[Any], weight: NDArray[Any], offset: Any, driven: int, target: NDArray[Any]) -> None:
     """Add the codes of all slices, and the offset of the rows that were driven, to the digital sums."""
     channels = target.shape[0]
-    more = offset * driven  # with the first slice: the sums come from further away than all the rest
+    word = target.dtype.type
+    more = word(offset * driven)  # with the first slice: the sums come from further away than all the rest
     for i in range(weight.shape[0]):
         worth = weight[i]
         for j in range(channels):
-            target[j] += worth * codes[i * channels + j] + more
-        more *= 0
+            target[j] += word(worth * word(codes[i * channels + j])) + more
+        more = word(0)
 
 
 @jit
