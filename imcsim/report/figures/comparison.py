@@ -12,7 +12,6 @@ from imcsim.report.figures.drawing import (
     BLUE,
     GREEN,
     GREY,
-    HALO,
     ORANGE,
     STACK,
     VERMILION,
@@ -21,6 +20,7 @@ from imcsim.report.figures.drawing import (
     figure,
     logarithmic,
     mark_mean,
+    name_intervals,
 )
 from imcsim.report.figures.layers import layer_figures
 from imcsim.report.figures.tornado import panels, tornado
@@ -134,20 +134,6 @@ def accuracy_edp(result: CompareResult) -> Figure:
             label="static, " + " and ".join(sorted({point.issue for point in others})),
         )
     named = {1, 2, 4, 8, 16, len(x)} if ALL_SHOWN >= len(result.static) > 6 else few
-    for point, px, py, down in zip(static, x, y, low, strict=True):
-        if point.timesteps not in named:
-            continue
-        axes.annotate(  # below the interval: the curve runs through the point
-            f"T={point.timesteps}",
-            (px, py - down),
-            xytext=(0, -3),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=7,
-            color=VERMILION,
-            path_effects=HALO,
-        )
     axes.plot(
         [edp(result.dynamic.edp_mean_of_products)],
         [100 * result.dynamic.accuracy],
@@ -169,6 +155,18 @@ def accuracy_edp(result: CompareResult) -> Figure:
     else:
         axes.set_xlim(0, widest * 1.12 or 1.0)
     axes.margins(y=0.1)  # room for the names of static runs
+    name_intervals(
+        axes,
+        [
+            (f"T={point.timesteps}", px, 100 * point.accuracy_low, 100 * point.accuracy_high)
+            for point, px in zip(static, x, strict=True)
+            if point.timesteps in named
+        ],
+        [
+            (edp(point.edp_mean_of_products), 100 * point.accuracy)
+            for point in sorted(curve, key=lambda point: point.edp_mean_of_products)
+        ],
+    )
     axes.grid(color="0.9")
     made.legend(loc="outside upper center", ncols=2, columnspacing=1, handletextpad=0.5)
     return made

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib.style
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -43,6 +44,9 @@ ON_DARK, ON_LIGHT = "#fefefe", "#111112"
 HALO = [withStroke(linewidth=2, foreground=PAPER)]
 MOST_VECTORS = 1500
 """Points of a scatter up to which each is drawn as a shape; more are one picture inside the figure."""
+
+_NAME = (0.1, 0.08)
+"""Width and height of a short name beside a point, with what is to stay free around it, in axes."""
 
 _DPI, _LAYER_DPI = 300, 200
 _STYLE: dict[str, Any] = {
@@ -157,6 +161,30 @@ def mark_mean(axes: Axes, mean: float, label: str, colour: str = VERMILION, mark
         [mean], [0.985], transform=axes.get_xaxis_transform(), linestyle="none", marker=marker, markersize=6,
         color=colour, clip_on=False, zorder=6, label=label,
     )  # fmt: skip
+
+
+def name_intervals(
+    axes: Axes, named: Sequence[tuple[str, float, float, float]], curve: Sequence[tuple[float, float]]
+) -> None:
+    """Name vertical intervals, each ``(name, x, low, high)``: below them, or above where `curve` runs below.
+
+    The limits and scales of `axes` have to be set. curve: points in the order of their x.
+    """
+    axes.autoscale_view()
+    to_axes = axes.transData + axes.transAxes.inverted()
+    at = to_axes.transform(curve) if len(curve) else np.empty((0, 2))
+    for name, x, low, high in named:
+        place, bottom = to_axes.transform((x, low))
+        left, right = place - _NAME[0] / 2, place + _NAME[0] / 2
+        if len(at) and left < at[-1, 0] and right > at[0, 0]:
+            heights = np.interp(np.linspace(left, right, 20), at[:, 0], at[:, 1])
+            above = bool(((heights < bottom) & (heights > bottom - _NAME[1])).any())
+        else:
+            above = False
+        axes.annotate(
+            name, (x, high if above else low), xytext=(0, 3 if above else -3), textcoords="offset points",
+            ha="center", va="bottom" if above else "top", fontsize=7, color=VERMILION, path_effects=HALO,
+        )  # fmt: skip
 
 
 def letter(panels: Iterable[Axes]) -> None:

@@ -7,7 +7,17 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from imcsim.report.figures.drawing import BLUE, GREEN, HALO, INK, MUTED, ORANGE, VERMILION, figure, mark_mean
+from imcsim.report.figures.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    VERMILION,
+    figure,
+    mark_mean,
+    name_intervals,
+)
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.reproduction.wording import (
     HELD,
@@ -100,11 +110,6 @@ def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
               [100 * (p.accuracy_high - p.accuracy) for _, p in static]],
         fmt="s", markersize=4.5, color=VERMILION, elinewidth=0.8, capsize=2, label="static T",
     )  # fmt: skip
-    for at, p in static:
-        axes.annotate(  # below the interval: the curve runs through the point
-            f"T = {p.timesteps}", (at, 100 * p.accuracy_low), xytext=(0, -3), textcoords="offset points",
-            fontsize=7, color=VERMILION, path_effects=HALO, ha="center", va="top",
-        )  # fmt: skip
     drawn: list[tuple[float, float, str, str, float, str]] = [
         (result.dynamic.edp_mean_of_products, result.dynamic.accuracy, "*", GREEN, 12, "threshold used")
     ]
@@ -122,6 +127,11 @@ def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
     axes.set_ylabel("accuracy (%)")
     axes.margins(y=0.12)
     axes.yaxis.set_major_locator(MaxNLocator(6))
+    name_intervals(
+        axes,
+        [(f"T = {p.timesteps}", at, 100 * p.accuracy_low, 100 * p.accuracy_high) for at, p in static],
+        [(x(p.edp_mean_of_products), 100 * p.accuracy) for p in line],
+    )
     axes.grid()
     made.legend(loc="outside upper center", ncols=2, columnspacing=1.2, handletextpad=0.5)
     return made
