@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, root, unpaired
-from imcsim.functional.crossbars.read_kernels import COPIED, add_up, inlined, run, window
-from imcsim.functional.crossbars.simd import add, full, item, load, store, sum_of_rows, times
+from imcsim.functional.crossbars.read_kernels import COPIED, inlined, run, window
+from imcsim.functional.crossbars.simd import add, full, item, load, store, sum_of_rows, times, widened
 from imcsim.functional.kernels import LINE, jit
 from imcsim.functional.nonideal.read_noise import GOLDEN_64, MIX_64
 
@@ -30,6 +30,9 @@ WHOLE = 64
 
 WINDOWS = 64
 """Windows whose rows are listed together."""
+
+TOGETHER = 16
+"""Digital sums that are added to together."""
 
 SPARE = 16
 """Numbers after the codes of a window: without them those of all windows want the same lines of a cache."""
@@ -81,7 +84,7 @@ def erring_reads(
     each = WHOLE if squared else LINE
     lines, row = (used + each - 1) // each, codes.shape[0] // WINDOWS
     rows = np.empty(min(WINDOWS, positions) * rows_in_all + COPIED, np.int32)
-    spans, reads = np.empty(4 * WINDOWS * blocks, np.int32), np.empty(blocks + 1, np.int32)
+    spans, reads = np.empty(4 * WINDOWS * blocks, np.int64), np.empty(blocks + 1, np.int32)
     end, exact = np.empty(1, np.int32), np.empty(1, np.bool_)
     driven = np.empty(WINDOWS, np.int64)
     keys = np.empty(WINDOWS * blocks + 1, np.uint64)  # and one that is drawn for nothing
@@ -93,7 +96,7 @@ def erring_reads(
                 about = begin, windows, out.shape[2]
                 active = _list(
                     flat, first, edges, events, size, channels, stride, padding, wires, begins, about,
-                    moments[n, plane], rows, spans, reads, end, exact, driven, keys,
+                    moments[n, plane], row, rows, spans, reads, end, exact, driven, keys,
                 )  # fmt: skip
                 if active == 0:
                     continue
@@ -104,22 +107,22 @@ def erring_reads(
                         source = events if _has_one_run(begins, block) else rows
                         adc, some = block * apart + to, (reads[block], reads[block + 1])
                         if not noisy:
-                            _convert(table, at, source, spans, some, adc, scale, half, top, codes, to, row)
+                            _convert(table, at, source, spans, some, adc, scale, half, top, codes, to)
                         elif squared:
                             _convert_noisy(
                                 table, at, source, spans, some, adc, scale, half, spread, own, keys, weyl,
-                                top, codes, to, row,
+                                top, codes, to,
                             )  # fmt: skip
                         else:
                             _convert_noisy_converter(
                                 table, at, source, spans, some, adc, scale, half, own, keys, weyl, top,
-                                codes, to, row,
+                                codes, to,
                             )  # fmt: skip
                 place = (n * positions + begin) * out_channels
                 for k in range(windows):
                     if driven[k]:
-                        target = sums[place : place + out_channels]
-                        add_up(codes[k * row :], weight[plane], offset[plane], driven[k], target)
+                        more = offset[plane] * driven[k]
+                        _add_up(codes, k * row, weight, plane, more, sums, place, out_channels)
                         counts[n, 0] += driven[k]
                     place += out_channels
                 counts[n, 1] += active
@@ -145,8 +148,9 @@ def _list(
     begins: NDArray[np.int32],
     about: tuple[int, int, int],
     moment: np.uint64,
+    row: int,
     rows: NDArray[np.int32],
-    spans: NDArray[np.int32],
+    spans: NDArray[np.int64],
     reads: NDArray[np.int32],
     end: NDArray[np.int32],
     exact: NDArray[np.bool_],
@@ -155,10 +159,11 @@ def _list(
 ) -> int:
     """List the rows that some windows drive, block by block; returns the reads with a row active.
 
-    spans receives, of each of those, its window, where its rows begin and end, and what is to be added to
-    them. They are in `events` themselves where a block has one run, else they come to `rows`. reads receives
-    the first one of each block, and the end; keys `read_noise.read_key` of each read; driven the rows of each
-    window. about: the first window, how many there are, and how many stand side by side.
+    spans receives, of each of those, where its window has its codes, `row` for each; where its rows begin and
+    end; and what is to be added to their places in a line of the table. Rows are in `events` themselves where
+    a block has one run, else they come to `rows`. reads receives the first read of each block, and the end;
+    keys `read_noise.read_key` of each read; driven the rows of each window. about: the first window, how many
+    there are, and how many stand side by side.
     """
     begin, windows, wide = about
     blocks = begins.shape[0] - 1
@@ -186,7 +191,8 @@ def _list(
                 key = (key ^ (key >> _SHIFT_64[1])) * _MIX_64[1]
                 keys[read] = key ^ (key >> _SHIFT_64[2])
                 at = 4 * read
-                spans[at], spans[at + 1], spans[at + 2], spans[at + 3] = k, event, event + length, base
+                spans[at], spans[at + 1] = k * row, event
+                spans[at + 2], spans[at + 3] = event + length, base * LINE
                 driven[k] += length
                 read += 1
             position += 1
@@ -198,10 +204,35 @@ def _list(
 
 
 @inlined
-def _span(spans: NDArray[np.int32], read: int) -> tuple[int, int, int, int]:
-    """The window of a read, where its rows begin and end, and what is to be added to their place."""
+def _add_up(
+    codes: NDArray[np.int32],
+    at: int,
+    weight: NDArray[Any],
+    plane: int,
+    more: int,
+    sums: NDArray[Any],
+    place: int,
+    channels: int,
+) -> None:
+    """Add a window's codes from `at` on, of all slices, and `more` to the digital sums from `place` on."""
+    whole = channels - channels % TOGETHER
+    for c in range(0, whole, TOGETHER):
+        total = add(load(sums, place + c, TOGETHER), full(sums, more, TOGETHER))
+        for i in range(weight.shape[1]):
+            code = widened(load(codes, at + i * channels + c, TOGETHER), sums)
+            total = add(total, times(code, full(sums, weight[plane, i], TOGETHER)))
+        store(sums, place + c, total)
+    for c in range(whole, channels):
+        sums[place + c] += more
+        for i in range(weight.shape[1]):
+            sums[place + c] += weight[plane, i] * codes[at + i * channels + c]
+
+
+@inlined
+def _span(spans: NDArray[np.int64], read: int) -> tuple[int, int, int, int]:
+    """What `_list` says of a read."""
     at = 4 * read
-    return item(spans, at), item(spans, at + 1), item(spans, at + 2), item(spans, at + 3) * LINE
+    return item(spans, at), item(spans, at + 1), item(spans, at + 2), item(spans, at + 3)
 
 
 @inlined
@@ -215,7 +246,7 @@ def _convert(
     table: NDArray[Any],
     at: int,
     rows: NDArray[np.int32],
-    spans: NDArray[np.int32],
+    spans: NDArray[np.int64],
     reads: tuple[Any, Any],
     adc: int,
     scale: NDArray[np.float32],
@@ -223,17 +254,15 @@ def _convert(
     top: np.float32,
     codes: NDArray[np.int32],
     to: int,
-    row: int,
 ) -> None:
     """Play some reads, on LINE numbers of the rows; their codes are added to those of their windows, from
-    `to` on, which lie `row` apart.
+    `to` on.
     """
     for read in range(reads[0], reads[1]):
-        k, begin, end, base = _span(spans, read)
+        place, begin, end, base = _span(spans, read)
         sums = floats(sum_of_rows(table, LINE, rows, begin, end, at + base, LINE))
         found = add(times(sums, load(scale, adc, LINE)), load(half, adc, LINE))
-        place = to + k * row
-        store(codes, place, add(load(codes, place, LINE), clipped(found, top)))
+        store(codes, to + place, add(load(codes, to + place, LINE), clipped(found, top)))
 
 
 @inlined
@@ -241,7 +270,7 @@ def _convert_noisy_converter(
     table: NDArray[Any],
     at: int,
     rows: NDArray[np.int32],
-    spans: NDArray[np.int32],
+    spans: NDArray[np.int64],
     reads: tuple[Any, Any],
     adc: int,
     scale: NDArray[np.float32],
@@ -252,18 +281,16 @@ def _convert_noisy_converter(
     top: np.float32,
     codes: NDArray[np.int32],
     to: int,
-    row: int,
 ) -> None:
     sigma, numbers = full(scale, np.sqrt(own), LINE), load(weyl, to, LINE)
     drawn = _drawn(keys, reads[0], numbers)
     for read in range(reads[0], reads[1]):
-        k, begin, end, base = _span(spans, read)
+        place, begin, end, base = _span(spans, read)
         sums = floats(sum_of_rows(table, LINE, rows, begin, end, at + base, LINE))
         following = _drawn(keys, read + 1, numbers)
         found = add(times(sums, load(scale, adc, LINE)), load(half, adc, LINE))
-        place = to + k * row
         code = clipped(add(found, times(sigma, drawn)), top)
-        store(codes, place, add(load(codes, place, LINE), code))
+        store(codes, to + place, add(load(codes, to + place, LINE), code))
         drawn = following
 
 
@@ -272,7 +299,7 @@ def _convert_noisy(
     table: NDArray[Any],
     at: int,
     rows: NDArray[np.int32],
-    spans: NDArray[np.int32],
+    spans: NDArray[np.int64],
     reads: tuple[Any, Any],
     adc: int,
     scale: NDArray[np.float32],
@@ -284,18 +311,16 @@ def _convert_noisy(
     top: np.float32,
     codes: NDArray[np.int32],
     to: int,
-    row: int,
 ) -> None:
     least, numbers = full(scale, own, WHOLE), load(weyl, to, WHOLE)
     drawn = _drawn(keys, reads[0], numbers)
     for read in range(reads[0], reads[1]):
-        k, begin, end, base = _span(spans, read)
+        place, begin, end, base = _span(spans, read)
         squares, sums = unpaired(sum_of_rows(table, LINE, rows, begin, end, at + base, LINE))
         # The next read's draws, beside this one's conversion: each of the two waits for its own results.
         following = _drawn(keys, read + 1, numbers)
         variances = add(times(floats(squares), load(spread, adc, WHOLE)), least)
         noise = times(root(variances), drawn)
         found = add(times(floats(sums), load(scale, adc, WHOLE)), load(half, adc, WHOLE))
-        place = to + k * row
-        store(codes, place, add(load(codes, place, WHOLE), clipped(add(found, noise), top)))
+        store(codes, to + place, add(load(codes, to + place, WHOLE), clipped(add(found, noise), top)))
         drawn = following
