@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -72,3 +73,11 @@ def test_the_measure_sees_what_it_counts(tmp_path: Path, monkeypatch: pytest.Mon
     assert faulty.circles == [["imcsim.low.a", "imcsim.low.b"]]
     assert list(faulty.ambiguous) == ["Thing"]
     assert [f.count for f in faulty.wide] == [9]
+
+
+def test_a_wheel_holds_all_that_comes_along() -> None:
+    """An installed imcsim knows the networks, chips and inputs of a checkout."""
+    packed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = packed["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    networks = {f"models/{folder.parent.name}" for folder in (ROOT / "models").glob("*/network.yaml")}
+    assert set(included) == networks | {"hw_configs", "models/inputs"}
