@@ -29,7 +29,19 @@ def make(folder: Path) -> None:
     for name in COMPARED:
         shutil.copy(folder / "compare" / "figures" / f"{name}.png", HERE)
     picture = str(HERE / "timeline.png")
-    run("timeline", "--image", "0", "--issue", "speculate", "-o", str(folder / "t.json"), "--png", picture)
+    run(
+        "timeline",
+        "--model",
+        "vgg7_cifar10",
+        "--image",
+        "0",
+        "--issue",
+        "speculate",
+        "-o",
+        str(folder / "t.json"),
+        "--png",
+        picture,
+    )
     run("sweep", str(SWEEP), "--out", str(folder / "sweep"))
     run("report", str(folder / "sweep"), "--heat", "adc.bits", "threshold")
     for name in REPORTED:
