@@ -60,7 +60,7 @@ def test_after_warming_up_a_comparison_compiles_nothing(tmp_path: Path) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.splitlines()[-1]
 
-    assert "'lif'" in run("warm-up", "--quiet")
+    assert "'leaky'" in run("warm-up", "--quiet")
     for issue in ("wait", "speculate"):
         assert (
             run("compare", "--images", "10", "--issue", issue, "--json", str(tmp_path / "x"))
