@@ -251,18 +251,15 @@ def build(
     number for a network without such blocks, or another number of them.
     """
     pool = pool or USUAL_POOL[network]
+    numbers = [width] if isinstance(width, float | int) else list(width)
     if network in VGGS:
-        layers = VGGS[network]
+        layers = widened_plan(VGGS[network], numbers)
         return SpikingVGG(
-            [
-                POOLS[pool] if isinstance(item, str) else scaled(item, times)
-                for item, times in zip(layers, per_layer(layers, width), strict=True)
-            ],
-            weight_bits=weight_bits,
+            [POOLS[pool] if isinstance(item, str) else item for item in layers], weight_bits=weight_bits
         )
-    width = width if isinstance(width, float | int) else width[0] if len(width) == 1 else 0.0
-    if not width:
+    if len(numbers) > 1:
         raise ValueError(f"{network} has one width for all layers")
+    width = numbers[0]
     if network == "resnet19":
         blocks = [[scaled(channels, width), stride] for channels, stride in RESNET19_BLOCKS]
         plan: ResNetPlan = {"stem": scaled(RESNET19_STEM, width), "blocks": blocks, "pool": pool}
@@ -270,19 +267,19 @@ def build(
     return QuickResNet({"channels": [scaled(n, width) for n in RESNET9]}, weight_bits=weight_bits)
 
 
-def per_layer(plan: Plan, width: float | Sequence[float]) -> list[float]:
-    """The width of each item of a VGG's plan: one for all, or that of its block; pools take none.
+def widened_plan(plan: Plan, numbers: Sequence[float]) -> Plan:
+    """A VGG's plan with `numbers` times its channels: one number for all layers, or one for each block.
 
-    Raises ValueError where the widths are more or fewer than the blocks.
+    Raises ValueError where the numbers are more or fewer than the blocks, or leave no whole channels.
     """
-    numbers = [width] if isinstance(width, float | int) else list(width)
-    block = list(accumulate((isinstance(item, str) for item in plan), initial=0))[:-1]
-    blocks = 1 + max(k for k, item in zip(block, plan, strict=True) if not isinstance(item, str))
-    if len(numbers) == 1:
-        numbers *= blocks
-    if len(numbers) != blocks:
+    block_of = list(accumulate((isinstance(item, str) for item in plan), initial=0))[:-1]
+    blocks = 1 + max(k for k, item in zip(block_of, plan, strict=True) if not isinstance(item, str))
+    if len(numbers) not in (1, blocks):
         raise ValueError(f"{len(numbers)} numbers for {blocks} blocks; give one, or one per block")
-    return [1 if isinstance(item, str) else numbers[k] for k, item in zip(block, plan, strict=True)]
+    return [
+        item if isinstance(item, str) else scaled(item, numbers[k % len(numbers)])
+        for k, item in zip(block_of, plan, strict=True)
+    ]
 
 
 def from_description(plan: Any, *, weight_bits: int) -> Spiking:

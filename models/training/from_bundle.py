@@ -92,7 +92,10 @@ def main() -> None:
     network = bundle.load(args.bundle)
     training = network.provenance.get("training", {})
     seed = int(training.get("seed", 1))
-    model = build(args.network, width=widths(args.width), pool=args.pool, weight_bits=network.weight_bits)
+    try:
+        model = build(args.network, width=widths(args.width), pool=args.pool, weight_bits=network.weight_bits)
+    except ValueError as error:
+        raise SystemExit(f"error: --width: {error}") from None
     kept, held_out = cifar10.hold_out(cifar10.load(args.data, "train"), VALIDATION_IMAGES, seed)
     try:
         load_weights(model, network, torch.from_numpy(kept.images[:IMAGES]))

@@ -4,9 +4,9 @@
 
 Every channel is kept `times` times (of 1.5, the first half of a layer's channels twice), and what reads it
 takes that share of its weight from each copy, so the wide network computes what the narrow one does (Chen,
-Goodfellow and Shlens, "Net2Net", ICLR 2016). Copies
-that are equal would stay equal, so each weight is then moved by a random number of `--noise` times the
-deviation of its channel's weights. `train.py --init runs/vgg16_wide/checkpoint.pt` trains it on.
+Goodfellow and Shlens, "Net2Net", ICLR 2016). Copies that are equal would stay equal, so each weight is then
+moved by a random number of `--noise` times the deviation of its channel's weights. `train.py --init
+runs/vgg16_wide/checkpoint.pt` trains it on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import checkpoints
 import torch
-from architectures import Plan, ResNetPlan, from_description, per_layer, scaled, widths
+from architectures import Plan, ResNetPlan, from_description, scaled, widened_plan, widths
 from torch import Tensor
 
 
@@ -31,8 +31,7 @@ def wider_plan(plan: Any, times: Sequence[float]) -> Plan | ResNetPlan:
     if min(times) < 1:
         raise ValueError(f"{min(times):g} would make a layer narrower")
     if isinstance(plan, list):
-        by_layer = zip(plan, per_layer(plan, times), strict=True)
-        return [item if isinstance(item, str) else scaled(item, n) for item, n in by_layer]
+        return widened_plan(plan, times)
     if len(times) > 1:
         raise ValueError("give one number; only a VGG has a width for each block")
     blocks = [[scaled(channels, times[0]), stride] for channels, stride in plan["blocks"]]

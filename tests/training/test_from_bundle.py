@@ -78,6 +78,15 @@ def test_another_network_than_the_bundles_is_refused() -> None:
         from_bundle.load_weights(architectures.build("vgg16", width=1 / 16, weight_bits=4), graph, images)
 
 
+@pytest.mark.parametrize("width", ["wide", "0.5,0.5", "0.001"])
+def test_a_width_that_fits_no_network_is_named(width: str, tmp_path: Path, monkeypatch: Any) -> None:
+    model = Path(__file__).parents[2] / "models" / "vgg16_running_cifar10"
+    options = ["--data", "none", "--bundle", str(model), "--network", "vgg16", "--width", width]
+    monkeypatch.setattr(sys, "argv", ["from_bundle.py", *options, "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="--width"):
+        from_bundle.main()
+
+
 def test_what_is_trained_on_from_a_bundle_says_how_the_bundle_was_trained() -> None:
     earlier = {"command": "python models/training/train.py --stages 1:24", "epochs": 24}
     start = {"arguments": {"weight_bits": "8", "seed": "1"}, "log": [], "epoch": 24, "bundle": earlier}

@@ -73,7 +73,7 @@ class ErringCrossbars(RealCrossbars):
         per_line = LINE // 2 if len(self.table) > len(self.cells_held) else LINE
         weyl = np.arange(-(-self.levels.shape[1] // per_line) * per_line) * np.int64(GOLDEN_32)
         adcs = (
-            self.levels.shape[1], self.layout.rows, self.columns if len(gain) > 1 else 0,
+            self.layout.rows, self.columns if len(gain) > 1 else 0,
             _lined_up(scale * np.float32(2.0**-self.fraction_bits)),
             _lined_up(offset_steps + np.float32(0.5)), self.table, per_line < LINE, _lined_up(spread),
             np.float32(errors.noise_lsb) ** 2, self.chip.noisy, _lined_up(weyl.astype(np.uint32)),

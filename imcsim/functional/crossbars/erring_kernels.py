@@ -46,7 +46,6 @@ def erring_reads(
     channels: int,
     wiring: NDArray[np.int32],
     begins: NDArray[np.int32],
-    used: int,
     rows_in_all: int,
     apart: int,
     scale: NDArray[np.float32],
@@ -70,11 +69,11 @@ def erring_reads(
     """Play every crossbar read of one layer; arguments as for `crossbar_reads`, and:
 
     The sum s of column j in block b becomes ``min(max(floor(s scale + half + noise), 0), top)`` with entry
-    ``b apart + j`` of scale and half, for the `used` columns. With `noisy`, noise is a standard normal number
-    times ``sqrt(q spread + own)``; q is the sum of squares over the driven rows. table: the first LINE
-    numbers of all rows, then the next ones; they are cells or, if it is `squared`, WHOLE cells, each behind
-    its square, an unsigned word. weyl: the number of each column times ``GOLDEN_32``, for whole lines. codes:
-    room for those of WINDOWS windows, each with SPARE numbers after it. moments ``[n, planes]``: keys of
+    ``b apart + j`` of scale and half. With `noisy`, noise is a standard normal number times ``sqrt(q spread +
+    own)``; q is the sum of squares over the driven rows. table: the first LINE numbers of all rows, then the
+    next ones; they are cells or, if it is `squared`, WHOLE cells, each behind its square, an unsigned word.
+    weyl: the number of each column times ``GOLDEN_32``, for the lines that are used. codes: room for those of
+    WINDOWS windows, each with SPARE numbers after it. moments ``[n, planes]``: keys of
     `read_noise.moment_key`.
     """
     images, planes, pixels, edges = starts.shape
@@ -82,7 +81,7 @@ def erring_reads(
     positions, out_channels = out.shape[1] * out.shape[2], out.shape[3]
     blocks = begins.shape[0] - 1
     each = WHOLE if squared else LINE
-    lines, row = (used + each - 1) // each, codes.shape[0] // WINDOWS
+    lines, row = weyl.shape[0] // each, codes.shape[0] // WINDOWS
     rows = np.empty(min(WINDOWS, positions) * rows_in_all + COPIED, np.int32)
     spans, reads = np.empty(4 * WINDOWS * blocks, np.int64), np.empty(blocks + 1, np.int32)
     end, exact = np.empty(1, np.int32), np.empty(1, np.bool_)

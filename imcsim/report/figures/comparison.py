@@ -162,10 +162,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
             for point, px in zip(static, x, strict=True)
             if point.timesteps in named
         ],
-        [
-            (edp(point.edp_mean_of_products), 100 * point.accuracy)
-            for point in sorted(curve, key=lambda point: point.edp_mean_of_products)
-        ],
+        [(edp(point.edp_mean_of_products), 100 * point.accuracy) for point in curve],
     )
     axes.grid(color="0.9")
     made.legend(loc="outside upper center", ncols=2, columnspacing=1, handletextpad=0.5)

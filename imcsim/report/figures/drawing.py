@@ -168,11 +168,11 @@ def name_intervals(
 ) -> None:
     """Name vertical intervals, each ``(name, x, low, high)``: below them, or above where `curve` runs below.
 
-    The limits and scales of `axes` have to be set. curve: points in the order of their x.
+    The limits and scales of `axes` have to be set.
     """
     axes.autoscale_view()
     to_axes = axes.transData + axes.transAxes.inverted()
-    at = to_axes.transform(curve) if len(curve) else np.empty((0, 2))
+    at = to_axes.transform(sorted(curve)) if len(curve) else np.empty((0, 2))
     for name, x, low, high in named:
         place, bottom = to_axes.transform((x, low))
         left, right = place - _NAME[0] / 2, place + _NAME[0] / 2
