@@ -11,6 +11,7 @@ from imcsim.hardware.accounting import PERIPHERALS
 from imcsim.hardware.ledger import charges, energy_pj
 from imcsim.inputs import Inputs
 from imcsim.inputs.data import fingerprint
+from imcsim.network.widen import Factor
 from imcsim.results.comparison import CompareResult
 from imcsim.results.figures import Reduction
 from imcsim.results.reproduction.document import EnergyGroup, Growth, GrowthPoint
@@ -40,7 +41,7 @@ def longer(
     )
 
 
-def on_wide_chip(simulation: Simulation, narrow: Experiment, wide: Experiment, factor: int) -> Simulation:
+def on_wide_chip(simulation: Simulation, narrow: Experiment, wide: Experiment, factor: Factor) -> Simulation:
     """The same images on the wide chip, from what they did on the narrow one."""
     activity = simulation.activity
     timing = replace(wide.chip.timing, timesteps=activity.timesteps)

@@ -31,7 +31,7 @@ from imcsim.reproduction.verdicts import aims, beside
 from imcsim.results.comparison import CompareResult
 from imcsim.results.ranges import StaticIssue
 from imcsim.results.reproduction.document import NetworkPart, OnChip, TrainedNetwork
-from imcsim.results.reproduction.figures import Loss, Paired, Width
+from imcsim.results.reproduction.figures import Loss, Paired, Width, width_words
 from imcsim.simulation.simulate import Simulation
 from imcsim.studies.comparison import compare_of
 from imcsim.studies.decider import right_after
@@ -43,7 +43,6 @@ from imcsim.studies.widened import widened_experiment
 Benches = Mapping[Loss, Experiment]
 PAPERS_WAY: tuple[StaticIssue, ...] = ("wait",)
 """How the paper's static runs issue their timesteps."""
-_FRACTIONS = {1: "full", 2: "half", 4: "quarter", 8: "an eighth of the"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +95,12 @@ def network_part(
     own = trained["running"].comparison
     on = _Played("narrow", benches, statics)
     chips = [_on_chip(subject, on, own, outputs, prices, long, progress)]
-    if subject.factor > 1:
-        wide = {loss: widened_experiment(bench, subject.factor) for loss, bench in benches.items()}
-        grown = on_wide_chip(long, base, wide["running"], subject.factor)
+    if max(subject.factors) > 1:
+        wide = {loss: _on_wide_chip(subject, bench) for loss, bench in benches.items()}
+        factors = subject.by_layer(base.chip.network)
+        grown = on_wide_chip(long, base, wide["running"], factors)
         costs = compare_of(wide["running"], PAPERS_WAY)
-        fewer = {t: widened_experiment(bench, subject.factor) for t, bench in statics.items()}
+        fewer = {t: _on_wide_chip(subject, bench) for t, bench in statics.items()}
         on = _Played("full", wide, fewer)
         chips.append(_on_chip(subject, on, costs, outputs, Prices(wide, workers), grown, progress))
     choice = base.choose()
@@ -128,6 +128,10 @@ def network_part(
     )
 
 
+def _on_wide_chip(subject: Subject, bench: Experiment) -> Experiment:
+    return widened_experiment(bench, subject.by_layer(bench.chip.network))
+
+
 def _on_chip(
     subject: Subject,
     on: _Played,
@@ -142,13 +146,12 @@ def _on_chip(
     stay = bench.exits(bench.images, bench.choose())
     base = base_choices(bench)
     own = width == "narrow"
-    part = _FRACTIONS.get(subject.factor, f"1/{subject.factor} of the")
+    channels = tuple(float(1 / factor) for factor in subject.factors)
+    trained = width_words(channels)
     return OnChip(
         width=width,
-        title=f"{part} width, as trained"
-        if own
-        else f"full width, with the spike rates of the {part}-width network",
-        channels=1 / subject.factor if own else 1.0,
+        title=f"{trained}, as trained" if own else f"full width, with the spike rates of {trained}",
+        channels=channels if own else (1.0,) * len(channels),
         own_spikes=own,
         comparison=comparison,
         against_static=_against_static(bench, stay),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,14 @@ class PaperNetwork:
     """One of the paper's networks: how it is called, and what its chip needs.
 
     `bundles` holds a bundle for each loss, `statics` those that were trained for one T alone, by this T,
-    which need not be there. `stem` is the number of channels of the paper's first layer: over
-    those of the bundle it says how much narrower that is. `overrides` are laid over the chip.
+    which need not be there. `channels` are those of the paper's convolutions, in order: over those of the
+    bundle they say how much narrower each layer is. `overrides` are laid over the chip.
     """
 
     key: str
     title: str
     bundles: Mapping[Loss, str]
-    stem: int
+    channels: tuple[int, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
     statics: Mapping[int, str] = field(default_factory=dict)
 
@@ -65,14 +66,15 @@ NETWORKS = (
         "vgg16",
         "VGG-16",
         {loss: f"vgg16_{loss}_cifar10" for loss in LOSSES},
-        stem=64,
+        channels=(64, 64, 128, 128, *3 * (256,), *6 * (512,)),
         statics={t: f"vgg16_static{t}_cifar10" for t in STATIC_TIMESTEPS},
     ),
     PaperNetwork(
         "resnet19",
         "ResNet-19",
         {loss: f"resnet19_{loss}_cifar10" for loss in LOSSES},
-        stem=128,
+        # Three stages; the first block of the second and of the third has a shortcut with weights.
+        channels=(*7 * (128,), *7 * (256,), *5 * (512,)),
         # At full width a layer needs an input row of 81,920 bits at a time, beside other layers' rows.
         overrides={"tile_buffer.capacity_bytes": 40960},
         statics={t: f"resnet19_static{t}_cifar10" for t in STATIC_TIMESTEPS},
@@ -83,15 +85,19 @@ NETWORKS = (
 
 @dataclass(frozen=True)
 class Subject:
-    """A network of the paper with its bundles read, its chip and how much narrower it is."""
+    """A network of the paper with its bundles read, its chip and how much narrower its layers are."""
 
     about: PaperNetwork
     networks: Mapping[Loss, Network]
     hardware: Hardware
-    factor: int
-    """The paper's channels over the bundle's; 1 at full width."""
+    factors: tuple[Fraction, ...]
+    """The paper's channels over the bundle's, of each convolution; 1 at full width."""
     statics: Mapping[int, Network] = field(default_factory=dict)
     """Networks that were trained for one T alone, by this T."""
+
+    def by_layer(self, network: Network) -> dict[str, Fraction]:
+        """The factors by the names of the convolutions of one of the networks."""
+        return {layer.name: times for layer, times in zip(_convolutions(network), self.factors, strict=True)}
 
 
 def chosen(names: Sequence[str] | None) -> tuple[PaperNetwork, ...]:
@@ -150,20 +156,12 @@ def subject(
     hardware: Hardware,
     statics: Mapping[int, Network] | None = None,
 ) -> Subject:
-    """Raises ImcsimError unless all networks are narrower than the paper's by the same whole factor."""
+    """Raises ImcsimError unless all networks have the paper's layers, none wider than the paper's, and the
+    same widths.
+    """
     statics = statics or {}
     every = [*networks.values(), *statics.values()]
-    factors = set()
-    for network in every:
-        first = next(node for node in network.nodes if isinstance(node, Conv2d))
-        channels = int(first.weight.shape[0])
-        if about.stem % channels:
-            raise ImcsimError(
-                f"its first layer has {channels} channels, no divisor of {about.title}'s {about.stem}",
-                key=network.name,
-                fix="train it at a width of 1, 0.5 or 0.25",
-            )
-        factors.add(about.stem // channels)
+    factors = {_factors(about, network) for network in every}
     if len(factors) > 1:
         raise ImcsimError(
             f"the networks of {about.title} differ in width",
@@ -171,6 +169,28 @@ def subject(
             fix="train all of them at the same width",
         )
     return Subject(about, networks, hardware, factors.pop(), statics)
+
+
+def _factors(about: PaperNetwork, network: Network) -> tuple[Fraction, ...]:
+    layers = _convolutions(network)
+    if len(layers) != len(about.channels):
+        raise ImcsimError(
+            f"it has {len(layers)} convolutions, {about.title} has {len(about.channels)}",
+            key=network.name,
+            fix=f"train a {about.title}",
+        )
+    for layer, channels in zip(layers, about.channels, strict=True):
+        if len(layer.weight) > channels:
+            raise ImcsimError(
+                f"{layer.name} has {len(layer.weight)} channels, {about.title} has {channels} there",
+                key=network.name,
+                fix="train it at a width of 1 or less",
+            )
+    return tuple(Fraction(c, len(la.weight)) for c, la in zip(about.channels, layers, strict=True))
+
+
+def _convolutions(network: Network) -> list[Conv2d]:
+    return [node for node in network.nodes if isinstance(node, Conv2d)]
 
 
 def read_images(name: str, count: int | None) -> Inputs:
@@ -187,7 +207,7 @@ def fingerprint(subject: Subject, inputs: Inputs, validation: Inputs) -> str:
         "networks": {loss: network_sha256(network) for loss, network in subject.networks.items()},
         "statics": {t: network_sha256(network) for t, network in subject.statics.items()},
         "hardware": [subject.hardware.sha256, subject.hardware.name, dict(subject.hardware.overrides)],
-        "about": [subject.about.key, subject.about.title, subject.about.stem],
+        "about": [subject.about.key, subject.about.title, subject.about.channels],
         "inputs": [inputs.name, inputs.sha256],
         "validation": [validation.name, validation.sha256],
         "timesteps": [TIMESTEPS, GROWTH_TIMESTEPS, GROWTH_IMAGES],

@@ -171,7 +171,7 @@ def _chip(width: Width, result: CompareResult) -> OnChip:
         title="quarter width, as trained"
         if own
         else "full width, with the spike rates of the quarter-width network",
-        channels=0.25 if own else 1.0,
+        channels=(0.25 if own else 1.0,),
         own_spikes=own,
         comparison=result,
         against_static=_paired(5, 9),

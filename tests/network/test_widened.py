@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.network import problems, shapes
-from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network
+from imcsim.network.graph import INPUT, LI, LIF, Add, Conv2d, Flatten, Linear, Network, Pool2d
 from imcsim.network.widen import copies, widen
 from imcsim.results.model import to_json
 from imcsim.simulation.chip import numerics
@@ -100,7 +101,7 @@ def test_the_function_is_the_same(kind: str, factor: int) -> None:
     copied = copies(network, factor)
     for node in network.nodes:
         source = node.inputs[0] if isinstance(node, Flatten) else node.name
-        expected = one[source].repeat(copied[node.name], axis=2)
+        expected = one[source].repeat(int(copied[node.name]), axis=2)
         assert np.array_equal(expected.reshape(other[node.name].shape), other[node.name]), node.name
     assert other[network.nodes[-1].name].shape[2] == network.classes
 
@@ -154,6 +155,102 @@ def test_weights_stay_integers_and_the_name_says_what_it_is(tmp_path: Path) -> N
     assert widen(network, 1) is network
     long = replace(network, name="n" * 64)
     assert widen(long, 16).name == "n" * 60 + "_x16"
+
+
+BY_LAYER: dict[str, dict[str, int | Fraction]] = {
+    "whole": {"conv1": 4, "conv2": 2},
+    "halves": {"conv1": Fraction(3, 2), "conv2": Fraction(4, 3), "conv3": Fraction(7, 5)},
+    "both": {"conv1": 2, "conv2": Fraction(5, 2), "conv3": 3},
+}
+"""For layers of 4, 6 and 5 channels, the last of which the classifier reads as maps of 2 x 2."""
+
+
+@pytest.mark.parametrize("kind", BY_LAYER)
+def test_layers_may_have_factors_of_their_own(kind: str) -> None:
+    """The same function; of a factor that is not whole, the first channels stand once more."""
+    network, factor = narrow("vgg"), BY_LAYER[kind]
+    wide = widen(network, factor)
+    drawn = images("vgg", 1).images[:IMAGES]
+    one, other = (forward(n, drawn, network.timesteps) for n in (network, wide))
+    assert np.allclose(one["fc"], other["fc"], rtol=1e-12, atol=1e-12)
+    layers = [node for node in network.weighted if isinstance(node, Conv2d)]
+    assert [len(n.weight) for n in wide.weighted] == [
+        *(int(len(n.weight) * factor.get(n.name, 1)) for n in layers), network.classes,
+    ]  # fmt: skip
+    counts = [len(layers[0].weight) // 2 * [2] + (len(layers[0].weight) + 1) // 2 * [1]]
+    if kind == "halves":
+        assert np.array_equal(one["lif1"].repeat(counts[0], axis=2), other["lif1"])
+    assert wide.name == "vgg_like_wide"
+    assert wide.provenance["widened"]["factor"]["conv1"] == str(factor["conv1"])
+    assert widen(network, dict.fromkeys(factor, 1)) is network
+
+
+def test_activity_by_layer_is_that_of_a_run_or_its_mean_over_choices() -> None:
+    """Exact where factors are powers of two; else the mean over which channels stand once more."""
+    rng = np.random.default_rng(4)
+    network = narrow("vgg")
+    drawn = random_images(rng, network.input_shape, 4)
+    both(network, hardware(), {"conv1": 4, "conv2": 2}, drawn)
+    program = build(network, numerics(hardware().config))
+    activity = play_values(program, drawn, network.timesteps, ideal_converters(program), workers=1)
+    derived = widened_activity(activity, network, {"conv1": Fraction(3, 2)})
+    assert np.array_equal(derived.active_rows[..., 0], activity.active_rows[..., 0])
+    assert np.array_equal(derived.active_rows[..., 1], (3 * activity.active_rows[..., 1] + 1) // 2)
+    assert np.array_equal(derived.active_rows[..., 2:], activity.active_rows[..., 2:])
+    for layer in (0, 1):
+        expected = (3 * activity.active_levels[..., layer] + 1) // 2
+        assert np.array_equal(derived.active_levels[..., layer], expected)
+    found = []
+    for order in ((0, 1, 2, 3), (2, 3, 0, 1)):  # each channel stands twice in one of two networks
+        other = _reordered(network, list(order))
+        made = build(widen(other, {"conv1": Fraction(3, 2)}), numerics(hardware().config))
+        found.append(play_values(made, drawn, network.timesteps, ideal_converters(made), workers=1))
+    rows, spikes = (sum(getattr(a, of) for a in found) for of in ("active_rows", "spikes"))
+    assert np.abs(rows - 2 * derived.active_rows).max() <= 1
+    assert np.abs(spikes - 2 * derived.spikes).max() <= 1
+
+
+def _reordered(network: Network, order: list[int]) -> Network:
+    """The same function with the channels of its first layer in another order."""
+    first, second = (network.node(name) for name in ("conv1", "conv2"))
+    assert isinstance(first, Conv2d)
+    assert isinstance(second, Conv2d)
+    changed = {
+        "conv1": replace(first, weight=first.weight[order], scale=first.scale[order], bias=first.bias[order]),
+        "conv2": replace(second, weight=second.weight[:, order]),
+    }
+    return replace(network, nodes=tuple(changed.get(node.name, node) for node in network.nodes))
+
+
+@pytest.mark.parametrize(
+    ("kind", "factor", "message"),
+    [
+        ("vgg", {"conv": 2}, "'conv' is no layer with weights"),
+        ("vgg", {"fc": 2}, "fc have the same channels, those of the class outputs"),
+        ("vgg", {"conv1": Fraction(1, 2)}, "at least 1, not Fraction"),
+        ("vgg", {"conv1": 1.5}, "at least 1, not 1.5"),
+        ("vgg", {"conv1": True}, "at least 1, not True"),
+        ("vgg", {"conv1": Fraction(4, 3)}, "conv1 has 4 channels, of which 4/3 times are no whole number"),
+    ],
+)
+def test_impossible_factors_of_layers_are_refused(kind: str, factor: Any, message: str) -> None:
+    with pytest.raises(ImcsimError, match=message):
+        widen(narrow(kind), factor)
+
+
+def test_channels_that_are_added_need_one_factor() -> None:
+    network = narrow("residual")
+    add = next(node for node in network.nodes if isinstance(node, Add))
+    layers = {n.name for n in network.weighted}
+    first = next(name for name in add.inputs if name in layers)
+    with pytest.raises(ImcsimError, match="have the same channels, but factors of 1 and 2"):
+        widen(network, {first: 2})
+
+
+def test_groups_need_whole_factors() -> None:
+    network = narrow("mixed")
+    with pytest.raises(ImcsimError, match="grouped is grouped: its groups would differ"):
+        widen(network, {"grouped": Fraction(4, 3)})
 
 
 @pytest.mark.parametrize("factor", [0, -1, 1.5, True, 10**6, "4"])
@@ -233,10 +330,16 @@ def test_activity_is_that_of_a_run(kind: str, seed: int, factor: int, encoding: 
 @given(network=any_network(max_size=5), data=st.data())
 def test_shapes_and_activity_of_any_graph(network: Network, data: st.DataObject) -> None:
     assume(not list(problems(network)))
+    once, copied = shapes(network), copies(network, 2)
+    rows = (node for node in network.nodes if isinstance(node, Pool2d) and len(once[node.name]) == 1)
+    if any(copied[node.name] > 1 for node in rows):
+        with pytest.raises(ImcsimError, match="pools neighbours in a row of values"):
+            widen(network, 2)
+        return
     wide = widen(network, 2)
-    once, twice = shapes(network), shapes(wide)
-    copied = copies(network, 2)
+    twice = shapes(wide)
     assert all(twice[n] == (once[n][0] * copied[n], *once[n][1:]) for n in once)
+    assert set(copied.values()) <= {1, 2}
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))
     drawn = rng.integers(0, 1 << network.input_bits, (2, *network.input_shape)).astype(np.uint8)
     both(network, hardware(), 2, drawn)

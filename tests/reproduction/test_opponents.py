@@ -27,7 +27,9 @@ from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment
 from imcsim.studies.settings import CompareOptions
 
-ABOUT = PaperNetwork("vgg16", "VGG-16", {"running": "a", "final": "b"}, stem=4, statics={1: "one", 2: "two"})
+ABOUT = PaperNetwork(
+    "vgg16", "VGG-16", {"running": "a", "final": "b"}, channels=(4, 6), statics={1: "one", 2: "two"}
+)
 HARDWARE = imcsim.hardware.load("dtsnn_32nm")
 CLASSES = 4
 
@@ -168,7 +170,9 @@ def test_static_bundles_are_read_where_they_are(tmp_path: Path) -> None:
         for node in network(3).nodes
     )
     with pytest.raises(ImcsimError, match="random3"):
-        subject(replace(ABOUT, stem=8), found.networks, HARDWARE, {2: replace(network(3), nodes=nodes)})
+        subject(
+            replace(ABOUT, channels=(8, 12)), found.networks, HARDWARE, {2: replace(network(3), nodes=nodes)}
+        )
 
 
 def test_every_way_to_choose_is_what_compare_finds_with_it() -> None:

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ from imcsim.studies.loading import network_sha256
 from imcsim.studies.settings import CompareOptions
 
 CLASSES, TIMESTEPS, TEST, VALIDATION = 4, 4, 40, 48
-ABOUT = PaperNetwork("vgg16", "VGG-16", {"running": "a", "final": "b"}, stem=8)
+ABOUT = PaperNetwork("vgg16", "VGG-16", {"running": "a", "final": "b"}, channels=(8, 12))
 """So called for its published figures; the networks are small random ones of half its width."""
 
 
@@ -174,7 +175,7 @@ def test_other_rules_are_what_compare_finds_with_them(reproduced: Reproduced) ->
 def test_the_full_chip_takes_exits_from_the_narrow_network(reproduced: Reproduced) -> None:
     narrow, full = only(reproduced.document).chips
     assert (narrow.width, full.width) == ("narrow", "full")
-    assert (narrow.channels, full.channels) == (0.5, 1.0)
+    assert (narrow.channels, full.channels) == ((0.5, 0.5), (1.0, 1.0))
     assert (narrow.own_spikes, full.own_spikes) == (True, False)
     assert narrow.comparison.dynamic.exit_fraction == full.comparison.dynamic.exit_fraction
     assert narrow.comparison.static[-1].accuracy == full.comparison.static[-1].accuracy
@@ -219,7 +220,7 @@ def test_test_labels_choose_nothing(reproduced: Reproduced, tmp_path: Path) -> N
     """With the labels of the test images shuffled, every threshold and every combination stays."""
     labels = np.random.default_rng(0).permutation(images("test").labels)
     shuffled = replace(images("test"), labels=labels, sha256=images_sha256(images("test").images, labels))
-    narrow_alone = replace(a_subject(), factor=1)
+    narrow_alone = replace(a_subject(), factors=(Fraction(1), Fraction(1)))
     run = reproduce_subjects([narrow_alone], shuffled, images("validation"), tmp_path, "imcsim", workers=1)
     before, after = only(reproduced.document), only(run.document)
     assert before.chips[0].joint.base.test.accuracy != after.chips[0].joint.base.test.accuracy
@@ -504,10 +505,12 @@ def test_networks_by_name() -> None:
 
 def test_widths_must_fit_the_paper_s() -> None:
     hardware = a_subject().hardware
-    assert subject(ABOUT, {"running": network(1)}, hardware).factor == 2
-    assert subject(replace(ABOUT, stem=4), {"running": network(1)}, hardware).factor == 1
-    with pytest.raises(ImcsimError, match="no divisor of VGG-16's 6"):
-        subject(replace(ABOUT, stem=6), {"running": network(1)}, hardware)
+    assert subject(ABOUT, {"running": network(1)}, hardware).factors == (2, 2)
+    assert subject(replace(ABOUT, channels=(4, 9)), {"running": network(1)}, hardware).factors == (1, 1.5)
+    with pytest.raises(ImcsimError, match="conv2 has 6 channels, VGG-16 has 5 there"):
+        subject(replace(ABOUT, channels=(8, 5)), {"running": network(1)}, hardware)
+    with pytest.raises(ImcsimError, match="has 2 convolutions, VGG-16 has 3"):
+        subject(replace(ABOUT, channels=(8, 8, 8)), {"running": network(1)}, hardware)
     wider = replace(network(2), nodes=tuple(_wider(node) for node in network(2).nodes))
     with pytest.raises(ImcsimError, match="differ in width"):
         subject(ABOUT, {"running": network(1), "final": wider}, hardware)
@@ -527,12 +530,22 @@ def test_networks_that_have_seen_the_validation_images_are_named() -> None:
 
 
 def test_a_network_at_full_width_has_one_chip(tmp_path: Path) -> None:
-    about = replace(ABOUT, key="own", title="own", stem=4)
+    about = replace(ABOUT, key="own", title="own", channels=(4, 6))
     one = subject(about, {"running": network(1), "final": network(2)}, a_subject().hardware)
     found = part.network_part(one, images("test"), images("validation"), "", tmp_path, 1)
     assert [chip.width for chip in found.chips] == ["narrow"]
     assert found.chips[0].title == "full width, as trained"
     assert found.aims == ()
+
+
+def test_layers_may_be_narrower_by_factors_of_their_own(tmp_path: Path) -> None:
+    about = replace(ABOUT, key="own", title="own", channels=(6, 12))
+    one = subject(about, {"running": network(1), "final": network(2)}, a_subject().hardware)
+    narrow, full = part.network_part(one, images("test"), images("validation"), "", tmp_path, 1).chips
+    assert narrow.title == "half to 0.667 width, as trained"
+    assert narrow.channels == (pytest.approx(2 / 3), 0.5)
+    assert full.channels == (1, 1)
+    assert full.comparison.meta.network.weights == 6 * 27 + 12 * 6 * 9 + 4 * 12 * 16
 
 
 @pytest.mark.parametrize(

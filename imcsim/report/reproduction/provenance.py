@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from imcsim.report.page.grids import Cell, Grid
@@ -88,10 +88,10 @@ def _chips(part: NetworkPart) -> Grid:
         ["fingerprint of the chip", *(m.hardware.sha256[:HASH] for m in metas)],
     ]
     data = [
-        [chip.width, chip.title, chip.channels, m.hardware.name, m.hardware.sha256, m.network.name,
-         m.network.sha256, m.network.weights, m.hardware.tiles, m.hardware.crossbars, m.hardware.area_um2,
-         m.hardware.encoder,
-         m.hardware.clock_ns, m.policy, m.seed, part.fingerprint]
+        [chip.width, chip.title, " ".join(f"{share:g}" for share in chip.channels), m.hardware.name,
+         m.hardware.sha256, m.network.name, m.network.sha256, m.network.weights, m.hardware.tiles,
+         m.hardware.crossbars, m.hardware.area_um2, m.hardware.encoder, m.hardware.clock_ns, m.policy, m.seed,
+         part.fingerprint]
         for chip, m in zip(part.chips, metas, strict=True)
     ]  # fmt: skip
     return Grid(
@@ -166,15 +166,21 @@ def _flat(facts: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str
             yield name, str(value)
 
 
+def _share(channels: Sequence[float]) -> str:
+    """`0.5`, or `0.5 to 0.75 (by layer)`."""
+    least, most = min(channels), max(channels)
+    return f"{least:g}" if least == most else f"{least:g} to {most:g} (by layer)"
+
+
 def differences(document: Reproduction) -> list[str]:
     """Where ours is not the paper's, and why, as far as the document says."""
     meta, said = document.meta, []
     for part in document.networks:
         narrow, main = part.chips[0], main_chip(part)
-        if narrow.channels != 1:
+        if min(narrow.channels) < 1:
             text = (
-                f"{part.title} was trained with {narrow.channels:g} times the paper’s channels in every "
-                "layer, so its accuracy is not that of the paper’s network."
+                f"{part.title} was trained with {_share(narrow.channels)} of the paper’s channels, so its "
+                "accuracy is not that of the paper’s network."
             )
             if not main.own_spikes:
                 text += (

@@ -10,7 +10,7 @@ from imcsim.report.units import percent
 from imcsim.reproduction.verdicts import SPIKES
 from imcsim.results.comparison import Dynamic, StaticPoint
 from imcsim.results.reproduction.document import NetworkPart, OnChip, Reproduction
-from imcsim.results.reproduction.figures import Beside, Figures, Paired, PublishedFigure
+from imcsim.results.reproduction.figures import Beside, Figures, Paired, PublishedFigure, width_words
 
 MARKS = {
     "paper": "read in the paper’s own text",
@@ -23,7 +23,6 @@ MARKS = {
 HELD = "the best that is held"
 """The joint choice whose accuracy is held on validation images that did not choose it."""
 NBSP = "\N{NO-BREAK SPACE}"
-_WIDTHS = {0.125: "eighth width", 0.25: "quarter width", 0.5: "half width", 1.0: "full width"}
 
 
 def file_name(text: str) -> str:
@@ -88,8 +87,7 @@ def last_name(row: Sequence[StaticPoint]) -> str:
 
 
 def width_name(chip: OnChip) -> str:
-    """`quarter width`, `full width`, or channels over the paper's."""
-    return _WIDTHS.get(chip.channels, f"{chip.channels:.3g} × the width")
+    return width_words(chip.channels)
 
 
 def chip_names(part: NetworkPart) -> list[str]:

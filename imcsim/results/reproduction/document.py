@@ -67,8 +67,8 @@ class OnChip(DocumentPart):
     width: Width
     title: str
     """How the chip is labelled, in plain words."""
-    channels: Amount
-    """Channels over those of the paper's network: 0.25 is a quarter."""
+    channels: tuple[Amount, ...]
+    """Channels over those of the paper's network, of each convolution: 0.25 is a quarter."""
     own_spikes: bool
     """False where the spikes per layer are those of the narrow network, replicated: then outputs, accuracy
     and exits are the narrow network's too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -18,6 +19,7 @@ Loss = Literal["running", "final"]
 """The training loss: on the running mean at every timestep, or on the final output alone."""
 Width = Literal["narrow", "full"]
 """The chip of the network as trained, or that of the paper's width with the narrow network's spikes."""
+_SHARES = {0.125: "eighth", 0.25: "quarter", 0.5: "half", 0.75: "three-quarter", 1.0: "full"}
 Varied = Literal["tables", "exp_entries", "log_entries", "table_bits", "fraction_bits"]
 """Which size of the checker a series changes; ``tables`` are both tables at once."""
 Judged = Literal["base", "best", "held"]
@@ -107,3 +109,9 @@ class Figures(DocumentPart):
     edp_product_of_means: Amount = product_of_means()
     against_static: Paired
     """Against static T max on the same images: of the same network, or of the base in a joint choice."""
+
+
+def width_words(channels: Sequence[float]) -> str:
+    """`quarter width`, `half to three-quarter width`, `full width`, or channels over the paper's."""
+    shares = [_SHARES.get(share, f"{share:.3g}") for share in sorted({min(channels), max(channels)})]
+    return f"{' to '.join(shares)} width"
