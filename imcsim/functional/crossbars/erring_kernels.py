@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, root, unpaired
-from imcsim.functional.crossbars.read_kernels import COPIED, inlined, run, window
-from imcsim.functional.crossbars.simd import add, full, item, load, store, sum_of_rows, times, widened
+from imcsim.functional.crossbars.read_kernels import COPIED, add_up, inlined, run, window
+from imcsim.functional.crossbars.simd import add, full, item, load, store, sum_of_rows, times
 from imcsim.functional.kernels import LINE, jit
 from imcsim.functional.nonideal.read_noise import GOLDEN_64, MIX_64
 
@@ -30,9 +30,6 @@ WHOLE = 64
 
 WINDOWS = 64
 """Windows whose rows are listed together."""
-
-TOGETHER = 16
-"""Digital sums that are added to together."""
 
 SPARE = 16
 """Numbers after the codes of a window: without them those of all windows want the same lines of a cache."""
@@ -121,7 +118,7 @@ def erring_reads(
                 for k in range(windows):
                     if driven[k]:
                         more = offset[plane] * driven[k]
-                        _add_up(codes, k * row, weight, plane, more, sums, place, out_channels)
+                        add_up(codes, k * row, weight, plane, more, sums, place, out_channels)
                         counts[n, 0] += driven[k]
                     place += out_channels
                 counts[n, 1] += active
@@ -200,31 +197,6 @@ def _list(
                 down, right = down + 1, 0
     reads[blocks] = read
     return read
-
-
-@inlined
-def _add_up(
-    codes: NDArray[np.int32],
-    at: int,
-    weight: NDArray[Any],
-    plane: int,
-    more: int,
-    sums: NDArray[Any],
-    place: int,
-    channels: int,
-) -> None:
-    """Add a window's codes from `at` on, of all slices, and `more` to the digital sums from `place` on."""
-    whole = channels - channels % TOGETHER
-    for c in range(0, whole, TOGETHER):
-        total = add(load(sums, place + c, TOGETHER), full(sums, more, TOGETHER))
-        for i in range(weight.shape[1]):
-            code = widened(load(codes, at + i * channels + c, TOGETHER), sums)
-            total = add(total, times(code, full(sums, weight[plane, i], TOGETHER)))
-        store(sums, place + c, total)
-    for c in range(whole, channels):
-        sums[place + c] += more
-        for i in range(weight.shape[1]):
-            sums[place + c] += weight[plane, i] * codes[at + i * channels + c]
 
 
 @inlined

@@ -120,8 +120,8 @@ def packed_reads(
     group add up to less than 2**16.
     """
     images, planes, pixels, edges = starts.shape
-    flat, wires = starts.reshape(-1), wiring.reshape(-1)
-    out_height, out_width = out.shape[1:3]
+    flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
+    out_height, out_width, out_channels = out.shape[1:]
     length = columns // 2
     rows = np.empty(cells.shape[0] // length * listed + COPIED, np.int32)
     ends = np.empty(begins.shape[0], np.int32)
@@ -152,6 +152,7 @@ def packed_reads(
                                 cells, length, piece, rows, ends, exact, reads, halved, top, codes, at, NARROW
                             )  # fmt: skip
                         driven = ends[reads - 1]
-                        add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
+                        place = ((n * out_height + oy) * out_width + ox) * out_channels
+                        add_up(codes, 0, weight, plane, offset[plane] * driven, sums, place, out_channels)
                         counts[n, 0] += driven
                         counts[n, 1] += active

@@ -80,8 +80,8 @@ def paired_reads(
     length]``. No sum of a column overflows the pairs' words.
     """
     images, planes, pixels, edges = starts.shape
-    flat, wires = starts.reshape(-1), wiring.reshape(-1)
-    out_height, out_width = out.shape[1:3]
+    flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
+    out_height, out_width, out_channels = out.shape[1:]
     rows = np.empty(pairs.shape[0] // length * listed + COPIED, np.int32)
     ends = np.empty(begins.shape[0], np.int32)
     exact = np.empty(begins.shape[0], np.bool_)
@@ -104,6 +104,7 @@ def paired_reads(
                         for at in range(length - WHOLE, -1, -WHOLE):
                             _read(pairs, length, rows, ends, reads, half, shift, top, codes, at, apart)
                         driven = ends[reads - 1]
-                        add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
+                        place = ((n * out_height + oy) * out_width + ox) * out_channels
+                        add_up(codes, 0, weight, plane, offset[plane] * driven, sums, place, out_channels)
                         counts[n, 0] += driven
                         counts[n, 1] += active

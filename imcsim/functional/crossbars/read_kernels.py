@@ -36,6 +36,7 @@ from imcsim.functional.crossbars.simd import (
     smaller,
     store,
     sum_of_rows,
+    times,
     widened,
     zeros,
 )
@@ -47,6 +48,9 @@ NARROW, WIDE = 128, 256
 """Columns whose sums are in registers together. More at a time read long rows faster; rows are filled up to
 NARROW.
 """
+
+TOGETHER = 16
+"""Digital sums that are added to together."""
 
 COPIED = 32
 """Events that are copied at once; arrays of events and rows have so much room after the last one."""
@@ -89,27 +93,32 @@ def find_events(
     edges]`` where in `events` the channels from each edge on begin; the first edge is 0, the last one C.
     """
     images, planes, pixels, count = starts.shape
-    channels = inputs.shape[2]
+    channels, source = inputs.shape[2], inputs.reshape(-1)
     k = 0
     for n in range(images):
         for plane in range(planes):
             for pixel in range(pixels):
-                source, place = inputs[n, pixel], pixel * channels
+                place = pixel * channels
+                begin = n * pixels * channels + place
                 for i in range(count - 1):
                     starts[n, plane, pixel, i] = k
                     c, end = edges[i], edges[i + 1]
-                    while c + 64 <= end:
-                        bits = set_bits(load(source, c, 64), plane)
-                        for _ in range(8):
+                    # 64 at a time, also where fewer are asked for: of the last ones of all, one by one.
+                    while c < end and begin + c + 64 <= source.shape[0]:
+                        bits, stop = set_bits(load(source, begin + c, 64), plane), c + 64
+                        if stop > end:
+                            bits, stop = bits & ((1 << (end - c)) - 1), end
+                        while c < stop:
                             eight = bits & 255
                             # Eight at once; those after the last bit that is set are written over.
                             store(events, k, add(load(PLACES, 8 * eight, 8), full(PLACES, place + c, 8)))
                             k += ones(eight)
                             bits >>= 8
                             c += 8
+                        c = stop
                     while c < end:
                         events[k] = place + c
-                        k += 1 if (source[c] >> plane) & 1 else 0
+                        k += 1 if (source[begin + c] >> plane) & 1 else 0
                         c += 1
                 starts[n, plane, pixel, count - 1] = k
 
@@ -356,8 +365,8 @@ def crossbar_reads(
     both are zeros at first.
     """
     images, planes, pixels, edges = starts.shape
-    flat, wires = starts.reshape(-1), wiring.reshape(-1)
-    out_height, out_width = out.shape[1:3]
+    flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
+    out_height, out_width, out_channels = out.shape[1:]
     rows = np.empty(cells.shape[0] // columns * listed + COPIED, np.int32)
     ends = np.empty(begins.shape[0], np.int32)
     exact = np.empty(begins.shape[0], np.bool_)
@@ -378,22 +387,35 @@ def crossbar_reads(
                             continue
                         _read_all(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes)
                         driven = ends[reads - 1]
-                        add_up(codes, weight[plane], offset[plane], driven, out[n, oy, ox])
+                        place = ((n * out_height + oy) * out_width + ox) * out_channels
+                        add_up(codes, 0, weight, plane, offset[plane] * driven, sums, place, out_channels)
                         counts[n, 0] += driven
                         counts[n, 1] += active
 
 
 @inlined
-def add_up(codes: NDArray[Any], weight: NDArray[Any], offset: Any, driven: int, target: NDArray[Any]) -> None:
-    """Add the codes of all slices, and the offset of the rows that were driven, to the digital sums."""
-    channels = target.shape[0]
-    word = target.dtype.type
-    more = word(offset * driven)  # with the first slice: the sums come from further away than all the rest
-    for i in range(weight.shape[0]):
-        worth = weight[i]
-        for j in range(channels):
-            target[j] += word(worth * word(codes[i * channels + j])) + more
-        more = word(0)
+def add_up(
+    codes: NDArray[Any],
+    at: int,
+    weight: NDArray[Any],
+    plane: int,
+    more: int,
+    sums: NDArray[Any],
+    place: int,
+    channels: int,
+) -> None:
+    """Add a window's codes from `at` on, of all slices, and `more` to the digital sums from `place` on."""
+    whole = channels - channels % TOGETHER
+    for c in range(0, whole, TOGETHER):
+        total = add(load(sums, place + c, TOGETHER), full(sums, more, TOGETHER))
+        for i in range(weight.shape[1]):
+            code = widened(load(codes, at + i * channels + c, TOGETHER), sums)
+            total = add(total, times(code, full(sums, weight[plane, i], TOGETHER)))
+        store(sums, place + c, total)
+    for c in range(whole, channels):
+        sums[place + c] += more
+        for i in range(weight.shape[1]):
+            sums[place + c] += weight[plane, i] * codes[at + i * channels + c]
 
 
 @jit
