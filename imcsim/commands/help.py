@@ -12,14 +12,18 @@ from imcsim.base.names import nearest
 
 _OPTIONS: Mapping[str, Sequence[str]] = {
     "What to run": (
-        "policy", "chips", "model", "inputs", "validation", "timesteps", "encoding", "bin_us", "labels",
-        "images", "seed", "chip", "workers", "memory", "plugins",
+        "policy", "model", "models", "networks", "inputs", "validation", "timesteps", "encoding", "bin_us",
+        "labels", "images", "validation_images", "arrivals", "rate", "copies", "against", "against_hardware",
+        "trials", "chips", "chip", "seed", "plugins", "workers", "scheduler", "memory",
     ),
     "Chip": ("hardware", "overrides", "fidelity", "strict"),
-    "Early exit": ("threshold", "thresholds", "rule", "accumulation", "issue"),
-    "Output": ("json_path", "out_folder", "out", "paper", "quiet"),
+    "Early exit": (
+        "threshold", "thresholds", "max_loss", "temperatures", "dynamic_only", "rule", "accumulation",
+        "issue",
+    ),
+    "Output": ("json_path", "folder", "out_folder", "out", "chip_file", "paper", "quiet"),
 }  # fmt: skip
-"""Parameters of options, by group; an option of a command's own stands above them."""
+"""Parameters of options, by group, in order; an option of a command's own stands above them."""
 
 COMMANDS: Mapping[str, Sequence[str]] = {
     "Simulate": ("compare", "run", "stream", "timeline", "trace"),
@@ -40,7 +44,9 @@ class Grouped(click.Command):
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         own, groups = [], {title: [] for title in _OPTIONS}  # type: ignore[var-annotated]
-        for parameter in self.get_params(context):
+        order = [name for names in _OPTIONS.values() for name in names]
+        parameters = [one for one in self.get_params(context) if isinstance(one, click.Option)]
+        for parameter in sorted(parameters, key=lambda p: order.index(p.name) if p.name in order else -1):
             record = parameter.get_help_record(context)
             if record is None:
                 continue

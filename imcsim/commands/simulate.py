@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     help="Chip of the other network.  [default: that of this one]",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Play images on a Dask cluster (extra: cluster).")
+@click.option(
+    "--dynamic-only",
+    is_flag=True,
+    help="Early exit at --threshold alone, without static rows: images are played until they exit, and the "
+    "result is that of imcsim run.",
+)
 @common_options
 def compare(
     settings: RunSettings,
@@ -47,6 +53,7 @@ def compare(
     against: str | None,
     against_hardware: str | None,
     scheduler: str | None,
+    dynamic_only: bool,
 ) -> None:
     """Static timesteps T = 1, ..., T max against early exit, on one chip or many of one design.
 
@@ -62,6 +69,16 @@ def compare(
         raise click.UsageError(
             "--scheduler shares out the images of one chip; many chips on a cluster are a sweep over chip."
         )
+    if dynamic_only:
+        if against is not None or chips is not None:
+            other_way = "--against" if chips is None else "--chips"
+            raise click.UsageError(f"{other_way} compares with static timesteps; --dynamic-only has none.")
+        if settings.options.threshold is None:
+            raise click.UsageError(
+                "--dynamic-only needs --threshold: one is chosen against the accuracy of static T max."
+            )
+        play_policy("dynamic", settings, delivery, scheduler)
+        return
     loaded = load_all(settings, choose_validation(settings, needed=True))
     if chips is not None:
         compare_many(chips, loaded, delivery)
@@ -111,8 +128,18 @@ def run(
     """One policy on one chip: what it costs, and where."""
     check_targets(delivery)
     check_policy(context, policy)
+    play_policy(policy, settings, delivery)
+
+
+def play_policy(
+    policy: Literal["static", "dynamic"],
+    settings: RunSettings,
+    delivery: Delivery,
+    scheduler: str | None = None,
+) -> None:
+    """Play images by one policy and deliver what that costs."""
     loaded = load_all(settings, choose_validation(settings, needed=policy == "dynamic"))
-    with progress_bars(delivery.quiet) as progress, loaded.values() as values:
+    with progress_bars(delivery.quiet) as progress, loaded.values(scheduler) as values:
         from imcsim.studies.comparison import run as run_policy
 
         result = run_policy(*loaded.subject, loaded.options, progress, policy=policy, values=values)

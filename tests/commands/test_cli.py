@@ -26,6 +26,7 @@ from imcsim import __version__
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.cli import cli, main
 from imcsim.commands.completion import COMPLETE_VARIABLE
+from imcsim.commands.options import EXITING
 from imcsim.results.comparison import CompareResult
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
@@ -128,6 +129,24 @@ def test_defaults(simulator: Simulator, capsys: pytest.CaptureFixture[str], comm
     captured = capsys.readouterr()
     assert "Energy by component" in captured.out
     assert captured.err == ""
+
+
+def test_dynamic_only_is_a_run_at_the_threshold_given(
+    simulator: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "--dynamic-only", "--threshold", "0.3", "--images", "7"]) == 0
+    ((name, arguments, settings),) = simulator.calls
+    assert name == "run"
+    assert arguments[4] == CompareOptions(threshold=0.3)
+    assert settings == {"policy": "dynamic", "values": COMPUTED}
+    capsys.readouterr()
+    for more, told in (
+        ([], "--dynamic-only needs --threshold"),
+        (["--threshold", "0.3", "--chips", "2"], "--chips compares with static timesteps"),
+        (["--threshold", "0.3", "--against", "x"], "--against compares with static timesteps"),
+    ):
+        assert main(["compare", "--dynamic-only", *more]) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_every_option_arrives(simulator: Simulator) -> None:
@@ -440,8 +459,8 @@ def test_help_fits_80_columns(path: tuple[str, ...], monkeypatch: pytest.MonkeyP
     shown = CliRunner().invoke(cli, [*path, "--help"])
     assert shown.exit_code == 0
     assert max(map(len, shown.output.splitlines())) <= 80
-    about = shown.output.partition("Options:")[2]
-    assert "..." not in re.sub(r",(FLOAT|N),?\.\.\.", "", about)  # no summary is cut off
+    about = shown.output.partition("\n\n")[2]
+    assert "..." not in re.sub(r",(FLOAT|N),?\.\.\.|1, \.\.\., T max", "", about)  # no summary is cut off
 
 
 def test_help_names_every_command_and_option_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -458,6 +477,16 @@ def test_help_names_every_command_and_option_once(capsys: pytest.CaptureFixture[
                 assert len(re.findall(rf"^  {parameter.opts[0]}(?![-\w])", text, re.MULTILINE)) == 1, (
                     parameter.opts
                 )
+
+
+@pytest.mark.parametrize("command", ["compare", "run", "stream"])
+def test_every_option_of_a_run_stands_in_a_group(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Options:" not in text
+    exits = text.partition("Early exit:")[2].partition("Output:")[0]
+    for name in EXITING:
+        assert f"--{name.replace('_', '-')}" in exits, name
 
 
 def test_info_names_what_a_report_of_a_fault_needs(capsys: pytest.CaptureFixture[str]) -> None:
