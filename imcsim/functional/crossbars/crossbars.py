@@ -360,15 +360,25 @@ class Crossbars:
         self, row_levels: NDArray[np.int64], size: Pair, stride: Pair, padding: Pair, out_size: Pair
     ) -> NDArray[np.int64]:
         """What `row_levels` come to on the rows that each input drives in all windows, ``[pixels, C]``."""
-        from imcsim.functional.crossbars import read_kernels
-
         at = self.layout
-        driven = np.zeros((size[0] * size[1], at.channels), np.int64)
-        read_kernels.driven_levels(
-            size, at.down, at.right, at.first, at.last, at.row, row_levels, stride, padding, out_size,
-            driven,
-        )  # fmt: skip
-        return driven
+        driven = np.zeros((*size, at.channels), np.int64)
+        for down, right, first, last, row in zip(at.down, at.right, at.first, at.last, at.row, strict=True):
+            y, x = (
+                _places(int(place), *along)
+                for place, along in zip(
+                    (down, right), zip(size, stride, padding, out_size, strict=True), strict=True
+                )
+            )
+            driven[y, x, first:last] += row_levels[row : row + last - first]
+        return driven.reshape(-1, at.channels)
+
+
+def _places(at: int, size: int, stride: int, padding: int, count: int) -> slice:
+    """The places of a map, along one axis, that are place `at` of one of `count` windows."""
+    first = -(min(at - padding, 0) // stride)
+    last = min((size - 1 + padding - at) // stride, count - 1)
+    begin = at - padding
+    return slice(begin + first * stride, begin + last * stride + 1, stride) if last >= first else slice(0)
 
 
 def _first_moments(images: int) -> Moments:

@@ -160,38 +160,10 @@ def pulsed_levels(inputs: NDArray[np.uint8], driven: NDArray[np.int64], total: N
 
 
 @jit
-def driven_levels(
-    size: tuple[int, int],
-    down: NDArray[np.int32],
-    right: NDArray[np.int32],
-    first: NDArray[np.int32],
-    last: NDArray[np.int32],
-    row: NDArray[np.int32],
-    row_levels: NDArray[np.int64],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    out_size: tuple[int, int],
-    driven: NDArray[np.int64],
-) -> None:
-    """Sum the levels on all rows that a bit of each input drives in any window; driven ``[pixels, C]``, zeros
-    at first.
-    """
-    for oy in range(out_size[0]):
-        for ox in range(out_size[1]):
-            for s in range(row.shape[0]):
-                iy = oy * stride[0] - padding[0] + down[s]
-                ix = ox * stride[1] - padding[1] + right[s]
-                if 0 <= iy < size[0] and 0 <= ix < size[1]:
-                    target = driven[iy * size[1] + ix]
-                    for c in range(first[s], last[s]):
-                        target[c] += row_levels[row[s] + c - first[s]]
-
-
-@jit
 def active_levels(
     inputs: NDArray[np.uint8], planes: int, driven: NDArray[np.int64], total: NDArray[np.int64]
 ) -> None:
-    """The sum of `driven` (see `driven_levels`), flat, over all set bits of inputs ``[n, pixels * C]``."""
+    """The sum of `driven`, flat, over all set bits of inputs ``[n, pixels * C]``."""
     for n in range(inputs.shape[0]):
         source = inputs[n]
         levels = 0
