@@ -25,7 +25,7 @@ from imcsim.base.choices import (
 )
 
 DEFAULT_HARDWARE = "dtsnn_32nm"
-DEFAULT_MODEL = "vgg16_wide_cifar10"
+DEFAULT_MODEL = "vgg16_running_cifar10"
 DEFAULT_INPUTS = "cifar10_test"
 DEFAULT_VALIDATION = "cifar10_validation"
 MAX_CHIPS = 2**31

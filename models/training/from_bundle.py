@@ -1,7 +1,7 @@
 """Turn a bundle back into a checkpoint that training can start from.
 
     python models/training/from_bundle.py --data PATH --bundle models/vgg16_running_cifar10 --network vgg16 \\
-        --width 0.25 --out runs/vgg16_start
+        --width 0.75,0.75,0.75,0.5,0.5 --out runs/vgg16_start
 
 A bundle has batch norm folded into scales and biases, and no state of the optimiser. Weights get back the
 integers of the bundle, on a step that gives each channel the spread of a fresh layer; batch norm gets the

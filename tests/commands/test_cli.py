@@ -119,7 +119,7 @@ def test_defaults(simulator: Simulator, capsys: pytest.CaptureFixture[str], comm
     ((name, arguments, settings),) = simulator.calls
     network, hardware, inputs, validation, options, _ = arguments
     assert name == command
-    assert network == ("network", "vgg16_wide_cifar10", {})
+    assert network == ("network", "vgg16_running_cifar10", {})
     assert hardware == ("hardware", "dtsnn_32nm", {}, {})
     assert inputs == ("inputs", "cifar10_test", None, PLAIN | {"labels": None, "labelled": True})
     assert validation == ("inputs", "cifar10_validation", PLAIN)
