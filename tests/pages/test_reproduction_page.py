@@ -25,7 +25,7 @@ from imcsim.report.reproduction.combinations import joint_grids
 from imcsim.report.reproduction.decisions import rules
 from imcsim.report.reproduction.headline import headlines, verdicts
 from imcsim.report.reproduction.provenance import differences
-from imcsim.report.reproduction.wording import compared, shown_change, value_text
+from imcsim.report.reproduction.wording import chip_names, compared, shown_change, value_text
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
 from imcsim.results.reproduction.figures import Paired
 
@@ -276,7 +276,12 @@ def test_joined_choices_that_fail_on_test_images_are_not_praised() -> None:
 def test_what_differs_from_the_paper_follows_from_the_document() -> None:
     document = reproduction(1)
     said = " ".join(differences(document))
-    assert "0.25 times the paper’s channels" in said
+    assert "with 0.25 of the paper’s channels" in said
+    narrow, full = document.networks[0].chips
+    chips = (narrow.model_copy(update={"channels": (0.75, 0.5)}), full)
+    mixed = document.model_copy(update={"networks": (part(document, chips=chips),)})
+    assert "with 0.5 to 0.75 (by layer) of the paper’s channels" in " ".join(differences(mixed))
+    assert chip_names(mixed.networks[0]) == ["half to three-quarter width", "full width*"]
     assert "one seed" in said
     full = document.networks[0].chips[1].model_copy(update={"own_spikes": True, "width": "narrow"})
     meta = document.meta.model_copy(update={"seeds": 3})

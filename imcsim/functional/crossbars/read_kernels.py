@@ -107,7 +107,7 @@ def find_events(
                     while c < end and begin + c + 64 <= source.shape[0]:
                         bits, stop = set_bits(load(source, begin + c, 64), plane), c + 64
                         if stop > end:
-                            bits, stop = bits & ((1 << (end - c)) - 1), end
+                            bits, stop = bits & ((1 << int(end - c)) - 1), end
                         while c < stop:
                             eight = bits & 255
                             # Eight at once; those after the last bit that is set are written over.
