@@ -91,7 +91,7 @@ def widen(network: Network, factor: Factor) -> Network:
             key="factor",
             fix="use a smaller factor",
         )
-    one = isinstance(factor, int)
+    one = not isinstance(factor, Mapping)
     ending = f"_x{factor}" if one else "_wide"
     each = {layer.name: str(copied[layer.name]) for layer in network.weighted}
     about = {
