@@ -281,7 +281,7 @@ def test_what_differs_from_the_paper_follows_from_the_document() -> None:
     chips = (narrow.model_copy(update={"channels": (0.75, 0.5)}), full)
     mixed = document.model_copy(update={"networks": (part(document, chips=chips),)})
     assert "with 0.5 to 0.75 (by layer) of the paper’s channels" in " ".join(differences(mixed))
-    assert chip_names(mixed.networks[0]) == ["half to three-quarter width", "full width*"]
+    assert chip_names(mixed.networks[0]) == ["½ to ¾ width", "full width*"]
     assert "one seed" in said
     full = document.networks[0].chips[1].model_copy(update={"own_spikes": True, "width": "narrow"})
     meta = document.meta.model_copy(update={"seeds": 3})

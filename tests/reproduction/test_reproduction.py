@@ -542,7 +542,7 @@ def test_layers_may_be_narrower_by_factors_of_their_own(tmp_path: Path) -> None:
     about = replace(ABOUT, key="own", title="own", channels=(6, 12))
     one = subject(about, {"running": network(1), "final": network(2)}, a_subject().hardware)
     narrow, full = part.network_part(one, images("test"), images("validation"), "", tmp_path, 1).chips
-    assert narrow.title == "half to 0.667 width, as trained"
+    assert narrow.title == "½ to 0.667 width, as trained"
     assert narrow.channels == (pytest.approx(2 / 3), 0.5)
     assert full.channels == (1, 1)
     assert full.comparison.meta.network.weights == 6 * 27 + 12 * 6 * 9 + 4 * 12 * 16

@@ -77,7 +77,7 @@ def _draw(document: Reproduction, part: NetworkPart) -> Figure:
     points = main_chip(part).growth.points
     main = GREEN if len(part.chips) > 1 else BLUE
     axes.plot([p.timesteps for p in points], [p.supposed_energy_ratio for p in points], color=main,
-              linestyle=":", linewidth=1.2, label="energy, peripherals once (hypothesis)")  # fmt: skip
+              linestyle=":", linewidth=1.2, label="energy, peripherals once")  # fmt: skip
     axes.plot([p.timesteps for p in points], [p.published_energy_ratio for p in points], color=INK,
               linestyle="--", linewidth=1, label="energy, paper’s affine law")  # fmt: skip
     for one, mark, name in zip(_papers(document), "sP", ("energy", "latency"), strict=True):

@@ -19,7 +19,8 @@ Loss = Literal["running", "final"]
 """The training loss: on the running mean at every timestep, or on the final output alone."""
 Width = Literal["narrow", "full"]
 """The chip of the network as trained, or that of the paper's width with the narrow network's spikes."""
-_SHARES = {0.125: "eighth", 0.25: "quarter", 0.5: "half", 0.75: "three-quarter", 1.0: "full"}
+_WIDTHS = {0.125: "eighth", 0.25: "quarter", 0.5: "half", 1.0: "full"}
+_SHARES = {0.125: "⅛", 0.25: "¼", 0.5: "½", 0.75: "¾", 1.0: "1"}
 Varied = Literal["tables", "exp_entries", "log_entries", "table_bits", "fraction_bits"]
 """Which size of the checker a series changes; ``tables`` are both tables at once."""
 Judged = Literal["base", "best", "held"]
@@ -112,6 +113,8 @@ class Figures(DocumentPart):
 
 
 def width_words(channels: Sequence[float]) -> str:
-    """`quarter width`, `half to three-quarter width`, `full width`, or channels over the paper's."""
-    shares = [_SHARES.get(share, f"{share:.3g}") for share in sorted({min(channels), max(channels)})]
-    return f"{' to '.join(shares)} width"
+    """`quarter width`, `½ to ¾ width`, `full width`, or channels over the paper's."""
+    least, most = min(channels), max(channels)
+    if least == most:
+        return f"{_WIDTHS.get(least, f'{least:.3g}')} width"
+    return f"{' to '.join(_SHARES.get(share, f'{share:.3g}') for share in (least, most))} width"
