@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.functional.crossbars.by_pixel import PixelReads, pixel_reads
 from imcsim.network.rows import RowLayout
+
+if TYPE_CHECKING:
+    from imcsim.functional.crossbars.read_kernels import Scratch
 
 CACHE_BYTES = 1 << 19
 """Cells that are read for all windows before the next ones: they stay in a core's own cache."""
@@ -241,7 +244,8 @@ class Crossbars:
         kernel: Callable[..., None] = read_kernels.crossbar_reads
 
         def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
-            kernel(*wires, self.groups, self.cells, self.columns, self.piece, self._listed, *adc, *sums)
+            scratch = self._scratch(self.columns, self.word)
+            kernel(*wires, self.groups, self.cells, self.columns, self.piece, scratch, *adc, *sums)
 
         return play
 
@@ -259,8 +263,9 @@ class Crossbars:
             reads = self._pixel_reads(size, stride, padding, out.shape[1:3])
             groups = None if reads is None else reads.groups(largest, bound)
             if reads is None or groups is None:
-                cells = self.packed_groups, self.packed, self.columns, self.piece, self._listed
-                by_window(*wires, *cells, *adc, *sums)
+                cells = self.packed_groups, self.packed, self.columns, self.piece
+                scratch = self._scratch(self.columns, np.dtype(np.uint16))
+                by_window(*wires, *cells, scratch, *adc, *sums)
                 return
             maps, windows = starts.shape[0] * starts.shape[1], out.shape[1] * out.shape[2]
             together = max(CACHE_BYTES // out[0].nbytes, 1) * starts.shape[1]
@@ -295,15 +300,14 @@ class Crossbars:
 
         channels = self.levels.shape[1] // len(self.factor)
         size = (inputs.shape[1], inputs.shape[2])
-        none = np.zeros(1, self.word)
         bounds = bounds << self.fraction_bits
         reads, beyond = 0, np.zeros((len(self.factor), len(bounds)), np.int64)
         for _, starts, events in self._events(inputs, planes):
             some = np.zeros_like(beyond)
             reads += read_kernels.sums_beyond(
                 starts, events, size, self.layout.channels, *self.wiring, self.cells, self.columns,
-                self.piece, self._listed, int(bounds[0]) // self.largest_level, none, bounds, stride, padding,
-                out_size, channels, some,
+                self.piece, self._scratch(self.columns, self.word), int(bounds[0]) // self.largest_level,
+                bounds, stride, padding, out_size, channels, some,
             )  # fmt: skip
             beyond += some
         return reads * channels, beyond
@@ -323,6 +327,18 @@ class Crossbars:
     def _listed(self) -> int:
         """How often a read lists its rows at most: once for each pulse."""
         return max(self.most_pulses, 1)
+
+    def _scratch(self, codes: int, word: np.dtype[Any]) -> Scratch:
+        """Room for the rows, ends and kinds of reads that a window lists, and for so many codes."""
+        from imcsim.functional.crossbars import read_kernels
+
+        rows, ends = self.layout.rows * self._listed + read_kernels.COPIED, self.layout.blocks + 1
+        return (
+            np.empty(rows, np.int32),
+            np.empty(ends, np.int32),
+            np.empty(ends, np.bool_),
+            np.empty(codes, word),
+        )
 
     def _lossless(self, shift: NDArray[np.int64], largest_code: int) -> int:
         """Rows whose sums are converted exactly, whatever they are."""

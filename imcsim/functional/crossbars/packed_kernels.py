@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.crossbars.read_kernels import COPIED, NARROW, WIDE, add_up, inlined, window
+from imcsim.functional.crossbars.read_kernels import NARROW, WIDE, Scratch, add_up, inlined, window
 from imcsim.functional.crossbars.short_simd import (
     capped_sum,
     interleaved,
@@ -103,7 +103,7 @@ def packed_reads(
     cells: NDArray[np.uint8],
     columns: int,
     piece: int,
-    listed: int,
+    scratch: Scratch,
     lossless: int,
     halved: bool,
     top: int,
@@ -123,10 +123,7 @@ def packed_reads(
     flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
     out_height, out_width, out_channels = out.shape[1:]
     length = columns // 2
-    rows = np.empty(cells.shape[0] // length * listed + COPIED, np.int32)
-    ends = np.empty(begins.shape[0], np.int32)
-    exact = np.empty(begins.shape[0], np.bool_)
-    codes = np.empty(columns, np.uint16)
+    rows, ends, exact, codes = scratch
     for g in range(groups.shape[0] - 1):
         blocks = (groups[g], groups[g + 1])
         for n in range(images):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.functional.crossbars.read_kernels import COPIED, add_up, inlined, window
+from imcsim.functional.crossbars.read_kernels import Scratch, add_up, inlined, window
 from imcsim.functional.crossbars.short_simd import sums_of_signed_rows
 from imcsim.functional.crossbars.simd import add, full, load, shifted, smaller, store, zeros
 from imcsim.functional.kernels import jit
@@ -64,7 +64,7 @@ def paired_reads(
     pairs: NDArray[Any],
     length: int,
     apart: int,
-    listed: int,
+    scratch: Scratch,
     half: NDArray[Any],
     shift: NDArray[Any],
     top: int,
@@ -82,10 +82,7 @@ def paired_reads(
     images, planes, pixels, edges = starts.shape
     flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
     out_height, out_width, out_channels = out.shape[1:]
-    rows = np.empty(pairs.shape[0] // length * listed + COPIED, np.int32)
-    ends = np.empty(begins.shape[0], np.int32)
-    exact = np.empty(begins.shape[0], np.bool_)
-    codes = np.empty(apart + length, half.dtype)
+    rows, ends, exact, codes = scratch
     for g in range(groups.shape[0] - 1):
         blocks = (groups[g], groups[g + 1])
         for n in range(images):

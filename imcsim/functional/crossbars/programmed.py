@@ -99,11 +99,11 @@ class RealCrossbars(Crossbars):
         shifts = np.zeros(apart + length, self.word)
         shifts[: 2 * apart] = np.repeat(shift + self.fraction_bits, 2 * apart // len(shift))
         top = min(largest_code, int(np.iinfo(self.word).max))
-        adc = self.pairs, length, apart, self._listed, (1 << shifts) >> 1, shifts, top
+        pairs, adc = (self.pairs, length, apart), ((1 << shifts) >> 1, shifts, top)
         kernel: Callable[..., None] = paired_kernels.paired_reads
 
         def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
-            kernel(*wires, self.groups, *adc, *sums)
+            kernel(*wires, self.groups, *pairs, self._scratch(apart + length, self.word), *adc, *sums)
 
         return play
 

@@ -55,6 +55,9 @@ TOGETHER = 16
 COPIED = 32
 """Events that are copied at once; arrays of events and rows have so much room after the last one."""
 
+Scratch = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_], NDArray[Any]]
+"""Room for the rows, ends and kinds of reads that a window lists, and for codes or sums."""
+
 PLACES = np.zeros(8 << 8, np.int32)
 """Of each byte the places of the bits that are set, and zeros for the rest of eight."""
 for _byte in range(1 << 8):
@@ -316,7 +319,7 @@ def crossbar_reads(
     cells: NDArray[Any],
     columns: int,
     piece: int,
-    listed: int,
+    scratch: Scratch,
     lossless: int,
     half: NDArray[Any],
     shift: NDArray[Any],
@@ -332,17 +335,13 @@ def crossbar_reads(
 
     The ADC turns the sum of a block's active rows into ``min((sum + half) >> shift, top)``; half and shift
     ``[columns]``. A code counts with the weight ``[planes, slices]`` of its bit and slice, an active row with
-    the offset ``[planes]``. A row is listed `listed` times at most. To out ``[n, Ho, Wo, Cout]`` come the
-    digital sums, to counts ``[n, 2]`` active rows, as often as they are listed, and reads with a row active;
-    both are zeros at first.
+    the offset ``[planes]``. To out ``[n, Ho, Wo, Cout]`` come the digital sums, to counts ``[n, 2]`` active
+    rows, as often as they are listed, and reads with a row active; both are zeros at first.
     """
     images, planes, pixels, edges = starts.shape
     flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
     out_height, out_width, out_channels = out.shape[1:]
-    rows = np.empty(cells.shape[0] // columns * listed + COPIED, np.int32)
-    ends = np.empty(begins.shape[0], np.int32)
-    exact = np.empty(begins.shape[0], np.bool_)
-    codes = np.empty(columns, half.dtype)
+    rows, ends, exact, codes = scratch
     for g in range(groups.shape[0] - 1):
         blocks = (groups[g], groups[g + 1])
         for n in range(images):
@@ -401,9 +400,8 @@ def sums_beyond(
     cells: NDArray[Any],
     columns: int,
     piece: int,
-    listed: int,
+    scratch: Scratch,
     within: int,
-    none: NDArray[Any],
     bounds: NDArray[np.int64],
     stride: tuple[int, int],
     padding: tuple[int, int],
@@ -413,15 +411,11 @@ def sums_beyond(
 ) -> int:
     """Count the column sums beyond each bound, over all reads; returns the number of reads with a row active.
 
-    The sums of up to `within` rows are within all bounds. beyond ``[slices, bounds]``: zeros at first; none:
-    a zero of the word that sums need.
+    The sums of up to `within` rows are within all bounds. beyond ``[slices, bounds]``: zeros at first.
     """
     images, planes, pixels, edges = starts.shape
     flat, wires = starts.reshape(-1), wiring.reshape(-1)
-    rows = np.empty(cells.shape[0] // columns * listed + COPIED, np.int32)
-    ends = np.empty(begins.shape[0], np.int32)
-    exact = np.empty(begins.shape[0], np.bool_)
-    sums = np.empty(columns, none.dtype)
+    rows, ends, exact, sums = scratch
     blocks = np.int32(0), np.int32(begins.shape[0] - 1)
     total = 0
     for n in range(images):
