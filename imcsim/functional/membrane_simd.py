@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.functional.crossbars.read_kernels import inlined
-from imcsim.functional.crossbars.short_simd import at_least, converted, larger, less, raised, selected, total
-from imcsim.functional.crossbars.simd import add, full, load, shifted, smaller, store, times, zeros
+from imcsim.functional.crossbars.short_simd import at_least, larger, less, raised, selected, total
+from imcsim.functional.crossbars.simd import add, converted, full, load, shifted, smaller, store, times, zeros
 from imcsim.functional.kernels import HARD, SOFT, jit
 
 LANES = 64

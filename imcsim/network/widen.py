@@ -182,7 +182,7 @@ def _check(layer: Conv2d | Linear, inner: Fraction, outer: Fraction) -> None:
         )
 
 
-def standing(channels: int, times: Fraction) -> IntArray:
+def _standing(channels: int, times: Fraction) -> IntArray:
     """How often each of `channels` stands, ``[channels]``: of 4/3, the first third of them twice."""
     whole = int(times)
     more = int(channels * (times - whole))
@@ -191,7 +191,7 @@ def standing(channels: int, times: Fraction) -> IntArray:
 
 def _wide(node: Node, copied: Mapping[str, Fraction], sizes: Mapping[str, Shape]) -> Node:
     """A node of the wide network. `sizes`: shapes of the nodes, those of flattened maps before they were."""
-    outer = standing(sizes[node.name][0], copied[node.name])
+    outer = _standing(sizes[node.name][0], copied[node.name])
     match node:
         case Conv2d() | Linear():
             inner = copied[node.inputs[0]]
@@ -230,7 +230,7 @@ def _weights(node: Conv2d | Linear, inner: Fraction, read: Shape) -> IntArray:
         return node.weight.repeat(int(inner), axis=1)
     # A flattened map runs over channels first: the copies of a channel are whole maps.
     by_channel = node.weight.reshape(len(node.weight), read[0], -1)
-    times = standing(read[0], inner)
+    times = _standing(read[0], inner)
     wide = by_channel.repeat(times, axis=1)
     if inner.denominator != 1:
         first = np.cumsum(times) - times

@@ -96,11 +96,11 @@ def network_part(
     on = _Played("narrow", benches, statics)
     chips = [_on_chip(subject, on, own, outputs, prices, long, progress)]
     if max(subject.factors) > 1:
-        wide = {loss: _on_wide_chip(subject, bench) for loss, bench in benches.items()}
+        wide = {loss: _widened(subject, bench) for loss, bench in benches.items()}
         factors = subject.by_layer(base.chip.network)
         grown = on_wide_chip(long, base, wide["running"], factors)
         costs = compare_of(wide["running"], PAPERS_WAY)
-        fewer = {t: _on_wide_chip(subject, bench) for t, bench in statics.items()}
+        fewer = {t: _widened(subject, bench) for t, bench in statics.items()}
         on = _Played("full", wide, fewer)
         chips.append(_on_chip(subject, on, costs, outputs, Prices(wide, workers), grown, progress))
     choice = base.choose()
@@ -128,7 +128,7 @@ def network_part(
     )
 
 
-def _on_wide_chip(subject: Subject, bench: Experiment) -> Experiment:
+def _widened(subject: Subject, bench: Experiment) -> Experiment:
     return widened_experiment(bench, subject.by_layer(bench.chip.network))
 
 

@@ -12,7 +12,6 @@ from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, ro
 from imcsim.functional.crossbars.short_simd import (
     at_least,
     capped_sum,
-    converted,
     interleaved,
     larger,
     less,
@@ -28,6 +27,7 @@ from imcsim.functional.crossbars.short_simd import (
 )
 from imcsim.functional.crossbars.simd import (
     add,
+    converted,
     full,
     item,
     load,
@@ -38,7 +38,6 @@ from imcsim.functional.crossbars.simd import (
     store,
     sum_of_rows,
     times,
-    widened,
     zeros,
 )
 from imcsim.functional.nonideal import read_noise
@@ -66,7 +65,7 @@ def test_sums_of_rows(word: Any, first: int, last: int) -> None:
 
 @numba.njit
 def _codes(sums: Any, half: Any, shift: Any, top: int, out: Any) -> None:
-    total = add(widened(load(sums, 0, 24), out), load(half, 0, 24))
+    total = add(converted(load(sums, 0, 24), out), load(half, 0, 24))
     store(out, 0, add(smaller(shifted(total, load(shift, 0, 24)), full(out, top, 24)), zeros(out, 24)))
 
 

@@ -177,9 +177,8 @@ def test_layers_may_have_factors_of_their_own(kind: str) -> None:
     assert [len(n.weight) for n in wide.weighted] == [
         *(int(len(n.weight) * factor.get(n.name, 1)) for n in layers), network.classes,
     ]  # fmt: skip
-    counts = [len(layers[0].weight) // 2 * [2] + (len(layers[0].weight) + 1) // 2 * [1]]
     if kind == "halves":
-        assert np.array_equal(one["lif1"].repeat(counts[0], axis=2), other["lif1"])
+        assert np.array_equal(one["lif1"].repeat([2, 2, 1, 1], axis=2), other["lif1"])
     assert wide.name == "vgg_like_wide"
     assert wide.provenance["widened"]["factor"]["conv1"] == str(factor["conv1"])
     assert widen(network, dict.fromkeys(factor, 1)) is network
@@ -201,8 +200,8 @@ def test_activity_by_layer_is_that_of_a_run_or_its_mean_over_choices() -> None:
         expected = (3 * activity.active_levels[..., layer] + 1) // 2
         assert np.array_equal(derived.active_levels[..., layer], expected)
     found = []
-    for order in ((0, 1, 2, 3), (2, 3, 0, 1)):  # each channel stands twice in one of two networks
-        other = _reordered(network, list(order))
+    for order in ([0, 1, 2, 3], [2, 3, 0, 1]):  # each channel stands twice in one of two networks
+        other = _reordered(network, order)
         made = build(widen(other, {"conv1": Fraction(3, 2)}), numerics(hardware().config))
         found.append(play_values(made, drawn, network.timesteps, ideal_converters(made), workers=1))
     rows, spikes = (sum(getattr(a, of) for a in found) for of in ("active_rows", "spikes"))

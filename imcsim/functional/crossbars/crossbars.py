@@ -376,15 +376,10 @@ class Crossbars:
         self, row_levels: NDArray[np.int64], size: Pair, stride: Pair, padding: Pair, out_size: Pair
     ) -> NDArray[np.int64]:
         """What `row_levels` come to on the rows that each input drives in all windows, ``[pixels, C]``."""
-        at = self.layout
+        at, (along_y, along_x) = self.layout, zip(size, stride, padding, out_size, strict=True)
         driven = np.zeros((*size, at.channels), np.int64)
         for down, right, first, last, row in zip(at.down, at.right, at.first, at.last, at.row, strict=True):
-            y, x = (
-                _places(int(place), *along)
-                for place, along in zip(
-                    (down, right), zip(size, stride, padding, out_size, strict=True), strict=True
-                )
-            )
+            y, x = _places(int(down), *along_y), _places(int(right), *along_x)
             driven[y, x, first:last] += row_levels[row : row + last - first]
         return driven.reshape(-1, at.channels)
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from imcsim.base.compiled.pipeline import Pipeline
 from imcsim.functional.crossbars.simd import (
     add,
+    converted,
     full,
     item,
     load,
@@ -37,7 +38,6 @@ from imcsim.functional.crossbars.simd import (
     store,
     sum_of_rows,
     times,
-    widened,
     zeros,
 )
 from imcsim.functional.kernels import jit
@@ -272,12 +272,12 @@ def _read(
         if exact[r]:
             for first in range(begin, end, piece):
                 part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
-                total = add(total, widened(part, codes))
+                total = add(total, converted(part, codes))
         else:
             sums = load(half, at, width)
             for first in range(begin, end, piece):
                 part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
-                sums = add(sums, widened(part, codes))
+                sums = add(sums, converted(part, codes))
             steps = not_negative(shifted(sums, load(shift, at, width)))
             total = add(total, smaller(steps, largest))
         begin = end
@@ -380,7 +380,7 @@ def add_up(
     for c in range(0, whole, TOGETHER):
         total = add(load(sums, place + c, TOGETHER), full(sums, more, TOGETHER))
         for i in range(weight.shape[1]):
-            code = widened(load(codes, at + i * channels + c, TOGETHER), sums)
+            code = converted(load(codes, at + i * channels + c, TOGETHER), sums)
             total = add(total, times(code, full(sums, weight[plane, i], TOGETHER)))
         store(sums, place + c, total)
     for c in range(whole, channels):
@@ -437,7 +437,7 @@ def sums_beyond(
                                 for row in range(begin, ends[r], piece):
                                     last = min(row + piece, ends[r])
                                     more = sum_of_rows(cells, columns, rows, row, last, at, NARROW)
-                                    part = add(part, widened(more, sums))
+                                    part = add(part, converted(more, sums))
                                 store(sums, at, part)
                             for i in range(beyond.shape[0]):
                                 for k in range(bounds.shape[0]):

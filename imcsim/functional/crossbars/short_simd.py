@@ -250,20 +250,6 @@ def larger(typing: Any, one: Any, other: Any) -> Any:
     return one(one, other), generate
 
 
-@vectors(lambda values, array: values.astype(array.dtype))
-def converted(typing: Any, values: Any, array: Any) -> Any:
-    """Signed integers as longer or shorter ones, those of `array`."""
-    result = Vector(array.dtype, values.count)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if array.dtype == values.dtype:
-            return arguments[0]
-        change = builder.sext if array.dtype.bitwidth > values.dtype.bitwidth else builder.trunc
-        return change(arguments[0], context.get_value_type(result))
-
-    return result(values, array), generate
-
-
 @vectors(lambda one, other, array: (one >= other).astype(array.dtype))
 def at_least(typing: Any, one: Any, other: Any, array: Any) -> Any:
     """1 where a signed integer is at least the other one, else 0, in words of `array`."""

@@ -168,15 +168,16 @@ def not_negative(typing: Any, values: Any) -> Any:
 
 
 @vectors(lambda values, array: values.astype(array.dtype))
-def widened(typing: Any, values: Any, array: Any) -> Any:
-    """Integers of at least 0 as the longer ones of `array`, or the last bits of them as its shorter ones."""
+def converted(typing: Any, values: Any, array: Any) -> Any:
+    """Integers as the longer or shorter ones of `array`."""
     result = Vector(array.dtype, values.count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         more = array.dtype.bitwidth - values.dtype.bitwidth
         if more == 0:
             return arguments[0]
-        return (builder.zext if more > 0 else builder.trunc)(arguments[0], context.get_value_type(result))
+        extend = builder.sext if values.dtype.signed else builder.zext
+        return (extend if more > 0 else builder.trunc)(arguments[0], context.get_value_type(result))
 
     return result(values, array), generate
 
