@@ -29,7 +29,7 @@ def make(folder: Path) -> None:
     for name in COMPARED:
         shutil.copy(folder / "compare" / "figures" / f"{name}.png", HERE)
     picture = str(HERE / "timeline.png")
-    asked = "--model vgg7_cifar10 --image 0 --issue speculate".split()
+    asked = "--model", "vgg7_cifar10", "--image", "0", "--issue", "speculate"
     run("timeline", *asked, "-o", str(folder / "t.json"), "--png", picture)
     run("sweep", str(SWEEP), "--out", str(folder / "sweep"))
     run("report", str(folder / "sweep"), "--heat", "adc.bits", "threshold")
