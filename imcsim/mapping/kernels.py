@@ -7,43 +7,46 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.compiled import compiled
+from imcsim.base.compiled import after, compiled, numbers
 
-_Matrix = NDArray[np.float64]
+_Numbers = NDArray[np.float64]
 
 
 @compiled
 def exchange(
-    between: _Matrix,
-    distance: _Matrix,
-    moved: _Matrix,
+    between: _Numbers,
+    distance: _Numbers,
+    moved: _Numbers,
     words: NDArray[np.uint32],
     steps: int,
     start: float,
     cool: float,
-) -> NDArray[np.int64]:
-    """Which site each tile is best at, int64 ``[sites]``.
+    room: tuple[NDArray[np.int64], _Numbers],
+    best: NDArray[np.int64],
+) -> None:
+    """Which site each tile is best at: best int64 ``[sites]`` receives it.
 
-    between ``[sites, sites]``: flits between tiles, both ways. distance ``[sites, sites]``: hops between
-    sites. moved ``[sites, sites]``: cost of tile a if it stood where b is, all others staying; changed in
-    place. words: random, those that ``random.Random`` draws from. `start` and `cool`: the threshold, and the
-    share of the steps after which it is 0.
+    Matrices ``[sites, sites]``, flat. between: flits between tiles, both ways. distance: hops between sites.
+    moved: cost of tile a if it stood where b is, all others staying; changed in place. words: random, those
+    that ``random.Random`` draws from. `start` and `cool`: the threshold, and the share of the steps after
+    which it is 0. room: twice as many numbers as there are sites, of each kind.
     """
-    sites = between.shape[0]
-    # Loops in the place of numpy's functions: each of these takes long to compile.
-    at, best, accepted = np.empty(sites, np.int64), np.empty(sites, np.int64), np.empty(sites, np.int64)
-    change, further = np.empty(sites, np.float64), np.empty(sites, np.float64)
+    sites, flows, hops, cost_at = best.shape[0], numbers(between), numbers(distance), numbers(moved)
+    at, change, drawn_from = numbers(room[0]), numbers(room[1]), numbers(words)
+    accepted, further = after(at, sites), after(change, sites)
+    found = numbers(best)
     for site in range(sites):
-        at[site] = best[site] = site
+        at[site] = found[site] = site
     cost = lowest = 0.0
     word = 0
     for step in range(steps):
-        a, word = _below(words, word, sites)
+        a, word = _below(drawn_from, word, sites)
+        of_a, here = a * sites, at[a] * sites
         for other in range(sites):
             # Both counted the link between a and b as if the other stayed.
             change[other] = (
-                moved[a, other] - moved[other, other] + moved[other, a] - moved[a, a]
-                + 2 * between[a, other] * distance[at[a], at[other]]
+                cost_at[of_a + other] - cost_at[other * sites + other] + cost_at[other * sites + a]
+                - cost_at[of_a + a] + 2 * flows[of_a + other] * hops[here + at[other]]
             )  # fmt: skip
         change[a] = np.inf
         threshold = start * (1 - step / (cool * steps))
@@ -55,8 +58,8 @@ def exchange(
                     count += 1
             if count == 0:
                 continue
-            drawn, word = _below(words, word, count)
-            b = int(accepted[drawn])
+            drawn, word = _below(drawn_from, word, count)
+            b = accepted[drawn]
         else:
             b = 0
             for other in range(sites):
@@ -64,21 +67,21 @@ def exchange(
             if change[b] >= 0:
                 continue
         cost += change[b]
-        for tile in range(sites):
-            moved[tile, a], moved[tile, b] = moved[tile, b], moved[tile, a]
+        for row in range(0, sites * sites, sites):
+            cost_at[row + a], cost_at[row + b] = cost_at[row + b], cost_at[row + a]
         at[a], at[b] = at[b], at[a]
+        here, there = at[a] * sites, at[b] * sites
         for site in range(sites):
-            further[site] = distance[at[a], at[site]] - distance[at[b], at[site]]
-        for tile in range(sites):
-            flits = between[tile, a] - between[tile, b]
+            further[site] = hops[here + at[site]] - hops[there + at[site]]
+        for row in range(0, sites * sites, sites):
+            flits = flows[row + a] - flows[row + b]
             if flits != 0:
                 for site in range(sites):
-                    moved[tile, site] += flits * further[site]
+                    cost_at[row + site] += flits * further[site]
         if cost < lowest:
             lowest = cost
             for site in range(sites):
-                best[site] = at[site]
-    return best
+                found[site] = at[site]
 
 
 @partial(compiled, inner=True)

@@ -108,4 +108,6 @@ def _exchange(between: _Matrix, corner: _Matrix, distance: _Matrix, reach: _Matr
     start = _START * float(moved.trace()) / sites
     count = _WORDS * steps + 1000
     words = np.frombuffer(random.Random(_SEED).getrandbits(32 * count).to_bytes(4 * count, "little"), "<u4")
-    return [int(site) for site in exchange(between, distance, moved, words, steps, start, _COOL)]
+    best, room = np.empty(sites, np.int64), (np.empty(2 * sites, np.int64), np.empty(2 * sites))
+    exchange(between.ravel(), distance.ravel(), moved.ravel(), words, steps, start, _COOL, room, best)
+    return best.tolist()

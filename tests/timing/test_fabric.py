@@ -216,5 +216,6 @@ def test_tiles_change_places_as_stated(seed: int, sites: int, steps: int) -> Non
     count = 16 * steps + 1000
     draw = random.Random(seed)
     words = np.array([draw.getrandbits(32) for _ in range(count)], np.uint32)
-    found = exchange(between, distance, moved.copy(), words, steps, start, 0.9)
+    flat, found = (between.ravel(), distance.ravel(), moved.flatten()), np.empty(sites, np.int64)
+    exchange(*flat, words, steps, start, 0.9, (np.empty(2 * sites, np.int64), np.empty(2 * sites)), found)
     assert found.tolist() == exchanged(between, distance, moved, random.Random(seed), steps, start, 0.9)
