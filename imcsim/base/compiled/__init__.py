@@ -64,5 +64,5 @@ class BuiltIn:
 numbers = BuiltIn("numbers", lambda array: array)
 """The numbers of a contiguous array of one dimension, without its length: compiled in half of the time."""
 
-part_of = BuiltIn("part_of", lambda array, first, count: array[first : first + count])
-"""``part_of(numbers, first, count)``: some of them as an array."""
+after = BuiltIn("after", lambda array, first: array[first:])
+"""``after(numbers, first)``: those from the place `first` on."""

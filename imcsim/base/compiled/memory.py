@@ -12,7 +12,6 @@ import operator
 from typing import Any
 
 import numba.extending
-from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
@@ -80,23 +79,10 @@ def numbers(typing: Any, array: Any) -> Any:
 
 
 @numba.extending.intrinsic  # type: ignore[untyped-decorator]
-def part_of(typing: Any, numbers: Any, first: Any, count: Any) -> Any:
-    """``array[first : first + count]``, as an array for kernels that take one."""
-    result = types.Array(numbers.dtype, 1, "C")
+def after(typing: Any, numbers: Any, first: Any) -> Any:
+    """The numbers from the place `first` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        from numba.np.arrayobj import make_array
+        return builder.gep(arguments[0], [arguments[1]])
 
-        made = make_array(result)(context, builder)
-        word = context.get_value_type(types.intp)
-        size = ir.Constant(word, context.get_abi_sizeof(context.get_data_type(numbers.dtype)))
-        made.data = builder.gep(arguments[0], [arguments[1]])
-        made.nitems, made.itemsize = arguments[2], size
-        made.shape, made.strides = (ir.Constant(ir.ArrayType(word, 1), ir.Undefined) for _ in range(2))
-        made.shape = builder.insert_value(made.shape, arguments[2], 0)
-        made.strides = builder.insert_value(made.strides, size, 0)
-        made.meminfo = context.get_constant_null(types.voidptr)
-        made.parent = context.get_constant_null(types.pyobject)
-        return made._getvalue()
-
-    return result(numbers, types.intp, types.intp), generate
+    return numbers(numbers, types.intp), generate

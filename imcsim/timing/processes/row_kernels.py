@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.compiled import compiled
+from imcsim.base.compiled import compiled, numbers
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +34,85 @@ WINDOW, SUM, DRIVE, ADDED, COMPLETE, LIF, WRITE, BUSY = range(8)
 STATE_SIZE = 8
 """Places in the state vector: next window slot and sum slot (ring positions), times at which stages fall
 free, and the cycles in which crossbars were driven."""
+
+
+@step
+def row_of_waves(
+    ready: int,
+    sides: int,
+    stored: bool,
+    fires: bool,
+    waves: int,
+    copies: NDArray[np.int64],
+    fetch: NDArray[np.int64],
+    lif: NDArray[np.int64],
+    write: NDArray[np.int64],
+    planes: int,
+    turns: int,
+    turns_of: NDArray[np.int64],
+    sense: int,
+    convert: int,
+    tree: int,
+    everything: bool,
+    active: NDArray[np.bool_],
+    state: NDArray[np.int64],
+    sizes: tuple[int, int, int, int],
+    windows: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    array_free: NDArray[np.int64],
+    adc_free: NDArray[np.int64],
+) -> tuple[int, int]:
+    """As `advance_row`, of bare `numbers`: so there are `waves`, whether `everything` is read, and the sizes
+    of array_free, turns_of, windows and sums.
+    """
+    units, blocks, slots, sum_slots = sizes
+    loop = ready
+    done = ready
+    drives = planes * turns
+    for w in range(waves):
+        if not stored:
+            slot = state[WINDOW]
+            loop = max(loop, windows[slot]) + fetch[w]
+        token = state[SUM]
+        time = max(loop, sums[token])
+        end = time
+        if not stored:
+            sample = max(time, state[DRIVE])
+            began = sample
+            end = sample
+            for drive in range(drives):
+                latest = sample
+                for c in range(copies[w]):
+                    first = (w * units + c * blocks) * drives + drive * blocks
+                    for b in range(blocks):
+                        if drive % turns >= turns_of[b] or (not everything and not active[first + b]):
+                            continue
+                        unit = c * blocks + b
+                        taken = max(max(sample, array_free[unit]) + sense, adc_free[unit])
+                        array_free[unit] = taken
+                        adc_free[unit] = taken + convert
+                        latest = max(latest, taken)
+                        end = max(end, taken + convert)
+                sample = latest
+            state[DRIVE] = sample
+            state[BUSY] += sample - began
+            end = max(end, sample)
+            windows[slot] = sample
+            state[WINDOW] = (slot + 1) % slots
+        end = max(end, state[ADDED])
+        state[ADDED] = end
+        # A stored wave, which waits for no partial sums, does not overtake one that does.
+        end = max(max(end + tree, sides), state[COMPLETE])
+        state[COMPLETE] = end
+        if fires:
+            end = max(end, state[LIF]) + lif[w]
+            state[LIF] = end
+        sums[token] = end
+        state[SUM] = (token + 1) % sum_slots
+        end = max(end, state[WRITE]) + write[w]
+        state[WRITE] = end
+        done = max(done, end)
+    return loop, done
 
 
 @jit
@@ -68,52 +147,10 @@ def advance_row(
     says which reads are not skipped; empty means all. state, windows, sums, array_free and adc_free ``[copies
     * blocks]`` are carried from row to row.
     """
-    loop = ready
-    done = ready
-    units, blocks = array_free.shape[0], turns_of.shape[0]
-    drives = planes * turns
-    everything = active.shape[0] == 0
-    for w in range(copies.shape[0]):
-        if not stored:
-            slot = state[WINDOW]
-            loop = max(loop, windows[slot]) + fetch[w]
-        token = state[SUM]
-        time = max(loop, sums[token])
-        end = time
-        if not stored:
-            sample = max(time, state[DRIVE])
-            began = sample
-            end = sample
-            for drive in range(drives):
-                latest = sample
-                for c in range(copies[w]):
-                    first = (w * units + c * blocks) * drives + drive * blocks
-                    for b in range(blocks):
-                        if drive % turns >= turns_of[b] or (not everything and not active[first + b]):
-                            continue
-                        unit = c * blocks + b
-                        taken = max(max(sample, array_free[unit]) + sense, adc_free[unit])
-                        array_free[unit] = taken
-                        adc_free[unit] = taken + convert
-                        latest = max(latest, taken)
-                        end = max(end, taken + convert)
-                sample = latest
-            state[DRIVE] = sample
-            state[BUSY] += sample - began
-            end = max(end, sample)
-            windows[slot] = sample
-            state[WINDOW] = (slot + 1) % windows.shape[0]
-        end = max(end, state[ADDED])
-        state[ADDED] = end
-        # A stored wave, which waits for no partial sums, does not overtake one that does.
-        end = max(max(end + tree, sides), state[COMPLETE])
-        state[COMPLETE] = end
-        if fires:
-            end = max(end, state[LIF]) + lif[w]
-            state[LIF] = end
-        sums[token] = end
-        state[SUM] = (token + 1) % sums.shape[0]
-        end = max(end, state[WRITE]) + write[w]
-        state[WRITE] = end
-        done = max(done, end)
-    return loop, done
+    waves = copies.shape[0]
+    sizes = array_free.shape[0], turns_of.shape[0], windows.shape[0], sums.shape[0]
+    return row_of_waves(
+        ready, sides, stored, fires, waves, numbers(copies), numbers(fetch), numbers(lif), numbers(write),
+        planes, turns, numbers(turns_of), sense, convert, tree, active.shape[0] == 0, numbers(active),
+        numbers(state), sizes, numbers(windows), numbers(sums), numbers(array_free), numbers(adc_free),
+    )  # fmt: skip

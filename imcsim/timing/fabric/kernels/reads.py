@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from imcsim.base.compiled import part_of
+from imcsim.base.compiled import after
 from imcsim.timing.fabric.kernels import records as k
 from imcsim.timing.fabric.kernels.jobs import add_counts
 from imcsim.timing.fabric.kernels.records import Memory
 from imcsim.timing.fabric.kernels.wheel import schedule
-from imcsim.timing.processes.row_kernels import STATE_SIZE, advance_row, step
+from imcsim.timing.processes.row_kernels import STATE_SIZE, row_of_waves, step
 
 
 @step
@@ -78,22 +78,21 @@ def solve_rows(m: Memory, counts: Memory, active: Any, taken: Any, part: int, no
                 m[m[k.G_SCRATCH] + n] = m[first + n]
             first = m[k.G_SCRATCH]
         stored = m[slot + k.Q_STORED] == 1
-        given = 0
+        everything = True
         if not stored:
-            if _reads(m, active, taken, part, m[slot + k.Q_JOB], m[slot + k.Q_ROW]):
-                given = count * units * planes * turns
+            everything = not _reads(m, active, taken, part, m[slot + k.Q_JOB], m[slot + k.Q_ROW])
             if m[slot + k.Q_TOLD] & k.TOLD_READS == 0:
                 m[slot + k.Q_TOLD] |= k.TOLD_READS
                 _count_reads(m, counts, part, m[slot + k.Q_JOB])
         windows = first + STATE_SIZE
         arrays = windows + 2 * sets
-        fetched, done = advance_row(
-            m[slot + k.Q_READY], m[slot + k.Q_SIDES], stored, m[part + k.P_FIRES] == 1,
-            part_of(m, waves, count), part_of(m, waves + count, count), part_of(m, waves + 2 * count, count),
-            part_of(m, waves + 3 * count, count), planes, turns, part_of(m, each, blocks),
-            m[part + k.P_SENSE], m[part + k.P_CONVERT], m[part + k.P_TREE], part_of(taken, 0, given),
-            part_of(m, first, STATE_SIZE), part_of(m, windows, sets), part_of(m, windows + sets, sets),
-            part_of(m, arrays, units), part_of(m, arrays + units, units),
+        fetched, done = row_of_waves(
+            m[slot + k.Q_READY], m[slot + k.Q_SIDES], stored, m[part + k.P_FIRES] == 1, count,
+            after(m, waves), after(m, waves + count), after(m, waves + 2 * count),
+            after(m, waves + 3 * count), planes, turns, after(m, each), m[part + k.P_SENSE],
+            m[part + k.P_CONVERT], m[part + k.P_TREE], everything, taken, after(m, first),
+            (units, blocks, sets, sets), after(m, windows), after(m, windows + sets), after(m, arrays),
+            after(m, arrays + units),
         )  # fmt: skip
         if fetched < k.NEVER and m[slot + k.Q_TOLD] & k.TOLD_FETCHED == 0:
             m[slot + k.Q_TOLD] |= k.TOLD_FETCHED
