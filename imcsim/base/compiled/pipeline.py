@@ -5,7 +5,7 @@ Left to itself it spends most of its time on these things.
 - It looks up each call by the types of its arguments and the options of the compilation, of which there is an
   object for every function; to compare two of them it asks for two dozen options, one by one. See `Options`.
 - It optimises a function that only kernels call by itself, makes machine code of it, and does both again in
-  each kernel that calls it. See `Library`.
+  each kernel that calls it. See `Part`.
 - It compiles a function that is called with a constant once more for this. See `ForTypes`.
 - It asks anew what an operator means wherever there is one. See `operators`.
 - It looks through a function after each of two dozen stages, of which kernels need half. See `STAGES`.
@@ -57,7 +57,16 @@ _HASH = hash(Flags())
 """numba's hash of options, which is that of their names."""
 
 
-class Library(JITCodeLibrary):  # type: ignore[misc]
+class Whole(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a kernel, optimised once: numba does so twice, for those who count holders of arrays."""
+
+    def _optimize_final_module(self) -> None:
+        """Called by numba."""
+        passes, options = self._codegen._module_pass_manager()
+        passes.run(self._final_module, options)
+
+
+class Part(Whole):
     """The code of a function that only kernels call: theirs is optimised and made machine code, not this.
 
     But what is inlined by force is optimised by itself, too: loops over reads are faster by a seventh for it.
@@ -92,10 +101,16 @@ class Pipeline(Compiler):  # type: ignore[misc]
     ) -> None:
         super().__init__(typing, target, library, args, returns, Options(flags), names)
         self.state.typingctx = self.state.targetctx.typing_context = Typing(typing)
-        if flags.no_cpython_wrapper and library is None:
-            state = self.state
-            state.library = Library(state.targetctx.codegen(), "part", bool(flags.forceinline))
+        if library is not None:
+            return
+        state = self.state
+        codegen = state.targetctx.codegen()
+        if flags.no_cpython_wrapper:
+            state.library = Part(codegen, "part", bool(flags.forceinline))
             state.targetctx.get_executable = _not_to_be_called
+        else:
+            state.library = Whole(codegen, "kernel")
+            state.library.enable_object_caching()
 
     def compile_extra(self, function: Any) -> Any:
         """The machine code of a function; asked for by numba."""

@@ -12,9 +12,9 @@ processors compute both without longer words.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,53 +42,59 @@ def pack(cells: NDArray[np.uint8], packed: NDArray[np.uint8]) -> None:
         packed[:, at // 2 : end // 2] = cells[:, at:middle] | cells[:, middle:end] << 4
 
 
-@inlined
-def _read(
-    cells: NDArray[np.uint8],
-    length: int,
-    piece: int,
-    rows: NDArray[np.int32],
-    ends: NDArray[np.int32],
-    exact: NDArray[np.bool_],
-    reads: int,
-    halved: bool,
-    top: int,
-    codes: NDArray[np.uint16],
-    at: int,
-    width: int,
-) -> None:
-    """Play the listed reads on the `width` columns from `at` on; `codes` receives the sum of their codes."""
-    width = numba.literally(width)
-    largest = full(cells, top, width)
-    # Two neighbouring codes are one word. Words add up to the first ones and 256 times the second ones.
-    words = pairs(zeros(cells, width), codes)
-    second = pairs(zeros(cells, width), codes)
-    begin, place = 0, at // 2
-    for r in range(reads):
-        end = ends[r]
-        if exact[r]:
-            for first in range(begin, end, piece):
+def _reads_of(width: int) -> Callable[..., None]:
+    """What plays reads on `width` columns."""
+
+    @inlined
+    def read(
+        cells: NDArray[np.uint8],
+        length: int,
+        piece: int,
+        rows: NDArray[np.int32],
+        ends: NDArray[np.int32],
+        exact: NDArray[np.bool_],
+        reads: int,
+        halved: bool,
+        top: int,
+        codes: NDArray[np.uint16],
+        at: int,
+    ) -> None:
+        """Play the listed reads on the columns from `at` on; `codes` receives the sum of their codes."""
+        largest = full(cells, top, width)
+        # Two neighbouring codes are one word. Words add up to the first ones and 256 times the second ones.
+        words = pairs(zeros(cells, width), codes)
+        second = pairs(zeros(cells, width), codes)
+        begin, place = 0, at // 2
+        for r in range(reads):
+            end = ends[r]
+            if exact[r]:
+                for first in range(begin, end, piece):
+                    last = min(first + piece, end)
+                    part = pairs(sum_of_packed_rows(cells, length, rows, first, last, place, width), codes)
+                    words, second = add(words, part), add(second, odd_ones(part))
+            else:
+                first = begin + piece
+                one = sum_of_packed_rows(cells, length, rows, begin, min(first, end), place, width)
                 last = min(first + piece, end)
-                part = pairs(sum_of_packed_rows(cells, length, rows, first, last, place, width), codes)
-                words, second = add(words, part), add(second, odd_ones(part))
-        else:
-            first = begin + piece
-            one = sum_of_packed_rows(cells, length, rows, begin, min(first, end), place, width)
-            last = min(first + piece, end)
-            other = sum_of_packed_rows(cells, length, rows, first, last, place, width)
-            first += piece
-            while first < end:
-                last = min(first + piece, end)
-                more = sum_of_packed_rows(cells, length, rows, first, last, place, width)
-                fuller = capped_sum(one, more)
-                other = capped_sum(other, less(more, less(fuller, one)))
-                one = fuller
+                other = sum_of_packed_rows(cells, length, rows, first, last, place, width)
                 first += piece
-            code = mean(one, other) if halved else capped_sum(one, other)
-            both = pairs(smaller(code, largest), codes)
-            words, second = add(words, both), add(second, odd_ones(both))
-        begin = end
-    store(codes, at, interleaved(words, second))
+                while first < end:
+                    last = min(first + piece, end)
+                    more = sum_of_packed_rows(cells, length, rows, first, last, place, width)
+                    fuller = capped_sum(one, more)
+                    other = capped_sum(other, less(more, less(fuller, one)))
+                    one = fuller
+                    first += piece
+                code = mean(one, other) if halved else capped_sum(one, other)
+                both = pairs(smaller(code, largest), codes)
+                words, second = add(words, both), add(second, odd_ones(both))
+            begin = end
+        store(codes, at, interleaved(words, second))
+
+    return read
+
+
+_read_wide, _read_narrow = _reads_of(WIDE), _reads_of(NARROW)
 
 
 @jit
@@ -140,13 +146,13 @@ def packed_reads(
                             continue
                         at = 0
                         while at + WIDE <= columns:
-                            _read(
-                                cells, length, piece, rows, ends, exact, reads, halved, top, codes, at, WIDE
+                            _read_wide(
+                                cells, length, piece, rows, ends, exact, reads, halved, top, codes, at
                             )  # fmt: skip
                             at += WIDE
                         if at < columns:
-                            _read(
-                                cells, length, piece, rows, ends, exact, reads, halved, top, codes, at, NARROW
+                            _read_narrow(
+                                cells, length, piece, rows, ends, exact, reads, halved, top, codes, at
                             )  # fmt: skip
                         driven = ends[reads - 1]
                         place = ((n * out_height + oy) * out_width + ox) * out_channels

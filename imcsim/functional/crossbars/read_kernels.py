@@ -246,42 +246,48 @@ def window(
     return active, listed
 
 
-@inlined
-def _read(
-    cells: NDArray[Any],
-    columns: int,
-    piece: int,
-    rows: NDArray[np.int32],
-    ends: NDArray[np.int32],
-    exact: NDArray[np.bool_],
-    reads: int,
-    half: NDArray[Any],
-    shift: NDArray[Any],
-    top: int,
-    codes: NDArray[Any],
-    at: int,
-    width: int,
-) -> None:
-    """Play the listed reads on the `width` columns from `at` on; `codes` receives the sum of their codes."""
-    width = numba.literally(width)
-    largest = full(codes, top, width)
-    total = zeros(codes, width)
-    begin = 0
-    for r in range(reads):
-        end = ends[r]
-        if exact[r]:
-            for first in range(begin, end, piece):
-                part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
-                total = add(total, converted(part, codes))
-        else:
-            sums = load(half, at, width)
-            for first in range(begin, end, piece):
-                part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
-                sums = add(sums, converted(part, codes))
-            steps = not_negative(shifted(sums, load(shift, at, width)))
-            total = add(total, smaller(steps, largest))
-        begin = end
-    store(codes, at, total)
+def _reads_of(width: int) -> Callable[..., None]:
+    """What plays reads on `width` columns."""
+
+    @inlined
+    def read(
+        cells: NDArray[Any],
+        columns: int,
+        piece: int,
+        rows: NDArray[np.int32],
+        ends: NDArray[np.int32],
+        exact: NDArray[np.bool_],
+        reads: int,
+        half: NDArray[Any],
+        shift: NDArray[Any],
+        top: int,
+        codes: NDArray[Any],
+        at: int,
+    ) -> None:
+        """Play the listed reads on the columns from `at` on; `codes` receives the sum of their codes."""
+        largest = full(codes, top, width)
+        total = zeros(codes, width)
+        begin = 0
+        for r in range(reads):
+            end = ends[r]
+            if exact[r]:
+                for first in range(begin, end, piece):
+                    part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
+                    total = add(total, converted(part, codes))
+            else:
+                sums = load(half, at, width)
+                for first in range(begin, end, piece):
+                    part = sum_of_rows(cells, columns, rows, first, min(first + piece, end), at, width)
+                    sums = add(sums, converted(part, codes))
+                steps = not_negative(shifted(sums, load(shift, at, width)))
+                total = add(total, smaller(steps, largest))
+            begin = end
+        store(codes, at, total)
+
+    return read
+
+
+_read_wide, _read_narrow = _reads_of(WIDE), _reads_of(NARROW)
 
 
 @inlined
@@ -301,10 +307,10 @@ def _read_all(
     """Play the listed reads on all columns."""
     at = 0
     while at + WIDE <= columns:
-        _read(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes, at, WIDE)
+        _read_wide(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes, at)
         at += WIDE
     if at < columns:
-        _read(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes, at, NARROW)
+        _read_narrow(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes, at)
 
 
 @jit
