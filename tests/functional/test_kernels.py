@@ -160,7 +160,7 @@ def test_events_are_the_bits_of_the_inputs(geometry: dict[str, Any]) -> None:
     pixels = inputs.reshape(2, -1, inputs.shape[3])
     starts = np.full((2, case.planes, pixels.shape[1], len(edges)), -7, np.int32)
     events = np.full(inputs.size * case.planes + read_kernels.COPIED, -7, np.int32)
-    read_kernels.find_events(pixels, edges, starts, events)
+    read_kernels.find_events(pixels.reshape(-1), edges, starts.shape, starts.reshape(-1), events)
     for n, plane, pixel in np.ndindex(starts.shape[:3]):
         expected = np.flatnonzero(pixels[n, pixel] >> plane & 1)
         at = starts[n, plane, pixel]

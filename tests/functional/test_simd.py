@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pytest
 
+from imcsim.base.compiled import compiled, numbers
 from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, root, unpaired
 from imcsim.functional.crossbars.short_simd import (
     at_least,
@@ -29,7 +30,6 @@ from imcsim.functional.crossbars.simd import (
     add,
     converted,
     full,
-    item,
     load,
     ones,
     set_bits,
@@ -98,13 +98,15 @@ def test_set_bits(bit: int) -> None:
     assert _bits(np.zeros(64, np.uint8), bit)[0] == 0
 
 
-@numba.njit
-def _item(values: Any, at: int) -> Any:
-    return item(values, at)
+def _of_numbers(table: Any, rows: Any, out: Any) -> None:
+    bare = numbers(table)
+    store(numbers(out), 1, add(load(bare, 2, 3), sum_of_rows(bare, 4, numbers(rows), 0, 2, 1, 3)))
 
 
-def test_item() -> None:
-    assert _item(np.array([3, -4, 5], np.int32), 1) == -4
+def test_vectors_of_bare_numbers_are_those_of_the_array() -> None:
+    table, out = np.arange(12, dtype=np.int32), np.zeros(4, np.int32)
+    compiled(_of_numbers)(table, np.array([2, 1], np.int32), out)
+    assert out.tolist() == [0, 2 + 9 + 5, 3 + 10 + 6, 4 + 11 + 7]
 
 
 @numba.njit

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ EVENTS = 1 << 22
 ALIGNMENT_BYTES = 64
 
 Pair = tuple[int, int]
+Shape = tuple[int, int, int, int]
 Moments = tuple[NDArray[np.int64], NDArray[np.int64]]
 """The number of the image, and the timestep, of each of some inputs."""
 Player = Callable[[slice, tuple[Any, ...], tuple[Any, ...]], None]
@@ -213,9 +215,11 @@ class Crossbars:
         counts = np.empty((len(inputs), 4 if self.most_pulses else 3), np.int64)
         found, levels = np.zeros((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
         out[...] = 0
-        for at, starts, events in self._events(inputs, planes):
-            wires = starts, events, size, self.layout.channels, *self.wiring
-            play(at, wires, (weight, offset, stride, padding, out[at], found[at]))
+        for at, shape, starts, events in self._events(inputs, planes):
+            wiring, begins = self.wiring
+            wires = starts, events, shape, size, self.layout.channels, wiring.ravel(), begins
+            sums = weight.ravel(), offset, stride, padding, out[at].reshape(-1), out.shape[1:]
+            play(at, wires, (*sums, found[at].reshape(-1)))
         about = size, stride, padding, out_size
         if about not in self._driven:
             self._driven[about] = self._driven_levels(self.row_levels, *about).ravel()
@@ -259,21 +263,22 @@ class Crossbars:
         adc = lossless, halved, top
 
         def play(at: slice, wires: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
-            (starts, events, size), (weight, offset, stride, padding, out, counts) = wires[:3], sums
-            reads = self._pixel_reads(size, stride, padding, out.shape[1:3])
+            (starts, events, shape, size), (weight, offset, stride, padding) = wires[:4], sums[:4]
+            out, out_shape, counts = sums[4:]
+            reads = self._pixel_reads(size, stride, padding, out_shape[:2])
             groups = None if reads is None else reads.groups(largest, bound)
             if reads is None or groups is None:
                 cells = self.packed_groups, self.packed, self.columns, self.piece
                 scratch = self._scratch(self.columns, np.dtype(np.uint16))
                 by_window(*wires, *cells, scratch, *adc, *sums)
                 return
-            maps, windows = starts.shape[0] * starts.shape[1], out.shape[1] * out.shape[2]
-            together = max(CACHE_BYTES // out[0].nbytes, 1) * starts.shape[1]
+            maps, windows = shape[0] * shape[1], out_shape[0] * out_shape[1]
+            together = max(CACHE_BYTES * shape[0] // out.nbytes, 1) * shape[1]
             pixel_kernels.pixel_reads(
-                starts.reshape(-1), events, starts.shape, reads.lists.ravel(), reads.begins, reads.places,
-                reads.windows, groups, together, self.by_column, self.columns, self.piece, *adc,
-                weight.ravel(), offset, np.zeros((windows + 2) * read_kernels.NARROW, np.uint16),
-                np.zeros(maps * (windows + 1), out.dtype), out.reshape(-1), out.shape[3], counts.reshape(-1),
+                starts, events, shape, reads.lists.ravel(), reads.begins, reads.places, reads.windows, groups,
+                together, self.by_column, self.columns, self.piece, *adc, weight, offset,
+                np.zeros((windows + 2) * read_kernels.NARROW, np.uint16),
+                np.zeros(maps * (windows + 1), out.dtype), out, out_shape[2], counts,
             )  # fmt: skip
 
         return play
@@ -302,14 +307,14 @@ class Crossbars:
         size = (inputs.shape[1], inputs.shape[2])
         bounds = bounds << self.fraction_bits
         reads, beyond = 0, np.zeros((len(self.factor), len(bounds)), np.int64)
-        for _, starts, events in self._events(inputs, planes):
-            some = np.zeros_like(beyond)
+        wiring, begins = self.wiring
+        for _, shape, starts, events in self._events(inputs, planes):
             reads += read_kernels.sums_beyond(
-                starts, events, size, self.layout.channels, *self.wiring, self.cells, self.columns,
-                self.piece, self._scratch(self.columns, self.word), int(bounds[0]) // self.largest_level,
-                bounds, stride, padding, out_size, channels, some,
+                starts, events, shape, size, self.layout.channels, wiring.ravel(), begins, self.cells,
+                self.columns, self.piece, self._scratch(self.columns, self.word),
+                int(bounds[0]) // self.largest_level, bounds, stride, padding, out_size, channels,
+                beyond.reshape(-1),
             )  # fmt: skip
-            beyond += some
         return reads * channels, beyond
 
     def _in_bytes(self, shift: NDArray[np.int64], largest_code: int) -> bool:
@@ -346,7 +351,7 @@ class Crossbars:
 
     def _events(
         self, inputs: NDArray[np.uint8], planes: int
-    ) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.int32]]]:
+    ) -> Iterator[tuple[slice, Shape, NDArray[np.int32], NDArray[np.int32]]]:
         """Events of the inputs (see `read_kernels`), so many at a time as keeps memory small."""
         from imcsim.functional.crossbars import read_kernels
 
@@ -360,10 +365,11 @@ class Crossbars:
         some = max(EVENTS // bits, 1)
         for begin in range(0, images, some):
             at = slice(begin, min(begin + some, images))
-            starts = np.empty((at.stop - begin, reads, height * width, len(self.edges)), np.int32)
+            shape = at.stop - begin, reads, height * width, len(self.edges)
+            starts = np.empty(prod(shape), np.int32)
             events = np.empty(bits * (at.stop - begin) + read_kernels.COPIED, np.int32)
-            find(pixels[at], self.edges, starts, events)
-            yield at, starts, events
+            find(pixels[at].reshape(-1), self.edges, shape, starts, events)
+            yield at, shape, starts, events
 
     def _spread(self, steps: NDArray[np.int64]) -> NDArray[Any]:
         """One number a slice, for each column."""

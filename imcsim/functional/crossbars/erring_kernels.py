@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.compiled import after, numbers
 from imcsim.functional.crossbars.erring_simd import clipped, floats, normals, root, unpaired
 from imcsim.functional.crossbars.read_kernels import COPIED, add_up, inlined, run, window
-from imcsim.functional.crossbars.simd import add, full, item, load, store, sum_of_rows, times
+from imcsim.functional.crossbars.simd import add, full, load, store, sum_of_rows, times
 from imcsim.functional.kernels import LINE, jit
 from imcsim.functional.nonideal.read_noise import GOLDEN_64, MIX_64
 
@@ -39,6 +40,7 @@ SPARE = 16
 def erring_reads(
     starts: NDArray[np.int32],
     events: NDArray[np.int32],
+    shape: tuple[int, int, int, int],
     size: tuple[int, int],
     channels: int,
     wiring: NDArray[np.int32],
@@ -61,6 +63,7 @@ def erring_reads(
     stride: tuple[int, int],
     padding: tuple[int, int],
     out: NDArray[Any],
+    out_shape: tuple[int, int, int],
     counts: NDArray[np.int64],
 ) -> None:
     """Play every crossbar read of one layer; arguments as for `crossbar_reads`, and:
@@ -73,9 +76,11 @@ def erring_reads(
     WINDOWS windows, each with SPARE numbers after it. moments ``[n, planes]``: keys of
     `read_noise.moment_key`.
     """
-    images, planes, pixels, edges = starts.shape
-    flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
-    positions, out_channels = out.shape[1] * out.shape[2], out.shape[3]
+    images, planes, pixels, edges = shape
+    start, event, wires, begun = numbers(starts), numbers(events), numbers(wiring), numbers(begins)
+    worth, sums, total = numbers(weight), numbers(out), numbers(counts)
+    out_height, out_width, out_channels = out_shape
+    positions, slices = out_height * out_width, weight.shape[0] // planes
     blocks = begins.shape[0] - 1
     each = WHOLE if squared else LINE
     lines, row = weyl.shape[0] // each, codes.shape[0] // WINDOWS
@@ -84,15 +89,18 @@ def erring_reads(
     end, exact = np.empty(1, np.int32), np.empty(1, np.bool_)
     driven = np.empty(WINDOWS, np.int64)
     keys = np.empty(WINDOWS * blocks + 1, np.uint64)  # and one that is drawn for nothing
+    listed, span, first_of, key = numbers(rows), numbers(spans), numbers(reads), numbers(keys)
+    cells, scales, halves, found = numbers(table), numbers(scale), numbers(half), numbers(codes)
+    spreads, numbered = numbers(spread), numbers(weyl)
     for n in range(images):
         for plane in range(planes):
             first = (n * planes + plane) * pixels * edges
             for begin in range(0, positions, WINDOWS):
                 windows = min(WINDOWS, positions - begin)
-                about = begin, windows, out.shape[2]
+                about = begin, windows, out_width, blocks
                 active = _list(
-                    flat, first, edges, events, size, channels, stride, padding, wires, begins, about,
-                    moments[n, plane], row, rows, spans, reads, end, exact, driven, keys,
+                    start, first, edges, event, size, channels, stride, padding, wires, begun, about,
+                    moments[n, plane], row, listed, span, first_of, end, exact, driven, key,
                 )  # fmt: skip
                 if active == 0:
                     continue
@@ -100,34 +108,34 @@ def erring_reads(
                 for k in range(lines):
                     at, to = k * rows_in_all * LINE, k * each
                     for block in range(blocks):
-                        source = events if _has_one_run(begins, block) else rows
-                        adc, some = block * apart + to, (reads[block], reads[block + 1])
+                        source = event if _has_one_run(begun, block) else listed
+                        adc, some = block * apart + to, (first_of[block], first_of[block + 1])
                         if not noisy:
-                            _convert(table, at, source, spans, some, adc, scale, half, top, codes, to)
+                            _convert(cells, at, source, span, some, adc, scales, halves, top, found, to)
                         elif squared:
                             _convert_noisy(
-                                table, at, source, spans, some, adc, scale, half, spread, own, keys, weyl,
-                                top, codes, to,
+                                cells, at, source, span, some, adc, scales, halves, spreads, own, key,
+                                numbered, top, found, to,
                             )  # fmt: skip
                         else:
                             _convert_noisy_converter(
-                                table, at, source, spans, some, adc, scale, half, own, keys, weyl, top,
-                                codes, to,
+                                cells, at, source, span, some, adc, scales, halves, own, key, numbered, top,
+                                found, to,
                             )  # fmt: skip
                 place = (n * positions + begin) * out_channels
                 for k in range(windows):
                     if driven[k]:
                         more = offset[plane] * driven[k]
-                        add_up(codes, k * row, weight, plane, more, sums, place, out_channels)
-                        counts[n, 0] += driven[k]
+                        add_up(found, k * row, worth, plane, slices, more, sums, place, out_channels)
+                        total[2 * n] += driven[k]
                     place += out_channels
-                counts[n, 1] += active
+                total[2 * n + 1] += active
 
 
 @inlined
 def _has_one_run(begins: NDArray[np.int32], block: int) -> bool:
     """Whether the rows of a block's reads stand side by side in `events`, so that no list has to be made."""
-    return bool(item(begins, block + 1) - item(begins, block) == 1)
+    return bool(begins[block + 1] - begins[block] == 1)
 
 
 @inlined
@@ -142,7 +150,7 @@ def _list(
     padding: tuple[int, int],
     wiring: NDArray[np.int32],
     begins: NDArray[np.int32],
-    about: tuple[int, int, int],
+    about: tuple[int, int, int, int],
     moment: np.uint64,
     row: int,
     rows: NDArray[np.int32],
@@ -159,10 +167,9 @@ def _list(
     end; and what is to be added to their places in a line of the table. Rows are in `events` themselves where
     a block has one run, else they come to `rows`. reads receives the first read of each block, and the end;
     keys `read_noise.read_key` of each read; driven the rows of each window. about: the first window, how many
-    there are, and how many stand side by side.
+    there are, how many stand side by side, and how many blocks there are.
     """
-    begin, windows, wide = about
-    blocks = begins.shape[0] - 1
+    begin, windows, wide, blocks = about
     count, read = 0, 0
     driven[:windows] = 0
     for block in range(blocks):
@@ -172,12 +179,12 @@ def _list(
         for k in range(windows):
             corner = (down * stride[0] - padding[0], right * stride[1] - padding[1])
             if one_run:
-                s = 6 * item(begins, block)
+                s = 6 * begins[block]
                 event, length, base = run(starts, first, edges, size, channels, corner, wiring, s)
             else:
                 one, _ = window(
                     starts, first, edges, events, size, channels, corner, wiring, begins, (block, block + 1),
-                    0, rows[count:], end, exact,
+                    0, after(rows, count), end, exact,
                 )  # fmt: skip
                 event, length, base = count, end[0] if one else 0, 0
                 count += length
@@ -203,12 +210,12 @@ def _list(
 def _span(spans: NDArray[np.int64], read: int) -> tuple[int, int, int, int]:
     """What `_list` says of a read."""
     at = 4 * read
-    return item(spans, at), item(spans, at + 1), item(spans, at + 2), item(spans, at + 3)
+    return spans[at], spans[at + 1], spans[at + 2], spans[at + 3]
 
 
 @inlined
 def _drawn(keys: NDArray[np.uint64], read: int, weyl: Any) -> Any:
-    key = item(keys, read)
+    key = keys[read]
     return normals(weyl, np.uint32(key), np.uint32(key >> _SHIFT_64[3]))
 
 

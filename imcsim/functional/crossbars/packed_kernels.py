@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.compiled import numbers
 from imcsim.functional.crossbars.read_kernels import NARROW, WIDE, Scratch, add_up, inlined, window
 from imcsim.functional.crossbars.short_simd import (
     capped_sum,
@@ -101,6 +102,7 @@ _read_wide, _read_narrow = _reads_of(WIDE), _reads_of(NARROW)
 def packed_reads(
     starts: NDArray[np.int32],
     events: NDArray[np.int32],
+    shape: tuple[int, int, int, int],
     size: tuple[int, int],
     channels: int,
     wiring: NDArray[np.int32],
@@ -118,6 +120,7 @@ def packed_reads(
     stride: tuple[int, int],
     padding: tuple[int, int],
     out: NDArray[Any],
+    out_shape: tuple[int, int, int],
     counts: NDArray[np.int64],
 ) -> None:
     """Play every crossbar read of one layer; arguments as for `crossbar_reads`, but that cells are those of
@@ -125,11 +128,14 @@ def packed_reads(
     top)``, for a top of up to 255; of up to `lossless` rows it is the sum, whatever the top. The codes of a
     group add up to less than 2**16.
     """
-    images, planes, pixels, edges = starts.shape
-    flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
-    out_height, out_width, out_channels = out.shape[1:]
-    length = columns // 2
-    rows, ends, exact, codes = scratch
+    images, planes, pixels, edges = shape
+    start, event, wires, begin = numbers(starts), numbers(events), numbers(wiring), numbers(begins)
+    rows, ends, exact, codes = (
+        numbers(scratch[0]), numbers(scratch[1]), numbers(scratch[2]), numbers(scratch[3])
+    )  # fmt: skip
+    levels, worth, sums, total = numbers(cells), numbers(weight), numbers(out), numbers(counts)
+    out_height, out_width, out_channels = out_shape
+    length, slices = columns // 2, weight.shape[0] // planes
     for g in range(groups.shape[0] - 1):
         blocks = (groups[g], groups[g + 1])
         for n in range(images):
@@ -139,7 +145,7 @@ def packed_reads(
                     for ox in range(out_width):
                         corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
                         active, reads = window(
-                            flat, first, edges, events, size, channels, corner, wires, begins, blocks,
+                            start, first, edges, event, size, channels, corner, wires, begin, blocks,
                             lossless, rows, ends, exact,
                         )  # fmt: skip
                         if active == 0:
@@ -147,15 +153,16 @@ def packed_reads(
                         at = 0
                         while at + WIDE <= columns:
                             _read_wide(
-                                cells, length, piece, rows, ends, exact, reads, halved, top, codes, at
+                                levels, length, piece, rows, ends, exact, reads, halved, top, codes, at
                             )  # fmt: skip
                             at += WIDE
                         if at < columns:
                             _read_narrow(
-                                cells, length, piece, rows, ends, exact, reads, halved, top, codes, at
+                                levels, length, piece, rows, ends, exact, reads, halved, top, codes, at
                             )  # fmt: skip
                         driven = ends[reads - 1]
                         place = ((n * out_height + oy) * out_width + ox) * out_channels
-                        add_up(codes, 0, weight, plane, offset[plane] * driven, sums, place, out_channels)
-                        counts[n, 0] += driven
-                        counts[n, 1] += active
+                        more = offset[plane] * driven
+                        add_up(codes, 0, worth, plane, slices, more, sums, place, out_channels)
+                        total[2 * n] += driven
+                        total[2 * n + 1] += active

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.compiled import numbers
 from imcsim.functional.crossbars.read_kernels import Scratch, add_up, inlined, window
 from imcsim.functional.crossbars.short_simd import sums_of_signed_rows
 from imcsim.functional.crossbars.simd import add, full, load, shifted, smaller, store, zeros
@@ -56,6 +57,7 @@ def _read(
 def paired_reads(
     starts: NDArray[np.int32],
     events: NDArray[np.int32],
+    shape: tuple[int, int, int, int],
     size: tuple[int, int],
     channels: int,
     wiring: NDArray[np.int32],
@@ -73,16 +75,22 @@ def paired_reads(
     stride: tuple[int, int],
     padding: tuple[int, int],
     out: NDArray[Any],
+    out_shape: tuple[int, int, int],
     counts: NDArray[np.int64],
 ) -> None:
     """Play every crossbar read of one layer; arguments as for `crossbar_reads`, but that rows are `length`
     pairs, and that the second column of each lies `apart` from the first one; half and shift ``[apart +
     length]``. No sum of a column overflows the pairs' words.
     """
-    images, planes, pixels, edges = starts.shape
-    flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
-    out_height, out_width, out_channels = out.shape[1:]
-    rows, ends, exact, codes = scratch
+    images, planes, pixels, edges = shape
+    start, event, wires, begin = numbers(starts), numbers(events), numbers(wiring), numbers(begins)
+    rows, ends, exact, codes = (
+        numbers(scratch[0]), numbers(scratch[1]), numbers(scratch[2]), numbers(scratch[3])
+    )  # fmt: skip
+    levels, halves, shifts, worth = numbers(pairs), numbers(half), numbers(shift), numbers(weight)
+    sums, total = numbers(out), numbers(counts)
+    out_height, out_width, out_channels = out_shape
+    slices = weight.shape[0] // planes
     for g in range(groups.shape[0] - 1):
         blocks = (groups[g], groups[g + 1])
         for n in range(images):
@@ -92,16 +100,17 @@ def paired_reads(
                     for ox in range(out_width):
                         corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
                         active, reads = window(
-                            flat, first, edges, events, size, channels, corner, wires, begins, blocks,
+                            start, first, edges, event, size, channels, corner, wires, begin, blocks,
                             0, rows, ends, exact,
                         )  # fmt: skip
                         if active == 0:
                             continue
                         # From the last ones on: what fills up the first columns lies where second ones begin.
                         for at in range(length - WHOLE, -1, -WHOLE):
-                            _read(pairs, length, rows, ends, reads, half, shift, top, codes, at, apart)
+                            _read(levels, length, rows, ends, reads, halves, shifts, top, codes, at, apart)
                         driven = ends[reads - 1]
                         place = ((n * out_height + oy) * out_width + ox) * out_channels
-                        add_up(codes, 0, weight, plane, offset[plane] * driven, sums, place, out_channels)
-                        counts[n, 0] += driven
-                        counts[n, 1] += active
+                        more = offset[plane] * driven
+                        add_up(codes, 0, worth, plane, slices, more, sums, place, out_channels)
+                        total[2 * n] += driven
+                        total[2 * n + 1] += active

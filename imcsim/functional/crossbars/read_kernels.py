@@ -1,8 +1,9 @@
 """Crossbar reads, compiled: the wordlines that inputs drive, the sums of the columns, what ADCs make of them.
 
-As in `imcsim.functional.kernels`, raw arrays go in and out, with channels last. `Crossbars` prepares them:
+As in `imcsim.functional.kernels`, raw arrays go in and out, with channels last; here all are flat, and what
+they are made of is said beside them. `Crossbars` prepares them:
 
-- starts ``[n, planes, pixels, edges]`` and events: see `find_events`.
+- starts ``[n, planes, pixels, edges]``, the `shape`, and events: see `find_events`.
 - wiring int32 ``[runs, 6]``: inputs that stand side by side in a row of the map and drive wordlines side by
   side. Rows down from a window's corner; columns right of it and edge at which the run begins; columns right
   and edge at which it ends; and the wordline that channel 0 of its first pixel would drive. begins
@@ -23,12 +24,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.compiled import numbers
 from imcsim.base.compiled.pipeline import Pipeline
 from imcsim.functional.crossbars.simd import (
     add,
     converted,
     full,
-    item,
     load,
     not_negative,
     ones,
@@ -87,68 +88,76 @@ def inlined(function: F) -> F:
 def find_events(
     inputs: NDArray[np.uint8],
     edges: NDArray[np.int32],
+    shape: tuple[int, int, int, int],
     starts: NDArray[np.int32],
     events: NDArray[np.int32],
 ) -> None:
     """List which of the inputs uint8 ``[n, pixels, C]`` have a bit set, map by map, for each bit.
 
     events receives their places in the map, ``pixel * C + channel``; starts int32 ``[n, planes, pixels,
-    edges]`` where in `events` the channels from each edge on begin; the first edge is 0, the last one C.
+    edges]``, of that shape, where in `events` the channels from each edge on begin; the first edge is 0, the
+    last one C.
     """
-    images, planes, pixels, count = starts.shape
-    channels, source = inputs.shape[2], inputs.reshape(-1)
-    k = 0
+    images, planes, pixels, count = shape
+    source, edge, start, found = numbers(inputs), numbers(edges), numbers(starts), numbers(events)
+    channels, bytes_in_all = edge[count - 1], inputs.shape[0]
+    k = here = 0
     for n in range(images):
         for plane in range(planes):
             for pixel in range(pixels):
                 place = pixel * channels
                 begin = n * pixels * channels + place
                 for i in range(count - 1):
-                    starts[n, plane, pixel, i] = k
-                    c, end = edges[i], edges[i + 1]
+                    start[here] = k
+                    here += 1
+                    c, end = edge[i], edge[i + 1]
                     # 64 at a time, also where fewer are asked for: of the last ones of all, one by one.
-                    while c < end and begin + c + 64 <= source.shape[0]:
+                    while c < end and begin + c + 64 <= bytes_in_all:
                         bits, stop = set_bits(load(source, begin + c, 64), plane), c + 64
                         if stop > end:
                             bits, stop = bits & ((1 << int(end - c)) - 1), end
                         while c < stop:
                             eight = bits & 255
                             # Eight at once; those after the last bit that is set are written over.
-                            store(events, k, add(load(PLACES, 8 * eight, 8), full(PLACES, place + c, 8)))
+                            store(found, k, add(load(PLACES, 8 * eight, 8), full(PLACES, place + c, 8)))
                             k += ones(eight)
                             bits >>= 8
                             c += 8
                         c = stop
                     while c < end:
-                        events[k] = place + c
+                        found[k] = place + c
                         k += 1 if (source[begin + c] >> plane) & 1 else 0
                         c += 1
-                starts[n, plane, pixel, count - 1] = k
+                start[here] = k
+                here += 1
 
 
 @jit
 def find_pulses(
     inputs: NDArray[np.uint8],
     edges: NDArray[np.int32],
+    shape: tuple[int, int, int, int],
     starts: NDArray[np.int32],
     events: NDArray[np.int32],
 ) -> None:
     """As `find_events`, for inputs that drive their rows in pulses: each is listed as often as its value
     says. starts int32 ``[n, 1, pixels, edges]``.
     """
-    images, _, pixels, count = starts.shape
-    channels = inputs.shape[2]
-    k = 0
+    images, _, pixels, count = shape
+    channels = edges[count - 1]
+    k = here = 0
     for n in range(images):
         for pixel in range(pixels):
-            source, place = inputs[n, pixel], pixel * channels
+            place = pixel * channels
             for i in range(count - 1):
-                starts[n, 0, pixel, i] = k
+                starts[here] = k
+                here += 1
                 for c in range(edges[i], edges[i + 1]):
-                    for _ in range(source[c]):
+                    for _ in range(inputs[n * pixels * channels + place + c]):
                         events[k] = place + c
                         k += 1
-            starts[n, 0, pixel, count - 1] = k
+            starts[here] = k
+            here += 1
 
 
 @jit
@@ -190,16 +199,16 @@ def run(
     """Where a window finds the events of the run at ``wiring[s]``, how many there are (-1 where the run lies
     beside the map), and what makes rows of them. `first`: see `window`.
     """
-    y = corner[0] + item(wiring, s)
-    x, end = corner[1] + item(wiring, s + 1), corner[1] + item(wiring, s + 3)
+    y = corner[0] + wiring[s]
+    x, end = corner[1] + wiring[s + 1], corner[1] + wiring[s + 3]
     if not (0 <= y < size[0] and x < size[1] and end >= 0):
         return 0, -1, 0
     here = y * size[1]
-    low = x * edges + item(wiring, s + 2) if x >= 0 else 0
-    high = end * edges + item(wiring, s + 4) if end < size[1] else size[1] * edges - 1
-    event = item(starts, first + here * edges + low)
-    length = item(starts, first + here * edges + high) - event
-    return event, length, item(wiring, s + 5) - (here + x) * channels
+    low = x * edges + wiring[s + 2] if x >= 0 else 0
+    high = end * edges + wiring[s + 4] if end < size[1] else size[1] * edges - 1
+    event = starts[first + here * edges + low]
+    length = starts[first + here * edges + high] - event
+    return event, length, wiring[s + 5] - (here + x) * channels
 
 
 @inlined
@@ -227,7 +236,7 @@ def window(
     active, listed, count = 0, 0, 0
     for b in range(blocks[0], blocks[1]):
         begun = count
-        for s in range(6 * item(begins, b), 6 * item(begins, b + 1), 6):
+        for s in range(6 * begins[b], 6 * begins[b + 1], 6):
             event, length, more = run(starts, first, edges, size, channels, corner, wiring, s)
             if length >= 0:
                 base = full(rows, more, COPIED)
@@ -317,6 +326,7 @@ def _read_all(
 def crossbar_reads(
     starts: NDArray[np.int32],
     events: NDArray[np.int32],
+    shape: tuple[int, int, int, int],
     size: tuple[int, int],
     channels: int,
     wiring: NDArray[np.int32],
@@ -335,6 +345,7 @@ def crossbar_reads(
     stride: tuple[int, int],
     padding: tuple[int, int],
     out: NDArray[Any],
+    out_shape: tuple[int, int, int],
     counts: NDArray[np.int64],
 ) -> None:
     """Play every crossbar read of one layer.
@@ -344,10 +355,15 @@ def crossbar_reads(
     the offset ``[planes]``. To out ``[n, Ho, Wo, Cout]`` come the digital sums, to counts ``[n, 2]`` active
     rows, as often as they are listed, and reads with a row active; both are zeros at first.
     """
-    images, planes, pixels, edges = starts.shape
-    flat, wires, sums = starts.reshape(-1), wiring.reshape(-1), out.reshape(-1)
-    out_height, out_width, out_channels = out.shape[1:]
-    rows, ends, exact, codes = scratch
+    images, planes, pixels, edges = shape
+    start, event, wires, begin = numbers(starts), numbers(events), numbers(wiring), numbers(begins)
+    rows, ends, exact, codes = (
+        numbers(scratch[0]), numbers(scratch[1]), numbers(scratch[2]), numbers(scratch[3])
+    )  # fmt: skip
+    levels, halves, shifts, worth = numbers(cells), numbers(half), numbers(shift), numbers(weight)
+    sums, total = numbers(out), numbers(counts)
+    out_height, out_width, out_channels = out_shape
+    slices = weight.shape[0] // planes
     for g in range(groups.shape[0] - 1):
         blocks = (groups[g], groups[g + 1])
         for n in range(images):
@@ -357,17 +373,20 @@ def crossbar_reads(
                     for ox in range(out_width):
                         corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
                         active, reads = window(
-                            flat, first, edges, events, size, channels, corner, wires, begins, blocks,
+                            start, first, edges, event, size, channels, corner, wires, begin, blocks,
                             lossless, rows, ends, exact,
                         )  # fmt: skip
                         if active == 0:
                             continue
-                        _read_all(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes)
+                        _read_all(
+                            levels, columns, piece, rows, ends, exact, reads, halves, shifts, top, codes
+                        )  # fmt: skip
                         driven = ends[reads - 1]
                         place = ((n * out_height + oy) * out_width + ox) * out_channels
-                        add_up(codes, 0, weight, plane, offset[plane] * driven, sums, place, out_channels)
-                        counts[n, 0] += driven
-                        counts[n, 1] += active
+                        more = offset[plane] * driven
+                        add_up(codes, 0, worth, plane, slices, more, sums, place, out_channels)
+                        total[2 * n] += driven
+                        total[2 * n + 1] += active
 
 
 @inlined
@@ -376,6 +395,7 @@ def add_up(
     at: int,
     weight: NDArray[Any],
     plane: int,
+    slices: int,
     more: int,
     sums: NDArray[Any],
     place: int,
@@ -385,20 +405,21 @@ def add_up(
     whole = channels - channels % TOGETHER
     for c in range(0, whole, TOGETHER):
         total = add(load(sums, place + c, TOGETHER), full(sums, more, TOGETHER))
-        for i in range(weight.shape[1]):
+        for i in range(slices):
             code = converted(load(codes, at + i * channels + c, TOGETHER), sums)
-            total = add(total, times(code, full(sums, weight[plane, i], TOGETHER)))
+            total = add(total, times(code, full(sums, weight[plane * slices + i], TOGETHER)))
         store(sums, place + c, total)
     for c in range(whole, channels):
         sums[place + c] += more
-        for i in range(weight.shape[1]):
-            sums[place + c] += weight[plane, i] * codes[at + i * channels + c]
+        for i in range(slices):
+            sums[place + c] += weight[plane * slices + i] * codes[at + i * channels + c]
 
 
 @jit
 def sums_beyond(
     starts: NDArray[np.int32],
     events: NDArray[np.int32],
+    shape: tuple[int, int, int, int],
     size: tuple[int, int],
     channels: int,
     wiring: NDArray[np.int32],
@@ -419,9 +440,13 @@ def sums_beyond(
 
     The sums of up to `within` rows are within all bounds. beyond ``[slices, bounds]``: zeros at first.
     """
-    images, planes, pixels, edges = starts.shape
-    flat, wires = starts.reshape(-1), wiring.reshape(-1)
-    rows, ends, exact, sums = scratch
+    images, planes, pixels, edges = shape
+    start, event, wires, begun = numbers(starts), numbers(events), numbers(wiring), numbers(begins)
+    rows, ends, exact, sums = (
+        numbers(scratch[0]), numbers(scratch[1]), numbers(scratch[2]), numbers(scratch[3])
+    )  # fmt: skip
+    levels, bound, found = numbers(cells), numbers(bounds), numbers(beyond)
+    slices = beyond.shape[0] // bounds.shape[0]
     blocks = np.int32(0), np.int32(begins.shape[0] - 1)
     total = 0
     for n in range(images):
@@ -431,7 +456,7 @@ def sums_beyond(
                 for ox in range(out_size[1]):
                     corner = (oy * stride[0] - padding[0], ox * stride[1] - padding[1])
                     active, reads = window(
-                        flat, first, edges, events, size, channels, corner, wires, begins, blocks, within,
+                        start, first, edges, event, size, channels, corner, wires, begun, blocks, within,
                         rows, ends, exact,
                     )  # fmt: skip
                     total += active
@@ -442,12 +467,14 @@ def sums_beyond(
                                 part = zeros(sums, NARROW)
                                 for row in range(begin, ends[r], piece):
                                     last = min(row + piece, ends[r])
-                                    more = sum_of_rows(cells, columns, rows, row, last, at, NARROW)
+                                    more = sum_of_rows(levels, columns, rows, row, last, at, NARROW)
                                     part = add(part, converted(more, sums))
                                 store(sums, at, part)
-                            for i in range(beyond.shape[0]):
+                            for i in range(slices):
                                 for k in range(bounds.shape[0]):
+                                    more = 0
                                     for j in range(i * out_channels, (i + 1) * out_channels):
-                                        beyond[i, k] += sums[j] > bounds[k]
+                                        more += sums[j] > bound[k]
+                                    found[i * bounds.shape[0] + k] += more
                         begin = ends[r]
     return total

@@ -4,8 +4,8 @@ A loop that adds up rows of an array stores its sums after each row. A `Vector` 
 length, so the sums of a whole read stay in registers. LLVM cuts a vector to the registers that a processor
 has: there is nothing here for one kind of processor.
 
-Integers wrap around as numpy's do. `at` counts elements of a contiguous array of one dimension; that
-``at + count`` elements are there is not checked.
+Integers wrap around as numpy's do. `at` counts elements of a contiguous array of one dimension, or of its
+`numbers`; that ``at + count`` elements are there is not checked.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numba.extending
-import numba.np.arrayobj
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.np.arrayobj import make_array
+
+from imcsim.base.compiled.memory import Numbers
 
 Function = Callable[..., Any]
 
@@ -52,9 +54,14 @@ def _model(manager: Any, kind: Vector) -> Any:
 numba.extending.register_model(Vector)(_model)
 
 
+def _address(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+    """Of the first number of an array, or of bare `numbers`."""
+    return array if isinstance(kind, Numbers) else make_array(kind)(context, builder, array).data
+
+
 def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, vector: Any) -> Any:
     """The address of ``array[at:]`` as that of a vector."""
-    data = numba.np.arrayobj.make_array(array_type)(context, builder, array).data
+    data = _address(context, builder, array_type, array)
     return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
 
 
@@ -209,17 +216,6 @@ def ones(typing: Any, bits: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@vectors(lambda array, at: array[at])
-def item(typing: Any, array: Any, at: Any) -> Any:
-    """``array[at]`` for `at` of at least 0, without numpy's test for places that count from the end."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = numba.np.arrayobj.make_array(array)(context, builder, arguments[0]).data
-        return builder.load(builder.gep(data, [arguments[1]]))
-
-    return array.dtype(array, types.intp), generate
-
-
 def _sum_of_rows(table: Any, columns: int, rows: Any, first: int, last: int, at: int, count: int) -> Any:
     total = np.zeros(count, table.dtype)
     for row in rows[first:last]:
@@ -252,11 +248,11 @@ def summed(
 ) -> tuple[Any, ...]:
     """A loop over rows: the sums of what `values` makes of the place of each, one after the other."""
     columns, first, last, at = (arguments[k] for k in (1, 3, 4, 5))
-    data = numba.np.arrayobj.make_array(table)(context, builder, arguments[0]).data
+    data = _address(context, builder, table, arguments[0])
     plus = builder.fadd if isinstance(table.dtype, types.Float) else builder.add
     begin = builder.block
     loop, done = builder.append_basic_block("row"), builder.append_basic_block("summed")
-    place = numba.np.arrayobj.make_array(rows)(context, builder, arguments[2]).data
+    place = _address(context, builder, rows, arguments[2])
     builder.cbranch(builder.icmp_signed("<", first, last), loop, done)
     with builder.goto_block(loop):
         e, totals = builder.phi(first.type), [builder.phi(kind) for kind in kinds]
