@@ -347,17 +347,34 @@ def lif(
     from imcsim.functional import membrane_simd  # imports numba
 
     images, timesteps, positions, channels = spikes.shape
+    neurons, given = positions * channels, current.shape[1]
     again = np.arange(channels + membrane_simd.LANES) % channels
     entering = np.stack([left, right, (np.int64(1) << right) >> 1, bias])[:, again].astype(word)
     own = len(threshold) > channels, len(leak) > channels
-    reached = (threshold if own[0] else threshold[again]).astype(word) + word(above)
     counts[...] = 0
+    # The last vector of each image is filled up with neurons whose spikes nobody asks for.
+    more_neurons = -neurons % membrane_simd.LANES
+    sums, states = current.reshape(images, given, neurons), state
+    fired = spikes.reshape(images, timesteps, neurons)
+    if more_neurons:
+        sums, states, fired = (_filled_up(one, more_neurons) for one in (sums, states, fired))
+        threshold, leak = (_filled_up(one, more_neurons) for one in (threshold, leak))
+    reached = (threshold if own[0] else threshold[again]).astype(word) + word(above)
     membrane_simd.leaky(
-        current.reshape(-1), entering.ravel(), reached, (leak if own[1] else leak[again]).astype(word), own,
-        decay_bits, reset, limit, state.reshape(-1), first,
-        (images, timesteps, current.shape[1], state.shape[1], positions * channels, channels),
-        spikes.reshape(-1), counts.reshape(-1),
+        sums.reshape(-1), entering.ravel(), reached, (leak if own[1] else leak[again]).astype(word), own,
+        decay_bits, reset, limit, states.reshape(-1), first,
+        (images, timesteps, given, state.shape[1], neurons + more_neurons, channels),
+        fired.reshape(-1), counts.reshape(-1),
     )  # fmt: skip
+    if more_neurons:
+        spikes[...] = fired[..., :neurons].reshape(spikes.shape)
+        state[...] = states[..., : state.shape[-1]]  # which may be empty
+        counts[...] = fired[..., :neurons].sum(axis=-1, dtype=counts.dtype)
+
+
+def _filled_up(numbers: NDArray[Any], more: int) -> NDArray[Any]:
+    """Zeros after the last of each row."""
+    return np.pad(numbers, [(0, 0)] * (numbers.ndim - 1) + [(0, more)])
 
 
 @jit
