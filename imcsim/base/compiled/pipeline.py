@@ -5,7 +5,7 @@ Left to itself it spends most of its time on these things.
 - It looks up each call by the types of its arguments and the options of the compilation, of which there is an
   object for every function; to compare two of them it asks for two dozen options, one by one. See `Options`.
 - It optimises a function that only kernels call by itself, makes machine code of it, and does both again in
-  each kernel that calls it. See `Part`.
+  each kernel that calls it. See `PartCode`.
 - It compiles a function that is called with a constant once more for this. See `ForTypes`.
 - It asks anew what an operator means wherever there is one. See `operators`.
 - It looks through a function after each of two dozen stages, of which kernels need half. See `STAGES`.
@@ -57,7 +57,7 @@ _HASH = hash(Flags())
 """numba's hash of options, which is that of their names."""
 
 
-class Whole(JITCodeLibrary):  # type: ignore[misc]
+class KernelCode(JITCodeLibrary):  # type: ignore[misc]
     """The code of a kernel, optimised once: numba does so twice, for those who count holders of arrays."""
 
     def _optimize_final_module(self) -> None:
@@ -66,7 +66,7 @@ class Whole(JITCodeLibrary):  # type: ignore[misc]
         passes.run(self._final_module, options)
 
 
-class Part(Whole):
+class PartCode(KernelCode):
     """The code of a function that only kernels call: theirs is optimised and made machine code, not this.
 
     But what is inlined by force is optimised by itself, too: loops over reads are faster by a seventh for it.
@@ -106,10 +106,10 @@ class Pipeline(Compiler):  # type: ignore[misc]
         state = self.state
         codegen = state.targetctx.codegen()
         if flags.no_cpython_wrapper:
-            state.library = Part(codegen, "part", bool(flags.forceinline))
+            state.library = PartCode(codegen, "part", bool(flags.forceinline))
             state.targetctx.get_executable = _not_to_be_called
         else:
-            state.library = Whole(codegen, "kernel")
+            state.library = KernelCode(codegen, "kernel")
             state.library.enable_object_caching()
 
     def compile_extra(self, function: Any) -> Any:
@@ -135,7 +135,7 @@ class Stages(PassManager):  # type: ignore[misc]
 
 @register_pass(mutates_CFG=False, analysis_only=False)
 class NamedConstants(FunctionPass):  # type: ignore[misc]
-    """Whole numbers that are read from a module by name are constants."""
+    """KernelCode numbers that are read from a module by name are constants."""
 
     _name = "named_constants"
 
