@@ -3,9 +3,10 @@
     python benchmarks/vgg9_image.py [--runs 9]
 
 Ours plays the image's values through every read, its rows through tiles and mesh, and prices both; weights
-stand in their cells and the placement is made. Beside it, by turns, PyTorch, which runs the network alone;
-and once our own `reference` timing, which plays every read as processes. Figures of other simulators are
-quoted as reported: they were not measured in this run.
+stand in their cells, and the placement and the tables of its timing are made, as for all images of a chip.
+Beside it, by turns, PyTorch, which runs the network alone; and once our own `reference` timing, which plays
+every read as processes. Figures of other simulators are quoted as reported: they were not measured in this
+run.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import imcsim.hardware
 import imcsim.inputs
 from imcsim.simulation.chip import make_chip
 from imcsim.simulation.simulate import simulate
-from imcsim.timing import Issue, Timing, play
+from imcsim.timing import Issue, Layout, Timing, play
 
 TARGET_SECONDS = 0.2
 
@@ -42,8 +43,10 @@ def whole() -> Callable[[], dict[str, float]]:
         Timing(net.timesteps, Issue()),
     )  # fmt: skip
 
+    layout = Layout(chip.placement, chip.config)
+
     def turn() -> dict[str, float]:
-        line = play(chip.placement, chip.config, [net.timesteps], Timing(net.timesteps))
+        line = play(chip.placement, chip.config, [net.timesteps], Timing(net.timesteps), layout=layout)
         found = simulate(chip, images)
         assert int(line.departure[0]) == int(found.static.schedule.departure[0, -1])
         return {
