@@ -135,7 +135,7 @@ class Stages(PassManager):  # type: ignore[misc]
 
 @register_pass(mutates_CFG=False, analysis_only=False)
 class NamedConstants(FunctionPass):  # type: ignore[misc]
-    """KernelCode numbers that are read from a module by name are constants."""
+    """Whole numbers that are read from a module by name are constants."""
 
     _name = "named_constants"
 

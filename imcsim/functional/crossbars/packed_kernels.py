@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.compiled import numbers
-from imcsim.functional.crossbars.read_kernels import NARROW, WIDE, Scratch, add_up, inlined, window
+from imcsim.functional.crossbars.read_kernels import NARROW, WIDE, Scratch, add_up, bare, inlined, window
 from imcsim.functional.crossbars.short_simd import (
     capped_sum,
     interleaved,
@@ -130,9 +130,7 @@ def packed_reads(
     """
     images, planes, pixels, edges = shape
     start, event, wires, begin = numbers(starts), numbers(events), numbers(wiring), numbers(begins)
-    rows, ends, exact, codes = (
-        numbers(scratch[0]), numbers(scratch[1]), numbers(scratch[2]), numbers(scratch[3])
-    )  # fmt: skip
+    rows, ends, exact, codes = bare(scratch)
     levels, worth, sums, total = numbers(cells), numbers(weight), numbers(out), numbers(counts)
     out_height, out_width, out_channels = out_shape
     length, slices = columns // 2, weight.shape[0] // planes

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.compiled import numbers
-from imcsim.functional.crossbars.read_kernels import Scratch, add_up, inlined, window
+from imcsim.functional.crossbars.read_kernels import Scratch, add_up, bare, inlined, window
 from imcsim.functional.crossbars.short_simd import sums_of_signed_rows
 from imcsim.functional.crossbars.simd import add, full, load, shifted, smaller, store, zeros
 from imcsim.functional.kernels import jit
@@ -84,9 +84,7 @@ def paired_reads(
     """
     images, planes, pixels, edges = shape
     start, event, wires, begin = numbers(starts), numbers(events), numbers(wiring), numbers(begins)
-    rows, ends, exact, codes = (
-        numbers(scratch[0]), numbers(scratch[1]), numbers(scratch[2]), numbers(scratch[3])
-    )  # fmt: skip
+    rows, ends, exact, codes = bare(scratch)
     levels, halves, shifts, worth = numbers(pairs), numbers(half), numbers(shift), numbers(weight)
     sums, total = numbers(out), numbers(counts)
     out_height, out_width, out_channels = out_shape

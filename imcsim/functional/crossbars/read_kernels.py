@@ -100,7 +100,7 @@ def find_events(
     """
     images, planes, pixels, count = shape
     source, edge, start, found = numbers(inputs), numbers(edges), numbers(starts), numbers(events)
-    channels, bytes_in_all = edge[count - 1], inputs.shape[0]
+    channels, bytes_in_all = int(edge[count - 1]), inputs.shape[0]
     k = here = 0
     for n in range(images):
         for plane in range(planes):
@@ -144,7 +144,7 @@ def find_pulses(
     says. starts int32 ``[n, 1, pixels, edges]``.
     """
     images, _, pixels, count = shape
-    channels = edges[count - 1]
+    channels = int(edges[count - 1])
     k = here = 0
     for n in range(images):
         for pixel in range(pixels):
@@ -183,6 +183,12 @@ def active_levels(
             for i in range(driven.shape[0]):
                 levels += driven[i] if (source[i] >> plane) & 1 else 0
         total[n] = levels
+
+
+@inlined
+def bare(scratch: Scratch) -> Scratch:
+    """The `numbers` of what is in it."""
+    return numbers(scratch[0]), numbers(scratch[1]), numbers(scratch[2]), numbers(scratch[3])
 
 
 @inlined
@@ -357,9 +363,7 @@ def crossbar_reads(
     """
     images, planes, pixels, edges = shape
     start, event, wires, begin = numbers(starts), numbers(events), numbers(wiring), numbers(begins)
-    rows, ends, exact, codes = (
-        numbers(scratch[0]), numbers(scratch[1]), numbers(scratch[2]), numbers(scratch[3])
-    )  # fmt: skip
+    rows, ends, exact, codes = bare(scratch)
     levels, halves, shifts, worth = numbers(cells), numbers(half), numbers(shift), numbers(weight)
     sums, total = numbers(out), numbers(counts)
     out_height, out_width, out_channels = out_shape
@@ -442,9 +446,7 @@ def sums_beyond(
     """
     images, planes, pixels, edges = shape
     start, event, wires, begun = numbers(starts), numbers(events), numbers(wiring), numbers(begins)
-    rows, ends, exact, sums = (
-        numbers(scratch[0]), numbers(scratch[1]), numbers(scratch[2]), numbers(scratch[3])
-    )  # fmt: skip
+    rows, ends, exact, sums = bare(scratch)
     levels, bound, found = numbers(cells), numbers(bounds), numbers(beyond)
     slices = beyond.shape[0] // bounds.shape[0]
     blocks = np.int32(0), np.int32(begins.shape[0] - 1)
