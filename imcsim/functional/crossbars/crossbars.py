@@ -215,8 +215,8 @@ class Crossbars:
         counts = np.empty((len(inputs), 4 if self.most_pulses else 3), np.int64)
         found, levels = np.zeros((len(inputs), 2), np.int64), np.empty(len(inputs), np.int64)
         out[...] = 0
+        wiring, begins = self.wiring
         for at, shape, starts, events in self._events(inputs, planes):
-            wiring, begins = self.wiring
             wires = starts, events, shape, size, self.layout.channels, wiring.ravel(), begins
             sums = weight.ravel(), offset, stride, padding, out[at].reshape(-1), out.shape[1:]
             play(at, wires, (*sums, found[at].reshape(-1)))

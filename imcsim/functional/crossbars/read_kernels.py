@@ -305,29 +305,6 @@ def _reads_of(width: int) -> Callable[..., None]:
 _read_wide, _read_narrow = _reads_of(WIDE), _reads_of(NARROW)
 
 
-@inlined
-def _read_all(
-    cells: NDArray[Any],
-    columns: int,
-    piece: int,
-    rows: NDArray[np.int32],
-    ends: NDArray[np.int32],
-    exact: NDArray[np.bool_],
-    reads: int,
-    half: NDArray[Any],
-    shift: NDArray[Any],
-    top: int,
-    codes: NDArray[Any],
-) -> None:
-    """Play the listed reads on all columns."""
-    at = 0
-    while at + WIDE <= columns:
-        _read_wide(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes, at)
-        at += WIDE
-    if at < columns:
-        _read_narrow(cells, columns, piece, rows, ends, exact, reads, half, shift, top, codes, at)
-
-
 @jit
 def crossbar_reads(
     starts: NDArray[np.int32],
@@ -382,9 +359,18 @@ def crossbar_reads(
                         )  # fmt: skip
                         if active == 0:
                             continue
-                        _read_all(
-                            levels, columns, piece, rows, ends, exact, reads, halves, shifts, top, codes
-                        )  # fmt: skip
+                        at = 0
+                        while at + WIDE <= columns:
+                            _read_wide(
+                                levels, columns, piece, rows, ends, exact, reads, halves, shifts, top, codes,
+                                at,
+                            )  # fmt: skip
+                            at += WIDE
+                        if at < columns:
+                            _read_narrow(
+                                levels, columns, piece, rows, ends, exact, reads, halves, shifts, top, codes,
+                                at,
+                            )  # fmt: skip
                         driven = ends[reads - 1]
                         place = ((n * out_height + oy) * out_width + ox) * out_channels
                         more = offset[plane] * driven

@@ -113,11 +113,12 @@ class BurstPart(PartProcess):
 
     def _advance(self, pending: _Pending, state: _State) -> tuple[int, int]:
         figures, config = self.figures, self.figures.config
+        sizes = len(state.arrays), len(self._turns), len(state.windows), len(state.sums)
         return advance_row(
-            pending.ready, pending.sides, pending.stored, figures.fires, self._copies, self._fetch, self._lif,
-            self._write, figures.reads_of_position, figures.layer.turns, self._turns, figures.sense_cycles,
-            config.convert_cycles, figures.tree_cycles, pending.active, state.times, state.windows,
-            state.sums, state.arrays, state.adcs,
+            pending.ready, pending.sides, pending.stored, figures.fires, len(self._copies), self._copies,
+            self._fetch, self._lif, self._write, figures.reads_of_position, figures.layer.turns, self._turns,
+            figures.sense_cycles, config.convert_cycles, figures.tree_cycles, len(pending.active) == 0,
+            pending.active, state.times, sizes, state.windows, state.sums, state.arrays, state.adcs,
         )  # fmt: skip
 
     def _schedule(self, pending: _Pending, which: int, event: simpy.Event, time: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.compiled import compiled, numbers
+from imcsim.base.compiled import compiled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,8 +36,7 @@ STATE_SIZE = 8
 free, and the cycles in which crossbars were driven."""
 
 
-@step
-def row_of_waves(
+def _row(
     ready: int,
     sides: int,
     stored: bool,
@@ -62,8 +61,14 @@ def row_of_waves(
     array_free: NDArray[np.int64],
     adc_free: NDArray[np.int64],
 ) -> tuple[int, int]:
-    """As `advance_row`, of bare `numbers`: so there are `waves`, whether `everything` is read, and the sizes
-    of array_free, turns_of, windows and sums.
+    """Play one row; returns the cycles at which its last window is fetched and its last value is written.
+
+    ready: cycle at which the row starts. sides: cycle at which partial sums and residuals have come, `NEVER`
+    if that is not known yet; then results that hang on it are `NEVER` or later. copies, fetch, lif, write:
+    int64 ``[waves]``, positions and cycles of each wave. turns_of ``[blocks]``: turns in which each block's
+    rows are driven, `turns` at most. active ``[waves * copies * planes * turns * blocks]``, in this order,
+    says which reads are not skipped, unless that is `everything`. state, windows, sums, array_free and
+    adc_free ``[copies * blocks]`` are carried from row to row. sizes: of array_free, turns_of, windows, sums.
     """
     units, blocks, slots, sum_slots = sizes
     loop = ready
@@ -115,42 +120,8 @@ def row_of_waves(
     return loop, done
 
 
-@jit
-def advance_row(
-    ready: int,
-    sides: int,
-    stored: bool,
-    fires: bool,
-    copies: NDArray[np.int64],
-    fetch: NDArray[np.int64],
-    lif: NDArray[np.int64],
-    write: NDArray[np.int64],
-    planes: int,
-    turns: int,
-    turns_of: NDArray[np.int64],
-    sense: int,
-    convert: int,
-    tree: int,
-    active: NDArray[np.bool_],
-    state: NDArray[np.int64],
-    windows: NDArray[np.int64],
-    sums: NDArray[np.int64],
-    array_free: NDArray[np.int64],
-    adc_free: NDArray[np.int64],
-) -> tuple[int, int]:
-    """Play one row; returns the cycles at which its last window is fetched and its last value is written.
+advance_row = jit(_row)
+"""A kernel, for a tile's own arrays."""
 
-    ready: cycle at which the row starts. sides: cycle at which partial sums and residuals have come, `NEVER`
-    if that is not known yet; then results that hang on it are `NEVER` or later. copies, fetch, lif, write:
-    int64 ``[waves]``, positions and cycles of each wave. turns_of ``[blocks]``: turns in which each block's
-    rows are driven, `turns` at most. active ``[waves * copies * planes * turns * blocks]``, in this order,
-    says which reads are not skipped; empty means all. state, windows, sums, array_free and adc_free ``[copies
-    * blocks]`` are carried from row to row.
-    """
-    waves = copies.shape[0]
-    sizes = array_free.shape[0], turns_of.shape[0], windows.shape[0], sums.shape[0]
-    return row_of_waves(
-        ready, sides, stored, fires, waves, numbers(copies), numbers(fetch), numbers(lif), numbers(write),
-        planes, turns, numbers(turns_of), sense, convert, tree, active.shape[0] == 0, numbers(active),
-        numbers(state), sizes, numbers(windows), numbers(sums), numbers(array_free), numbers(adc_free),
-    )  # fmt: skip
+row_of_waves = step(_row)
+"""A part of the fabric's kernel, for bare `numbers` of its memory."""
