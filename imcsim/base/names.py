@@ -25,6 +25,17 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return by_plain[close[0]] if close else None
 
 
+def suggestion(word: object, known: Iterable[str], otherwise: str = "") -> str:
+    """The fix for an unknown name: ``did you mean 'adc.bits'?`` for the nearest, else `otherwise`."""
+    close = nearest(word, known) if isinstance(word, str) else None
+    return did_you_mean([close]) if close else otherwise
+
+
+def did_you_mean(names: Iterable[str]) -> str:
+    """The question whether one of these names was meant: ``did you mean 'adc.bits' or 'dac.bits'?``."""
+    return f"did you mean {' or '.join(map(repr, names))}?"
+
+
 def shown(value: Any) -> str:
     """`value`, as read from a file, in one short line of plain words."""
     match value:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import click
 
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 
 _OPTIONS: Mapping[str, Sequence[str]] = {
     "What to run": (
@@ -86,21 +85,16 @@ def mistake(error: click.ClickException) -> str:
     fix = f"see {context.command_path} --help" if context is not None else ""
     text = error.format_message().strip()
     if isinstance(error, click.NoSuchOption):
-        text = f"no such option {error.option_name}"
-        fix = _guess(error.option_name, error.possibilities or (), fix)
+        text = f"no such option {error.option_name!r}"
+        fix = suggestion(error.option_name, error.possibilities or (), fix)
     elif (
         (found := _NO_COMMAND.match(text))
         and context is not None
         and isinstance(context.command, click.Group)
     ):
-        text = f"no such command {found[1]}"
-        fix = _guess(found[1], context.command.list_commands(context), fix)
+        text = f"no such command {found[1]!r}"
+        fix = suggestion(found[1], context.command.list_commands(context), fix)
     text = text.rstrip(".")
     if not text.startswith(tuple("'\"-")):
         text = text[:1].lower() + text[1:]
     return f"{text} ({fix})" if fix else text
-
-
-def _guess(word: str, known: Any, otherwise: str) -> str:
-    close = nearest(word, known)
-    return f"did you mean {close}?" if close else otherwise

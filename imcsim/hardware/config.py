@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from imcsim.base.choices import GroupedLayers
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.nonideal import NonIdeal
 from imcsim.base.tile_types import OWN, OWN_WORD, Assignment
 from imcsim.hardware.accounting import Accounting
@@ -313,8 +313,7 @@ class HardwareConfig(BaseModel):
         blocks = [name for name, _ in self.components()]
         for name in self.estimators:
             if name not in blocks:
-                close = nearest(name, blocks)
-                hint = f"did you mean {close}?" if close else f"components are {', '.join(blocks)}"
+                hint = suggestion(name, blocks, f"components are {', '.join(blocks)}")
                 raise ValueError(f"estimators: there is no component {name!r:.60}; {hint}")
         self._types_fit()
         self._chips_fit()
@@ -333,8 +332,7 @@ class HardwareConfig(BaseModel):
         for layer, kind in self.mapping.tile_types.items():
             if kind not in known:
                 at = ("mapping", "tile_types", layer)
-                close = nearest(kind, known)
-                hint = f"did you mean {close}?" if close else f"types are {', '.join(known)}"
+                hint = suggestion(kind, known, f"types are {', '.join(known)}")
                 raise RefusedPart(RefusedValue(at, f"there is no tile type {kind!r:.60}", hint))
         if OWN_WORD in self.tile_types:
             message = f"{OWN_WORD} is the chip's own type of tile, which its sections describe"

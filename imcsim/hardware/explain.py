@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from imcsim.base.names import nearest, shown
+from imcsim.base.names import did_you_mean, nearest, shown, suggestion
 from imcsim.base.yamlfile import KeyPath, dotted
 
 KIND = "kind"
@@ -81,8 +81,7 @@ def _explain_one(detail: Any, shape: Shape, values: Any) -> tuple[int, RefusedVa
     if not expected:
         return 1, RefusedValue(path, detail["msg"].replace("Input should be", "expected"))
     value = value_at(values, path)
-    choice = nearest(value, shape.choices(path, values)) if isinstance(value, str) else None
-    fix = f"did you mean {choice!r}?" if choice else None
+    fix = suggestion(value, shape.choices(path, values))
     if isinstance(value, dict) and not expected.startswith("a section"):
         fix = "write only the value, or {value: ..., unit: ..., mark: ..., source: ...}"
     return 1, RefusedValue(path, f"expected {expected}, got {shown(value)}", fix)
@@ -154,7 +153,7 @@ class Shape:
         known = [name for node in self._nodes(section, values) for name in node.get("properties", {})]
         close = nearest(str(key), known)
         if close:
-            return f"did you mean {dotted((*section, close))}?"
+            return did_you_mean([dotted((*section, close))])
         other_kinds = [
             str(kind)
             for node in self._nodes(section, values, any_kind=True)
@@ -168,7 +167,7 @@ class Shape:
         same_name = nearest(last, {name.rsplit(".", 1)[-1] for name in everywhere})
         if same_name:
             places = [name for name in everywhere if name.rsplit(".", 1)[-1] == same_name]
-            return f"did you mean {_either(places[:3])}?"
+            return did_you_mean(places[:3])
         if 0 < len(known) <= _MOST_LISTED:
             return f"known here: {', '.join(known)}"
         return "remove it"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest, shown
+from imcsim.base.names import shown, suggestion
 from imcsim.base.resources import data_dirs
 from imcsim.base.yamlfile import YamlDocument, read_yaml
 
@@ -38,10 +38,9 @@ def find(name_or_path: str | Path) -> Path:
         return path
     known = names()
     if str(name_or_path) not in known:
-        close = nearest(str(name_or_path), known)
         raise ImcsimError(
             f"no built-in hardware config is called {str(name_or_path)!r}, and no such file exists",
-            fix=f"did you mean {close}?" if close else f"built in: {', '.join(known)}",
+            fix=suggestion(str(name_or_path), known, f"built in: {', '.join(known)}"),
         )
     return _built_in(str(name_or_path))
 
@@ -124,8 +123,7 @@ def _base(document: YamlDocument) -> Path:
     if path.suffix in _YAML:
         fix = "the path is relative to this file"
         raise document.error((EXTENDS,), f"there is no file {str(path)!r}", fix=fix)
-    close = nearest(name, known)
-    fix = f"did you mean {close}?" if close else f"built in: {', '.join(known)}; or the path of a .yaml file"
+    fix = suggestion(name, known, f"built in: {', '.join(known)}; or the path of a .yaml file")
     raise document.error((EXTENDS,), f"no built-in chip is called {name!r}", fix=fix)
 
 

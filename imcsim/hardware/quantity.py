@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imcsim.base.names import nearest, shown
+from imcsim.base.names import shown, suggestion
 from imcsim.base.yamlfile import KeyPath, YamlDocument
 
 MARKS = {
@@ -125,8 +125,7 @@ def read_quantity(
     """
     for key in data:
         if key not in _KEYS:
-            meant = nearest(key, _KEYS)
-            fix = f"did you mean {meant!r}?" if meant else f"a sourced value has {', '.join(_KEYS)}"
+            fix = suggestion(key, _KEYS, f"a sourced value has {', '.join(_KEYS)}")
             raise document.error((*path, key), f"unknown detail {key!r} of a sourced value", fix=fix)
     for key in ("value", "mark", "source"):
         if key not in data:
@@ -142,8 +141,7 @@ def read_quantity(
             (*path, "source"), f"the source {USER!r} does not go with mark {mark!r}", fix=fix
         )
     if source != USER and source not in sources:
-        meant = nearest(source, sources)
-        fix = f"did you mean {meant!r}?" if meant else "add it under sources: at the top of the file"
+        fix = suggestion(source, sources, "add it under sources: at the top of the file")
         raise document.error((*path, "source"), f"there is no source {source!r}", fix=fix)
     return data["value"], Provenance(
         unit=_demanded(path),

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest, shown
+from imcsim.base.names import shown, suggestion
 from imcsim.base.yamlfile import KeyPath, YamlDocument, read_yaml
 from imcsim.hardware.events import Event
 
@@ -147,8 +147,7 @@ def _name(document: YamlDocument, path: KeyPath, entry: Any) -> str:
 def _known(document: YamlDocument, path: KeyPath, name: str, known: Sequence[str], what: str) -> str:
     if name in known:
         return name
-    close = nearest(name, known)
-    fix = f"did you mean {close!r}?" if close else f"known here: {', '.join(known)}"
+    fix = suggestion(name, known, f"known here: {', '.join(known)}")
     raise document.error(path, f"unknown {what} {name!r}", fix=fix)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.resources import data_dirs
 from imcsim.inputs.arrays import read_array, read_images
 from imcsim.inputs.data import (
@@ -276,11 +276,12 @@ def find(name_or_path: str | Path) -> Path:
         found = False
     if found:
         return path
-    guess = nearest(str(name_or_path), built_in)
     known = ", ".join(sorted(built_in)) or "none"
     raise ImcsimError(
         f"there are no inputs {str(name_or_path)[:200]!a}",
-        fix=f"did you mean {guess!r}?"
-        if guess
-        else f"name an .npz or .npy file, a folder of images, or built-in inputs: {known}",
+        fix=suggestion(
+            str(name_or_path),
+            built_in,
+            f"name an .npz or .npy file, a folder of images, or built-in inputs: {known}",
+        ),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.inputs.data import MAX_CLASSES, SPLITS, Source, Split, check_labels
 from imcsim.network.arrays import read_npy, read_npz
 
@@ -58,8 +58,7 @@ def check_names(path: Path, stored: Iterable[str], members: Sequence[str]) -> No
     """Raise ImcsimError for an array of a file that is none of `members`."""
     for key in stored:
         if key not in members:
-            guess = nearest(key, members)
-            fix = f"did you mean {guess!r}?" if guess else "remove it"
+            fix = suggestion(key, members, "remove it")
             raise ImcsimError("inputs hold no such array", file=path, key=key, fix=fix)
 
 

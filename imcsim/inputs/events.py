@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.choices import MAX_TIMESTEPS
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.inputs.arrays import read_classes, read_split
 from imcsim.inputs.data import Source, check_count, check_labels, check_room
 from imcsim.inputs.made import MAX_MADE_BYTES, MadeFrames, Make, made_later
@@ -186,8 +186,7 @@ def _stored(path: Path) -> dict[str, NDArray[Any]]:
     stored = read_npz(path)
     for key in stored:
         if key not in COLUMNS + OPTIONAL:
-            guess = nearest(key, COLUMNS + OPTIONAL)
-            fix = f"did you mean {guess!r}?" if guess else "remove it"
+            fix = suggestion(key, COLUMNS + OPTIONAL, "remove it")
             raise ImcsimError("event files hold no such array", file=path, key=key, fix=fix)
     for key in COLUMNS:
         if key not in stored:

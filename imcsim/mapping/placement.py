@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from imcsim.base.arrangements import Arrangement, chips_passed, farthest
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.tile_types import OWN
 from imcsim.hardware.component import ChipSize, Reach
 from imcsim.mapping.stages import Edge, Stage, StageGraph
@@ -224,11 +224,10 @@ class LayerPlacement:
 def unknown_layer(name: str, known: Iterable[str], key: str) -> ImcsimError:
     """What to raise where the chip's `key` names a layer that the network does not have."""
     names = list(known)
-    close = nearest(name, names)
     return ImcsimError(
         f"there is no layer {name!r:.60}",
         key=key,
-        fix=f"did you mean {close}?" if close else f"layers are {', '.join(names)}",
+        fix=suggestion(name, names, f"layers are {', '.join(names)}"),
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import new_folders
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.resources import data_dirs
 from imcsim.base.yamlfile import YamlDocument, read_yaml
 from imcsim.network import schema
@@ -80,13 +80,10 @@ def find(name_or_path: str | Path) -> Path:
         exists = False
     if exists:
         raise ImcsimError(f"this is no folder with a {DESCRIPTION}", file=path, fix="name a bundle's folder")
-    guess = nearest(str(name_or_path), names())
     known = ", ".join(names()) or "none"
     raise ImcsimError(
         f"there is no network {str(name_or_path)[:200]!a}",
-        fix=f"did you mean {guess!r}?"
-        if guess
-        else f"name a bundle's folder, or a built-in network: {known}",
+        fix=suggestion(str(name_or_path), names(), f"name a bundle's folder, or a built-in network: {known}"),
     )
 
 

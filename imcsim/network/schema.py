@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.yamlfile import KeyPath, YamlDocument
 from imcsim.network.graph import (
     KINDS,
@@ -203,8 +203,7 @@ def _to_node(document: YamlDocument, index: int, weight_bits: int, stored: Array
     entry = document.data["nodes"][index]
     what = entry.get("kind") if isinstance(entry, dict) else None
     if not isinstance(what, str) or what not in KINDS:
-        guess = nearest(what, KINDS) if isinstance(what, str) else None
-        fix = f"did you mean {guess!r}?" if guess else "use one of " + ", ".join(KINDS)
+        fix = suggestion(what, KINDS, "use one of " + ", ".join(KINDS))
         raise document.error(
             (*path, "kind"), f"{what!r} is no kind of node" if what else "the kind is missing", fix=fix
         )
@@ -286,8 +285,7 @@ def _number(section: YamlSection, key: str, stored: Arrays, used: set[str]) -> P
 def _array(section: YamlSection, key: str, stored: Arrays, used: set[str]) -> NDArray[Any]:
     name = section.text(key)
     if name not in stored:
-        guess = nearest(name, stored)
-        fix = f"did you mean {guess!r}?" if guess else "save the network again"
+        fix = suggestion(name, stored, "save the network again")
         raise section.error(key, f"weights.npz holds no array {name!r}", fix)
     used.add(name)
     return stored[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.yamlfile import KeyPath, YamlDocument
 
 
@@ -24,11 +24,10 @@ class YamlSection:
         self.data: dict[str, Any] = data
         for key in data:
             if key not in keys:
-                guess = nearest(key, keys)
                 raise self.error(
                     key,
                     "this key is not known",
-                    f"did you mean {guess!r}?" if guess else "use " + ", ".join(keys),
+                    suggestion(key, keys, "use " + ", ".join(keys)),
                 )
         for key in keys:
             if key not in data and key not in optional:

@@ -11,7 +11,7 @@ import numpy as np
 
 from imcsim.base.choices import MAX_TIMESTEPS
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.network.graph import (
     INPUT,
     LI,
@@ -184,8 +184,7 @@ def _about_node(
                 "order nodes so that inputs come first; feedback passes through a delay node",
             )
         else:
-            guess = nearest(name, [*known, INPUT])
-            yield f"reads {name!r}, but no node has that name", f"did you mean {guess!r}?" if guess else None
+            yield f"reads {name!r}, but no node has that name", suggestion(name, [*known, INPUT])
     if isinstance(node, Delay) and all(name in later or name == INPUT for name in node.inputs):
         yield from _about_delaying(node, later)
     elif all(name in known or name == INPUT for name in node.inputs):

@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.report.documents import Result, figures_of, write_folder, write_result
 from imcsim.report.files import latex_text
 from imcsim.report.units import ENERGY, TIME, change, fitting, percent
@@ -66,8 +66,7 @@ def plot(result: Result, name: str | None) -> Any:
     made = figures_of(result)
     wanted = name or MAIN_FIGURE[type(result).__name__]
     if wanted not in made:
-        guess = nearest(wanted, made)
-        fix = f"did you mean {guess!r}?" if guess else "use " + ", ".join(made)
+        fix = suggestion(wanted, made, "use " + ", ".join(made))
         raise ImcsimError(f"there is no figure {wanted!r:.60}", key="name", fix=fix)
     _show_in_notebooks()
     return made[wanted]

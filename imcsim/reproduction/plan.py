@@ -15,7 +15,7 @@ import imcsim.network
 from imcsim._version import __version__
 from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Conv2d, Network
@@ -109,11 +109,10 @@ def chosen(names: Sequence[str] | None) -> tuple[PaperNetwork, ...]:
         raise ImcsimError("no network is named", key="networks", fix=f"name some of {', '.join(known)}")
     for name in names:
         if name not in known:
-            guess = nearest(name, known)
             raise ImcsimError(
                 f"{name[:100]!a} is none of the paper's networks",
                 key="networks",
-                fix=f"did you mean {guess!r}?" if guess else f"choose from {', '.join(known)}",
+                fix=suggestion(name, known, f"choose from {', '.join(known)}"),
             )
     return tuple(one for one in NETWORKS if one.key in names)
 

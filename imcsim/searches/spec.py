@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.yamlfile import KeyPath, YamlDocument
 from imcsim.hardware.explain import explain
 from imcsim.searches.goals import COLUMNS, FIGURES, OBJECTIVES, Objective
@@ -138,8 +138,7 @@ def _objectives(document: YamlDocument, model: SearchModel) -> tuple[Objective, 
     for position, name in enumerate(model.objectives):
         place = ("objectives", position)
         if name not in OBJECTIVES:
-            close = nearest(name, OBJECTIVES)
-            fix = f"did you mean {close}?" if close else f"use {', '.join(OBJECTIVES)}"
+            fix = suggestion(name, OBJECTIVES, f"use {', '.join(OBJECTIVES)}")
             raise document.error(place, f"{name} is no objective", fix=fix)
         if OBJECTIVES[name] in found:
             raise document.error(place, f"{name} stands twice", fix="remove one")

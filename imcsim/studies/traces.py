@@ -24,7 +24,7 @@ import numpy as np
 
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.progress import Progress
 from imcsim.functional.in_flight import kept_at_a_time
 from imcsim.functional.program.program import build
@@ -167,11 +167,10 @@ def _layers(network: Network, layers: Sequence[str] | Literal["all"]) -> list[st
         return known
     for name in layers:
         if name not in known:
-            guess = nearest(name, known)
             raise ImcsimError(
                 f"there is no LIF layer {name[:60]!a}",
                 key="layers",
-                fix=f"did you mean {guess!r}?" if guess else "it has " + ", ".join(known),
+                fix=suggestion(name, known, "it has " + ", ".join(known)),
             )
     return [name for name in known if name in layers]
 

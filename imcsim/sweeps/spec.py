@@ -31,7 +31,7 @@ from typing import Any, cast
 from pydantic import Field, ValidationError
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.plugins import load_file
 from imcsim.base.yamlfile import KeyPath, YamlDocument, read_yaml
 from imcsim.hardware.explain import explain
@@ -299,11 +299,10 @@ def _axis(
                 _validated(document, at, {key: value})
                 _check_name(document, at, key, value)
         elif "." not in key:
-            close = nearest(key, SETTINGS)
             raise document.error(
                 place,
                 "neither a setting nor a key of the hardware file",
-                fix=f"did you mean {close}?" if close else f"settings are {', '.join(SETTINGS)}",
+                fix=suggestion(key, SETTINGS, f"settings are {', '.join(SETTINGS)}"),
             )
         columns.append(values)
     if len({len(column) for column in columns}) > 1:

@@ -431,11 +431,11 @@ def test_inputs_show(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ("compare --modle x", "no such option --modle (did you mean --model?)"),
-        ("comapre", "no such command comapre (did you mean compare?)"),
-        ("model shw vgg7", "no such command shw (did you mean show?)"),
+        ("compare --modle x", "no such option '--modle' (did you mean '--model'?)"),
+        ("comapre", "no such command 'comapre' (did you mean 'compare'?)"),
+        ("model shw vgg7", "no such command 'shw' (did you mean 'show'?)"),
         ("model show vgg7", "there is no network 'vgg7' (did you mean 'vgg7_cifar10'?)"),
-        ("hardware show dtsnn", "(did you mean dtsnn_32nm?)"),
+        ("hardware show dtsnn", "(did you mean 'dtsnn_32nm'?)"),
         ("compare --inputs cifar10_tst", "there are no inputs 'cifar10_tst' (did you mean 'cifar10_test'?)"),
     ],
 )

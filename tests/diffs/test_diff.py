@@ -263,11 +263,11 @@ def test_different_kinds_are_refused(
         ([run, str(tmp_path / "gone.json")], "cannot read the result"),
         ([BASE], "give B, or what is different"),
         ([run], "give the other result"),
-        ([BASE, "dtsnn_33nm"], "did you mean dtsnn_32nm?"),
+        ([BASE, "dtsnn_33nm"], "did you mean 'dtsnn_32nm'?"),
         ([run, run, "--set", "adc.bits=5"], "--set belongs to chips"),
         ([run, run, "--simulate"], "--simulate belongs to chips"),
         ([BASE, "isaac_32nm", "--images", "5"], "--images belongs to --simulate"),
-        ([BASE, "--set", "adc.bitz=5"], "did you mean adc.bits?"),
+        ([BASE, "--set", "adc.bitz=5"], "did you mean 'adc.bits'?"),
     ):
         assert main(["diff", *arguments]) == 2, arguments
         said = capsys.readouterr().err

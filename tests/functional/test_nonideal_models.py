@@ -638,7 +638,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"variation.sigma": [0.1, 0.2]}, "lists 2 numbers, but a cell of cells.cell_bits 4 has 16 levels"),
     ({"variation.sigma": [0.1] * 15 + [-1]}, "expected a number from 0 to 100, got -1"),
     ({"variation.kind": "gauss"}, "'normal' or 'lognormal'"),
-    ({"variation.sgima": 0.1}, "did you mean nonideal.variation.sigma?"),
+    ({"variation.sgima": 0.1}, "did you mean 'nonideal.variation.sigma'?"),
     ({"stuck.on_rate": 1.5}, "nonideal.stuck.on_rate: expected a number from 0"),
     ({"stuck.off_rate": -0.5}, "nonideal.stuck.off_rate: expected a number from 0"),
     ({"stuck.on_rate": 0.7, "stuck.off_rate": 0.6}, "on_rate 0.7 and off_rate 0.6 come to more than 1"),

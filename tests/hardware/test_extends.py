@@ -159,11 +159,11 @@ def test_reference_tables_stay_with_the_file_that_names_them(tmp_path: Path) -> 
     ("text", "line", "message"),
     [
         ("name: x\nextends: mine.yaml\n", 2, "the file comes to extend itself"),
-        ("extends: dtsnn_32mn\n", 1, "did you mean dtsnn_32nm?"),
+        ("extends: dtsnn_32mn\n", 1, "did you mean 'dtsnn_32nm'?"),
         ("extends: gone.yaml\n", 1, "there is no file"),
         ("extends: [dtsnn_32nm]\n", 1, "expected the name of a chip or of a file, got a list"),
         ("extends:\n", 1, "got nothing"),
-        (f"extends: {BASE}\nadc:\n  bitz: 3\n", 3, "adc.bitz: unknown key (did you mean adc.bits?)"),
+        (f"extends: {BASE}\nadc:\n  bitz: 3\n", 3, "adc.bitz: unknown key (did you mean 'adc.bits'?)"),
         (f"extends: {BASE}\nadc:\n  bits: 99\n", 3, "adc.bits: expected a whole number from 1 to 14, got 99"),
         (f"extends: {BASE}\nadc: 3\n", 2, "adc: expected a section"),
         (f"extends: {BASE}\nadc:\n  bits: {{value: 3, unit: V, mark: given, source: user}}\n", 3, "unit"),
@@ -203,7 +203,7 @@ def test_set_overrides_any_key_and_names_it_in_errors(capsys: pytest.CaptureFixt
     shown = " ".join(capsys.readouterr().out.split())
     assert "adc.bits 5 bit given user" in shown
     for setting, message in {
-        "adc.bitz=5": "adc.bitz: unknown key (did you mean adc.bits?)",
+        "adc.bitz=5": "adc.bitz: unknown key (did you mean 'adc.bits'?)",
         "adc.bits=50": "adc.bits: expected a whole number from 1 to 14, got 50",
         "adc.bits=": "adc.bits: expected a whole number from 1 to 14, got nothing",
         "adc.bits='5'": "got the text '5'",

@@ -168,7 +168,7 @@ def test_one_mesh_side_alone_is_refused() -> None:
 def test_unknown_names_get_a_guess() -> None:
     with pytest.raises(ImcsimError, match="dtsnn_32") as caught:
         imcsim.hardware.load("dtsnn_32mn")
-    assert caught.value.fix == "did you mean dtsnn_32nm?"
+    assert caught.value.fix == "did you mean 'dtsnn_32nm'?"
 
 
 # Every component

@@ -149,7 +149,7 @@ def test_an_override_may_replace_a_section(tmp_path: Path) -> None:
         ("kind: sar", "kind: sra", 5, "expected 'sar' or 'flash', got the text 'sra' (did you mean 'sar'?)"),
         ("  kind: sar\n", "", 4, "adc.kind: the key is missing; expected 'sar' or 'flash'"),
         (f"  {BITS}\n", "", 4, "adc.bits: the key is missing; expected a whole number from 1 to 16"),
-        ("  bits: ", "  bitz: ", 6, "adc.bitz: unknown key (did you mean adc.bits?)"),
+        ("  bits: ", "  bitz: ", 6, "adc.bitz: unknown key (did you mean 'adc.bits'?)"),
         (
             "kind: sar",
             "kind: sar\n  ladder_ohm: 1",
@@ -169,7 +169,7 @@ def test_an_override_may_replace_a_section(tmp_path: Path) -> None:
             16,
             "buffer.depth: expected a whole number or 'infinite', got the text 'x'",
         ),
-        ("drop", "drop\nbits: 4", 16, "bits: unknown key (did you mean adc.bits?)"),
+        ("drop", "drop\nbits: 4", 16, "bits: unknown key (did you mean 'adc.bits'?)"),
         ("drop", "drop\nzzz: 4", 16, "zzz: unknown key (known here: name, adc, buffer, gated, spare, links)"),
         ("drop", "drop\ngated: yes", 16, "gated: expected true or false, got the text 'yes'"),
         ("drop", "drop\nspare: 3", 16, "spare: expected a section of `key: value` lines or nothing, got 3"),
@@ -240,8 +240,8 @@ def test_a_plain_number_may_have_the_unit_one(tmp_path: Path, unit: str) -> None
     ("key", "value", "text"),
     [
         ("adc__bits", 50, "override adc.bits: expected a whole number from 1 to 16, got 50"),
-        ("adc__bitz", 5, "override adc.bitz: unknown key (did you mean adc.bits?)"),
-        ("adcs__bits", 5, "override adcs.bits: unknown key (did you mean adc?)"),
+        ("adc__bitz", 5, "override adc.bitz: unknown key (did you mean 'adc.bits'?)"),
+        ("adcs__bits", 5, "override adcs.bits: unknown key (did you mean 'adc'?)"),
         ("adc__bits__x", 5, "override adc.bits.x: adc.bits is a value, not a section"),
         ("adc__bits", float("nan"), "override adc.bits: nan cannot be a value"),
         ("adc__bits", object, "override adc.bits: "),

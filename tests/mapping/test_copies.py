@@ -160,7 +160,7 @@ def test_each_step_says_what_it_gained_and_which_layer_was_busiest() -> None:
 @pytest.mark.parametrize(
     ("copies", "message"),
     [
-        ({"conv9": 2}, "there is no layer 'conv9'.*did you mean conv"),
+        ({"conv9": 2}, "there is no layer 'conv9'.*did you mean 'conv"),
         (
             {"conv1": 20},
             "20 copies of conv1 cannot share its map of 8 rows of 8 evenly.*use 1 to 8 or 16 or 32",

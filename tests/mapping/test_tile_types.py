@@ -199,7 +199,7 @@ def test_what_does_not_fit_is_refused_with_its_place(types: str, key: str, said:
 
 
 def test_unknown_types_and_layers_are_refused() -> None:
-    with pytest.raises(ImcsimError, match=r"no tile type 'smal'.*did you mean small"):
+    with pytest.raises(ImcsimError, match=r"no tile type 'smal'.*did you mean 'small"):
         chip({"small": SMALL}, {"conv1": "smal"})
     with pytest.raises(ImcsimError, match="no layer 'conv9'"):
         place(small_network(), chip({"small": SMALL}, {"conv9": "small"}).config)

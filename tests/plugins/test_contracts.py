@@ -196,7 +196,7 @@ class BadEstimator(Estimator):
     ("figures", "problem"),
     [
         ({"area_um2": -1.0}, "area_um2: expected a number of at least 0, got -1.0"),
-        ({"energy_pj": {"conversion": 1.0}}, "there is no 'conversion'; did you mean conversions"),
+        ({"energy_pj": {"conversion": 1.0}}, "there is no 'conversion'; did you mean 'conversions"),
         ({"times": {"read_pulse_ns": 1}}, "there is no 'read_pulse_ns'"),
         ({"times": {"conversion_cycles": 0}}, "conversion_cycles"),
         ({"energy_pj": {"conversions": float("inf")}}, "expected a number"),

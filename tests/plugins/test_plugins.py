@@ -150,7 +150,7 @@ def test_cell_errors_are_drawn_by_seed_and_chip_and_grow_with_time(
     none = compared(files, tmp_path, *model, "--set", "nonideal.cell_errors.parameters.sigma_levels=0")
     ideal = compared(files, tmp_path)
     assert [s["accuracy"] for s in none["static"]] == [s["accuracy"] for s in ideal["static"]]
-    with pytest.raises(ImcsimError, match=r"did you mean sigma_levels\?"):
+    with pytest.raises(ImcsimError, match=r"did you mean 'sigma_levels'\?"):
         imcsim.compare(
             files / "net", inputs=files / "test.npz", threshold=0.2,
             overrides={
@@ -196,7 +196,7 @@ def test_python_takes_files_too(files: Path, tmp_path: Path) -> None:
     )
     assert found.meta.plugins is not None
     assert found.meta.plugins[0].name == "gap"
-    with pytest.raises(ImcsimError, match=r"there is no exit rule 'gop' \(did you mean gap\?"):
+    with pytest.raises(ImcsimError, match=r"there is no exit rule 'gop' \(did you mean 'gap'\?"):
         imcsim.compare(files / "net", inputs=files / "test.npz", threshold=0.9, rule="gop", plugins=(path,))
 
 
@@ -329,10 +329,10 @@ def test_a_broken_file_gets_one_line_with_its_place(
     ("options", "message"),
     [
         (("--plugin", "no_such.py"), "no_such.py: the plug-in cannot be read"),
-        (("--rule", "entrpy"), "there is no exit rule 'entrpy' (did you mean entropy?; --plugin FILE adds"),
-        (("--encoding", "rat"), "there is no encoding 'rat' (did you mean rate?"),
+        (("--rule", "entrpy"), "there is no exit rule 'entrpy' (did you mean 'entropy'?; --plugin FILE adds"),
+        (("--encoding", "rat"), "there is no encoding 'rat' (did you mean 'rate'?"),
         (("--set", "estimators.adc=mine"), "there is no estimator 'mine'"),
-        (("--set", "estimators.adx=mine"), "there is no component 'adx'; did you mean adc?"),
+        (("--set", "estimators.adx=mine"), "there is no component 'adx'; did you mean 'adc'?"),
         (("--set", "nonideal.cell_errors.model=mine"), "there is no cell error 'mine'"),
     ],
 )

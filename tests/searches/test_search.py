@@ -275,7 +275,7 @@ def test_ranges_zips_and_words_are_searched_over(files: Path) -> None:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no objectives": ({"objectives": None}, "objectives"),
     "empty": ({"objectives": []}, "objectives"),
-    "unknown objective": ({"objectives": ["enrgy"]}, "did you mean energy?"),
+    "unknown objective": ({"objectives": ["enrgy"]}, "did you mean 'energy'?"),
     "twice": ({"objectives": ["energy", "energy"]}, "stands twice"),
     "sampler": ({"sampler": "bayes"}, "nsga2"),
     "no axes": ({"axes": {}}, "nothing to search over"),

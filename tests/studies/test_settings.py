@@ -171,7 +171,7 @@ def test_bounds_hold_in_python(one: Declaration) -> None:
 
 
 def test_no_other_setting_is_known() -> None:
-    with pytest.raises(ImcsimError, match=r"timestep: unknown key \(did you mean timesteps"):
+    with pytest.raises(ImcsimError, match=r"timestep: unknown key \(did you mean 'timesteps"):
         settings_of(timestep=3)
 
 

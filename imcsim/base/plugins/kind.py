@@ -9,7 +9,7 @@ from threading import RLock
 from typing import Any, Generic, TypeVar, cast
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.plugins import files, packages
 from imcsim.base.plugins.origin import Origin, blamed, within
 
@@ -78,8 +78,7 @@ class Kind(Generic[Part]):
         entry = packages.installed(self.kind).get(name)
         if entry is None:
             known = self.names()
-            close = nearest(name, known)
-            fix = f"did you mean {close}?" if close else f"known are {', '.join(known) or 'none'}"
+            fix = suggestion(name, known, f"known are {', '.join(known) or 'none'}")
             message = f"there is no {self.word} {name[:100]!a}"
             raise ImcsimError(message, fix=f"{fix}; --plugin FILE adds others")
         return packages.origin_of(self.kind, entry), entry.load

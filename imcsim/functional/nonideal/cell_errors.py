@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.nonideal import PluggedErrors
 from imcsim.base.plugins import Kind, Origin, blamed
 
@@ -73,8 +73,7 @@ class PluggedCells:
         known = dict(model.parameters)
         for name in said.parameters:
             if name not in known:
-                close = nearest(name, known)
-                fix = f"did you mean {close}?" if close else f"it has {', '.join(known) or 'none'}"
+                fix = suggestion(name, known, f"it has {', '.join(known) or 'none'}")
                 key = f"nonideal.cell_errors.parameters.{name}"
                 raise ImcsimError(f"{said.model} has no such parameter", key=key, fix=fix)
         numbers = {name: float(value) for name, value in {**known, **said.parameters}.items()}

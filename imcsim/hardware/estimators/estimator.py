@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import ValidationError
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.plugins import Kind, Origin, blamed
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def _check_keys(given: Mapping[str, float], known: Iterable[str], origin: Origin
     known = list(known)
     for key in given:
         if key not in known:
-            close = nearest(str(key), known)
-            hint = f"did you mean {close}?" if close else f"there are {', '.join(known) or 'none'}"
+            hint = suggestion(str(key), known, f"there are {', '.join(known) or 'none'}")
             raise origin.error(f"{what}: there is no {key!r:.60}; {hint}")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.base.yamlfile import KeyPath, YamlDocument
 
 Values = NDArray[np.float64]
@@ -42,8 +42,7 @@ class Entry:
     def unknown(self, path: KeyPath, word: Any, known: Iterable[str], what: str) -> ImcsimError:
         """The error about a word that is none of `known`."""
         words = list(known)
-        guess = nearest(word, words) if isinstance(word, str) else None
-        fix = f"did you mean {guess!r}?" if guess else "use one of " + ", ".join(words[:20])
+        fix = suggestion(word, words, "use one of " + ", ".join(words[:20]))
         message = f"{word!r:.60} is no {what}" if word is not None else f"the {what} is missing"
         return self.document.error(path, message, fix=fix)
 
@@ -112,9 +111,8 @@ class Entry:
     def tensor(self, key: str, name: str) -> NDArray[Any]:
         """The tensor called `name`, which `key` asks for."""
         if name not in self.tensors:
-            guess = nearest(name, self.tensors)
             listed = ", ".join(list(self.tensors)[:6])
-            fix = f"did you mean {guess!r}?" if guess else f"it holds {listed}"
+            fix = suggestion(name, self.tensors, f"it holds {listed}")
             raise self.fail(key, f"the file holds no tensor {name[:80]!r}", fix)
         self.used.add(name)
         return self.tensors[name]

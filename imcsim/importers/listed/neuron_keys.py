@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.importers.importing.layers import Fires, Neuron, Number, ReadOptions, Reset, ResetAt
 from imcsim.importers.importing.per_neuron import as_number, as_written, bare
 from imcsim.network.parameters import MAX_REFRACTORY, MAX_SPIKES
@@ -157,8 +157,7 @@ def check_keys(keys: Mapping[str, Any], fail: Fail) -> None:
     """Raise what `fail` makes for a key that is not known or has a value of the wrong kind."""
     for key, value in keys.items():
         if key not in KEYS:
-            guess = nearest(str(key), KEYS)
-            fix = f"did you mean {guess!r}?" if guess else "use " + ", ".join(KEYS)
+            fix = suggestion(str(key), KEYS, "use " + ", ".join(KEYS))
             raise fail(str(key), "neurons have no such key", fix)
         choices = _CHOICES.get(key)
         if choices and value not in choices:

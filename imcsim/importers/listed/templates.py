@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.importers.listed.drafted import drafted
 
 _HEAD = """\
@@ -52,12 +52,9 @@ def template(name: str) -> str:
     if name not in TEMPLATES and _is_file(name):
         return drafted(Path(name))
     if name not in TEMPLATES:
-        guess = nearest(name, TEMPLATES)
         raise ImcsimError(
             f"there is no template {name[:60]!a}",
-            fix=f"did you mean {guess!r}?"
-            if guess
-            else f"use {', '.join(TEMPLATES)}, or the file of a state dict",
+            fix=suggestion(name, TEMPLATES, f"use {', '.join(TEMPLATES)}, or the file of a state dict"),
         )
     return TEMPLATES[name]()
 

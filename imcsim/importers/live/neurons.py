@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import nearest
+from imcsim.base.names import suggestion
 from imcsim.importers.importing.layers import Neuron, ReadOptions, ReadRelu
 from imcsim.importers.importing.per_neuron import as_number, as_written, bare
 from imcsim.importers.listed.neuron_keys import KEYS, make_neuron
@@ -84,8 +84,7 @@ def _own(module: Any, keys: Mapping[str, Any]) -> About:
         return _own_activation(module, keys)
     for key in keys:
         if key not in (*KEYS, *_MORE):
-            guess = nearest(str(key), (*KEYS, *_MORE))
-            fix = f"did you mean {guess!r}?" if guess else "use " + ", ".join((*KEYS, *_MORE))
+            fix = suggestion(str(key), (*KEYS, *_MORE), "use " + ", ".join((*KEYS, *_MORE)))
             raise Unknown(f"its rule has a key {key!r:.40}, which neurons do not have", fix)
     found: dict[str, Any] = {}
     for key, value in keys.items():
