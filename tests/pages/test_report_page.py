@@ -312,7 +312,8 @@ def test_a_comparison_and_a_run_have_pages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere"], "there is no sweep and no result here"),
+        (["nowhere"], "nowhere: there is no such folder (name the folder that"),
+        (["."], ".: there is no sweep and no result here (name the folder that"),
         (["OUT", "--points", "0,99"], "there is no point 99"),
         (["OUT", "--points", "8"], "failed"),
         (["OUT", "--points", "a"], "give numbers of points"),

@@ -49,7 +49,8 @@ def read(folder: str | Path) -> Study:
             raise ImcsimError("a stream has no page", file=folder, fix="its figures are in its own folder")
         return _compared(result)
     fix = "name the folder that `imcsim sweep`, `imcsim search` or `imcsim compare --out` wrote"
-    raise ImcsimError("there is no sweep and no result here", file=folder, fix=fix)
+    what = "there is no sweep and no result here" if folder.is_dir() else "there is no such folder"
+    raise ImcsimError(what, file=folder, fix=fix)
 
 
 def with_parts(study: Study, folder: str | Path, points: Sequence[int]) -> Mapping[int, Parts]:
