@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _LONGEST_WORD = 100
@@ -54,6 +54,19 @@ def shown(value: Any) -> str:
         case _:
             text = " ".join(repr(value).split())
             return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
+
+
+def refusal(detail: Mapping[str, Any]) -> str:
+    """What is wrong with a value, from one of the errors of pydantic: in our words, without its prefixes."""
+    match detail["type"]:
+        case "value_error" | "assertion_error":
+            return str(detail["ctx"]["error"]) or "the value is refused"
+        case "missing":
+            return "the key is missing"
+        case "extra_forbidden":
+            return "unknown key"
+        case _:
+            return str(detail["msg"]).replace("Input should be", "expected")
 
 
 def _plain(word: str) -> str:

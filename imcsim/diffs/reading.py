@@ -12,7 +12,7 @@ from typing import Any, Literal
 from imcsim import hardware as chips
 from imcsim.base.errors import ImcsimError
 from imcsim.base.files import read_ordinary
-from imcsim.base.names import shown
+from imcsim.base.names import did_you_mean, nearest, refusal, shown
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import CompareResult
 from imcsim.results.outcomes import ImageOutcomes
@@ -34,6 +34,7 @@ MOST_BYTES = 16_000_000
 _LARGEST, _LARGEST_COUNT = 1e300, 1 << 63
 _LONGEST_KEY = 200
 _YAML = (".yaml", ".yml")
+_WANTED = "give a chip, a result file, or a folder that --out wrote"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def named(given: str) -> Named:
     """A chip, or a result and of which command. Raises ImcsimError for anything else."""
     file = _result_file(given)
     if file is None:
+        if given not in chips.names() and not _is_there(given):
+            raise _nothing(given)
         return Named(given, "hardware")
     data = _document(file)
     return Named(given, _kind(file, data), file, data)
@@ -109,10 +112,10 @@ def _checked(file: Path, data: Any, model: type[Any]) -> Any:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or None
         raise ImcsimError(
-            f"the result is not sound: {first['msg']}", file=file, key=place, fix="run the command again"
+            f"the result is not sound: {refusal(first)}", file=file, key=place, fix="run the command again"
         ) from None
 
 
@@ -120,7 +123,7 @@ def _result_file(given: str) -> Path | None:
     """The file of a result; None where `given` names a chip. Raises ImcsimError for a folder without."""
     path = Path(given)
     try:
-        folder, file = path.is_dir(), path.is_file()
+        folder, file = bool(given) and path.is_dir(), path.is_file()
     except (OSError, ValueError):  # no name that a file may have
         folder = file = False
     if folder:
@@ -128,18 +131,41 @@ def _result_file(given: str) -> Path | None:
             return None
         if not (path / RESULT).is_file():
             what = "a network" if (path / "network.yaml").is_file() else f"a folder without {RESULT}"
-            raise ImcsimError(
-                f"this is {what}", file=given, fix="give chips, result files, or folders that --out wrote"
-            )
+            raise ImcsimError(f"this is {what}", file=given, fix=_WANTED)
         return path / RESULT
     if path.suffix == ".json" or (file and path.suffix not in _YAML):
         return path
     return None
 
 
+def _is_there(given: str) -> bool:
+    try:
+        return bool(given) and Path(given).exists()
+    except (OSError, ValueError):  # no name that a file may have
+        return False
+
+
+def _nothing(given: str) -> ImcsimError:
+    """What to raise where `given` names no chip and no file."""
+    from imcsim import inputs, network
+
+    for names, what in ((network.names(), "a network"), (inputs.names(), "inputs")):
+        if given in names:
+            return ImcsimError(f"{given!r} names {what}, neither a chip nor a result", fix=_WANTED)
+    path = Path(given)
+    known = {name: name for name in chips.names()}
+    with suppress(OSError, ValueError):
+        known |= {one.stem: str(one) for one in path.parent.iterdir()}
+    close = nearest(path.stem, known)
+    fix = did_you_mean([known[close]]) if close else f"{_WANTED}; built-in chips: {', '.join(chips.names())}"
+    return ImcsimError(f"there is no chip, file or folder {given[:200]!a}", fix=fix)
+
+
 def _document(file: Path) -> Any:
     try:
         raw = read_ordinary(file, MOST_BYTES)
+    except FileNotFoundError:
+        raise _nothing(str(file)) from None
     except OSError as error:
         raise ImcsimError(
             f"cannot read the result: {error.strerror}", file=file, fix="check the path"
@@ -148,8 +174,11 @@ def _document(file: Path) -> Any:
         raise ImcsimError(str(error), file=file, fix="is it a result?") from None
     try:
         data = json.loads(raw.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise ImcsimError("this is no JSON", file=file, fix="give what --json or --out wrote") from None
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
+        raise ImcsimError(
+            "this is no JSON", file=file, line=line, fix="give what --json or --out wrote"
+        ) from None
     for key, value in _numbers(data):
         largest = _LARGEST if isinstance(value, float) else _LARGEST_COUNT
         if not abs(value) < largest:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from imcsim.base.names import did_you_mean, nearest, shown, suggestion
+from imcsim.base.names import did_you_mean, nearest, refusal, shown, suggestion
 from imcsim.base.yamlfile import KeyPath, dotted
 
 KIND = "kind"
@@ -73,13 +73,13 @@ def _explain_one(detail: Any, shape: Shape, values: Any) -> tuple[int, RefusedVa
             cause = detail["ctx"]["error"]
             if isinstance(cause, RefusedPart):
                 return 1, cause.problem
-            return 1, RefusedValue(path, str(cause) or "the value is refused")
+            return 1, RefusedValue(path, refusal(detail))
     expected = shape.words(path, values)
     if kind == "missing" or (kind == "union_tag_not_found" and path[-1:] == (KIND,)):
         what = "an entry" if path and isinstance(path[-1], int) else "the key"
         return 2, RefusedValue(path, f"{what} is missing" + (f"; expected {expected}" if expected else ""))
     if not expected:
-        return 1, RefusedValue(path, detail["msg"].replace("Input should be", "expected"))
+        return 1, RefusedValue(path, refusal(detail))
     value = value_at(values, path)
     fix = suggestion(value, shape.choices(path, values))
     if isinstance(value, dict) and not expected.startswith("a section"):

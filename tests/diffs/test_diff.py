@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +261,14 @@ def test_different_kinds_are_refused(
         ([run, str(tmp_path / "no.json")], "this is no JSON"),
         ([run, str(tmp_path / "other.json")], "no result of compare, run or stream"),
         ([run, str(tmp_path / "broken.json")], "the result is not sound"),
-        ([run, str(tmp_path / "gone.json")], "cannot read the result"),
+        ([run, str(tmp_path / "missing.json")], "missing.json' (give a chip, a result file, or a folder"),
+        ([run, str(results / "run_c.json")], f"(did you mean '{results / 'run_'}"),
+        ([a, "nothing"], "there is no chip, file or folder 'nothing' (give a chip"),
+        (["nothing", run], "there is no chip, file or folder 'nothing'"),
+        ([BASE, "nothing.yaml"], "there is no chip, file or folder 'nothing.yaml'"),
+        ([a, "dtsnn_33nm"], "did you mean 'dtsnn_32nm'?"),
+        ([a, "vgg7_cifar10"], "'vgg7_cifar10' names a network, neither a chip nor a result (give"),
+        (["cifar10_test", BASE], "'cifar10_test' names inputs, neither a chip nor a result"),
         ([BASE], "give B, or what is different"),
         ([run], "give the other result"),
         ([BASE, "dtsnn_33nm"], "did you mean 'dtsnn_32nm'?"),
@@ -273,6 +281,30 @@ def test_different_kinds_are_refused(
         said = capsys.readouterr().err
         assert message in said, arguments
         assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"registers":[', '"registers":[7,', "T max - 1 timesteps have words"),
+        ('"timesteps":', '"times":', "the key is missing"),
+        ('"schema_version":1', '"schema_version":"one"', "expected"),
+    ],
+)
+def test_damaged_outcomes_are_told_in_our_words(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(results / "a", folder)
+    text = (folder / "images.json").read_text().replace(": ", ":")
+    assert old in text
+    (folder / "images.json").write_text(text.replace(old, new, 1))
+    assert main(["diff", str(folder), str(results / "b")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {folder / 'images.json'}:")
+    assert said in line
+    assert "Value error" not in line
+    assert line.endswith("(run the command again)")
 
 
 def test_reading_something_that_is_no_result_is_refused() -> None:

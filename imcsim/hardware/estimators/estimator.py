@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import ValidationError
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.names import suggestion
+from imcsim.base.names import refusal, suggestion
 from imcsim.base.plugins import Kind, Origin, blamed
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def with_times(chip: HardwareConfig) -> tuple[HardwareConfig, dict[str, str]]:
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in (name, *first["loc"]))
             assert origin is not None
-            raise origin.error(f"times of {key}: {first['msg']}, got {first['input']!r:.60}") from None
+            raise origin.error(f"times of {key}: {refusal(first)}, got {first['input']!r:.60}") from None
         sources |= {f"{name}.{key}": found.source for key in found.times}
     return (chip.model_copy(update=changed) if changed else chip), sources
 
