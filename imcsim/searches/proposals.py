@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
-from imcsim.base.files import written_whole
+from imcsim.searches.journal import write_journal
 from imcsim.searches.ranges import is_ordered
 from imcsim.searches.spec import Search
 from imcsim.studies.loading import Loader
@@ -89,22 +89,9 @@ class Proposals:
                 self._tell(trial, verdict)
 
     def save(self, path: Path) -> None:
-        """Write the study as an Optuna journal, for Optuna's own tools; the search itself never reads it."""
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-
-        try:
-            with written_whole(path) as temporary, _calm():
-                self._optuna.copy_study(
-                    from_study_name=self.study.study_name,
-                    from_storage=self.study._storage,
-                    to_storage=JournalStorage(JournalFileBackend(str(temporary))),
-                    to_study_name=self.search.sweep.name,
-                )
-        except OSError as error:
-            raise ImcsimError(
-                f"cannot write: {error.strerror}", file=path, fix="make room on the disk"
-            ) from None
+        """Write the study as an Optuna journal, with the values of the axes. Raises ImcsimError."""
+        with _calm():
+            write_journal(path, self.study, self.search, self._values, lambda v: self._points.get(_key(v)))
 
     # --- one proposal
 

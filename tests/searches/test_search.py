@@ -342,6 +342,43 @@ def test_the_study_opens_in_optuna(files: Path) -> None:
     assert [str(d.name) for d in study.directions] == ["MINIMIZE"] * 3 + ["MAXIMIZE"]
 
 
+def test_the_study_holds_the_values_of_the_keys(files: Path) -> None:
+    """Numbers, texts, keys that change together, thresholds of several timesteps, and ranges."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    axes = {
+        "adc.bits": [5, 6],
+        "issue": ["wait", "speculate"],
+        "threshold": [None, 0.3, [0.3, 0.2]],
+        "noc.flit_bits": {"between": [16, 64]},
+    }
+    zipped = [{"cells.rows": [32, 64], "cells.columns": [64, 32]}]
+    asked = base(axes=axes, zip=zipped, objectives=["energy", "accuracy"], trials=8, **QUICK)
+    folder = files / "values"
+    with search(load_search(at(files, asked, "values.yaml")), folder, workers=1) as store:
+        tried = {row["point"]: row for row in store.outcomes()}
+    study = optuna.load_study(
+        study_name=None, storage=JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+    )
+    assert study.metric_names == ["energy_pj", "accuracy"]
+    seen = set()
+    for trial in study.trials:
+        row = tried[trial.user_attrs["point"]]
+        seen.add(row["point"])
+        assert trial.params == {**row["axes"], "threshold": _journalled(row["axes"]["threshold"])}
+        assert trial.values == [row["energy_pj"], row["accuracy"]]
+        assert "fixed_params" not in trial.system_attrs
+    assert seen == set(tried)
+    assert study.trials[0].distributions["adc.bits"].choices == (5, 6)
+
+
+def _journalled(threshold: Any) -> Any:
+    """Optuna keeps no lists: where one stands among the values, all of them are texts."""
+    return json.dumps(threshold)
+
+
 def test_the_study_opens_in_optuna_s_dashboard(files: Path) -> None:
     """Its server answers with the trials; nothing is sent over a network."""
     dashboard = pytest.importorskip("optuna_dashboard")
