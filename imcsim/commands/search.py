@@ -37,12 +37,13 @@ def search(
     workers: int | None,
     scheduler: str | None,
     quiet: bool,
-) -> None:
+) -> int:
     """Search the settings of a spec for the best trades of its objectives (extra: search).
 
     Points are judged on validation images; those of the Pareto front are then run once on the images that are
     reported. All points are rows of DIR/sweep.sqlite, the front is DIR/front.csv, and DIR/front is a sweep of
-    the front's points. Stopped at any moment, the same command goes on where it was; so do more --trials.
+    the front's points. Stopped at any moment, the same command goes on where it was; so do more --trials. The
+    exit status is 1 where no point was found.
     """
     if workers is not None and scheduler is not None:
         raise click.UsageError(
@@ -66,6 +67,7 @@ def search(
             write_front_files(store.folder, progress)
         if not quiet:
             _tell(loaded, store, summary, trials or loaded.trials)
+        return 0 if store.front() else 1
 
 
 def _tell(search: Search, store: Store, summary: Summary, wanted: int) -> None:

@@ -67,7 +67,7 @@ def sweep(
     """Run every point of a spec: a base chip, network and inputs, and axes over any of their settings.
 
     Each point is a row of DIR/sweep.sqlite, written as it ends, and of DIR/table.csv. Stopped at any moment,
-    the same command goes on where it was.
+    the same command goes on where it was. The exit status is 1 where a point failed; all others are done.
     """
     if upkeep.checked is not None or upkeep.repaired is not None:
         if spec is not None or (upkeep.checked is not None and upkeep.repaired is not None):
@@ -102,7 +102,7 @@ def sweep(
             write_front_files(store.folder, progress)
         if not quiet:
             _tell(store, summary)
-    return 0
+    return 1 if summary.failed else 0
 
 
 def _check(folder: str) -> int:

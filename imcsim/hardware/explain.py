@@ -33,6 +33,8 @@ class RefusedValue:
     path: KeyPath
     message: str
     fix: str | None = None
+    missing: bool = False
+    """Whether nothing stands there, and something should."""
 
 
 class RefusedPart(ValueError):
@@ -77,7 +79,8 @@ def _explain_one(detail: Any, shape: Shape, values: Any) -> tuple[int, RefusedVa
     expected = shape.words(path, values)
     if kind == "missing" or (kind == "union_tag_not_found" and path[-1:] == (KIND,)):
         what = "an entry" if path and isinstance(path[-1], int) else "the key"
-        return 2, RefusedValue(path, f"{what} is missing" + (f"; expected {expected}" if expected else ""))
+        wanted = f"; expected {expected}" if expected else ""
+        return 2, RefusedValue(path, f"{what} is missing{wanted}", missing=True)
     if not expected:
         return 1, RefusedValue(path, refusal(detail))
     value = value_at(values, path)

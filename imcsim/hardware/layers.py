@@ -143,8 +143,13 @@ class ConfigLayer:
         in_file = document.line(place) is not None
         for given in self.overridden:
             if given == place[: len(given)] or (given[: len(place)] == place and not in_file):
-                key = f"override {dotted(place if len(place) > len(given) else given)}"
-                return ImcsimError(problem.message, key=key, fix=problem.fix)
+                inside, fix = len(place) > len(given), problem.fix
+                if inside and fix is None and problem.missing:
+                    section = dotted(given)
+                    fix = f"{section} gives the whole section anew; to change one key, write {section}.KEY"
+                return ImcsimError(
+                    problem.message, key=f"override {dotted(place if inside else given)}", fix=fix
+                )
         for length in range(1, len(place)):
             if place[:length] in self.details:
                 place = (*place[:length], "value", *place[length:])

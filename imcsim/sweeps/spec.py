@@ -154,6 +154,10 @@ class Spec:
                 raise self.error(("constraints", position), str(error)) from None
         return True
 
+    def stands(self, path: KeyPath) -> bool:
+        """Whether the file itself says something there; a command may have added to it."""
+        return self._document.line(path) is not None
+
     def error(self, path: KeyPath, message: str, fix: str | None = None) -> ImcsimError:
         """An error with the line of the spec."""
         return self._document.error(path, message, fix=fix)
@@ -315,15 +319,34 @@ def _axis(
 
 
 def _check_name(document: YamlDocument, place: KeyPath, key: str, value: Any) -> None:
-    """Refuse an issue policy that cannot be read, and a part of the simulator that is not there."""
+    """Refuse an issue policy that cannot be read, a part of the simulator that is not there, and a network,
+    a chip or inputs that no built-in ones and no file have as their name.
+    """
     try:
         if key == "issue":
             parse_issue(value)
         check_name(key, value)
+        if key in FILES and value is not None:
+            _find(key, resolve(value, key, document.path.parent))
     except ImcsimError as error:
         if error.file is not None:  # a plug-in is broken, not the spec
             raise
         raise document.error(place, error.message, fix=error.fix) from None
+
+
+def _find(key: str, name: str) -> None:
+    """Raise ImcsimError, which names no file, where nothing has this name."""
+    from imcsim.hardware import files
+    from imcsim.inputs import find
+    from imcsim.network import bundle
+
+    path = {"hardware": files.find, "model": bundle.find, "labels": Path}.get(key, find)(name)
+    try:
+        found = path.exists()
+    except (OSError, ValueError):  # no file has such a name
+        found = False
+    if not found:
+        raise ImcsimError(f"there is no file {name[:200]!a}", fix="name one")
 
 
 def _constraint(document: YamlDocument, position: int, text: str) -> Constraint:
@@ -360,7 +383,7 @@ def _check_keys(spec: Spec, places: list[Any]) -> None:
     """Refuse a key that the hardware file cannot have, and what no point could use, before any run."""
     loader = Loader()
     if "hardware" not in spec.keys:
-        config = _config_values(spec.base, spec.base, loader)
+        config = _base_config(spec, loader)
         for keys, at, _ in places:
             axis = next(a for a in spec.axes if a.keys == keys)
             for column, (key, place) in enumerate(zip(keys, at, strict=True)):
@@ -381,6 +404,18 @@ def _check_keys(spec: Spec, places: list[Any]) -> None:
     for _ in itertools.islice(spec.points(loader), 1):  # constraints that cannot be judged are refused here
         return
     raise spec.error(("constraints",), "no point is left", fix="loosen the constraints")
+
+
+def _base_config(spec: Spec, loader: Loader) -> dict[str, Any]:
+    """The values of the base's chip by dotted key; what is wrong with an entry of ``set`` has its line."""
+    try:
+        return _config_values(spec.base, spec.base, loader)
+    except ImcsimError as error:
+        for key in spec.base.overrides:
+            place = ("set", key)
+            if error.file is None and error.key == f"override {key}" and spec.stands(place):
+                raise spec.error(place, error.message, fix=error.fix) from None
+        raise
 
 
 def _refusal(base: RunSettings, key: str, value: Any, loader: Loader) -> ImcsimError | None:

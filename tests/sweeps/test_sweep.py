@@ -179,6 +179,7 @@ def test_the_table_says_what_does_not_hold(files: Path, tmp_path: Path) -> None:
 
 
 def test_failed_points_are_rows(files: Path, tmp_path: Path) -> None:
+    (files / "damaged.npz").write_bytes(b"no images")
     spec = base(
         axes={
             "adc.bits": [5, 99],
@@ -186,7 +187,7 @@ def test_failed_points_are_rows(files: Path, tmp_path: Path) -> None:
             "issue": ["wait", "pipeline"],
             "threshold": [0.2],
         },
-        zip=[{"inputs": ["test.npz", "nowhere.npz"], "model": ["net", "net"]}],
+        zip=[{"inputs": ["test.npz", "damaged.npz"], "model": ["net", "net"]}],
     )
     store, summary = run(files, spec, tmp_path / "out")
     with store:
@@ -203,7 +204,7 @@ def test_failed_points_are_rows(files: Path, tmp_path: Path) -> None:
     assert "adc.bits" in by_cause[99, 0, "wait", "test.npz"]
     assert "mesh" in by_cause[5, 1, "wait", "test.npz"]
     assert "pipeline" in by_cause[5, 0, "pipeline", "test.npz"]
-    assert "nowhere.npz" in by_cause[5, 0, "wait", "nowhere.npz"]
+    assert "damaged.npz" in by_cause[5, 0, "wait", "damaged.npz"]
 
 
 def test_any_number_of_workers_gives_the_same_table(files: Path, tmp_path: Path) -> None:
@@ -319,6 +320,8 @@ def test_damaged_kept_values_are_computed_anew(files: Path, tmp_path: Path) -> N
 
 def test_failed_points_can_be_tried_again(files: Path, tmp_path: Path) -> None:
     write_files(tmp_path)
+    whole = (tmp_path / "test.npz").read_bytes()
+    (tmp_path / "late.npz").write_bytes(whole[:100])
     spec = base(zip=[{"inputs": ["test.npz", "late.npz"]}], threshold=0.2)
     store, summary = run(tmp_path, spec, tmp_path / "out")
     store.close()
@@ -334,7 +337,7 @@ def test_command(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["sweep", str(path), "--dry-run"]) == 0
     assert "4 points need 1 functional runs and 1 ADC calibrations" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
-    assert main(["sweep", str(path), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
+    assert main(["sweep", str(path), "--out", str(tmp_path / "out"), "--workers", "1"]) == 1
     captured = capsys.readouterr()
     assert "4 points: 4 run now, 0 before; 2 failed" in captured.out
     assert "adc.bits" in captured.err

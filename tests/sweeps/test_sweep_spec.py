@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sweep_files import base, write_files, write_spec
 
 from imcsim.base.errors import ImcsimError
+from imcsim.searches import load_search
 from imcsim.sweeps import load_spec
 from imcsim.sweeps.axes import BadAxis, axis_values
 from imcsim.sweeps.constraints import BadConstraint, parse_constraint
@@ -152,6 +153,12 @@ def test_hash_of_a_spec_is_over_what_it_says(files: Path) -> None:
         ("validation: null\naxes: {adc.bits: [4]}", 2, ["validation", "give threshold"]),
         ("axs: {}", 4, ["axs", "axes"]),
         ("timesteps: 4097", 4, ["timesteps", "1 to 4096"]),
+        ("hardware: dtsnn_32n", 4, ["hardware", "did you mean", "dtsnn_32nm"]),
+        ("hardware: none.yaml", 4, ["hardware", "there is no file 'none.yaml'"]),
+        ("labels: none.npy", 4, ["labels", "there is no file 'none.npy'"]),
+        ("axes:\n  hardware:\n    - dtsnn_32nm\n    - isaac", 7, ["axes.hardware[1]", "isaac_32nm"]),
+        ("zip:\n  - labels: [null, none.npy]\n    seed: [1, 2]", 5, ["zip[0].labels[1]", "none.npy"]),
+        ("set:\n  adc.percentile: 99\n  adc.bitz: 5", 6, ["set.adc.bitz", "adc.bits"]),
     ],
 )
 def test_errors_name_line_key_and_fix(files: Path, text: str, line: int, words: list[str]) -> None:
@@ -162,6 +169,31 @@ def test_errors_name_line_key_and_fix(files: Path, text: str, line: int, words: 
         load_spec(path)
     assert str(caught.value).startswith(f"{path}:{line}:")
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["model", "inputs", "validation"])
+def test_names_of_nothing_are_told_with_their_line(files: Path, key: str) -> None:
+    names = {"model": "vgg7_cifar", "inputs": "cifar10_tets", "validation": "cifar10_validatoin"}
+    said = base(axes={"adc.bits": [5]}) | {key: names[key]}
+    path = files / "unnamed.yaml"
+    line = list(said).index(key) + 1
+    for load, more in ((load_spec, {}), (load_search, {"objectives": ["edp"]})):
+        with pytest.raises(ImcsimError) as caught:
+            load(write_spec(files, said | more, "unnamed.yaml"))
+        assert str(caught.value).startswith(f"{path}:{line}: {key}: there ")
+        assert "did you mean" in str(caught.value)
+
+
+def test_what_a_command_adds_is_told_without_a_line(files: Path) -> None:
+    path = write_spec(files, base(axes={"adc.bits": [5]}), "added.yaml")
+    with pytest.raises(ImcsimError, match=r"^override adc.bitz: unknown key"):
+        load_spec(path, {"adc.bitz": 5})
+
+
+def test_a_whole_section_among_the_keys_says_how_to_change_one(files: Path) -> None:
+    path = write_spec(files, base(set={"adc": {"bits": 5}}, axes={"adc.bits": [5]}), "section.yaml")
+    with pytest.raises(ImcsimError, match=r"to change one key, write adc\.KEY"):
+        load_spec(path)
 
 
 @settings(max_examples=40, deadline=None)
