@@ -15,10 +15,11 @@ from imcsim.base.progress import Progress
 from imcsim.report.figures.drawing import FORMATS, draw_one
 from imcsim.report.files import csv_text, write_contents
 from imcsim.report.paper import PaperFigures, latex_table
-from imcsim.report.site.choosing import COSTS, front_source, non_dominated, varied
+from imcsim.report.site.choosing import COSTS, front_source, non_dominated, opponent, varied
 from imcsim.report.site.pareto import pareto
 from imcsim.report.site.read import read
-from imcsim.report.site.study import PointFigures, Study, StudyPoint, short
+from imcsim.report.site.study import PointFigures, Study, StudyAxis, StudyPoint, short, text
+from imcsim.report.units import percent, thresholds
 from imcsim.results.statistics import few_images
 from imcsim.searches.searching import FRONT
 
@@ -37,14 +38,37 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class FrontRow:
-    """A run of the front with its point."""
+    """A run of the front with its point; equal static runs of several points are one, of all of them."""
 
-    point: StudyPoint
+    points: Sequence[StudyPoint]
     run: PointFigures
+
+    @property
+    def point(self) -> StudyPoint:
+        """The first that has it."""
+        return self.points[0]
 
     @property
     def name(self) -> str:
         return "dynamic" if self.run.policy == "dynamic" else f"static T={self.run.timesteps}"
+
+    @property
+    def full_name(self) -> str:
+        """With the issue policy of a static run, where it has one. A single timestep waits for nothing."""
+        issued = self.run.issue if self.run.policy == "static" and self.run.timesteps > 1 else None
+        return f"{self.name}, {issued}" if issued else self.name
+
+    def depends(self, key: str) -> bool:
+        """Whether the run is that of one value of this axis."""
+        return len({text(point.values.get(key)) for point in self.points}) == 1
+
+    @property
+    def saved(self) -> float | None:
+        """EDP that a dynamic run saves, as a share of that of its opponent, static T max of the point."""
+        if self.run.policy == "static" or not self.point.static:
+            return None
+        whole = self.point.static[-1].edp_pj_ns
+        return 1 - self.run.edp_pj_ns / whole if whole else None
 
     @property
     def accuracy(self) -> float:
@@ -85,7 +109,7 @@ def write_front_files(folder: str | Path, progress: Progress | None = None) -> l
     contents = {
         "front_table.csv": _csv(study, [*static, *dynamic]).encode(),
         "table.tex": _latex(study, shown, static, dynamic).encode(),
-        "caption.txt": f"{front_caption(study, shown)}\n".encode(),
+        "caption.txt": f"{front_caption(study, shown, dynamic)}\n".encode(),
     }
     exhibits = [exhibit for exhibit in pareto(study) if exhibit.name in FIGURES]
     for done, exhibit in enumerate(exhibits, 1):
@@ -101,18 +125,16 @@ def _rows(study: Study, shown: Study) -> tuple[list[FrontRow], list[FrontRow]]:
     accuracy, of a search its points, with static T max beside each.
     """
     points = {point.index: point for point in shown.points}
+    all_static = {id(one): FrontRow(having, one) for one, having in shown.static_runs()}
     if study.kind == "search":
-        both = [(point.static[-1:], [point.dynamic] if point.dynamic else []) for point in shown.done]
-        static = [one for found, _ in both for one in found]
-        dynamic = [one for _, found in both for one in found]
+        static = [row for row in all_static.values() if row.run.timesteps == row.point.static[-1].timesteps]
+        dynamic = [point.dynamic for point in shown.done if point.dynamic]
     else:
-        static, dynamic = (
-            sorted(non_dominated(shown.outcomes(policy), COSTS["edp"]), key=lambda one: one.edp_pj_ns)
-            for policy in ("static", "dynamic")
-        )
-    return [FrontRow(points[one.point], one) for one in static], [
-        FrontRow(points[one.point], one) for one in dynamic
-    ]
+        best = non_dominated([row.run for row in all_static.values()], COSTS["edp"])
+        static = [all_static[id(one)] for one in sorted(best, key=lambda one: one.edp_pj_ns)]
+        dynamic = non_dominated(shown.outcomes("dynamic"), COSTS["edp"])
+        dynamic.sort(key=lambda one: one.edp_pj_ns)
+    return static, [FrontRow([points[one.point]], one) for one in dynamic]
 
 
 def _csv(study: Study, rows: Sequence[FrontRow]) -> str:
@@ -123,7 +145,9 @@ def _csv(study: Study, rows: Sequence[FrontRow]) -> str:
         threshold = run.threshold
         cells.append(
             [
-                row.point.index, *(_plain(row.point.values.get(key)) for key in keys), row.name, run.issue,
+                row.point.index,
+                *(_plain(row.point.values.get(key)) if row.depends(key) else None for key in keys),
+                row.name, run.issue,
                 run.mean_timesteps, _plain(threshold), run.accuracy, run.accuracy_low, run.accuracy_high,
                 run.energy_pj, run.latency_ns, run.edp_pj_ns, run.energy_pj * run.latency_ns, run.area_um2,
                 *((None,) * 4 if judged is None else
@@ -145,14 +169,27 @@ def _latex(study: Study, shown: Study, static: Sequence[FrontRow], dynamic: Sequ
     figures = PaperFigures.of([row for rows in groups for row in rows])
     body = [
         [
-            [str(row.point.index), *(short(axis.of(row.point), 18) for axis in axes), row.name,
+            [str(row.point.index), *(_of_axis(row, axis) for axis in axes), row.full_name,
              *figures.cells(row, row.run.mean_timesteps)]
             for row in rows
         ]
         for rows in groups
     ]  # fmt: skip
     names = ["Point", *(axis.name for axis in axes), "Run"]
-    return latex_table(names, figures, body, front_caption(study, shown), "tab:front")
+    return latex_table(names, figures, body, front_caption(study, shown, dynamic), "tab:front")
+
+
+def _of_axis(row: FrontRow, axis: StudyAxis) -> str:
+    """The values of an axis for a label; for a threshold that was chosen, the one that was used."""
+    values: list[Any] = []
+    for key in axis.keys:
+        value = row.point.values.get(key)
+        if not row.depends(key):
+            value = "any"
+        elif key == "threshold" and value is None and row.run.threshold is not None:
+            value = thresholds(row.run.threshold)
+        values.append(value)
+    return short(values, 18)
 
 
 def _spread(rows: Sequence[FrontRow]) -> list[FrontRow]:
@@ -161,8 +198,18 @@ def _spread(rows: Sequence[FrontRow]) -> list[FrontRow]:
     return [rows[round(k * (len(rows) - 1) / (MOST_ROWS - 1))] for k in range(MOST_ROWS)]
 
 
-def front_caption(study: Study, shown: Study) -> str:
-    """What was run on what, how the front was chosen, and what the intervals are."""
+def _savings(dynamic: Sequence[FrontRow]) -> str:
+    """How much of the EDP the dynamic runs save against their opponents."""
+    saved = [one for row in dynamic if (one := row.saved) is not None]
+    if not saved:
+        return ""
+    low, high = percent(min(saved)), percent(max(saved))
+    much = f"{low} %" if low == high else f"{low} to {high} %"
+    return f" Of the EDP of these (mean of products) the dynamic runs shown save {much}."
+
+
+def front_caption(study: Study, shown: Study, dynamic: Sequence[FrontRow]) -> str:
+    """What was run on what, how the front was chosen, against whom, and what the intervals are."""
     facts = dict(shown.facts)
     about = {name: facts[name] for name in ("Hardware", "Network", "Inputs", "Images") if name in facts}
     axes = ", ".join(f"{axis.name} ({len(axis.values)} values)" for axis in varied(study))
@@ -183,6 +230,7 @@ def front_caption(study: Study, shown: Study) -> str:
         + f" of {about.get('Network', '')} on {about.get('Hardware', '')}, means over "
         f"{about.get('Images', '')} images of {about.get('Inputs', '')}.",
         f"Shown are {front}.",
+        opponent(study) + _savings(dynamic),
         "Accuracies have 95 % intervals (Wilson; of points on many chips, those of the mean over chips).",
     ]
     few = few_images(shown.images) if shown.images is not None else None

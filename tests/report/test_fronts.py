@@ -127,6 +127,53 @@ def test_latex_is_sound(swept: Path) -> None:
     assert "adc.bits (2 values)" in caption
 
 
+def test_a_static_run_stands_once_whatever_early_exit_does(files: Path, tmp_path: Path) -> None:
+    axes = {"adc.bits": [3, 6], "threshold": [None, 0.1, 0.9], "issue": ["wait", "speculate"]}
+    sweep(load_spec(write_spec(files, base(axes=axes), "once.yaml")), tmp_path, workers=1).close()
+    write_front_files(tmp_path)
+    found = [row for row in rows(tmp_path) if row["run"].startswith("static")]
+    runs = [(row["adc.bits"], row["run"]) for row in found]
+    assert len(set(runs)) == len(runs) > 0
+    assert all((row["threshold"], row["issue"]) == ("", "") for row in found)
+    study = read(tmp_path)
+    assert [having for _, having in study.static_runs()] == [
+        [p for p in study.points if p.values["adc.bits"] == bits] for bits in (3, 6) for _ in range(3)
+    ]
+    text = (tmp_path / "table.tex").read_text()
+    static = [line.split(" & ") for line in text.splitlines() if "& static" in line]
+    assert all(cells[2:4] == ["any", "any"] for cells in static)
+    for cells, row in zip(static, found, strict=True):
+        timesteps = row["run"].split("=")[1]
+        issued = f", {row['run_issue']}" if int(timesteps) > 1 else ""
+        assert cells[4] == f"static T={timesteps}{issued}"
+    # A threshold that was chosen stands there as a number.
+    dynamic = {row["point"]: row for row in rows(tmp_path) if row["run"] == "dynamic"}
+    for line in text.splitlines():
+        if "& dynamic" in line:
+            point, _, threshold, *_ = line.strip().split(" & ")
+            assert threshold == f"{float(dynamic[point]['run_threshold']):.4g}"
+    caption = (tmp_path / "caption.txt").read_text()
+    whole = {p.index: p.static[-1].edp_pj_ns for p in study.points}
+    saved = [1 - float(row["edp_mean_of_products"]) / whole[int(row["point"])] for row in dynamic.values()]
+    ends = {f"{100 * min(saved):.1f}", f"{100 * max(saved):.1f}"}
+    assert f"the dynamic runs shown save {' to '.join(sorted(ends, key=float))} %" in caption
+    assert "issued by wait or pipeline, whichever has the least EDP" in caption
+
+
+def test_static_runs_that_differ_stay_apart(files: Path, tmp_path: Path) -> None:
+    """What early exit does not decide: T, and on many chips the issue policy, which all runs have."""
+    axes = {"timesteps": [2, 3], "issue": ["wait", "speculate"]}
+    noisy = base(axes=axes, chips=2, hardware="dtsnn_32nm_nonideal")
+    sweep(load_spec(write_spec(files, noisy, "apart.yaml")), tmp_path, workers=1).close()
+    study = read(tmp_path)
+    alone = 2  # of each T max the run of T = 1, which nothing waits for
+    assert len(study.outcomes("static")) == sum(len(p.static) for p in study.points) - alone
+    write_front_files(tmp_path)
+    caption = (tmp_path / "caption.txt").read_text()
+    assert "The opponent of a dynamic run is static T max" in caption
+    assert "issued by" not in caption
+
+
 def test_figures_are_as_wide_as_a_column_with_their_fonts_inside(swept: Path) -> None:
     for name in ("pareto_edp", "pareto_energy"):
         content = (swept / "figures" / f"{name}.pdf").read_bytes()

@@ -44,6 +44,17 @@ def front_source(study: Study) -> str:
     )
 
 
+def opponent(study: Study) -> str:
+    """What a dynamic run is set against: how the static runs are issued."""
+    issues = {one.issue for point in study.points for one in point.static}
+    if issues <= {None}:  # many chips: they are issued as the dynamic runs are
+        return "The opponent of a dynamic run is static T max of its point."
+    return (
+        "Static runs of each T are issued by wait or pipeline, whichever has the least EDP; the opponent of "
+        "a dynamic run is static T max of its point."
+    )
+
+
 def base_point(study: Study, index: int | None = None) -> StudyPoint:
     """The point from which each axis is changed alone: `index`, else the one that is most like the spec's own
     values. Where an axis does not have the spec's own value, its first counts.

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from imcsim.report.figures.drawing import BLUE, HALO, INK, MOST_VECTORS, VERMILION, figure, logarithmic
 from imcsim.report.figures.scales import scales
 from imcsim.report.page.exhibits import Exhibit
-from imcsim.report.site.choosing import COSTS, non_dominated
+from imcsim.report.site.choosing import COSTS, non_dominated, opponent
 from imcsim.report.site.study import PointFigures, Policy, Study
 
 _LOOKS: dict[Policy, tuple[str, str, str]] = {"static": (VERMILION, "s", "--"), "dynamic": (BLUE, "o", "-")}
@@ -64,6 +64,7 @@ def _exhibit(
         f"Static runs of every T and dynamic runs of all {others}{where}. The lines join the runs that no "
         f"other of their kind beats ({found}): as accurate for less, or more accurate for as much"
         f"{_CHOSEN_APART if study.judged else ''}. Bars and bands are 95 % intervals of the accuracy. "
+        + f"{opponent(study)} "
         + ("Labels are numbers of points." if len(study.points) > 1 else "Labels are T."),
         lambda: _draw(study, name, sets, best),
         columns,

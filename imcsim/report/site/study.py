@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from imcsim.base.errors import ImcsimError
@@ -14,6 +14,9 @@ from imcsim.results.ranges import Ranges
 
 Kind = Literal["sweep", "search", "comparison", "run"]
 Policy = Literal["static", "dynamic"]
+
+EARLY_EXIT = ("threshold", "thresholds", "max_loss", "temperatures", "rule", "issue")
+"""Axes of early exit, as those of the ``checker`` section are: a static run may be the same at all values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +167,29 @@ class Study:
         runs = [one for point in self.points for one in (*point.static, point.dynamic) if one is not None]
         return bool(runs) and all(one.judged is not None for one in runs)
 
+    def static_runs(self) -> list[tuple[PointFigures, list[StudyPoint]]]:
+        """Every static run once, with the points that have it: those that differ in early exit alone may
+        have the same. The run is that of the first of them.
+        """
+        keys = [k for axis in self.axes for k in axis.keys if k not in EARLY_EXIT and k[:8] != "checker."]
+        found: dict[Any, list[tuple[PointFigures, StudyPoint]]] = {}
+        for point in self.points:
+            others = tuple(text(point.values.get(key)) for key in keys)
+            for one in point.static:
+                same = (others, replace(one, point=0, judged=None))
+                found.setdefault(same, []).append((one, point))
+        runs = []
+        for having in found.values():
+            first = having[0][0]
+            if any(one.judged is None for one, _ in having):  # given thresholds need no validation images
+                first = replace(first, judged=None)
+            runs.append((first, [point for _, point in having]))
+        return runs
+
     def outcomes(self, policy: Policy) -> list[PointFigures]:
-        """All outcomes of a policy, a comparison's other thresholds too."""
+        """All outcomes of a policy, equal static runs once, a comparison's other thresholds too."""
         if policy == "static":
-            return [one for point in self.points for one in point.static]
+            return [one for one, _ in self.static_runs()]
         return [point.dynamic for point in self.points if point.dynamic] + list(self.curve)
 
     def _place(self, values: Mapping[str, Any]) -> tuple[str, ...]:
