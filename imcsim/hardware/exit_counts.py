@@ -87,6 +87,8 @@ class ExitCounts:
 
     def totals(self) -> Counts:
         """Over timesteps and layers, for each exit, int64 ``[groups, exits]``; not to be changed."""
+        if len(self._totals) == self.groups:
+            return self._totals
         return np.broadcast_to(self._totals, (self.groups, self._totals.shape[1]))
 
     @cached_property
