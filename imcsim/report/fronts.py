@@ -208,11 +208,18 @@ def _savings(dynamic: Sequence[FrontRow]) -> str:
     return f" Of the EDP of these (mean of products) the dynamic runs shown save {much}."
 
 
+def _extent(axis: StudyAxis) -> str:
+    """How many values an axis has; of numbers from where to where."""
+    values = [row[0] for row in axis.ordered()]
+    ends = f" from {values[0]:g} to {values[-1]:g}" if axis.numeric else ""
+    return f"{len(values)} values{ends}"
+
+
 def front_caption(study: Study, shown: Study, dynamic: Sequence[FrontRow]) -> str:
     """What was run on what, how the front was chosen, against whom, and what the intervals are."""
     facts = dict(shown.facts)
     about = {name: facts[name] for name in ("Hardware", "Network", "Inputs", "Images") if name in facts}
-    axes = ", ".join(f"{axis.name} ({len(axis.values)} values)" for axis in varied(study))
+    axes = ", ".join(f"{axis.name} ({_extent(axis)})" for axis in varied(study))
     named = f" {study.name}" if study.name else ""
     if study.kind == "search":
         front = (

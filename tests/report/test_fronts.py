@@ -124,7 +124,7 @@ def test_latex_is_sound(swept: Path) -> None:
     caption = (swept / "caption.txt").read_text()
     assert "chosen on validation images" in caption
     assert "40 images" in caption
-    assert "adc.bits (2 values)" in caption
+    assert "adc.bits (2 values from 3 to 6), issue (2 values)" in caption
 
 
 def test_a_static_run_stands_once_whatever_early_exit_does(files: Path, tmp_path: Path) -> None:
