@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import ImcsimError, cannot_read
 from imcsim.base.files import read_ordinary
 
 DEEPEST = 40
@@ -117,9 +117,7 @@ def _read_text(path: Path, max_bytes: int) -> str:
     except FileNotFoundError:
         raise ImcsimError("there is no such file", file=path, fix="check the path") from None
     except OSError as error:
-        raise ImcsimError(
-            f"cannot read the file: {error.strerror}", file=path, fix="check the path"
-        ) from None
+        raise cannot_read(path, error) from None
     except UnicodeError:  # a lone surrogate in the name
         raise ImcsimError(f"not a file name: {str(path)!a}", fix="name a YAML file") from None
     except ValueError as error:

@@ -19,7 +19,7 @@ import click
 
 from imcsim._version import __version__
 from imcsim.base import interrupts
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import ImcsimError, mend
 from imcsim.commands.completion import COMPLETE_VARIABLE, completion, offer_powershell
 from imcsim.commands.diff import diff
 from imcsim.commands.hardware import hardware
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _abandon_output()
         what = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
         place = error.filename if error.filename is not None else "output"
-        return _fail(f"{place}: {what}", 2)
+        return _fail(f"{place}: {what} ({mend(error, 'choose another file or folder')})", 2)
     except MemoryError:
         return _fail("not enough memory (try fewer --images or --workers)", 2)
     except Exception as error:

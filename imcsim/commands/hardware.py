@@ -86,7 +86,12 @@ def hardware_check(file: str, overrides: dict[str, Any], strict: bool, model: st
     if model is not None:
         _must_fit(model, loaded.config)
     if strict and found:
-        raise ImcsimError(f"{len(found)} figures do not hold for this chip", file=file, key="strict")
+        raise ImcsimError(
+            f"{len(found)} figures do not hold for this chip",
+            file=file,
+            key="strict",
+            fix="give them for its conditions, as the warnings say, or leave out --strict",
+        )
 
 
 def _must_fit(model: str, config: HardwareConfig) -> None:

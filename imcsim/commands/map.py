@@ -138,7 +138,9 @@ def _show(settings: RunSettings, delivery: Delivery) -> None:
         try:
             placement = imcsim.mapping.place(network, chip.config)
         except ImcsimError:
-            raise ImcsimError("\n".join(short), key=network.name) from None
+            raise ImcsimError(
+                "\n".join(short), key=network.name, fix="each line names a size that would do"
+            ) from None
         progress("chip", 3, 4)
         plan = imcsim.mapping.floorplan(placement, chip.config)
         names = network.name, chip.name

@@ -47,7 +47,9 @@ def plugins_check(names: tuple[str, ...]) -> None:
                     broken += 1
                     click.echo(f"          {finding.problem}")
     if broken:
-        raise ImcsimError(f"{broken} clause{'s are' if broken > 1 else ' is'} broken")
+        raise ImcsimError(
+            f"{broken} clause{'s are' if broken > 1 else ' is'} broken", fix="mend what BROKEN lines name"
+        )
 
 
 def _show() -> None:

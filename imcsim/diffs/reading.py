@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imcsim import hardware as chips
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import ImcsimError, cannot_read
 from imcsim.base.files import read_ordinary
 from imcsim.base.names import did_you_mean, nearest, refusal, shown
 from imcsim.results.chips.document import ChipsResult
@@ -167,9 +167,7 @@ def _document(file: Path) -> Any:
     except FileNotFoundError:
         raise _nothing(str(file)) from None
     except OSError as error:
-        raise ImcsimError(
-            f"cannot read the result: {error.strerror}", file=file, fix="check the path"
-        ) from None
+        raise cannot_read(file, error, "the result") from None
     except ValueError as error:
         raise ImcsimError(str(error), file=file, fix="is it a result?") from None
     try:

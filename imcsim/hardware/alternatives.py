@@ -72,17 +72,18 @@ class Alternative:
             for part in sections:
                 section = section.get(part) if isinstance(section, dict) else None
             if not isinstance(section, dict) or last not in section:
-                raise self._error("the chip has no such key", key)
+                raise self._error("the chip has no such key", key, "name a key of this chip")
             section[last] = value
         try:
             changed = type(config).model_validate_json(json.dumps(values, allow_nan=False))
         except ValidationError as error:
             problem = explain(error, type(config), values)[0]
-            raise self._error(problem.message, ".".join(map(str, problem.path))) from None
+            raise self._error(problem.message, ".".join(map(str, problem.path)), problem.fix) from None
         return changed.with_reference(config.reference)
 
-    def _error(self, message: str, key: str) -> ImcsimError:
-        return ImcsimError(f"{key}: {message}", key=f"alternatives.{self.kind}.{self.group}.{self.name}")
+    def _error(self, message: str, key: str, fix: str | None) -> ImcsimError:
+        place = f"alternatives.{self.kind}.{self.group}.{self.name}"
+        return ImcsimError(f"{key}: {message}", key=place, fix=fix or "give it a value that the chip takes")
 
 
 def alternatives_of(config: HardwareConfig) -> tuple[Alternative, ...]:

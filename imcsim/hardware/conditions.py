@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import suggestion
 from imcsim.hardware.alternatives import leaves
 from imcsim.hardware.component import ESTIMATE, Block
 from imcsim.hardware.config import Hardware, HardwareConfig
@@ -39,7 +40,7 @@ def warnings(hardware: Hardware, plain: Callable[[Path], HardwareConfig]) -> tup
     chip has.
     """
     values = hardware.config.model_dump(mode="json", by_alias=True)
-    broken = _broken(values, hardware.provenance)
+    broken = _broken(values, hardware)
     idle = _idle(hardware, plain)
     types = _of_types(hardware)
     return (*hardware.config.warnings(), *broken, *_unfollowed(hardware, plain), *types, *idle)
@@ -89,12 +90,17 @@ def would_not_follow(hardware: Hardware) -> list[tuple[str, str]]:
     return found
 
 
-def _broken(values: Mapping[str, Any], provenance: Mapping[str, Provenance]) -> Iterator[str]:
-    for key, about in provenance.items():
+def _broken(values: Mapping[str, Any], hardware: Hardware) -> Iterator[str]:
+    for key, about in hardware.provenance.items():
         for other, wanted in about.holds.items():
             current = value_of(values, other)
             if current is None:
-                raise ImcsimError(f"holds for {other!a:.70}, which is no key of this chip", key=key)
+                raise ImcsimError(
+                    f"holds for {other!a:.70}, which is no key of this chip",
+                    file=hardware.path,
+                    key=key,
+                    fix=suggestion(other, (name for name, _ in leaves(values)), "name a key of the chip"),
+                )
             if not _met(current, wanted):
                 yield f"{key} holds for {_text({other: wanted})}, and {other} is {current}"
 

@@ -118,7 +118,11 @@ def _figures(
             continue
         actions = entry.get("actions")
         if not isinstance(actions, list):
-            raise document.error((*path, "actions"), f"expected a list of actions, got {shown(actions)}")
+            raise document.error(
+                (*path, "actions"),
+                f"expected a list of actions, got {shown(actions)}",
+                fix="write a list of entries with name: and energy:",
+            )
         for position, action in enumerate(actions):
             place = (*path, "actions", position)
             wanted = [*known[component], LEAKAGE]
@@ -140,7 +144,9 @@ def _entries(document: YamlDocument) -> Iterator[tuple[str, KeyPath, dict[str, A
 def _name(document: YamlDocument, path: KeyPath, entry: Any) -> str:
     name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str):
-        raise document.error(path, "an entry needs a name")
+        raise document.error(
+            path, "an entry needs a name", fix="write name: and the name of a component or action"
+        )
     return re.sub(r"\[[^\]]*\]", "", name).rsplit(".", 1)[-1]
 
 
@@ -156,7 +162,13 @@ def _figure(
 ) -> TableFigure:
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise document.error((*path, key), f"expected a number of at least 0, got {shown(value)}")
+        raise document.error(
+            (*path, key), f"expected a number of at least 0, got {shown(value)}", fix=f"write it in {unit}"
+        )
     if value > _LARGEST:
-        raise document.error((*path, key), f"expected a number of at most {_LARGEST:g}, got {shown(value)}")
+        raise document.error(
+            (*path, key),
+            f"expected a number of at most {_LARGEST:g}, got {shown(value)}",
+            fix=f"is it in {unit}?",
+        )
     return TableFigure(name, float(value), unit, document.path.name, document.line((*path, key)))

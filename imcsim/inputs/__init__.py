@@ -137,7 +137,12 @@ def _read(
         source = read_pack(path, labelled=labelled, limit=limit, labels_file=labels)
     elif kind == "events":
         if labels is not None:
-            raise ImcsimError("labels of events stand in their own file", file=path, key="labels")
+            raise ImcsimError(
+                "labels of events stand in their own file",
+                file=path,
+                key="labels",
+                fix="leave labels out, and store the array labels",
+            )
         # Bins of a given length may go beyond the run, to set ADC scales as longer runs do.
         enough = timesteps and (timesteps if bin_us is None else max(timesteps, CALIBRATION_TIMESTEPS))
         source = read_events(

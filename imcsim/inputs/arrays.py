@@ -133,7 +133,12 @@ def read_classes(path: Path, value: NDArray[Any] | None) -> int | None:
     if value is None:
         return None
     if value.ndim != 0 or value.dtype.kind not in "iu" or not 2 <= int(value) <= MAX_CLASSES:
-        raise ImcsimError(f"must be one integer from 2 to {MAX_CLASSES}", file=path, key="classes")
+        raise ImcsimError(
+            f"must be one integer from 2 to {MAX_CLASSES}",
+            file=path,
+            key="classes",
+            fix="store np.array(10) for ten classes",
+        )
     return int(value)
 
 
@@ -141,5 +146,10 @@ def read_split(path: Path, value: NDArray[Any] | None) -> Split:
     if value is None:
         return "unknown"
     if value.ndim != 0 or str(value) not in SPLITS:
-        raise ImcsimError("must be one of " + ", ".join(SPLITS), file=path, key="split")
+        raise ImcsimError(
+            "must be one of " + ", ".join(SPLITS),
+            file=path,
+            key="split",
+            fix=suggestion(str(value), SPLITS, "store one of these words, or leave it out"),
+        )
     return cast(Split, str(value))

@@ -132,11 +132,15 @@ class Inputs:
                 if not spiking
                 else f"pixels reach {largest}, but the network takes spikes (1 bit)",
                 key=self.name,
-                fix="encode them as spikes (encoding rate)" if spiking else None,
+                fix="encode them as spikes (encoding rate)"
+                if spiking
+                else f"use images of {bits} bits, or import the network with --input-bits 8",
             )
         if len(self.labels) and int(self.labels.max()) >= classes:
             raise ImcsimError(
-                f"labels reach {int(self.labels.max())}, but the network has {classes} classes", key=self.name
+                f"labels reach {int(self.labels.max())}, but the network has {classes} classes",
+                key=self.name,
+                fix="are these the inputs of this network? Classes are numbered from 0",
             )
 
 
@@ -198,7 +202,11 @@ def check_count(path: Path, limit: int | None, held: int) -> int:
     if limit < 1:
         raise ImcsimError(f"{limit} images were asked for", fix="ask for at least one")
     if limit > held:
-        raise ImcsimError(f"{limit} images were asked for, but it holds {held}", file=path)
+        raise ImcsimError(
+            f"{limit} images were asked for, but it holds {held}",
+            file=path,
+            fix=f"ask for 1 to {held}, or leave images out for all",
+        )
     return limit
 
 
@@ -216,15 +224,24 @@ def check_labels(
     """Labels as int64. Raises ImcsimError unless there is a fitting integer for each image."""
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise ImcsimError(
-            f"labels must be integers [N], not {labels.dtype} {list(labels.shape)}", file=path, key="labels"
+            f"labels must be integers [N], not {labels.dtype} {list(labels.shape)}",
+            file=path,
+            key="labels",
+            fix="store one class number for each image, as np.int64",
         )
     if len(labels) != images:
-        raise ImcsimError(f"there are {images} images but {len(labels)} labels", file=path, key="labels")
+        raise ImcsimError(
+            f"there are {images} images but {len(labels)} labels",
+            file=path,
+            key="labels",
+            fix="store one label for each image",
+        )
     lowest, highest = int(labels.min(initial=0)), int(labels.max(initial=0))
     if lowest < 0 or highest >= (classes or MAX_CLASSES):
         raise ImcsimError(
             f"labels go from {lowest} to {highest}, but must lie in 0 to {(classes or MAX_CLASSES) - 1}",
             file=path,
             key="labels",
+            fix="number classes from 0, or store classes, how many there are",
         )
     return labels.astype(np.int64)

@@ -63,18 +63,35 @@ def read_events(
     if timesteps is None or not 1 <= timesteps <= MAX_TIMESTEPS:
         raise ImcsimError(_NO_TIMESTEPS, file=path, fix=f"give timesteps, 1 to {MAX_TIMESTEPS}")
     if bin_us is not None and not 1 <= bin_us <= MAX_TIME_US:
-        raise ImcsimError("a bin must last at least one microsecond", key="bin_us")
+        raise ImcsimError(
+            "a bin must last at least one microsecond", key="bin_us", fix=f"give 1 to {MAX_TIME_US}"
+        )
     t, x, y, p = (_narrow(_whole(path, key, stored.pop(key)), _WORDS[key]) for key in COLUMNS)
     sample: NDArray[Any] = np.zeros(len(t), np.int32)
     if "sample" in stored:
         sample = _narrow(_whole(path, "sample", stored.pop("sample")), _WORDS["sample"])
     for key, column in (("x", x), ("y", y), ("p", p), ("sample", sample)):
         if len(column) != len(t):
-            raise ImcsimError(f"there are {len(t)} times but {len(column)} of {key}", file=path, key=key)
+            raise ImcsimError(
+                f"there are {len(t)} times but {len(column)} of {key}",
+                file=path,
+                key=key,
+                fix="store one for each event",
+            )
     if len(t) and (t.max() > MAX_TIME_US or t.min() < -MAX_TIME_US):
-        raise ImcsimError(f"times go beyond {MAX_TIME_US} microseconds", file=path, key="t")
+        raise ImcsimError(
+            f"times go beyond {MAX_TIME_US} microseconds",
+            file=path,
+            key="t",
+            fix="store times in microseconds, from the first event on",
+        )
     if not np.isin(p, (-1, 0, 1)).all():
-        raise ImcsimError("polarities must be 0 or 1 (or -1 and 1)", file=path, key="p")
+        raise ImcsimError(
+            "polarities must be 0 or 1 (or -1 and 1)",
+            file=path,
+            key="p",
+            fix="store 0 for darker and 1 for brighter",
+        )
     recordings = _recordings(path, sample, stored.get("labels"), labelled)
     classes = read_classes(path, stored.get("classes"))
     labels = None
@@ -199,7 +216,10 @@ def _whole(path: Path, key: str, values: NDArray[Any]) -> NDArray[np.int64]:
     """A column of whole numbers."""
     if values.ndim != 1 or values.dtype.kind not in "biuf":
         raise ImcsimError(
-            f"must be whole numbers [events], not {values.dtype} {list(values.shape)}", file=path, key=key
+            f"must be whole numbers [events], not {values.dtype} {list(values.shape)}",
+            file=path,
+            key=key,
+            fix="store one integer for each event",
         )
     if len(values) > MAX_EVENTS:
         raise ImcsimError(
@@ -213,10 +233,10 @@ def _whole(path: Path, key: str, values: NDArray[Any]) -> NDArray[np.int64]:
             "must be whole numbers",
             file=path,
             key=key,
-            fix="store np.round(t * 1e6).astype(np.int64) for seconds" if key == "t" else None,
+            fix="store np.round(t * 1e6).astype(np.int64) for seconds" if key == "t" else "store np.int64",
         )
     if len(values) and (int(values.max()) >= 2**63 or int(values.min()) < -(2**63)):
-        raise ImcsimError("holds numbers beyond 64 bits", file=path, key=key)
+        raise ImcsimError("holds numbers beyond 64 bits", file=path, key=key, fix="store np.int64")
     return values.astype(np.int64)
 
 
@@ -234,12 +254,19 @@ def _recordings(path: Path, sample: NDArray[Any], labels: NDArray[Any] | None, l
         )
     lowest, highest = (int(sample.min()), int(sample.max())) if len(sample) else (0, -1)
     if lowest < 0:
-        raise ImcsimError("recordings are numbered from 0", file=path, key="sample")
+        raise ImcsimError(
+            "recordings are numbered from 0", file=path, key="sample", fix="number them 0, 1, 2, ..."
+        )
     count = highest + 1 if labels is None or labels.ndim != 1 else len(labels)
     if highest >= count or (labels is None and highest >= len(sample)):
-        raise ImcsimError(f"there is no recording {highest}", file=path, key="sample")
+        raise ImcsimError(
+            f"there is no recording {highest}",
+            file=path,
+            key="sample",
+            fix="number recordings from 0, and store a label for each",
+        )
     if count == 0:
-        raise ImcsimError("there is no event in it", file=path, key="t")
+        raise ImcsimError("there is no event in it", file=path, key="t", fix="is it the right file?")
     return count
 
 
@@ -248,7 +275,12 @@ def _side(path: Path, key: str, seen: NDArray[Any], stated: NDArray[Any] | None,
     lowest, highest = (int(seen.min()), int(seen.max())) if len(seen) else (0, 0)
     if stated is not None:
         if stated.ndim != 0 or stated.dtype.kind not in "iu" or not 1 <= int(stated) <= MAX_SIDE:
-            raise ImcsimError(f"must be one integer from 1 to {MAX_SIDE}", file=path, key=key)
+            raise ImcsimError(
+                f"must be one integer from 1 to {MAX_SIDE}",
+                file=path,
+                key=key,
+                fix="store the rows and columns of the sensor, as np.array(128)",
+            )
         side = int(stated)
     else:
         side = wanted if wanted is not None and highest < wanted else highest + 1
@@ -258,5 +290,6 @@ def _side(path: Path, key: str, seen: NDArray[Any], stated: NDArray[Any] | None,
             f"places go from {lowest} to {highest}, but must lie in 0 to {min(side, MAX_SIDE) - 1}",
             file=path,
             key=axis,
+            fix="number rows and columns from 0, and store the sensor's height and width",
         )
     return side

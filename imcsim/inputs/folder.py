@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import NO_MEMORY, ImcsimError, cannot_read
 from imcsim.base.files import read_ordinary
+from imcsim.base.names import suggestion
 from imcsim.inputs.arrays import read_labels
 from imcsim.inputs.data import Source, check_count, check_labels, check_room
 from imcsim.inputs.made import MAX_MADE_BYTES
@@ -106,9 +107,13 @@ def _entries(path: Path) -> list[Path]:
     try:
         found = sorted(e for e in path.iterdir() if not e.name.startswith("."))
     except OSError as error:
-        raise ImcsimError(f"cannot read the folder: {error.strerror}", file=path) from None
+        raise cannot_read(path, error, "the folder") from None
     if len(found) > MAX_FILES:
-        raise ImcsimError(f"holds {len(found)} files; at most {MAX_FILES} are read", file=path)
+        raise ImcsimError(
+            f"holds {len(found)} files; at most {MAX_FILES} are read",
+            file=path,
+            fix="put some in a folder of their own, or store them as one .npz file",
+        )
     for entry in found:
         if not entry.is_dir() and not _is_image(entry) and entry.suffix.lower() not in OTHERS:
             raise ImcsimError(
@@ -128,17 +133,17 @@ def _from_table(
     try:
         text = read_ordinary(table, MAX_CSV_BYTES).decode("utf-8-sig")
     except OSError as error:
-        raise ImcsimError(f"cannot read the file: {error.strerror}", file=table) from None
+        raise cannot_read(table, error) from None
     except UnicodeDecodeError:
         raise ImcsimError("is not UTF-8 text", file=table, fix="save it as UTF-8") from None
     except ValueError as error:
-        raise ImcsimError(str(error), file=table) from None
+        raise ImcsimError(str(error), file=table, fix="is it the right file?") from None
     try:
         rows = [row for row in csv.reader(text.splitlines()) if row]
     except csv.Error as error:
-        raise ImcsimError(f"is no CSV file: {error}", file=table) from None
+        raise ImcsimError(f"is no CSV file: {error}", file=table, fix="write lines as cat.png,3") from None
     if not rows or [cell.strip() for cell in rows[0]] != ["file", "label"]:
-        raise ImcsimError("its first line must be file,label", file=table, line=1)
+        raise ImcsimError("its first line must be file,label", file=table, line=1, fix="write it")
     known = {image.name: image for image in images}
     files, words = [], []
     for line, row in enumerate(rows[1:], 2):
@@ -149,13 +154,16 @@ def _from_table(
                 else "must hold a file and a label",
                 file=table,
                 line=line,
+                fix=suggestion(row[0], known, "name a file of the folder, once")
+                if len(row) == 2
+                else "write it as cat.png,3",
             )
         files.append(known.pop(row[0].strip()))
         words.append(row[1].strip())
     if known:
         raise ImcsimError("has no label", file=min(known.values()), fix=f"add it to {table.name}")
     if not files:
-        raise ImcsimError("lists no image", file=table)
+        raise ImcsimError("lists no image", file=table, fix="add a line for each image")
     if all(word.isascii() and word.isdigit() and len(word) < 10 for word in words):
         return files, check_labels(table, np.array([int(w) for w in words]), len(files), None), None
     names = sorted(set(words))
@@ -229,7 +237,7 @@ def _read(pillow: Any, file: Path) -> tuple[str, NDArray[np.uint8]]:
     except ImcsimError:
         raise
     except MemoryError:
-        raise ImcsimError("there is not enough memory to read it", file=file) from None
+        raise ImcsimError("there is not enough memory to read it", file=file, fix=NO_MEMORY) from None
     except Exception as error:  # what decoders raise on hostile files has no common class
         text = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise ImcsimError(

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import NO_MEMORY, ImcsimError
 from imcsim.inputs.arrays import check_names, labels_in, read_classes, read_split
 from imcsim.inputs.data import Inputs, Source, Split, check_count, check_labels, check_room
 from imcsim.inputs.folder import CHANNELS, MAX_PIXELS, need_pillow
@@ -211,7 +211,7 @@ def _decode(path: Path, header: bytes, scan: memoryview, offsets: list[int]) -> 
             except ImcsimError:
                 raise
             except MemoryError:
-                raise ImcsimError("there is not enough memory to read it", file=path) from None
+                raise ImcsimError("there is not enough memory to read it", file=path, fix=NO_MEMORY) from None
             except Exception as error:  # what decoders raise on hostile data has no common class
                 text = (str(error).splitlines() or [type(error).__name__])[0][:120]
                 raise ImcsimError(

@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import NO_MEMORY, ImcsimError, cannot_read
 from imcsim.base.files import ordinary, written_whole
 from imcsim.base.memory import budget_bytes
 from imcsim.base.zips import check_directory
@@ -89,9 +89,9 @@ def read_npz(
         text = str(error).split("\n")[0]
         raise ImcsimError(f"not a sound .npz file: {text}", file=path, fix=_REWRITE) from None
     except MemoryError:
-        raise ImcsimError("there is not enough memory to read it", file=path) from None
+        raise ImcsimError("there is not enough memory to read it", file=path, fix=NO_MEMORY) from None
     except OSError as error:
-        raise ImcsimError(f"cannot read the file: {error.strerror}", file=path) from None
+        raise cannot_read(path, error) from None
 
 
 def names_in_npz(path: str | Path) -> list[str]:
@@ -121,7 +121,11 @@ def read_npy(path: str | Path, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
             size = math.prod(shape) * dtype.itemsize
             rest = os.fstat(stream.fileno()).st_size - stream.tell()
             if size > max_bytes:
-                raise ImcsimError(f"it holds {size} bytes; at most {max_bytes} are read", file=path)
+                raise ImcsimError(
+                    f"it holds {size} bytes; at most {max_bytes} are read",
+                    file=path,
+                    fix="is it the right file?",
+                )
             if size != rest:
                 raise ImcsimError(
                     f"the header says shape {_shape(shape)} of {dtype}, which does not fit its data",
@@ -135,9 +139,9 @@ def read_npy(path: str | Path, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
                 raise ImcsimError("the data end too early", file=path, fix="fetch or write the file again")
             return array
     except MemoryError:
-        raise ImcsimError("there is not enough memory to read it", file=path) from None
+        raise ImcsimError("there is not enough memory to read it", file=path, fix=NO_MEMORY) from None
     except OSError as error:
-        raise ImcsimError(f"cannot read the file: {error.strerror}", file=path) from None
+        raise cannot_read(path, error) from None
 
 
 def write_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -167,7 +171,11 @@ def _check_count(path: Path, archive: zipfile.ZipFile) -> None:
 def _check_members(path: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_members: int) -> None:
     """Refuse an archive by what its directory says, before anything is unpacked."""
     if len(members) > max_members:
-        raise ImcsimError(f"it holds {len(members)} arrays; at most {max_members} are read", file=path)
+        raise ImcsimError(
+            f"it holds {len(members)} arrays; at most {max_members} are read",
+            file=path,
+            fix="is it the right file?",
+        )
     seen = set()
     for member in members:
         if not _NAME.fullmatch(member.filename):

@@ -8,6 +8,8 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.names import suggestion
 from imcsim.base.yamlfile import KeyPath, YamlDocument
 
+_LIKE = {"an integer": "a whole number, as 3", "a number": "a number, as 0.5", "text": "a word"}
+
 
 class YamlSection:
     """One mapping of the document whose keys are known; values come out with their type checked."""
@@ -52,7 +54,11 @@ class YamlSection:
             or (count is not None and len(value) != count)
             or not all(isinstance(n, int) and not isinstance(n, bool) for n in value)
         ):
-            raise self.error(key, f"must be a list of {'' if count is None else f'{count} '}integers")
+            raise self.error(
+                key,
+                f"must be a list of {'' if count is None else f'{count} '}integers",
+                f"write for example [{', '.join(['1'] * (count or 2))}]",
+            )
         return tuple(value)
 
     def pair(self, key: str) -> tuple[int, int]:
@@ -71,5 +77,5 @@ class YamlSection:
     def _typed(self, key: str, kind: Any, what: str) -> Any:
         value = self.data[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.error(key, f"must be {what}, not {value!r}"[:200])
+            raise self.error(key, f"must be {what}, not {value!r}"[:200], fix=f"write {_LIKE[what]}")
         return value

@@ -79,11 +79,19 @@ def node_shape(node: Node, known: Mapping[str, Shape]) -> Shape:
             fix="a loop needs neurons that read more than the loop",
         )
     if missing:
-        raise ImcsimError(f"reads {missing[0]!r}, which does not come before it", key=node.name)
+        raise ImcsimError(
+            f"reads {missing[0]!r}, which does not come before it",
+            key=node.name,
+            fix="order nodes so that inputs come first",
+        )
     read = [known[name] for name in node.inputs]
     shape = _shape(node, read)
     if math.prod(shape) > MAX_VALUES:
-        raise ImcsimError(f"puts out {show(shape)} values; at most {MAX_VALUES} are allowed", key=node.name)
+        raise ImcsimError(
+            f"puts out {show(shape)} values; at most {MAX_VALUES} are allowed",
+            key=node.name,
+            fix="use fewer channels or smaller maps",
+        )
     return shape
 
 
@@ -103,12 +111,14 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
                 raise ImcsimError(
                     f"its weights take {inner} channels{groups}, but {source!r} gives {channels}",
                     key=node.name,
+                    fix=f"give it weights for {channels // node.groups} channels, or read another node",
                 )
             if node.groups > 1 and out * channels * math.prod(kernel) > MAX_DENSE:
                 raise ImcsimError(
                     f"takes the crossbars of {show((out, channels, *kernel))} weights, whatever its groups; "
                     f"at most {MAX_DENSE} are allowed",
                     key=node.name,
+                    fix="use fewer channels or more layers",
                 )
             rows, columns = _windows((height, width), node.extent, node.stride, node.padding)
             if rows < 1 or columns < 1:
@@ -131,6 +141,7 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
                 raise ImcsimError(
                     f"its weights take {node.weight.shape[1]} values; {source!r} gives {math.prod(first)}",
                     key=node.name,
+                    fix=f"give it weights for {math.prod(first)} values, or read another node",
                 )
             return (node.weight.shape[0],)
         case Pool2d() if len(first) == 1:
@@ -205,5 +216,6 @@ def _map(node: Node, shape: Shape) -> tuple[int, int, int]:
         raise ImcsimError(
             f"needs a map of channels, rows and columns, but {node.inputs[0]!r} gives {show(shape)} values",
             key=node.name,
+            fix="put it before the flatten node",
         )
     return shape[0], shape[1], shape[2]

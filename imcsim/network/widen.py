@@ -17,6 +17,7 @@ from fractions import Fraction
 import numpy as np
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import suggestion
 from imcsim.network.bundle import fingerprint
 from imcsim.network.graph import (
     INPUT,
@@ -124,9 +125,17 @@ def copies(network: Network, factor: Factor) -> dict[str, Fraction]:
     layers = {n.name: n for n in network.weighted}
     if not isinstance(factor, Mapping):
         if not is_int(factor) or factor < 1:
-            raise ImcsimError(f"must be an integer of at least 1, not {factor!r}", key="factor")
+            raise ImcsimError(
+                f"must be an integer of at least 1, not {factor!r}",
+                key="factor",
+                fix="8 makes every layer 8 times as wide",
+            )
     elif unknown := [name for name in factor if name not in layers]:
-        raise ImcsimError(f"{unknown[0]!r} is no layer with weights", key="factor")
+        raise ImcsimError(
+            f"{unknown[0]!r} is no layer with weights",
+            key="factor",
+            fix=suggestion(unknown[0], layers, f"layers are {', '.join(layers)}"),
+        )
     found: dict[str, Fraction] = {}
     for alike in _alike(network):
         single = INPUT in alike or network.nodes[-1].name in alike
@@ -156,7 +165,9 @@ def _one_of(asked: Mapping[str, int | Fraction], *, single: bool) -> Fraction:
     for name, times in asked.items():
         if isinstance(times, bool) or not isinstance(times, int | Fraction) or times < 1:
             raise ImcsimError(
-                f"{name}: must be a whole number or a fraction of at least 1, not {times!r}", key="factor"
+                f"{name}: must be a whole number or a fraction of at least 1, not {times!r}",
+                key="factor",
+                fix="give for example Fraction(3, 2)",
             )
     different = sorted({Fraction(times) for times in asked.values()} | ({Fraction(1)} if single else set()))
     if len(different) > 1:
@@ -174,7 +185,9 @@ def _check(layer: Conv2d | Linear, inner: Fraction, outer: Fraction) -> None:
     channels = len(layer.weight)
     if (channels * outer).denominator != 1:
         raise ImcsimError(
-            f"{layer.name} has {channels} channels, of which {outer} times are no whole number", key="factor"
+            f"{layer.name} has {channels} channels, of which {outer} times are no whole number",
+            key="factor",
+            fix="use a factor that gives a whole number of channels",
         )
     if isinstance(layer, Conv2d) and layer.groups > 1 and (inner.denominator, outer.denominator) != (1, 1):
         raise ImcsimError(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.cells import csv_cell
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import ImcsimError, cannot_write
 from imcsim.base.files import new_folders, temporary_name, write_through, written_whole
 
 
@@ -45,7 +45,7 @@ def check_writable(path: str | Path, *, folder: bool = False) -> None:
     `path` is a file or, with `folder`, a folder to be made or filled.
     """
     if not str(path):
-        raise ImcsimError("the name of a file or folder to write is empty")
+        raise ImcsimError("the name of a file or folder to write is empty", fix="give it a name")
     path = Path(path)
     with _named(path):
         if folder:
@@ -81,7 +81,7 @@ def _existing_folder(path: Path) -> Path:
             return place
         if place.exists() or place.is_symlink():
             raise ImcsimError("is a file, not a folder", file=place, fix="name a folder or remove the file")
-    raise ImcsimError("no folder above it exists", file=path)
+    raise ImcsimError("no folder above it exists", file=path, fix="name a folder that is there")
 
 
 @contextmanager
@@ -90,9 +90,9 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error
+        raise cannot_write(path, error) from error
     except ValueError as error:  # a name with a null character
-        raise ImcsimError(f"cannot be written: {error}", file=path) from error
+        raise ImcsimError(f"cannot be written: {error}", file=path, fix="give it another name") from error
 
 
 def _write(contents: Mapping[Path, bytes]) -> None:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from imcsim._version import __version__
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import ImcsimError, cannot_write
 from imcsim.base.files import new_folders, read_ordinary, write_through, written_whole
 from imcsim.functional.run import Activity, concatenate
 from imcsim.inputs import Inputs
@@ -94,4 +94,4 @@ def write_part(folder: Path, part: NetworkPart) -> None:
         with new_folders(path.parent), written_whole(path) as temporary:
             write_through(temporary, with_hash(to_json(part, indent=1).encode()))
     except OSError as error:
-        raise ImcsimError(f"cannot be written: {error.strerror or error}", file=path) from error
+        raise cannot_write(path, error) from error

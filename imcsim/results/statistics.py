@@ -40,7 +40,10 @@ def wilson_interval(right: int, images: int) -> tuple[float, float]:
     0 <= right <= images and images >= 1.
     """
     if images < 1 or not 0 <= right <= images:
-        raise ImcsimError(f"no accuracy can be {right} right out of {images} images")
+        raise ImcsimError(
+            f"no accuracy can be {right} right out of {images} images",
+            fix="give 0 to as many as there are images, of which there is at least one",
+        )
     z = NORMAL_975
     p = right / images
     centre = p + z * z / (2 * images)

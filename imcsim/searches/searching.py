@@ -259,7 +259,9 @@ def _verdict(spec: Search, outcome: dict[str, Any], point: SweepPoint) -> Verdic
         try:
             away.append(limit.violation(known))
         except BadConstraint as error:
-            raise ImcsimError(str(error), file=spec.sweep.path, key="constraints") from None
+            raise ImcsimError(
+                str(error), file=spec.sweep.path, key="constraints", fix="mend it, or leave it out"
+            ) from None
     return Verdict(tuple(float(outcome[one.column]) for one in spec.objectives), tuple(away))
 
 

@@ -57,7 +57,9 @@ def settings_of(**values: object) -> RunSettings:
         try:
             found[key] = plain(value)
         except ValueError:
-            raise ImcsimError(f"{value!r:.60} is no value for it", key=key) from None
+            raise ImcsimError(
+                f"{value!r:.60} is no value for it", key=key, fix="give plain numbers, texts or lists"
+            ) from None
     model = _all_settings()
     try:
         model.model_validate_json(json.dumps(found))

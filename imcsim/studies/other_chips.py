@@ -31,14 +31,14 @@ def check_values(chip: Chip, changed: HardwareConfig, options: CompareOptions) -
     other values.
     """
     if depends_on_values(chip.config):
-        raise ImcsimError("on a chip whose time depends on values only prices are tried")
+        raise ImcsimError("on a chip whose time depends on values only prices are tried", fix="try a price")
     drawn = (nonideal(config, options.seed, options.chip) for config in (chip.stated, changed))
     if (
         numerics(changed) != numerics(chip.stated)
         or changed.activity != chip.stated.activity
         or next(drawn) != next(drawn)
     ):
-        raise ImcsimError("it would change values")
+        raise ImcsimError("it would change values", fix="give it as a chip of its own")
 
 
 @dataclass(frozen=True, eq=False)

@@ -125,7 +125,9 @@ def _check(policy: str, options: CompareOptions, arriving: StreamOptions) -> Non
                 fix="use periodic or poisson arrivals",
             )
     elif rate is None or not np.isfinite(rate) or rate <= 0:
-        raise ImcsimError("arrivals at a rate need images per second above 0", key="rate")
+        raise ImcsimError(
+            "arrivals at a rate need images per second above 0", key="rate", fix="give a rate, as 1000"
+        )
 
 
 def _arrival_cycles(arriving: StreamOptions, images: int, seed: int, chip: Chip) -> list[int] | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from imcsim._version import __version__
 from imcsim.base.code import code_sha256, shown_code
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import ImcsimError, cannot_read, cannot_write
 from imcsim.base.files import PARTIAL, file_number, new_folders
 from imcsim.base.plugins import Origin, loaded_files
 from imcsim.base.progress import Progress
@@ -139,7 +139,7 @@ def _file_sha256(name: str | Path) -> str:
                 while block := file.read(1 << 20):
                     digest.update(block)
     except OSError as error:
-        raise ImcsimError(f"cannot read: {error.strerror}", file=path) from None
+        raise cannot_read(path, error) from None
     return digest.hexdigest()
 
 
@@ -217,9 +217,7 @@ def made_folder(folder: Path) -> Iterator[None]:
                     _remove_unused(folder, number)
                 raise
     except OSError as error:
-        raise ImcsimError(
-            f"cannot make the folder: {error.strerror}", file=error.filename or folder
-        ) from None
+        raise cannot_write(error.filename or folder, error) from None
 
 
 def _remove_unused(folder: Path, number: tuple[int, int]) -> None:

@@ -291,8 +291,16 @@ def test_impossible_targets_fail_before_the_work(
         ),
         (ImcsimError("a\x1b[31mb"), 2, "error: a?[31mb"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (OSError(errno.ENOSPC, "No space left on device", "x.json"), 2, "error: x.json: the disk is full"),
-        (PermissionError(errno.EACCES, "Permission denied", "x"), 2, "error: x: Permission denied"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x.json"),
+            2,
+            "error: x.json: the disk is full (make room on the disk, or choose another one)",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "x"),
+            2,
+            "error: x: Permission denied (choose another place, or have its permissions changed)",
+        ),
         (MemoryError(), 2, "error: not enough memory (try fewer --images or --workers)"),
         (
             RuntimeError("can't start new thread"),
@@ -354,7 +362,10 @@ def test_a_reader_that_goes_away_is_no_error(arguments: tuple[str, ...]) -> None
 def test_a_full_disk_behind_stdout_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         done = _run("--help", stdout=full, stderr=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (2, "error: output: the disk is full\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: output: the disk is full (make room on the disk, or choose another one)\n",
+    )
 
 
 def test_names_beyond_the_encoding_are_no_error() -> None:

@@ -128,7 +128,7 @@ def _run(file: PluginFile) -> ModuleType:
         exec(compile(file.content, file.path, "exec", dont_inherit=True), module.__dict__)
     except SyntaxError as error:
         raise ImcsimError(
-            f"the plug-in is no Python: {error.msg}", file=file.path, line=error.lineno
+            f"the plug-in is no Python: {error.msg}", file=file.path, line=error.lineno, fix="mend that line"
         ) from None
     except ImcsimError:
         raise
@@ -137,6 +137,7 @@ def _run(file: PluginFile) -> ModuleType:
             f"the plug-in cannot be loaded: {told(error)}",
             file=file.path,
             line=line_in(error, file.path)[1],
+            fix="mend that line, or install what it needs",
         ) from error
     given = [kind for kind in KINDS if hasattr(module, kind)]
     if not given:
@@ -147,7 +148,9 @@ def _run(file: PluginFile) -> ModuleType:
         line = _assignment(file.content, kind)
         if not isinstance(parts, Mapping):
             message = f"expected a mapping from name to part, got {shown(parts)}"
-            raise ImcsimError(message, file=file.path, line=line, key=kind)
+            raise ImcsimError(
+                message, file=file.path, line=line, key=kind, fix=f"write {kind} = {{name: part}}"
+            )
         for name in parts:
             _check_name(name, kind, file.path, line)
     return module

@@ -100,7 +100,11 @@ def checked(conductance_s: NDArray[Any]) -> Array:
             f"conductances of shape {g.shape}", key="conductance_s", fix="use [..., rows, columns]"
         )
     if not np.all((g >= 0) & (g < np.inf)):
-        raise ImcsimError("a conductance is negative or not a number", key="conductance_s")
+        raise ImcsimError(
+            "a conductance is negative or not a number",
+            key="conductance_s",
+            fix="give conductances of at least 0",
+        )
     return g
 
 

@@ -199,7 +199,11 @@ def neurons(node: LIF, before: Before, numerics: Numerics) -> NeuronLayer:
         sane = np.isfinite(reach) & np.isfinite(enters.bias)
         room = np.floor(np.log2(limit / reach))
     if not sane.all():
-        raise ImcsimError("threshold or bias is too large for the scale of the weights", key=node.name)
+        raise ImcsimError(
+            "threshold or bias is too large for the scale of the weights",
+            key=node.name,
+            fix="import the network again, with more --weight-bits",
+        )
     # Threshold and bias in units of the main branch's scale, with as many fractional bits as leave room for
     # four thresholds (three more than spikes in a timestep); more than a few only where there is ample room.
     # A channel of tiny scale may have less than none.
@@ -277,7 +281,11 @@ def integrators(node: LI, before: Before, numerics: Numerics, timesteps: int) ->
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         room = np.floor(np.log2(limit / np.maximum(reach, 1.0)))
     if not np.isfinite(room).all():
-        raise ImcsimError("a bias is too large for the scale of the weights", key=node.name)
+        raise ImcsimError(
+            "a bias is too large for the scale of the weights",
+            key=node.name,
+            fix="import the network again, with more --weight-bits",
+        )
     spare = np.maximum(_spare_bits(enters, before), 0)
     fraction = np.minimum(room, np.minimum(spare, numerics.fraction_bits)).astype(np.int64)
     left, right, bias, branches = _aligned(node, enters, before, fraction)

@@ -66,7 +66,11 @@ def read_apart(kind: str, path: Path) -> tuple[dict[str, Any], Arrays]:
         except subprocess.TimeoutExpired:
             raise _gave_up(path, "it takes too long to read") from None
         except OSError as error:
-            raise ImcsimError(f"cannot start a process to read it: {error.strerror}", file=path) from None
+            raise ImcsimError(
+                f"cannot start a process to read it: {error.strerror}",
+                file=path,
+                fix="free memory or processes",
+            ) from None
         if done.returncode != 0 or not answer.is_file():
             raise _gave_up(path, "reading it breaks the library that opens such files, or takes too long")
         stored = read_npz(answer, max_members=1 << 16)

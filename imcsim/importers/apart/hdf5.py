@@ -138,7 +138,9 @@ class _Walk:
                 "the edges are not pairs of names", key=place or None, fix="write the file again"
             )
         if item.shape[0] > MAX_EDGES:
-            raise ImcsimError(f"it holds more than {MAX_EDGES} edges", key=place or None)
+            raise ImcsimError(
+                f"it holds more than {MAX_EDGES} edges", key=place or None, fix="is it the right file?"
+            )
         return [[_plain(a), _plain(b)] for a, b in item[()]]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import suggestion
 from imcsim.importers.folding.form import (
     Form,
     PooledCurrents,
@@ -80,7 +81,7 @@ class _Fold:
 
     def network(self, timesteps: int | None) -> FloatNetwork:
         if not self.model.layers:
-            raise ImcsimError("it holds no layers", file=self.file)
+            raise ImcsimError("it holds no layers", file=self.file, fix="is it the right file?")
         try:
             self.forms[file.INPUT] = self._image()
         except Unfit as unfit:
@@ -137,7 +138,13 @@ class _Fold:
             if name in needed or name == file.INPUT:
                 continue
             if name not in by_name:
-                raise self._refusal(reader, Unfit(f"reads {name!a}, but no layer is called that"))
+                raise self._refusal(
+                    reader,
+                    Unfit(
+                        f"reads {name!a}, but no layer is called that",
+                        suggestion(name, by_name, "name a layer before it"),
+                    ),
+                )
             needed.add(name)
             waiting.extend((name, source) for source in by_name[name].inputs)
         idle = [layer.name for layer in self.model.layers if layer.name not in needed]
@@ -150,7 +157,10 @@ class _Fold:
         mean = spread(self.image.mean or (0.0,), shape, False, "the mean")
         std = spread(self.image.std or (1.0,), shape, False, "the standard deviation")
         if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-            raise Unfit("mean and standard deviation must be finite, and the latter positive")
+            raise Unfit(
+                "mean and standard deviation must be finite, and the latter positive",
+                "give those of the training run",
+            )
         flat = "flatten" if len(self.model.input_shape) == 1 else None
         return of(self.nodes.image, flat=flat).affine(1.0 / std, -mean / std)
 
@@ -190,7 +200,7 @@ class _Fold:
                 raise self._analogue(form)
             forms.append(form)
         if not forms:
-            raise Unfit("reads nothing")
+            raise Unfit("reads nothing", "name what it reads")
         return forms[0] if len(forms) == 1 else total([self.linear.without_pools(form) for form in forms])
 
     def _after_integrator(self, layer: file.Layer, before: _Integrator) -> _Integrator:
@@ -221,7 +231,10 @@ class _Fold:
         form = self._read(layer)
         groups, rest = divmod(math.prod(form.shape), layer.size)
         if rest:
-            raise Unfit(f"{math.prod(form.shape)} values do not part into votes of {layer.size}")
+            raise Unfit(
+                f"{math.prod(form.shape)} values do not part into votes of {layer.size}",
+                "use a size that divides them",
+            )
         averages = np.kron(np.eye(groups), np.full((1, layer.size), 1.0 / layer.size))
         return self.linear.weights(file.Weights(layer.name, layer.inputs, averages), form)
 
@@ -315,7 +328,10 @@ class _Fold:
         )
         ahead = self.ahead.get(layer.name)
         if ahead is not None and ahead != (form.shape, row):
-            raise Unfit(f"it gives {form.shape} values, but what comes back to it has {ahead[0]}")
+            raise Unfit(
+                f"it gives {form.shape} values, but what comes back to it has {ahead[0]}",
+                "let both have one shape",
+            )
         return of(Spikes(name, form.shape, row), flat=None if row else form.flat)
 
     def _activation(self, layer: file.ReadRelu, form: Form) -> Form:
@@ -345,10 +361,16 @@ class _Fold:
             self._end(form)
         classes, rest = divmod(math.prod(form.shape), self.votes)
         if rest:
-            raise Unfit(f"{math.prod(form.shape)} outputs do not part into votes of {self.votes}")
+            raise Unfit(
+                f"{math.prod(form.shape)} outputs do not part into votes of {self.votes}",
+                "are these the votes of this network?",
+            )
         stated = self.model.source.get("classes")
         if stated is not None and int(stated) != classes:
-            raise Unfit(f"the output has {classes} values, but {stated} classes were stated")
+            raise Unfit(
+                f"the output has {classes} values, but {stated} classes were stated",
+                "leave classes out, or name the right output",
+            )
         if form.shape[1:] != (1, 1):
             shown = " x ".join(map(str, form.shape))
             raise Unfit(f"the output is a {shown} map, not one value per class", "end with a classifier")

@@ -48,7 +48,10 @@ class LinearFolding:
             weight = weight[:, :, None, :]
         finite(weight=weight, bias=layer.bias, scale=layer.scale)
         if weight.ndim not in (2, 4) or 0 in weight.shape:
-            raise Unfit(f"its weights are {list(weight.shape)}, neither a convolution's nor a matrix")
+            raise Unfit(
+                f"its weights are {list(weight.shape)}, neither a convolution's nor a matrix",
+                "give [out, in] or [out, in, rows, columns]",
+            )
         if weight.ndim == 2:
             return self._linear(layer, form, weight)
         if form.row:
@@ -179,7 +182,9 @@ class LinearFolding:
                 f"does the mean lie in the range of pixels, 0 to {(2**self.bits - 1) * self.pixel:g}?",
             )
         if self.border is not None and not np.allclose(self.border, border, rtol=0, atol=1e-9):
-            raise Unfit("it pads the image with another value than the layers before it do", None)
+            raise Unfit(
+                "it pads the image with another value than the layers before it do", "pad with one value"
+            )
         self.border = border
 
     def pool(self, layer: file.ReadPool, form: Form) -> Form:

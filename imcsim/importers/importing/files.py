@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import ImcsimError, cannot_read
 
 
 def file_size(path: Path, most: int) -> int:
@@ -18,7 +18,7 @@ def file_size(path: Path, most: int) -> int:
             raise ImcsimError("this is not an ordinary file", file=path, fix="name a file")
         size = path.stat().st_size
     except OSError as error:
-        raise ImcsimError(f"cannot read the file: {error.strerror}", file=path) from None
+        raise cannot_read(path, error) from None
     except ValueError:  # a NUL or a lone surrogate in the name
         raise ImcsimError(f"not a file name: {str(path)!a}", fix="name a file") from None
     if size == 0:
@@ -36,4 +36,4 @@ def first_bytes(path: Path, count: int) -> bytes:
         with path.open("rb") as file:
             return file.read(count)
     except OSError as error:
-        raise ImcsimError(f"cannot read the file: {error.strerror}", file=path) from None
+        raise cannot_read(path, error) from None

@@ -124,19 +124,31 @@ def check_model(path: Path | None, model: ReadModel) -> None:
         for name in layer.inputs:
             if name not in (every if isinstance(layer, Delayed) else known):
                 raise ImcsimError(
-                    f"it reads {name!a}, which does not come before it", file=path, key=layer.name
+                    f"it reads {name!a}, which does not come before it",
+                    file=path,
+                    key=layer.name,
+                    fix="list layers in the order in which they are computed",
                 )
         known.add(layer.name)
     if not any(isinstance(layer, Weights) for layer in model.layers):
         raise ImcsimError("it holds no weights", file=path, fix="is it the right file?")
     if model.output not in known - {INPUT}:
-        raise ImcsimError(f"there is no layer {model.output!a} to give the output", file=path)
+        raise ImcsimError(
+            f"there is no layer {model.output!a} to give the output",
+            file=path,
+            fix="name one of its layers as the output, or export it again",
+        )
 
 
 def _check_weights(path: Path | None, layer: Weights) -> None:
     weight = layer.weight
     if weight.ndim not in (2, 4) or weight.size == 0:
-        raise ImcsimError(f"weights of shape {list(weight.shape)} are not read", file=path, key=layer.name)
+        raise ImcsimError(
+            f"weights of shape {list(weight.shape)} are not read",
+            file=path,
+            key=layer.name,
+            fix="give weights [out, in] or [out, in, rows, columns]",
+        )
     for what, value in (("bias", layer.bias), ("scale", layer.scale)):
         if value is not None and value.shape != (len(weight),):
             raise ImcsimError(
@@ -147,11 +159,17 @@ def _check_weights(path: Path | None, layer: Weights) -> None:
             )
     if layer.scale is not None and (np.any(weight != np.round(weight)) or np.any(layer.scale <= 0)):
         raise ImcsimError(
-            "quantised weights must be integers and their scales positive", file=path, key=layer.name
+            "quantised weights must be integers and their scales positive",
+            file=path,
+            key=layer.name,
+            fix="store integers, and one scale above 0 for each channel",
         )
     if layer.groups < 1 or len(weight) % layer.groups:
         raise ImcsimError(
-            f"{len(weight)} output channels do not part into {layer.groups} groups", file=path, key=layer.name
+            f"{len(weight)} output channels do not part into {layer.groups} groups",
+            file=path,
+            key=layer.name,
+            fix="give groups that divide the channels",
         )
     _check_steps(path, layer.name, stride=layer.stride, dilation=layer.dilation, kernel=weight.shape[2:])
     _check_steps(path, layer.name, least=0, padding=layer.padding)
@@ -164,4 +182,5 @@ def _check_steps(path: Path | None, name: str, least: int = 1, **steps: Any) -> 
                 f"the {what} {list(pair)} is not possible; it must be {least} to {MAX_STEP}",
                 file=path,
                 key=name,
+                fix=f"give {least} to {MAX_STEP}",
             )

@@ -71,7 +71,11 @@ def draft(tensors: Tensors, file: str, name: str) -> str:
     groups = _groups(tensors)
     weights = [group for group in groups.values() if _kind(group) in _SHAPES]
     if not weights:
-        raise ImcsimError("it holds no weights of convolutions or fully connected layers", file=file)
+        raise ImcsimError(
+            "it holds no weights of convolutions or fully connected layers",
+            file=file,
+            fix="is it the right file? --layers FILE describes others",
+        )
     first, last = weights[0]["weight"], weights[-1]["weight"]
     shape = {2: f"{first.shape[-1]}", 3: f"{first.shape[1]}, 1, 0", 4: f"{first.shape[1]}, 0, 0"}[first.ndim]
     lines = [_HEAD.format(file=file, name=_plain(name), shape=shape, classes=len(last))]

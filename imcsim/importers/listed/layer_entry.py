@@ -54,7 +54,7 @@ class Entry:
             raise self.document.error(self.path, f"the key {key!r} is missing", fix="add it")
         value = self.data[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.fail(key, f"must be {what}, not {value!r:.60}", None)
+            raise self.fail(key, f"must be {what}, not {value!r:.60}", f"give {what}")
         return value
 
     def integer(self, key: str) -> int:
@@ -82,7 +82,7 @@ class Entry:
     def entries(self, key: str, most: int) -> list[Any]:
         found = self._typed(key, list, "a list")
         if not 1 <= len(found) <= most:
-            raise self.fail(key, f"has {len(found)} entries; 1 to {most} are read", None)
+            raise self.fail(key, f"has {len(found)} entries; 1 to {most} are read", f"give 1 to {most}")
         return cast(list[Any], found)
 
     def integers(self, key: str) -> tuple[int, ...]:
@@ -98,7 +98,7 @@ class Entry:
         value = self._typed(key, int | list, "an integer or [rows, columns]")
         numbers = [value, value] if isinstance(value, int) else value
         if len(numbers) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
-            raise self.fail(key, "must be an integer or [rows, columns]", None)
+            raise self.fail(key, "must be an integer or [rows, columns]", "write for example [3, 3]")
         return numbers[0], numbers[1]
 
     def values(self, key: str, default: float) -> Values:
@@ -128,7 +128,9 @@ class Entry:
                 self.path, f"names no tensor for {key!r}", fix=f"give `prefix` or `{key}`"
             )
         if found.dtype.kind not in "iuf":
-            raise self.fail(key, f"tensors of {found.dtype} hold no numbers to compute with", None)
+            raise self.fail(
+                key, f"tensors of {found.dtype} hold no numbers to compute with", "store integers or floats"
+            )
         return found.astype(np.float64)
 
     def optional(self, key: str, suffix: str) -> Values | None:

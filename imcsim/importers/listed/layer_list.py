@@ -181,7 +181,7 @@ class _List:
             if top.has(key):
                 source[key] = top.integer(key)
                 if source[key] < 1:
-                    raise top.fail(key, "must be at least 1", None)
+                    raise top.fail(key, "must be at least 1", "give a whole number from 1 on")
         if options.timesteps is not None:
             source["timesteps"] = options.timesteps
         if self.image.has("scale"):
@@ -251,12 +251,16 @@ class _List:
                 return ReadFlatten(name, inputs)
             case "voting":
                 if (votes := entry.integer("size")) < 1:
-                    raise entry.fail("size", f"must be at least 1, not {votes}", None)
+                    raise entry.fail(
+                        "size", f"must be at least 1, not {votes}", "give a whole number from 1 on"
+                    )
                 return Voting(name, inputs, votes)
             case "delay":
                 steps = entry.integer("timesteps") if entry.has("timesteps") else 1
                 if not 0 < steps <= MAX_DELAY:
-                    raise entry.fail("timesteps", f"must be from 1 to {MAX_DELAY}, not {steps}", None)
+                    raise entry.fail(
+                        "timesteps", f"must be from 1 to {MAX_DELAY}, not {steps}", f"give 1 to {MAX_DELAY}"
+                    )
                 return Delayed(name, inputs, steps)
         size = entry.pair("size", None)
         return ReadPool(
@@ -275,7 +279,7 @@ def _weights(what: str, name: str, inputs: tuple[str, ...], entry: Entry) -> Wei
     scale = _scale(entry, len(weight))
     bits = entry.integer("weight_bits") if entry.has("weight_bits") else None
     if bits is not None and not 1 <= bits <= 16:
-        raise entry.fail("weight_bits", f"must be from 1 to 16, not {bits}", None)
+        raise entry.fail("weight_bits", f"must be from 1 to 16, not {bits}", "8 is usual")
     if what == "linear":
         return Weights(name, inputs, weight, bias, scale=scale, weight_bits=bits)
     groups = entry.integer("groups") if entry.has("groups") else 1
@@ -332,10 +336,16 @@ def _norm(what: str, name: str, inputs: tuple[str, ...], entry: Entry) -> Norm:
     centre = -mean * gain
     for value in (weight := entry.optional("weight", "weight"), bias := entry.optional("bias", "bias")):
         if value is not None and value.shape != mean.shape:
-            raise entry.fail("prefix", "weight, bias, mean and variance have different shapes", None)
+            raise entry.fail(
+                "prefix",
+                "weight, bias, mean and variance have different shapes",
+                "are the tensors those of one layer?",
+            )
     if mean.ndim != 1 or variance.shape != mean.shape:
         raise entry.fail(
-            "mean", f"the tensor has the shape {list(mean.shape)}; one number per channel is read", None
+            "mean",
+            f"the tensor has the shape {list(mean.shape)}; one number per channel is read",
+            "name a tensor [channels]",
         )
     if weight is not None:
         gain, centre = gain * weight, centre * weight

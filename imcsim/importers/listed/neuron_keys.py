@@ -79,7 +79,7 @@ def make_neuron(
         if isinstance(value, str):
             found = tensor(key, value)
             if found.dtype.kind not in "iuf" or found.size == 0:
-                raise fail(key, f"the tensor {value!r} holds no numbers", None)
+                raise fail(key, f"the tensor {value!r} holds no numbers", "name a tensor of numbers")
             written = as_written(found)
             if key in _CLAMPED and value.rpartition(".")[2] in _CLAMPED[key]:
                 written = np.clip(written, 0.0, 1.0)  # as snnTorch does whenever it uses them
@@ -143,9 +143,9 @@ def whole(key: str, value: Any, fail: Fail) -> int:
     """`value` of `max_spikes` or `refractory` as an integer in its bounds; raises what `fail` makes."""
     low, high = _COUNTS[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
-        raise fail(key, f"must be an integer, not {value!r}"[:120], None)
+        raise fail(key, f"must be an integer, not {value!r}"[:120], f"give {low} to {high}")
     if not low <= value <= high:
-        raise fail(key, f"must be from {low} to {high}, not {value:g}", None)
+        raise fail(key, f"must be from {low} to {high}, not {value:g}", "give one of these")
     return int(value)
 
 
@@ -168,4 +168,4 @@ def check_keys(keys: Mapping[str, Any], fail: Fail) -> None:
             whole(key, value, fail)
             continue
         if not isinstance(value, int | float | str) or isinstance(value, bool):
-            raise fail(key, f"must be a number or the name of a tensor, not {value!r}"[:120], None)
+            raise fail(key, f"must be a number or the name of a tensor, not {value!r}"[:120], "give one")

@@ -93,7 +93,10 @@ def _own(module: Any, keys: Mapping[str, Any]) -> About:
         named = isinstance(value, str) and key not in ("reset", "fires", "reset_at", "input")
         if named and not (key == "floor" and value == "none"):
             if not hasattr(module, value):
-                raise Unknown(f"it has no attribute {value!r:.60}, which its rule names for {key!r}")
+                raise Unknown(
+                    f"it has no attribute {value!r:.60}, which its rule names for {key!r}",
+                    "name an attribute of the module",
+                )
             value = getattr(module, value)
         found[key] = value
     time = keys.get("time", "none")
@@ -119,7 +122,10 @@ def _own_activation(module: Any, keys: Mapping[str, Any]) -> About:
         value = keys[key]
         if isinstance(value, str):
             if not hasattr(module, value):
-                raise Unknown(f"it has no attribute {value!r:.60}, which its rule names for {key!r}")
+                raise Unknown(
+                    f"it has no attribute {value!r:.60}, which its rule names for {key!r}",
+                    "name an attribute of the module",
+                )
             value = getattr(module, value)
         numbers = array(value)
         if numbers.size != 1:

@@ -44,7 +44,11 @@ def inputs_of(given: Any, network: Network, images: int | None, name: str) -> In
         )
     if images is not None and axis is None:
         if not 1 <= images <= len(values):
-            raise ImcsimError(f"{images} images were asked for, but it holds {len(values)}", key=name)
+            raise ImcsimError(
+                f"{images} images were asked for, but it holds {len(values)}",
+                key=name,
+                fix=f"ask for 1 to {len(values)}",
+            )
         values, labels = values[:images], labels[:images]
     size = math.prod(shape)
     if values[0].size == size:
@@ -53,7 +57,9 @@ def inputs_of(given: Any, network: Network, images: int | None, name: str) -> In
         values = values.reshape(*values.shape[:2], *shape)
     else:
         ours, theirs = " x ".join(map(str, values.shape[1:])), " x ".join(map(str, shape))
-        raise ImcsimError(f"the images are {ours}, but the network takes {theirs}", key=name)
+        raise ImcsimError(
+            f"the images are {ours}, but the network takes {theirs}", key=name, fix=f"give images of {theirs}"
+        )
     codes = _codes(values, network, name)
     checked = check_labels(name, labels, len(codes), None)
     spikes = values.dtype == bool
@@ -69,7 +75,9 @@ def _codes(values: NDArray[Any], network: Network, name: str) -> NDArray[np.uint
     if values.dtype.kind in "iu":
         if values.size and (values.min() < 0 or values.max() > 255):
             raise ImcsimError(
-                f"pixels go from {values.min()} to {values.max()}, but must be 0 to 255", key=name
+                f"pixels go from {values.min()} to {values.max()}, but must be 0 to 255",
+                key=name,
+                fix="give codes, booleans for spikes, or the real numbers that the module was trained on",
             )
         return np.ascontiguousarray(values.astype(np.uint8))
     grid = grid_of_network(network)
@@ -109,10 +117,14 @@ def _collected(
 
 def _items(given: Any, images: int | None, name: str) -> tuple[NDArray[Any], NDArray[np.int64], int | None]:
     if not len(given):
-        raise ImcsimError("it holds no images", key=name)
+        raise ImcsimError("it holds no images", key=name, fix=FIX)
     count = len(given) if images is None else images
     if not 1 <= count <= len(given):
-        raise ImcsimError(f"{count} images were asked for, but it holds {len(given)}", key=name)
+        raise ImcsimError(
+            f"{count} images were asked for, but it holds {len(given)}",
+            key=name,
+            fix=f"ask for 1 to {len(given)}",
+        )
     values, labels = [], []
     for index in range(count):
         image, label = _pair(given[index], name)
@@ -134,7 +146,9 @@ def _batches(
         found += len(labels[-1])
         axis = 0 if len(values[-1]) == len(labels[-1]) else 1
     if images is not None and found < images:
-        raise ImcsimError(f"{images} images were asked for, but it holds {found}", key=name)
+        raise ImcsimError(
+            f"{images} images were asked for, but it holds {found}", key=name, fix=f"ask for 1 to {found}"
+        )
     whole = _joined(values, name, lambda pieces: np.concatenate(pieces, axis=axis))
     end = found if images is None else images
     return (whole[:end] if axis == 0 else whole[:, :end]), np.concatenate(labels)[:end], axis
@@ -150,7 +164,7 @@ def _until(given: Iterable[Any], images: int | None, labels: list[NDArray[Any]])
 
 def _joined(values: list[NDArray[Any]], name: str, join: Any) -> NDArray[Any]:
     if not values:
-        raise ImcsimError("it holds no images", key=name)
+        raise ImcsimError("it holds no images", key=name, fix=FIX)
     try:
         found: NDArray[Any] = join(values)
     except ValueError:
@@ -198,4 +212,4 @@ def first_images(given: Any, count: int) -> Any:
     for batch in given:
         image, label = _pair(batch, "inputs")
         return image[:count] if len(image) == len(label) else image[:, :count]
-    raise ImcsimError("it holds no images", key="inputs")
+    raise ImcsimError("it holds no images", key="inputs", fix=FIX)

@@ -119,7 +119,7 @@ def check_said(file: Path, dialect: Dialect, nodes: Sequence[NirNode], options: 
         raise fail("reset_to", "the file says it: v_reset", "leave it out")
     for key in ("floor", "initial", "reset_to"):
         if isinstance(said.get(key), str) and not (key == "floor" and said[key] == "none"):
-            raise fail(key, f"must be a number, not {said[key]!r:.40}", None)
+            raise fail(key, f"must be a number, not {said[key]!r:.40}", "give a number, as 0.5")
     if dialect.name != "sinabs" or not spiking:
         return
     open_ = [f"--neuron {key}=..." for key in ("max_spikes", "floor") if key not in said]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import suggestion
 from imcsim.importers.apart import read_apart
 from imcsim.importers.importing.layers import (
     Delayed,
@@ -93,7 +94,10 @@ def _dialect(path: Path, found: NirGraph, options: ReadOptions) -> Dialect:
     name = recognise(path, found) if options.framework == "auto" else options.framework
     if name not in DEFAULTS:
         raise ImcsimError(
-            f"must be auto, {', '.join(DEFAULTS)}, not {name!r:.40}", file=path, key="framework"
+            f"must be auto, {', '.join(DEFAULTS)}, not {name!r:.40}",
+            file=path,
+            key="framework",
+            fix=suggestion(name, DEFAULTS, "use auto"),
         )
     dialect = DEFAULTS[name]
     check_said(path, dialect, found.nodes, options)

@@ -164,11 +164,18 @@ def _flatten(
             n: inner_nodes[n]["type"] for n in inner_nodes if inner_nodes[n]["type"] in ("Input", "Output")
         }
         if sorted(ends.values()) != ["Input", "Output"] or any("." in n[len(full) + 1 :] for n in ends):
-            raise ImcsimError("a graph inside needs one Input and one Output", file=file, key=full)
+            raise ImcsimError(
+                "a graph inside needs one Input and one Output",
+                file=file,
+                key=full,
+                fix="give it one of each, or flatten it before it is exported",
+            )
         entries[full] = [b for a, b in sorted(inner_edges) if ends.get(a) == "Input"]
         exits[full] = [a for a, b in sorted(inner_edges) if ends.get(b) == "Output"]
         if any(ends.get(n) for n in (*entries[full], *exits[full])):
-            raise ImcsimError("a graph inside passes its input straight on", file=file, key=full)
+            raise ImcsimError(
+                "a graph inside passes its input straight on", file=file, key=full, fix="leave it out"
+            )
         nodes |= {n: inner_nodes[n] for n in inner_nodes if n not in ends}
         edges |= {(a, b) for a, b in inner_edges if a not in ends and b not in ends}
     known = {prefix + name for name in top["nodes"]}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import suggestion
 from imcsim.importers.importing.float_network import FloatNetwork, FloatWeights, Values
 from imcsim.importers.importing.float_run import walk
 from imcsim.importers.importing.float_values import windows
@@ -85,11 +86,15 @@ def quantise_layers(
 ) -> Quantised:
     """`quantise`, with what it did to each layer."""
     if not 1 <= weight_bits <= 16:
-        raise ImcsimError(f"must be from 1 to 16, not {weight_bits}", key="weight_bits")
+        raise ImcsimError(f"must be from 1 to 16, not {weight_bits}", key="weight_bits", fix="8 is usual")
     if scales not in get_args(Scales):
-        raise ImcsimError(f"must be {', '.join(get_args(Scales))}, not {scales!r:.40}", key="scales")
+        raise ImcsimError(
+            f"must be {', '.join(get_args(Scales))}, not {scales!r:.40}",
+            key="scales",
+            fix=suggestion(scales, get_args(Scales), "use max"),
+        )
     if not 50 <= percentile <= 100:
-        raise ImcsimError(f"must be from 50 to 100, not {percentile}", key="percentile")
+        raise ImcsimError(f"must be from 50 to 100, not {percentile}", key="percentile", fix="99.9 is usual")
     seen: dict[str, Values] = {}
     if scales == "mse" and calibration is not None:
         seen = sample_windows(network, calibration)
@@ -193,7 +198,11 @@ def _node(
         usual = np.median(scale[~dead]) if not dead.all() else 1.0
         scale[dead] = np.exp2(np.rint(np.log2(usual))) if 0 < usual < np.inf else 1.0
     if not (scale > 0).all() or not np.isfinite(scale).all():
-        raise ImcsimError("its weights are too small or too large for a scale", key=node.name)
+        raise ImcsimError(
+            "its weights are too small or too large for a scale",
+            key=node.name,
+            fix="scale the weights and what they are added to alike, or train again",
+        )
     if node.weight.ndim == 2:
         return Linear(node.name, node.inputs, weight, scale, node.bias, node.weight_bits), about
     window = (node.stride, node.padding, node.dilation, node.groups)

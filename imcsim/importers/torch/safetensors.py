@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import NO_MEMORY, ImcsimError, cannot_read
 from imcsim.importers.apart import MAX_BYTES
 from imcsim.importers.importing.files import file_size
 
@@ -54,9 +54,9 @@ def tensors(path: Path) -> dict[str, NDArray[Any]]:
             entries = _entries(path, header, size - 8 - length)
             return {name: _tensor(file, 8 + length, *entry) for name, entry in entries.items()}
     except MemoryError:
-        raise ImcsimError("there is not enough memory to read it", file=path) from None
+        raise ImcsimError("there is not enough memory to read it", file=path, fix=NO_MEMORY) from None
     except OSError as error:
-        raise ImcsimError(f"cannot read the file: {error.strerror}", file=path) from None
+        raise cannot_read(path, error) from None
 
 
 def _header(path: Path, raw: bytes) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import NO_MEMORY, ImcsimError, cannot_read
 from imcsim.base.zips import check_directory
 from imcsim.importers.apart import MAX_BYTES
 from imcsim.importers.importing.files import file_size
@@ -68,9 +68,9 @@ def tensors(path: Path) -> dict[str, NDArray[Any]]:
         text = "".join(c if c.isprintable() else "?" for c in str(error))[:120]
         raise ImcsimError(f"not a sound PyTorch state dict: {text}", file=path, fix=SAVE_AGAIN) from None
     except MemoryError:
-        raise ImcsimError("there is not enough memory to read it", file=path) from None
+        raise ImcsimError("there is not enough memory to read it", file=path, fix=NO_MEMORY) from None
     except OSError as error:
-        raise ImcsimError(f"cannot read the file: {error.strerror}", file=path) from None
+        raise cannot_read(path, error) from None
 
 
 def stripped(found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -178,11 +178,16 @@ class _Storages:
         if what not in ("tensor", "tensor_v2", "tensor_v3") or len(call.arguments) < (
             7 if what[-1] == "3" else 4
         ):
-            raise ImcsimError("sparse, quantised, complex and empty tensors are not read")
+            raise ImcsimError(
+                "sparse, quantised, complex and empty tensors are not read",
+                fix="save dense tensors of floats",
+            )
         stored, offset, shape, strides, *rest = call.arguments
         kind = rest.pop(2) if what == "tensor_v3" else None
         if len(rest) > 2 and rest[2]:
-            raise ImcsimError("conjugated and negated views are not read")
+            raise ImcsimError(
+                "conjugated and negated views are not read", fix="save tensor.resolve_conj().resolve_neg()"
+            )
         return self._array(stored, offset, shape, strides, kind)
 
     def _array(self, stored: Any, offset: Any, shape: Any, strides: Any, kind: Any) -> NDArray[Any]:
@@ -206,14 +211,18 @@ class _Storages:
         raw, dtype = self.raw[key], np.dtype(self.order + _TYPES[name])
         size = math.prod(shape) * dtype.itemsize
         if size > len(raw):
-            raise ImcsimError(f"the shape {str(list(shape))[:60]} repeats its data")
+            raise ImcsimError(
+                f"the shape {str(list(shape))[:60]} repeats its data", fix="save tensor.contiguous()"
+            )
         if size == 0:
             return np.empty(shape, dtype.newbyteorder("="))
         steps = [step * dtype.itemsize for step in strides]
         try:
             seen: NDArray[Any] = np.ndarray(shape, dtype, raw, offset * dtype.itemsize, steps)
         except (ValueError, TypeError, OverflowError):
-            raise ImcsimError(f"the shape {str(list(shape))[:60]} does not fit its data") from None
+            raise ImcsimError(
+                f"the shape {str(list(shape))[:60]} does not fit its data", fix=SAVE_AGAIN
+            ) from None
         found = np.asarray(seen, dtype.newbyteorder("="), order="C")
         if name == "BFloat16":
             return (found.astype(np.uint32) << np.uint32(16)).view(np.float32)
