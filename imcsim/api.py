@@ -26,6 +26,7 @@ import imcsim.network
 from imcsim.base.choices import Accumulation, Fidelity, InputEncoding, Rule, Temperatures, Thresholds
 from imcsim.base.errors import ImcsimError
 from imcsim.base.frames import frame
+from imcsim.base.keywords import known_keywords
 from imcsim.base.presented import present_with
 from imcsim.base.progress import Progress
 from imcsim.diffs.reading import load_result as load_result
@@ -59,6 +60,7 @@ Policy = Literal["static", "dynamic"]
 ArrivalKind = Literal["closed", "periodic", "poisson"]
 
 
+@known_keywords
 def compare(
     model: str | Path | Network | Any = DEFAULT_MODEL,
     hardware: str | Path | Hardware | Mapping[str, object] = DEFAULT_HARDWARE,
@@ -154,6 +156,7 @@ def compare(
         return comparison.compare(*subject, settings.options, progress, other, values)
 
 
+@known_keywords
 def compare_chips(
     model: str | Path | Network | Any = DEFAULT_MODEL,
     hardware: str | Path | Hardware | Mapping[str, object] = DEFAULT_HARDWARE,
@@ -243,6 +246,7 @@ def compare_chips(
     return comparing.compare_chips(*subject, settings.options, chips, progress)
 
 
+@known_keywords
 def run(
     model: str | Path | Network | Any = DEFAULT_MODEL,
     hardware: str | Path | Hardware | Mapping[str, object] = DEFAULT_HARDWARE,
@@ -328,6 +332,7 @@ def run(
     return comparison.run(*subject, settings.options, progress, policy=policy)
 
 
+@known_keywords
 def stream(
     model: str | Path | Network | Any = DEFAULT_MODEL,
     hardware: str | Path | Hardware | Mapping[str, object] = DEFAULT_HARDWARE,
@@ -531,6 +536,7 @@ class Monitor:
     ['accuracy', 'edp_pj_ns', 'energy_pj', 'epoch', 'latency_ns', 'mean_timesteps']
     """
 
+    @known_keywords
     def __init__(
         self,
         inputs: Any,
@@ -597,6 +603,7 @@ def _from_inputs(model: Any, inputs: Any, settings: RunSettings) -> Network:
     return from_torch(model, example, timesteps=settings.options.timesteps)
 
 
+@known_keywords
 def sweep(
     spec: str | Path | Mapping[str, Any],
     out: str | Path | None = None,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from imcsim import hardware as chips
 from imcsim.base.errors import ImcsimError, cannot_read
 from imcsim.base.files import read_ordinary
+from imcsim.base.keywords import known_keywords
 from imcsim.base.names import did_you_mean, nearest, refusal, shown
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import CompareResult
@@ -80,6 +81,7 @@ def read_result(given: str) -> Result:
     return named(given).result()
 
 
+@known_keywords
 def load_result(path: str | Path) -> Result | ChipsResult:
     """The result that ``save``, ``--json`` or ``--out`` wrote to a JSON file or a folder.
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.keywords import known_keywords
 
 if TYPE_CHECKING:
     from imcsim.importers.live.network import TorchNetwork
 
 
+@known_keywords
 def from_torch(
     model: Any,
     example: Any,
