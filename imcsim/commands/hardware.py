@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.commands.common import print_names, print_report, texts
 from imcsim.commands.completion import complete_hardware
 from imcsim.commands.options import option, options_of, plugin_option
@@ -71,7 +72,8 @@ def hardware_check(file: str, overrides: dict[str, Any], strict: bool, model: st
     rows = list(imcsim.hardware.describe(loaded))
     unsourced = sum(row[3] == "unsourced" for row in rows)
     click.echo(
-        f"{file}: sound, {len(rows)} values" + (f", {unsourced} without a source" if unsourced else "")
+        f"{file}: sound, {counted(len(rows), 'value')}"
+        + (f", {unsourced} without a source" if unsourced else "")
     )
     stuck = imcsim.hardware.would_not_follow(loaded)
     if stuck:
@@ -87,7 +89,7 @@ def hardware_check(file: str, overrides: dict[str, Any], strict: bool, model: st
         _must_fit(model, loaded.config)
     if strict and found:
         raise ImcsimError(
-            f"{len(found)} figures do not hold for this chip",
+            f"{counted(len(found), 'figure does', 'figures do')} not hold for this chip",
             file=file,
             key="strict",
             fix="give them for its conditions, as the warnings say, or leave out --strict",

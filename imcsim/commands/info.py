@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from imcsim._version import __version__
+from imcsim.base.plurals import counted
 
 _NEEDS = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)[^;]*(?:;.*extra == ['\"](?P<extra>\w+)['\"])?")
 _NOT_FOR_USE = frozenset({"test", "docs", "dev", "frameworks", "train"})
@@ -70,7 +71,7 @@ def _installation() -> Section:
 
 
 def _files(sizes: Sequence[int], where: str) -> str:
-    return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, {where}" if sizes else "none yet"
+    return f"{counted(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB, {where}" if sizes else "none yet"
 
 
 def _machine() -> Section:

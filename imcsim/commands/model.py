@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.commands.common import flat, print_names, print_report, texts
 from imcsim.commands.completion import complete_model
 
@@ -46,4 +47,4 @@ def model_check(folder: str) -> None:
     if problems:
         raise ImcsimError("\n".join(problems))
     network = imcsim.network.load(folder)
-    click.echo(f"{folder}: sound, {len(network.weighted)} layers with weights")
+    click.echo(f"{folder}: sound, {counted(len(network.weighted), 'layer')} with weights")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from imcsim.base.plurals import counted
 from imcsim.commands.common import progress_bars
 from imcsim.commands.help import Grouped
 
@@ -41,7 +42,7 @@ def report(
         made = write_report(folder, out, points=numbers, base=base, heat=heat, title=title, progress=progress)
     if not quiet:
         failed = f", {made.failed} failed" if made.failed else ""
-        click.echo(f"{made.points} points{failed}; {made.figures} figures")
+        click.echo(f"{counted(made.points, 'point')}{failed}; {counted(made.figures, 'figure')}")
         click.echo(f"wrote {made.page}")
 
 

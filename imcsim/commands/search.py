@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imcsim.base.plurals import counted
 from imcsim.commands.common import print_report, progress_bars
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import option, options_of
@@ -74,7 +75,10 @@ def _tell(search: Search, store: Store, summary: Summary, wanted: int) -> None:
     from imcsim.sweeps import open_store
 
     new = summary.points - summary.earlier
-    click.echo(f"{summary.points} points: {new} run now, {summary.earlier} before; {summary.failed} failed")
+    click.echo(
+        f"{counted(summary.points, 'point')}: {new} run now, {summary.earlier} before; {summary.failed} "
+        "failed"
+    )
     if summary.points < wanted:
         click.echo("there are no other points: all combinations were tried")
     for row in store.outcomes() if summary.failed else ():
@@ -108,7 +112,8 @@ def _front(search: Search, rows: list[dict[str, Any]]) -> Any:
         for row in shown
     ]
     title = (
-        f"Pareto front: {len(rows)} points, judged on validation images; figures are of the reported images"
+        f"Pareto front: {counted(len(rows), 'point')}, judged on validation images; figures are of the "
+        "reported images"
     )
     return table(title, ["point", *axes, *(name for name, _ in columns)], texts, left=1 + len(axes))
 

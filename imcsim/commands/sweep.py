@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imcsim.base.plurals import counted
 from imcsim.commands.common import print_report, progress_bars
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import gathered, option, options_of
@@ -112,8 +113,8 @@ def _check(folder: str) -> int:
     found = check_store(folder)
     for problem in found.problems:
         click.echo(_line(problem))
-    count = f"{len(found.sound)} of {found.planned} points are there and sound"
-    click.echo(f"{count}; {len(found.problems)} problems" if found.problems else count)
+    count = f"{len(found.sound)} of {counted(found.planned, 'point')} are there and sound"
+    click.echo(f"{count}; {counted(len(found.problems), 'problem')}" if found.problems else count)
     return 1 if found.problems else 0
 
 
@@ -123,7 +124,7 @@ def _repair(folder: str) -> int:
     found = repair_store(folder)
     for problem in found.checked.problems:
         click.echo(_line(problem))
-    click.echo(f"{len(found.checked.sound)} of {found.checked.planned} points are there and sound")
+    click.echo(f"{len(found.checked.sound)} of {counted(found.checked.planned, 'point')} are there and sound")
     if found.before is not None:
         click.echo(
             f"the store of before is {found.before}; points that are missing run when the sweep goes on"
@@ -148,7 +149,9 @@ def _show(spec: Spec) -> None:
         click.echo(f"... and {len(points) - MAX_LISTED} more")
     plan = make_plan(points)
     click.echo(
-        f"{len(points)} points need {plan.functional_runs} functional runs and {plan.scales} ADC calibrations"
+        f"{counted(len(points), 'point needs', 'points need')} "
+        f"{counted(plan.functional_runs, 'functional run')} and "
+        f"{counted(plan.scales, 'ADC calibration')}"
     )
 
 
@@ -161,7 +164,10 @@ def _tell(store: Store, summary: Summary) -> None:
     if stream is None:
         return
     new = summary.points - summary.earlier
-    click.echo(f"{summary.points} points: {new} run now, {summary.earlier} before; {summary.failed} failed")
+    click.echo(
+        f"{counted(summary.points, 'point')}: {new} run now, {summary.earlier} before; {summary.failed} "
+        "failed"
+    )
     click.echo(f"functional runs: {summary.computed} computed, {summary.reused} found")
     for row in store.points() if summary.failed else ():
         if row["status"] == "failed":

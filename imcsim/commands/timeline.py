@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.commands.common import choose_validation, load_all, progress_bars
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import EXITING, PLAYING, policy_option, run_settings
@@ -87,8 +88,9 @@ def timeline(
         time = fitting(TIME, [cycles * recorded.clock_ns])
         energy = fitting(ENERGY, [shown.energy_pj])
         click.echo(
-            f"image {shown.image}: exits after {shown.timesteps} of {recorded.meta.timesteps} timesteps, "
-            f"{cycles:,} cycles, {time(cycles * recorded.clock_ns)} {time.name}, "
+            f"image {shown.image}: exits after {shown.timesteps} of "
+            f"{counted(recorded.meta.timesteps, 'timestep')}, "
+            f"{counted(cycles, 'cycle')}, {time(cycles * recorded.clock_ns)} {time.name}, "
             f"{energy(shown.energy_pj)} {energy.name}"
         )
     click.echo(f"{output}: open it in ui.perfetto.dev")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from imcsim.base.plurals import counted
 from imcsim.commands.common import choose_validation, flat, load_all, print_report, progress_bars
 from imcsim.commands.options import PLAYING, run_settings
 from imcsim.studies.settings import RunSettings
@@ -59,7 +60,10 @@ def record(output: str, layers: str | None, ideal: bool, quiet: bool, settings: 
             chip=loaded.options.chip,
         )
     if not quiet:
-        click.echo(f"{output}: {len(found.packed)} images, {_frames(found)}, {len(found.spikes)} layers")
+        click.echo(
+            f"{output}: {counted(len(found.packed), 'image')}, {_frames(found)}, "
+            f"{counted(len(found.spikes), 'layer')}"
+        )
 
 
 @trace.command("info", short_help="Shape, spikes and spike rates, and where they come from.")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.inputs.made import MadeFrames
 from imcsim.network.arrays import MAX_BYTES
 
@@ -98,7 +99,7 @@ class Inputs:
             return self
         if self.frames < timesteps:
             raise ImcsimError(
-                f"there are frames for {self.frames} timesteps, {timesteps} are to be run",
+                f"there are frames for {counted(self.frames, 'timestep')}, {timesteps} are to be run",
                 key=self.name,
                 fix=f"run at most {self.frames}, or give inputs with more frames",
             )

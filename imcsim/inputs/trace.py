@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.choices import MAX_TIMESTEPS
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.inputs.data import (
     CALIBRATION_IMAGES,
     MAX_CLASSES,
@@ -177,7 +178,10 @@ def load_trace(path: str | Path) -> Trace:
     timesteps, frames = about["timesteps"], packed.shape[1]
     if frames != (1 if about["coding"] == "direct" else timesteps):
         raise ImcsimError(
-            f"there are {frames} frames for {timesteps} timesteps", file=path, key="frames", fix=_AGAIN
+            f"it holds {counted(frames, 'frame')} for {counted(timesteps, 'timestep')}",
+            file=path,
+            key="frames",
+            fix=_AGAIN,
         )
     labels = stored["labels"]
     if labels.size or labels.ndim != 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.base.tile_types import OWN
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.copies import granted
@@ -53,7 +54,8 @@ def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:
     slices = slice_count(stage.weight_bits, cells.cell_bits, cells.encoding)
     if slices > cells.columns:
         raise ImcsimError(
-            f"one weight takes {slices} cells, but a crossbar has {cells.columns} columns",
+            f"one weight takes {counted(slices, 'cell')}, but a crossbar has "
+            f"{counted(cells.columns, 'column')}",
             key="cells.columns",
             fix=f"set it to at least {slices}, or enlarge cells.cell_bits",
         )
@@ -78,8 +80,8 @@ def _cut(stage: Stage, hardware: HardwareConfig) -> LayerPlacement:
     unit = stage.kernel[0] * stage.kernel[1] if cells.row_order == "kernel_position" else 1
     if unit > 1 and unit > hardware.tile.crossbars_per_pe:
         raise ImcsimError(
-            f"layer {stage.name} needs {unit} crossbars in a PE, one for each kernel position, but a PE has "
-            f"{hardware.tile.crossbars_per_pe}",
+            f"layer {stage.name} needs {counted(unit, 'crossbar')} in a PE, one for each kernel position, "
+            f"but a PE has {hardware.tile.crossbars_per_pe}",
             key="tile.crossbars_per_pe",
             fix=f"set it to at least {unit}, or cells.row_order to im2col and tile.adcs to crossbar",
         )

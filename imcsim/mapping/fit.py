@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.hardware.components.package import MOST_CHIPS
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.cut import cut
@@ -32,7 +33,7 @@ def mesh_for(tiles: int, graph: StageGraph, hardware: HardwareConfig) -> tuple[i
     if columns * rows >= tiles:
         return columns, rows
     raise ImcsimError(
-        f"the network needs {tiles} tiles, the mesh has {columns} x {rows} = {columns * rows}: "
+        f"the network needs {counted(tiles, 'tile')}, the mesh has {columns} x {rows} = {columns * rows}: "
         f"{tiles - columns * rows} short",
         key="mesh.columns",
         fix="; ".join(_advice(tiles, graph, hardware)),
@@ -62,13 +63,14 @@ def _advice(tiles: int, graph: StageGraph, hardware: HardwareConfig) -> list[str
     for name, values in saving.items():
         saved = tiles - tiles_with("mapping", **values)
         if tiles - saved <= room:
-            enough.append(f"{name} saves {saved} tiles, which is enough")
+            enough.append(f"{name} saves {counted(saved, 'tile')}, which is enough")
         elif saved > 0:
-            some.append(f"{name} saves {saved} tiles, not enough")
+            some.append(f"{name} saves {counted(saved, 'tile')}, not enough")
     if len(some) == 2:
         saved = tiles - tiles_with("mapping", share_tiles=True, replication="none")
         some.append(
-            f"both together save {saved} tiles, which is {'' if tiles - saved <= room else 'not '}enough"
+            f"both together save {counted(saved, 'tile')}, which is "
+            f"{'' if tiles - saved <= room else 'not '}enough"
         )
     return enough + some
 

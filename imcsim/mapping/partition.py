@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.fit import larger_mesh
 from imcsim.mapping.pack import fewest_chips, pack, tiles_between
@@ -44,7 +45,7 @@ def on_chips(layers: Layers, graph: StageGraph, hardware: HardwareConfig) -> Lay
         return layers
     if len(layers) < chips:
         raise ImcsimError(
-            f"a chip holds whole layers, and the network has {len(layers)} for {chips} chips",
+            f"a chip holds whole layers, and the network has {len(layers)} for {counted(chips, 'chip')}",
             key="package.chips",
             fix=f"set it to at most {len(layers)}",
         )
@@ -62,7 +63,7 @@ def _check_room(layers: Layers, hardware: HardwareConfig) -> None:
         count = list(tiles.values()).count(chip)
         if mesh.columns and count > mesh.columns * mesh.rows:
             raise ImcsimError(
-                f"chip {chip} holds {count} tiles, the mesh has {mesh.columns} x {mesh.rows}",
+                f"chip {chip} holds {counted(count, 'tile')}, the mesh has {mesh.columns} x {mesh.rows}",
                 key="mapping.chips",
                 fix="; ".join(
                     ("move layers to another chip", larger_mesh(count, mesh.columns, mesh.rows))
@@ -166,14 +167,15 @@ def _too_small(
     for k, layer in enumerate(layers):
         if tiles[k, k + 1] > limit:
             return ImcsimError(
-                f"layer {layer.stage.name} takes {tiles[k, k + 1]} tiles, and a layer stands on one chip; "
-                f"{room}",
+                f"layer {layer.stage.name} takes {counted(tiles[k, k + 1], 'tile')}, and a layer stands on "
+                f"one chip; {room}",
                 key="mesh.columns",
                 fix=larger_mesh(int(tiles[k, k + 1]), mesh.columns, mesh.rows) or "enlarge the tiles",
             )
     enough = fewest_chips(tiles, limit)
     return ImcsimError(
-        f"the network needs {enough} chips of this size, the package has {hardware.package.chips}; {room}",
+        f"the network needs {counted(enough, 'chip')} of this size, the package has "
+        f"{hardware.package.chips}; {room}",
         key="package.chips",
         fix=f"set it to {enough}, or enlarge the mesh",
     )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping.cut import cut
 from imcsim.mapping.pack import pack, tiles_of
@@ -37,7 +38,8 @@ def groups(graph: StageGraph, hardware: HardwareConfig, tiles: int) -> list[rang
         needed = _tiles(graph, range(begin, end), hardware)
         if needed > tiles:
             raise ImcsimError(
-                f"layer {graph.stages[begin].name} alone needs {needed} tiles, the chip has {tiles}",
+                f"layer {graph.stages[begin].name} alone needs {counted(needed, 'tile')}, the chip has "
+                f"{tiles}",
                 key="reload.tiles",
                 fix=f"set it to at least {_largest(graph, hardware)}",
             )

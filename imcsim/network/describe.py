@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from imcsim.base.plurals import counted
 from imcsim.network.graph import (
     LI,
     LIF,
@@ -105,7 +106,7 @@ def _more(node: LIF) -> str:
     said += f", starts at {_number(node.initial)}" if np.any(node.initial) else ""
     said += f", drift {_number(node.drift)}" if np.any(node.drift) else ""
     said += f", up to {node.max_spikes} spikes" if node.max_spikes > 1 else ""
-    return said + (f", {node.refractory} refractory timesteps" if node.refractory else "")
+    return said + (f", {counted(node.refractory, 'refractory timestep')}" if node.refractory else "")
 
 
 def _pair(values: tuple[int, int]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.network.graph import (
     INPUT,
     LI,
@@ -109,9 +110,10 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
             if inner * node.groups != channels:
                 groups = f" in each of {node.groups} groups" if node.groups > 1 else ""
                 raise ImcsimError(
-                    f"its weights take {inner} channels{groups}, but {source!r} gives {channels}",
+                    f"its weights take {counted(inner, 'channel')}{groups}, but {source!r} gives {channels}",
                     key=node.name,
-                    fix=f"give it weights for {channels // node.groups} channels, or read another node",
+                    fix=f"give it weights for {counted(channels // node.groups, 'channel')}, or read "
+                    "another node",
                 )
             if node.groups > 1 and out * channels * math.prod(kernel) > MAX_DENSE:
                 raise ImcsimError(
@@ -139,9 +141,10 @@ def _shape(node: Node, read: list[Shape]) -> Shape:
                 )
             if math.prod(first) != node.weight.shape[1]:
                 raise ImcsimError(
-                    f"its weights take {node.weight.shape[1]} values; {source!r} gives {math.prod(first)}",
+                    f"its weights take {counted(node.weight.shape[1], 'value')}; {source!r} gives "
+                    f"{math.prod(first)}",
                     key=node.name,
-                    fix=f"give it weights for {math.prod(first)} values, or read another node",
+                    fix=f"give it weights for {counted(math.prod(first), 'value')}, or read another node",
                 )
             return (node.weight.shape[0],)
         case Pool2d() if len(first) == 1:

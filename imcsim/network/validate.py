@@ -12,6 +12,7 @@ import numpy as np
 from imcsim.base.choices import MAX_TIMESTEPS
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import suggestion
+from imcsim.base.plurals import counted
 from imcsim.network.graph import (
     INPUT,
     LI,
@@ -172,7 +173,7 @@ def _about_node(
         yield "two nodes have this name", "rename one"
     low, high, takes = (2, MAX_BRANCHES, f"2 to {MAX_BRANCHES}") if isinstance(node, Add) else (1, 1, "1")
     if not low <= len(node.inputs) <= high:
-        yield f"reads {len(node.inputs)} nodes, but {kind(node)} takes {takes}", "correct `inputs`"
+        yield f"reads {counted(len(node.inputs), 'node')}, but {kind(node)} takes {takes}", "correct `inputs`"
     for name in node.inputs:
         if name == node.name:
             yield "reads itself", "name the node before it"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imcsim.base.plurals import counted
 from imcsim.base.progress import Progress
 from imcsim.report.figures.drawing import FORMATS, draw_one
 from imcsim.report.files import csv_text, write_contents
@@ -212,7 +213,7 @@ def _extent(axis: StudyAxis) -> str:
     """How many values an axis has; of numbers from where to where."""
     values = [row[0] for row in axis.ordered()]
     ends = f" from {values[0]:g} to {values[-1]:g}" if axis.numeric else ""
-    return f"{len(values)} values{ends}"
+    return f"{counted(len(values), 'value')}{ends}"
 
 
 def front_caption(study: Study, shown: Study, dynamic: Sequence[FrontRow]) -> str:
@@ -223,19 +224,20 @@ def front_caption(study: Study, shown: Study, dynamic: Sequence[FrontRow]) -> st
     named = f" {study.name}" if study.name else ""
     if study.kind == "search":
         front = (
-            f"the {len(study.front)} points that no other beats in all objectives, judged on validation "
-            "images; figures are those of the reported images"
+            f"the {counted(len(study.front), 'point')} that no other beats in all objectives, judged on "
+            "validation images; figures are those of the reported images"
         )
     else:
         front = (
             "the runs that no other of their kind beats in EDP (mean of products) and accuracy. "
             + front_source(study).rstrip(".")
         )
+    images = about.get("Images", "")
     parts = [
-        f"Front of the {study.kind}{named}: {len(study.done)} points"
+        f"Front of the {study.kind}{named}: {counted(len(study.done), 'point')}"
         + (f" over {axes}" if axes else "")
         + f" of {about.get('Network', '')} on {about.get('Hardware', '')}, means over "
-        f"{about.get('Images', '')} images of {about.get('Inputs', '')}.",
+        f"{images} {'image' if images == '1' else 'images'} of {about.get('Inputs', '')}.",
         f"Shown are {front}.",
         opponent(study) + _savings(dynamic),
         "Accuracies have 95 % intervals (Wilson; of points on many chips, those of the mean over chips).",

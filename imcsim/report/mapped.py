@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from imcsim._version import __version__
+from imcsim.base.plurals import counted
 from imcsim.hardware.config import Hardware
 from imcsim.hardware.files import names
 from imcsim.report.files import csv_text, write_contents
@@ -74,7 +75,7 @@ def chip_file(found: MappingSearch, hardware: Hardware, target: str | Path) -> s
         section[last] = {"value": _plain(value), "mark": "derived", "source": _SOURCE}
     source = (
         f"imcsim map --optimise {found.objective} --budget '{found.budget}' for {found.network}, "
-        f"{found.images} images, imcsim {__version__}"
+        f"{counted(found.images, 'image')}, imcsim {__version__}"
     )
     document = {
         "extends": base,

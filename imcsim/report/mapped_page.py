@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imcsim._version import __version__
+from imcsim.base.plurals import counted
 from imcsim.report.figures.mapped import front_figure
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Grid
@@ -44,7 +45,7 @@ def search_page(
         ("Chip", found.hardware),
         ("Objective", name),
         ("Budget", str(found.budget)),
-        ("Images", f"{found.images} validation images, each until its exit"),
+        ("Images", f"{counted(found.images, 'validation image')}, each until its exit"),
         ("Accuracy", f"{percent(found.accuracy)} % on the chip of the file, no less on any other"),
         ("Version", __version__),
     ]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import suggestion
+from imcsim.base.plurals import counted
 from imcsim.report.documents import Result, figures_of, write_folder, write_result
 from imcsim.report.files import latex_text
 from imcsim.report.units import ENERGY, TIME, change, fitting, percent
@@ -30,7 +31,9 @@ MAIN_FIGURE = {
 def brief(result: Result) -> str:
     """One line: what was run, and what came out."""
     meta = result.meta
-    where = f"{meta.network.name} on {meta.hardware.name}, {meta.images} images of {meta.inputs.name}"
+    where = (
+        f"{meta.network.name} on {meta.hardware.name}, {counted(meta.images, 'image')} of {meta.inputs.name}"
+    )
     if isinstance(result, CompareResult):
         dynamic, last = result.dynamic, result.static[-1]
         edp = change(result.reduction.edp_mean_of_products)
@@ -40,7 +43,9 @@ def brief(result: Result) -> str:
             f"{_cost(dynamic.energy_pj, dynamic.latency_ns)}, EDP {edp}"
         )
     elif isinstance(result, ChipsResult):
-        said = f"{result.chips} chips, accuracy {percent(result.dynamic.accuracy.mean)} % in the mean"
+        said = (
+            f"{counted(result.chips, 'chip')}, accuracy {percent(result.dynamic.accuracy.mean)} % in the mean"
+        )
     else:
         found: Outcome | StreamResult = result.outcome if isinstance(result, RunResult) else result
         said = (

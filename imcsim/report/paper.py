@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from imcsim.base.plurals import counted
 from imcsim.report.files import csv_text, latex_text
 from imcsim.report.sampling import shown_timesteps
 from imcsim.report.terminal.tables import static_name, static_points, threshold_line
@@ -54,10 +55,11 @@ def caption(result: CompareResult) -> str:
     chip = meta.hardware
     changed = ", ".join(f"{key} = {value}" for key, value in (chip.overrides or {}).items())
     parts = [
-        f"Static and dynamic timesteps of {meta.network.name} ({meta.network.weights:,} weights) on "
-        f"{chip.name}{f' with {changed}' if changed else ''} ({chip.tiles:,} tiles, {chip.crossbars:,} "
+        f"Static and dynamic timesteps of {meta.network.name} ({counted(meta.network.weights, 'weight')}) on "
+        f"{chip.name}{f' with {changed}' if changed else ''} ({counted(chip.tiles, 'tile')}, "
+        f"{chip.crossbars:,} "
         f"crossbars, {number(chip.area_um2 / 1e6)} mm2, clock {chip.clock_ns:g} ns, encoder {chip.encoder}), "
-        f"means over {meta.images:,} images of {meta.inputs.name} ({meta.inputs.split}).",
+        f"means over {counted(meta.images, 'image')} of {meta.inputs.name} ({meta.inputs.split}).",
         f"Accuracies have 95 % intervals (Wilson). {threshold_line(result.dynamic)}",
         f"The dynamic run is issued by {meta.policy}. Against static {static_name(last)}, of the static runs "
         f"of T = {last.timesteps} the one with the least EDP, it saves {percent(less.energy)} % of the "

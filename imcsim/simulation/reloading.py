@@ -28,6 +28,7 @@ from functools import cached_property
 import numpy as np
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.hardware.config import HardwareConfig
 from imcsim.hardware.events import Event
 from imcsim.hardware.programming import writing_ns
@@ -310,7 +311,8 @@ def check_stored(placement: Placement, config: HardwareConfig, timing: Timing) -
             if each > 1:
                 ways.append("set reload.timesteps to less")
         raise ImcsimError(
-            f"what waits for a group of layers takes {-(-most // 8)} bytes with {each} timesteps per load, "
+            f"what waits for a group of layers takes {-(-most // 8)} bytes with "
+            f"{counted(each, 'timestep')} per load, "
             f"the global buffer has {config.global_buffer.capacity_bytes}",
             key="global_buffer.capacity_bytes",
             fix=", or ".join(ways),

@@ -21,6 +21,7 @@ import numpy as np
 
 from imcsim.base.code import code_sha256
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.base.progress import Progress
 from imcsim.base.tile_types import OWN_WORD
 from imcsim.hardware.config import Hardware, HardwareConfig
@@ -212,7 +213,8 @@ class _Search:
             least = min(self.sizes, key=lambda one: one.area_mm2)
             raise ImcsimError(
                 f"no mapping of {self.network.name} that was tried stays within {self.budget}: the smallest "
-                f"takes {least.tiles} tiles, {least.crossbars} crossbars and {least.area_mm2:.3g} mm2",
+                f"takes {counted(least.tiles, 'tile')}, {counted(least.crossbars, 'crossbar')} and "
+                f"{least.area_mm2:.3g} mm2",
                 key="budget",
                 fix="give a larger one",
             )

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.hardware.config import HardwareConfig
 from imcsim.mapping import IMAGE, Edge, LayerPlacement, Part, Placement
 from imcsim.mapping.stages import CurrentPool, rows_after
@@ -247,8 +248,8 @@ def _links(placement: Placement, config: HardwareConfig) -> list[_Link]:
             room = waiting if edge.delay else _room(chip, edge.row_bits, sharing[part.tile])
             if room < needed:
                 raise ImcsimError(
-                    f"layer {stage.name} needs {needed} input rows of {edge.row_bits} bits at a time; "
-                    f"its share of the tile buffer holds {room}",
+                    f"layer {stage.name} needs {counted(needed, 'input row')} of {edge.row_bits} bits at a "
+                    f"time; its share of the tile buffer holds {room}",
                     key="tile_buffer.capacity_bytes",
                     fix=f"set it to at least {_smallest_buffer(placement, sharing)}",
                 )

@@ -210,7 +210,7 @@ RULES: list[tuple[Network, str]] = [
     (changed("pool", name="../x"), "'../x' is not a name for a node"),
     (changed("lif2", name="lif1"), "lif1: two nodes have this name"),
     (changed("lif1", inputs=("conv1", "conv1")), "reads 2 nodes, but lif takes 1"),
-    (changed("add", inputs=("conv2",)), "reads 1 nodes, but add takes 2 to 8"),
+    (changed("add", inputs=("conv2",)), "reads 1 node, but add takes 2 to 8"),
     (
         changed("lif1", inputs=("conv11",)),
         "reads 'conv11', but no node has that name (did you mean 'conv1'?)",

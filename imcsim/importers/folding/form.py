@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.plurals import counted
 from imcsim.importers.importing.layers import ReadPool
 from imcsim.network.sizes import MAX_VALUES
 
@@ -209,7 +210,8 @@ def spread(values: object, shape: Shape, row: bool, what: str) -> Values:
         return np.ascontiguousarray(array.reshape(shape))
     shown = " x ".join(map(str, shape))
     raise Unfit(
-        f"{what} has {array.size} numbers, but it reads {shown} values", "is the input's shape right?"
+        f"{what} has {counted(array.size, 'number')}, but it reads {shown} values",
+        "is the input's shape right?",
     )
 
 

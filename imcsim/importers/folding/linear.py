@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.base.plurals import counted
 from imcsim.importers.folding.form import (
     Currents,
     Form,
@@ -59,7 +60,7 @@ class LinearFolding:
         outer, inner = weight.shape[:2]
         if layer.groups < 1 or outer % layer.groups or form.shape[0] != inner * layer.groups:
             raise Unfit(
-                f"its weights take {inner * layer.groups} channels, but it reads {form.shape[0]}",
+                f"its weights take {counted(inner * layer.groups, 'channel')}, but it reads {form.shape[0]}",
                 "is the input's shape right?",
             )
         kernel = (int(weight.shape[2]), int(weight.shape[3]))
@@ -91,7 +92,7 @@ class LinearFolding:
         outer, inner = weight.shape
         if inner != math.prod(form.shape):
             raise Unfit(
-                f"its weights take {inner} values, but it reads {math.prod(form.shape)}",
+                f"its weights take {counted(inner, 'value')}, but it reads {math.prod(form.shape)}",
                 "is the input's shape right?",
             )
         scale = np.ones(outer) if layer.scale is None else np.asarray(layer.scale, np.float64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.importers.folding.form import Shape
 from imcsim.importers.importing import layers as file
 from imcsim.network.sizes import MAX_VALUES
@@ -45,7 +46,7 @@ def image_shape(shape: tuple[int, ...]) -> Shape:
             found = values, 1, 1
         case _:
             raise ImcsimError(
-                f"the input has {len(shape)} axes, not channels, rows and columns",
+                f"the input has {counted(len(shape), 'axis', 'axes')}, not channels, rows and columns",
                 key="input",
                 fix="give --input-shape CxHxW",
             )

@@ -11,6 +11,7 @@ from typing import Any
 from imcsim import hardware as chips
 from imcsim._version import __version__
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.base.progress import Progress
 from imcsim.functional.program.numerics import Numerics
 from imcsim.functional.program.program import Program, build
@@ -76,7 +77,7 @@ class Imported:
         stated = tuple(str(line) for line in self.model.source.get("affirmed", ()))
         layers = () if self.agreement is None else self.agreement.ideal.layers
         return stated + tuple(
-            f"{layer.name} fires as often as it may ({layer.bound} times per timestep) in "
+            f"{layer.name} fires as often as it may ({counted(layer.bound, 'time')} per timestep) in "
             f"{100 * layer.at_bound:.3g} % of neurons and timesteps of {self.agreement.inputs}: what would "
             "fire more often is held back"
             for layer in layers

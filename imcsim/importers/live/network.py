@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imcsim.base.plurals import counted
 from imcsim.importers.importing.agreement import Agreement
 from imcsim.importers.live.checking import ModuleCheck
 from imcsim.importers.live.pixels import PixelGrid
@@ -33,8 +34,9 @@ class TorchNetwork(Network):
     def __repr__(self) -> str:
         shape = " x ".join(str(size) for size in self.input_shape)
         lines = [
-            f"{self.name}: {shape} inputs of {self.input_bits} bits, {self.classes} classes, "
-            f"T = {self.timesteps}, weights of {self.weight_bits} bits"
+            f"{self.name}: {shape} inputs of {counted(self.input_bits, 'bit')}, "
+            f"{counted(self.classes, 'class', 'classes')}, "
+            f"T = {self.timesteps}, weights of {counted(self.weight_bits, 'bit')}"
         ]
         for row in describe(self):
             lines.append("  " + "  ".join(str(part) for part in row if str(part)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.importers.importing.image import Image
 
 Values = NDArray[np.float64]
@@ -71,7 +72,8 @@ class PixelGrid:
             return numbers[0]
         if values.shape[place] != len(numbers):
             raise ImcsimError(
-                f"there are {len(numbers)} of them for {values.shape[place]} channels", key="mean, std",
+                f"there are {len(numbers)} of them for "
+                f"{counted(values.shape[place], 'channel')}", key="mean, std",
                 fix="give one number, or one per channel",
             )  # fmt: skip
         return np.asarray(numbers).reshape(-1, *(1,) * (values.ndim - place - 1))

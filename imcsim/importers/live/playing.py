@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.importers.live.neurons import Rules
 from imcsim.importers.live.tracing import Tracer, tensors
 from imcsim.importers.live.values import Axis, Dim, Lost, TracedNode, TracedValue
@@ -84,7 +85,8 @@ def _play(tracer: Tracer, module: Any, example: Any, asked: Asked) -> Played:
     (timesteps,) = counts
     if asked.timesteps not in (None, timesteps):
         raise ImcsimError(
-            f"the module runs {timesteps} timesteps by itself, not {asked.timesteps}", key="timesteps",
+            f"the module runs {counted(timesteps, 'timestep')} by itself, not "
+            f"{asked.timesteps}", key="timesteps",
             fix="leave it out, or change the module's",
         )  # fmt: skip
     node, readout, outputs = _decision(tracer, results, timesteps, asked)
@@ -95,7 +97,9 @@ def _axes(module: Any, example: Any, asked: Asked) -> tuple[Dim, ...]:
     """The axes of the example; what each is, is found out while the module runs."""
     shape = tuple(example.shape)
     if asked.time_axis is not None and not -len(shape) <= asked.time_axis < len(shape):
-        raise ImcsimError(f"the example has {len(shape)} axes", key="time_axis", fix="count from 0")
+        raise ImcsimError(
+            f"the example has {counted(len(shape), 'axis', 'axes')}", key="time_axis", fix="count from 0"
+        )
     squeezed = next((part for part in module.modules() if hasattr(part, "squeeze_forward")), None)
     dims: tuple[Dim, ...] = tuple((Axis(size),) if size > 1 else () for size in shape)
     if squeezed is not None:  # sinabs: images and timesteps are one axis
@@ -103,7 +107,8 @@ def _axes(module: Any, example: Any, asked: Asked) -> tuple[Dim, ...]:
         images = int(squeezed.batch_size) if squeezed.batch_size > 0 else shape[0] // max(1, times)
         if images < 1 or shape[0] % images:
             raise ImcsimError(
-                f"the first axis has {shape[0]} entries, which are no {images} images over timesteps",
+                f"the first axis has {counted(shape[0], 'entry', 'entries')}, which are no {images} images "
+                "over timesteps",
                 key="example", fix="give images x timesteps as the first axis, as the sinabs layers have it",
             )  # fmt: skip
         lead = [(images, "images"), (shape[0] // images, "time")]

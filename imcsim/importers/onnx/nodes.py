@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.importers.importing.layers import (
     INPUT,
     Neuron,
@@ -222,7 +223,8 @@ class Walk(QuantisedActivations):
         groups = self._int("group", 1)
         if groups < 1 or weight.shape[1] * groups != flow.shape[0]:
             raise self._wrong(
-                f"it takes {weight.shape[1] * groups} channels, not {flow.shape[0]}", "export it again"
+                f"it takes {counted(weight.shape[1] * groups, 'channel')}, not {flow.shape[0]}",
+                "export it again",
             )
         bias = self._bias(2, len(weight))
         layer = Weights(
@@ -273,7 +275,7 @@ class Walk(QuantisedActivations):
     ) -> ImageTensor:
         if weight.shape[1] != flow.shape[0]:
             raise self._wrong(
-                f"it takes {weight.shape[1]} values, not {flow.shape[0]}", "check --input-shape"
+                f"it takes {counted(weight.shape[1], 'value')}, not {flow.shape[0]}", "check --input-shape"
             )
         return self._append(
             Weights(self.node["name"], flow.layers, weight, bias, scale=scale), (len(weight),)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imcsim.base.errors import ImcsimError
 from imcsim.base.names import shown
+from imcsim.base.plurals import counted
 
 Values = NDArray[np.float64]
 
@@ -112,7 +113,10 @@ class Operands:
             return None
         bias = self._constant(index).real().ravel()
         if bias.size not in (1, count):
-            raise self._wrong(f"the bias holds {bias.size} numbers for {count} channels", "export it again")
+            raise self._wrong(
+                f"the bias holds {counted(bias.size, 'number')} for {counted(count, 'channel')}",
+                "export it again",
+            )
         return np.broadcast_to(bias, (count,)).copy() if bias.size == 1 else bias
 
     def _attribute(self, key: str, kind: type | tuple[type, ...], called: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from imcsim.base.plurals import counted
 from imcsim.report.figures.drawing import BLUE, GREEN, MUTED, ORANGE, figure
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Cell, Grid
@@ -46,7 +47,8 @@ def _agreement(part: NetworkPart) -> Exhibit:
         f"{part.title}: with the chip’s tables {used.decisions_differ:,} of {agreed.decisions:,} decisions "
         f"differ from exact ones, and {used.predictions_differ:,} of {agreed.images:,} predictions",
         "Softmax and entropy through tables of fixed-point words against float64, same threshold "
-        f"({agreed.threshold:.4g}) and class outputs, {agreed.images:,} test images, both tables of one "
+        f"({agreed.threshold:.4g}) and class outputs, {counted(agreed.images, 'test image')}, both tables "
+        "of one "
         f"size. The chip’s own have {used.exp_entries:,} (exp) and {used.log_entries:,} (log) entries of "
         f"{used.table_bits} bits. Below the break of the axis: none.",
         lambda: _draw_agreement(part),

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from imcsim.base.plurals import counted
 from imcsim.report.figures.drawing import BLUE, GREEN, HALO, MUTED, ORANGE, VERMILION, figure
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Cell, Grid, Tone
@@ -89,7 +90,7 @@ def _joint(part: NetworkPart) -> Exhibit:
     return Exhibit(
         f"joint_{file_name(part.key)}",
         f"{part.title}, {chip_names(part)[-1]}: {_finding(joint)}",
-        f"EDP (mean of products) of {joint.base.test.images:,} test images in % of "
+        f"EDP (mean of products) of {counted(joint.base.test.images, 'test image')} in % of "
         f"{last_name(result.static)} of the paper’s way; in brackets the change of accuracy in points. Of "
         f"{len(joint.candidates)} combinations all that may be the best were judged, on {seen:,} validation "
         "images alone; only those shown were looked at on test images. All joined: "
@@ -174,8 +175,8 @@ def _grid(part: NetworkPart, chip: OnChip, name: str) -> Grid:
         f"joint_{file_name(part.key)}_table",
         f"{part.title}, {name}: {_finding(chip.joint)}",
         columns, rows, _COLUMNS, [row for one in part.chips for row in _data(one)],
-        f"{chip.joint.base.test.images:,} test images; changes against {last} of the paper’s way on the "
-        "same chip.",
+        f"{counted(chip.joint.base.test.images, 'test image')}; changes against {last} of the paper’s way "
+        "on the same chip.",
         wide=True,
     )  # fmt: skip
 

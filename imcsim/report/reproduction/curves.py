@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from imcsim.base.plurals import counted
 from imcsim.report.figures.drawing import (
     BLUE,
     GREEN,
@@ -81,7 +82,8 @@ def _curve(document: Reproduction, part: NetworkPart) -> Exhibit:
     return Exhibit(
         f"curve_{file_name(part.key)}",
         f"{part.title}: EDP {less}, and {compared(chip.against_static, last)}",
-        f"{result.meta.images:,} test images. EDP is the mean of energy × latency. The line: all thresholds; "
+        f"{counted(result.meta.images, 'test image')}. EDP is the mean of energy × latency. The line: all "
+        "thresholds; "
         "the star: the one that was chosen on validation images; bars and whiskers: 95 % intervals." + beside,
         lambda: _draw_curve(document, part),
         columns,
@@ -150,7 +152,7 @@ def exits(document: Reproduction) -> list[Exhibit]:
             Exhibit(
                 f"exits_{file_name(part.key)}",
                 f"{part.title}: {percent(dynamic.exit_fraction[0])} % of the images leave after one timestep",
-                f"{part.chips[0].comparison.meta.images:,} test images; they stay "
+                f"{counted(part.chips[0].comparison.meta.images, 'test image')}; they stay "
                 f"{dynamic.mean_timesteps:.2f} timesteps on average{said}.{both}",
                 lambda part=part: _draw_exits(document, part),  # type: ignore[misc]
                 ("timestep", "share_of_images"),

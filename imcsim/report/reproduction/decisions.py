@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from imcsim.base.plurals import counted
 from imcsim.report.figures.drawing import BLUE, HALO, INK, ORANGE, figure
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Cell, Grid
@@ -52,8 +53,8 @@ def _losses(part: NetworkPart) -> Exhibit:
     return Exhibit(
         f"losses_{file_name(part.key)}",
         f"{part.title}: after one timestep {said}",
-        f"{images:,} test images; bars: 95 % intervals. Lines: static runs; stars: dynamic ones, at their "
-        "mean timesteps. “Every timestep” is the loss on the running mean after each.",
+        f"{counted(images, 'test image')}; bars: 95 % intervals. Lines: static runs; stars: dynamic ones, "
+        "at their mean timesteps. “Every timestep” is the loss on the running mean after each.",
         lambda: _draw_losses(part),
         ("loss", "policy", "timesteps", "accuracy", "accuracy_low", "accuracy_high"),
         rows,
@@ -107,8 +108,8 @@ def loss_grids(document: Reproduction) -> list[Grid]:
             Grid(f"losses_{file_name(part.key)}_table", title, columns, rows,
                  ("loss", "accuracy_t1", "accuracy_static", "accuracy_dynamic", "difference",
                   "mean_timesteps", "edp_reduction"), data,
-                 f"{part.losses[0].comparison.meta.images:,} test images; each with its own threshold, "
-                 "chosen on "
+                 f"{counted(part.losses[0].comparison.meta.images, 'test image')}; each with its own "
+                 "threshold, chosen on "
                  "validation images; EDP against the static run of the same network.", wide=True)
         )  # fmt: skip
     return found
@@ -162,9 +163,10 @@ def _rules(part: NetworkPart) -> Exhibit:
     return Exhibit(
         f"rules_{file_name(part.key)}",
         f"{part.title}: {title}",
-        f"EDP (mean of products) of {part.rules[0].test.images:,} test images in % of {_last(part)} of the "
+        f"EDP (mean of products) of {counted(part.rules[0].test.images, 'test image')} in % of "
+        f"{_last(part)} of the "
         "same network; beside it the change of accuracy in points. Every rule has its own threshold, "
-        f"chosen on {part.rules[0].validation.images:,} validation images.",
+        f"chosen on {counted(part.rules[0].validation.images, 'validation image')}.",
         lambda: _draw_rules(part),
         ("loss", "rule", "accumulation", "threshold", "accuracy", "accuracy_low", "accuracy_high",
          "difference", "difference_low", "difference_high", "mean_timesteps", "edp_reduction",
@@ -228,6 +230,6 @@ def rule_grids(document: Reproduction) -> list[Grid]:
                  [[w.loss, w.rule, w.accumulation, w.threshold, w.test.accuracy,
                    w.test.against_static.difference, w.test.mean_timesteps,
                    w.reduction.edp_mean_of_products] for w in part.rules],
-                 f"{part.rules[0].test.images:,} test images.")
+                 f"{counted(part.rules[0].test.images, 'test image')}.")
         )  # fmt: skip
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from imcsim.base.plurals import counted
 from imcsim.report.figures.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, figure
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Cell, Grid
@@ -52,7 +53,8 @@ def _growth(document: Reproduction, part: NetworkPart) -> Exhibit:
         f"growth_{file_name(part.key)}",
         f"{part.title}: T = {last.timesteps} costs {times(last.energy_ratio)} the energy and "
         f"{times(last.latency_ratio)} the latency of T = 1{beside}",
-        f"Static runs of {grown.images:,} test images, all relative to T = 1. Dashed: the affine law that "
+        f"Static runs of {counted(grown.images, 'test image')}, all relative to T = 1. Dashed: the affine "
+        "law that "
         "follows from the paper’s energy at T = 8 (derived). Dotted: what if digital peripherals were "
         "charged once per inference, a hypothesis about the paper. The title is about the "
         f"{chip_names(part)[-1]} chip.{about(part, 'energy_t8')}",
@@ -143,7 +145,7 @@ def growth_grids(document: Reproduction) -> list[Grid]:
                   c.growth.edp_ratio, p.supposed_energy_ratio, c.growth.supposed_intercept,
                   c.growth.supposed_edp_ratio]
                  for c, p in zip(part.chips, ends, strict=True)],
-                f"{main_chip(part).growth.images:,} images.{about(part, 'intercept')}",
+                f"{counted(main_chip(part).growth.images, 'image')}.{about(part, 'intercept')}",
             )
         )  # fmt: skip
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from imcsim.base.plurals import counted
 from imcsim.report.page.grids import Cell, Grid, Tone
 from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.wording import (
@@ -158,8 +159,8 @@ def _headline(document: Reproduction, part: NetworkPart) -> Grid:
          "difference_low", "difference_high", "mean_timesteps", *(f"reduction_{k}" for k in changes),
          *(f"cap_{k}" for k in changes)),
         data,
-        f"{main.comparison.meta.images:,} test images; changes are against {last} of the same network on the "
-        f"same chip. {borrowed}{cap_note}",
+        f"{counted(main.comparison.meta.images, 'test image')}; changes are against {last} of the same "
+        f"network on the same chip. {borrowed}{cap_note}",
     )  # fmt: skip
 
 
@@ -251,7 +252,7 @@ def _runs(part: NetworkPart, chip: OnChip, name: str) -> Grid:
     ]  # fmt: skip
     seen = result.dynamic.validation
     chosen = (
-        f"chosen on {seen.images:,} validation images, there {percent(seen.accuracy_dynamic, 2)} % "
+        f"chosen on {counted(seen.images, 'validation image')}, there {percent(seen.accuracy_dynamic, 2)} % "
         f"(static {percent(seen.accuracy_static, 2)} %)"
         if seen
         else "given"
@@ -261,8 +262,8 @@ def _runs(part: NetworkPart, chip: OnChip, name: str) -> Grid:
         f"{part.title}, {name}: early exit changes energy by {shown_change(less.energy)} and latency by "
         f"{shown_change(less.latency)}",
         columns, rows, ("policy", "mean_timesteps", *fields), data,
-        f"Means per image, {result.meta.images:,} test images. Threshold {_threshold(result.dynamic)}, "
-        f"{chosen}. Change of accuracy in points, paired.",
+        f"Means per image, {counted(result.meta.images, 'test image')}. Threshold "
+        f"{_threshold(result.dynamic)}, {chosen}. Change of accuracy in points, paired.",
         wide=True,
     )  # fmt: skip
 

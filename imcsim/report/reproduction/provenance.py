@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from imcsim.base.plurals import counted
 from imcsim.report.page.grids import Cell, Grid
 from imcsim.report.page.tables import Column
 from imcsim.report.reproduction.decisions import LOSSES
@@ -49,7 +50,7 @@ def _beside(part: NetworkPart) -> Grid:
         f"beside_{file_name(part.key)}", f"{part.title}: {len(lines)} published figures beside ours", columns,
         list(lines.values()),
         ("key", "figure", "chip", "ours", "published", "unit", "mark", "source", "note"), data,
-        f"{part.chips[0].comparison.meta.images:,} test images, growth with T on "
+        f"{counted(part.chips[0].comparison.meta.images, 'test image')}, growth with T on "
         f"{main_chip(part).growth.images:,} of them.",
     )  # fmt: skip
 
@@ -202,8 +203,8 @@ def differences(document: Reproduction) -> list[str]:
     if pixels:
         said.append(f"Pixels of the images: {', '.join(sorted(pixels))}.")
     said.append(
-        f"Thresholds and choices follow from {meta.validation_images:,} validation images, which were held "
-        f"out of training; nothing was selected on the {meta.images:,} test images."
+        f"Thresholds and choices follow from {counted(meta.validation_images, 'validation image')}, which "
+        f"were held out of training; nothing was selected on the {counted(meta.images, 'test image')}."
     )
     said.append(
         "The paper gives one EDP and does not say whether it is the mean of the images’ products of energy "

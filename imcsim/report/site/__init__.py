@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.report import beside
 from imcsim.report.files import write_contents
 from imcsim.report.page.page import Section, compose
@@ -216,7 +217,12 @@ def _axes(study: Study, start: StudyPoint, heat: Sequence[tuple[str, str]]) -> l
         return []
     found = sensitivities(study, start)
     left = len(varied(study)) - MOST_AXES
-    note = f"{left} more axes change the EDP less; the table of all points has them." if left > 0 else ""
+    note = (
+        f"{counted(left, 'more axis changes', 'more axes change')} the EDP less; the table of all points "
+        "has them."
+        if left > 0
+        else ""
+    )
     wanted = [(_axis(study, a), _axis(study, b)) for a, b in heat] or pairs(study, start)
     for up, across in wanted:
         if up is across:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 from imcsim.diffs.reading import read_result
 from imcsim.report.site.study import (
     JudgedFigures,
@@ -137,7 +138,7 @@ def _sweep(store: Store) -> Study:
         warnings, total = _front_warnings(store)
     else:
         warnings = _over_chips(chips) | warnings
-    counts = tuple(f"{w} ({n} of {total} points)" for w, n in warnings.items())
+    counts = tuple(f"{w} ({n} of {counted(total, 'point')})" for w, n in warnings.items())
     return Study(
         kind, store.meta.get("name", ""), facts, _axes(store, points), points, store.planned, {},
         min((row["images"] for row in about.values() if row["images"]), default=None),

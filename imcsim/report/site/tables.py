@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imcsim.base.plurals import counted
 from imcsim.report.figures.scales import Scale, scales
 from imcsim.report.page.tables import Column, Table
 from imcsim.report.site.choosing import COSTS, non_dominated
@@ -60,7 +61,10 @@ def points_table(study: Study, chosen: Sequence[tuple[StudyPoint, str]] | None =
 
 def _left_out(points: int) -> str:
     return (
-        f"{points} more points are not on this page; the store and table.csv have them." if points > 0 else ""
+        f"{counted(points, 'more point is', 'more points are')} not on this page; the store and table.csv "
+        "have them."
+        if points > 0
+        else ""
     )
 
 

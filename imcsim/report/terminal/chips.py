@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.base.plurals import counted
 from imcsim.report.sampling import shown_timesteps
 from imcsim.report.terminal.grid import plain, table
 from imcsim.report.terminal.tables import heading, warning_lines
@@ -110,7 +111,7 @@ def _over_policies(title: str, columns: Sequence[str], rows: Sequence[Sequence[s
 def accuracy_table(result: ChipsResult) -> Table:
     """The accuracy over the chips."""
     rows = [[label, *_in_full(one.accuracy, _points)] for label, one in _ways(result)]
-    title = f"Accuracy over the chips, % (of {result.meta.images:,} images each)"
+    title = f"Accuracy over the chips, % (of {counted(result.meta.images, 'image')} each)"
     return _over_policies(title, ["", *_FULL], rows, result.meta.timesteps)
 
 
@@ -162,7 +163,7 @@ def _threshold_lines(result: ChipsResult) -> list[str]:
     if result.validation_images is None:
         return [f"{about}threshold{several} {used}, given by the user: the same on all chips."]
     return [
-        f"{about}its threshold{several} chosen on {result.validation_images:,} validation images:",
+        f"{about}its threshold{several} chosen on {counted(result.validation_images, 'validation image')}:",
         f"own: on each chip itself; once: on the ideal chip, for all ({used}).",
     ]
 
@@ -200,5 +201,5 @@ def _moved(result: ChipsResult) -> Table:
             rows.append([label, _which(result, policy), *cells])
     columns = ["images leave", "", "images", "%", "of these\nwrong", "of these\nwrong, %"]
     columns += ["wrong here, right\non the ideal chip"]
-    counted = f"{result.chips:,} chips x {result.meta.images:,}" if result.chips > 1 else "one chip"
-    return table(f"Against the ideal chip, of {total:,} images ({counted})", columns, rows, left=2)
+    of = f"{result.chips:,} chips x {result.meta.images:,}" if result.chips > 1 else "one chip"
+    return table(f"Against the ideal chip, of {counted(total, 'image')} ({of})", columns, rows, left=2)

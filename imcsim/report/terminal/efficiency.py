@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from imcsim.base.plurals import counted
 from imcsim.report.units import ENERGY, TIME, Unit, fitting, number, percent, product
 from imcsim.results.efficiency import Efficiency, LayerEfficiency, OperationRates, PeakEfficiency
 from imcsim.results.programming import ProgrammingCost
@@ -171,8 +172,9 @@ def reload_lines(cost: ReloadCost | None, run: str) -> list[str]:
         return []
     energy, time = fitting(ENERGY, [cost.energy_pj]), fitting(TIME, [cost.time_ns])
     lines = [
-        f"The chip has {cost.tiles} tiles and loads {len(cost.groups)} groups of layers in turn, "
-        f"{number(cost.blocks)} times per image ({run}), each for {cost.timesteps_per_load} timesteps at "
+        f"The chip has {counted(cost.tiles, 'tile')} and loads {counted(len(cost.groups), 'group')} of "
+        f"layers in turn, {number(cost.blocks)} times per image ({run}), each for "
+        f"{counted(cost.timesteps_per_load, 'timestep')} at "
         f"most: {energy(cost.energy_pj)} {energy.name} ({percent(cost.energy_share)} % of all energy) and "
         f"{time(cost.time_ns)} {time.name} ({percent(cost.time_share)} % of the latency)."
     ]

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.base.plurals import counted
 from imcsim.mapping import Floorplan, LayerRow, TileRow
 from imcsim.report.terminal.grid import plain, table
 from imcsim.report.units import AREA, fitting, percent
@@ -185,10 +186,10 @@ def _totals(plan: Floorplan) -> str:
     columns, rows = plan.chips[0].mesh
     on, between = f"{joined} {columns} x {rows}", ""
     if len(plan.chips) > 1:
-        on = f"{len(plan.chips)} chips"
+        on = f"{counted(len(plan.chips), 'chip')}"
         between = f", and {plan.package_flits:,} flits over links between chips"
     return (
-        f"Total: {len(plan.tiles):,} tiles on {on}; "
+        f"Total: {counted(len(plan.tiles), 'tile')} on {on}; "
         f"{plan.crossbars_used:,} of {plan.crossbars:,} crossbars and "
         f"{plan.pes_used:,} of {plan.pes:,} PEs used; "
         f"{percent(plan.cell_utilisation)} % of the cells; "

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.base.plurals import counted
 from imcsim.importers.importing.agreement import AccuracyOverTime, Agreement, IntegerAgreement
 from imcsim.importers.importing.importing import Imported
 from imcsim.network.describe import describe
@@ -130,7 +131,7 @@ def _share(value: float) -> str:
 
 
 def _agreement(found: Agreement) -> Iterator[RenderableType]:
-    images = f"{found.images} images of {found.inputs}"
+    images = f"{counted(found.images, 'image')} of {found.inputs}"
     sides = [side for side in (found.ideal, found.chip) if side is not None]
     columns = ["layer", "spike rate\nfloat"]
     for side in sides:

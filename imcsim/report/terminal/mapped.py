@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.base.plurals import counted
 from imcsim.base.tile_types import OWN_WORD
 from imcsim.report.terminal.grid import table
 from imcsim.report.units import ENERGY, TIME, Unit, change, fitting, number, percent, product
@@ -39,7 +40,8 @@ def search_report(found: MappingSearch) -> Group:
     parts: list[RenderableType] = [
         _both(found),
         Text(
-            f"Judged by the timing engine on {found.images} validation images, each until its exit.\n"
+            f"Judged by the timing engine on {counted(found.images, 'validation image')}, each until its "
+            "exit.\n"
             f"{len(found.tried)} mappings within {found.budget} tried.{_left_out(found)}\n"
         ),
     ]

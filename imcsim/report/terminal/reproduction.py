@@ -9,6 +9,7 @@ from operator import itemgetter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from imcsim.base.plurals import counted
 from imcsim.report.terminal.grid import plain, table
 from imcsim.report.units import criterion, percent
 from imcsim.results.figures import Reduction
@@ -23,8 +24,13 @@ def reproduction_report(document: Reproduction) -> Group:
     """The paper's headline beside ours, and which aims are met."""
     meta = document.meta
     parts: list[RenderableType] = [
-        Text(f"DT-SNN's networks on {meta.hardware}: {meta.images:,} test images, one training run each"),
-        Text(f"thresholds and choices were made on {meta.validation_images:,} validation images alone"),
+        Text(
+            f"DT-SNN's networks on {meta.hardware}: {counted(meta.images, 'test image')}, one training run "
+            "each"
+        ),
+        Text(
+            f"thresholds and choices were made on {counted(meta.validation_images, 'validation image')} alone"
+        ),
     ]
     for part in document.networks:
         columns = (

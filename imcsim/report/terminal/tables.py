@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from imcsim.base.plurals import counted
 from imcsim.report import beside
 from imcsim.report.sampling import exit_bins, shown_timesteps
 from imcsim.report.terminal.efficiency import (
@@ -127,12 +128,14 @@ def heading(meta: Meta) -> Table:
     grid.add_column(overflow="fold")
     hardware, network = meta.hardware, meta.network
     area = fitting(AREA, [hardware.area_um2])
-    on = "" if hardware.chips is None else f"{hardware.chips} chips, "
+    on = "" if hardware.chips is None else f"{counted(hardware.chips, 'chip')}, "
     rows = {
-        "network": f"{network.name}, {network.layers} layers, {network.weights:,} weights",
-        "hardware": f"{hardware.name}, {on}{hardware.tiles:,} tiles, {hardware.crossbars:,} crossbars, "
+        "network": f"{network.name}, {counted(network.layers, 'layer')}, "
+        f"{counted(network.weights, 'weight')}",
+        "hardware": f"{hardware.name}, {on}{counted(hardware.tiles, 'tile')}, "
+        f"{counted(hardware.crossbars, 'crossbar')}, "
         f"{area(hardware.area_um2)} {area.name}, clock {hardware.clock_ns:.4g} ns",
-        "inputs": f"{meta.inputs.name} ({meta.inputs.split}), {meta.images:,} images",
+        "inputs": f"{meta.inputs.name} ({meta.inputs.split}), {counted(meta.images, 'image')}",
         "run": f"T max {meta.timesteps}, policy {meta.policy}, encoder {hardware.encoder}, "
         f"fidelity {meta.fidelity}",
         "version": f"imcsim {meta.version}, seed {meta.seed}",
@@ -339,7 +342,7 @@ def threshold_line(decided: Dynamic | Policy) -> str:
     bound = decided.max_loss
     ruled = "" if bound is None else f" with a bound of {percent(bound, 2)} points on the loss"
     return (
-        f"{text}chosen{ruled} on {seen.images:,} validation images: "
+        f"{text}chosen{ruled} on {counted(seen.images, 'validation image')}: "
         f"there accuracy {percent(seen.accuracy_dynamic, 2)} % "
         f"(static {percent(seen.accuracy_static, 2)} %) at mean T {seen.mean_timesteps:.3f}."
     )
