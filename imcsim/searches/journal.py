@@ -49,8 +49,11 @@ def write_journal(
                 shown.params = {key: _value(chosen[key], one) for key, one in distributions.items()}
                 point = points(chosen)
                 shown.user_attrs = {} if point is None else {"point": point}
-                # What was asked for by number would be no value of these parameters.
+                # What was asked for by number would be no value of these parameters. The dashboard knows a
+                # trial that breaks a constraint by the older list alone.
                 shown.system_attrs = {k: v for k, v in trial.system_attrs.items() if k != "fixed_params"}
+                if trial.constraints:
+                    shown.system_attrs["constraints"] = list(trial.constraints.values())
                 written.add_trial(shown)
     except OSError as error:
         raise ImcsimError(f"cannot write: {error.strerror}", file=path, fix="make room on the disk") from None

@@ -380,12 +380,14 @@ def _journalled(threshold: Any) -> Any:
 
 
 def test_the_study_opens_in_optuna_s_dashboard(files: Path) -> None:
-    """Its server answers with the trials; nothing is sent over a network."""
+    """Its server answers with the trials, and with how far each is from meeting the constraints; nothing is
+    sent over a network."""
     dashboard = pytest.importorskip("optuna_dashboard")
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    with search(load_search(at(files, spec(trials=5), "shown.yaml")), files / "shown", workers=1) as store:
+    asked_for = spec(trials=5, constraints=["energy < 1"])  # pJ: no chip takes so little
+    with search(load_search(at(files, asked_for, "shown.yaml")), files / "shown", workers=1) as store:
         tried = {row["point"]: row for row in store.outcomes()}
     journal = JournalFileBackend(str(files / "shown" / "study.journal"))
     server = dashboard.wsgi(JournalStorage(journal))
@@ -408,6 +410,7 @@ def test_the_study_opens_in_optuna_s_dashboard(files: Path) -> None:
     assert len(trials) == len(tried)
     energies = sorted(row["energy_pj"] for row in tried.values() if row["status"] == "done")
     assert sorted(trial["values"][0] for trial in done) == pytest.approx(energies)
+    assert all(len(trial["constraints"]) == 1 and trial["constraints"][0] > 0 for trial in done)
 
 
 @pytest.mark.parametrize("case", ["as it is", *WRONG])
