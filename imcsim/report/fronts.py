@@ -21,7 +21,7 @@ from imcsim.report.site.pareto import pareto
 from imcsim.report.site.read import read
 from imcsim.report.site.study import PointFigures, Study, StudyAxis, StudyPoint, short, text
 from imcsim.report.units import percent, thresholds
-from imcsim.results.statistics import few_images
+from imcsim.results.statistics import few_images_sentence
 from imcsim.searches.searching import FRONT
 
 FIGURES = ("pareto_edp", "pareto_energy")
@@ -242,8 +242,7 @@ def front_caption(study: Study, shown: Study, dynamic: Sequence[FrontRow]) -> st
         opponent(study) + _savings(dynamic),
         "Accuracies have 95 % intervals (Wilson; of points on many chips, those of the mean over chips).",
     ]
-    few = few_images(shown.images) if shown.images is not None else None
-    if few:
-        parts.append(f"{few[0].upper()}{few[1:]}.")
+    if few := few_images_sentence(shown.images):
+        parts.append(few)
     parts.append(f"imcsim {facts.get('imcsim', '')}, seed {facts.get('Seed', '')}, {facts.get('Spec', '')}.")
     return " ".join(parts)

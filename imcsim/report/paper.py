@@ -16,6 +16,7 @@ from imcsim.report.sampling import shown_timesteps
 from imcsim.report.terminal.tables import static_name, static_points, threshold_line
 from imcsim.report.units import ENERGY, TIME, Unit, fitting, number, percent, product
 from imcsim.results.comparison import CompareResult, Dynamic, StaticPoint
+from imcsim.results.statistics import few_images_sentence
 
 _COLUMNS = (
     "run", "issue", "mean_timesteps", "accuracy", "accuracy_low", "accuracy_high", "energy_pj", "latency_ns",
@@ -67,6 +68,8 @@ def caption(result: CompareResult) -> str:
         f"EDP (mean of products; {percent(less.edp_product_of_means)} % of the product of means).",
         f"imcsim {meta.version}, seed {meta.seed}, chip {chip.sha256[:12]}.",
     ]
+    if few := few_images_sentence(meta.images):
+        parts.insert(-1, few)
     if chip.accounting is not None:
         parts.insert(1, f"Energy is charged by the hypothesis {chip.accounting}.")
     return " ".join(parts)

@@ -6,6 +6,7 @@ import functools
 import math
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.plurals import counted
 
 NORMAL_975 = 1.959963984540054
 """The 97.5 % point of the normal distribution: 95 % intervals reach so many standard deviations. Written out,
@@ -14,11 +15,11 @@ since `statistics.NormalDist` misses the nearest float by two units in the last 
 
 
 FEW_IMAGES = 1000
-"""Images below which a front says little: its points differ by less than their accuracies are known."""
+"""Images below which accuracies, and fronts of them, say little."""
 
 
 def few_images(images: int) -> str | None:
-    """A sentence on fronts of so few images; None where there are enough.
+    """A sentence on accuracies of so few images; None where there are enough.
 
     The widest 95 % interval, which an accuracy of one half has, reaches about 98 / sqrt(images) points.
     """
@@ -26,9 +27,15 @@ def few_images(images: int) -> str | None:
         return None
     low, high = wilson_interval(images // 2, images)
     return (
-        f"a front of {images} images is uncertain: 95 % intervals of accuracies reach up to "
+        f"accuracy on {counted(images, 'image')} is uncertain: its 95 % interval reaches up to "
         f"{50 * (high - low):.1f} points to each side; use {FEW_IMAGES:,} or more"
     )
+
+
+def few_images_sentence(images: int | None) -> str:
+    """What `few_images` says, as a sentence for captions and pages; nothing where it says nothing."""
+    few = None if images is None else few_images(images)
+    return f"{few[0].upper()}{few[1:]}." if few else ""
 
 
 def wilson_interval(right: int, images: int) -> tuple[float, float]:

@@ -221,4 +221,4 @@ def test_few_images_are_said(
     assert f"{50 * (high - low):.1f} points" in said
     again = shutil.copytree(swept, tmp_path / "out")  # whose figures are drawn anew
     assert main(["sweep", str(files / "spec.yaml"), "--out", str(again), "--workers", "1"]) == 0
-    assert "a front of 40 images is uncertain" in capsys.readouterr().err
+    assert "accuracy on 40 images is uncertain" in capsys.readouterr().err

@@ -26,9 +26,11 @@ from imcsim.base.errors import ImcsimError
 from imcsim.report import documents, files, units
 from imcsim.report.figures import comparison as figures
 from imcsim.report.figures import stream as stream_figures
+from imcsim.report.paper import caption
 from imcsim.report.terminal import grid, stream, tables
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
+from imcsim.results.statistics import few_images, few_images_sentence
 from imcsim.results.stream import StreamResult
 
 COMPARED = compare_result(images=200)
@@ -180,6 +182,25 @@ def test_report_shows_components_layers_exits_checker_and_warnings() -> None:
     assert f"{units.percent(COMPARED.checker.energy_share_of_one_timestep, 2)} % of one timestep" in text
     assert f"warning: {COMPARED.warnings[0]}" in text
     assert "Exit checker:" not in _text(tables.run_report(STATIC))
+
+
+@pytest.mark.parametrize("images", [200, 1000])
+def test_reports_and_captions_say_that_few_images_are_uncertain(images: int) -> None:
+    few = few_images(images)
+    assert (few is None) == (images == 1000)
+    compared = compare_result(images=images)
+    reports = (
+        tables.compare_report(compared),
+        tables.run_report(run_result(images=images)),
+        stream.stream_report(stream_result(images=images)),
+    )
+    for report in reports:
+        said = " ".join(_text(report).split())
+        assert ("is uncertain" in said) == (images == 200)
+        assert few is None or f"warning: {few}" in said
+        assert max(map(len, _text(report, 80).splitlines())) <= 80
+    assert ("is uncertain" in caption(compared)) == (images == 200)
+    assert few_images_sentence(images) in caption(compared)
 
 
 def test_a_stream_shows_throughput_latency_and_where_the_energy_went() -> None:

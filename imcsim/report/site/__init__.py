@@ -27,7 +27,7 @@ from imcsim.report.site.sensitivity import MOST_AXES, pairs, sensitivities
 from imcsim.report.site.study import Study, StudyAxis, StudyPoint
 from imcsim.report.site.tables import failures_table, front_table, points_table
 from imcsim.report.site.thresholds import threshold_slider
-from imcsim.results.statistics import few_images
+from imcsim.results.statistics import few_images_sentence
 
 REPORT = "report"
 """The folder of the page, inside the one that it reports on."""
@@ -137,8 +137,8 @@ _JUDGED = (
 
 def _fronts(study: Study) -> str:
     parts = {"search": [_JUDGED], "sweep": [front_source(study)]}.get(study.kind, [])
-    few = few_images(study.images) if study.images is not None and study.kind != "run" else None
-    return "\n\n".join([*parts, *([f"{few[0].upper()}{few[1:]}."] if few else [])])
+    few = few_images_sentence(study.images)
+    return "\n\n".join([*parts, *([few] if few else [])])
 
 
 _CHOSEN = (

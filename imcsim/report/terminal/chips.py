@@ -11,7 +11,7 @@ from rich.text import Text
 from imcsim.base.plurals import counted
 from imcsim.report.sampling import shown_timesteps
 from imcsim.report.terminal.grid import plain, table
-from imcsim.report.terminal.tables import heading, warning_lines
+from imcsim.report.terminal.tables import heading, warnings_of
 from imcsim.report.units import ENERGY, TIME, Unit, fitting, percent, product
 from imcsim.report.units import thresholds as thresholds_text
 from imcsim.results.chips.document import ChipsResult
@@ -36,7 +36,7 @@ def chips_report(result: ChipsResult) -> Group:
         _exits(result),
         Text(),
         _moved(result),
-        *warning_lines(result.warnings),
+        *warnings_of(result),
     ]
     return Group(*parts)
 

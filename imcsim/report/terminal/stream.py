@@ -19,7 +19,7 @@ from imcsim.report.terminal.tables import (
     layer_tables,
     layers_table,
     threshold_line,
-    warning_lines,
+    warnings_of,
 )
 from imcsim.report.units import ENERGY, TIME, fitting, number, percent, product
 from imcsim.results.stream import StreamResult, TileUse
@@ -40,7 +40,7 @@ def stream_report(result: StreamResult) -> Group:
     parts += [Text(), *layer_tables(result.layer_efficiency, name)]
     parts += [Text(), table(*efficiency_cells({name: result.efficiency}, result.peak))]
     parts += [plain(definition_line(result.efficiency)), plain(programming_line(result.programming))]
-    parts += warning_lines(result.warnings)
+    parts += warnings_of(result)
     return Group(*parts)
 
 

@@ -29,11 +29,13 @@ from imcsim.report.terminal.efficiency import (
 from imcsim.report.terminal.grid import plain, table
 from imcsim.report.terminal.ranges import COLUMNS, METHOD, range_sections
 from imcsim.report.units import AREA, ENERGY, TIME, change, fitting, percent, product, thresholds
+from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import CompareResult, Dynamic, StaticPoint
 from imcsim.results.costs import CheckerCost, ComponentCost, LayerCost
 from imcsim.results.efficiency import LayerEfficiency
 from imcsim.results.meta import Meta
 from imcsim.results.run import Outcome, Policy, RunResult
+from imcsim.results.statistics import few_images
 from imcsim.results.stream import StreamResult
 
 PLAIN_WIDTH = 80
@@ -94,7 +96,7 @@ def compare_report(result: CompareResult) -> Group:
         *_sensitivity(result),
         *_ranges(result),
         *_beside(result),
-        *warning_lines(result.warnings),
+        *warnings_of(result),
     ]
     return Group(*parts)
 
@@ -114,7 +116,7 @@ def run_report(result: RunResult) -> Group:
     parts += [Text(), table(*efficiency_cells({label: outcome.efficiency}, outcome.peak))]
     parts += _lines([definition_line(outcome.efficiency), programming_line(outcome.programming)])
     parts += _lines(reload_lines(outcome.reload, label))
-    return Group(*parts, *warning_lines(result.warnings))
+    return Group(*parts, *warnings_of(result))
 
 
 def _lines(lines: Iterable[str]) -> list[RenderableType]:
@@ -437,6 +439,12 @@ def _checker_line(checker: CheckerCost) -> str:
         f"a check takes {energy(checker.energy_pj_per_check)} {energy.name} and "
         f"{checker.cycles_per_check:.4g} cycles; {area(checker.area_um2)} {area.name}."
     )
+
+
+def warnings_of(result: CompareResult | RunResult | StreamResult | ChipsResult) -> list[RenderableType]:
+    """The warnings of a result, and that of few images."""
+    few = few_images(result.meta.images)
+    return warning_lines([*result.warnings, *([few] if few else [])])
 
 
 def warning_lines(warnings: Sequence[str]) -> list[RenderableType]:
