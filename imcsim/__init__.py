@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from imcsim.api import stream as stream
     from imcsim.api import sweep as sweep
 
-_FUNCTIONS = ("Monitor", "compare", "compare_chips", "from_torch", "load_result", "run", "stream", "sweep")
+__all__ = ["Monitor", "compare", "compare_chips", "from_torch", "load_result", "run", "stream", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FUNCTIONS:
+    if name in __all__:
         from importlib import import_module
 
         return getattr(import_module("imcsim.api"), name)
@@ -38,4 +38,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_FUNCTIONS])
+    return sorted([*globals(), *__all__])

@@ -555,9 +555,14 @@ class Monitor:
         self._shown: Inputs | None = None
 
     def __call__(self, model: Any, epoch: int | None = None) -> dict[str, float]:
-        """The row of an epoch, which is kept in ``rows`` and logged; None counts epochs from 0.
+        """The row of an epoch, which is kept in ``rows`` and logged.
 
-        Raises ImcsimError as `from_torch` and `run` do.
+        Args:
+            model: The module in training, or a network.
+            epoch: Its number. None: epochs are counted from 0.
+
+        Raises:
+            ImcsimError: As `from_torch` and `run` do.
         """
         network = model
         if not isinstance(model, Network):

@@ -72,9 +72,13 @@ class Presented(Framed):
         return _presenter().figures(self)
 
     def plot(self, name: str | None = None) -> Any:
-        """One of the `figures` as a ``matplotlib.figure.Figure``; None is the first.
+        """One of the `figures` as a ``matplotlib.figure.Figure``.
 
-        Raises ImcsimError for another name.
+        Args:
+            name: Which of them. None: the first.
+
+        Raises:
+            ImcsimError: For another name.
         """
         return _presenter().plot(self, name)
 
@@ -82,6 +86,10 @@ class Presented(Framed):
         """Write the result: to a ``.json`` file, or to a folder with CSV tables and figures too, as ``--out``
         does; `imcsim.load_result` reads both.
 
-        Raises ImcsimError where it cannot be written.
+        Args:
+            path: The file, or the folder, which is made if need be.
+
+        Raises:
+            ImcsimError: Where it cannot be written.
         """
         _presenter().write(self, Path(path))

@@ -33,7 +33,13 @@ class ClassOutputs:
         accumulation: Accumulation,
         temperatures: tuple[float, ...] | None = None,
     ) -> ClassOutputs:
-        """From the class outputs of each timestep alone, int64 ``[N, T, K]``."""
+        """From the class outputs of each timestep alone.
+
+        Args:
+            outputs: Those of N images, T timesteps and K classes, int64 ``[N, T, K]``.
+            accumulation: Whether the chip decides on running means or sums.
+            temperatures: What running means are divided by as well, one for each timestep. None: 1.
+        """
         return cls(np.cumsum(outputs, axis=1), accumulation == "mean", temperatures)
 
     @property

@@ -54,38 +54,74 @@ class ExitRule(ABC):
 
     @abstractmethod
     def scores(self, outputs: ClassOutputs, checker: CheckerNumerics) -> NDArray[np.int64]:
-        """How unsure the checker is after each timestep, int64 ``[N, T]``, in whole counts of at least 0."""
+        """How unsure the checker is after each timestep, int64 ``[N, T]``, in whole counts of at least 0.
+
+        Args:
+            outputs: What the checker has been told of N images after each of T timesteps.
+            checker: The widths of the checker's words and tables.
+        """
 
     @abstractmethod
     def scale(self, classes: int, checker: CheckerNumerics) -> float:
-        """The counts of the threshold register for a threshold of 1."""
+        """The counts of the threshold register for a threshold of 1.
+
+        Args:
+            classes: How many classes there are.
+            checker: The widths of the checker's words and tables.
+        """
 
     def word(self, threshold: float, classes: int, checker: CheckerNumerics) -> int:
-        """The threshold register's word for a threshold in 0 to 1: 0 for 0, and never less for more."""
+        """The threshold register's word for a threshold: 0 for 0, and never less for more.
+
+        Args:
+            threshold: The exit threshold, 0 to 1.
+            classes: How many classes there are.
+            checker: The widths of the checker's words and tables.
+        """
         return round(threshold * self.scale(classes, checker))
 
     def threshold(self, word: int, classes: int, checker: CheckerNumerics) -> float:
-        """The threshold in 0 to 1 that a word of the register stands for; the largest word stands for 1."""
+        """The threshold in 0 to 1 that a word of the register stands for; the largest word stands for 1.
+
+        Args:
+            word: The word, from 0.
+            classes: How many classes there are.
+            checker: The widths of the checker's words and tables.
+        """
         if word >= self.word(1.0, classes, checker):
             return 1.0
         return word / float(self.scale(classes, checker))
 
     @final_method
     def required(self, outputs: ClassOutputs, checker: CheckerNumerics) -> NDArray[np.int64]:
-        """The smallest word with which each image leaves after each timestep, int64 ``[N, T]``."""
+        """The smallest word with which each image leaves after each timestep, int64 ``[N, T]``.
+
+        Args:
+            outputs: What the checker has been told of N images after each of T timesteps.
+            checker: The widths of the checker's words and tables.
+        """
         return self.scores(outputs, checker) + 1
 
     # --- cost
 
     @abstractmethod
     def work(self, classes: int, mean: bool) -> CheckWork:
-        """The operations of one check of so many classes; with `mean` it decides on running means."""
+        """The operations of one check.
+
+        Args:
+            classes: How many classes there are.
+            mean: Whether it decides on running means of the outputs rather than on their sums.
+        """
 
     @abstractmethod
     def cycles(self, classes: int, class_cycles: int, final_cycles: int) -> int:
-        """Clock cycles of one check. class_cycles: the chip's, for one class in one pass over the classes;
-        final_cycles: the chip's, for what `entropy` does after its passes: a logarithm, two products and the
-        comparison.
+        """Clock cycles of one check.
+
+        Args:
+            classes: How many classes there are.
+            class_cycles: The chip's, for one class in one pass over the classes.
+            final_cycles: The chip's, for what ``entropy`` does after its passes: a logarithm, two products
+                and the comparison.
         """
 
 
@@ -94,5 +130,10 @@ FINAL_STEPS = 4
 
 
 def final(steps: int, final_cycles: int) -> int:
-    """Cycles of so many of the last steps of a check: their part of the chip's `final_cycles`, rounded up."""
+    """Cycles of some of the last steps of a check: their part of the chip's cycles, rounded up.
+
+    Args:
+        steps: How many of the four steps: a logarithm, two products and the comparison.
+        final_cycles: The chip's, for all four.
+    """
     return -(-steps * final_cycles // FINAL_STEPS)

@@ -24,7 +24,11 @@ class FrameEncoding(ABC):
     def frames(
         self, images: NDArray[np.uint8], timesteps: int, seed: int, numbers: NDArray[np.int64]
     ) -> NDArray[np.uint8]:
-        """Frames, uint8 ``[N, T, C, H, W]``, for images, uint8 ``[N, C, H, W]``.
+        """Frames, uint8 ``[N, T, C, H, W]``: of spikes 0 and 1, or of pixel codes.
 
-        seed: 0 to 2**64 - 1. numbers: the positions of the images in their set, int64 ``[N]``.
+        Args:
+            images: The still images, uint8 ``[N, C, H, W]``.
+            timesteps: T, how many frames are made of each.
+            seed: Of all random draws, 0 to 2**64 - 1.
+            numbers: The positions of the images in their set, int64 ``[N]``.
         """

@@ -200,7 +200,14 @@ class CompareResult(Presented, DocumentPart):
         return self._outcomes
 
     def with_outcomes(self, outcomes: ImageOutcomes | None) -> Self:
-        """The same document with the outcomes of its images. Raises ValueError for those of another one."""
+        """The same document with the outcomes of its images.
+
+        Args:
+            outcomes: What each image did. None: nothing is known of them.
+
+        Raises:
+            ValueError: For the outcomes of another comparison.
+        """
         if outcomes is not None:
             found, dynamic = outcomes.with_registers(outcomes.registers), self.dynamic
             stated = {name: getattr(dynamic, name) for name in type(found).model_fields}

@@ -148,7 +148,9 @@ class Reduction(DocumentPart):
     ) -> Self:
         """The reduction from the mean figures of a static run to those of a dynamic one.
 
-        Each is a part of a document or a mapping, with energy_pj, latency_ns and edp_mean_of_products.
+        Args:
+            static: Part of a document or a mapping, with energy_pj, latency_ns and edp_mean_of_products.
+            dynamic: The same of the dynamic run.
         """
         before, after = _reduced(static), _reduced(dynamic)
         return cls(**{name: 1 - after[name] / one if one else 0.0 for name, one in before.items()})

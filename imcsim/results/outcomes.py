@@ -73,7 +73,14 @@ class ImageOutcomes(DocumentPart):
         return self
 
     def words_of(self, threshold: float | Sequence[float]) -> tuple[int, ...]:
-        """The words of a threshold, or of those of T = 1, ..., T max - 1. Raises ImcsimError for others."""
+        """The words of the threshold registers.
+
+        Args:
+            threshold: An exit threshold, 0 to 1, or one for each of T = 1, ..., T max - 1.
+
+        Raises:
+            ImcsimError: For other thresholds.
+        """
         each = tuple(threshold) if isinstance(threshold, Sequence) else (threshold,) * len(self.registers)
         if len(each) != len(self.registers) or not all(0 <= one <= 1 for one in each):
             raise ImcsimError(
@@ -86,14 +93,22 @@ class ImageOutcomes(DocumentPart):
         return tuple(round(one * self.scale) for one in each)
 
     def at(self, threshold: float | Sequence[float]) -> AtThreshold:
-        """The dynamic run with a threshold, or with one for each of T = 1, ..., T max - 1.
+        """The dynamic run with another threshold. Nothing is chosen here: these are the reported images.
 
-        Nothing is chosen here: these are the reported images. Raises ImcsimError for other thresholds.
+        Args:
+            threshold: An exit threshold, 0 to 1, or one for each of T = 1, ..., T max - 1.
+
+        Raises:
+            ImcsimError: For other thresholds.
         """
         return self.with_registers(self.words_of(threshold))
 
     def with_registers(self, registers: Sequence[int]) -> AtThreshold:
-        """The dynamic run with these words in the threshold registers."""
+        """The dynamic run with other words in the threshold registers.
+
+        Args:
+            registers: A word for each of T = 1, ..., T max - 1, in counts of the register.
+        """
         stay = np.full(self.images, self.timesteps - 1)
         for t in range(self.timesteps - 2, -1, -1):
             stay[np.asarray(self.words[t], np.float64) <= registers[t]] = t

@@ -43,8 +43,14 @@ def wilson_interval(right: int, images: int) -> tuple[float, float]:
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, J. Am. Stat.
     Assoc. 22 (1927) 209-212; z = 1.959964 is the 97.5 % point of the normal distribution. Unlike p +- z s it
-    stays within [0, 1] and does not shrink to a point at an accuracy of 0 or 1. Raises ImcsimError unless
-    0 <= right <= images and images >= 1.
+    stays within [0, 1] and does not shrink to a point at an accuracy of 0 or 1.
+
+    Args:
+        right: Images that were classified rightly.
+        images: All of them, at least one.
+
+    Raises:
+        ImcsimError: Unless 0 <= right <= images and images >= 1.
     """
     if images < 1 or not 0 <= right <= images:
         raise ImcsimError(
@@ -63,9 +69,13 @@ def wilson_interval(right: int, images: int) -> tuple[float, float]:
 def paired_interval(gained: int, lost: int, images: int) -> tuple[float, float]:
     """The 95 % interval of the difference of two accuracies on the same images, as two fractions.
 
-    gained: images that only the first run classifies rightly; lost: those that only the second does. The
-    adjusted Wald interval: one image is added to each kind on which the two differ. Source: D. G. Bonett and
-    R. M. Price, J. Educ. Behav. Stat. 37 (2012) 479-488.
+    The adjusted Wald interval: one image is added to each kind on which the two differ. Source: D. G. Bonett
+    and R. M. Price, J. Educ. Behav. Stat. 37 (2012) 479-488.
+
+    Args:
+        gained: Images that only the first run classifies rightly.
+        lost: Those that only the second does.
+        images: All images.
     """
     up, down = (gained + 1) / (images + 2), (lost + 1) / (images + 2)
     spread = NORMAL_975 * math.sqrt((up + down - (up - down) ** 2) / (images + 2))
@@ -81,6 +91,9 @@ def student_975(freedom: int) -> float:
     M. Abramowitz and I. A. Stegun, "Handbook of mathematical functions", 1964: the expansion about the normal
     distribution, 26.7.5, and up to 100 degrees, where it is too coarse, the point at which the share within
     +-t, 26.7.3 and 26.7.4, is 95 %.
+
+    Args:
+        freedom: Degrees of freedom, at least 1.
     """
     z = NORMAL_975
     terms = (

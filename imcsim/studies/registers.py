@@ -54,23 +54,37 @@ class Judges:
         return len(self.right)
 
     def of(self, which: NDArray[np.bool_]) -> Judges:
-        """Those of the images."""
+        """Some of the images.
+
+        Args:
+            which: Whether each image is one of them, ``[N]``.
+        """
         return Judges(self.needed[which], self.right[which], self.cost[which], self.largest, self.kind)
 
     def answers(self, words: Registers) -> NDArray[np.bool_]:
-        """Whether each image is right when it leaves with these registers."""
+        """Whether each image is right when it leaves with these registers.
+
+        Args:
+            words: Words of the threshold registers: one for all timesteps, or ``[T - 1]``.
+        """
         stay = exit_timesteps(self.needed, words)
         found: NDArray[np.bool_] = self.right[np.arange(len(stay)), stay - 1]
         return found
 
     def mean_cost(self, words: Registers) -> float:
-        """What an image costs on average with these registers."""
+        """What an image costs on average with these registers, in the unit of ``cost``.
+
+        Args:
+            words: Words of the threshold registers: one for all timesteps, or ``[T - 1]``.
+        """
         stay = exit_timesteps(self.needed, words)
         return float(self.cost[np.arange(len(stay)), stay - 1].mean())
 
     def registers(self, goal: int | None = None) -> Registers:
-        """Words, int64 ``[T - 1]``, of least cost with at least `goal` images right (None: as many as after T
-        max); 0, with which all images stay, where no words reach the goal.
+        """Words, int64 ``[T - 1]``, of least cost; 0, with which all images stay, where none reach the goal.
+
+        Args:
+            goal: How many images must be right. None: as many as after T max.
         """
         needed, right, largest = self.needed, self.right, self.largest
         if self.kind == "each":
@@ -78,7 +92,11 @@ class Judges:
         return np.full(needed.shape[1] - 1, one_for_all(needed, right, largest, goal=goal), np.int64)
 
     def tolerant(self, tolerance: float) -> Registers:
-        """Words that may lose this share of the images."""
+        """Words of least cost that may lose some of the images.
+
+        Args:
+            tolerance: The share of them, 0 to 1.
+        """
         return self.registers(goal_of(self.right[:, -1], -tolerance))
 
 

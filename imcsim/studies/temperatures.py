@@ -24,9 +24,14 @@ HALVINGS = 48
 def fitted(sums: NDArray[np.int64], labels: NDArray[np.int64], fraction_bits: int) -> tuple[float, ...]:
     """The temperature of each timestep with the least cross-entropy of the labels.
 
-    sums: running sums of class outputs, int64 ``[N, T, K]``, in ``2**-fraction_bits`` (see `ClassOutputs`).
-    labels: int64 ``[N]``. The cross-entropy is convex in the inverse temperature b; its slope is the mean of
+    The cross-entropy is convex in the inverse temperature b; its slope is the mean of
     ``sum_k softmax(b f)_k f_k - f_label``, with the running mean f, and is halved down to its zero.
+
+    Args:
+        sums: Running sums of class outputs, int64 ``[N, T, K]``, in ``2**-fraction_bits`` (see
+            `ClassOutputs`).
+        labels: The class of each image, int64 ``[N]``.
+        fraction_bits: Fraction bits of the sums.
     """
     outputs = ClassOutputs(sums, mean=True)
     f = sums / (outputs.timesteps * float(1 << fraction_bits))[None, :, None]

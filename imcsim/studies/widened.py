@@ -44,10 +44,16 @@ def widened_experiment(experiment: Experiment, factor: Factor) -> Experiment:
     and who is right are taken over. So is who would exit when: one threshold, given or chosen on the
     validation images, stays the same. Thresholds for each timestep are chosen by what images cost, here on
     the wide chip. The chip's `program` and `converters` stay the narrow network's, which computed the values.
-    `Experiment.with_issue`, `compare_of`, `run_of` and `stream_of` take the result as any other. Raises
-    ImcsimError where the wide network does not fit the chip, where `widen` refuses, where time depends on
-    values (address events, skipped reads), as those of single rows are not kept, and for cells, wires or
-    converters with errors.
+    `Experiment.with_issue`, `compare_of`, `run_of` and `stream_of` take the result as any other.
+
+    Args:
+        experiment: The experiment of the narrow network, whose images were run.
+        factor: How many times each channel is there, as `widen` takes it.
+
+    Raises:
+        ImcsimError: Where the wide network does not fit the chip, where `widen` refuses, where time depends
+            on values (address events, skipped reads), as those of single rows are not kept, and for cells,
+            wires or converters with errors.
     """
     config = experiment.chip.config
     if depends_on_values(config):

@@ -115,7 +115,14 @@ class Spec:
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     def points(self, loader: Loader | None = None) -> Iterator[SweepPoint]:
-        """The points that the constraints leave, in order. Raises ImcsimError where one has no answer."""
+        """The points that the constraints leave, in order.
+
+        Args:
+            loader: Reads the chips that constraints ask about, each once. None: a new one.
+
+        Raises:
+            ImcsimError: Where a constraint has no answer.
+        """
         loader = loader or Loader()
         index = 0
         for rows in itertools.product(*(axis.rows for axis in self.axes)):

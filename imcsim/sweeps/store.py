@@ -92,7 +92,11 @@ class Store:
             yield row
 
     def rows(self, policy: str | None = None) -> Iterator[dict[str, Any]]:
-        """The rows of ``results`` in order, all or those of one policy, JSON columns as data."""
+        """The rows of ``results`` in order, JSON columns as data.
+
+        Args:
+            policy: Only those of ``static``, ``dynamic`` or ``dynamic_once``. None: all.
+        """
         there = self.finished()
         given = () if policy is None else (policy,)
         for row in self._reading.rows("results", "" if policy is None else "WHERE policy = ?", given):
@@ -109,7 +113,11 @@ class Store:
         return table_rows(self._reading, self.keys)
 
     def outcomes(self, first: int = 0) -> Iterator[dict[str, Any]]:
-        """Of each point from number `first` on: its axes, status and error, area and dynamic figures."""
+        """Of each point in order: its axes, status and error, area and dynamic figures.
+
+        Args:
+            first: The number of the first point.
+        """
         keys = self.keys
         rows = queried(
             self._reading,

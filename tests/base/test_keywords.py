@@ -33,7 +33,7 @@ def test_a_misspelt_keyword_is_answered_with_those_that_there_are(function: Call
 
 
 def test_all_public_functions_are_tried() -> None:
-    assert {one.__name__ for one in FUNCTIONS} == set(imcsim._FUNCTIONS)
+    assert {one.__name__ for one in FUNCTIONS} == set(imcsim.__all__)
 
 
 def test_signatures_keep_their_defaults_and_annotations() -> None:

@@ -43,8 +43,11 @@ class CellErrors(ABC):
     ) -> NDArray[np.float64]:
         """What cells conduct, in levels, float64 of the shape of `levels`, finite and at least 0.
 
-        levels: what the cells of one layer were to conduct, ``[rows, columns]``, 0 to the largest level; not
-        to be changed. draws: the layer's own random numbers, from their beginning; nothing else is random.
+        Args:
+            levels: What the cells of one layer were to conduct, ``[rows, columns]``, 0 to the largest level;
+                not to be changed.
+            programming: How they were programmed, and the numbers of the model.
+            draws: The layer's own random numbers, from their beginning; nothing else is random.
         """
 
 

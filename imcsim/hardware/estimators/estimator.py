@@ -52,10 +52,12 @@ class Estimator(ABC):
 
     @abstractmethod
     def figures(self, chip: HardwareConfig, block: str) -> EstimatedFigures:
-        """The figures of the component `block` of a chip, such as ``adc``; the same whenever it is asked.
+        """The figures of a component of a chip; the same whenever it is asked.
 
-        `chip` has all keys of the hardware file (``chip.technology.node_nm``, ``chip.adc.bits``), and its
-        components compute their own figures (``chip.adc.area_um2(chip)``), without any estimator.
+        Args:
+            chip: It has all keys of the hardware file (``chip.technology.node_nm``, ``chip.adc.bits``), and
+                its components compute their own figures (``chip.adc.area_um2(chip)``), without any estimator.
+            block: The component, such as ``adc``.
         """
 
 
