@@ -5,12 +5,12 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from imcsim.base.progress import Progress
-from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, VERMILION, draw, figure
+from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, VERMILION, draw, figure, legend
 from imcsim.report.sampling import ALL_SHOWN
 from imcsim.results.chips.document import ChipsResult
 
 _COLOURS = {"dynamic": BLUE, "dynamic_once": ORANGE}
-_THRESHOLDS = {"dynamic": "threshold of each chip", "dynamic_once": "one threshold for all"}
+_THRESHOLDS = {"dynamic": "own threshold", "dynamic_once": "one threshold"}
 
 
 def render_chips(result: ChipsResult, progress: Progress | None = None) -> dict[str, bytes]:
@@ -81,10 +81,9 @@ def accuracy_timesteps(result: ChipsResult) -> Figure:
     axes.set_xlabel("mean timesteps")
     axes.set_ylabel("accuracy (%)")
     axes.grid(color="0.9")
-    handles, labels = axes.get_legend_handles_labels()
     # matplotlib lists bars of errors last: the static runs belong together.
-    order = sorted(range(len(labels)), key=lambda k: (not labels[k].startswith("static"), k))
-    made.legend([handles[k] for k in order], [labels[k] for k in order], loc="outside upper center", ncols=2)
+    handles = axes.get_legend_handles_labels()[0]
+    legend(made, sorted(handles, key=lambda one: not str(one.get_label()).startswith("static")))
     return made
 
 
@@ -117,6 +116,6 @@ def exits(result: ChipsResult) -> Figure:
         axes.set_xticks(list(steps))
     axes.set_ylim(0, 102)
     axes.set_xlabel("exit timestep")
-    axes.set_ylabel("images (%)" if result.chips == 1 else "images (%), mean ± std")
-    made.legend(loc="outside upper center", ncols=3)
+    axes.set_ylabel("images (%)" if result.chips == 1 else "images (%), mean")
+    legend(made, ncols=4, columnspacing=1)
     return made

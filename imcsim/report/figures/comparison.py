@@ -18,6 +18,7 @@ from imcsim.report.figures.drawing import (
     dark,
     draw,
     figure,
+    legend,
     logarithmic,
     mark_mean,
     name_intervals,
@@ -165,7 +166,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
         [(edp(point.edp_mean_of_products), 100 * point.accuracy) for point in curve],
     )
     axes.grid(color="0.9")
-    made.legend(loc="outside upper center", ncols=2, columnspacing=1, handletextpad=0.5)
+    legend(made, columnspacing=1, handletextpad=0.5)
     return made
 
 
@@ -190,7 +191,7 @@ def exit_histogram(exit_fraction: Sequence[float], mean_timesteps: float) -> Fig
     axes.set_yticks(range(0, 101, 20))
     axes.set_xlabel("exit timestep" + (f", {width} in a bar" if width > 1 else ""))
     axes.set_ylabel("images (%)")
-    made.legend(loc="outside upper right")
+    legend(made, loc="outside upper right")
     return made
 
 
@@ -242,8 +243,7 @@ def energy_breakdown(components: Sequence[ComponentCost], bars: Mapping[str, Seq
     axes.set_xlim(-0.55, len(bars) - 0.45)
     axes.set_ylim(0, max(bottom) * 1.1 or 1.0)
     axes.set_ylabel(f"energy per image ({pretty(unit)})")
-    handles, names = axes.get_legend_handles_labels()
-    made.legend(handles[::-1], names[::-1], loc="outside right center")
+    legend(made, axes.get_legend_handles_labels()[0][::-1], loc="outside right center", ncols=1)
     return made
 
 
@@ -287,5 +287,5 @@ def scaling(points: Sequence[ScalingPoint], *, paper: bool = False) -> Figure:
     axes.set_ylabel("relative to T = 1")
     axes.set_ylim(bottom=0)
     axes.grid(color="0.9")
-    axes.legend(loc="upper left")
+    legend(made)
     return made

@@ -10,12 +10,14 @@ from __future__ import annotations
 import base64
 import io
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -44,6 +46,14 @@ ON_DARK, ON_LIGHT = "#fefefe", "#111112"
 HALO = [withStroke(linewidth=2, foreground=PAPER)]
 MOST_VECTORS = 1500
 """Points of a scatter up to which each is drawn as a shape; more are one picture inside the figure."""
+
+COLUMN, PAGE = 3.5, 7.0
+"""Widths of figures in inches: one column of a paper, and both. There is no other."""
+
+_Place = Literal[
+    "outside upper center", "outside upper right", "outside right upper", "outside right center",
+    "outside lower center", "outside lower left",
+]  # fmt: skip
 
 _NAME = (0.1, 0.08)
 """Width and height of a short name beside a point, with what is to stay free around it, in axes."""
@@ -147,12 +157,43 @@ def _few_colours(png: io.BytesIO, mode: Literal["RGB", "RGBA"] = "RGB") -> bytes
 
 
 def figure(
-    width: float = 3.5, height: float = 2.6, rows: int = 1, columns: int = 1
+    height: float = 2.6, rows: int = 1, columns: int = 1, *, wide: bool = False, **grid: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `width` x `height` inches with a grid of axes, row by row."""
-    made = Figure(figsize=(width, height), layout="constrained")
-    axes = made.subplots(rows, columns, squeeze=False)
+    """A figure of `height` inches, a column wide or, if `wide`, a page, with a grid of axes, row by row.
+
+    grid: goes to ``Figure.subplots``.
+    """
+    made = Figure(figsize=(PAGE if wide else COLUMN, height), layout="constrained")
+    axes = made.subplots(rows, columns, squeeze=False, **grid)
     return made, list(axes.flat)
+
+
+def legend(
+    made: Figure,
+    handles: Sequence[Any] | None = None,
+    *,
+    ncols: int = 2,
+    loc: _Place = "outside upper center",
+    **look: Any,
+) -> None:
+    """The legend of a figure, beside its panels: in `ncols` columns or, where these are wider than the
+    figure, in fewer; names that are too long for one go on in the next line.
+
+    handles: what it names, by their labels; None are those of all panels. look: goes to ``Figure.legend``.
+    """
+    if handles is None:
+        handles = [one for axes in made.axes for one in axes.get_legend_handles_labels()[0]]
+    names = [str(one.get_label()) for one in handles]
+    # Letters of few dots, on a screen, are wider.
+    room = 0.97 * made.bbox.width
+    measure = RendererAgg(1, 1, made.dpi)  # type: ignore[no-untyped-call]
+    for longest, count in [(None, k) for k in range(ncols, 0, -1)] + [(k, 1) for k in range(60, 10, -2)]:
+        said = names if longest is None else ["\n".join(textwrap.wrap(name, longest)) for name in names]
+        drawn = made.legend(handles, said, loc=loc, ncols=count, **look)
+        if drawn.get_window_extent(measure).width <= room:
+            return
+        drawn.remove()
+    made.legend(handles, said, loc=loc, ncols=1, **look)
 
 
 def mark_mean(axes: Axes, mean: float, label: str, colour: str = VERMILION, marker: str = "v") -> None:

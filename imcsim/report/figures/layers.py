@@ -18,6 +18,9 @@ from imcsim.results.efficiency import LayerEfficiency
 DECADES = 5
 """Cells below the largest by more than this stay white."""
 
+_MOST_IN_COLUMN = 8
+"""Components whose cells and names a column has room for."""
+
 
 def layer_figures(layers: Sequence[LayerEfficiency]) -> dict[str, Figure]:
     """All figures of some layers, by name; none where there are none."""
@@ -35,7 +38,7 @@ def layer_time(layers: Sequence[LayerEfficiency]) -> Figure:
     """
     shown = [layer for layer in layers if layer.latency_ns is not None]
     unit = fitting(TIME, (layer.latency_ns or 0.0 for layer in shown))
-    drawn, (axes,) = figure(7.0, max(1.8, 0.7 + 0.36 * len(shown)))
+    drawn, (axes,) = figure(max(1.8, 0.7 + 0.36 * len(shown)), wide=True)
     for place, layer in enumerate(shown):
         axes.barh(place, (layer.latency_ns or 0.0) / unit.per_base, height=0.86, color=GRID, zorder=1)
     resources = resources_of(shown)
@@ -66,7 +69,7 @@ def layer_heat(layers: Sequence[LayerEfficiency]) -> Figure:
     unit = fitting(ENERGY, (pj for layer in layers for pj in layer.energy_pj_by_component.values()))
     cells = np.array([[layer.energy_pj_by_component.get(name, 0.0) for name in names] for layer in layers])
     cells = cells.reshape(len(layers), len(names)) / unit.per_base
-    drawn, (axes,) = figure(min(7.0, max(3.5, 1.8 + 0.32 * len(names))), max(2.4, 1.6 + 0.22 * len(layers)))
+    drawn, (axes,) = figure(max(2.4, 1.6 + 0.22 * len(layers)), wide=len(names) > _MOST_IN_COLUMN)
     if cells.any():
         most = float(cells.max())
         image = axes.imshow(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.drawing import BLUE, GREY, INK, VERMILION, logarithmic
+from imcsim.report.figures.drawing import BLUE, GREY, INK, VERMILION, figure, legend, logarithmic
 from imcsim.report.terminal.mapped import NAMES, shown_objective, unit_of
 from imcsim.report.units import pretty
 from imcsim.results.mapped import Mapped, MappingSearch
-
-_COLUMN_IN = 3.5
 
 
 def front_figure(found: MappingSearch) -> Figure:
@@ -20,8 +18,7 @@ def front_figure(found: MappingSearch) -> Figure:
     def at(one: Mapped) -> tuple[float, float]:
         return one.area_mm2, one.figure(objective) / unit.per_base
 
-    figure = Figure(figsize=(_COLUMN_IN, 2.6), layout="constrained")
-    axes = figure.add_subplot()
+    made, (axes,) = figure()
     areas, figures = zip(*map(at, found.tried), strict=True)
     axes.scatter(areas, figures, s=7, color=GREY, label="tried", linewidths=0)
     if found.objective != "area":
@@ -31,5 +28,5 @@ def front_figure(found: MappingSearch) -> Figure:
     logarithmic(axes.yaxis)
     axes.set_xlabel("area (mm²)")
     axes.set_ylabel(f"{NAMES[objective]} ({pretty(unit)})")
-    figure.legend(loc="outside upper center", ncols=4, frameon=False, handletextpad=0.2, columnspacing=0.9)
-    return figure
+    legend(made, ncols=4, handletextpad=0.2, columnspacing=0.9)
+    return made

@@ -23,6 +23,7 @@ from imcsim.report.figures.drawing import (
     SKY,
     VERMILION,
     figure,
+    legend,
     letter,
     logarithmic,
 )
@@ -43,7 +44,7 @@ _FONT = 6
 
 def predicted_against_measured(rows: Sequence[SiliconRow]) -> Figure:
     """A panel for each kind of figure. A line leads to the prediction with the other converter."""
-    made, axes = figure(7.0, 6.6, 2, 2)
+    made, axes = figure(6.6, 2, 2, wide=True)
     chips = list(dict.fromkeys(row.title for row in rows))
     looks = dict(zip(chips, (_LOOKS * (1 + len(chips) // len(_LOOKS)))[: len(chips)], strict=True))
     shown = [(axis, title, list(_points(rows, kinds, unit))) for axis, (title, kinds, unit) in
@@ -60,7 +61,7 @@ def predicted_against_measured(rows: Sequence[SiliconRow]) -> Figure:
     ]
     handles.append(Line2D([], [], color=GREY, linewidth=0.8, label="to the other converter"))
     handles.append(Patch(color=_SHADE, label=f"factor of {_BAND:g}"))
-    made.legend(handles=handles, loc="outside upper center", ncols=-(-len(handles) // 2))
+    legend(made, handles, ncols=-(-len(handles) // 2))
     FigureCanvasAgg(made)
     made.draw_without_rendering()
     for axis, _, points in shown:

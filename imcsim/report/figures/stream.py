@@ -5,13 +5,25 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from imcsim.base.progress import Progress
-from imcsim.report.figures.drawing import BLUE, GREY, HALO, ORANGE, VERMILION, draw, mark_mean
+from imcsim.report.figures.drawing import (
+    BLUE,
+    GREY,
+    GRID,
+    HALO,
+    VERMILION,
+    draw,
+    figure,
+    legend,
+    mark_mean,
+)
 from imcsim.report.figures.layers import layer_figures
 from imcsim.report.terminal.stream import label, runs_of_tiles
 from imcsim.report.units import TIME, fitting, number
 from imcsim.results.stream import StreamResult
 
 _MOST_NAMES = 24
+_MOST_IN_COLUMN = 15
+"""Tiles whose bars and names a column has room for."""
 
 
 def render_stream(result: StreamResult, progress: Progress | None = None) -> dict[str, bytes]:
@@ -29,36 +41,40 @@ def stream_figures(result: StreamResult) -> dict[str, Figure]:
 
 
 def utilisation(result: StreamResult) -> Figure:
-    """One bar for each tile; tiles that hold the same layers share a name and a shade."""
+    """One bar for each tile; tiles that hold the same layers stand between two lines, and share a name."""
     tiles = result.tiles
-    width = min(7.0, max(3.5, 1.2 + 0.16 * len(tiles)))
-    figure = Figure(figsize=(width, 2.6), layout="constrained")
-    axes = figure.add_subplot()
+    wide = len(tiles) > _MOST_IN_COLUMN
+    made, (axes,) = figure(wide=wide)
     runs = list(runs_of_tiles(tiles))
     centres = []
-    for turn, (_, run) in enumerate(runs):
+    for _, run in runs:
         places = [tile.tile for tile in run]
-        colour = BLUE if turn % 2 == 0 else ORANGE
-        axes.bar(places, [100 * tile.utilisation for tile in run], width=0.8, color=colour)
+        axes.bar(places, [100 * tile.utilisation for tile in run], width=0.8, color=BLUE)
+        axes.axvline(places[0] - 0.5, color=GRID, linewidth=0.7, zorder=0)
         centres.append((places[0] + places[-1]) / 2)
     if len(runs) <= _MOST_NAMES:
         names = [", ".join(run[0].layers) or "-" for _, run in runs]
-        axes.set_xticks(centres, names, rotation=45, ha="right", rotation_mode="anchor")
-    else:
-        axes.set_xlabel("tile")
+        axes.set_xticks(
+            centres,
+            names,
+            rotation=90 if wide else 45,
+            ha="right",
+            va="center" if wide else "top",
+            rotation_mode="anchor",
+        )
+    axes.set_xlabel("tiles, by layer")
     mean = 100 * sum(tile.utilisation for tile in tiles) / len(tiles)
     axes.axhline(mean, color=VERMILION, linestyle="--", linewidth=1.0, zorder=0, label=f"mean {mean:.1f} %")
     axes.set_xlim(-0.8, len(tiles) - 0.2)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("crossbars in use (% of time)")
-    figure.legend(loc="outside upper right", title=label(result), title_fontsize=7)
-    return figure
+    legend(made, loc="outside upper right", title=label(result), title_fontsize=7)
+    return made
 
 
 def latency_distribution(result: StreamResult) -> Figure:
     """Share of the images that have left after a time, with the median, p95 and p99."""
-    figure = Figure(figsize=(3.5, 2.6), layout="constrained")
-    axes = figure.add_subplot()
+    made, (axes,) = figure()
     times = result.latency_percentiles_ns
     unit = fitting(TIME, times)
     name = unit.name.replace("us", "µs")
@@ -85,5 +101,5 @@ def latency_distribution(result: StreamResult) -> Figure:
     axes.set_yticks(range(0, 101, 25))
     axes.set_xlabel(f"time from arrival ({name})")
     axes.set_ylabel("images that have left (%)")
-    figure.legend(loc="outside upper center", ncols=2)
-    return figure
+    legend(made)
+    return made

@@ -8,11 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from imcsim.base.plurals import counted
-from imcsim.report.figures.drawing import BLUE, GREEN, MUTED, ORANGE, figure
+from imcsim.report.figures.drawing import BLUE, GREEN, MUTED, ORANGE, figure, legend
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Cell, Grid
 from imcsim.report.page.tables import Column
-from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import file_name
 from imcsim.report.units import percent
 from imcsim.results.reproduction.document import CheckerSize, NetworkPart, Reproduction
@@ -60,7 +59,7 @@ def _agreement(part: NetworkPart) -> Exhibit:
 
 def _draw_agreement(part: NetworkPart) -> Figure:
     agreed, sizes = part.checker, _series(part)
-    made, (axes,) = figure(WIDTH, 2.9)
+    made, (axes,) = figure(2.9)
     width = [size.table_bytes for size in sizes]
     least = 100 / agreed.decisions
     series = (
@@ -86,7 +85,7 @@ def _draw_agreement(part: NetworkPart) -> Figure:
     axes.set_xlabel("bytes of both tables")
     axes.set_ylabel("differ from an exact checker (%)")
     axes.grid()
-    made.legend(loc="outside upper center", ncols=2, columnspacing=1, handletextpad=0.5)
+    legend(made, columnspacing=1, handletextpad=0.5)
     return made
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from imcsim.base.plurals import counted
-from imcsim.report.figures.drawing import BLUE, GREEN, HALO, MUTED, ORANGE, VERMILION, figure
+from imcsim.report.figures.drawing import BLUE, GREEN, HALO, MUTED, ORANGE, VERMILION, figure, legend
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Cell, Grid, Tone
 from imcsim.report.page.tables import Column, Table
-from imcsim.report.reproduction.curves import WIDTH
+from imcsim.report.reproduction.decisions import BRACKETS
 from imcsim.report.reproduction.wording import (
     HELD,
     accuracy_cell,
@@ -116,7 +116,7 @@ def _data(chip: OnChip) -> Iterator[list[Any]]:
 
 def _draw(chip: OnChip) -> Figure:
     lines = list(_lines(chip.joint))
-    made, (axes,) = figure(WIDTH, 0.55 + 0.27 * len(lines))
+    made, (axes,) = figure(0.95 + 0.27 * len(lines))
     most = max(100 * (1 - _saved(way)) for _, _, way in lines if way)
     for at, (label, _, way) in enumerate(lines):
         if way is None:
@@ -124,24 +124,31 @@ def _draw(chip: OnChip) -> Figure:
                           fontsize=6.5, textcoords="offset points", color=MUTED,
                           path_effects=HALO)  # fmt: skip
             continue
-        colour, mark = (
-            (GREEN, "D") if label in ("all joined", HELD) else (BLUE, "o") if label == "the paper’s way"
-            else (VERMILION, "s") if label.startswith("all, but") else (ORANGE, "^")
+        colour, mark, kind = (
+            (GREEN, "D", "joined") if label in ("all joined", HELD)
+            else (BLUE, "o", "the paper’s way") if label == "the paper’s way"
+            else (VERMILION, "s", "joined, without one") if label.startswith("all, but")
+            else (ORANGE, "^", "one choice alone")
         )  # fmt: skip
+        known = axes.get_legend_handles_labels()[1]
         left = 100 * (1 - _saved(way))
         axes.plot([0, left], [at, at], color=colour, linewidth=0.8, alpha=0.6)
-        axes.plot(left, at, color=colour, marker=mark, linestyle="none", markersize=5)
+        axes.plot(left, at, color=colour, marker=mark, linestyle="none", markersize=5,
+                  label=None if kind in known else kind)  # fmt: skip
         axes.annotate(
             f"{left:.1f} %  ({points(way.test.against_static.difference)})", (left, at), xytext=(5, 0),
             textcoords="offset points", va="center", fontsize=6.5, path_effects=HALO,
         )  # fmt: skip
-    axes.axvline(100 * (1 - _saved(chip.joint.base)), color=MUTED, linestyle=":", linewidth=1, zorder=0)
+    axes.axvline(100 * (1 - _saved(chip.joint.base)), color=MUTED, linestyle=":", linewidth=1, zorder=0,
+                 label="as the paper’s way")  # fmt: skip
     axes.set_yticks(range(len(lines)), [label for label, _, _ in lines])
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, most * 1.75 or 1.0)
-    axes.set_xlabel(f"EDP (% of static T = {chip.comparison.meta.timesteps})")
+    made.supxlabel(f"EDP (% of static T = {chip.comparison.meta.timesteps}); in brackets: {BRACKETS}",
+                   fontsize=8)  # fmt: skip
     axes.grid(axis="x")
+    legend(made, columnspacing=1, handletextpad=0.3)
     return made
 
 

@@ -16,6 +16,7 @@ from imcsim.report.figures.drawing import (
     ORANGE,
     VERMILION,
     figure,
+    legend,
     mark_mean,
     name_intervals,
 )
@@ -35,8 +36,6 @@ from imcsim.report.units import percent
 from imcsim.results.reproduction.document import NetworkPart, Reproduction
 from imcsim.results.reproduction.figures import Judged
 
-WIDTH = 3.5
-"""Inches: a column of a paper, and what a telephone shows without making letters tiny."""
 JOINED: dict[Judged, str] = {"best": "all choices joined", "held": HELD}
 COLOURS = (BLUE, ORANGE)
 """Of the chips, the narrow one first."""
@@ -95,7 +94,7 @@ def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
     chip = main_chip(part)
     result = chip.comparison
     whole = result.static[-1].edp_mean_of_products or 1.0
-    made, (axes,) = figure(WIDTH, 3.0)
+    made, (axes,) = figure(3.0)
 
     def x(edp: float) -> float:
         return 100 * edp / whole
@@ -135,7 +134,7 @@ def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
         [(x(p.edp_mean_of_products), 100 * p.accuracy) for p in line],
     )
     axes.grid()
-    made.legend(loc="outside upper center", ncols=2, columnspacing=1.2, handletextpad=0.5)
+    legend(made, columnspacing=1.2, handletextpad=0.5)
     return made
 
 
@@ -164,7 +163,7 @@ def exits(document: Reproduction) -> list[Exhibit]:
 
 def _draw_exits(document: Reproduction, part: NetworkPart) -> Figure:
     dynamic = part.chips[0].comparison.dynamic
-    made, (axes,) = figure(WIDTH, 2.3)
+    made, (axes,) = figure(2.3)
     steps = range(1, len(dynamic.exit_fraction) + 1)
     drawn = axes.bar(steps, [100 * share for share in dynamic.exit_fraction], width=0.7, color=BLUE)
     axes.bar_label(drawn, [percent(s) for s in dynamic.exit_fraction], padding=2, fontsize=7)
@@ -177,5 +176,5 @@ def _draw_exits(document: Reproduction, part: NetworkPart) -> Figure:
     axes.set_yticks(range(0, 101, 25))
     axes.set_xlabel("leaves after timestep")
     axes.set_ylabel("images (%)")
-    made.legend(loc="outside upper right", ncols=2)
+    legend(made, loc="outside upper right")
     return made

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from imcsim.base.plurals import counted
-from imcsim.report.figures.drawing import BLUE, HALO, INK, ORANGE, figure
+from imcsim.report.figures.drawing import BLUE, HALO, INK, ORANGE, PAPER, figure, legend
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Cell, Grid
 from imcsim.report.page.tables import Column
-from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import (
     accuracy_cell,
     difference_cell,
@@ -26,6 +26,7 @@ from imcsim.results.reproduction.document import NetworkPart, Reproduction
 from imcsim.results.reproduction.ways import RuleWay
 
 LOSSES = {"running": "loss on every timestep", "final": "loss on the last output alone"}
+BRACKETS = "accuracy (points)"
 RULES = {"entropy": "entropy", "max_softmax": "max-softmax", "margin": "margin"}
 
 
@@ -62,14 +63,14 @@ def _losses(part: NetworkPart) -> Exhibit:
 
 
 def _draw_losses(part: NetworkPart) -> Figure:
-    made, (axes,) = figure(WIDTH, 2.8)
-    for one, colour, mark in zip(part.losses, (BLUE, ORANGE), "os", strict=False):
+    made, (axes,) = figure(2.8)
+    for one, colour, mark, aside in zip(part.losses, (BLUE, ORANGE), "os", (-0.03, 0.03), strict=False):
         static, dynamic = one.comparison.static, one.comparison.dynamic
-        axes.errorbar(
-            [s.timesteps for s in static], [100 * s.accuracy for s in static],
+        axes.errorbar(  # intervals beside each other
+            [s.timesteps + aside for s in static], [100 * s.accuracy for s in static],
             yerr=[[100 * (s.accuracy - s.accuracy_low) for s in static],
                   [100 * (s.accuracy_high - s.accuracy) for s in static]],
-            color=colour, marker=mark, elinewidth=0.8, capsize=2, label=LOSSES[one.loss],
+            color=colour, marker=mark, elinewidth=0.8, capsize=2, label=f"{LOSSES[one.loss]} (95 % interval)",
         )  # fmt: skip
         axes.plot([dynamic.mean_timesteps], [100 * dynamic.accuracy], linestyle="none",
                   marker="*", markersize=11, color=colour, markeredgecolor=INK, markeredgewidth=0.6,
@@ -78,7 +79,9 @@ def _draw_losses(part: NetworkPart) -> Figure:
     axes.set_xlabel("timesteps T, or mean timesteps")
     axes.set_ylabel("accuracy (%)")
     axes.grid()
-    made.legend(loc="outside upper center", ncols=1)
+    star = Line2D([], [], linestyle="none", marker="*", markersize=11, color=PAPER, markeredgecolor=INK,
+                  markeredgewidth=0.6, label="dynamic, at its mean timesteps")  # fmt: skip
+    legend(made, [*axes.get_legend_handles_labels()[0], star], ncols=1)
     return made
 
 
@@ -178,7 +181,7 @@ def _rules(part: NetworkPart) -> Exhibit:
 def _draw_rules(part: NetworkPart) -> Figure:
     names = list(dict.fromkeys(_rule_name(way) for way in part.rules))
     kinds = list(dict.fromkeys(way.loss for way in part.rules))
-    made, (axes,) = figure(WIDTH, 0.85 + (0.3 if len(kinds) == 1 else 0.44) * len(names))
+    made, (axes,) = figure(0.85 + (0.3 if len(kinds) == 1 else 0.44) * len(names))
     most = max(100 * (1 - way.reduction.edp_mean_of_products) for way in part.rules)
     for k, (loss, colour, mark) in enumerate(zip(kinds, (BLUE, ORANGE), "os", strict=False)):
         for way in part.rules:
@@ -197,10 +200,10 @@ def _draw_rules(part: NetworkPart) -> Figure:
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, most * 1.55 or 1.0)
-    axes.set_xlabel(f"EDP (% of {_last(part)})")
+    made.supxlabel(f"EDP (% of {_last(part)}); in brackets: {BRACKETS}", fontsize=8)
     axes.grid(axis="x")
     if len(kinds) > 1:
-        made.legend(loc="outside upper center", ncols=1)
+        legend(made, ncols=1)
     return made
 
 

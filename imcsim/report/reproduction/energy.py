@@ -18,11 +18,11 @@ from imcsim.report.figures.drawing import (
     STACK,
     dark,
     figure,
+    legend,
 )
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Cell, Grid
 from imcsim.report.page.tables import Column
-from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import (
     chip_names,
     file_name,
@@ -96,7 +96,7 @@ def _draw_components(part: NetworkPart) -> Figure:
 def stacked(names: Sequence[str], parts: Segments, label: str) -> Figure:
     """Horizontal bars of per cent, a column wide, with their parts named below."""
     lines = -(-len(parts) // 3)
-    made, (axes,) = figure(WIDTH, 0.7 + 0.36 * len(names) + 0.17 * lines)
+    made, (axes,) = figure(0.7 + 0.36 * len(names) + 0.17 * lines)
     left = [0.0] * len(names)
     for name, shade, values in parts:
         colour = _kept(shade)
@@ -111,7 +111,7 @@ def stacked(names: Sequence[str], parts: Segments, label: str) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(label)
-    made.legend(loc="outside lower center", ncols=3, columnspacing=1, handlelength=1, handletextpad=0.4)
+    legend(made, loc="outside lower center", ncols=3, columnspacing=1, handlelength=1, handletextpad=0.4)
     return made
 
 

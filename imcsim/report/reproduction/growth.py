@@ -6,11 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from imcsim.base.plurals import counted
-from imcsim.report.figures.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, figure
+from imcsim.report.figures.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, figure, legend
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.grids import Cell, Grid
 from imcsim.report.page.tables import Column
-from imcsim.report.reproduction.curves import WIDTH
 from imcsim.report.reproduction.wording import (
     about,
     chip_names,
@@ -66,16 +65,15 @@ def _growth(document: Reproduction, part: NetworkPart) -> Exhibit:
 
 
 def _draw(document: Reproduction, part: NetworkPart) -> Figure:
-    made, (axes,) = figure(WIDTH, 3.1)
-    for chip, name, energy, latency in zip(
-        part.chips, chip_names(part), ((BLUE, "o"), (GREEN, "D")), ((ORANGE, "^"), (VERMILION, "v")),
-        strict=False,
-    ):  # fmt: skip
-        steps = [p.timesteps for p in chip.growth.points]
-        axes.plot(steps, [p.latency_ratio for p in chip.growth.points], color=latency[0], marker=latency[1],
-                  label=f"latency, {name}")  # fmt: skip
-        axes.plot(steps, [p.energy_ratio for p in chip.growth.points], color=energy[0], marker=energy[1],
-                  label=f"energy, {name}")  # fmt: skip
+    made, (axes,) = figure(3.1)
+    chips = list(zip(part.chips, chip_names(part), strict=True))
+    solid = [(f"latency, {name}", [p.latency_ratio for p in chip.growth.points]) for chip, name in chips]
+    solid += [(f"energy, {name}", [p.energy_ratio for p in chip.growth.points]) for chip, name in chips]
+    colours = (ORANGE, VERMILION, BLUE, GREEN) if len(chips) > 1 else (ORANGE, BLUE)
+    for size, mark, colour, (label, ratios) in zip((9, 7, 5, 3), "osDo", colours, solid, strict=False):
+        # All grow alike: each shows behind the next.
+        axes.plot([p.timesteps for p in main_chip(part).growth.points], ratios, color=colour, marker=mark,
+                  markersize=size, linewidth=size / 2, label=label)  # fmt: skip
     points = main_chip(part).growth.points
     main = GREEN if len(part.chips) > 1 else BLUE
     axes.plot([p.timesteps for p in points], [p.supposed_energy_ratio for p in points], color=main,
@@ -92,7 +90,7 @@ def _draw(document: Reproduction, part: NetworkPart) -> Figure:
     axes.set_ylabel("relative to T = 1")
     axes.set_ylim(bottom=0)
     axes.grid()
-    made.legend(loc="outside upper center", ncols=2, columnspacing=1, handletextpad=0.4)
+    legend(made, columnspacing=1, handletextpad=0.4)
     return made
 
 

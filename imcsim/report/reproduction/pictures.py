@@ -101,7 +101,7 @@ def _sheet(document: Reproduction, part: NetworkPart, pictures: Pictures) -> Exh
 def _draw_sheet(document: Reproduction, part: NetworkPart, pictures: Pictures) -> Figure:
     columns = 5
     lines = -(-len(part.examples) // columns)
-    made, panels = figure(7.0, 1.75 * lines, lines, columns)
+    made, panels = figure(1.75 * lines + 0.15, lines, columns, wide=True)
     for panel, one in zip(panels, part.examples, strict=False):
         pixels = np.asarray(pictures[one.index])
         shown = np.moveaxis(pixels, 0, -1) if len(pixels) == 3 else pixels[0]

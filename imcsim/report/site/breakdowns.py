@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.drawing import GREY, ON_DARK, ON_LIGHT, PAPER, STACK, dark, figure
+from imcsim.report.figures.drawing import GREY, ON_DARK, ON_LIGHT, PAPER, STACK, dark, figure, legend
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.study import Parts, StudyPoint
 from imcsim.report.units import AREA, ENERGY, Unit, fitting, number, pretty
@@ -122,7 +122,7 @@ def _bars(bars: Bars, units: tuple[Unit, ...], what: str, parted: Callable[[Bars
     totals = [sum(values.values()) for _, values in bars]
     unit = fitting(units, totals)
     parts, table = parted(bars)
-    made, (axes,) = figure(7.0, 0.75 + max(0.34 * len(bars), 0.115 * len(parts)))
+    made, (axes,) = figure(0.75 + max(0.34 * len(bars), 0.115 * len(parts)), wide=True)
     left = [0.0] * len(bars)
     most = max(totals) or 1.0
     for (name, colour), values in zip(parts, table, strict=True):
@@ -154,5 +154,5 @@ def _bars(bars: Bars, units: tuple[Unit, ...], what: str, parted: Callable[[Bars
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"{what} ({pretty(unit)})")
-    made.legend(loc="outside right center")
+    legend(made, loc="outside right center", ncols=1)
     return made

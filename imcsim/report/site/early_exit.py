@@ -18,6 +18,7 @@ from imcsim.report.figures.drawing import (
     ORANGE,
     PURPLE,
     figure,
+    legend,
     letter,
     mark_mean,
 )
@@ -48,7 +49,7 @@ def exits(chosen: Sequence[Choice], parts: Mapping[int, Parts]) -> list[Exhibit]
 def _draw_exits(shown: Sequence[Choice], parts: Mapping[int, Parts]) -> Figure:
     columns = min(3, len(shown))
     lines = -(-len(shown) // columns)
-    made, panels = figure(2.4 * columns if columns > 1 else 3.5, 1.9 * lines + 0.1, lines, columns)
+    made, panels = figure(1.9 * lines + 0.3, lines, columns, wide=columns > 1)
     for panel, choice in zip(panels, shown, strict=False):
         point = choice[0]
         shares = parts[point.index].exits
@@ -105,12 +106,11 @@ def static_dynamic(study: Study, chosen: Sequence[Choice]) -> list[Exhibit]:
 
 def _draw_both(both: Sequence[StudyPoint], shown: Sequence[Choice], marked: set[int]) -> Figure:
     many = len(both) > 1
-    made = Figure(
-        figsize=(7.0 if many else 4.2, max(0.95 + 0.36 * len(shown), 2.5 if many else 1.5)),
-        layout="constrained",
-    )
-    panels = made.subplots(1, 2 if many else 1, squeeze=False, width_ratios=(1.25, 1) if many else None)
-    left = panels[0][0]
+    made, panels = figure(
+        max(0.95 + 0.36 * len(shown), 2.5 if many else 1.7), 1, 2 if many else 1, wide=many,
+        width_ratios=(1.25, 1) if many else None,
+    )  # fmt: skip
+    left = panels[0]
     for place, (point, _) in enumerate(shown):
         for k, (name, (colour, mark, title)) in enumerate(_COMPARED.items()):
             share = 100 * _over(point, name)
@@ -132,7 +132,7 @@ def _draw_both(both: Sequence[StudyPoint], shown: Sequence[Choice], marked: set[
     for line in range(1, len(shown)):
         left.axhline(line - 0.5, color=GRID, linewidth=0.7, zorder=0)
     if many:
-        right = panels[0][1]
+        right = panels[1]
         for group, colour, size, title in (
             ([p for p in both if p.index not in marked], MUTED, 2.5, "other points"),
             ([p for p in both if p.index in marked], BLUE, 4.5, "chosen points"),
@@ -151,14 +151,8 @@ def _draw_both(both: Sequence[StudyPoint], shown: Sequence[Choice], marked: set[
         right.set_ylabel("accuracy change (points)")
         right.margins(0.08)
         right.grid()
-        if len(both) > len(marked):
-            right.legend(loc="best")
-    if many:
-        letter((left, panels[0][1]))
-    made.legend(
-        *left.get_legend_handles_labels(), loc="outside upper center" if not many else "outside upper left",
-        ncols=5 if many else 3, columnspacing=1, handletextpad=0.3,
-    )  # fmt: skip
+        letter(panels)
+    legend(made, ncols=7 if many else 3, columnspacing=1, handletextpad=0.3)
     return made
 
 

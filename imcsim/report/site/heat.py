@@ -65,7 +65,7 @@ def _draw(base: StudyPoint, up: StudyAxis, across: StudyAxis, grid: Grid) -> Fig
         "accuracy": ACCURACY,
         **scales([p.shown() for line in grid for p in line if p is not None and p.ended]),
     }
-    made, panels = figure(7.0, min(7.5, 1.3 + 2 * 0.27 * min(max(height, 2.5), 12)), 2, 2)
+    made, panels = figure(min(7.5, 1.3 + 2 * 0.27 * min(max(height, 2.5), 12)), 2, 2, wide=True)
     letter(panels)
     made.get_layout_engine().set(w_pad=0.09)  # type: ignore[union-attr, call-arg]
     shades = colormaps["cividis"]

@@ -8,7 +8,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from imcsim.report.figures.drawing import BLUE, HALO, INK, MOST_VECTORS, VERMILION, figure, logarithmic
+from imcsim.report.figures.drawing import (
+    BLUE,
+    HALO,
+    INK,
+    MOST_VECTORS,
+    VERMILION,
+    figure,
+    legend,
+    logarithmic,
+)
 from imcsim.report.figures.scales import scales
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.choosing import COSTS, non_dominated, opponent
@@ -80,7 +89,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     cost = COSTS[name]
     everything = [one for found in sets.values() for one in found]
     scale = scales(everything)[name]
-    made, (axes,) = figure(3.5, 2.9)
+    made, (axes,) = figure(2.9)
     for order, (policy, found) in enumerate(sets.items(), 2):
         if not found:
             continue
@@ -169,7 +178,8 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     axes.set_xlabel(scale.title)
     axes.set_ylabel("accuracy (%)")
     axes.grid()
-    made.legend(loc="outside upper center", ncols=2)
+    handles = axes.get_legend_handles_labels()[0]
+    legend(made, sorted(handles, key=lambda one: not str(one.get_label()).startswith("static")))
     return made
 
 

@@ -22,6 +22,7 @@ from imcsim.report.figures.drawing import (
     PURPLE,
     VERMILION,
     figure,
+    legend,
     letter,
     logarithmic,
 )
@@ -100,7 +101,7 @@ def _draw(base: StudyPoint, axis: StudyAxis, steps: list[tuple[Any, StudyPoint |
         "dynamic": [(k, row, p.dynamic) for k, row, p in there if p.dynamic],
     }
     scale = {"accuracy": ACCURACY, **scales([run for found in runs.values() for _, _, run in found])}
-    made, panels = figure(7.0, 3.7, 2, 3)
+    made, panels = figure(3.7, 2, 3, wide=True)
 
     def x(k: int, row: Any) -> float:
         return float(row[0]) if axis.numeric else k
@@ -200,7 +201,7 @@ def _summary(study: Study, base: StudyPoint, axes: Sequence[StudyAxis]) -> Exhib
 
 
 def _draw_summary(changes: Sequence[tuple[StudyAxis, dict[str, tuple[float, float]]]]) -> Figure:
-    made, (left, right) = _two(7.0, 0.95 + 0.5 * len(changes))
+    made, (left, right) = figure(0.95 + 0.5 * len(changes), 1, 2, wide=True, width_ratios=(2.2, 1))
     looks = {"energy": (BLUE, "o"), "latency": (ORANGE, "s"), "edp": (GREEN, "D"), "area": (PURPLE, "^")}
     for place, (_, spans) in enumerate(changes):
         for k, (name, (colour, mark)) in enumerate(looks.items()):
@@ -223,14 +224,8 @@ def _draw_summary(changes: Sequence[tuple[StudyAxis, dict[str, tuple[float, floa
             panel.set_xlim(-1, 1)
     left.set_yticks(range(len(changes)), [short([axis.name], 30) for axis, _ in changes])
     letter((left, right))
-    made.legend(loc="outside upper center", ncols=5)
+    legend(made, ncols=6)
     return made
-
-
-def _two(width: float, height: float) -> tuple[Figure, tuple[Axes, Axes]]:
-    made = Figure(figsize=(width, height), layout="constrained")
-    left, right = made.subplots(1, 2, width_ratios=(2.2, 1))
-    return made, (left, right)
 
 
 def _all(study: Study, base: StudyPoint, axis: StudyAxis) -> Exhibit:
@@ -253,7 +248,7 @@ def _draw_all(axis: StudyAxis, points: Sequence[StudyPoint]) -> Figure:
     order = {tuple(map(text, row)): k for k, row in enumerate(axis.ordered())}
     xs = [float(axis.of(p)[0]) if axis.numeric else order[tuple(map(text, axis.of(p)))] for p in points]
     scale = {"accuracy": ACCURACY, **scales(runs)}
-    made, panels = figure(7.0, 3.7, 2, 3)
+    made, panels = figure(3.7, 2, 3, wide=True)
     for panel, (name, measure) in zip(panels, MEASURES.items(), strict=False):
         panel.plot(
             xs, [scale[name](measure(run)) for run in runs], linestyle="none", marker="o", color=BLUE,
