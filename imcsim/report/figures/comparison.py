@@ -59,7 +59,7 @@ def _compare(result: CompareResult, paper: bool) -> dict[str, Figure]:
         "accuracy_edp": accuracy_edp(result),
     }
     made |= layer_figures(result.layer_efficiency)
-    if result.scaling:
+    if len(result.scaling) > 1:  # one point grows with nothing
         made["scaling"] = scaling(result.scaling, paper=paper)
     if result.ranges is not None and (shown := panels(result.ranges)):
         made["tornado"] = tornado(result.ranges, shown)
@@ -89,7 +89,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
 
     used = result.dynamic.threshold
     curve = sorted(result.curve, key=lambda point: point.threshold)
-    if curve:
+    if len(result.static) > 1 and curve:  # of one timestep all thresholds are one point
         axes.plot(
             [edp(point.edp_mean_of_products) for point in curve],
             [100 * point.accuracy for point in curve],
@@ -110,6 +110,9 @@ def accuracy_edp(result: CompareResult) -> Figure:
         yerr=[low, high],
         fmt="s",
         markersize=4.5,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        zorder=6,  # in front of the star: early exit may cost just as much
         color=VERMILION,
         ecolor=GREY,
         elinewidth=0.8,
@@ -140,7 +143,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
         [100 * result.dynamic.accuracy],
         linestyle="none",
         marker="*",
-        markersize=11,
+        markersize=13,
         color=GREEN,
         markeredgecolor="black",
         markeredgewidth=0.5,
@@ -164,6 +167,10 @@ def accuracy_edp(result: CompareResult) -> Figure:
             if point.timesteps in named
         ],
         [(edp(point.edp_mean_of_products), 100 * point.accuracy) for point in curve],
+        [
+            *((edp(point.edp_mean_of_products), 100 * point.accuracy) for point in others),
+            (edp(result.dynamic.edp_mean_of_products), 100 * result.dynamic.accuracy),
+        ],
     )
     axes.grid(color="0.9")
     legend(made, columnspacing=1, handletextpad=0.5)
@@ -185,6 +192,7 @@ def exit_histogram(exit_fraction: Sequence[float], mean_timesteps: float) -> Fig
     mark_mean(axes, mean_timesteps, f"mean {mean_timesteps:.2f}")
     if width == 1:
         axes.set_xticks([one.first for one in bins])
+        axes.set_xlim(min(0.4, len(bins) / 2 - 1.1), max(len(bins) + 0.6, len(bins) / 2 + 2.1))
     else:
         axes.set_xlim(0, len(exit_fraction) + 1)
     axes.set_ylim(0, 122)

@@ -205,9 +205,11 @@ def mark_mean(axes: Axes, mean: float, label: str, colour: str = VERMILION, mark
 
 
 def name_intervals(
-    axes: Axes, named: Sequence[tuple[str, float, float, float]], curve: Sequence[tuple[float, float]]
-) -> None:
-    """Name vertical intervals, each ``(name, x, low, high)``: below them, or above where `curve` runs below.
+    axes: Axes, named: Sequence[tuple[str, float, float, float]], curve: Sequence[tuple[float, float]],
+    marks: Sequence[tuple[float, float]] = (),
+) -> None:  # fmt: skip
+    """Name vertical intervals, each ``(name, x, low, high)``: below them, or above where `curve` runs below
+    or one of `marks` stands there.
 
     The limits and scales of `axes` have to be set.
     """
@@ -222,6 +224,8 @@ def name_intervals(
             above = bool(((heights < bottom) & (heights > bottom - _NAME[1])).any())
         else:
             above = False
+        for across, up in to_axes.transform(marks) if len(marks) else ():
+            above |= bool(left < across < right and bottom - _NAME[1] < up < bottom)
         axes.annotate(
             name, (x, high if above else low), xytext=(0, 3 if above else -3), textcoords="offset points",
             ha="center", va="bottom" if above else "top", fontsize=7, color=VERMILION, path_effects=HALO,
