@@ -43,7 +43,7 @@ def accuracy_timesteps(result: ChipsResult) -> Figure:
         [100 * one.accuracy.mean for one in result.static],
         yerr=None if result.chips == 1 else [100 * (one.accuracy.std or 0.0) for one in result.static],
         fmt="s-",
-        markersize=4,
+        markersize=5.5,  # dots of chips lie inside, not on them
         color=VERMILION,
         elinewidth=0.8,
         linewidth=0.8,

@@ -265,8 +265,10 @@ def scaling(points: Sequence[ScalingPoint], *, paper: bool = False) -> Figure:
         timesteps,
         [point.latency_ratio for point in points],
         color=ORANGE,
-        marker="^",
-        markersize=4,
+        marker="s",
+        markersize=7,
+        markerfacecolor="white",
+        linewidth=3,  # energy grows alike, and lies on it
         markevery=every,
         label="latency",
     )

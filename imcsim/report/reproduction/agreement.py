@@ -63,12 +63,13 @@ def _draw_agreement(part: NetworkPart) -> Figure:
     width = [size.table_bytes for size in sizes]
     least = 100 / agreed.decisions
     series = (
-        ("decisions", BLUE, "o", [100 * s.decisions_differ / agreed.decisions for s in sizes]),
-        ("images that leave elsewhere", ORANGE, "s", [100 * s.exits_differ / agreed.images for s in sizes]),
-        ("predictions", GREEN, "D", [100 * s.predictions_differ / agreed.images for s in sizes]),
-    )
-    for name, colour, mark, shares in series:
-        axes.plot(width, shares, color=colour, marker=mark, label=name, markersize=4.5)
+        ("decisions", BLUE, "o", 9, [100 * s.decisions_differ / agreed.decisions for s in sizes]),
+        ("images that leave elsewhere", ORANGE, "s", 6,
+         [100 * s.exits_differ / agreed.images for s in sizes]),
+        ("predictions", GREEN, "D", 3, [100 * s.predictions_differ / agreed.images for s in sizes]),
+    )  # fmt: skip
+    for name, colour, mark, size, shares in series:  # shares are often the same: each shows behind the next
+        axes.plot(width, shares, color=colour, marker=mark, label=name, markersize=size, linewidth=size / 2)
     own = next((size for size in sizes if size.used), None)
     if own is not None:
         axes.axvline(own.table_bytes, color=MUTED, linestyle=":", linewidth=1.2, zorder=0,
@@ -80,7 +81,7 @@ def _draw_agreement(part: NetworkPart) -> Figure:
     axes.tick_params(axis="x", which="minor", length=0)
     axes.set_yscale("symlog", linthresh=least)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    highest = max(max(shares) for _, _, _, shares in series)
+    highest = max(max(shares) for *_, shares in series)
     axes.set_ylim(-0.3 * least, max(2 * highest, 2 * least))
     axes.set_xlabel("bytes of both tables")
     axes.set_ylabel("differ from an exact checker (%)")

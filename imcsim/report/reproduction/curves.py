@@ -14,6 +14,7 @@ from imcsim.report.figures.drawing import (
     INK,
     MUTED,
     ORANGE,
+    PAPER,
     VERMILION,
     figure,
     legend,
@@ -109,16 +110,23 @@ def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
         [at for at, _ in static], [100 * p.accuracy for _, p in static],
         yerr=[[100 * (p.accuracy - p.accuracy_low) for _, p in static],
               [100 * (p.accuracy_high - p.accuracy) for _, p in static]],
-        fmt="s", markersize=4.5, color=VERMILION, elinewidth=0.8, capsize=2, label="static T",
+        fmt="s", markersize=4.5, color=VERMILION, markeredgecolor=PAPER, markeredgewidth=0.5, zorder=6,
+        elinewidth=0.8, capsize=2, label="static T, 95 % interval",
     )  # fmt: skip
     drawn: list[tuple[float, float, str, str, float, str]] = [
-        (result.dynamic.edp_mean_of_products, result.dynamic.accuracy, "*", GREEN, 12, "threshold used")
+        (result.dynamic.edp_mean_of_products, result.dynamic.accuracy, "*", GREEN, 13, "threshold used")
     ]
     for (key, way), mark in zip(chip.joint.ways[1:], "Dv", strict=False):
-        drawn.append((way.test.edp_mean_of_products, way.test.accuracy, mark, ORANGE, 5.5, JOINED[key]))
+        drawn.append((way.test.edp_mean_of_products, way.test.accuracy, mark, ORANGE, 8, JOINED[key]))
     for edp, accuracy, mark, colour, size, name in drawn:
+        # What is joined often costs as much as the threshold used, or as T = 1: its marks are outlines.
+        look: dict[str, Any] = (
+            {"markeredgecolor": INK, "markeredgewidth": 0.6, "zorder": 5}
+            if mark == "*"
+            else {"markerfacecolor": "none", "markeredgewidth": 1.3, "zorder": 7}
+        )
         axes.plot([x(edp)], [100 * accuracy], linestyle="none", marker=mark, markersize=size, color=colour,
-                  markeredgecolor=INK, markeredgewidth=0.6, zorder=5, label=name)  # fmt: skip
+                  label=name, **look)  # fmt: skip
     paper = find(document, f"{part.key}.edp")
     if paper is not None:
         axes.axvline(100 - abs(paper.value), color=MUTED, linestyle=":", linewidth=1.2, zorder=0,
@@ -132,6 +140,7 @@ def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
         axes,
         [(f"T = {p.timesteps}", at, 100 * p.accuracy_low, 100 * p.accuracy_high) for at, p in static],
         [(x(p.edp_mean_of_products), 100 * p.accuracy) for p in line],
+        [(x(edp), 100 * accuracy) for edp, accuracy, *_ in drawn],
     )
     axes.grid()
     legend(made, columnspacing=1.2, handletextpad=0.5)

@@ -97,8 +97,10 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
         many = len(found) > MOST_VECTORS
         axes.plot(
             [scale(cost(one)) for one in found], [100 * one.accuracy for one in found], linestyle="none",
-            marker=marker, color=colour, markersize=1.5 if many else 3,
-            alpha=0.35 if len(found) > 20 else 0.6, markeredgewidth=0, rasterized=many, zorder=order,
+            marker=marker, color=colour, markersize=1.5 if many else 4.5 if policy == "static" else 2.5,
+            markerfacecolor="none" if policy == "static" else colour,  # dynamic ones lie inside, not on them
+            alpha=0.35 if len(found) > 20 else 0.6, rasterized=many, zorder=order,
+            markeredgewidth=0.7 if policy == "static" else 0,
             label=f"{policy}: others" if len(best[policy]) < len(found) else None,
         )  # fmt: skip
         front = sorted(best[policy], key=cost)

@@ -19,6 +19,7 @@ from imcsim.report.figures.drawing import (
     MOST_VECTORS,
     MUTED,
     ORANGE,
+    PAPER,
     PURPLE,
     VERMILION,
     figure,
@@ -41,6 +42,15 @@ MEASURES: dict[str, Callable[[PointFigures], float]] = {
     "edp": lambda one: one.edp_pj_ns,
     "area": lambda one: one.area_um2,
 }
+_LOOKS: dict[str, dict[str, Any]] = {
+    "static, T max": {
+        "color": VERMILION, "marker": "s", "markersize": 6, "linewidth": 2.4, "markerfacecolor": PAPER,
+        "label": "static, T max",
+    },
+    "dynamic": {"color": BLUE, "marker": "o", "label": "dynamic"},
+    "area": {"color": INK, "marker": "D", "label": "area of the chip"},
+}  # fmt: skip
+"""Of the curves; that of static runs shows behind that of dynamic ones where both are the same."""
 _COLUMNS = ("policy", "timesteps", "mean_timesteps", "accuracy", "accuracy_low", "accuracy_high",
             "energy_pj", "latency_ns", "edp_pj_ns", "area_um2")  # fmt: skip
 
@@ -107,21 +117,22 @@ def _draw(base: StudyPoint, axis: StudyAxis, steps: list[tuple[Any, StudyPoint |
         return float(row[0]) if axis.numeric else k
 
     for panel, (name, measure) in zip(panels, MEASURES.items(), strict=False):
-        for (label, found), colour, mark, line in zip(
-            runs.items(), (VERMILION, BLUE), "so", ("--", "-"), strict=True
-        ):
+        for label, found in runs.items():
             if name == "area" and label != "dynamic" and runs["dynamic"]:
                 continue
             xs = [x(k, row) for k, row, _ in found]
             panel.plot(
                 xs, [scale[name](measure(run)) for _, _, run in found],
-                color=INK if name == "area" else colour, marker=mark, linestyle=line,
-                label=None if name == "area" else label,
+                **_LOOKS["area" if name == "area" else label],
             )  # fmt: skip
             if name == "accuracy":
                 low = [100 * run.accuracy_low for _, _, run in found]
                 high = [100 * run.accuracy_high for _, _, run in found]
-                panel.fill_between(xs, low, high, color=colour, alpha=0.13, linewidth=0)
+                named = f"{label}: 95 % interval"
+                if label == "dynamic":  # bars before a band: of two bands neither would keep its colour
+                    panel.vlines(xs, low, high, color=BLUE, linewidth=0.8, label=named)
+                else:
+                    panel.fill_between(xs, low, high, color=VERMILION, alpha=0.16, linewidth=0, label=named)
         lost = [x(k, row) for k, row, point in there if not point.ended]
         if axis.numeric:  # a value far out that failed would leave no room for those that ran
             inside = [x(k, row) for k, row, point in there if point.ended]
