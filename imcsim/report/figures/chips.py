@@ -109,7 +109,8 @@ def exits(result: ChipsResult) -> Figure:
             width=width,
             color=_COLOURS[policy],
             yerr=[list(end) for end in zip(*ends, strict=True)] if result.chips > 1 else None,
-            error_kw={"elinewidth": 0.8, "capsize": 2, "ecolor": "black"},
+            error_kw={"elinewidth": 0.8, "capsize": 2, "ecolor": "black"}
+            | ({"label": "± std"} if k == 1 else {}),
             label=_threshold(result, policy),
         )
     if len(steps) <= ALL_SHOWN:

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from imcsim.report.figures.drawing import GRID, INK, STACK, figure
+from imcsim.report.figures.drawing import GREY, GRID, INK, PAPER, STACK, figure, legend
 from imcsim.report.terminal.efficiency import resources_of
-from imcsim.report.units import ENERGY, TIME, fitting, pretty
+from imcsim.report.units import ENERGY, TIME, fitting, number, pretty
 from imcsim.results.efficiency import LayerEfficiency
 
 DECADES = 5
@@ -56,9 +56,11 @@ def layer_time(layers: Sequence[LayerEfficiency]) -> Figure:
     axes.set_xlim(left=0)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"time per image ({pretty(unit)}); grey: from a layer's first row until its last")
-    colours = [Patch(color=STACK[turn], label=title) for turn, title in enumerate(resources.values())]
-    drawn.legend(handles=colours, loc="outside right center", title="works for", title_fontsize=7)
+    axes.set_xlabel(f"time per image ({pretty(unit)})")
+    named = [Patch(color=STACK[k], label=f"{title} works") for k, title in enumerate(resources.values())]
+    named.append(Patch(facecolor=PAPER, edgecolor=INK, linewidth=0.6, label="bounds the layer"))
+    named.append(Patch(color=GRID, label="first row until last"))
+    legend(drawn, named, loc="outside right center", ncols=1)
     return drawn
 
 
@@ -72,12 +74,16 @@ def layer_heat(layers: Sequence[LayerEfficiency]) -> Figure:
     drawn, (axes,) = figure(max(2.4, 1.6 + 0.22 * len(layers)), wide=len(names) > _MOST_IN_COLUMN)
     if cells.any():
         most = float(cells.max())
+        least = most * 10.0**-DECADES
         image = axes.imshow(
-            np.ma.masked_less_equal(cells, most * 10.0**-DECADES),
-            norm=LogNorm(most * 10.0**-DECADES, most), cmap="viridis", aspect="auto",
+            np.ma.masked_less_equal(cells, least), norm=LogNorm(least, most), cmap="viridis", aspect="auto",
         )  # fmt: skip
         plain = FuncFormatter(lambda value, _: f"{value:g}")
-        drawn.colorbar(image, ax=axes, format=plain, label=f"energy per image, {pretty(unit)}")
+        drawn.colorbar(image, ax=axes, format=plain, label=f"energy per image ({pretty(unit)})")
+        if (cells <= least).any():
+            small = fitting(ENERGY, [least * unit.per_base])
+            little = f"none, or less than {number(least * unit.per_base / small.per_base, 2)} {pretty(small)}"
+            legend(drawn, [Patch(facecolor=PAPER, edgecolor=GREY, label=little)], loc="outside upper right")
     axes.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], rotation=60, ha="right")
     axes.set_yticks(range(len(layers)), [layer.name for layer in layers])
     axes.grid(visible=False)

@@ -84,7 +84,7 @@ def latency_distribution(result: StreamResult) -> Figure:
     )  # fmt: skip
     for percentile in (50, 95, 99):
         at = times[percentile] / unit.per_base
-        axes.plot([at], [percentile], marker="o", markersize=3.5, color=VERMILION)
+        axes.plot([at], [percentile], marker="o", markersize=3.5, color=BLUE)
         axes.annotate(
             f"p{percentile}  {number(at, 3)} {name}",
             (at, percentile),

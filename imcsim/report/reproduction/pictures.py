@@ -114,6 +114,8 @@ def _draw_sheet(document: Reproduction, part: NetworkPart, pictures: Pictures) -
         panel.set_yticks([])
     for panel in panels[len(part.examples) :]:
         panel.axis("off")
+    made.supxlabel("below: entropy after each timestep; above: timesteps and class, in brackets the label",
+                   fontsize=7)  # fmt: skip
     return made
 
 

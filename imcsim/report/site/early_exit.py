@@ -63,7 +63,7 @@ def _draw_exits(shown: Sequence[Choice], parts: Mapping[int, Parts]) -> Figure:
             labels = [percent(share) for share in shares]
             panel.bar_label(drawn, labels, padding=1.5, fontsize=6)
         mean = point.shown().mean_timesteps
-        mark_mean(panel, mean, f"mean {mean:.2f}")
+        mark_mean(panel, mean, "mean")
         named = label(choice, len(shown) == 1)
         panel.set_title(f"{named + ', ' if named else ''}mean {mean:.2f}", fontsize=7, pad=8)
         panel.set_ylim(0, 125)
@@ -74,6 +74,7 @@ def _draw_exits(shown: Sequence[Choice], parts: Mapping[int, Parts]) -> Figure:
         letter(panels[: len(shown)])
     for panel in panels[len(shown) :]:
         panel.axis("off")
+    legend(made, panels[0].get_legend_handles_labels()[0], loc="outside upper right")
     made.supxlabel("exit timestep", fontsize=8)
     made.supylabel("images (%)", fontsize=8)
     return made

@@ -9,10 +9,19 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
-from imcsim.report.figures.drawing import MUTED, ON_DARK, ON_LIGHT, PAPER, figure, letter
+from imcsim.report.figures.drawing import (
+    INK,
+    MUTED,
+    ON_DARK,
+    ON_LIGHT,
+    PAPER,
+    figure,
+    legend,
+    letter,
+)
 from imcsim.report.figures.scales import scales
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.sensitivity import ACCURACY, MEASURES, at_base
@@ -116,6 +125,10 @@ def _draw(base: StudyPoint, up: StudyAxis, across: StudyAxis, grid: Grid) -> Fig
         panel.set_ylim(-0.5, height - 0.5)
         panel.spines[:].set_visible(False)
         panel.tick_params(length=2)
+    named = [Patch(facecolor="none", edgecolor=INK, label=f"base, point {base.index}")]
+    if missing:
+        named.append(Patch(facecolor="none", edgecolor=MUTED, hatch="////", linewidth=0, label="no figures"))
+    legend(made, named, loc="outside upper right")
     made.supxlabel(across.name, fontsize=8)
     made.supylabel(up.name, fontsize=8)
     return made

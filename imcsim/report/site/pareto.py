@@ -110,7 +110,16 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
         steps = "default" if study.judged else "steps-post"
         low, high = ([100 * getattr(one, f"accuracy_{end}") for one in front] for end in ("low", "high"))
         if len(front) > MOST_BARS:
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
+            axes.fill_between(
+                x,
+                low,
+                high,
+                color=colour,
+                alpha=0.15,
+                linewidth=0,
+                zorder=1,
+                label=f"{policy}: 95 % interval",
+            )
         else:
             away = [[max(0.0, a - b) for a, b in zip(y, low, strict=True)],
                     [max(0.0, b - a) for a, b in zip(y, high, strict=True)]]  # fmt: skip
@@ -124,6 +133,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
                 capsize=1.5,
                 alpha=0.6,
                 zorder=order,
+                label=f"{policy}: 95 % interval",
             )
         axes.plot(
             x, y, linestyle=line, drawstyle=steps, marker=marker, color=colour,

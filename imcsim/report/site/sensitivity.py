@@ -154,9 +154,9 @@ def _draw(base: StudyPoint, axis: StudyAxis, steps: list[tuple[Any, StudyPoint |
             middle = sum(panel.get_ylim()) / 2  # a value that does not change is a flat line, not noise
             panel.set_ylim(middle * 0.9, middle * 1.1)
     letter(panels[: len(MEASURES)])
-    handles, names = panels[0].get_legend_handles_labels()
+    curves = {one.get_label(): one for panel in panels for one in panel.get_legend_handles_labels()[0]}
     panels[-1].axis("off")
-    panels[-1].legend(handles, names, loc="center", fontsize=8, title=None)
+    panels[-1].legend(handles=list(curves.values()), loc="center")
     made.supxlabel(axis.name, fontsize=8)
     return made
 
@@ -219,7 +219,10 @@ def _draw_summary(changes: Sequence[tuple[StudyAxis, dict[str, tuple[float, floa
             y = place + (k - 1.5) * 0.18
             label = {"edp": "EDP"}.get(name, name) if place == 0 else None
             left.plot(spans[name], [y, y], color=colour, marker=mark, markersize=3.5, label=label)
-        right.plot(spans["accuracy"], [place, place], color=INK, marker="o", markersize=3.5)
+        right.plot(
+            spans["accuracy"], [place, place], color=INK, marker="v", markersize=3.5,
+            label="accuracy" if place == 0 else None,
+        )  # fmt: skip
     for panel, title in ((left, "change against the base (%)"), (right, "accuracy (points)")):
         panel.axvline(
             0, color=MUTED, linestyle=":", linewidth=1, zorder=0, label="base" if panel is left else None
