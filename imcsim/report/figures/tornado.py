@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 
-from imcsim.report.figures.drawing import BLUE, GREY, INK, VERMILION, letter
+from imcsim.report.figures.drawing import BLUE, GREY, INK, VERMILION, figure, legend, letter
 from imcsim.report.units import AREA, ENERGY, TIME, Unit, fitting, number, pretty
 from imcsim.results.ranges import AlternativeKind, Ranges, moves, value_of
 
@@ -49,9 +51,10 @@ def _bars(
 def tornado(ranges: Ranges, shown: Sequence[Panel]) -> Figure:
     """One chart for each panel, below each other."""
     counts = [len(_bars(ranges, name, kind)) for _, name, kind, _ in shown]
-    made = Figure(figsize=(3.5, 0.25 + 0.6 * len(shown) + 0.22 * sum(counts)), layout="constrained")
-    axes = made.subplots(len(shown), 1, squeeze=False, height_ratios=counts)
-    for axis, (title, name, kind, unit) in zip(axes.flat, shown, strict=True):
+    made, axes = figure(
+        0.25 + 0.55 * len(shown) + 0.17 * sum(counts), len(shown), 1, wide=True, height_ratios=counts
+    )
+    for axis, (title, name, kind, unit) in zip(axes, shown, strict=True):
         here = value_of(ranges.used, name) / unit.per_base
         bars = _bars(ranges, name, kind)
         for k, (_, low, high) in enumerate(reversed(bars)):
@@ -67,15 +70,34 @@ def tornado(ranges: Ranges, shown: Sequence[Panel]) -> Figure:
         axis.axvline(here, color=GREY, linewidth=0.8, zorder=0)
         axis.set_yticks(range(len(bars)), [group for group, _, _ in reversed(bars)])
         ends = [end / unit.per_base for _, low, high in bars for end in (low[0], high[0])]
-        # Names stand outside the bars: the longest take most of a column's half.
-        room = 0.95 * (max(ends) - min(ends))
-        named = [any(bar[side][1] for bar in bars) for side in (1, 2)]
-        axis.set_xlim(min(ends) - room * (named[0] or 0.05), max(ends) + room * (named[1] or 0.05))
-        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.set_xlim(min(ends), max(ends))
+        # Names stand outside the bars, where there are no values.
+        axis.set_xticks([t for t in MaxNLocator(4).tick_values(min(ends), max(ends))
+                         if min(ends) <= t <= max(ends)])  # fmt: skip
         axis.set_xlabel(f"{title} ({pretty(unit)}), as used {number(here, 3)}")
     if len(shown) > 1:
-        letter(axes.flat)
+        letter(axes)
     handles: list[Patch | Line2D] = [Patch(color=BLUE, label="least"), Patch(color=VERMILION, label="most"),
             Line2D([], [], color=GREY, linewidth=0.8, label="as used")]  # fmt: skip
-    made.legend(handles=handles, loc="outside upper center", ncols=3)
+    legend(made, handles, ncols=3)
+    made.draw_without_rendering()
+    for axis in axes:
+        _make_room(axis)
     return made
+
+
+def _make_room(axis: Axes) -> None:
+    """Widen the axis until the names beside its bars lie inside."""
+    width = axis.get_window_extent().width
+    low, high = axis.get_xlim()
+    left, right = low, high
+    beside = axis.figure.dpi / 12
+    names = [(name.xy[0], name.get_horizontalalignment(), name.get_window_extent().width + beside)
+             for name in axis.texts if isinstance(name, Annotation) and name.xycoords == "data"]  # fmt: skip
+    longest = [max((size for _, its, size in names if its == side), default=0) for side in ("left", "right")]
+    fits = min(1.0, 0.7 * width / max(sum(longest), 1))  # something is left for the bars
+    for _ in range(30):  # what one side takes the other one lacks: the room converges
+        each = fits * (right - left) / width
+        left = min([low, *(at - size * each for at, side, size in names if side == "right")])
+        right = max([high, *(at + size * each for at, side, size in names if side == "left")])
+    axis.set_xlim(left - 0.01 * (right - left), right + 0.01 * (right - left))
