@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
 from imcsim.base.arrangements import places
 from imcsim.mapping import Floorplan, LayerRow, TileRow
-from imcsim.report.figures.drawing import GREY, STACK, draw
+from imcsim.report.figures.drawing import COLUMN, GREY, PAGE, STACK, draw, figure, legend
 from imcsim.report.terminal.floorplan import ranges
 from imcsim.report.units import percent
 
 _SIDE = 0.9
 """Side of a tile; tiles are 1 apart."""
 
-_WIDTH_IN = 5.4
-_CELL_IN = (0.22, 0.75)
-"""A tile's side on paper, at least and at most."""
+_CELL_IN = 0.75
+"""A tile's side on paper, at most."""
 
-_LEGIBLE_IN = 0.34
-"""The smallest tile that has room for the share of its cells."""
+_NUMBERED_IN, _LEGIBLE_IN = 0.18, 0.34
+"""The smallest tiles that have room for their number, and also for the share of their cells."""
 
-_LEGEND_ROW_IN = 0.15
+_SMALLEST_PT = 5.0
+_MOST_IN_COLUMN = 6
+"""Columns of tiles up to which the drawing is a column wide, with its legend below."""
+
+_LEGEND_IN = (1.55, 0.15)
+"""Width and height of a row of the legend."""
+
+_MOST_HIGH_IN = 9.0
 _LONGEST = 16
 """Letters of the tiles of a layer in the legend."""
 
 _EMPTY, _CORNER, _LINK = "#F0F0F0", "#333333", "#C2410C"
+_FREE: dict[str, Any] = {"facecolor": "none", "edgecolor": GREY, "linestyle": ":", "linewidth": 0.6}
 _APART = 1.5
 """Between chips of a package, in sides of a tile."""
 
-_CAPTION = "number: tile; %: cells in use; fill: crossbars in use"
+_NUMBERS, _SHARES, _FILL = "number: tile", "%: cells in use", "fill: crossbars in use"
+"""What the words and colours of a tile mean."""
 
 
 def floorplan_figure(plan: Floorplan, title: str) -> dict[str, bytes]:
@@ -55,31 +65,62 @@ def _figure(plan: Floorplan, title: str) -> Figure:
     chips = _chips(plan)
     columns = max(x + chip.columns for (x, _), chip in chips.items())
     rows = max(y + chip.rows for (_, y), chip in chips.items())
-    cell = min(max(_WIDTH_IN / columns, _CELL_IN[0]), _CELL_IN[1])
-    height = max(rows * cell + 0.55, 1.6)
-    legend_columns = -(-(len(plan.layers) + 2) // max(1, int((height - 0.2) / _LEGEND_ROW_IN)))
-    figure = Figure(figsize=((columns + 1) * cell + 1.5 * legend_columns, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_aspect("equal")
-    axes.set_axis_off()
+    named = _named_marks(plan, chips)
+    wide = columns > _MOST_IN_COLUMN
     margin = _APART - 0.6 if len(chips) > 1 else 0.0
     edge = 0.05 * (margin > 0)  # lines of frames are not cut in half
+    across, down = columns + 0.6 + margin + edge, rows + 0.2 + margin + edge
+    cell, height, legend_columns = _sizes(across, down, len(named), wide)
+    made, (axes,) = figure(height, wide=wide)
+    axes.set_aspect("equal", anchor="W")
+    axes.set_axis_off()
     axes.set_xlim(-1.0 - margin, columns - 0.4 + edge)
     axes.set_ylim(rows - 0.4 + edge, -0.6 - margin)
-    axes.set_title(f"{title}\n{_CAPTION}", loc="left", fontsize=7)
+    said = (*([_NUMBERS] if cell >= _NUMBERED_IN else []), *([_SHARES] if cell >= _LEGIBLE_IN else []), _FILL)
+    lines = [*wrap(title, 110 if wide else 56), "; ".join(said)]
+    axes.set_title("\n".join(lines), loc="left", fontsize=7)
     for at, chip in chips.items():
         _chip(axes, chip, at, cell)
     if len(chips) > 1:
         _links(axes, plan, {chip.index: (at, chip) for at, chip in chips.items()})
-    handles = [
+    legend(
+        made, named, loc="outside right upper" if wide else "outside lower left", ncols=legend_columns,
+        fontsize=6.5,
+    )  # fmt: skip
+    return made
+
+
+def _sizes(across: float, down: float, named: int, wide: bool) -> tuple[float, float, int]:
+    """Of a drawing so many tiles wide and high: a tile's side and the height of the figure in inches, and
+    columns of the legend.
+    """
+    width, row = _LEGEND_IN
+    if not wide:
+        cell = min(_CELL_IN, (COLUMN - 0.1) / across)
+        return cell, down * cell + 0.55 + row * -(-named // 2), 2
+    for legend_columns in (1, 2):
+        room = min((PAGE - 0.1 - width * legend_columns) / across, _MOST_HIGH_IN / down)
+        cell = min(_CELL_IN, room)
+        height = max(down * cell + 0.55, 1.6)
+        if legend_columns * int((height - 0.2) / row) >= named:
+            break
+    return cell, max(height, 0.2 + row * -(-named // legend_columns)), legend_columns
+
+
+def _named_marks(plan: Floorplan, chips: dict[tuple[float, float], _Chip]) -> list[Patch | Line2D]:
+    """What the legend names: layers, and all else that is drawn."""
+    named: list[Patch | Line2D] = [
         Patch(facecolor=colour(k), edgecolor=GREY, linewidth=0.5, label=_named(layer))
         for k, layer in enumerate(plan.layers)
     ]
-    handles.append(Patch(facecolor=_EMPTY, edgecolor=GREY, linewidth=0.5, label="unused crossbars"))
-    corner = "global buffer, checker" + (", port" if len(plan.chips) > 1 else "")
-    handles.append(Patch(facecolor=_CORNER, label=corner))
-    figure.legend(handles=handles, loc="outside right upper", ncols=legend_columns, fontsize=6.5)
-    return figure
+    named.append(Patch(facecolor=_EMPTY, edgecolor=GREY, linewidth=0.5, label="unused crossbars"))
+    if any(chip.columns * chip.rows > len(chip.tiles) for chip in chips.values()):
+        named.append(Patch(label="place without a tile", **_FREE))
+    corner = "global buffer, checker" + (", port" if len(chips) > 1 else "")
+    named.append(Patch(facecolor=_CORNER, label=corner))
+    if len(chips) > 1:
+        named.append(Line2D([], [], color=_LINK, linewidth=1.2, label="link between chips"))
+    return named
 
 
 @dataclass(frozen=True)
@@ -113,7 +154,7 @@ def _chip(axes: Axes, chip: _Chip, at: tuple[float, float], cell: float) -> None
     for x in range(chip.columns):
         for y in range(chip.rows):
             if (x, y) not in taken:
-                _box(axes, left + x, top + y, facecolor="none", edgecolor=GREY, linestyle=":", linewidth=0.6)
+                _box(axes, left + x, top + y, **_FREE)
     axes.add_patch(Rectangle((left - 0.9, top - 0.2), 0.35, 0.4, facecolor=_CORNER))
     axes.plot([left - 0.55, left - _SIDE / 2], [top, top], color=_CORNER, linewidth=1.2)
     for tile in chip.tiles:
@@ -167,15 +208,16 @@ def _tile(axes: Axes, tile: TileRow, at: tuple[float, float], cell: float) -> No
     _box(axes, x, y, facecolor="none", edgecolor="#555555", linewidth=0.5)
     halo = [withStroke(linewidth=1.6, foreground="white")]
     room = cell >= _LEGIBLE_IN
-    axes.text(
-        x, y - (0.12 if room else 0), str(tile.index), ha="center", va="center",
-        fontsize=min(8.0, 72 * cell * 0.3), fontweight="bold", path_effects=halo,
-    )  # fmt: skip
+    if cell >= _NUMBERED_IN:
+        axes.text(
+            x, y - (0.12 if room else 0), str(tile.index), ha="center", va="center",
+            fontsize=min(8.0, max(_SMALLEST_PT, 72 * cell * 0.3)), fontweight="bold", path_effects=halo,
+        )  # fmt: skip
     if room:
         share = percent(tile.cell_utilisation, 0)
         axes.text(
-            x, y + 0.25, f"{share} %", ha="center", va="center", fontsize=min(6.0, 72 * cell * 0.16),
-            path_effects=halo,
+            x, y + 0.25, f"{share} %", ha="center", va="center",
+            fontsize=min(6.0, max(_SMALLEST_PT, 72 * cell * 0.16)), path_effects=halo,
         )  # fmt: skip
 
 
