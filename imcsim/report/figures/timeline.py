@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,13 +13,26 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from imcsim.base.errors import ImcsimError
-from imcsim.report.figures.drawing import BLUE, FORMATS, GREEN, GREY, ORANGE, VERMILION, draw
+from imcsim.report.figures.drawing import (
+    BLUE,
+    FORMATS,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILION,
+    draw,
+    figure,
+    legend,
+)
 from imcsim.report.units import TIME, Unit, fitting
 from imcsim.studies.timelines import Recorded
 
 Bars = list[tuple[float, float]]
 
 _CROSSBARS, _PORT, _CHECK = BLUE, ORANGE, GREEN
+_SHADE = "#F0F0F0"
+_TIMESTEP: dict[str, Any] = {"facecolor": "#D9D9D9", "edgecolor": GREY, "linewidth": 0.6}
+_CANCELLED: dict[str, Any] = {"facecolor": "white", "edgecolor": VERMILION, "linewidth": 0.6, "hatch": "////"}
 _MOST_NAMED = 40
 """Tiles that are named one by one."""
 
@@ -43,8 +57,7 @@ def timeline_figure(recorded: Recorded) -> Figure:
     tiles = len(recorded.tiles)
     lanes = _timestep_lanes(recorded)
     rows = len(lanes) + 1 + tiles + 1
-    figure = Figure(figsize=(7.2, min(9.5, 1.1 + 0.24 * rows)), layout="constrained")
-    axes = figure.add_subplot()
+    made, (axes,) = figure(min(9.5, 1.3 + 0.24 * rows), wide=True)
     unit = fitting(TIME, [recorded.last_cycle * recorded.clock_ns])
     scale = recorded.clock_ns / unit.per_base
     _shade(axes, recorded, scale)
@@ -62,8 +75,8 @@ def timeline_figure(recorded: Recorded) -> Figure:
     _bars(axes, rows - 1, _merged(_spans(recorded, ("accumulate", "check"), -1)), scale, _CHECK)
     _exits(axes, recorded, scale)
     _labels(axes, recorded, len(lanes), rows, unit)
-    _legend(figure, recorded)
-    return figure
+    _legend(made, recorded)
+    return made
 
 
 def _spans(
@@ -116,10 +129,12 @@ def _timestep_lanes(recorded: Recorded) -> list[list[tuple[int, int, int]]]:
 def _shade(axes: Axes, recorded: Recorded, scale: float) -> None:
     """Every other timestep grey, from its issue to the next one's."""
     issued = [int(cycle) for cycle in recorded.line.issued]
+    if len(issued) == 1:
+        return
     ends = [*issued[1:], recorded.line.cycles]
     for job, (began, ended) in enumerate(zip(issued, ends, strict=True)):
         if job % 2 == 0 and ended > began:
-            axes.axvspan(began * scale, ended * scale, color="#F0F0F0", linewidth=0, zorder=0)
+            axes.axvspan(began * scale, ended * scale, color=_SHADE, linewidth=0, zorder=0)
 
 
 def _timesteps(axes: Axes, recorded: Recorded, lanes: list[list[tuple[int, int, int]]], scale: float) -> None:
@@ -130,19 +145,18 @@ def _timesteps(axes: Axes, recorded: Recorded, lanes: list[list[tuple[int, int, 
             axes.broken_barh(
                 [(began * scale, (ended - began) * scale)],
                 (row + 0.1, 0.8),
-                facecolors="white" if gone else "#D9D9D9",
-                edgecolors=VERMILION if gone else GREY,
-                linewidth=0.6,
-                hatch="////" if gone else None,
+                **(_CANCELLED if gone else _TIMESTEP),
             )
-            if ended - began < 0.05 * width:
-                continue
             name = f"t = {int(recorded.line.timestep[job]) + 1}"
             if len(recorded.images) > 1:
                 name = f"image {recorded.images[recorded.line.image[job]].image}, {name}"
+            if ended - began < 0.011 * len(name) * width:
+                continue
             axes.text(
                 (began + ended) / 2 * scale, row + 0.5, name, ha="center", va="center", fontsize=6.5,
-                clip_on=True, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6} if gone else None,
+                clip_on=True,  # neither hatching nor the line of an exit runs through it
+                bbox={"facecolor": (_CANCELLED if gone else _TIMESTEP)["facecolor"], "edgecolor": "none",
+                      "pad": 0.6},
             )  # fmt: skip
 
 
@@ -172,16 +186,17 @@ def _labels(axes: Axes, recorded: Recorded, lanes: int, rows: int, unit: Unit) -
     axes.set_xlabel(f"time ({unit.name.replace('us', 'µs')})")
 
 
-def _legend(figure: Figure, recorded: Recorded) -> None:
+def _legend(made: Figure, recorded: Recorded) -> None:
     handles: list[Patch | Line2D] = [
+        Patch(label="timestep, until its verdict", **_TIMESTEP),
         Patch(color=_CROSSBARS, label="crossbars driven"),
         Patch(color=_PORT, label="rows moving"),
         Patch(color=_CHECK, label="accumulator and checker"),
         Line2D([], [], color="black", linestyle=(0, (4, 2)), linewidth=1.1, label="exit"),
     ]
+    if len(recorded.line.issued) > 1:
+        handles.insert(1, Patch(color=_SHADE, label="every other timestep, until the next enters"))
     if any(recorded.cancelled(job) for job in range(len(recorded.line.issued))):
-        handles.insert(3, Patch(color=VERMILION, label="cancelled work"))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7, handlelength=1.4,
-        columnspacing=1.2,
-    )  # fmt: skip
+        handles.insert(1, Patch(label="timestep, cancelled", **_CANCELLED))
+        handles.insert(-1, Patch(color=VERMILION, label="cancelled work"))
+    legend(made, handles, loc="outside lower center", ncols=4, handlelength=1.4, columnspacing=1.2)
