@@ -114,6 +114,10 @@ def _label(axis: Axes, points: Sequence[tuple[SiliconRow, float, float, float]])
         Bbox.from_extents(x - 3, min(y, end), x + 3, max(y, end))
         for (x, y), (_, end) in zip(places, ends, strict=True)
     ]
+    low, high = inside.min, inside.max  # the diagonal runs from corner to corner
+    taken += [
+        Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in np.linspace(low, high, int(inside.width / 8))
+    ]
     for (row, x, y, _), (px, py) in sorted(
         zip(points, places, strict=True), key=lambda one: -one[0][0].factor
     ):
@@ -123,8 +127,8 @@ def _label(axis: Axes, points: Sequence[tuple[SiliconRow, float, float, float]])
         )  # fmt: skip
         size = text.get_window_extent(renderer)
         for reach, (across, up) in product((1.0, 1.8, 2.8), _AROUND):
-            dx = across * (size.width / 2 + 12 * reach)
-            dy = up * (size.height / 2 + 8 * reach)
+            dx = across * (size.width / 2 + 16 * reach)
+            dy = up * (size.height / 2 + 12 * reach)
             box = Bbox.from_bounds(
                 px + dx - size.width / 2, py + dy - size.height / 2, size.width, size.height
             )
