@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from rich.console import Console
 from sample_results import compare_result, run_result, stream_result
 
@@ -308,6 +309,20 @@ def test_fonts_are_in_the_pdf(drawn: dict[str, bytes]) -> None:
             assert content.startswith(b"%PDF")
             assert b"/FontFile2" in content, name
             assert b"/Type3" not in content, name
+
+
+def test_files_are_a_column_or_a_page_wide(drawn: dict[str, bytes]) -> None:
+    """To the pixel and the point, in every format: nothing is cut to what is drawn."""
+    widths = dict[str, set[float]]()
+    for name, content in drawn.items():
+        if name.endswith(".png"):
+            width = Image.open(io.BytesIO(content)).width / 300
+        else:
+            box = re.search(rb'MediaBox \[ 0 0 ([\d.]+) |viewBox="0 0 ([\d.]+) ', content)
+            assert box is not None
+            width = float(box[1] or box[2]) / 72
+        widths.setdefault(name.partition(".")[0], set()).add(width)
+    assert {name: width for name, width in widths.items() if width not in ({3.5}, {7.0})} == {}
 
 
 @pytest.mark.slow
