@@ -50,6 +50,41 @@ _BASH = """\
 complete -o nosort -o default -F %(complete_func)s %(prog_name)s
 """
 
+# Click's own script for zsh needs compinit, which a bare ~/.zshrc does not call, and ends KEY= with a blank.
+_ZSH = """\
+#compdef %(prog_name)s
+
+%(complete_func)s() {
+    local type key descr
+    local -a names keys described response
+    (( ! $+commands[%(prog_name)s] )) && return 1
+
+    response=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) \\
+        %(complete_var)s=zsh_complete %(prog_name)s)}")
+    for type key descr in ${response}; do
+        case "$type" in
+            plain)
+                if [[ "$key" == *= ]]; then keys+=("$key")
+                elif [[ "$descr" == "_" ]]; then names+=("$key")
+                else described+=("$key":"$descr")
+                fi ;;
+            dir) _path_files -/ ;;
+            file) _path_files -f ;;
+        esac
+    done
+    (( ! $#described )) || _describe -V unsorted described -U
+    (( ! $#names )) || compadd -U -V unsorted -a names
+    (( ! $#keys )) || compadd -U -S "" -V unsorted -a keys
+}
+
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    %(complete_func)s "$@"
+else
+    (( $+functions[compdef] )) || { autoload -Uz compinit; compinit }
+    compdef %(complete_func)s %(prog_name)s
+fi
+"""
+
 # Click has none for PowerShell. A blank after the last word does not come here, so its place is sent too.
 _POWERSHELL = """\
 Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
@@ -75,6 +110,8 @@ Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
 }
 """
 
+_OURS = {"bash": _BASH, "zsh": _ZSH}
+
 
 @click.command(short_help="Print what makes a shell complete commands, options and names.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish", "powershell"]))
@@ -94,8 +131,8 @@ def completion(context: click.Context, shell: str) -> None:
     offer_powershell()
     kind = get_completion_class(shell)
     assert kind is not None
-    if shell == "bash":
-        kind = type("Bash", (kind,), {"source_template": _BASH})
+    if shell in _OURS:
+        kind = type(shell.title(), (kind,), {"source_template": _OURS[shell]})
     click.echo(kind(context.find_root().command, {}, "imcsim", COMPLETE_VARIABLE).source())
 
 

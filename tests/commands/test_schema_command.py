@@ -190,18 +190,43 @@ def test_keys_of_the_chip_at_hand_complete() -> None:
     assert completed("run", "--hardware", "no_such_chip", "--set", "adc.b") == []
 
 
-@pytest.mark.parametrize(("shell", "kind"), [("zsh", ZshComplete), ("fish", FishComplete)])
-def test_other_scripts_are_click_s(shell: str, kind: Any) -> None:
-    result = CliRunner().invoke(cli, ["completion", shell])
+def test_the_script_of_fish_is_click_s() -> None:
+    result = CliRunner().invoke(cli, ["completion", "fish"])
     assert result.exit_code == 0
-    assert result.output.strip() == kind(cli, {}, "imcsim", COMPLETE_VARIABLE).source().strip()
+    assert result.output.strip() == FishComplete(cli, {}, "imcsim", COMPLETE_VARIABLE).source().strip()
+
+
+def script_of(shell: str, folder: Path) -> str:
+    """The script for a shell; the command that it asks is written to `folder`."""
+    folder.joinpath("imcsim").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m imcsim "$@"\n')
+    folder.joinpath("imcsim").chmod(0o755)
+    return CliRunner().invoke(cli, ["completion", shell]).output
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+def test_zsh_completes(tmp_path: Path) -> None:
+    """Without a call of compinit before it; no blank ends KEY=."""
+
+    def in_zsh(*words: str) -> list[str]:
+        call = (
+            f"path=({shlex.quote(str(tmp_path))} $path)\n"
+            "autoload() { compdef() { print defined } }; compinit() { }\n"
+            f"{script_of('zsh', tmp_path)}"
+            'compadd() { print -r -- "${(q)@[1,-3]}" "${(@P)@[-1]}" }; _path_files() { }\n'
+            f"words=({' '.join(map(shlex.quote, words))}); CURRENT={len(words)}; _imcsim_completion\n"
+        )
+        done = subprocess.run(["zsh", "-f", "-c", call], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr
+        return done.stdout.splitlines()
+
+    assert in_zsh("imcsim", "compare", "--set", "adc.b") == ["defined", "-U -S '' -V unsorted adc.bits="]
+    assert in_zsh("imcsim", "compare", "--hardware", "isa") == ["defined", "-U -V unsorted isaac_32nm"]
 
 
 def in_bash(folder: Path, *words: str) -> tuple[list[str], set[str]]:
     """What bash itself is offered for the last of `words`, and the options of its completion."""
-    script = CliRunner().invoke(cli, ["completion", "bash"]).output
-    folder.joinpath("imcsim").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m imcsim "$@"\n')
-    folder.joinpath("imcsim").chmod(0o755)
+    script = script_of("bash", folder)
     call = (
         f"COMP_WORDS=({' '.join(map(shlex.quote, words))}); COMP_CWORD={len(words) - 1}\n"
         'compopt() { options+=("$2"); }; options=()\n'
