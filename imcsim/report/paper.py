@@ -1,11 +1,12 @@
 """A comparison as a paper prints it: one table as CSV and for LaTeX, with a caption that says what was run.
 
 The table has a row for each static run and one for the dynamic run, with the same columns. LaTeX needs
-``booktabs`` and ``siunitx``.
+``booktabs`` and ``siunitx``, and ``graphicx`` for the tables of fronts.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -150,8 +151,11 @@ def latex_table(
     r"""A ``table*`` environment: groups of rows, a rule between two; columns of names, then of `figures`.
 
     Seven columns need more than one of a page's two: with the star the table spans both. Where a page has one
-    column, ``table*`` is ``table``.
+    column, ``table*`` is ``table``. With several columns of names it may be wider than the page, and is then
+    set as much smaller, which needs ``graphicx``.
     """
+    within = len(names) > 1
+    upper, lower = zip(*map(_two_lines, names), strict=True)
     first, second = figures.heads
     rows = [row for group in groups for row in group]
     numbers = [
@@ -165,25 +169,35 @@ def latex_table(
     ]
     ruled = body[0] + [line for group in body[1:] for line in (r"    \midrule", *group)]
     lines = [
-        r"% \usepackage{booktabs, siunitx}",
+        rf"% \usepackage{{booktabs, {'graphicx, ' if within else ''}siunitx}}",
         r"\begin{table*}",
         r"  \centering",
         r"  \small",
         rf"  \caption{{{latex_text(text)}}}",
         rf"  \label{{{label}}}",
         r"  \setlength{\tabcolsep}{4pt}",
+        *([r"  \resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"] if within else []),
         rf"  \begin{{tabular}}{{{columns}}}",
         r"    \toprule",
-        f"    {' & '.join([*map(latex_text, names), *first])} \\\\",
-        f"    {' & '.join([*[''] * len(names), *second])} \\\\",
+        f"    {' & '.join([*map(latex_text, upper), *first])} \\\\",
+        f"    {' & '.join([*map(latex_text, lower), *second])} \\\\",
         r"    \midrule",
         *ruled,
         r"    \bottomrule",
-        r"  \end{tabular}",
+        rf"  \end{{tabular}}{'}' if within else ''}",
         r"\end{table*}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _two_lines(name: str) -> tuple[str, str]:
+    """A key above its column, or several that change together, where its lines are shortest: what it is a key
+    of, and the key.
+    """
+    breaks = [found.end() for found in re.finditer(r"\.|, ", name)]
+    cuts = [(name[:k].rstrip(), name[k:]) for k in breaks]
+    return min(cuts, key=lambda lines: max(map(len, lines)), default=(name, ""))
 
 
 def _plain(unit: Unit, value: float) -> str:

@@ -15,7 +15,7 @@ from sample_results import compare_result
 
 from imcsim.report.documents import csv_tables, figures_of
 from imcsim.report.figures.comparison import render
-from imcsim.report.paper import caption, paper_files
+from imcsim.report.paper import PaperFigures, caption, latex_table, paper_files
 
 COMPARED = compare_result(images=20)
 FILES = paper_files(COMPARED)
@@ -52,13 +52,43 @@ def test_latex_is_sound() -> None:
         float(cell)
 
 
+def front_of_many_axes() -> str:
+    """A table of a front with as many columns of long keys as it may have."""
+    keys = [
+        "nonideal.converter.calibrated_on",
+        "cells.rows, cells.columns",
+        "column_mux.columns_per_adc",
+        "seed",
+    ]
+    figures = PaperFigures.of([COMPARED.dynamic])
+    row = [
+        "1024",
+        "ideal",
+        "128, 128",
+        "16",
+        "7",
+        "static T=16, pipeline",
+        *figures.cells(COMPARED.dynamic, 4),
+    ]
+    return latex_table(["Point", *keys, "Run"], figures, [[row], [row]], "A front.", "tab:front")
+
+
+def test_keys_stand_in_two_lines_above_their_columns() -> None:
+    lines = [line.split(" & ") for line in front_of_many_axes().splitlines() if "&" in line]
+    upper, lower = lines[:2]
+    assert upper[:5] == ["    Point", "nonideal.converter.", "cells.rows,", r"column\_mux.", "seed"]
+    assert lower[:5] == ["    ", r"calibrated\_on", "cells.columns", r"columns\_per\_adc", ""]
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on PATH")
 @pytest.mark.parametrize("layout", ["twocolumn", "onecolumn"])
-def test_latex_sets_the_table_within_the_page(tmp_path: Path, layout: str) -> None:
-    """Both columns of a page, or its only one, hold the table; nothing is undefined."""
-    (tmp_path / "table.tex").write_text(FILES["table.tex"])
+@pytest.mark.parametrize("table", [FILES["table.tex"], front_of_many_axes()], ids=["compared", "front"])
+def test_latex_sets_the_table_within_the_page(tmp_path: Path, table: str, layout: str) -> None:
+    """Both columns of a page, or its only one, hold the table; it needs the packages that it names."""
+    (tmp_path / "table.tex").write_text(table)
     (tmp_path / "paper.tex").write_text(
-        rf"\documentclass[{layout}]{{article}}\usepackage{{booktabs, siunitx}}"
+        rf"\documentclass[{layout}]{{article}}{table.splitlines()[0].removeprefix('% ')}"
+        "\n"
         r"\begin{document}\input{table.tex}Text.\end{document}"
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
