@@ -19,7 +19,7 @@ from imcsim.report.paper import PaperFigures, latex_table
 from imcsim.report.site.choosing import COSTS, front_source, non_dominated, opponent, varied
 from imcsim.report.site.pareto import pareto
 from imcsim.report.site.read import read
-from imcsim.report.site.study import PointFigures, Study, StudyAxis, StudyPoint, short, text
+from imcsim.report.site.study import PointFigures, Study, StudyAxis, StudyPoint, text
 from imcsim.report.units import percent, thresholds
 from imcsim.results.statistics import few_images_sentence
 from imcsim.searches.searching import FRONT
@@ -190,7 +190,7 @@ def _of_axis(row: FrontRow, axis: StudyAxis) -> str:
         elif key == "threshold" and value is None and row.run.threshold is not None:
             value = thresholds(row.run.threshold)
         values.append(value)
-    return short(values, 18)
+    return axis.label(values, 18)
 
 
 def _spread(rows: Sequence[FrontRow]) -> list[FrontRow]:

@@ -25,7 +25,7 @@ from imcsim.report.figures.drawing import (
 from imcsim.report.figures.scales import scales
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.sensitivity import ACCURACY, MEASURES, at_base
-from imcsim.report.site.study import Study, StudyAxis, StudyPoint, short, text
+from imcsim.report.site.study import Study, StudyAxis, StudyPoint, text
 from imcsim.report.units import number
 
 MOST_WRITTEN = 64
@@ -119,8 +119,8 @@ def _draw(base: StudyPoint, up: StudyAxis, across: StudyAxis, grid: Grid) -> Fig
                         )
                     )  # fmt: skip
         panel.set_title(scale[name].brief)
-        _ticks(panel.xaxis, [short(row, 12) for row in across.ordered()])
-        _ticks(panel.yaxis, [short(row, 12) for row in up.ordered()])
+        _ticks(panel.xaxis, [across.label(row, 12) for row in across.ordered()])
+        _ticks(panel.yaxis, [up.label(row, 12) for row in up.ordered()])
         panel.set_xlim(-0.5, width - 0.5)
         panel.set_ylim(-0.5, height - 0.5)
         panel.spines[:].set_visible(False)

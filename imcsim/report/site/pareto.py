@@ -37,21 +37,30 @@ def pareto(study: Study) -> list[Exhibit]:
     names = [name for name in COSTS if name != "area" or len(study.done) > 1]
     sets: Sets = {policy: study.outcomes(policy) for policy in ("static", "dynamic")}
     best = {name: {p: non_dominated(all_, COSTS[name]) for p, all_ in sets.items()} for name in names}
-    columns, rows = _data(sets, best)
+    columns, rows = _data(study, sets, best)
     return [_exhibit(study, name, sets, best[name], columns, rows) for name in names]
 
 
-def _data(sets: Sets, best: dict[str, Sets]) -> tuple[list[str], list[list[Any]]]:
-    """A row a run; for each cost whether none of its policy beats it, and none of either."""
+def _data(study: Study, sets: Sets, best: dict[str, Sets]) -> tuple[list[str], list[list[Any]]]:
+    """A row a run of a point, equal static runs too; for each cost whether none of its policy beats it, and
+    none of either.
+    """
     everything = [one for found in sets.values() for one in found]
-    marks: list[tuple[str, set[int]]] = []
+    marks: list[tuple[str, set[PointFigures]]] = []
     for name, found in best.items():
-        marks.append((f"on_{name}_front", {id(one) for runs in found.values() for one in runs}))
+        marks.append((f"on_{name}_front", {one for runs in found.values() for one in runs}))
         both = non_dominated(everything, COSTS[name])
-        marks.append((f"on_{name}_front_of_both", {id(one) for one in both}))
+        marks.append((f"on_{name}_front_of_both", set(both)))
+    runs = [(point.index, one) for one, having in study.static_runs() for point in having]
+    runs.sort(key=lambda run: (run[0], run[1].timesteps))
+    runs += [(one.point, one) for one in sets["dynamic"]]
     rows = [
-        [*(_cell(getattr(one, name)) for name in _COLUMNS), *(int(id(one) in which) for _, which in marks)]
-        for one in everything
+        [
+            point,
+            *(_cell(getattr(one, name)) for name in _COLUMNS[1:]),
+            *(int(one in which) for _, which in marks),
+        ]
+        for point, one in runs
     ]
     return [*_COLUMNS, *(title for title, _ in marks)], rows
 
@@ -168,6 +177,8 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
         return float(across), float(up)
 
     taken: list[tuple[float, float]] = []
+    if len(everything) <= 2 * MOST_BARS:  # among more there would be room for no label
+        taken += [seen(one, one.accuracy) for one in everything]
     for found in best.values():
         taken += _along([seen(one, one.accuracy) for one in sorted(found, key=cost)], bool(study.judged))
         for one in found if len(found) <= MOST_BARS else ():

@@ -73,7 +73,7 @@ def _compared(study: Study, base: StudyPoint, axis: StudyAxis) -> bool:
 def at_base(study: Study, base: StudyPoint, but: Sequence[StudyAxis]) -> str:
     """The values of the base, without those of some axes."""
     rest = [axis for axis in study.axes if axis not in but]
-    said = ", ".join(f"{axis.name} = {short(axis.of(base))}" for axis in rest[:8])
+    said = ", ".join(f"{axis.name} = {axis.label(axis.of(base))}" for axis in rest[:8])
     return said + (f" and {len(rest) - 8} more" if len(rest) > 8 else "")
 
 
@@ -91,7 +91,7 @@ def _one(study: Study, base: StudyPoint, axis: StudyAxis) -> Exhibit:
         for cells in (_cells(point) if point.ended else [["failed", *[None] * (len(_COLUMNS) - 1)]])
     ]
     rest = at_base(study, base, [axis])
-    lost = [short(row) for row, point in steps if point is not None and not point.ended]
+    lost = [axis.label(row) for row, point in steps if point is not None and not point.ended]
     failed = f" Failed: {', '.join(lost[:8])}{' and more' if len(lost) > 8 else ''}." if lost else ""
     return Exhibit(
         f"sensitivity_{axis.file_name}",
@@ -163,8 +163,8 @@ def _draw(base: StudyPoint, axis: StudyAxis, steps: list[tuple[Any, StudyPoint |
 
 def _abscissa(panel: Axes, axis: StudyAxis, rows: Sequence[Any]) -> None:
     if not axis.numeric:
-        panel.set_xticks(range(len(rows)), [short(row, 14) for row in rows])
-        long = sum(len(short(row, 14)) for row in rows) > 22
+        panel.set_xticks(range(len(rows)), [axis.label(row, 14) for row in rows])
+        long = sum(len(axis.label(row, 14)) for row in rows) > 22
         panel.tick_params(axis="x", labelrotation=35 if long else 0)
         if long:
             for label in panel.get_xticklabels():

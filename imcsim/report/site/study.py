@@ -92,6 +92,10 @@ class Parts:
     exits: tuple[float, ...] = ()
 
 
+_UNSET = {"threshold": "chosen", "labels": "none"}
+"""What settings are that are not given, in a word; others have a default."""
+
+
 @dataclass(frozen=True)
 class StudyAxis:
     """Keys that change together, and their values in the order of the spec."""
@@ -121,6 +125,11 @@ class StudyAxis:
 
     def of(self, point: StudyPoint) -> tuple[Any, ...]:
         return tuple(point.values.get(key) for key in self.keys)
+
+    def label(self, row: Sequence[Any], most: int = 24) -> str:
+        """A row of its values for a label (see `short`); of what is not given, what stands in its place."""
+        pairs = zip(self.keys, row, strict=True)
+        return short([_UNSET.get(key, "default") if value is None else value for key, value in pairs], most)
 
 
 @dataclass(frozen=True)
@@ -222,5 +231,5 @@ def text(value: Any) -> str:
 
 def short(values: Sequence[Any], most: int = 24) -> str:
     """Values of an axis for a label; of long file names the end."""
-    whole = ", ".join("default" if value is None else text(value) for value in values)
+    whole = ", ".join(map(text, values))
     return whole if len(whole) <= most else f"…{whole[1 - most :]}"
