@@ -43,9 +43,9 @@ from imcsim.results.run import RunResult
 from imcsim.results.stream import StreamResult
 from imcsim.studies import comparison, streaming
 from imcsim.studies.against import OtherNetwork
-from imcsim.studies.checking import settings_of
+from imcsim.studies.checking import check_choice, settings_of
 from imcsim.studies.chips import comparing
-from imcsim.studies.loading import load_given
+from imcsim.studies.loading import check_given, load_given
 from imcsim.studies.settings import DEFAULT_HARDWARE, DEFAULT_INPUTS, DEFAULT_MODEL, RunSettings
 from imcsim.sweeps import Store, load_spec
 from imcsim.sweeps import sweep as run_sweep
@@ -322,6 +322,7 @@ def run(
     >>> imcsim.run(images=10, policy="static", timesteps=2).outcome.mean_timesteps
     2.0
     """
+    check_choice("policy", policy, Policy)
     settings = settings_of(
         overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
         timesteps=timesteps, threshold=threshold, thresholds=thresholds, max_loss=max_loss,
@@ -417,6 +418,8 @@ def stream(
     >>> found.latency_p50_ns <= found.latency_p99_ns <= found.makespan_ns
     True
     """
+    check_choice("policy", policy, Policy)
+    check_choice("arrivals", arrivals, ArrivalKind)
     settings = settings_of(
         overrides=overrides, images=images, encoding=encoding, labels=labels, bin_us=bin_us, plugins=plugins,
         timesteps=timesteps, threshold=threshold, thresholds=thresholds, max_loss=max_loss,
@@ -490,6 +493,9 @@ def _other(
         return None
     if _is_module(model):
         model = _from_inputs(model, inputs, settings_of())
+    check_given("against", model, Network)
+    if not isinstance(hardware, Mapping | None):
+        check_given("against_hardware", hardware, Hardware)
     network = model if isinstance(model, Network) else imcsim.network.load(model)
     if isinstance(hardware, Mapping):
         changes = dict(_dotted(hardware))

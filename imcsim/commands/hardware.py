@@ -99,9 +99,10 @@ def hardware_check(file: str, overrides: dict[str, Any], strict: bool, model: st
 def _must_fit(model: str, config: HardwareConfig) -> None:
     """Say that a network fits, or raise with every part that is too small, all at once."""
     import imcsim.network
-    from imcsim.timing.fits import too_small
+    from imcsim.timing.fits import EACH_NAMES_ONE, too_small
 
     short = too_small(imcsim.network.load(model), config)
     if short:
-        raise ImcsimError("\n".join(short), key=model, fix="each line names a size that would do")
+        fix = EACH_NAMES_ONE if len(short) > 1 else None
+        raise ImcsimError("\n".join(short), key=model, fix=fix)
     click.echo(f"{model} fits")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from imcsim.base.errors import ImcsimError
 from imcsim.base.names import suggestion
 
 _OPTIONS: Mapping[str, Sequence[str]] = {
@@ -35,6 +36,15 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 """Commands by group; one that is in none stands in the last."""
 
 
+_OURS = [
+    (re.compile(r"is not a valid integer( range)?\b"), "is not a whole number"),
+    (re.compile(r"is not a valid float( range)?\b"), "is not a number"),
+    (re.compile(r"is not in the range ([^<> ]+)<=x<=([^<> ]+)"), r"does not lie between \1 and \2"),
+    (re.compile(r"is not in the range x>=([^<> ]+)"), r"is less than \1"),
+    (re.compile(r"is not in the range x>([^<>= ]+)"), r"is not above \1"),
+]
+"""What click says of numbers, and the words for it."""
+_NO_CHOICE = re.compile(r"'([^']*)' is not one of")
 _NO_COMMAND = re.compile(r"No such command '(.+?)'")  # click 8.2 has no exception of its own for it
 
 
@@ -79,11 +89,28 @@ def format_commands(group: click.Group, context: click.Context, formatter: click
             )
 
 
+class Refused(click.BadParameter):
+    """A value of an option that something deeper refused, which says what to do instead."""
+
+    def __init__(self, error: ImcsimError, context: click.Context, parameter: click.Parameter) -> None:
+        super().__init__(error.message, context, parameter)
+        self.fix = error.fix
+
+
 def mistake(error: click.ClickException) -> str:
     """A mistake in the use of a command in one line, as errors of files are told."""
     context = getattr(error, "ctx", None)
     fix = f"see {context.command_path} --help" if context is not None else ""
-    text = error.format_message().strip()
+    text = " ".join(error.format_message().split())
+    for pattern, ours in _OURS:
+        text = pattern.sub(ours, text)
+    if isinstance(error, Refused):
+        fix = error.fix or fix
+    elif isinstance(error, click.BadOptionUsage) and not fix:
+        fix = "write it behind the option"
+    kind = getattr(getattr(error, "param", None), "type", None)
+    if isinstance(kind, click.Choice) and (found := _NO_CHOICE.search(text)):
+        fix = suggestion(found[1], map(str, kind.choices), fix)
     if isinstance(error, click.NoSuchOption):
         text = f"no such option {error.option_name!r}"
         fix = suggestion(error.option_name, error.possibilities or (), fix)

@@ -126,7 +126,7 @@ def _show(settings: RunSettings, delivery: Delivery) -> None:
     from imcsim.report import floorplan as files
     from imcsim.report.terminal import floorplan as report
     from imcsim.report.terminal.tables import warning_lines
-    from imcsim.timing.fits import too_small
+    from imcsim.timing.fits import EACH_NAMES_ONE, too_small
 
     with progress_bars(quiet=False) as progress:
         progress("chip", 0, 4)
@@ -139,7 +139,7 @@ def _show(settings: RunSettings, delivery: Delivery) -> None:
             placement = imcsim.mapping.place(network, chip.config)
         except ImcsimError:
             raise ImcsimError(
-                "\n".join(short), key=network.name, fix="each line names a size that would do"
+                "\n".join(short), key=network.name, fix=EACH_NAMES_ONE if len(short) > 1 else None
             ) from None
         progress("chip", 3, 4)
         plan = imcsim.mapping.floorplan(placement, chip.config)

@@ -18,6 +18,7 @@ from imcsim.commands.completion import (
     complete_model,
     complete_setting,
 )
+from imcsim.commands.help import Refused
 from imcsim.studies.settings import DECLARED, RunSettings
 
 PLAYING = (
@@ -82,7 +83,7 @@ def issue_policy(context: click.Context, parameter: click.Parameter, value: str)
         try:
             parse(value)
         except ImcsimError as error:
-            raise click.BadParameter(str(error), context, parameter) from error
+            raise Refused(error, context, parameter) from error
     return value
 
 
@@ -136,7 +137,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, key: str, va
     except ImcsimError as error:
         if error.file is not None:  # a plug-in is broken, not the option
             raise
-        raise click.BadParameter(str(error), context, parameter) from error
+        raise Refused(error, context, parameter) from error
 
 
 # What the command line does with values beyond their type and bounds.
@@ -224,7 +225,7 @@ def memory_option(command: Any) -> Any:
             try:
                 context.with_resource(limited(size_bytes(value, "memory")))
             except ImcsimError as error:
-                raise click.BadParameter(str(error), context, parameter) from error
+                raise Refused(error, context, parameter) from error
 
     text = "Memory that values in flight may take, as 512M or 4G; no result depends on it."
     return click.option(

@@ -50,4 +50,4 @@ def _numbers(given: str | None) -> list[int]:
     try:
         return [int(part) for part in given.split(",")] if given is not None else []
     except ValueError:
-        raise click.BadParameter("give numbers of points, such as 0,7", param_hint="--points") from None
+        raise click.BadParameter("give numbers of points, such as 0,7", param_hint="'--points'") from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from imcsim.base.errors import ImcsimError
 from imcsim.base.plurals import counted
 from imcsim.commands.common import choose_validation, flat, load_all, print_report, progress_bars
 from imcsim.commands.options import PLAYING, run_settings
@@ -37,6 +39,8 @@ def record(output: str, layers: str | None, ideal: bool, quiet: bool, settings: 
     from imcsim.report.files import check_writable
 
     check_writable(output)
+    if Path(output).suffix != ".npz" and (not Path(output).exists() or Path(output).is_file()):
+        raise ImcsimError("traces are written as .npz", file=output, fix="end the name with .npz")
     held_out = choose_validation(settings, needed=False)
     paired = held_out if settings.validation is None else None
     loaded = load_all(settings, held_out, labelled=False)

@@ -35,6 +35,7 @@ MOST_BYTES = 16_000_000
 _LARGEST, _LARGEST_COUNT = 1e300, 1 << 63
 _LONGEST_KEY = 200
 _YAML = (".yaml", ".yml")
+_RESULT_WANTED = "give a JSON file or a folder of --out"
 _WANTED = "give a chip, a result file, or a folder that --out wrote"
 
 
@@ -98,6 +99,8 @@ def load_result(path: str | Path) -> Result | ChipsResult:
 
 
 def _read(given: str) -> tuple[Path, Any]:
+    if given not in chips.names() and not _is_there(given):
+        raise _nothing(given, result=True)
     file = _result_file(given)
     if file is None:
         raise _no_result(given)
@@ -105,7 +108,7 @@ def _read(given: str) -> tuple[Path, Any]:
 
 
 def _no_result(given: str) -> ImcsimError:
-    return ImcsimError("this is no result", file=given, fix="give a JSON file or a folder of --out")
+    return ImcsimError("this is no result", file=given, fix=_RESULT_WANTED)
 
 
 def _checked(file: Path, data: Any, model: type[Any]) -> Any:
@@ -147,20 +150,23 @@ def _is_there(given: str) -> bool:
         return False
 
 
-def _nothing(given: str) -> ImcsimError:
-    """What to raise where `given` names no chip and no file."""
+def _nothing(given: str, *, result: bool = False) -> ImcsimError:
+    """What to raise where `given` names no file and, unless a `result` is wanted, no chip either."""
     from imcsim import inputs, network
 
     for names, what in ((network.names(), "a network"), (inputs.names(), "inputs")):
         if given in names:
             return ImcsimError(f"{given!r} names {what}, neither a chip nor a result", fix=_WANTED)
     path = Path(given)
-    known = {name: name for name in chips.names()}
+    known = {} if result else {name: name for name in chips.names()}
     with suppress(OSError, ValueError):
         known |= {one.stem: str(one) for one in path.parent.iterdir()}
     close = nearest(path.stem, known)
-    fix = did_you_mean([known[close]]) if close else f"{_WANTED}; built-in chips: {', '.join(chips.names())}"
-    return ImcsimError(f"there is no chip, file or folder {given[:200]!a}", fix=fix)
+    what, wanted = "chip, file or folder", f"{_WANTED}; built-in chips: {', '.join(chips.names())}"
+    if result:
+        what, wanted = "file or folder", _RESULT_WANTED
+    fix = did_you_mean([known[close]]) if close else wanted
+    return ImcsimError(f"there is no {what} {given[:200]!a}", fix=fix)
 
 
 def _document(file: Path) -> Any:

@@ -34,7 +34,7 @@ def names() -> list[str]:
 def find(name_or_path: str | Path) -> Path:
     """The file of a built-in config's name, or a path as it is. Raises ImcsimError for an unknown name."""
     path = Path(name_or_path)
-    if path.suffix in _YAML or path.exists():
+    if path.suffix in _YAML or (str(name_or_path) and path.exists()):
         return path
     known = names()
     if str(name_or_path) not in known:

@@ -276,7 +276,7 @@ def find(name_or_path: str | Path) -> Path:
         return built_in[name_or_path]
     path = Path(name_or_path)
     try:
-        found = path.exists()
+        found = bool(str(name_or_path)) and path.exists()
     except (OSError, ValueError):  # too long, or with characters no file name has
         found = False
     if found:

@@ -75,7 +75,7 @@ def find(name_or_path: str | Path) -> Path:
             path = path.parent
         if _is_bundle(path):
             return path
-        exists = path.exists()
+        exists = bool(str(name_or_path)) and path.exists()
     except (OSError, ValueError):  # too long, or with characters no file name has
         exists = False
     if exists:

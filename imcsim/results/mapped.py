@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from imcsim.base.plurals import counted
+
 Objective = Literal["latency", "throughput", "energy", "edp", "area"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 _UNITS = {"latency": "latency_ns", "throughput": "interval_ns", "energy": "energy_pj", "edp": "edp_pj_ns",
@@ -41,8 +43,9 @@ class Budget:
         return cls(crossbars=int(amount)) if unit == "crossbars" else cls(tiles=int(amount))
 
     def __str__(self) -> str:
-        limits = (self.crossbars, "crossbars"), (self.tiles, "tiles"), (self.area_mm2, "mm2")
-        return ", ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None)
+        counts = (self.crossbars, "crossbar"), (self.tiles, "tile")
+        limits = [counted(limit, unit) for limit, unit in counts if limit is not None]
+        return ", ".join([*limits, *([f"{self.area_mm2:g} mm2"] if self.area_mm2 is not None else [])])
 
     def holds(self, one: Mapped) -> bool:
         return (

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import shown, suggestion
 from imcsim.base.plugins import load_files
 from imcsim.base.yamlfile import dotted
 from imcsim.exits import RULES
@@ -85,6 +86,15 @@ def check_name(key: str, value: object) -> None:
         RULES.get(value)
     if key == "encoding" and isinstance(value, str) and value != DIRECT:
         ENCODINGS.get(value)
+
+
+def check_choice(key: str, value: object, choices: Any) -> None:
+    """Raise ImcsimError where `value` is none of the `choices`, a Literal."""
+    words = get_args(choices)
+    if value not in words:
+        listed = ", ".join(map(repr, words))
+        fix = suggestion(value, words, "give one of these")
+        raise ImcsimError(f"expected one of {listed}, got {shown(value)}", key=key, fix=fix)
 
 
 def plain(value: Any) -> Any:

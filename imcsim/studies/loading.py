@@ -111,6 +111,13 @@ def network_sha256(network: Network) -> str:
     return network.sha256 or imcsim.network.fingerprint(network)
 
 
+def check_given(key: str, given: object, loaded: type) -> None:
+    """Raise ImcsimError for what is neither the name or file of something nor the thing itself, `loaded`."""
+    if not isinstance(given, str | Path | loaded):
+        fix = f"give a name, a path, or a loaded {loaded.__name__}"
+        raise ImcsimError(f"cannot be {type(given).__name__}", key=key, fix=fix)
+
+
 def load_given(
     settings: RunSettings,
     model: str | Path | Network,
@@ -125,9 +132,7 @@ def load_given(
         ("model", model, Network), ("hardware", hardware, Hardware),
         ("inputs", inputs, Inputs), ("validation", validation or "", Inputs),
     ):  # fmt: skip
-        if not isinstance(given, str | Path | loaded):
-            fix = f"give a name, a path, or a loaded {loaded.__name__}"
-            raise ImcsimError(f"cannot be {type(given).__name__}", key=key, fix=fix)
+        check_given(key, given, loaded)
     loader = _Given()
     if isinstance(model, Network):
         loader.given_network = model

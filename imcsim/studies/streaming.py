@@ -110,9 +110,10 @@ def _check(policy: str, options: CompareOptions, arriving: StreamOptions) -> Non
     """Refuse what does not go together, before the long work."""
     if policy == "dynamic":
         refuse_dynamic_pipeline(options)
-    if not 1 <= arriving.copies <= MOST_COPIES:
+    copies = arriving.copies
+    if isinstance(copies, bool) or not isinstance(copies, int) or not 1 <= copies <= MOST_COPIES:
         raise ImcsimError(
-            f"{arriving.copies} copies of a chip cannot be played",
+            f"{copies!r:.40} copies of a chip cannot be played",
             key="copies",
             fix=f"use 1 to {MOST_COPIES}",
         )
@@ -124,7 +125,7 @@ def _check(policy: str, options: CompareOptions, arriving: StreamOptions) -> Non
                 key="rate",
                 fix="use periodic or poisson arrivals",
             )
-    elif rate is None or not np.isfinite(rate) or rate <= 0:
+    elif not isinstance(rate, int | float) or not np.isfinite(rate) or rate <= 0:
         raise ImcsimError(
             "arrivals at a rate need images per second above 0", key="rate", fix="give a rate, as 1000"
         )

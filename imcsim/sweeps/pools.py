@@ -133,6 +133,8 @@ class Cluster:
                 "a Dask cluster needs dask.distributed", key="scheduler", fix="pip install 'imcsim[cluster]'"
             ) from None
         try:
+            if not isinstance(address, str) or not address.rpartition(":")[2].isdigit():
+                raise ValueError("no port stands in it")  # here, as a client that fails late says so twice
             connect: Any = distributed.Client
             self._client = connect(address, timeout="20s", set_as_default=False)
         except (OSError, ValueError, TypeError) as error:

@@ -8,6 +8,9 @@ from imcsim.mapping import place
 from imcsim.network.graph import Network
 from imcsim.timing.wiring import wire
 
+EACH_NAMES_ONE = "each line names a size that would do"
+"""What to do about several lines of `too_small`; one line says it itself."""
+
 
 def too_small(network: Network, config: HardwareConfig) -> list[str]:
     """Every mesh and buffer that is too small for `network`, one line each with a size that would do.

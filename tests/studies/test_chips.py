@@ -576,8 +576,8 @@ def test_everything_is_delivered(stored: Path, tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("--chips 0", "0 is not in the range"),
-        ("--chips 10001", "10001 is not in the range"),
+        ("--chips 0", "0 does not lie between 1 and 10000"),
+        ("--chips 10001", "10001 does not lie between 1 and 10000"),
         ("--chips 2 --chip 2147483647", "no chip beyond"),
         ("--chips 2 --issue pipeline", "a pipeline has no early exit"),
         ("--chips 2 --threshold 0.1,0.2,0.3", "3 thresholds do not go with T = 3"),

@@ -288,7 +288,7 @@ def test_the_images_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_budget_that_nothing_meets() -> None:
-    with pytest.raises(ImcsimError, match="stays within 1 tiles: the smallest takes"):
+    with pytest.raises(ImcsimError, match="stays within 1 tile: the smallest takes"):
         found("latency", Budget(tiles=1))
 
 

@@ -209,6 +209,8 @@ def first_images(given: Any, count: int) -> Any:
     if itemwise and len(given) and np.ndim(_pair(given[0], "inputs")[1]) == 0:
         values, _, _ = _items(given, min(count, len(given)), "inputs")
         return values
+    if not isinstance(given, Iterable):
+        raise ImcsimError(f"cannot be {type(given).__name__}", key="inputs", fix=FIX)
     for batch in given:
         image, label = _pair(batch, "inputs")
         return image[:count] if len(image) == len(label) else image[:, :count]

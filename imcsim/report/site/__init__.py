@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import suggestion
 from imcsim.base.plurals import counted
 from imcsim.report import beside
 from imcsim.report.files import write_contents
@@ -213,6 +214,7 @@ def _front(study: Study) -> list[Section]:
 
 
 def _axes(study: Study, start: StudyPoint, heat: Sequence[tuple[str, str]]) -> list[Section]:
+    wanted = [(_axis(study, a), _axis(study, b)) for a, b in heat]
     if not varied(study):
         return []
     found = sensitivities(study, start)
@@ -223,7 +225,7 @@ def _axes(study: Study, start: StudyPoint, heat: Sequence[tuple[str, str]]) -> l
         if left > 0
         else ""
     )
-    wanted = [(_axis(study, a), _axis(study, b)) for a, b in heat] or pairs(study, start)
+    wanted = wanted or pairs(study, start)
     for up, across in wanted:
         if up is across:
             raise ImcsimError(f"{up.name} stands twice", key="heat", fix="name two axes")
@@ -238,8 +240,9 @@ def _axis(study: Study, key: str) -> StudyAxis:
     for axis in study.axes:
         if key in axis.keys:
             return axis
-    keys = ", ".join(key for axis in study.axes for key in axis.keys)
-    raise ImcsimError(f"no axis {key}", key="heat", fix=f"axes are {keys}" if keys else "there are none")
+    keys = [one for axis in study.axes for one in axis.keys]
+    fix = suggestion(key, keys, f"axes are {', '.join(keys)}" if keys else "there are none: leave it out")
+    raise ImcsimError(f"no axis {key}", key="heat", fix=fix)
 
 
 __all__ = ["REPORT", "Report", "write_report"]

@@ -50,7 +50,9 @@ def read(folder: str | Path) -> Study:
             raise ImcsimError("a stream has no page", file=folder, fix="its figures are in its own folder")
         return _compared(result)
     fix = "name the folder that `imcsim sweep`, `imcsim search` or `imcsim compare --out` wrote"
-    what = "there is no sweep and no result here" if folder.is_dir() else "there is no such folder"
+    what = "there is no sweep and no result here"
+    if not folder.is_dir():
+        what = "this is no folder" if folder.exists() else "there is no such folder"
     raise ImcsimError(what, file=folder, fix=fix)
 
 
