@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def load(
     path = find(name_or_path)
     if timesteps is not None and timesteps < 1:
         raise ImcsimError(f"{timesteps} timesteps were asked for", fix="ask for at least one")
-    kind = kind_of(path)
+    kind, named = kind_of(path), None if name_or_path in names() else path
     if kind not in ("events", "trace") and bin_us is not None:
         raise ImcsimError("only events are binned", file=path, key="bin_us", fix="leave it out")
     if kind == "trace":
@@ -108,6 +109,7 @@ def load(
                 file=path,
                 fix="leave --encoding out, or give the images that it was recorded from",
             )
+        found = replace(found, file=named)
         return found if timesteps is None else found.first(timesteps)
     source, count = _read(
         path, kind, limit, labelled, None if labels is None else Path(labels), timesteps, bin_us, shape
@@ -116,7 +118,7 @@ def load(
     source.labels = None if source.labels is None else source.labels[:count]
     if encoding not in (None, DIRECT):
         source = encoded(source, str(encoding), timesteps, seed, name)
-    inputs = finished(source, name=name)
+    inputs = replace(finished(source, name=name), file=named)
     return inputs if timesteps is None else inputs.first(timesteps)
 
 

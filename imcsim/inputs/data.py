@@ -56,6 +56,13 @@ class Inputs:
     """Of a trace: its description."""
     picked: NDArray[np.int64] | None = None
     """Which of the inputs these are, where they are not all or the first ones."""
+    file: Path | None = None
+    """The file or folder that they were read from, where the user named one; errors name it."""
+
+    @property
+    def _key(self) -> str | None:
+        """What errors say where there is no file."""
+        return self.name if self.file is None else None
 
     @property
     def numbers(self) -> NDArray[np.int64]:
@@ -100,7 +107,8 @@ class Inputs:
         if self.frames < timesteps:
             raise ImcsimError(
                 f"there are frames for {counted(self.frames, 'timestep')}, {timesteps} are to be run",
-                key=self.name,
+                file=self.file,
+                key=self._key,
                 fix=f"run at most {self.frames}, or give inputs with more frames",
             )
         shown = contiguous(self.images[:, :timesteps])
@@ -117,13 +125,17 @@ class Inputs:
             if shape == (math.prod(self.shape), 1, 1):  # a file says nothing of the image behind its row
                 fix = f"import the network with --input-shape {'x'.join(map(str, self.shape))}"
             raise ImcsimError(
-                f"the images are {ours}, but the network takes {theirs}", key=self.name, fix=fix
+                f"the images are {ours}, but the network takes {theirs}",
+                file=self.file,
+                key=self._key,
+                fix=fix,
             )
         largest = int(self.images.max())
         if bits > 1 and (self.spikes or (self.timed and largest == 1)):
             raise ImcsimError(
                 f"these inputs are spikes, but the network was trained for {bits}-bit images",
-                key=self.name,
+                file=self.file,
+                key=self._key,
                 fix="use images with direct encoding, or import the network with --input-bits 1",
             )
         if largest >= 1 << bits:
@@ -132,7 +144,8 @@ class Inputs:
                 f"pixels reach {largest}, beyond the {bits} bits that the network takes"
                 if not spiking
                 else f"pixels reach {largest}, but the network takes spikes (1 bit)",
-                key=self.name,
+                file=self.file,
+                key=self._key,
                 fix="encode them as spikes (encoding rate)"
                 if spiking
                 else f"use images of {bits} bits, or import the network with --input-bits 8",
@@ -140,7 +153,8 @@ class Inputs:
         if len(self.labels) and int(self.labels.max()) >= classes:
             raise ImcsimError(
                 f"labels reach {int(self.labels.max())}, but the network has {classes} classes",
-                key=self.name,
+                file=self.file,
+                key=self._key,
                 fix="are these the inputs of this network? Classes are numbered from 0",
             )
 

@@ -101,3 +101,20 @@ def test_what_is_no_result_or_no_images_is_told(tmp_path: Path) -> None:
         imcsim.load_result("dtsnn_32nm")
     with pytest.raises(ImcsimError, match="inputs: cannot be int"):
         imcsim.Monitor(5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "said"),
+    [
+        ((2, 3, 16, 32), [0, 1], "the images are 3 x 16 x 32, but the network takes 3 x 32 x 32"),
+        ((2, 3, 32, 32), [0, 99], "labels reach 99, but the network has 10 classes"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_told_by_their_file(
+    shape: tuple[int, ...], labels: list[int], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.npz"
+    np.savez(file, images=np.zeros(shape, np.uint8), labels=np.array(labels))
+    assert main(["run", "--model", "vgg7_cifar10", "--inputs", str(file), "--threshold", "0.3"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {file}: {said} (")
