@@ -27,7 +27,7 @@ from imcsim.studies.settings import RunSettings
     help="Which of --inputs, from 0. Repeat it to see images follow each other.  [default: 0]",
 )
 @click.option("-o", "output", metavar="FILE", required=True, help="The trace to write, a .json file.")
-@click.option("--png", "picture", metavar="FILE", help="Draw a picture too, .png or .svg.")
+@click.option("--png", "picture", metavar="FILE", help="Draw a picture too: .png, .svg or .pdf.")
 @click.option(
     "--detail",
     type=click.Choice(["rows", "reads"]),

@@ -38,7 +38,7 @@ _MOST_NAMED = 40
 
 
 def check_format(path: str | Path) -> str:
-    """The kind of picture that a file name asks for. Raises ImcsimError for any but PNG and SVG."""
+    """The kind of picture that a file name asks for. Raises ImcsimError for any but PNG, SVG and PDF."""
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise ImcsimError(
@@ -48,7 +48,7 @@ def check_format(path: str | Path) -> str:
 
 
 def timeline_picture(recorded: Recorded, kind: str) -> bytes:
-    """The picture as a file of this kind, ``png`` or ``svg``."""
+    """The picture as a file of this kind, ``png``, ``svg`` or ``pdf``."""
     return draw(lambda: {"timeline": timeline_figure(recorded)})[f"timeline.{kind}"]
 
 
