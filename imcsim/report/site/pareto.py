@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +23,11 @@ from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.site.choosing import COSTS, non_dominated, opponent
 from imcsim.report.site.study import PointFigures, Policy, Study
 
-_LOOKS: dict[Policy, tuple[str, str, str]] = {"static": (VERMILION, "s", "--"), "dynamic": (BLUE, "o", "-")}
+_LOOKS: dict[Policy, tuple[str, str, str, float]] = {
+    "static": (VERMILION, "s", "--", 1.6),
+    "dynamic": (BLUE, "o", "-", 1.0),
+}
+"""Colour, marker, line, and how much wider it is than others: static runs show behind dynamic ones."""
 _COLUMNS = ("point", "policy", "timesteps", "mean_timesteps", "threshold", "accuracy", "accuracy_low",
             "accuracy_high", "energy_pj", "latency_ns", "edp_pj_ns", "area_um2")  # fmt: skip
 MOST_BARS = 20
@@ -98,16 +102,16 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     cost = COSTS[name]
     everything = [one for found in sets.values() for one in found]
     scale = scales(everything)[name]
-    made, (axes,) = figure(2.9)
+    made, (axes,) = figure(3.2)
     for order, (policy, found) in enumerate(sets.items(), 2):
         if not found:
             continue
-        colour, marker, line = _LOOKS[policy]
+        colour, marker, line, wider = _LOOKS[policy]
         many = len(found) > MOST_VECTORS
         axes.plot(
             [scale(cost(one)) for one in found], [100 * one.accuracy for one in found], linestyle="none",
-            marker=marker, color=colour, markersize=1.5 if many else 4.5 if policy == "static" else 2.5,
-            markerfacecolor="none" if policy == "static" else colour,  # dynamic ones lie inside, not on them
+            marker=marker, color=colour, markersize=(1.5 if many else 2.5) * wider,
+            markerfacecolor="none" if policy == "static" else colour,
             alpha=0.35 if len(found) > 20 else 0.6, rasterized=many, zorder=order,
             markeredgewidth=0.7 if policy == "static" else 0,
             label=f"{policy}: others" if len(best[policy]) < len(found) else None,
@@ -118,7 +122,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
         # Chosen on other images, points of a front may beat each other here: no stair joins them.
         steps = "default" if study.judged else "steps-post"
         low, high = ([100 * getattr(one, f"accuracy_{end}") for one in front] for end in ("low", "high"))
-        if len(front) > MOST_BARS:
+        if not _has_bars(front, cost):
             axes.fill_between(
                 x,
                 low,
@@ -138,7 +142,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
                 yerr=away,
                 fmt="none",
                 ecolor=colour,
-                elinewidth=0.7,
+                elinewidth=0.7 * wider,
                 capsize=1.5,
                 alpha=0.6,
                 zorder=order,
@@ -146,7 +150,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
             )
         axes.plot(
             x, y, linestyle=line, drawstyle=steps, marker=marker, color=colour,
-            markersize=4.5 if len(x) <= 15 else 3,
+            markersize=(4.5 if len(x) <= 15 else 3) * wider, linewidth=1.3 * wider,
             markeredgecolor=INK, markeredgewidth=0.5, zorder=order + 2, label=f"{policy}: front",
         )  # fmt: skip
     alone = len(study.points) == 1
@@ -157,7 +161,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
             used = study.points[0].dynamic
             axes.plot(
                 [scale(cost(used))], [100 * used.accuracy], linestyle="none", marker="*", color=BLUE,
-                markersize=11, markeredgecolor=INK, markeredgewidth=0.5, zorder=8,
+                markersize=14, markeredgecolor=INK, markeredgewidth=0.5, zorder=3.5,
                 label=f"threshold{'s' if isinstance(used.threshold, tuple) else ''} used",
             )  # fmt: skip
     else:
@@ -181,16 +185,17 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
         taken += [seen(one, one.accuracy) for one in everything]
     for found in best.values():
         taken += _along([seen(one, one.accuracy) for one in sorted(found, key=cost)], bool(study.judged))
-        for one in found if len(found) <= MOST_BARS else ():
+        for one in found if _has_bars(found, cost) else ():
             taken += _along([seen(one, one.accuracy_low), seen(one, one.accuracy_high)], True)
     on_front = {id(one) for found in best.values() for one in found}
     for one, label, colour in labels:
         # Beyond its interval, where it has one: the lines run through the points.
-        barred = id(one) in on_front and len(best[one.policy]) <= MOST_BARS
-        for end, side in ((one.accuracy_low, -1), (one.accuracy_high, 1)):
+        barred = id(one) in on_front and _has_bars(best[one.policy], cost)
+        for side in (-1, 1, -2, 2):
+            end = one.accuracy_low if side < 0 else one.accuracy_high
             across, up = seen(one, end if barred else one.accuracy)
-            up += 0.045 * side
-            if any(abs(across - a) < 0.02 * len(label) and abs(up - b) < 0.04 for a, b in taken):
+            up += 0.052 * side
+            if any(abs(across - a) < 0.02 * len(label) and abs(up - b) < 0.05 for a, b in taken):
                 continue
             taken.append((across, up))
             axes.annotate(
@@ -202,8 +207,14 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     axes.set_ylabel("accuracy (%)")
     axes.grid()
     handles = axes.get_legend_handles_labels()[0]
-    legend(made, sorted(handles, key=lambda one: not str(one.get_label()).startswith("static")))
+    place = {"s": 0, "t": 1, "d": 2}  # static runs, the threshold used, dynamic runs
+    legend(made, sorted(handles, key=lambda one: place[str(one.get_label())[0]]))
     return made
+
+
+def _has_bars(front: list[PointFigures], cost: Callable[[PointFigures], float]) -> bool:
+    """Whether intervals are bars, not a band: there are few, or all lie in few places."""
+    return len({(cost(one), one.accuracy) for one in front}) <= MOST_BARS
 
 
 def _along(places: list[tuple[float, float]], straight: bool) -> Iterator[tuple[float, float]]:
