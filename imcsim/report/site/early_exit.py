@@ -63,9 +63,10 @@ def _draw_exits(shown: Sequence[Choice], parts: Mapping[int, Parts]) -> Figure:
             labels = [percent(share) for share in shares]
             panel.bar_label(drawn, labels, padding=1.5, fontsize=6)
         mean = point.shown().mean_timesteps
-        mark_mean(panel, mean, "mean")
         named = label(choice, len(shown) == 1)
-        panel.set_title(f"{named + ', ' if named else ''}mean {mean:.2f}", fontsize=7, pad=8)
+        mark_mean(panel, mean, "mean" if named else f"mean {mean:.2f}")
+        if named:
+            panel.set_title(f"{named}, mean {mean:.2f}", fontsize=7, pad=8)
         panel.set_ylim(0, 125)
         panel.set_yticks(range(0, 101, 25))
         panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))

@@ -97,7 +97,7 @@ def _one(study: Study, base: StudyPoint, axis: StudyAxis) -> Exhibit:
         f"sensitivity_{axis.file_name}",
         f"What {axis.name} does",
         f"{f'With {rest}. ' if rest else ''}The dotted line marks the base, point {base.index}. "
-        f"Means per image; the band is the 95 % interval of the accuracy.{failed}",
+        f"Means per image; the band and the bars are 95 % intervals of the accuracy.{failed}",
         lambda: _draw(base, axis, steps),
         (*axis.keys, "point", *_COLUMNS),
         rows,
