@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ ENERGY = (Unit("pJ", 1), Unit("nJ", 1e3), Unit("uJ", 1e6), Unit("mJ", 1e9), Unit
 TIME = (Unit("ns", 1), Unit("us", 1e3), Unit("ms", 1e6), Unit("s", 1e9))
 AREA = (Unit("um2", 1), Unit("mm2", 1e6))
 
+_TYPESET = {"us": "µs", "uJ": "µJ", "um2": "µm²", "mm2": "mm²"}
+
 
 def fitting(units: tuple[Unit, ...], values: Iterable[float]) -> Unit:
     """The largest of `units` in which the largest of `values` (in the base unit) is at least one."""
@@ -39,8 +42,12 @@ def product(a: Unit, b: Unit) -> Unit:
 
 def pretty(unit: Unit) -> str:
     """The unit's name with µ and ² (and J times s as such)."""
-    parts = (p.replace("um2", "µm²").replace("mm2", "mm²") for p in unit.name.split())
-    return " ".join("µ" + p[1:] if p in ("us", "uJ") else p for p in parts)
+    return typeset(unit.name)
+
+
+def typeset(text: str) -> str:
+    """What a terminal says, with the units of it as on a page: µ and ²."""
+    return re.sub(r"\b(us|uJ|um2|mm2)\b", lambda found: _TYPESET[found[1]], text)
 
 
 def number(value: float, digits: int = 4) -> str:

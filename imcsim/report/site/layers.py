@@ -8,6 +8,7 @@ from imcsim.report.figures.layers import layer_heat, layer_time
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.tables import Column, Table
 from imcsim.report.terminal.efficiency import TIME_LINE, layers_cells, resources_of, time_cells
+from imcsim.report.units import typeset
 from imcsim.results.efficiency import LayerEfficiency
 
 
@@ -57,4 +58,4 @@ _LONG = ("bound\nby", "cells\nused, %", "pJ per\nsyn. op.", "skipped\nreads, %")
 def _column(title: str, is_number: bool) -> Column:
     """A column of a terminal's table."""
     name, _, unit = title.replace("\n", " ").partition(", ") if title in _LONG else title.partition("\n")
-    return Column(name.replace(" ", "_").replace(".", ""), name, unit, is_number)
+    return Column(name.replace(" ", "_").replace(".", ""), name, typeset(unit), is_number)

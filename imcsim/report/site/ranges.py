@@ -6,6 +6,7 @@ from imcsim.report.figures.tornado import panels, tornado
 from imcsim.report.page.exhibits import Exhibit
 from imcsim.report.page.tables import Column, Table
 from imcsim.report.terminal.ranges import COLUMNS, range_rows
+from imcsim.report.units import typeset
 from imcsim.results.ranges import ABSOLUTE, RELATIVE, Ranges, value_of
 
 
@@ -31,4 +32,4 @@ def tornadoes(ranges: Ranges) -> list[Exhibit]:
 def ranges_table(ranges: Ranges, timesteps: int) -> Table:
     """Every interval that an alternative moves."""
     columns = [Column(key.replace(" ", "_"), key, "", False) for key in COLUMNS]
-    return Table("ranges", columns, range_rows(ranges, timesteps))
+    return Table("ranges", columns, [tuple(map(typeset, row)) for row in range_rows(ranges, timesteps)])
