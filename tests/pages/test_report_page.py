@@ -379,6 +379,23 @@ def test_it_renders_without_errors_and_asks_for_nothing(shown: Any) -> None:
     assert wide <= 0
 
 
+def test_a_telephone_shows_a_page_in_its_width_and_letters_of_their_size(shown: Any) -> None:
+    """Figures as wide as a page are moved sideways in their own frames, and not made tiny."""
+    narrow = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    try:
+        page = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
+        assert shown.execute_script(page) <= 0
+        drawn = shown.execute_script(
+            "return [...document.querySelectorAll('figure.wide .drawn')].map("
+            "(d) => [d.clientWidth, d.scrollWidth, d.querySelector('svg').getBoundingClientRect().width])"
+        )
+        assert len(drawn) > 5
+        assert all(frame < 400 < 600 < drawing <= inside for frame, inside, drawing in drawn)
+    finally:
+        shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_a_click_sorts_and_a_second_turns_it_round(shown: Any) -> None:
     head = shown.find_element("css selector", "[data-table=points] th[data-key=energy]")
     before = column(shown, "energy")
