@@ -11,15 +11,16 @@ _LONGEST_SHOWN = 60
 _SHORTEST_BEGINNING = 3
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
     """The name in `known` that looks most like `word`, else the shortest that begins with it, else None.
 
     Upper and lower case, ``-`` and ``_`` count as the same. Words of more than 100 characters get no guess.
+    Of two words, `likeness` is the least share of their letters that stand in both in the same order.
     """
     if len(word) > _LONGEST_WORD:
         return None
     by_plain = {_plain(name): name for name in sorted(known)}
-    close = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=likeness)
     if not close and len(word) >= _SHORTEST_BEGINNING:
         close = sorted((name for name in by_plain if name.startswith(_plain(word))), key=len)
     return by_plain[close[0]] if close else None

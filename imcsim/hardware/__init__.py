@@ -45,7 +45,7 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
     from imcsim.base.errors import ImcsimError
     from imcsim.hardware.component import ESTIMATE
     from imcsim.hardware.config import Hardware, HardwareConfig
-    from imcsim.hardware.estimators.estimator import with_times
+    from imcsim.hardware.estimators.estimator import check_named, with_times
     from imcsim.hardware.files import find
     from imcsim.hardware.layers import plain_value
     from imcsim.hardware.loader import config_hash, load_config
@@ -63,6 +63,7 @@ def load(name_or_path: str | Path, overrides: Mapping[str, object] | None = None
             name: [str(e) for e in component.charges(config)] for name, component in config.components()
         }
         config = config.with_reference(read_tables(files, actions))
+    check_named(config, provenance, path)
     config, times = with_times(config)
     for key, source in times.items():
         provenance[key] = replace(provenance[key], mark="derived", source=ESTIMATE, citation=source, note="")

@@ -314,7 +314,8 @@ class HardwareConfig(BaseModel):
         for name in self.estimators:
             if name not in blocks:
                 hint = suggestion(name, blocks, f"components are {', '.join(blocks)}")
-                raise ValueError(f"estimators: there is no component {name!r:.60}; {hint}")
+                message = f"there is no component {name!r:.60}"
+                raise RefusedPart(RefusedValue(("estimators", name), message, hint))
         self._types_fit()
         self._chips_fit()
         self._can_reload()

@@ -167,7 +167,8 @@ class Shape:
             return f"it belongs to kind {_either(other_kinds)}"
         everywhere = self.keys()
         last = str(key).rsplit(".", 1)[-1]
-        same_name = nearest(last, {name.rsplit(".", 1)[-1] for name in everywhere})
+        # Among all keys of a chip some look like any word.
+        same_name = nearest(last, {name.rsplit(".", 1)[-1] for name in everywhere}, likeness=0.75)
         if same_name:
             places = [name for name in everywhere if name.rsplit(".", 1)[-1] == same_name]
             return did_you_mean(places[:3])

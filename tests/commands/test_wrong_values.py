@@ -39,6 +39,11 @@ from imcsim.commands.cli import main
             "compare --images 99999 --threshold 0.3",
             "(ask for 1 to 1000, or leave images out for all)",
         ),
+        ("hardware check dtsnn_32nm --set mapping.copies=1", "unknown key (known here: replication, "),
+        (
+            "hardware check dtsnn_32nm --set estimators.adc=x",
+            "override estimators.adc: there is no estimator",
+        ),
         (
             "map --model vgg7_cifar10 --set mesh.columns=2 --set mesh.rows=2",
             "vgg7_cifar10: mesh.columns: the network needs 9 tiles, the mesh has 2 x 2 = 4: 5 short",
@@ -118,3 +123,15 @@ def test_inputs_that_do_not_fit_are_told_by_their_file(
     assert main(["run", "--model", "vgg7_cifar10", "--inputs", str(file), "--threshold", "0.3"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {file}: {said} (")
+
+
+def test_an_estimator_that_is_not_there_is_told_by_the_line_of_the_chip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, chip = tmp_path / "base.yaml", tmp_path / "chip.yaml"
+    base.write_text("extends: dtsnn_32nm\nestimators:\n  adc: mine\n")
+    chip.write_text("extends: base.yaml\nname: chip\n")
+    for file in (base, chip):
+        assert main(["hardware", "check", str(file)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {base}:3: estimators.adc: there is no estimator 'mine' (known are")

@@ -241,6 +241,7 @@ def test_a_plain_number_may_have_the_unit_one(tmp_path: Path, unit: str) -> None
     [
         ("adc__bits", 50, "override adc.bits: expected a whole number from 1 to 16, got 50"),
         ("adc__bitz", 5, "override adc.bitz: unknown key (did you mean 'adc.bits'?)"),
+        ("adc__copies", 5, "override adc.copies: unknown key (known here: "),
         ("adcs__bits", 5, "override adcs.bits: unknown key (did you mean 'adc'?)"),
         ("adc__bits__x", 5, "override adc.bits.x: adc.bits is a value, not a section"),
         ("adc__bits", float("nan"), "override adc.bits: nan cannot be a value"),

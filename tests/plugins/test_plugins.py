@@ -307,8 +307,8 @@ def refused(capsys: pytest.CaptureFixture[str], *command: str) -> str:
         ("x = 1\n", None, "the plug-in offers nothing (define one of exit_rules"),
         ("\nexit_rules = ['gap']\n", 2, "exit_rules: expected a mapping from name to part, got a list"),
         ("exit_rules = {'My Rule': 1}\n", 1, "'My Rule' is no name for a part"),
-        ("\n\nexit_rules = {'gap': 3}\n", 3, "exit rule gap: expected a ExitRule, got int"),
-        (GAP.replace("class Gap(ExitRule)", "class Gap"), 10, "exit rule gap: expected a ExitRule, got Gap"),
+        ("\n\nexit_rules = {'gap': 3}\n", 3, "exit rule gap: expected an ExitRule, got int"),
+        (GAP.replace("class Gap(ExitRule)", "class Gap"), 10, "exit rule gap: expected an ExitRule, got Gap"),
         (GAP.replace("best[..., -2]", "best[..., 7]"), 16, "exit rule gap: scores failed: IndexError"),
         (GAP.replace("adds=1)", "adds=1.5)"), None, "exit rule gap: work: adds: expected a whole number"),
     ],
@@ -331,8 +331,14 @@ def test_a_broken_file_gets_one_line_with_its_place(
         (("--plugin", "no_such.py"), "no_such.py: the plug-in cannot be read"),
         (("--rule", "entrpy"), "there is no exit rule 'entrpy' (did you mean 'entropy'?; --plugin FILE adds"),
         (("--encoding", "rat"), "there is no encoding 'rat' (did you mean 'rate'?"),
-        (("--set", "estimators.adc=mine"), "there is no estimator 'mine'"),
-        (("--set", "estimators.adx=mine"), "there is no component 'adx'; did you mean 'adc'?"),
+        (
+            ("--set", "estimators.adc=mine"),
+            "override estimators.adc: there is no estimator 'mine' (known are",
+        ),
+        (
+            ("--set", "estimators.adx=mine"),
+            "override estimators.adx: there is no component 'adx' (did you mean 'adc'?)",
+        ),
         (("--set", "nonideal.cell_errors.model=mine"), "there is no cell error 'mine'"),
     ],
 )

@@ -88,7 +88,9 @@ class Kind(Generic[Part]):
             given = load()
             made = given() if isinstance(given, type) else given
         if not isinstance(made, self.base):
-            message = f"expected a {self.base.__name__}, got {type(made).__name__}"
+            name = self.base.__name__
+            article = "an" if name[0] in "AEIOU" else "a"
+            message = f"expected {article} {name}, got {type(made).__name__}"
             file, line = _defined(given, origin)
             raise origin.error(message, line, file)
         return cast(Part, made)

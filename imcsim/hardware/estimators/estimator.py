@@ -21,8 +21,11 @@ from imcsim.base.names import refusal, suggestion
 from imcsim.base.plugins import Kind, Origin, blamed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from imcsim.hardware.component import Component
     from imcsim.hardware.config import HardwareConfig
+    from imcsim.hardware.quantity import Provenance
 
 TIMES = ("_cycles", "_ns")
 """Ends of the keys that are times."""
@@ -65,6 +68,22 @@ ESTIMATORS: Kind[Estimator] = Kind("estimators", Estimator, {})
 """All estimators, by name. The rules of our own components stand with them, and in this package."""
 
 NOTHING = EstimatedFigures("")
+
+
+def check_named(chip: HardwareConfig, provenance: Mapping[str, Provenance], file: Path) -> None:
+    """Raise ImcsimError, with the line of the chip's `file`, where there is no estimator that it names."""
+    for block, name in chip.estimators.items():
+        try:
+            ESTIMATORS.get(name)
+        except ImcsimError as error:
+            if error.file is not None or error.key is not None:  # a plug-in is broken, not the chip
+                raise
+            key = f"estimators.{block}"
+            about = provenance.get(key)
+            if about is None or about.line is None:
+                raise ImcsimError(error.message, key=f"override {key}", fix=error.fix) from None
+            place = about.file or file
+            raise ImcsimError(error.message, file=place, line=about.line, key=key, fix=error.fix) from None
 
 
 def plugged_figures(chip: HardwareConfig, component: Component) -> EstimatedFigures:
