@@ -167,6 +167,12 @@ def _words_on_curves(axes: Axes) -> Iterator[str]:
             path = line.get_transform().transform_path(line.get_path())
             if len(path.vertices) > 1 and path.intersects_bbox(box, filled=False):
                 yield f"{text.get_text()!r} lies on a curve"
+        for bars in axes.collections:
+            if isinstance(bars, LineCollection) and any(
+                bars.get_transform().transform_path(path).intersects_bbox(box, filled=False)
+                for path in bars.get_paths()
+            ):
+                yield f"{text.get_text()!r} lies on a bar"
 
 
 def _without_a_name(figure: Figure) -> Iterator[str]:

@@ -98,6 +98,8 @@ def test_no_figure_has_a_fault(every: list[Drawn]) -> None:
                                ncols=2, loc="outside upper center"), "is cut at the left"),
         (lambda f, a: a.plot([1.0], [1.0], marker="*", markersize=200, clip_on=False), "is cut at the"),
         (lambda f, a: a.text(0.5, 0.5, "on the curve"), "'on the curve' lies on a curve"),
+        (lambda f, a: [a.vlines([0.15], 0, 1, color="C0"), a.text(0.1, 0.8, "on the bar")],
+         "'on the bar' lies on a bar"),
         (lambda f, a: [a.text(0.1, y, "words") for y in (0.8, 0.82)], "'words' lies on 'words'"),
         (lambda f, a: a.text(0.1, 0.8, "small", fontsize=4), "'small' has letters of 4.0 points"),
         (lambda f, a: a.plot([0, 1], [0.2, 0.1], color="#123456"), "no legend names #123456"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -169,6 +170,11 @@ def accuracy_edp(result: CompareResult) -> Figure:
         [(edp(point.edp_mean_of_products), 100 * point.accuracy) for point in curve],
         [
             *((edp(point.edp_mean_of_products), 100 * point.accuracy) for point in others),
+            *(
+                (px, py)
+                for px, one in zip(x, static, strict=True)
+                for py in np.linspace(100 * one.accuracy_low, 100 * one.accuracy_high, 50)
+            ),
             (edp(result.dynamic.edp_mean_of_products), 100 * result.dynamic.accuracy),
         ],
     )

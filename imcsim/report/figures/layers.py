@@ -41,14 +41,16 @@ def layer_time(layers: Sequence[LayerEfficiency]) -> Figure:
     drawn, (axes,) = figure(max(1.8, 0.7 + 0.36 * len(shown)), wide=True)
     for place, layer in enumerate(shown):
         axes.barh(place, (layer.latency_ns or 0.0) / unit.per_base, height=0.86, color=GRID, zorder=1)
-    resources = resources_of(shown)
+    working = {name for layer in shown for name, busy in layer.busy_ns.items() if busy}
+    colours = dict(zip(resources_of(shown), STACK, strict=False))  # the same whichever of them work
+    resources = {name: title for name, title in resources_of(shown).items() if name in working}
     for turn, name in enumerate(resources):
         offset = (turn - (len(resources) - 1) / 2) * 0.13
         for bounds, height in ((False, 0.05), (True, 0.13)):
             rows = [k for k, layer in enumerate(shown) if (layer.bound_by == name) is bounds]
             axes.barh(
                 [k + offset for k in rows], [shown[k].busy_ns.get(name, 0.0) / unit.per_base for k in rows],
-                height=height, color=STACK[turn], zorder=2,
+                height=height, color=colours[name], zorder=2,
                 edgecolor=INK if bounds else "none", linewidth=0.4 if bounds else 0.0,
             )  # fmt: skip
     axes.set_yticks(range(len(shown)), [layer.name for layer in shown])
@@ -57,7 +59,7 @@ def layer_time(layers: Sequence[LayerEfficiency]) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"time per image ({pretty(unit)})")
-    named = [Patch(color=STACK[k], label=f"{title} works") for k, title in enumerate(resources.values())]
+    named = [Patch(color=colours[name], label=f"{title} works") for name, title in resources.items()]
     named.append(Patch(facecolor=PAPER, edgecolor=INK, linewidth=0.6, label="bounds the layer"))
     named.append(Patch(color=GRID, label="first row until last"))
     legend(drawn, named, loc="outside right center", ncols=1)
