@@ -34,7 +34,7 @@ from imcsim.functional.program.program import build
 from imcsim.functional.run import calibrated_converters, run
 from imcsim.inputs import Inputs
 from imcsim.network.graph import LIF, Network
-from imcsim.report.figures.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, draw, figure, letter
+from imcsim.report.figures.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, draw, figure, legend, letter
 from imcsim.simulation.chip import numerics
 from imcsim.studies.breakdown import Breakdown
 from imcsim.studies.experiment import Experiment
@@ -175,7 +175,7 @@ def rates_of(rows: Sequence[Row], chip: str) -> list[tuple[str, float]]:
 
 def drawn(rows: Sequence[Row]) -> Any:
     """Largest T at which the spiking network wins, over its spike rate: energy, and EDP."""
-    made, axes = figure(7.6, 3.4, columns=2)
+    made, axes = figure(3.4, columns=2, wide=True)
     chips = [chip for chip in CHIPS if any(row["chip"] == chip for row in rows)]
     for axis, what in zip(axes, ("energy", "EDP"), strict=True):
         for chip, colour, mark in zip(chips, (INK, BLUE, ORANGE), ("o", "s", "D"), strict=False):
@@ -196,8 +196,7 @@ def drawn(rows: Sequence[Row]) -> Any:
         axis.set_ylim(0, 7)
         axis.minorticks_off()
     letter(axes)
-    shown = axes[0].get_legend_handles_labels()
-    made.legend(*shown, loc="outside lower center", ncols=3, fontsize=7, frameon=False)
+    legend(made, axes[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=3)
     return made
 
 

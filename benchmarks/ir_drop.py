@@ -35,6 +35,7 @@ from imcsim.functional.nonideal.ir_drop import seen
 from imcsim.network.cells import to_cells
 from imcsim.network.graph import Conv2d, Linear
 from imcsim.network.rows import dense, row_layout
+from imcsim.report.figures import drawing
 from imcsim.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, draw, letter
 from imcsim.report.files import write_contents, write_text
 
@@ -301,8 +302,7 @@ def draw_into(docs: Path, rows: Sequence[Row]) -> None:
 
 def figure(rows: Sequence[Row]) -> Figure:
     """Current lost, and errors, at 15 % active rows."""
-    drawn = Figure(figsize=(7.1, 2.6), layout="constrained")
-    lost, grounded, gated = drawn.subplots(1, 3)
+    drawn, (lost, grounded, gated) = drawing.figure(2.6, 1, 3, wide=True)
     picked = [row for row in rows if row.density == DENSITIES[1]]
     for ohm, colour in zip(OHMS, (GREY, GREEN, BLUE, ORANGE, VERMILION), strict=True):
         mine = [row for row in picked if row.ohm == ohm]

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
+from imcsim.report.figures import drawing
 from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, SKY, VERMILION, draw
 from imcsim.report.files import write_contents, write_text
 from imcsim.report.units import number, percent
@@ -239,8 +240,7 @@ def against(rows: Sequence[Row]) -> str:
 
 def figure(rows: Sequence[Row]) -> Figure:
     """Energy, time and EDP of every policy, one below the other."""
-    drawn = Figure(figsize=(7.1, 2.7), layout="constrained")
-    energy, time, edp = drawn.subplots(1, 3, sharey=True)
+    drawn, (energy, time, edp) = drawing.figure(2.7, 1, 3, wide=True, sharey=True)
     places = range(len(rows))
     energy.set_yticks(list(places), [row.label for row in rows])
     energy.set_ylim(len(rows) - 0.45, -0.55)

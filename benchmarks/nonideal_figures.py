@@ -9,6 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
+from imcsim.report.figures import drawing
 from imcsim.report.figures.drawing import BLUE, ORANGE, draw, letter
 
 Row = dict[str, str]
@@ -154,8 +155,8 @@ def lines(rows: Sequence[Row]) -> Figure:
     """Accuracy, timesteps and EDP, one below the other; the series side by side."""
     figure = rows[0]["figure"]
     series = list(dict.fromkeys(row["series"] for row in rows))
-    drawn = Figure(figsize=(7.1, 5.0), layout="constrained")
-    grid = drawn.subplots(len(PANELS), len(series), sharex="col", sharey="row", squeeze=False)
+    drawn, every = drawing.figure(5.0, len(PANELS), len(series), wide=True, sharex="col", sharey="row")
+    grid = [every[k : k + len(series)] for k in range(0, len(every), len(series))]
     for down, (name, label, unit) in enumerate(PANELS):
         for across, one in enumerate(series):
             axes, mine = grid[down][across], of(rows, series=one)
@@ -189,7 +190,7 @@ def lines(rows: Sequence[Row]) -> Figure:
                 _plain(axes.yaxis)
         grid[down][0].set_ylabel(label)
     drawn.supxlabel(AXES[figure], fontsize=8)
-    letter(grid.flat)
+    letter(every)
     handles, texts = grid[0][0].get_legend_handles_labels()
     drawn.legend(handles, texts, loc="outside upper center", ncols=4)
     return drawn
@@ -251,8 +252,7 @@ def _plain(axis: Axis) -> None:
 def dots(rows: Sequence[Row]) -> Figure:
     """A line for each remedy: static T = 1 .. 4 as ticks, dynamic as dots with spread."""
     places = list(dict.fromkeys((row["series"], row["x"]) for row in rows))
-    drawn = Figure(figsize=(7.1, 1.3 + 0.2 * len(places)), layout="constrained")
-    panels = drawn.subplots(1, len(PANELS), sharey=True)
+    drawn, panels = drawing.figure(1.3 + 0.2 * len(places), 1, len(PANELS), wide=True, sharey=True)
     at, labels = _heights(places)
     for axes, (name, label, unit) in zip(panels, PANELS, strict=True):
         for height, (series, x) in zip(at, places, strict=True):

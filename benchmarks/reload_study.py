@@ -27,7 +27,7 @@ import numpy as np
 import imcsim.hardware
 import imcsim.inputs
 import imcsim.network
-from imcsim.report.figures.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, draw, figure, letter
+from imcsim.report.figures.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, draw, figure, legend, letter
 from imcsim.simulation.chip import with_figures
 from imcsim.simulation.simulate import replay
 from imcsim.studies.decider import right_after
@@ -190,7 +190,7 @@ STYLE = {"1": (BLUE, "o"), "2": (ORANGE, "s"), "3": (GREEN, "D"), "all": (INK, "
 
 def drawn(rows: Sequence[Row]) -> Any:
     """Energy and latency saved over the size of a load; the lines are the closed form."""
-    made, axes = figure(7.6, 3.6, columns=2)
+    made, axes = figure(3.6, columns=2, wide=True)
     for axis, what, key in zip(
         axes, ("energy", "latency"), ("load_energy_ratio", "load_time_ratio"), strict=True
     ):
@@ -214,9 +214,7 @@ def drawn(rows: Sequence[Row]) -> Any:
         axis.set_xlabel(f"{what} of loading the network once (timesteps)")
         axis.set_ylabel(f"{what} saved by early exit (%)")
     letter(axes)
-    made.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7, frameon=False
-    )
+    legend(made, axes[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=4)
     return made
 
 

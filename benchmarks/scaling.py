@@ -25,6 +25,7 @@ from networks import vgg16
 
 import imcsim.hardware
 import imcsim.inputs
+from imcsim.report.figures import drawing
 from imcsim.report.figures.drawing import BLUE, GREY, ORANGE, SKY, draw, letter
 from imcsim.report.files import write_contents, write_text
 from imcsim.simulation.chip import make_chip
@@ -146,8 +147,7 @@ def with_table(page: str, rows: Sequence[dict[str, str]]) -> str:
 
 def figure(rows: Sequence[dict[str, str]]) -> Figure:
     """A panel for each axis: time against it, in logarithms, and a line of proportional growth."""
-    drawn = Figure(figsize=(7.1, 2.2), layout="constrained")
-    panels = drawn.subplots(1, len(AXES), sharey=True)
+    drawn, panels = drawing.figure(2.2, 1, len(AXES), wide=True, sharey=True)
     for axes, axis in zip(panels, AXES, strict=True):
         mine = [row for row in rows if row["axis"] == axis]
         values = [int(row["value"]) for row in mine]

@@ -134,6 +134,24 @@ def test_the_table_of_reloads_is_that_of_the_file(load: Load) -> None:
     assert study.expected(1.945, 1.945, np.array([0.5 * at]))[0] > 0
 
 
+@pytest.mark.parametrize("script", ["ann_crossover", "reload_study", "ir_drop", "scaling", "nonideal_study"])
+def test_the_figures_of_the_tables_are_a_page_wide_and_within(load: Load, script: str) -> None:
+    from drawn import faults, watch
+
+    from imcsim.report.figures.drawing import draw
+
+    study = load(script)
+    rows = study.read_csv() if script == "ir_drop" else study.read()
+    with pytest.MonkeyPatch.context() as patch:
+        seen = watch(patch)
+        if script == "nonideal_study":
+            load("nonideal_figures").draw_figures(rows)
+        else:
+            draw(lambda: {script: (study.drawn if hasattr(study, "drawn") else study.figure)(rows)})
+    assert [one.figure.get_figwidth() for one in seen] == [7.0] * len(seen) != []
+    assert [fault for one in seen for fault in faults(one) if "wide" in fault or "cut" in fault] == []
+
+
 def test_neurosim_s_layers_add_up_and_every_component_has_one_group(load: Load) -> None:
     neurosim = load("neurosim")
     them = neurosim.theirs()

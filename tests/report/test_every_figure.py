@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def _make(folder: Path) -> None:
 
 def test_every_function_that_makes_a_figure_is_looked_at(every: list[Drawn]) -> None:
     assert makers_of_figures() - {maker for drawn in every for maker in drawn.makers} == set()
+
+
+def test_all_figures_come_from_the_function_that_knows_their_widths() -> None:
+    root = Path(__file__).parents[2]
+    made = {
+        path.name
+        for folder in ("imcsim", "benchmarks")
+        for path in (root / folder).rglob("*.py")
+        if re.search(r"\b(Figure|subplots|savefig)\(", path.read_text(encoding="utf-8"))
+    }
+    assert made == {"drawing.py"}
 
 
 def test_no_figure_has_a_fault(every: list[Drawn]) -> None:
