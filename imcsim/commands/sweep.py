@@ -113,7 +113,7 @@ def _check(folder: str) -> int:
     found = check_store(folder)
     for problem in found.problems:
         click.echo(_line(problem))
-    count = f"{len(found.sound)} of {counted(found.planned, 'point')} are there and sound"
+    count = f"{len(found.sound)} of {counted(found.planned, 'point is', 'points are')} there and sound"
     click.echo(f"{count}; {counted(len(found.problems), 'problem')}" if found.problems else count)
     return 1 if found.problems else 0
 
@@ -124,7 +124,10 @@ def _repair(folder: str) -> int:
     found = repair_store(folder)
     for problem in found.checked.problems:
         click.echo(_line(problem))
-    click.echo(f"{len(found.checked.sound)} of {counted(found.checked.planned, 'point')} are there and sound")
+    click.echo(
+        f"{len(found.checked.sound)} of {counted(found.checked.planned, 'point is', 'points are')} "
+        "there and sound"
+    )
     if found.before is not None:
         click.echo(
             f"the store of before is {found.before}; points that are missing run when the sweep goes on"

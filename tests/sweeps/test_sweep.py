@@ -335,7 +335,7 @@ def test_failed_points_can_be_tried_again(files: Path, tmp_path: Path) -> None:
 def test_command(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_spec(files, base(axes={"adc.bits": [4, 99], "threshold": [0.1, 0.2]}))
     assert main(["sweep", str(path), "--dry-run"]) == 0
-    assert "4 points need 1 functional runs and 1 ADC calibrations" in capsys.readouterr().out
+    assert "4 points need 1 functional run and 1 ADC calibration" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
     assert main(["sweep", str(path), "--out", str(tmp_path / "out"), "--workers", "1"]) == 1
     captured = capsys.readouterr()

@@ -8,6 +8,7 @@ multiplier, derived).
 
 from __future__ import annotations
 
+from imcsim.base.plurals import counted
 from imcsim.hardware.estimators import nodes
 from imcsim.hardware.estimators.estimate import Cost, Estimate
 from imcsim.hardware.estimators.figures import figures
@@ -18,17 +19,19 @@ BITS = 32
 
 def adder(bits: int, node_nm: float) -> Cost:
     """One addition of two `bits`-bit words."""
-    return _scaled("adder", bits / BITS, node_nm, f"adder of {bits} bits, linear in bits")
+    return _scaled("adder", bits / BITS, node_nm, f"adder of {counted(bits, 'bit')}, linear in bits")
 
 
 def comparator(bits: int, node_nm: float) -> Cost:
     """One comparison of two `bits`-bit words."""
-    return _scaled("comparator", bits / BITS, node_nm, f"comparator of {bits} bits, linear in bits")
+    return _scaled(
+        "comparator", bits / BITS, node_nm, f"comparator of {counted(bits, 'bit')}, linear in bits"
+    )
 
 
 def register(bits: int, node_nm: float) -> Cost:
     """One write of a `bits`-bit register."""
-    return _scaled("register_bit", bits, node_nm, f"register of {bits} bits, linear in bits")
+    return _scaled("register_bit", bits, node_nm, f"register of {counted(bits, 'bit')}, linear in bits")
 
 
 def multiplier(bits: int, other_bits: int, node_nm: float) -> Cost:
