@@ -61,7 +61,8 @@ def _make(folder: Path) -> None:
         "map", "--model", "vgg16_running_cifar10", "--hardware", "dtsnn_32nm_package", "--out", "package"
     )
     _command("map", "--model", "net", *shown[4:], "--optimise", "area", "--out", "found")
-    for how in (("--image", "0"), ("--image", "0", "--image", "1"), ("--issue", "speculate")):
+    together = (*(f"--image={k}" for k in range(6)), "--issue=interleave:6")
+    for how in (("--image=0",), ("--image=0", "--image=1"), ("--issue=speculate",), together):
         _command("timeline", *shown, *how, "-o", "t.json", "--png", "t.png")
     for name, axes in (("swept", AXES), ("words", WORDS)):
         write_spec(folder, base(axes=axes), f"{name}.yaml")

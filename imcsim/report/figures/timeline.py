@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +36,8 @@ _TIMESTEP: dict[str, Any] = {"facecolor": "#D9D9D9", "edgecolor": GREY, "linewid
 _CANCELLED: dict[str, Any] = {"facecolor": "white", "edgecolor": VERMILION, "linewidth": 0.6, "hatch": "////"}
 _MOST_NAMED = 40
 """Tiles that are named one by one."""
+_MOST_EXITS = 6
+"""Images whose exits are named."""
 
 
 def check_format(path: str | Path) -> str:
@@ -156,18 +159,33 @@ def _timesteps(axes: Axes, recorded: Recorded, lanes: list[list[tuple[int, int, 
                 (began + ended) / 2 * scale, row + 0.5, name, ha="center", va="center", fontsize=6.5,
                 clip_on=True,  # neither hatching nor the line of an exit runs through it
                 bbox={"facecolor": (_CANCELLED if gone else _TIMESTEP)["facecolor"], "edgecolor": "none",
-                      "pad": 0.6},
+                      "pad": 1.5},
             )  # fmt: skip
 
 
 def _exits(axes: Axes, recorded: Recorded, scale: float) -> None:
-    for k, shown in enumerate(recorded.images):
-        at = int(recorded.line.departure[k]) * scale
+    """A line for each exit, named above it: in rows, so that neither names nor the lines to them meet."""
+    letter = 0.0105 * recorded.last_cycle * scale
+    taken = [-math.inf] * len(recorded.images)  # up to where each row is
+    leaving = sorted(
+        (int(recorded.line.departure[k]), shown.image) for k, shown in enumerate(recorded.images)
+    )
+    for cycle, image in leaving:
+        at = cycle * scale
         axes.axvline(at, color="black", linewidth=1.1, linestyle=(0, (4, 2)))
-        if len(recorded.images) <= 6:
+        if len(leaving) > _MOST_EXITS:
+            continue
+        name = f"image {image} leaves"
+        row = next(k for k, end in enumerate(taken) if at - letter * len(name) >= end)
+        taken[: row + 1] = [at] * (row + 1)
+        axes.annotate(
+            name, (at, 1), xycoords=("data", "axes fraction"), xytext=(-2, 2 + 9 * row),
+            textcoords="offset points", ha="right", va="bottom", fontsize=7,
+        )  # fmt: skip
+        if row:
             axes.annotate(
-                f"image {shown.image} leaves", (at, 1), xycoords=("data", "axes fraction"),
-                xytext=(-2, 2), textcoords="offset points", ha="right", va="bottom", fontsize=7,
+                "", (at, 1), xycoords=("data", "axes fraction"), xytext=(0, 9 + 9 * row),
+                textcoords="offset points", arrowprops={"arrowstyle": "-", "linewidth": 0.5, "shrinkB": 0},
             )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def layer_exhibits(work: Sequence[LayerEfficiency]) -> list[Exhibit]:
     found.append(
         Exhibit(
             "layer_heat", "Energy by layer and component",
-            "Mean per image; white cells take less than a hundred-thousandth of the largest.",
+            "Mean per image; cells without a colour take less than a hundred-thousandth of the largest.",
             lambda: layer_heat(work), ("layer", "component", "energy_pj"),
             [[la.name, name, pj] for la in work for name, pj in la.energy_pj_by_component.items()],
         )
