@@ -132,17 +132,17 @@ class Cluster:
             raise ImcsimError(
                 "a Dask cluster needs dask.distributed", key="scheduler", fix="pip install 'imcsim[cluster]'"
             ) from None
+        kind: Any = distributed.Client
+        self._client = kind.__new__(kind)
         try:
-            if not isinstance(address, str) or not address.rpartition(":")[2].isdigit():
-                raise ValueError("no port stands in it")  # here, as a client that fails late says so twice
-            connect: Any = distributed.Client
-            self._client = connect(address, timeout="20s", set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
+            kind.__init__(self._client, address, timeout="20s", set_as_default=False)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            self._client.status = "closed"  # half made, it would wait for its own end, and print a traceback
             text = str(error).split("\n")[0] or type(error).__name__
             raise ImcsimError(
                 f"no Dask scheduler answers at {address!r}: {text}",
                 key="scheduler",
-                fix="give an address such as tcp://host:8786",
+                fix="give an address such as tcp://host:8786, or tls://host:8786 where Dask is to encrypt",
             ) from None
         self._running: dict[Any, Any] = {}
         self._ended: SimpleQueue[Any] = SimpleQueue()

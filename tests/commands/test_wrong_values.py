@@ -72,7 +72,8 @@ def test_an_address_without_a_port_is_refused(address: str, capfd: pytest.Captur
     pytest.importorskip("distributed")
     assert main(["compare", "--images", "2", "--threshold", "0.3", "--scheduler", address]) == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.endswith("no port stands in it (give an address such as tcp://host:8786)")
+    assert "missing port number" in line
+    assert "(give an address such as tcp://host:8786, " in line
 
 
 IMAGES = np.zeros((2, 3, 32, 32), np.uint8), np.zeros(2, np.int64)

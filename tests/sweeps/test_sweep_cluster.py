@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,6 @@ from clusters import killing_one_at_work, two_workers
 from sweep_files import base, made, whole_table
 
 from imcsim.base.errors import ImcsimError
-from imcsim.commands.cli import main
 from imcsim.sweeps import Summary, load_spec, open_store, sweep
 
 SPEC: dict[str, Any] = base(axes={"adc.bits": [4, 5, 99], "noc.flit_bits": [16, 32, 64], "threshold": [0.2]})
@@ -54,12 +55,22 @@ def test_cluster_gives_the_same_table_and_survives_the_loss_of_a_worker(
         assert store.counts() == {"done": 6, "failed": 3}
 
 
-def test_no_scheduler_there(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = str(files / "spec.yaml")
-    assert main(["sweep", path, "--out", str(tmp_path), "--scheduler", "nonsense://x"]) == 2
-    text = capsys.readouterr().err
-    assert text.startswith("error: scheduler: ")
-    assert "tcp://" in text
+@pytest.mark.parametrize(
+    ("address", "encrypted", "why"),
+    [("nonsense://x", False, "nonsense"), ("tcp://127.0.0.1:1", True, "encryption required")],
+)
+def test_no_scheduler_there(files: Path, address: str, encrypted: bool, why: str, tmp_path: Path) -> None:
+    """One line says so at once, and the client that was not made leaves no traceback behind."""
+    command = [sys.executable, "-m", "imcsim", "sweep", str(files / "spec.yaml"), "--out", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--scheduler", address], capture_output=True, text=True, timeout=30,
+        env={**os.environ, "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": str(encrypted)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: scheduler: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert why in done.stderr
+    assert "tls://" in done.stderr
 
 
 def test_without_the_extra(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
