@@ -19,3 +19,5 @@ nb_execution_mode = "off"
 html_theme = "furo"
 html_title = f"imcsim {release}"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
