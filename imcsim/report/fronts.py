@@ -19,7 +19,7 @@ from imcsim.report.paper import PaperFigures, latex_table
 from imcsim.report.site.choosing import COSTS, front_source, non_dominated, opponent, varied
 from imcsim.report.site.pareto import pareto
 from imcsim.report.site.read import read
-from imcsim.report.site.study import PointFigures, Study, StudyAxis, StudyPoint, text
+from imcsim.report.site.study import THRESHOLDS, PointFigures, Study, StudyAxis, StudyPoint, text
 from imcsim.report.units import percent, thresholds
 from imcsim.results.statistics import few_images_sentence
 from imcsim.searches.searching import FRONT
@@ -61,6 +61,8 @@ class FrontRow:
 
     def depends(self, key: str) -> bool:
         """Whether the run is that of one value of this axis."""
+        if self.run.policy == "static" and key in THRESHOLDS:
+            return False
         return len({text(point.values.get(key)) for point in self.points}) == 1
 
     @property

@@ -160,6 +160,15 @@ def test_a_static_run_stands_once_whatever_early_exit_does(files: Path, tmp_path
     assert "issued by wait or pipeline, whichever has the least EDP" in caption
 
 
+def test_no_static_run_has_a_threshold(files: Path, tmp_path: Path) -> None:
+    """Not where it is that of one point alone, either."""
+    zipped = [{"adc.bits": [3, 6], "threshold": [0.1, 0.9]}]
+    sweep(load_spec(write_spec(files, base(zip=zipped), "none.yaml")), tmp_path, workers=1).close()
+    write_front_files(tmp_path)
+    found = {(row["run"][:6], row["threshold"] != "", row["adc.bits"] != "") for row in rows(tmp_path)}
+    assert found == {("static", False, True), ("dynami", True, True)}
+
+
 def test_static_runs_that_differ_stay_apart(files: Path, tmp_path: Path) -> None:
     """What early exit does not decide: T, and on many chips the issue policy, which all runs have."""
     axes = {"timesteps": [2, 3], "issue": ["wait", "speculate"]}

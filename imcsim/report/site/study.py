@@ -11,11 +11,15 @@ from imcsim.base.errors import ImcsimError
 from imcsim.results.comparison import CompareResult
 from imcsim.results.efficiency import LayerEfficiency
 from imcsim.results.ranges import Ranges
+from imcsim.studies.settings import CHOOSING
 
 Kind = Literal["sweep", "search", "comparison", "run"]
 Policy = Literal["static", "dynamic"]
 
-EARLY_EXIT = ("threshold", "thresholds", "max_loss", "temperatures", "rule", "issue")
+THRESHOLDS = ("threshold", *CHOOSING)
+"""Axes that no static run depends on."""
+
+EARLY_EXIT = (*THRESHOLDS, "rule", "issue")
 """Axes of early exit, as those of the ``checker`` section are: a static run may be the same at all values."""
 
 
