@@ -218,7 +218,8 @@ def _kind(file: Path, data: Any) -> Kind:
         raise ImcsimError(
             "this is a result of compare --chips: many chips, which diff and report do not take",
             file=file,
-            fix="its tables and figures are in the folder of --out; diff takes one chip, compare --chip N",
+            fix="the folder of --out has its figures, tables and caption already; for a page, or to diff, "
+            "run one of the chips: compare --chip N --out DIR",
         )
     if "meta" in keys:
         signs: tuple[tuple[str, Kind], ...] = (

@@ -13,6 +13,7 @@ from imcsim.diffs.reading import OUTCOMES
 from imcsim.report import beside
 from imcsim.report.files import csv_text, write_contents, write_text
 from imcsim.report.paper import paper_files
+from imcsim.report.paper_chips import chips_files
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.comparison import (
     CompareResult,
@@ -42,9 +43,9 @@ def write_folder(
 ) -> list[Path]:
     """Write ``result.json``, the CSV tables and ``figures/`` into `folder`; returns the files written.
 
-    Of a comparison also the table for a paper (see `paper_files`) and what each of its images did, as
-    ``images.json``, as far as that is known. With `paper`, the figure of growth shows
-    DT-SNN's published line.
+    Of a comparison also the table for a paper (see `paper_files` and `chips_files`) and, on one chip, what
+    each of its images did, as ``images.json``, as far as that is known. With `paper`, the figure of growth
+    shows DT-SNN's published line.
 
     The folder is made if need be; other files in it stay. Raises ImcsimError naming the file that failed.
     """
@@ -54,6 +55,8 @@ def write_folder(
         contents |= {name: text.encode() for name, text in paper_files(result).items()}
         if result.outcomes is not None:
             contents[OUTCOMES] = result.outcomes.to_json().encode()
+    if isinstance(result, ChipsResult):
+        contents |= {name: text.encode() for name, text in chips_files(result).items()}
     contents |= {f"figures/{name}": data for name, data in _figures(result, paper, progress).items()}
     return write_contents(folder, contents)
 

@@ -108,10 +108,10 @@ def _write(contents: Mapping[Path, bytes]) -> None:
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
-    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
 }  # fmt: skip
 
 
 def latex_text(text: str) -> str:
     """`text` with the signs escaped that LaTeX would obey."""
-    return "".join(_LATEX.get(c, c) for c in text)
+    return "".join(_LATEX.get(c, c) for c in text).replace("--", "-{}-")  # no dash for an option

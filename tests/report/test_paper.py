@@ -15,6 +15,7 @@ from sample_results import compare_result
 
 from imcsim.report.documents import csv_tables, figures_of
 from imcsim.report.figures.comparison import render
+from imcsim.report.files import latex_text
 from imcsim.report.paper import PaperFigures, caption, latex_table, paper_files
 
 COMPARED = compare_result(images=20)
@@ -105,6 +106,23 @@ def test_the_caption_states_what_was_run() -> None:
         meta.hardware.sha256[:12], f"static T={meta.timesteps}, {COMPARED.static[-1].issue}",
     ):  # fmt: skip
         assert word in text
+
+
+def test_the_caption_states_packages_and_what_the_run_warned_of() -> None:
+    assert f"Warning: {COMPARED.warnings[0]}." in caption(COMPARED)
+    assert "chips, 57 tiles" not in caption(COMPARED)
+    packed = COMPARED.meta.hardware.model_copy(update={"chips": 2})
+    meta = COMPARED.meta.model_copy(update={"hardware": packed})
+    assert "(2 chips, 57 tiles" in caption(COMPARED.model_copy(update={"meta": meta}))
+
+
+def test_a_single_timestep_has_nothing_to_be_saved() -> None:
+    assert "saves" in caption(COMPARED)
+    assert "saves" not in caption(compare_result(images=20, timesteps=1))
+
+
+def test_options_keep_their_two_hyphens_in_latex() -> None:
+    assert latex_text("5 ± 1 %, --issue a_b") == r"5 $\pm$ 1 \%, -{}-issue a\_b"
 
 
 def test_only_comparisons_have_it() -> None:

@@ -141,6 +141,16 @@ def test_every_output_has_it(stored: Path, tmp_path: Path, capsys: pytest.Captur
     assert {row["component"] if "component" in row else row["name"] for row in csv.DictReader(
         (folder / "against_components.csv").open()
     )} >= {"activation", "adc"}  # fmt: skip
+    with (folder / "table.csv").open() as file:
+        *others, last = csv.DictReader(file)
+    assert (last["run"], last["energy_pj"]) == ("ANN, 3 bits", rows[2]["energy_pj"])
+    assert others[-1]["run"] == "dynamic"
+    assert "ANN, 3 bits & 1.000" in (folder / "table.tex").read_text()
+    text = (folder / "caption.txt").read_text()
+    assert "The row ANN, 3 bits is ann (" in text
+    assert "on spikesim_65nm (" in text
+    # What the caption says of the static run without its checker is the row of against.csv.
+    assert f"takes {float(rows[0]['energy_pj']) / 1e3:.4g} nJ" in text
     read = imcsim.load_result(folder)
     assert isinstance(read, CompareResult)
     assert read.against is not None

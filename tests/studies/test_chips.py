@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -34,6 +35,8 @@ from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.report.documents import csv_tables
 from imcsim.report.figures.drawing import FORMATS
+from imcsim.report.paper import caption
+from imcsim.report.paper_chips import chips_files
 from imcsim.report.terminal.chips import chips_report
 from imcsim.results.chips.document import ChipsResult
 from imcsim.results.chips.one_chip import DynamicRun, OneChip
@@ -510,6 +513,8 @@ def test_tables_fit_80_columns_and_say_it_all(four: ChipsResult) -> None:
     assert said == [*(f"{100 * (one or 0):.2f}" for one in figures), str(over.worst_chip)]
     assert rows["later"][1:3] == ["once", str(four.dynamic_once.moved.later)]  # type: ignore[union-attr]
     assert "4 programmed chips, numbers 0 to 3" in text
+    assert f"Early exit against static T={T}, wait, on the same chip" in text
+    assert "by --issue speculate" in " ".join(text.split())
     assert f"of {4 * 40} images (4 chips x 40)" in text
 
 
@@ -521,6 +526,83 @@ def test_tables_of_a_given_threshold_and_a_single_chip() -> None:
     assert "1 programmed chips, number 0" not in text
     assert "one programmed chip, number 0" in text
     assert "nan" not in text.lower()
+
+
+# For a paper
+
+
+def test_a_paper_has_one_table_of_all_ways_to_run_the_chips(four: ChipsResult) -> None:
+    """Means, intervals and spreads are those of the summary; savings those of each chip, by hand."""
+    files = chips_files(four)
+    rows = {row["run"]: row for row in csv.DictReader(io.StringIO(files["table.csv"]))}
+    assert list(rows) == ["T=1", "T=2, wait", "T=3, wait", "dynamic, own", "dynamic, once"]
+    assert all(cell != "" for row in rows.values() for cell in row.values())
+    for name, over in (("T=2, wait", four.static[1]), ("dynamic, once", four.dynamic_once)):
+        assert over is not None
+        row = rows[name]
+        assert float(row["accuracy"]) == over.accuracy.mean
+        assert float(row["accuracy_low"]) == over.accuracy.mean_low
+        assert float(row["accuracy_std"]) == over.accuracy.std
+        assert float(row["energy_pj_std"]) == over.energy_pj.std
+        assert float(row["edp_mean_of_products"]) == over.edp_mean_of_products.mean
+    assert float(rows["dynamic, own"]["mean_timesteps_std"]) == four.dynamic.mean_timesteps.std
+    caption = files["caption.txt"]
+    energies = [1 - one.dynamic.energy_pj / one.static[-1].energy_pj for one in four.instances]
+    for words in (
+        "4 programmed chips, numbers 0 to 3 of seed 0, all with the same 40 images",
+        four.meta.network.name, four.meta.hardware.name, f"Against static T={T}, wait, on the same chip",
+        f"the dynamic runs save: own: {100 * sum(energies) / 4:.1f} % of the energy",
+        f"{100 * four.dynamic.edp_reduction.mean:.1f} % of the EDP", "compared by --issue speculate",
+        "intervals of that mean", four.meta.hardware.sha256[:12],
+    ):  # fmt: skip
+        assert words in caption
+    lines = [line for line in files["table.tex"].splitlines() if line.endswith(r"\\")]
+    assert len({line.count(" & ") for line in lines}) == 1
+    assert len(lines) == 2 + len(rows)
+
+
+def test_the_opponent_is_named_as_it_was_issued() -> None:
+    """Ahead under speculate: its static runs are those that a comparison calls pipelined."""
+    found = many(2, issue="speculate")
+    alone = plain_compare(NET, ERRING, SHOWN, HELD_OUT, CompareOptions(issue="speculate"))
+    (piped,) = (one for one in alone.opponents if one.issue == "pipeline")
+    assert found.static_issue == "pipeline"
+    assert found.instances[0].static[-1].latency_ns == pytest.approx(piped.static[-1].latency_ns)
+    for text in (printed(found), chips_files(found)["caption.txt"]):
+        assert "against static T=3, pipeline, on the same chip" in text.replace("Against", "against")
+        assert "--issue speculate" not in text
+    waiting = many(2, issue="interleave:2")
+    assert waiting.static_issue == "wait"
+    alone = plain_compare(NET, ERRING, SHOWN, HELD_OUT, CompareOptions(issue="interleave:2"))
+    (waits,) = (one for one in alone.opponents if one.issue == "wait")
+    assert waiting.instances[0].static[-1].latency_ns == pytest.approx(waits.static[-1].latency_ns)
+
+
+def test_a_single_chip_or_timestep_has_a_table_without_what_it_lacks() -> None:
+    files = chips_files(many(1, threshold=0.3))
+    (row,) = (r for r in csv.DictReader(io.StringIO(files["table.csv"])) if r["run"] == "dynamic")
+    assert row["accuracy_low"] == row["accuracy_std"] == ""
+    assert "one programmed chip, number 0 of seed 0" in files["caption.txt"]
+    assert "nan" not in files["table.csv"]
+    once = many(2, timesteps=1)
+    assert "saves" not in chips_files(once)["caption.txt"]
+    assert "static T=1 on the same chip" in printed(once)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on PATH")
+@pytest.mark.parametrize("chips", [1, 2])
+@pytest.mark.parametrize("layout", ["twocolumn", "onecolumn"])
+def test_latex_sets_the_table_within_the_page(tmp_path: Path, chips: int, layout: str) -> None:
+    table = chips_files(many(chips))["table.tex"]
+    (tmp_path / "paper.tex").write_text(
+        rf"\documentclass[{layout}]{{article}}{table.splitlines()[0].removeprefix('% ')}"
+        "\n"
+        rf"\begin{{document}}{table}Text.\end{{document}}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
 
 
 # The command
@@ -548,6 +630,7 @@ def test_one_of_many_is_what_compare_gives(
     assert main(command(stored, "--chip", number, "--json", "-", "--quiet", "--chips", "1")) == 0
     found = ChipsResult.model_validate_json(capsys.readouterr().out)
     assert found.first_chip == int(number)
+    assert f"these are the results of one chip, number {number} of seed 0; others differ." in caption(alone)
     same_figures(found.instances[0], alone)
 
 
@@ -560,6 +643,7 @@ def test_everything_is_delivered(stored: Path, tmp_path: Path, capsys: pytest.Ca
     names = {str(path.relative_to(out)) for path in first}
     assert names == {
         "result.json", "instances.csv", "summary.csv", "exits.csv", "moved.csv",
+        "table.csv", "table.tex", "caption.txt",
         *(f"figures/{name}.{kind}" for name in ("accuracy_timesteps", "exits") for kind in FORMATS),
     }  # fmt: skip
     assert {path: path.read_bytes() for path in out.rglob("*.*")} == first
@@ -571,6 +655,8 @@ def test_everything_is_delivered(stored: Path, tmp_path: Path, capsys: pytest.Ca
         assert said.out == ""
         assert len(said.err.splitlines()) == 1
         assert "a result of compare --chips" in said.err
+        assert "has its figures, tables and caption already" in said.err
+        assert "compare --chip N --out" in said.err
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ def chips_report(result: ChipsResult) -> Group:
         _costs(result),
         Text(),
         _early(result),
-        *(plain(line) for line in _threshold_lines(result)),
+        *(plain(line) for line in issue_lines(result)),
+        *(plain(line) for line in threshold_lines(result)),
         Text(),
         _exits(result),
         Text(),
@@ -42,7 +43,7 @@ def chips_report(result: ChipsResult) -> Group:
 
 
 NAMES = {"dynamic": "own", "dynamic_once": "once"}
-"""Where the threshold comes from, in short; `_threshold_lines` explains it."""
+"""Where the threshold comes from, in short; `threshold_lines` explains it."""
 
 
 def names(result: ChipsResult) -> dict[str, str]:
@@ -54,13 +55,18 @@ def names(result: ChipsResult) -> dict[str, str]:
 
 def _heading(result: ChipsResult) -> Table:
     grid = heading(result.meta)
+    grid.add_row(Text("chips"), plain(f"{which_chips(result)}, and an ideal one, all with the same images"))
+    return grid
+
+
+def which_chips(result: ChipsResult) -> str:
+    """How many chips there are, and their numbers."""
     numbers = [one.chip for one in result.instances]
     shown = f"number {numbers[0]}" if len(numbers) == 1 else f"numbers {numbers[0]} to {numbers[-1]}"
     if numbers != list(range(result.first_chip, result.first_chip + len(numbers))):
         shown += ", not all of them"
     count = "one programmed chip" if result.chips == 1 else f"{result.chips:,} programmed chips"
-    grid.add_row(Text("chips"), plain(f"{count}, {shown}, and an ideal one, all with the same images"))
-    return grid
+    return f"{count}, {shown}"
 
 
 def _ways(result: ChipsResult) -> list[tuple[str, StaticSpread | DynamicSpread]]:
@@ -151,11 +157,26 @@ def _early(result: ChipsResult) -> Table:
         # Neither a high nor a low one is bad, and the one for all is the ideal chip's.
         cells = _in_full(chosen, lambda value: f"{value:.4f}")[:-2]
         rows.append(["threshold", "own", *cells, NONE, NONE])
-    title = f"Early exit against static T={result.meta.timesteps} on the same chip"
+    title = f"Early exit against {opponent_name(result)} on the same chip"
     return table(title, ["", "", *_FULL], rows, left=2)
 
 
-def _threshold_lines(result: ChipsResult) -> list[str]:
+def opponent_name(result: ChipsResult) -> str:
+    """Static T max with the issue policy that it has. A single timestep has nothing to wait for."""
+    last = result.meta.timesteps
+    return f"static T={last}" + (f", {result.static_issue}," if last > 1 else "")
+
+
+def issue_lines(result: ChipsResult) -> list[str]:
+    """How the runs are issued, and how to have static runs pipelined."""
+    if result.meta.timesteps == 1:
+        return []
+    line = f"Static runs are issued by {result.static_issue}, dynamic runs by {result.meta.policy}"
+    ahead = "; pipelined static runs are compared by --issue speculate"
+    return [f"{line}{ahead if result.static_issue == 'wait' else ''}."]
+
+
+def threshold_lines(result: ChipsResult) -> list[str]:
     about = f"Exit rule {result.rule} on the {result.accumulation} of the outputs, "
     ideal = result.ideal.dynamic
     used = thresholds_text(ideal.threshold if ideal.thresholds is None else ideal.thresholds)

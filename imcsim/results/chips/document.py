@@ -21,6 +21,7 @@ from imcsim.results.chips.one_chip import OneChip, PolicyName
 from imcsim.results.chips.summary import DynamicSpread, StaticSpread, dynamic_spread, static_spread
 from imcsim.results.meta import Meta
 from imcsim.results.model import Count, DocumentPart, Positive, derived, require
+from imcsim.results.ranges import StaticIssue
 
 TableRow = dict[str, Any]
 
@@ -86,6 +87,11 @@ class ChipsResult(Presented, DocumentPart):
 
     def _dynamic_spread(self, name: PolicyName) -> DynamicSpread:
         return dynamic_spread(self.ideal, self.instances, name, self.meta.images)
+
+    @property
+    def static_issue(self) -> StaticIssue:
+        """How static runs are issued: ahead under ``speculate``; one waits for its verdicts under others."""
+        return "pipeline" if self.meta.policy == "speculate" else "wait"
 
     def policies(self) -> list[tuple[str, DynamicSpread]]:
         """Its rules of early exit: ``dynamic``, and ``dynamic_once`` where thresholds were chosen."""
