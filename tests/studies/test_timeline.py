@@ -26,7 +26,7 @@ from imcsim.hardware.events import Event
 from imcsim.inputs import Inputs
 from imcsim.mapping import place
 from imcsim.network.graph import Network
-from imcsim.report.figures.timeline import timeline_figure
+from imcsim.report.figures import timeline
 from imcsim.report.perfetto import CHECKER, IMAGES, MESH, TILE, trace_events, trace_json
 from imcsim.studies.comparison import run
 from imcsim.studies.settings import CompareOptions
@@ -270,7 +270,7 @@ def test_a_row_is_one_slice_unless_reads_are_asked_for() -> None:
 
 def test_the_picture_has_a_row_a_tile_and_a_line_an_exit() -> None:
     found = recorded("speculate", images=(2, 0), threshold=1.0)
-    axes = timeline_figure(found).axes[0]
+    axes = timeline.timeline_figure(found).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert [name.split(":")[0] for name in names if name.startswith("tile")] == [
         f"tile {k}" for k in range(len(found.tiles))
@@ -280,6 +280,24 @@ def test_the_picture_has_a_row_a_tile_and_a_line_an_exit() -> None:
     assert len(exits) == 2
     assert exits[1] / exits[0] == pytest.approx(ends[1] / ends[0])
     assert any(text.get_text().startswith("image 2 leaves") for text in axes.texts)
+
+
+@pytest.mark.parametrize("hair", [0.4, 3.0])
+def test_no_slice_of_the_picture_is_narrower_than_a_hair(
+    hair: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of few cycles beside a long line: a bar with its edge is as wide as a hair at least."""
+    monkeypatch.setattr(timeline, "_HAIR_PT", hair)
+    axes = timeline.timeline_figure(recorded("speculate", images=(2, 0), threshold=1.0)).axes[0]
+    axes.figure.draw_without_rendering()
+    drawn = []
+    for bars in axes.collections:
+        edges = itertools.cycle(np.atleast_1d(bars.get_linewidth()))
+        for path, edge in zip(bars.get_paths(), edges, strict=False):
+            ends = axes.transData.transform(path.vertices)[:, 0]
+            drawn.append(((ends.max() - ends.min()) * 72 / axes.figure.dpi, edge))
+    assert min(width + edge for width, edge in drawn) > 0.9 * hair
+    assert hair < 1 or min(width for width, _ in drawn) < 0.9 * hair
 
 
 # --- the command

@@ -20,6 +20,7 @@ from imcsim.report.figures.drawing import (
     GREEN,
     GREY,
     ORANGE,
+    PAGE,
     VERMILION,
     draw,
     figure,
@@ -38,6 +39,8 @@ _MOST_NAMED = 40
 """Tiles that are named one by one."""
 _MOST_EXITS = 6
 """Images whose exits are named."""
+_HAIR_PT = 0.4
+"""Slices narrower than this get an edge of it: what takes few cycles is seen too."""
 
 
 def check_format(path: str | Path) -> str:
@@ -61,25 +64,30 @@ def timeline_figure(recorded: Recorded) -> Figure:
     lanes = _timestep_lanes(recorded)
     rows = len(lanes) + 1 + tiles + 1
     made, (axes,) = figure(min(9.5, 1.3 + 0.24 * rows), wide=True)
-    unit = fitting(TIME, [recorded.last_cycle * recorded.clock_ns])
+    unit = _unit(recorded)
     scale = recorded.clock_ns / unit.per_base
     _shade(axes, recorded, scale)
     _timesteps(axes, recorded, lanes, scale)
     top = len(lanes)
     for cancelled in (False, True):
         spans = _merged(_spans(recorded, ("load", "send"), -1, cancelled))
-        _bars(axes, top, spans, scale, VERMILION if cancelled else _PORT)
+        _bars(axes, (top + 0.15, top + 0.85), spans, recorded, VERMILION if cancelled else _PORT)
     for tile in range(tiles):
         at = top + 1 + tile
         for kinds, colour, low, high in ((("drive",), _CROSSBARS, 0.06, 0.6), (("send",), _PORT, 0.66, 0.94)):
             for cancelled in (False, True):
                 spans = _merged(_spans(recorded, kinds, tile, cancelled))
-                _bars(axes, at, spans, scale, VERMILION if cancelled else colour, low, high)
-    _bars(axes, rows - 1, _merged(_spans(recorded, ("accumulate", "check"), -1)), scale, _CHECK)
+                _bars(axes, (at + low, at + high), spans, recorded, VERMILION if cancelled else colour)
+    checked = _merged(_spans(recorded, ("accumulate", "check"), -1))
+    _bars(axes, (rows - 0.85, rows - 0.15), checked, recorded, _CHECK)
     _exits(axes, recorded, scale)
     _labels(axes, recorded, len(lanes), rows, unit)
     _legend(made, recorded)
     return made
+
+
+def _unit(recorded: Recorded) -> Unit:
+    return fitting(TIME, [recorded.last_cycle * recorded.clock_ns])
 
 
 def _spans(
@@ -103,14 +111,18 @@ def _merged(spans: Iterable[tuple[int, int]]) -> Bars:
     return [(began, ended) for began, ended in found]
 
 
-def _bars(
-    axes: Axes, row: int, spans: Bars, scale: float, colour: str, low: float = 0.15, high: float = 0.85
-) -> None:
-    if spans:
-        bars = [(began * scale, (ended - began) * scale) for began, ended in spans]
-        # The checker's work is short beside an image: an edge keeps it in sight.
-        edge = 0.8 if colour == _CHECK else 0
-        axes.broken_barh(bars, (row + low, high - low), facecolors=colour, edgecolors=colour, linewidth=edge)
+def _bars(axes: Axes, rows: tuple[float, float], spans: Bars, recorded: Recorded, colour: str) -> None:
+    if not spans:
+        return
+    unit = _unit(recorded)
+    scale = recorded.clock_ns / unit.per_base
+    bars = [(began * scale, (ended - began) * scale) for began, ended in spans]
+    hair = recorded.last_cycle * _HAIR_PT / (0.8 * 72 * PAGE)  # axes are about this part of a page wide
+    # The checker's work is short beside an image: an edge keeps it in sight.
+    least = 0.8 if colour == _CHECK else 0.0
+    edges = [max(least, _HAIR_PT if ended - began < hair else 0.0) for began, ended in spans]
+    low, high = rows
+    axes.broken_barh(bars, (low, high - low), facecolors=colour, edgecolors=colour, linewidths=edges)
 
 
 def _timestep_lanes(recorded: Recorded) -> list[list[tuple[int, int, int]]]:
