@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -103,6 +104,7 @@ def faults(drawn: Drawn) -> Iterator[str]:
     yield from _words_on_words(figure)
     for axes in figure.axes:
         yield from _words_on_curves(axes)
+        yield from _cut_marks(axes)
     yield from _without_a_name(figure)
 
 
@@ -173,6 +175,20 @@ def _words_on_curves(axes: Axes) -> Iterator[str]:
                 for path in bars.get_paths()
             ):
                 yield f"{text.get_text()!r} lies on a bar"
+
+
+def _cut_marks(axes: Axes) -> Iterator[str]:
+    """Marks of which the edge of their axes cuts a part away."""
+    box = axes.bbox.padded(2)
+    for line in axes.lines:
+        if line.get_marker() in ("None", "none", "", "_", "|", None) or not line.get_clip_on():
+            continue
+        size = line.get_markersize() / 2 * axes.figure.dpi / 72
+        points = np.column_stack([np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)])
+        for x, y in line.get_transform().transform(points[:: line.get_markevery() or 1]):
+            if not (box.x0 <= x - size and x + size <= box.x1 and box.y0 <= y - size and y + size <= box.y1):
+                yield f"the axes cut a mark of {line.get_label()!r}"
+                break
 
 
 def _without_a_name(figure: Figure) -> Iterator[str]:

@@ -110,6 +110,9 @@ def test_no_figure_has_a_fault(every: list[Drawn]) -> None:
         (lambda f, a: f.legend([*a.lines, *a.lines], ["a name that is longer than half a column is"] * 2,
                                ncols=2, loc="outside upper center"), "is cut at the left"),
         (lambda f, a: a.plot([1.0], [1.0], marker="*", markersize=200, clip_on=False), "is cut at the"),
+        (lambda f, a: [a.set_ylim(0, 1), a.plot([1], [1], marker="s", color="C0", label="top")],
+         "the axes cut a mark of 'top'"),
+        (lambda f, a: a.plot([1], [1], marker="s", markersize=3, color="C0"), None),  # whole
         (lambda f, a: a.text(0.5, 0.5, "on the curve"), "'on the curve' lies on a curve"),
         (lambda f, a: [a.vlines([0.15], 0, 1, color="C0"), a.text(0.1, 0.8, "on the bar")],
          "'on the bar' lies on a bar"),

@@ -44,3 +44,15 @@ def test_a_name_without_a_curve_stands_below() -> None:
     axes.errorbar([X], [70.0], yerr=[[10], [10]])
     drawing.name_intervals(axes, [("T = 1", X, LOW, HIGH)], [])
     assert axes.texts[0].xy == (X, LOW)
+
+
+def test_a_name_that_finds_no_room_stands_above_or_is_left_out() -> None:
+    """The first named has its place; of three at nearly one point the last has none."""
+    _, (axes,) = drawing.figure()
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0, 100)
+    near = [(f"T = {k}", X + k, LOW, HIGH) for k in range(3)]
+    drawing.name_intervals(axes, [*near, ("T = 9", 90.0, LOW, HIGH)], [])
+    assert [(text.get_text(), text.xy[1]) for text in axes.texts] == [
+        ("T = 0", LOW), ("T = 1", HIGH), ("T = 9", LOW),
+    ]  # fmt: skip

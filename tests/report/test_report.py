@@ -383,10 +383,15 @@ def test_accuracy_figure_marks_what_the_result_says() -> None:
         [COMPARED.dynamic.edp_mean_of_products / 1e9]
     )
     assert np.asarray(star.get_ydata()).tolist() == pytest.approx([100 * COMPARED.dynamic.accuracy])
-    assert [text.get_text() for text in axes.texts] == ["T=1", "T=2", "T=3", "T=4"]
+    assert sorted(text.get_text() for text in axes.texts) == ["T=1", "T=2", "T=3", "T=4"]
     assert axes.get_xscale() == "linear"
     wide = figures.accuracy_edp(compare_result(images=50, timesteps=16)).axes[0]
     assert wide.get_xscale() == "log"
+    for timesteps in (2, 3, 5, 6, 8):  # the name of T = 1 lies right of the axis
+        axes = figures.accuracy_edp(compare_result(timesteps=timesteps)).axes[0]
+        first = next(text for text in axes.texts if text.get_text() == "T=1")
+        axes.figure.draw_without_rendering()
+        assert first.get_window_extent().x0 > axes.bbox.x0
 
 
 def test_scaling_figure_holds_the_line_of_dt_snn() -> None:

@@ -34,6 +34,7 @@ from imcsim.commands.cli import main
 from imcsim.hardware.config import Hardware
 from imcsim.inputs import Inputs
 from imcsim.report.documents import csv_tables
+from imcsim.report.figures.chips import exits
 from imcsim.report.figures.drawing import FORMATS
 from imcsim.report.paper import caption
 from imcsim.report.paper_chips import chips_files
@@ -158,6 +159,19 @@ def test_each_chip_is_the_one_that_runs_alone(four: ChipsResult) -> None:
 
 def test_the_ideal_chip_is_the_design_without_errors(four: ChipsResult) -> None:
     same_figures(four.ideal, plain_compare(NET, IDEAL, SHOWN, HELD_OUT, SERIAL))
+
+
+def test_the_figure_says_where_it_cuts_deviations(four: ChipsResult) -> None:
+    def label(std: float) -> str:
+        every = [
+            one.model_copy(update={"fraction": one.fraction.model_copy(update={"mean": 0.25, "std": std})})
+            for one in four.dynamic.exits
+        ]
+        dynamic = four.dynamic.model_copy(update={"exits": tuple(every)})
+        shown = four.model_copy(update={"dynamic": dynamic, "dynamic_once": None})
+        return next(x for x in exits(shown).axes[0].get_legend_handles_labels()[1] if x.startswith("±"))
+
+    assert (label(0.2), label(0.3)) == ("± std", "± std, cut at 0 and 100 %")
 
 
 def test_once_for_all_is_the_ideal_chip_s_threshold(four: ChipsResult) -> None:

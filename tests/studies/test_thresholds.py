@@ -397,6 +397,7 @@ def test_reports_show_all_thresholds() -> None:
     assert f"thresholds {listed} after T = 1 to 3, chosen on 60 validation" in console.file.getvalue()  # type: ignore[attr-defined]
     labels = accuracy_edp(each()).axes[0].get_legend_handles_labels()[1]
     assert f"thresholds used, {listed}" in labels
+    assert "dynamic, one threshold for all T" in labels  # which the star need not lie on
 
 
 def test_a_diff_names_what_was_chosen() -> None:

@@ -99,6 +99,8 @@ def exits(result: ChipsResult) -> Figure:
     left = -width * len(result.policies()) / 2
     ideal = [100 * one.fraction.ideal for one in result.dynamic.exits]
     axes.bar([t + left for t in steps], ideal, width=width, color=GREY, label="ideal chip")
+    shares = [one.fraction for _, spreads in result.policies() for one in spreads.exits]
+    cut = any(not (one.std or 0.0) <= one.mean <= 1 - (one.std or 0.0) for one in shares)
     for k, (policy, spreads) in enumerate(result.policies(), 1):
         mean = [100 * one.fraction.mean for one in spreads.exits]
         std = [100 * (one.fraction.std or 0.0) for one in spreads.exits]
@@ -110,7 +112,7 @@ def exits(result: ChipsResult) -> Figure:
             color=_COLOURS[policy],
             yerr=[list(end) for end in zip(*ends, strict=True)] if result.chips > 1 else None,
             error_kw={"elinewidth": 0.8, "capsize": 2, "ecolor": "black"}
-            | ({"label": "± std"} if k == 1 else {}),
+            | ({"label": "± std, cut at 0 and 100 %" if cut else "± std"} if k == 1 else {}),
             label=_threshold(result, policy),
         )
     if len(steps) <= ALL_SHOWN:

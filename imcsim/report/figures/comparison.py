@@ -97,7 +97,7 @@ def accuracy_edp(result: CompareResult) -> Figure:
             color=BLUE,
             marker=".",
             markersize=4,
-            label="dynamic, over thresholds",
+            label="dynamic, " + ("one threshold for all T" if used is None else "over thresholds"),
         )
     few = shown_timesteps(len(result.static))
     static = [result.static[t - 1] for t in few]
@@ -138,7 +138,8 @@ def accuracy_edp(result: CompareResult) -> Figure:
             markeredgewidth=0.8,
             label="static, " + " and ".join(sorted({point.issue for point in others})),
         )
-    named = {1, 2, 4, 8, 16, len(x)} if ALL_SHOWN >= len(result.static) > 6 else few
+    # The ends first, then powers of two: where not all have room, those have it.
+    order = sorted(range(len(few)), key=lambda k: (few[k] not in (1, few[-1]), few[k] & (few[k] - 1) != 0))
     axes.plot(
         [edp(result.dynamic.edp_mean_of_products)],
         [100 * result.dynamic.accuracy],
@@ -155,18 +156,14 @@ def accuracy_edp(result: CompareResult) -> Figure:
     axes.set_xlabel(f"EDP, mean over images ({pretty(unit)})")
     axes.set_ylabel("accuracy (%)")
     widest = max([*x, *(edp(point.edp_mean_of_products) for point in others)])
-    if min(x) > 0 and widest > 30 * min(x):
+    if min(x) > 0 and widest > 18 * min(x):  # else the first name would lie on the axis
         logarithmic(axes.xaxis)
     else:
         axes.set_xlim(0, widest * 1.12 or 1.0)
     axes.margins(y=0.1)  # room for the names of static runs
     name_intervals(
         axes,
-        [
-            (f"T={point.timesteps}", px, 100 * point.accuracy_low, 100 * point.accuracy_high)
-            for point, px in zip(static, x, strict=True)
-            if point.timesteps in named
-        ],
+        [(f"T={few[k]}", x[k], 100 * static[k].accuracy_low, 100 * static[k].accuracy_high) for k in order],
         [(edp(point.edp_mean_of_products), 100 * point.accuracy) for point in curve],
         [
             *((edp(point.edp_mean_of_products), 100 * point.accuracy) for point in others),
@@ -301,7 +298,8 @@ def scaling(points: Sequence[ScalingPoint], *, paper: bool = False) -> Figure:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     axes.set_xlabel("timesteps T")
     axes.set_ylabel("relative to T = 1")
-    axes.set_ylim(bottom=0)
+    highest = max(max(point.latency_ratio, point.energy_ratio) for point in points)
+    axes.set_ylim(0, max(1.05 * highest, axes.get_ylim()[1]))  # room for the marks at the top
     axes.grid(color="0.9")
     legend(made)
     return made

@@ -21,6 +21,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from imcsim.base.progress import Progress
@@ -57,6 +58,8 @@ _Place = Literal[
 
 _NAME = (0.1, 0.08)
 """Width and height of a short name beside a point, with what is to stay free around it, in axes."""
+_LETTER = 0.024
+"""Width of one of its letters."""
 
 _DPI, _LAYER_DPI = 300, 200
 _STYLE: dict[str, Any] = {
@@ -209,13 +212,15 @@ def name_intervals(
     marks: Sequence[tuple[float, float]] = (),
 ) -> None:  # fmt: skip
     """Name vertical intervals, each ``(name, x, low, high)``: below them, or above where `curve` runs below
-    or one of `marks` stands there.
+    or one of `marks` stands there. A name that would lie on an earlier one stands above or, where it
+    would there too, is left out.
 
     The limits and scales of `axes` have to be set.
     """
     axes.autoscale_view()
     to_axes = axes.transData + axes.transAxes.inverted()
     at = to_axes.transform(sorted(curve)) if len(curve) else np.empty((0, 2))
+    taken: list[Bbox] = []
     for name, x, low, high in named:
         place, bottom = to_axes.transform((x, low))
         left, right = place - _NAME[0] / 2, place + _NAME[0] / 2
@@ -226,6 +231,18 @@ def name_intervals(
             above = False
         for across, up in to_axes.transform(marks) if len(marks) else ():
             above |= bool(left < across < right and bottom - _NAME[1] < up < bottom)
+        width = _LETTER * len(name)
+        for way in (True,) if above else (False, True):
+            up = to_axes.transform((x, high if way else low))[1] + (0.5 if way else -0.5) * _NAME[1]
+            box = Bbox.from_extents(
+                place - width / 2, up - _NAME[1] / 2, place + width / 2, up + _NAME[1] / 2
+            )
+            if not box.count_overlaps(taken):
+                break
+        else:
+            continue
+        above = way
+        taken.append(box)
         axes.annotate(
             name, (x, high if above else low), xytext=(0, 3 if above else -3), textcoords="offset points",
             ha="center", va="bottom" if above else "top", fontsize=7, color=VERMILION, path_effects=HALO,
@@ -246,7 +263,7 @@ def logarithmic(axis: Any) -> None:
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     low, high = axis.get_view_interval()
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    if high / low < 30:
+    if high / low < 60:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_minor_formatter(NullFormatter())
 

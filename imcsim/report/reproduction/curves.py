@@ -131,7 +131,8 @@ def _draw_curve(document: Reproduction, part: NetworkPart) -> Figure:
     if paper is not None:
         axes.axvline(100 - abs(paper.value), color=MUTED, linestyle=":", linewidth=1.2, zorder=0,
                      label=f"paper’s EDP ({minus(f'{-abs(paper.value):g}')} %)")  # fmt: skip
-    axes.set_xlim(0, 108)
+    widest = max([100, *(x(p.edp_mean_of_products) for p in line)])
+    axes.set_xlim(0, 1.08 * widest)
     axes.set_xlabel(f"EDP (% of static T = {len(static)})")
     axes.set_ylabel("accuracy (%)")
     axes.margins(y=0.12)
