@@ -7,7 +7,7 @@ and ``figures/pareto_energy``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from imcsim.report.figures.drawing import FORMATS, draw_one
 from imcsim.report.files import csv_text, write_contents
 from imcsim.report.paper import PaperFigures, latex_table
 from imcsim.report.site.choosing import COSTS, front_source, non_dominated, opponent, varied
-from imcsim.report.site.pareto import pareto
+from imcsim.report.site.pareto import front_of_search, pareto
 from imcsim.report.site.read import read
 from imcsim.report.site.study import THRESHOLDS, PointFigures, Study, StudyAxis, StudyPoint, text
 from imcsim.report.units import percent, thresholds
@@ -31,9 +31,10 @@ MOST_AXES = 4
 """Axes that ``table.tex`` has as columns."""
 
 _COLUMNS = (
-    "run", "issue", "mean_timesteps", "threshold", "accuracy", "accuracy_low", "accuracy_high", "energy_pj",
-    "latency_ns", "edp_mean_of_products", "edp_product_of_means", "area_um2", "validation_accuracy",
-    "validation_energy_pj", "validation_latency_ns", "validation_edp_mean_of_products",
+    "run", "issue", "on_front", "mean_timesteps", "threshold", "accuracy", "accuracy_low", "accuracy_high",
+    "energy_pj", "latency_ns", "edp_mean_of_products", "edp_product_of_means", "area_um2",
+    "validation_accuracy", "validation_energy_pj", "validation_latency_ns",
+    "validation_edp_mean_of_products",
 )  # fmt: skip
 
 
@@ -43,6 +44,8 @@ class FrontRow:
 
     points: Sequence[StudyPoint]
     run: PointFigures
+    fronts: tuple[str, ...]
+    """The costs on whose front it is; of a search the objectives, all together."""
 
     @property
     def point(self) -> StudyPoint:
@@ -55,8 +58,8 @@ class FrontRow:
 
     @property
     def full_name(self) -> str:
-        """With the issue policy of a static run, where it has one. A single timestep waits for nothing."""
-        issued = self.run.issue if self.run.policy == "static" and self.run.timesteps > 1 else None
+        """With the issue policy, where it is known. A single timestep waits for nothing."""
+        issued = self.run.issue if self.run.timesteps > 1 else None
         return f"{self.name}, {issued}" if issued else self.name
 
     def depends(self, key: str) -> bool:
@@ -109,12 +112,19 @@ def write_front_files(folder: str | Path, progress: Progress | None = None) -> l
     if not shown.done or (study.kind == "search" and not study.front):
         return []
     static, dynamic = _rows(study, shown)
+    tabled = [[row for row in rows if row.fronts != ("energy",)] for rows in (static, dynamic)]
+    said = front_caption(study, shown, tabled[1])
     contents = {
         "front_table.csv": _csv(study, [*static, *dynamic]).encode(),
-        "table.tex": _latex(study, shown, static, dynamic).encode(),
-        "caption.txt": f"{front_caption(study, shown, dynamic)}\n".encode(),
+        "table.tex": _latex(study, tabled, said).encode(),
+        "caption.txt": f"{said}\n".encode(),
     }
-    exhibits = [exhibit for exhibit in pareto(study) if exhibit.name in FIGURES]
+    if study.kind == "search":
+        exhibits = front_of_search(
+            shown, {"static": [row.run for row in static], "dynamic": [row.run for row in dynamic]}, FIGURES
+        )
+    else:
+        exhibits = [exhibit for exhibit in pareto(study) if exhibit.name in FIGURES]
     for done, exhibit in enumerate(exhibits, 1):
         files, _ = draw_one(exhibit.draw, FORMATS, exhibit.name)
         contents |= {f"figures/{exhibit.name}.{kind}": data for kind, data in files.items()}
@@ -124,20 +134,23 @@ def write_front_files(folder: str | Path, progress: Progress | None = None) -> l
 
 
 def _rows(study: Study, shown: Study) -> tuple[list[FrontRow], list[FrontRow]]:
-    """Static and dynamic runs of the front: of a sweep those that none of their kind beats in EDP and
-    accuracy, of a search its points, with static T max beside each.
+    """Static and dynamic runs of the fronts: of a sweep those that none of their kind beats in EDP, or in
+    energy, and accuracy; of a search its points, with static T max beside each.
     """
     points = {point.index: point for point in shown.points}
-    all_static = {id(one): FrontRow(having, one) for one, having in shown.static_runs()}
+    static = [FrontRow(having, one, ("objectives",)) for one, having in shown.static_runs()]
+    dynamic = [FrontRow([points[one.point]], one, ("objectives",)) for one in shown.outcomes("dynamic")]
     if study.kind == "search":
-        static = [row for row in all_static.values() if row.run.timesteps == row.point.static[-1].timesteps]
-        dynamic = [point.dynamic for point in shown.done if point.dynamic]
-    else:
-        best = non_dominated([row.run for row in all_static.values()], COSTS["edp"])
-        static = [all_static[id(one)] for one in sorted(best, key=lambda one: one.edp_pj_ns)]
-        dynamic = non_dominated(shown.outcomes("dynamic"), COSTS["edp"])
-        dynamic.sort(key=lambda one: one.edp_pj_ns)
-    return static, [FrontRow([points[one.point]], one) for one in dynamic]
+        return [row for row in static if row.run.timesteps == row.point.static[-1].timesteps], dynamic
+    return _on_fronts(static), _on_fronts(dynamic)
+
+
+def _on_fronts(rows: Sequence[FrontRow]) -> list[FrontRow]:
+    """Those that are on a front, by EDP."""
+    runs = [row.run for row in rows]
+    best = {cost: {id(one) for one in non_dominated(runs, COSTS[cost])} for cost in ("edp", "energy")}
+    found = [replace(row, fronts=tuple(c for c, on in best.items() if id(row.run) in on)) for row in rows]
+    return sorted((row for row in found if row.fronts), key=lambda row: row.run.edp_pj_ns)
 
 
 def _csv(study: Study, rows: Sequence[FrontRow]) -> str:
@@ -150,7 +163,7 @@ def _csv(study: Study, rows: Sequence[FrontRow]) -> str:
             [
                 row.point.index,
                 *(_plain(row.point.values.get(key)) if row.depends(key) else None for key in keys),
-                row.name, run.issue,
+                row.name, run.issue, " ".join(row.fronts),
                 run.mean_timesteps, _plain(threshold), run.accuracy, run.accuracy_low, run.accuracy_high,
                 run.energy_pj, run.latency_ns, run.edp_pj_ns, run.energy_pj * run.latency_ns, run.area_um2,
                 *((None,) * 4 if judged is None else
@@ -166,9 +179,9 @@ def _plain(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, tuple | list) else value
 
 
-def _latex(study: Study, shown: Study, static: Sequence[FrontRow], dynamic: Sequence[FrontRow]) -> str:
+def _latex(study: Study, tabled: Sequence[Sequence[FrontRow]], said: str) -> str:
     axes = varied(study)[:MOST_AXES]
-    groups = [rows for rows in (_spread(static), _spread(dynamic)) if rows]
+    groups = [_spread(rows) for rows in tabled if rows]
     figures = PaperFigures.of([row for rows in groups for row in rows])
     body = [
         [
@@ -179,7 +192,7 @@ def _latex(study: Study, shown: Study, static: Sequence[FrontRow], dynamic: Sequ
         for rows in groups
     ]  # fmt: skip
     names = ["Point", *(axis.name for axis in axes), "Run"]
-    return latex_table(names, figures, body, front_caption(study, shown, dynamic), "tab:front")
+    return latex_table(names, figures, body, said, "tab:front")
 
 
 def _of_axis(row: FrontRow, axis: StudyAxis) -> str:
@@ -188,7 +201,9 @@ def _of_axis(row: FrontRow, axis: StudyAxis) -> str:
     for key in axis.keys:
         value = row.point.values.get(key)
         if not row.depends(key):
-            value = "any"
+            own = {text(point.values.get(key)) for point in row.points}
+            some = 1 < len(own) < len({text(every[axis.keys.index(key)]) for every in axis.values})
+            value = ", ".join(sorted(word.strip('"') for word in own)) if some else "any"
         elif key == "threshold" and value is None and row.run.threshold is not None:
             value = thresholds(row.run.threshold)
         values.append(value)
@@ -221,7 +236,6 @@ def _extent(axis: StudyAxis) -> str:
 def front_caption(study: Study, shown: Study, dynamic: Sequence[FrontRow]) -> str:
     """What was run on what, how the front was chosen, against whom, and what the intervals are."""
     facts = dict(shown.facts)
-    about = {name: facts[name] for name in ("Hardware", "Network", "Inputs", "Images") if name in facts}
     axes = ", ".join(f"{axis.name} ({_extent(axis)})" for axis in varied(study))
     named = f" {study.name}" if study.name else ""
     if study.kind == "search":
@@ -231,18 +245,26 @@ def front_caption(study: Study, shown: Study, dynamic: Sequence[FrontRow]) -> st
         )
     else:
         front = (
-            "the runs that no other of their kind beats in EDP (mean of products) and accuracy. "
+            "the runs that no other of their kind beats in EDP (mean of products) and accuracy; "
+            "pareto_energy shows those in energy and accuracy, front_table.csv has both. "
             + front_source(study).rstrip(".")
         )
-    images = about.get("Images", "")
+    images = facts.get("Images", "")
+    chip = facts.get("Hardware", "")
+    if "Changed" in facts:
+        chip += f" with {facts['Changed']}"
+    if "Chips" in facts:
+        chip += f" ({facts['Chips']} programmed chips each)"
     parts = [
         f"Front of the {study.kind}{named}: {counted(len(study.done), 'point')}"
         + (f" over {axes}" if axes else "")
-        + f" of {about.get('Network', '')} on {about.get('Hardware', '')}, means over "
-        f"{images} {'image' if images == '1' else 'images'} of {about.get('Inputs', '')}.",
+        + f" of {facts.get('Network', '')} on {chip}, means over "
+        f"{images} {'image' if images == '1' else 'images'} of {facts.get('Inputs', '')}, "
+        f"T max {facts.get('T max', '')}{', ' + facts['Settings'] if 'Settings' in facts else ''}.",
         f"Shown are {front}.",
         opponent(study) + _savings(dynamic),
-        "Accuracies have 95 % intervals (Wilson; of points on many chips, those of the mean over chips).",
+        "Accuracies have 95 % intervals "
+        + ("(of the mean over chips)." if "Chips" in facts else "(Wilson)."),
     ]
     if few := few_images_sentence(shown.images):
         parts.append(few)

@@ -57,9 +57,11 @@ class Experiment(Decider):
         picked: Sequence[int] | None = None,
         values: Values = COMPUTED,
         until_exit: bool = False,
+        judging: bool = False,
         begun: Callable[[Chip], None] | None = None,
     ) -> Experiment:
-        """Make a chip for `inputs`; simulate them, and the validation images if they choose a threshold.
+        """Make a chip for `inputs`; simulate them, and the validation images if they choose a threshold, or
+        are `judging` points of a sweep.
 
         With `picked`, only the images with these indices are simulated, on a chip that is calibrated as for
         all; they may lack labels. With `until_exit` each image is played for the timesteps alone that it
@@ -70,7 +72,7 @@ class Experiment(Decider):
         timesteps = options.timesteps or network.timesteps
         if dynamic:
             check_threshold(options, timesteps)
-        choosing = dynamic and options.threshold is None and validation is not None
+        choosing = dynamic and (options.threshold is None or judging) and validation is not None
         judged_by_itself = validation is inputs and picked is None
         inputs = fitting(inputs, network, timesteps, labelled=picked is None)
         if judged_by_itself:

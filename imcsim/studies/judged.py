@@ -37,7 +37,7 @@ class JudgedRuns:
 def judged_runs(experiment: Experiment, result: CompareResult) -> JudgedRuns | None:
     """What the runs of `result`, which is the experiment's, are on its validation images.
 
-    None where no threshold was chosen on validation images, or where they are the reported ones.
+    None where validation images have not been played, or are the reported ones.
     """
     held_out, validation = experiment.held_out, experiment.validation
     if held_out is None or validation is None or validation.sha256 == experiment.inputs.sha256:

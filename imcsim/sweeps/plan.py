@@ -58,6 +58,14 @@ class ValueRun:
     toggles: bool = False
 
 
+def plays_validation(setting: RunSettings, validation_sha256: str, inputs_sha256: str) -> bool:
+    """Whether a point that has validation images plays them: to choose its threshold, and to judge it for a
+    front where they are not the reported images themselves. On many chips there is nothing to judge by.
+    """
+    judging = setting.chips is None and validation_sha256 != inputs_sha256
+    return judging or setting.options.threshold is None
+
+
 @dataclass(frozen=True)
 class Needs:
     """What a point waits for: runs, and which run holds the values of which inputs."""
@@ -155,7 +163,7 @@ class _Planner:
         setting = point.setting
         held_out = self._see(setting, "validation")
         used: list[tuple[Role, _ShownInputs]] = [("images", shown)]
-        if held_out is not None and setting.options.threshold is None:
+        if held_out is not None and plays_validation(setting, held_out.sha256, shown.sha256):
             used.append(("validation", held_out))
         network = network_sha256(self._loader.network(setting))
         keys: dict[str, None] = {}

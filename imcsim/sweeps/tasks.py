@@ -32,7 +32,7 @@ from imcsim.studies.comparison import compare_of
 from imcsim.studies.experiment import Experiment, refuse_dynamic_pipeline
 from imcsim.studies.judged import judged_runs
 from imcsim.studies.loading import Loader, network_sha256, timesteps_of
-from imcsim.sweeps.plan import Needs, ValueRun
+from imcsim.sweeps.plan import Needs, ValueRun, plays_validation
 from imcsim.sweeps.rows import Record, done, done_on_many, failed
 from imcsim.sweeps.spec import SweepPoint
 
@@ -225,15 +225,16 @@ def _experiment(
     values: CachedValues | None,
     threads: int | None,
 ) -> Experiment:
-    """The point's experiment. The last one serves other thresholds and rules too, unless one must be chosen
-    and the last one did not play the validation images, or time depends on values.
+    """The point's experiment. The last one serves other thresholds and rules too, unless one needs validation
+    images that the last one did not play, or time depends on values.
     """
     options = replace(point.setting.options, workers=threads)
     refuse_dynamic_pipeline(options, fix="use speculate: its static runs are pipelined")
+    judging = validation is not None and plays_validation(point.setting, validation.sha256, inputs.sha256)
     key = (
         hardware.sha256, str(hardware.path), network_sha256(network), inputs.sha256, inputs.name,
         None if validation is None else (validation.sha256, validation.name),
-        options.timesteps, options.accumulation, options.issue, options.fidelity, options.threshold is None,
+        options.timesteps, options.accumulation, options.issue, options.fidelity, judging,
         (options.seed, options.chip) if hardware.config.nonideal.active else None,
         options.rule if depends_on_values(hardware.config) else None,
     )  # fmt: skip
@@ -243,7 +244,8 @@ def _experiment(
         _PROCESS.experiment = (key, same)
         return replace(same, options=options, hardware=hardware)
     experiment = Experiment.make(
-        network, hardware, inputs, validation, options, None, values=COMPUTED if values is None else values
-    )
+        network, hardware, inputs, validation, options, None, values=COMPUTED if values is None else values,
+        judging=judging,
+    )  # fmt: skip
     _PROCESS.experiment = (key, experiment)
     return experiment

@@ -65,15 +65,32 @@ def test_validation_figures_are_those_of_a_run_on_the_validation_images(
             assert row[f"validation_{name}"] == pytest.approx(getattr(run, name), rel=1e-12), name
 
 
-def test_the_table_of_the_sweep_has_them_where_a_threshold_was_chosen(files: Path, swept: Path) -> None:
-    with (swept / "table.csv").open(newline="") as file:
-        (first, *_) = csv.DictReader(file)
-    assert float(first["dynamic_validation_accuracy"]) <= 1
-    assert float(first["static_validation_energy_pj"]) > 0
-    given = base(axes={"adc.bits": [6]}, threshold=0.3)
-    with sweep(load_spec(write_spec(files, given, "given.yaml")), files / "given", workers=1) as store:
+@pytest.mark.parametrize("threshold", [None, 0.3])
+def test_fronts_are_chosen_on_validation_images(files: Path, threshold: float | None, tmp_path: Path) -> None:
+    """Where a threshold is given, too."""
+    spec = base(axes={"adc.bits": [6]}, threshold=threshold)
+    with sweep(load_spec(write_spec(files, spec, "judged.yaml")), tmp_path, workers=1) as store:
+        (first,) = store.table()
+    assert first["dynamic_validation_accuracy"] <= 1
+    assert first["static_validation_energy_pj"] > 0
+    assert read(tmp_path).judged
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [({"validation": "test.npz"}, "not all points are run"), ({"chips": 2}, "points on many chips are not")],
+)
+def test_fronts_of_images_that_they_show_say_why(
+    files: Path, more: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    spec = base(axes={"adc.bits": [4, 6]}, hardware="dtsnn_32nm_nonideal") | more
+    with sweep(load_spec(write_spec(files, spec, "shown.yaml")), tmp_path, workers=1) as store:
         assert not any("validation_" in name for name in next(store.table()))
-    assert not read(files / "given").judged
+    write_front_files(tmp_path)
+    caption = (tmp_path / "caption.txt").read_text()
+    assert "on the images that they show, which flatters them" in caption
+    assert why in caption
+    assert ("(2 programmed chips each)" in caption) == ("chips" in more)
 
 
 def run_of(point: int, energy: float, accuracy: float, seen: tuple[float, float] | None) -> PointFigures:
@@ -104,10 +121,16 @@ def test_the_front_has_intervals_and_the_figures_of_the_store(swept: Path) -> No
             assert float(row[name]) == pytest.approx(mine[name], rel=1e-12)
         low, high = wilson_interval(round(mine["accuracy"] * images), images)
         assert (float(row["accuracy_low"]), float(row["accuracy_high"])) == (low, high)
-    judged = [(float(r["validation_edp_mean_of_products"]), float(r["validation_accuracy"])) for r in found]
+    columns = {"edp": "validation_edp_mean_of_products", "energy": "validation_energy_pj"}
     for kind in ("static", "dynamic"):  # none beats another on the images that chose them
-        mine = [pair for pair, row in zip(judged, found, strict=True) if row["run"].startswith(kind)]
-        assert not any(a[0] <= b[0] and a[1] >= b[1] and a != b for a in mine for b in mine)
+        for cost, column in columns.items():
+            mine = [
+                (float(row[column]), float(row["validation_accuracy"]))
+                for row in found
+                if row["run"].startswith(kind) and cost in row["on_front"].split()
+            ]
+            assert mine
+            assert not any(a[0] <= b[0] and a[1] >= b[1] and a != b for a in mine for b in mine)
 
 
 def test_latex_is_sound(swept: Path) -> None:
@@ -118,7 +141,8 @@ def test_latex_is_sound(swept: Path) -> None:
         re.sub(r"S\[.*?\]|@\{.*?\}", lambda f: "S" if f[0][0] == "S" else "", declared[1]).replace(" ", "")
     )
     lines = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert len(lines) == 2 + len(rows(swept))
+    tabled = [row for row in rows(swept) if "edp" in row["on_front"].split()]
+    assert len(lines) == 2 + len(tabled)
     assert all(len(re.findall(r"(?<!\\)&", line)) == count - 1 for line in lines)
     assert text.count("{") == text.count("}")
     caption = (swept / "caption.txt").read_text()
@@ -158,6 +182,18 @@ def test_a_static_run_stands_once_whatever_early_exit_does(files: Path, tmp_path
     ends = {f"{100 * min(saved):.1f}", f"{100 * max(saved):.1f}"}
     assert f"the dynamic runs shown save {' to '.join(sorted(ends, key=float))} %" in caption
     assert "issued by wait or pipeline, whichever has the least EDP" in caption
+
+
+def test_the_caption_says_what_all_points_have_in_common(files: Path, tmp_path: Path) -> None:
+    spec = base(
+        axes={"cells.rows": [64, 128]}, set={"adc.bits": 5}, timesteps=2, issue="speculate", thresholds="each"
+    )
+    sweep(load_spec(write_spec(files, spec, "common.yaml")), tmp_path, workers=1).close()
+    write_front_files(tmp_path)
+    caption = (tmp_path / "caption.txt").read_text()
+    assert "on dtsnn_32nm with adc.bits = 5, means over" in caption
+    assert "T max 2, thresholds each, issue speculate." in caption
+    assert {(row["run"], row["issue"]) for row in rows(tmp_path)} >= {("dynamic", "speculate")}
 
 
 def test_no_static_run_has_a_threshold(files: Path, tmp_path: Path) -> None:

@@ -329,6 +329,33 @@ def test_without_optuna_the_command_names_the_extra(
     assert not (files / "missing").exists()
 
 
+def test_figures_of_a_front_show_its_points_on_the_reported_images(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imcsim.report import fronts
+
+    drawn: dict[str, Any] = {}
+
+    def keep(draw: Any, formats: Any, name: str) -> Any:
+        drawn[name] = draw()
+        return {}, None
+
+    folder = files / "drawn"
+    with search(load_search(at(files, spec(trials=8), "drawn.yaml")), folder, workers=1):
+        pass
+    monkeypatch.setattr(fronts, "draw_one", keep)
+    fronts.write_front_files(folder)
+    with (folder / "front_table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["on_front"] for row in rows} == {"objectives"}
+    for name in ("pareto_edp", "pareto_energy"):
+        for run, label in (("dynamic", "dynamic: front"), ("static", "static, T max")):
+            (line,) = [one for one in drawn[name].axes[0].get_lines() if one.get_label() == label]
+            shown = sorted(100 * float(row["accuracy"]) for row in rows if row["run"].startswith(run))
+            assert sorted(line.get_ydata()) == pytest.approx(shown)
+            assert line.get_linestyle() == "None"
+
+
 def test_the_study_opens_in_optuna(files: Path) -> None:
     import optuna
     from optuna.storages import JournalStorage

@@ -141,12 +141,12 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 @pytest.mark.parametrize(
     ("axes", "runs"),
     [
-        ({"noc.flit_bits": [16, 32, 64], "threshold": [0.1, 0.2], "issue": ["wait", "speculate"]}, 1),
-        ({"timesteps": [1, 2, 3], "threshold": [None, 0.2]}, 2),  # and the validation images
-        ({"adc.bits": [4, 5], "timesteps": [1, 3], "threshold": [0.1]}, 2),
-        ({"adc.preset": ["default"], "checker.log_entries": [256, 512], "threshold": [0.1]}, 1),
+        ({"noc.flit_bits": [16, 32, 64], "threshold": [0.1, 0.2], "issue": ["wait", "speculate"]}, 2),
+        ({"timesteps": [1, 2, 3], "threshold": [None, 0.2]}, 2),  # images and validation images
+        ({"adc.bits": [4, 5], "timesteps": [1, 3], "threshold": [0.1]}, 4),
+        ({"adc.preset": ["default"], "checker.log_entries": [256, 512], "threshold": [0.1]}, 2),
         ({"activity.spike_coding": ["bitmap", "aer"], "activity.toggling": ["given", "counted"],
-          "threshold": [0.1]}, 2),  # 40 images whose values are kept are two parts
+          "threshold": [0.1]}, 4),  # 40 images whose values are kept are two parts
     ],
 )  # fmt: skip
 def test_values_are_computed_once(
@@ -159,11 +159,11 @@ def test_values_are_computed_once(
     with store:
         assert store.counts() == {"done": summary.points, "failed": 0}
     longest = max(axes.get("timesteps", [3]))
-    assert sum(images for images, _ in played) == 40 * (runs if "activity.toggling" not in axes else 1)
+    assert sum(images for images, _ in played) == 40 * (runs if "activity.toggling" not in axes else 2)
     assert len(played) == runs
     assert {timesteps for _, timesteps in played} == {longest}
     planned = make_plan(load_spec(write_spec(files, spec)).points()).functional_runs
-    assert planned == (runs if "activity.toggling" not in axes else 1)
+    assert planned == (runs if "activity.toggling" not in axes else 2)
 
 
 def test_the_table_says_what_does_not_hold(files: Path, tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_failed_points_can_be_tried_again(files: Path, tmp_path: Path) -> None:
 def test_command(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_spec(files, base(axes={"adc.bits": [4, 99], "threshold": [0.1, 0.2]}))
     assert main(["sweep", str(path), "--dry-run"]) == 0
-    assert "4 points need 1 functional run and 1 ADC calibration" in capsys.readouterr().out
+    assert "4 points need 2 functional runs and 1 ADC calibration" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
     assert main(["sweep", str(path), "--out", str(tmp_path / "out"), "--workers", "1"]) == 1
     captured = capsys.readouterr()

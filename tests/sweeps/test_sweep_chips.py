@@ -123,9 +123,9 @@ def test_every_key_is_an_axis(key: str, files: Path, tmp_path: Path) -> None:
     store, summary = run(files, spec, tmp_path)
     with store:
         hashes = check_single(store, points)
-    assert len(set(hashes)) == len(points) == make_plan(points).functional_runs
-    # Each point has a run of its own, and ADC scales where they differ.
-    assert summary.computed == len(points) + make_plan(points).scales
+    assert 2 * len(set(hashes)) == 2 * len(points) == make_plan(points).functional_runs
+    # Each point has runs of its own, of both sets of images, and ADC scales where they differ.
+    assert summary.computed == 2 * len(points) + make_plan(points).scales
 
 
 def test_keys_change_together_under_constraints(files: Path) -> None:
@@ -190,11 +190,11 @@ def test_what_changes_no_value_shares_values(why: str, files: Path, tmp_path: Pa
     axes, others = SHARED[why]
     spec = base(**SMALL, axes=axes, set=others)
     points = read(files, spec)
-    assert make_plan(points).functional_runs == 1
+    assert make_plan(points).functional_runs == 2
     store, summary = run(files, spec, tmp_path)
     with store:
         check_single(store, points)
-    assert summary.computed == 2  # images and ADC scales
+    assert summary.computed == 3  # images, validation images and ADC scales
 
 
 def test_noise_of_an_encoder_that_reads_again(files: Path, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_noise_of_an_encoder_that_reads_again(files: Path, tmp_path: Path) -> No
         set=whole({"read_noise.sigma": 0.5, "converter.offset_lsb": 1.0}),
     )
     points = read(files, spec)
-    assert make_plan(points).functional_runs == 4
+    assert make_plan(points).functional_runs == 2 * 4
     with run(files, spec, tmp_path)[0] as store:
         check_single(store, points)
 
@@ -236,7 +236,7 @@ def test_scales_that_many_chips_share_are_set_once(
         set=whole({"variation.sigma": 0.2, "converter.calibrated_on": calibrated, "wires.bitline_ohm": 2.0}),
     )  # fmt: skip
     plan = make_plan(read(files, spec))
-    assert plan.functional_runs == 4
+    assert plan.functional_runs == 2 * 4
     assert plan.scales == (1 if calibrated == "ideal" else 4)
     store, summary = run(files, spec, tmp_path, workers=workers)
     with store:

@@ -43,7 +43,7 @@ def test_cluster_gives_the_same_table_and_survives_the_loss_of_a_worker(
     summary = Summary()
     sweep(spec, tmp_path / "calm", scheduler=cluster.scheduler_address, summary=summary).close()
     assert (tmp_path / "calm" / "table.csv").read_bytes() == table
-    assert summary.computed == 2 * 2  # scales and images of two ADCs
+    assert summary.computed == 2 * 3  # scales, images and validation images of two ADCs
 
     killed: list[int] = []
     with killing_one_at_work(cluster, killed) as kill:

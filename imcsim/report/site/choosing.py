@@ -38,9 +38,11 @@ def front_source(study: Study) -> str:
     """On which images the fronts of a sweep were chosen."""
     if study.judged:
         return "Fronts are chosen on validation images; the figures are those of the reported images."
+    many = any(one.accuracy_worst is not None for one in study.outcomes("dynamic"))
+    why = "points on many chips are" if many else "not all points are"
     return (
-        "Fronts are chosen on the images that they show, which flatters them: not all points have a "
-        "threshold chosen on validation images."
+        "Fronts are chosen on the images that they show, which flatters them: "
+        f"{why}{' not' if many else ''} run on validation images."
     )
 
 

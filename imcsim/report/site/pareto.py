@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -45,6 +45,13 @@ def pareto(study: Study) -> list[Exhibit]:
     return [_exhibit(study, name, sets, best[name], columns, rows) for name in names]
 
 
+def front_of_search(shown: Study, sets: Sets, names: Sequence[str]) -> list[Exhibit]:
+    """Figures of the points of a search's front, on the reported images, with static T max beside them."""
+    costs = [name for name in COSTS if f"pareto_{name}" in names]
+    columns, rows = _data(shown, sets, dict.fromkeys(costs, sets))
+    return [_exhibit(shown, name, sets, sets, columns, rows, joined=False) for name in costs]
+
+
 def _data(study: Study, sets: Sets, best: dict[str, Sets]) -> tuple[list[str], list[list[Any]]]:
     """A row a run of a point, equal static runs too; for each cost whether none of its policy beats it, and
     none of either.
@@ -75,7 +82,13 @@ def _cell(value: Any) -> Any:
 
 
 def _exhibit(
-    study: Study, name: str, sets: Sets, best: Sets, columns: list[str], rows: list[list[Any]]
+    study: Study,
+    name: str,
+    sets: Sets,
+    best: Sets,
+    columns: list[str],
+    rows: list[list[Any]],
+    joined: bool = True,
 ) -> Exhibit:
     found = ", ".join(f"{len(best[p])} of {len(s)} {p} runs" for p, s in sets.items() if s)
     where = " on the validation images that the search judges by" if study.kind == "search" else ""
@@ -88,7 +101,7 @@ def _exhibit(
         f"{_CHOSEN_APART if study.judged else ''}. Bars and bands are 95 % intervals of the accuracy. "
         + f"{opponent(study)} "
         + ("Labels are numbers of points." if len(study.points) > 1 else "Labels are T."),
-        lambda: _draw(study, name, sets, best),
+        lambda: _draw(study, name, sets, best, joined),
         columns,
         rows,
         "pareto",
@@ -98,11 +111,13 @@ def _exhibit(
 _CHOSEN_APART = ", on the validation images; shown are the reported ones"
 
 
-def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
+def _draw(study: Study, name: str, sets: Sets, best: Sets, joined: bool) -> Figure:
+    """`joined`: the front is one of this cost and accuracy, and its runs are joined by a line."""
     cost = COSTS[name]
     everything = [one for found in sets.values() for one in found]
     scale = scales(everything)[name]
     made, (axes,) = figure(3.2)
+    barred = {policy: not joined or _has_bars(found, cost) for policy, found in best.items()}
     for order, (policy, found) in enumerate(sets.items(), 2):
         if not found:
             continue
@@ -122,7 +137,7 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
         # Chosen on other images, points of a front may beat each other here: no stair joins them.
         steps = "default" if study.judged else "steps-post"
         low, high = ([100 * getattr(one, f"accuracy_{end}") for one in front] for end in ("low", "high"))
-        if not _has_bars(front, cost):
+        if not barred[policy]:
             axes.fill_between(
                 x,
                 low,
@@ -149,9 +164,10 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
                 label=f"{policy}: 95 % interval",
             )
         axes.plot(
-            x, y, linestyle=line, drawstyle=steps, marker=marker, color=colour,
+            x, y, linestyle=line if joined else "none", drawstyle=steps, marker=marker, color=colour,
             markersize=(4.5 if len(x) <= 15 else 3) * wider, linewidth=1.3 * wider,
-            markeredgecolor=INK, markeredgewidth=0.5, zorder=order + 2, label=f"{policy}: front",
+            markeredgecolor=INK, markeredgewidth=0.5, zorder=order + 2,
+            label=f"{policy}: front" if joined or policy == "dynamic" else "static, T max",
         )  # fmt: skip
     alone = len(study.points) == 1
     if alone:
@@ -172,7 +188,8 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     axes.margins(0.07)
     axes.autoscale_view()
     bottom, top = axes.get_ylim()
-    axes.set_ylim(bottom - 0.05 * (top - bottom), top)  # room for a label below the lowest interval
+    room = 0.05 * (top - bottom)  # for a label beyond the lowest interval, and the highest
+    axes.set_ylim(bottom - room, top + room)
 
     def seen(one: PointFigures, accuracy: float) -> tuple[float, float]:
         """A place in the panel, 0 to 1 each way."""
@@ -183,19 +200,22 @@ def _draw(study: Study, name: str, sets: Sets, best: Sets) -> Figure:
     taken: list[tuple[float, float]] = []
     if len(everything) <= 2 * MOST_BARS:  # among more there would be room for no label
         taken += [seen(one, one.accuracy) for one in everything]
-    for found in best.values():
-        taken += _along([seen(one, one.accuracy) for one in sorted(found, key=cost)], bool(study.judged))
-        for one in found if _has_bars(found, cost) else ():
+    for policy, found in best.items():
+        on_line = [seen(one, one.accuracy) for one in sorted(found, key=cost)]
+        taken += _along(on_line, bool(study.judged)) if joined else on_line
+        for one in found if barred[policy] else ():
             taken += _along([seen(one, one.accuracy_low), seen(one, one.accuracy_high)], True)
     on_front = {id(one) for found in best.values() for one in found}
     for one, label, colour in labels:
         # Beyond its interval, where it has one: the lines run through the points.
-        barred = id(one) in on_front and _has_bars(best[one.policy], cost)
+        has_bar = id(one) in on_front and barred[one.policy]
         for side in (-1, 1, -2, 2):
             end = one.accuracy_low if side < 0 else one.accuracy_high
-            across, up = seen(one, end if barred else one.accuracy)
+            across, up = seen(one, end if has_bar else one.accuracy)
             up += 0.052 * side
-            if any(abs(across - a) < 0.02 * len(label) and abs(up - b) < 0.05 for a, b in taken):
+            if not 0 < up < 1 or any(
+                abs(across - a) < 0.02 * len(label) and abs(up - b) < 0.05 for a, b in taken
+            ):
                 continue
             taken.append((across, up))
             axes.annotate(

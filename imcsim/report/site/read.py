@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from imcsim.results.run import RunResult
 from imcsim.results.statistics import wilson_interval
 from imcsim.results.stream import StreamResult
 from imcsim.searches.searching import FRONT
+from imcsim.studies.settings import CHOOSING, DECLARED
 from imcsim.sweeps import Store, open_store
 from imcsim.sweeps.rows import JUDGED
 from imcsim.sweeps.store import STORE
@@ -92,10 +94,10 @@ def _sweep(store: Store) -> Study:
     warnings: dict[str, int] = {}
     chips: dict[int, int] = {}
     setting: Mapping[str, Any] = {}
-    kept = ("point", "axes", "config_sha256", "error", "area_um2", "timesteps", "images")
+    kept = ("point", "axes", "config_sha256", "error", "area_um2", "timesteps", "images", "setting")
     for row in store.points():
         about[row["point"]] = {name: row[name] for name in kept}
-        for name in ("network", "inputs", "images", "seed", "version"):
+        for name in ("network", "inputs", "images", "timesteps", "seed", "version"):
             if row[name] is not None:
                 seen.setdefault(name, {})[text(row[name])] = None
         if row["setting"].get("hardware"):
@@ -114,7 +116,8 @@ def _sweep(store: Store) -> Study:
         if outcome.policy == "static":
             static.setdefault(outcome.point, []).append(outcome)
         elif outcome.policy == "dynamic":
-            dynamic[outcome.point] = outcome
+            issue = about[outcome.point]["setting"].get("issue")
+            dynamic[outcome.point] = replace(outcome, issue=issue)
     points = tuple(
         StudyPoint(
             index, row["axes"], row["error"], row["config_sha256"] or "",
@@ -132,6 +135,7 @@ def _sweep(store: Store) -> Study:
             for label, name in _FACTS
         ),
         *((("Chips", ", ".join(map(str, sorted(chips)))),) if chips else ()),
+        *_common(store, setting),
         ("Spec", f"sha256 {store.meta['spec_sha256'][:16]}"),
         *_plugins(json.loads(store.meta.get("plugins", "[]"))),
     )
@@ -146,6 +150,24 @@ def _sweep(store: Store) -> Study:
         min((row["images"] for row in about.values() if row["images"]), default=None),
         _base(store, setting), front=tuple(store.front()), warnings=counts,
     )  # fmt: skip
+
+
+def _common(store: Store, setting: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The facts of what all points have in common: keys of the chip that the spec sets, and settings that are
+    not as usual.
+    """
+    changed = [f"{key} = {text(value)}" for key, value in (store.spec.get("set") or {}).items()]
+    others = [
+        f"{key} {text(value)}"
+        for key, value in setting.items()
+        if key in _SAID and key not in store.keys and value != DECLARED[key].default
+    ]
+    facts = ("Changed", ", ".join(changed)), ("Settings", ", ".join(others))
+    return tuple(fact for fact in facts if fact[1])
+
+
+_SAID = ("encoding", "threshold", *CHOOSING, "rule", "accumulation", "issue", "chip")
+"""Settings that change what figures mean."""
 
 
 def _plugins(used: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
@@ -184,7 +206,7 @@ def _front_warnings(store: Store) -> tuple[dict[str, int], int]:
 
 _FACTS = (
     ("Hardware", "hardware"), ("Network", "network"), ("Inputs", "inputs"), ("Images", "images"),
-    ("Seed", "seed"), ("imcsim", "version"),
+    ("T max", "timesteps"), ("Seed", "seed"), ("imcsim", "version"),
 )  # fmt: skip
 
 

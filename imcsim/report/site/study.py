@@ -59,7 +59,7 @@ class PointFigures:
     accuracy_worst: float | None = None
     """The lowest of all chips."""
     issue: str | None = None
-    """Of a static run."""
+    """How timesteps are issued; None where it is not known."""
     judged: JudgedFigures | None = None
     """The same run on validation images, by which fronts are chosen; None where that is not known."""
 
