@@ -1,8 +1,8 @@
 """Writes what stands in docs/api.md below its mark: the public interface, from signatures and docstrings.
 
 `python docs/make_api.py` writes it, `--check` says whether it is as it should be. The page is plain Markdown,
-so that it reads the same on a code host and in the Sphinx site. An argument that no docstring explains is an
-error.
+so that it reads the same on a code host and in the Sphinx site. An argument or a field that no
+docstring explains is an error.
 """
 
 from __future__ import annotations
@@ -296,6 +296,8 @@ class Writer:
     def _fields(self, kind: type) -> Iterator[str]:
         rows = []
         for name, annotation, default, text, where in _fields_of(kind):
+            if not text and kind.__module__.startswith("imcsim"):
+                raise Unexplained(f"{kind.__module__}.{kind.__qualname__}: {name}")
             given = "" if default is inspect.Parameter.empty else f"`{_value(default)}`"
             unit = next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
             if name.startswith("edp_") and "reduction" not in name:
@@ -469,9 +471,10 @@ def _default(about: FieldInfo) -> Any:
 
 
 def _texts_below(kind: type) -> dict[str, str]:
-    """The text below each field of a class."""
+    """The text below each field of a class, those of its bases too."""
     below = re.compile(r'^    (\w+): [^\n]*\n    """(.*?)"""', re.MULTILINE | re.DOTALL)
-    found = below.findall(inspect.getsource(kind))
+    bases = [one for one in kind.__mro__[::-1] if one.__module__.startswith("imcsim")]
+    found = [pair for one in bases for pair in below.findall(inspect.getsource(one))]
     return {name: " ".join(text.split()) for name, text in found}
 
 

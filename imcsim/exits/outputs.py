@@ -15,16 +15,14 @@ RECIPROCAL_FRACTION_BITS = 16
 
 @dataclass(frozen=True, eq=False)
 class ClassOutputs:
-    """What the checker has been told of some images after each timestep.
-
-    sums: the running sums of the class outputs, int64 ``[N, T, K]``, in ``2**-fraction_bits``. mean: whether
-    the chip decides on the running means of them rather than on the sums. temperatures: what the running
-    means are divided by as well, one for each of the T timesteps; None where that is 1 for all.
-    """
+    """What the checker has been told of some images after each timestep."""
 
     sums: NDArray[np.int64]
+    """Running sums of the class outputs, ``[N, T, K]``, in ``2**-fraction_bits``."""
     mean: bool
+    """Whether the chip decides on running means rather than on sums."""
     temperatures: tuple[float, ...] | None = None
+    """What running means are divided by as well, one for each timestep; None where that is 1."""
 
     @classmethod
     def of(

@@ -19,10 +19,15 @@ class CheckWork:
     """The operations of one check: what the checker of the hardware pays for, each at its own price."""
 
     compares: int = 0
+    """Comparisons of two words."""
     adds: int = 0
+    """Additions."""
     multiplies: int = 0
+    """Multiplications."""
     exp_lookups: int = 0
+    """Words read from the exp table."""
     log_lookups: int = 0
+    """Words read from the log table."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,15 @@ class Units:
     """What a checker is built of: how many units of logic, and which of the two tables."""
 
     comparators: int = 1
+    """Units that compare two words."""
     adders: int = 0
+    """Units that add."""
     multipliers: int = 0
+    """Units that multiply."""
     exp_table: bool = False
+    """Whether it holds the exp table."""
     log_table: bool = False
+    """Whether it holds the log table."""
 
 
 class ExitRule(ABC):

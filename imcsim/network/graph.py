@@ -232,26 +232,30 @@ def kind(node: Node) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained network. `nodes` are in topological order, but that delays may read later ones; the last one
-    gives the class outputs.
-
-    `input_shape` is ``(C, H, W)``; pixels are unsigned integers of `input_bits` bits, worth `input_scale`.
-    `timesteps` is the T it was trained for. `provenance` says where the weights come from. `input_padding` is
-    the pixel, one number per channel, that a padded convolution finds around the image; empty is 0.
-    """
+    """A trained network."""
 
     name: str
+    """What reports call it."""
     input_shape: tuple[int, int, int]
+    """``(C, H, W)``."""
     input_bits: int
+    """Bits of a pixel, an unsigned integer."""
     input_scale: float
+    """What one step of a pixel is worth."""
     classes: int
+    """How many there are."""
     timesteps: int
+    """The T that it was trained for."""
     weight_bits: int
+    """Bits of weights of layers that say no other number."""
     nodes: tuple[Node, ...]
+    """In topological order, but that delays may read later ones; the last one gives the class outputs."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Where the weights come from."""
     sha256: str = ""
     """Hash over the description and the arrays of the bundle; empty for a network made in memory."""
     input_padding: tuple[int, ...] = ()
+    """The pixel, one number per channel, that a padded convolution finds around the image; empty is 0."""
     votes: int = 1
     """Outputs per class, side by side: a class output is their average (a voting layer)."""
 

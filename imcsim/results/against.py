@@ -44,6 +44,7 @@ class Ratio(DocumentPart):
     energy: Amount
     latency: Amount
     edp_mean_of_products: Amount
+    """Of the means over the images of energy x latency."""
     area: Amount
     images_per_s: Amount
 

@@ -50,6 +50,7 @@ class StaticPoint(Accuracy, AtTimesteps):
     """Every image runs `timesteps` timesteps, with the exit checker working as in the dynamic run."""
 
     issue: StaticIssue
+    """Issue policy: when the next timestep enters the chip."""
     energy_pj: Amount
     latency_ns: Amount
     edp_pj_ns: Amount = derived(lambda point: point.edp_mean_of_products, "differs from edp_mean_of_products")
@@ -61,12 +62,14 @@ class StaticPoint(Accuracy, AtTimesteps):
     energy_without_checker_pj: Amount
     """The same run on a chip that does not look at its outputs until the end."""
     latency_without_checker_ns: Amount
+    """The same of the latency."""
 
 
 class Opponent(DocumentPart):
     """Static runs under one issue policy."""
 
     issue: StaticIssue
+    """When the next timestep enters the chip."""
     static: Annotated[tuple[StaticPoint, ...], Field(min_length=1)]
     """One for each T = 1, ..., T max."""
 
@@ -84,6 +87,7 @@ class ReductionAgainst(Reduction):
     """The reduction against static T max under one issue policy."""
 
     issue: StaticIssue
+    """That of the static run."""
 
 
 def best_static(points: Sequence[StaticPoint]) -> StaticPoint:
@@ -101,6 +105,7 @@ class CurvePoint(DocumentPart):
     """The dynamic run at another threshold, the same for all timesteps."""
 
     threshold: Fraction
+    """Of the exit rule, 0 to 1."""
     accuracy: Fraction
     mean_timesteps: Amount
     energy_pj: Amount
@@ -113,7 +118,9 @@ class ScalingPoint(AtTimesteps):
     """Static energy and latency at `timesteps` over those at T = 1."""
 
     energy_ratio: Amount
+    """Mean energy per image over that of T = 1."""
     latency_ratio: Amount
+    """Mean latency over that of T = 1."""
 
 
 class SensitivityPoint(DocumentPart):
@@ -124,9 +131,13 @@ class SensitivityPoint(DocumentPart):
     used: bool
     """Whether it is the one that all other figures use."""
     conversion_energy_pj: Amount
+    """Of one conversion of this ADC."""
     static_energy_pj: Amount
+    """Of static T max with this ADC, mean per image."""
     dynamic_energy_pj: Amount
+    """Of the dynamic run with this ADC, mean per image."""
     reduction: Reduction
+    """What the dynamic run saves of static T max with this ADC."""
 
 
 class CompareResult(Presented, DocumentPart):
@@ -144,6 +155,7 @@ class CompareResult(Presented, DocumentPart):
     )
     """One for each T = 1, ..., T max: that of the opponents with the least EDP (mean of products)."""
     dynamic: Dynamic
+    """The run in which images leave early."""
     reduction: Reduction = derived(
         lambda result: Reduction.between(result.static[-1], result.dynamic), "is not 1 - dynamic / static"
     )
@@ -159,18 +171,23 @@ class CompareResult(Presented, DocumentPart):
     )
     """Against each of the opponents."""
     components: tuple[ComponentCost, ...]
+    """Energy and area of each kind of component."""
     layers: tuple[LayerCost, ...]
+    """Each layer on the chip."""
     checker: CheckerCost
+    """The exit checker's part."""
     efficiency: Efficiency
     """Of the dynamic run."""
     static_efficiency: Efficiency
     """Of static T max."""
     peak: PeakEfficiency
+    """What the chip could do at most."""
     programming: ProgrammingCost
     """Writing the weights, once."""
     layer_efficiency: tuple[LayerEfficiency, ...]
     """Of the dynamic run."""
     curve: tuple[CurvePoint, ...]
+    """The dynamic run at other thresholds, the lowest first."""
     scaling: tuple[ScalingPoint, ...]
     """T = 1, 2, ...; may go beyond T max. Of the first opponent, which waits for every verdict."""
     sensitivity: tuple[SensitivityPoint, ...]

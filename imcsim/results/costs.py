@@ -15,6 +15,7 @@ class Action(DocumentPart):
     """One kind of event of a component."""
 
     name: str
+    """Of the kind of event."""
     count: Amount
     """Mean per image."""
     energy_pj_each: Amount
@@ -27,6 +28,7 @@ class ComponentCost(DocumentPart):
     """One kind of component, all its instances together."""
 
     name: str
+    """Of the kind of component."""
     energy_pj: Amount
     """Mean per image, of the dynamic run where there are both."""
     share: Share
@@ -38,6 +40,7 @@ class ComponentCost(DocumentPart):
     count: Count
     """Instances on the chip."""
     actions: tuple[Action, ...]
+    """What its energy was spent on, by kind of event."""
 
     @model_validator(mode="after")
     def _check_actions(self) -> Self:
@@ -50,17 +53,22 @@ class LayerCost(DocumentPart):
     """One layer on the chip. Energy is the mean per image, of the dynamic run where there are both."""
 
     name: str
+    """Of the layer."""
     kind: str
+    """What the layer computes."""
     rows: Count
     """Rows of its weight matrix."""
     columns: Count
     """Columns of its weight matrix, slices included."""
     crossbars: Count
+    """Crossbars that it takes, those of its copies included."""
     tiles: Count
+    """Tiles that it stands on."""
     copies: Count
     """How many times the layer stands on the chip."""
     energy_pj: Amount
     share: Share
+    """Of the energy of all layers."""
     spike_rate: Amount | None
     """Spikes per neuron and timestep of its output, above 1 where neurons fire several times per timestep;
     None for the classifier, which has no neurons.
@@ -73,8 +81,11 @@ class CheckerCost(DocumentPart):
     energy_share_of_one_timestep: Share
     """Of an average timestep: of static runs of T max in a comparison, else of the run itself."""
     energy_pj_per_check: Amount
+    """Of one look at the outputs of a timestep."""
     cycles_per_check: Amount
+    """Clock cycles of one look."""
     area_um2: Amount
+    """Of the checker."""
 
 
 def check_components(components: Iterable[ComponentCost], energy_pj: float) -> None:

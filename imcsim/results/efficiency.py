@@ -65,7 +65,9 @@ class OperationRates(DocumentPart):
     """Operations over a time, at three widths (see this module)."""
 
     energy_pj: Amount
+    """Of the operations."""
     latency_ns: Amount
+    """The time that they take."""
     area_um2: Amount
     weight_bits: Positive
     operations: Amount

@@ -46,19 +46,25 @@ class Accuracy(DocumentPart):
 
 class AtTimesteps(DocumentPart):
     timesteps: Positive
+    """T: timesteps that all images run."""
 
 
 class ValidationFigures(DocumentPart):
     """How what was chosen did on the images it was chosen on; none of them is among the inputs reported."""
 
     images: Positive
+    """How many images chose."""
     accuracy_static: Fraction
+    """Of static T max on them."""
     accuracy_dynamic: Fraction
+    """Of the dynamic run on them."""
     mean_timesteps: Amount
+    """Of the dynamic run on them."""
 
 
 class ExitChoice(DocumentPart):
     rule: Rule
+    """Exit rule: what decides that an image may leave."""
     accumulation: Accumulation
     """Whether the rule looks at the running mean of the outputs or at their sum."""
     threshold: Fraction | None
@@ -138,9 +144,13 @@ class Reduction(DocumentPart):
     """1 - dynamic / static T max: 0.6 is 60 % less."""
 
     energy: float
+    """Of the mean energy per image."""
     latency: float
+    """Of the mean latency."""
     edp_mean_of_products: float
+    """Of the mean over the images of energy x latency."""
     edp_product_of_means: float
+    """Of mean energy x mean latency."""
 
     @classmethod
     def between(

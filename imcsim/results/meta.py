@@ -13,6 +13,7 @@ class HardwareMeta(DocumentPart):
     """The chip: its configuration and what it came to once the network was placed on it."""
 
     name: str
+    """Of the chip's configuration."""
     sha256: Sha256
     """Hash of the configuration's values."""
     overrides: dict[str, Any] | None = None
@@ -20,9 +21,13 @@ class HardwareMeta(DocumentPart):
     encoder: Literal["recompute", "keep"]
     """Whether the first layer runs in every timestep or once with its currents stored."""
     clock_ns: Annotated[float, Field(gt=0)]
+    """Period of the clock."""
     tiles: Count
+    """Tiles that the network takes."""
     crossbars: Count
+    """Crossbars that the network takes."""
     area_um2: Amount
+    """Of the whole chip."""
     chips: Positive | None = None
     """Chips of a package, which the tiles and the area are of; left out where there is one."""
     accounting: Literal["peripherals_once"] | None = None
@@ -37,21 +42,28 @@ class NetworkMeta(DocumentPart):
     """The trained network. Accuracies are those its own bundle states, None where it states none."""
 
     name: str
+    """Of the network."""
     sha256: Sha256
     """Hash of the bundle; empty for a network made in memory."""
     layers: Count
     """Layers that own crossbars."""
     weights: Count
+    """Weights of all these layers."""
     accuracy_float_per_timestep: tuple[Fraction, ...] | None = None
+    """After T = 1, 2, ..., before the weights were quantised."""
     accuracy_quantised_per_timestep: tuple[Fraction, ...] | None = None
+    """After T = 1, 2, ..., with quantised weights."""
 
 
 class InputsMeta(DocumentPart):
     """The images that were run."""
 
     name: str
+    """Of the inputs."""
     sha256: Sha256
+    """Hash of images and labels."""
     split: Literal["test", "validation", "unknown"]
+    """Whether they are test or validation images."""
 
 
 class PluginMeta(DocumentPart):
@@ -80,15 +92,21 @@ class Meta(DocumentPart):
     version: str
     """Version of imcsim."""
     seed: Count
+    """Of all random draws."""
     images: Positive
+    """How many were run."""
     timesteps: Positive
     """T max."""
     fidelity: Literal["reference", "burst"]
+    """How finely time was played."""
     policy: str
     """Issue policy: when timestep t + 1 enters the chip."""
     hardware: HardwareMeta
+    """The chip."""
     network: NetworkMeta
+    """The network."""
     inputs: InputsMeta
+    """The images."""
     plugins: tuple[PluginMeta, ...] | None = None
     """Parts of plug-ins that were used; left out where there were none."""
 

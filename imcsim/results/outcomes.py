@@ -45,7 +45,9 @@ class ImageOutcomes(DocumentPart):
 
     schema_version: Literal[1] = 1
     images: Positive
+    """How many images there are."""
     timesteps: Positive
+    """T max."""
     scale: Annotated[float, Field(gt=0)]
     """The register's word for a threshold of 1, before it is rounded."""
     registers: tuple[Count, ...]

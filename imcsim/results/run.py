@@ -21,11 +21,15 @@ class Policy(DocumentPart):
     """What decided how long an image stayed. The rule, its threshold and its source are None for `static`."""
 
     kind: Literal["static", "dynamic"]
+    """Whether all images run T max timesteps or leave early."""
     timesteps: Positive
     """T max."""
     rule: Rule | None = None
+    """Exit rule: what decides that an image may leave."""
     accumulation: Accumulation | None = None
+    """Whether the rule looks at the running mean of the outputs or at their sum."""
     threshold: Fraction | None = None
+    """Of the exit rule, 0 to 1; None where timesteps have thresholds of their own."""
     thresholds: tuple[Fraction, ...] | None = None
     """Those after T = 1, ..., T max - 1, where they differ; left out where there is one, or none."""
     temperatures: tuple[Amount, ...] | None = None
@@ -66,14 +70,19 @@ class Outcome(Measured):
     """What one policy cost, and where."""
 
     components: tuple[ComponentCost, ...]
+    """Energy and area of each kind of component."""
     layers: tuple[LayerCost, ...]
+    """Each layer on the chip."""
     checker: CheckerCost | None
     """None where nothing checks the outputs."""
     efficiency: Efficiency
+    """Energy and rate of synaptic operations."""
     peak: PeakEfficiency
+    """What the chip could do at most."""
     programming: ProgrammingCost
     """Writing the weights, once."""
     layer_efficiency: tuple[LayerEfficiency, ...]
+    """The same of each layer."""
     reload: ReloadCost | None = None
     """Loading the weights again; left out where the chip holds the network."""
 
@@ -94,7 +103,9 @@ class RunResult(Presented, DocumentPart):
     schema_version: Literal[3] = 3
     meta: Meta
     policy: Policy
+    """What decided how long an image stayed."""
     outcome: Outcome
+    """What it cost, and where."""
     warnings: tuple[str, ...] = ()
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ from imcsim.results import (
     figures,
     meta,
     model,
+    outcomes,
     programming,
     ranges,
     run,
@@ -42,11 +43,29 @@ Kind = Literal["result", "chips", "reproduction"]
 KINDS: tuple[Kind, ...] = ("result", "chips", "reproduction")
 
 _MODULES: tuple[ModuleType, ...] = (
-    model, meta, figures, costs, efficiency, programming, ranges, against, comparison, run, stream, one_chip,
-    spread, summary,
+    model, meta, figures, outcomes, costs, efficiency, programming, ranges, against, comparison, run, stream,
+    one_chip, spread, summary,
     chips_document, reproduction_figures, ways, reproduction_document,
 )  # fmt: skip
 """Where the parts are described: those that others are built of first."""
+
+_EVERYWHERE = {
+    "schema_version": "Of this kind of document.",
+    "meta": "What was run on what.",
+    "warnings": "What to bear in mind when reading the figures, in sentences.",
+    "accuracy": "Share of the images that are classified rightly.",
+    "mean_timesteps": "Timesteps that an image runs, mean over the images.",
+    "exit_fraction": "Share of the images that leave at T = 1, 2, ..., T max.",
+    "energy_pj": "Mean per image.",
+    "latency_ns": "Mean per image.",
+    "latency_p50_ns": "Half of the images take no longer.",
+    "latency_p95_ns": "95 % of the images take no longer.",
+    "latency_p99_ns": "99 % of the images take no longer.",
+    "edp_mean_of_products": "Mean over the images of energy x latency, pJ ns.",
+    "edp_product_of_means": "Mean energy x mean latency, pJ ns.",
+    "threshold_source": "Whether the threshold was chosen on validation images or given.",
+}
+"""Fields that mean the same in all parts that say nothing else of them."""
 
 
 def json_schema(kind: Kind) -> dict[str, Any]:
@@ -97,5 +116,6 @@ def _describe(module: ModuleType) -> None:
             # A part of another module has been described before.
             bases = (b for b in part.__mro__ if issubclass(b, DocumentPart) and name in b.model_fields)
             found += [each.model_fields[name].description for each in bases]
+            found.append(_EVERYWHERE.get(name))
             about.description = about.description or next(filter(None, found), None)
         part.model_rebuild(force=True)

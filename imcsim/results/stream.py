@@ -37,6 +37,7 @@ class StreamArrivals(DocumentPart):
     """How the images of a stream came."""
 
     kind: Literal["closed", "periodic", "poisson"]
+    """One image after the other as the chip takes them, at equal distances, or at random."""
     images_per_s: Amount | None
     """None in a closed loop, where each image comes as soon as the chip takes it."""
 
@@ -50,7 +51,9 @@ class TileUse(DocumentPart):
     """One tile of a stream's chip."""
 
     tile: Count
+    """Its number, from 0."""
     layers: tuple[str, ...]
+    """The layers that stand on it."""
     utilisation: Amount
     """Share of the time in which its crossbars were driven or sensed (above 1 where layers share it); of
     copies of the chip the mean.
@@ -73,7 +76,9 @@ class StreamResult(Presented, Accuracy):
     schema_version: Literal[2] = 2
     meta: Meta
     policy: Policy
+    """What decided how long an image stayed."""
     arrivals: StreamArrivals
+    """How the images came."""
     copies: Positive | None = None
     """Of the whole chip, behind a dispatcher; left out where there is one alone."""
     mean_timesteps: Amount
@@ -83,6 +88,7 @@ class StreamResult(Presented, Accuracy):
     throughput_images_per_s: Amount = derived(
         lambda result: result.meta.images / (result.makespan_ns * 1e-9), "is not images / makespan_ns"
     )
+    """Images over the time until the last one has left."""
     latency_ns: Amount
     """Mean time from an image's arrival until it leaves."""
     latency_p50_ns: Amount = derived(lambda result: result.latency_percentiles_ns[50], _PERCENTILE)
@@ -93,9 +99,11 @@ class StreamResult(Presented, Accuracy):
     ]
     """The shortest latency, the percentiles 1 to 99, and the longest; each is the latency of an image."""
     energy_pj: Amount
+    """Mean per image, leakage included."""
     cancelled_energy_pj: Amount
     """The part spent on timesteps that were begun before the checker let their image go."""
     leakage_energy_pj: Amount
+    """The part that leaks."""
     edp_of_latency: Amount = derived(
         lambda result: result.energy_pj * result.latency_ns, "is not energy_pj x latency_ns"
     )
@@ -106,18 +114,23 @@ class StreamResult(Presented, Accuracy):
     )
     """Mean energy x mean time between departures, pJ ns: what counts where images queue."""
     tiles: tuple[TileUse, ...]
+    """How much each tile was used."""
     flits_a_cycle_and_router: Amount
+    """Flits that a router passes on in a clock cycle, mean over time and routers."""
     link_utilisation: Amount | None = None
     """Share of the time in which a link between chips carries flits one way, their mean; left out where there
     is one chip.
     """
     layers: tuple[LayerCost, ...]
+    """Each layer on the chip."""
     efficiency: Efficiency
     """Its `latency_ns` is the mean time between departures: rates are those of the stream."""
     peak: PeakEfficiency
+    """What the chip could do at most."""
     programming: ProgrammingCost
     """Writing the weights, once."""
     layer_efficiency: tuple[LayerEfficiency, ...]
+    """The efficiency of each layer."""
     warnings: tuple[str, ...] = ()
 
     @model_serializer(mode="wrap")

@@ -63,21 +63,27 @@ OWN = tuple(SearchModel.model_fields)
 class Search:
     """A spec that has been read.
 
-    `sweep` is its part that sweeps know, where a range stands as some of its values; `ranges` are the ranges
-    by key. `limits` are the constraints on results. `batch` points are proposed at a time, before the results
-    of any of them are known: it is the most workers that can be busy, and no number of workers changes a
-    result.
+    `batch` is the most workers that can be busy, and no number of workers changes a result.
     """
 
     sweep: Spec
+    """Its part that sweeps know, where a range stands as some of its values."""
     data: Mapping[str, Any]
+    """What the file says."""
     ranges: Mapping[str, Range]
+    """Ranges of axes, by key."""
     objectives: tuple[Objective, ...]
+    """What is to become small or large."""
     limits: tuple[Constraint, ...]
+    """Constraints on results."""
     sampler: SamplerName
+    """What proposes points."""
     trials: int
+    """How many points are tried at most."""
     population: int
+    """Points of a generation of NSGA-II."""
     batch: int
+    """Points that are proposed at a time, before the results of any of them are known."""
 
     @property
     def sha256(self) -> str:

@@ -39,16 +39,18 @@ SEED = 1
 
 @dataclass(frozen=True, eq=False)
 class Judges:
-    """Images that choose registers: one word for all timesteps, or one for ``each``.
-
-    For `needed`, `right`, `cost` and `largest` see `thresholds`.
-    """
+    """Images that choose registers: one word for all timesteps, or one for ``each``."""
 
     needed: NDArray[np.int64]
+    """The least register word with which each image leaves after each timestep, ``[N, T]``."""
     right: NDArray[np.bool_]
+    """Whether its answer is right then, ``[N, T]``."""
     cost: NDArray[np.float64]
+    """What it has cost then, ``[N, T]``."""
     largest: int
+    """The largest word of a register."""
     kind: Thresholds
+    """One threshold for all timesteps, or one for each."""
 
     def __len__(self) -> int:
         return len(self.right)

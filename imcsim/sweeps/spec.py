@@ -73,27 +73,37 @@ class SweepAxis:
     """Keys that change together, and the values of each row."""
 
     keys: tuple[str, ...]
+    """Those that change together."""
     rows: tuple[tuple[Any, ...], ...]
+    """Their values, one row after the other."""
 
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One run of a sweep. `values`: what its axes say, by key; `setting`: all that it is made of."""
+    """One run of a sweep."""
 
     index: int
+    """Its number, from 0."""
     values: Mapping[str, Any]
+    """What its axes say, by key."""
     setting: RunSettings
+    """All that it is made of."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec that has been read. `data` is what the file says, `path` where it stands."""
+    """A spec that has been read."""
 
     path: Path
+    """Where it stands."""
     data: Mapping[str, Any]
+    """What the file says."""
     base: RunSettings
+    """The settings that no axis changes."""
     axes: tuple[SweepAxis, ...]
+    """What changes from point to point."""
     constraints: tuple[Constraint, ...]
+    """What points must keep to be run."""
     _document: YamlDocument = field(repr=False)
 
     @property

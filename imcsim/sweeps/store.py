@@ -52,10 +52,12 @@ _JUDGED = ("accuracy", "energy_pj", "latency_ns", "edp_mean_of_products", "mean_
 
 @dataclass
 class Store:
-    """A sweep on the disk. `folder` holds it; open it with `open_store`."""
+    """A sweep on the disk; open it with `open_store`."""
 
     folder: Path
+    """Holds the sweep."""
     meta: Mapping[str, str]
+    """What the store says of itself, by key: the spec, the axes, the version."""
     _reading: Reading = field(repr=False)
     keep: Any = field(default=None, repr=False)
     """What must live as long as the store: its temporary folder."""

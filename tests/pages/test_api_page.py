@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pydantic import BaseModel
 
 import imcsim
 
@@ -57,6 +58,23 @@ def test_an_argument_without_a_word_is_refused(make_api: ModuleType) -> None:
     halved.__module__ = make_api.__name__
     with pytest.raises(make_api.Unexplained, match="silent"):
         list(make_api.Writer({})._function(halved, "halved", None))
+
+
+def test_a_field_without_a_word_is_refused(make_api: ModuleType) -> None:
+    class Silent(BaseModel):
+        count: int
+
+    Silent.__module__ = "imcsim.base"
+    with pytest.raises(make_api.Unexplained, match="count"):
+        list(make_api.Writer({})._fields(Silent))
+
+
+def test_fields_have_their_meaning() -> None:
+    tables = re.findall(r"^(\| field \|.*\|)\n\| ---.*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    assert len(tables) > 40
+    for head, rows in tables:
+        assert head.endswith("| meaning |")
+        assert not re.findall(r"^.*\|\s*\|$", rows, re.MULTILINE)
 
 
 def test_types_and_signatures_have_no_noise(make_api: ModuleType) -> None:

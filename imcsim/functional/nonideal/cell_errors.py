@@ -22,13 +22,14 @@ from imcsim.base.plugins import Kind, Origin, blamed
 
 @dataclass(frozen=True)
 class Programming:
-    """How cells are programmed. largest_level: of a cell. time_s: since it was programmed, when it is used.
-    parameters: all of the model's numbers, by its own names.
-    """
+    """How cells are programmed."""
 
     largest_level: int
+    """Of a cell."""
     time_s: float
+    """Since the cell was programmed, when it is used."""
     parameters: Mapping[str, float]
+    """All of the model's numbers, by its own names."""
 
 
 class CellErrors(ABC):

@@ -33,18 +33,19 @@ TIMES = ("_cycles", "_ns")
 
 @dataclass(frozen=True)
 class EstimatedFigures:
-    """What an estimator computes of one component; what it leaves out stays as the chip's file has it.
-
-    source: the equations and where they come from, in words. energy_pj: of one event that the component pays
-    for, by the event's name. area_um2, leakage_uw: of one instance. times: keys of the component's block that
-    end in ``_cycles`` (whole numbers) or ``_ns``, such as ``conversion_cycles``.
-    """
+    """What an estimator computes of one component; what it leaves out stays as the chip's file has it."""
 
     source: str
+    """The equations and where they come from, in words."""
     energy_pj: Mapping[str, float] = field(default_factory=dict)
+    """Of one event that the component pays for, by the event's name."""
     area_um2: float | None = None
+    """Of one instance."""
     leakage_uw: float | None = None
+    """Of one instance."""
     times: Mapping[str, float] = field(default_factory=dict)
+    """By keys of the component's block that end in ``_cycles`` (whole numbers) or ``_ns``, such as
+    ``conversion_cycles``."""
 
 
 class Estimator(ABC):

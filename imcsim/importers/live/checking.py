@@ -21,37 +21,45 @@ class Difference:
     """Where a layer first does something else: of the earliest timestep, the first image and neuron."""
 
     image: int
+    """Its number, from 0."""
     timestep: int
+    """Its number, from 0."""
     neuron: int
+    """Its place in the layer's flattened output."""
     module: float
+    """What the module's neuron gives there."""
     network: float
+    """What the network's neuron gives there."""
 
 
 @dataclass(frozen=True)
 class LayerCheck:
-    """One layer of neurons: its module, its node, the share of equal spikes over neurons, timesteps and
-    images, the module's spike rate (spikes per neuron and timestep), and where the first difference is.
-    """
+    """One layer of neurons."""
 
     module: str
+    """Name of its module."""
     node: str
+    """Name of its node in the network."""
     equal: float
+    """Share of equal spikes over neurons, timesteps and images."""
     rate: float
+    """Spikes of the module per neuron and timestep."""
     first: Difference | None
+    """Where the first difference is; None where all are equal."""
 
 
 @dataclass(frozen=True)
 class ModuleCheck:
-    """What comparing the module with the network before quantisation gave.
-
-    layers: the spiking layers, from the input on. same_prediction: the share of images on which both name one
-    class after all timesteps.
-    """
+    """What comparing the module with the network before quantisation gave."""
 
     images: int
+    """How many were compared."""
     timesteps: int
+    """How many each ran."""
     layers: tuple[LayerCheck, ...]
+    """The spiking layers, from the input on."""
     same_prediction: float
+    """Share of images on which both name one class after all timesteps."""
 
     @property
     def equal(self) -> float:

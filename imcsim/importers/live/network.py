@@ -14,17 +14,16 @@ from imcsim.network.graph import Network
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TorchNetwork(Network):
-    """A `Network` that `imcsim.from_torch` made.
-
-    check: the module against the network before quantisation. quantised: the network before against after
-    quantisation, on the same images. notes: what was read, and what was decided. grid: what pixels are worth,
-    in which tensors are turned into inputs.
-    """
+    """A `Network` that `imcsim.from_torch` made."""
 
     check: ModuleCheck | None = None
+    """The module against the network before quantisation."""
     quantised: Agreement | None = None
+    """The network before against after quantisation, on the same images."""
     notes: tuple[str, ...] = ()
+    """What was read, and what was decided."""
     grid: PixelGrid | None = None
+    """What pixels are worth, in which tensors are turned into inputs."""
 
     @property
     def equal_spikes(self) -> dict[str, float]:

@@ -47,6 +47,7 @@ class ChipsResult(Presented, DocumentPart):
     )
     """The lowest of their numbers."""
     rule: Rule
+    """Exit rule: what decides that an image may leave."""
     accumulation: Accumulation
     """Whether the rule looks at the running mean of the outputs or at their sum."""
     threshold_source: Literal["validation", "given"]

@@ -46,6 +46,7 @@ class StaticRun(ChipCosts):
     """Every image runs `timesteps` timesteps."""
 
     timesteps: Positive
+    """T: how many timesteps each image runs."""
 
 
 class DynamicRun(ChipCosts):
@@ -86,11 +87,13 @@ class Moved(DocumentPart):
     """Images that leave at another timestep than on the ideal chip, by the same rule; counts of images."""
 
     earlier: Count
+    """Images that leave earlier than on the ideal chip."""
     earlier_wrong: Count
     """Of those, classified wrongly."""
     earlier_lost: Count
     """Of those, classified wrongly here and rightly on the ideal chip."""
     later: Count
+    """Images that leave later than on the ideal chip."""
     later_wrong: Count
     """Of those, classified wrongly."""
     later_lost: Count

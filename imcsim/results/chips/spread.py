@@ -15,6 +15,7 @@ class Spread(DocumentPart):
     ideal: float
     """On the ideal chip."""
     mean: float
+    """Over the chips."""
     mean_low: float | None
     """Lower end of the 95 % interval of the mean (Student's t over chips, cut where no figure can lie); None
     for a single chip.
@@ -28,6 +29,7 @@ class Spread(DocumentPart):
     worst_chip: Count
     """The first chip that has it."""
     best: float
+    """The highest accuracy or reduction; the smallest of anything else."""
 
 
 def spread(

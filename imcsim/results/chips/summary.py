@@ -15,6 +15,7 @@ class StaticSpread(DocumentPart):
     """Static runs of `timesteps` timesteps over the chips."""
 
     timesteps: Positive
+    """T: how many timesteps each image runs."""
     accuracy: Spread
     energy_pj: Spread
     latency_ns: Spread
@@ -26,7 +27,9 @@ class ExitSpread(DocumentPart):
     """Images that leave after `timesteps` timesteps."""
 
     timesteps: Positive
+    """The timestep after which they leave."""
     fraction: Spread
+    """Share of the images that leave then."""
     accuracy: Fraction | None
     """Right ones over all that leave here, of all chips together; None where none does."""
     accuracy_ideal: Fraction | None
@@ -49,6 +52,7 @@ class DynamicSpread(DocumentPart):
     threshold: Spread | None
     """None where timesteps have thresholds of their own."""
     exits: tuple[ExitSpread, ...]
+    """Each of T = 1, 2, ..., T max."""
     moved: Moved
     """Images of all chips together."""
 
