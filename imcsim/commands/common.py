@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -173,6 +174,18 @@ def print_report(report: Any, stream: TextIO | None = None) -> None:
     stream = sys.stdout if stream is None else stream
     if stream is not None:
         console(stream).print(report)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """A text as one line on a terminal, which folds it itself; elsewhere in lines as wide as tables are, with
+    names of files whole.
+    """
+    from imcsim.report.terminal.tables import PLAIN_WIDTH
+
+    stream = sys.stderr if err else sys.stdout
+    if stream is None or not stream.isatty():
+        text = textwrap.fill(text, PLAIN_WIDTH, break_long_words=False, break_on_hyphens=False)
+    click.echo(text, err=err)
 
 
 def print_names(names: Sequence[str]) -> None:

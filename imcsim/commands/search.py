@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imcsim.base.plurals import counted
-from imcsim.commands.common import print_report, progress_bars
+from imcsim.commands.common import print_report, progress_bars, say
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import option, options_of
-from imcsim.commands.sweep import warn_few
+from imcsim.commands.sweep import warn
 
 if TYPE_CHECKING:
     from imcsim.searches import Search
@@ -83,7 +83,7 @@ def _tell(search: Search, store: Store, summary: Summary, wanted: int) -> None:
         click.echo("there are no other points: all combinations were tried")
     for row in store.outcomes() if summary.failed else ():
         if row["status"] == "failed":
-            click.echo(f"first failure: point {row['point']}: {row['error'].splitlines()[0]}", err=True)
+            say(f"first failure: point {row['point']}: {row['error'].splitlines()[0]}", err=True)
             break
     found = store.front()
     if not found:
@@ -95,10 +95,8 @@ def _tell(search: Search, store: Store, summary: Summary, wanted: int) -> None:
             click.echo(f"... and {len(found) - MAX_LISTED} more")
     if found:
         with open_store(store.folder / "front") as reported:
-            warn_few(reported)
-    click.echo(
-        f"wrote {store.folder / 'sweep.sqlite'}, {store.folder / 'front.csv'} and {store.folder / 'front'}"
-    )
+            warn(reported)
+    say(f"wrote {store.folder / 'sweep.sqlite'}, {store.folder / 'front.csv'} and {store.folder / 'front'}")
 
 
 def _front(search: Search, rows: list[dict[str, Any]]) -> Any:

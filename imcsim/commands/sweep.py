@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from imcsim.base.plurals import counted
-from imcsim.commands.common import print_report, progress_bars
+from imcsim.commands.common import print_report, progress_bars, say
 from imcsim.commands.help import Grouped
 from imcsim.commands.options import gathered, option, options_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from imcsim.sweeps import Spec, Store, Summary
 
 MAX_LISTED = 200
+MAX_WARNINGS = 10
 
 
 @dataclass(frozen=True)
@@ -174,17 +176,24 @@ def _tell(store: Store, summary: Summary) -> None:
     click.echo(f"functional runs: {summary.computed} computed, {summary.reused} found")
     for row in store.points() if summary.failed else ():
         if row["status"] == "failed":
-            click.echo(f"first failure: point {row['point']}: {row['error'].splitlines()[0]}", err=True)
+            say(f"first failure: point {row['point']}: {row['error'].splitlines()[0]}", err=True)
             break
-    warn_few(store)
-    click.echo(f"wrote {store.folder / 'sweep.sqlite'} and {store.folder / 'table.csv'}")
+    warn(store)
+    say(f"wrote {store.folder / 'sweep.sqlite'} and {store.folder / 'table.csv'}")
 
 
-def warn_few(store: Store) -> None:
-    """Say on stderr where a front has too few images to mean much."""
+def warn(store: Store) -> None:
+    """Say on stderr which figures do not hold, of how many points, and where the images are too few."""
     from imcsim.results.statistics import few_images
 
-    images = min((row["images"] for row in store.points() if row["images"]), default=None)
+    rows = list(store.points())
+    found = Counter(warning for row in rows for warning in dict.fromkeys(row["warnings"] or ()))
+    for warning, number in list(found.items())[:MAX_WARNINGS]:
+        say(f"warning: {number:,} of {counted(len(rows), 'point')}: {_line(warning)}", err=True)
+    if len(found) > MAX_WARNINGS:  # one for each chip with errors, say
+        more = counted(len(found) - MAX_WARNINGS, "other warning")
+        say(f"warning: {more}: see the column warnings of {store.folder / 'table.csv'}", err=True)
+    images = min((row["images"] for row in rows if row["images"]), default=None)
     few = None if images is None else few_images(images)
     if few is not None:
-        click.echo(f"warning: {few}", err=True)
+        say(f"warning: {few}", err=True)

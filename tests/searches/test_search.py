@@ -326,6 +326,25 @@ def test_without_optuna_the_command_names_the_extra(
     path = at(files, spec(), "missing.yaml")
     assert main(["search", str(path), "--out", str(files / "missing")]) == 2
     assert "imcsim[search]" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("rough_figures")
+def test_the_command_says_what_does_not_hold_of_its_front(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = at(files, spec(trials=3) | {"set": {"technology.node_nm": 22.0}}, "warned.yaml")
+    assert main(["search", str(path), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
+    told = capsys.readouterr()
+    with open_store(tmp_path / "out" / "front") as reported:
+        points = sum(1 for _ in reported.points())
+    said = " ".join(told.err.split())
+    how_many = f"{points} of {points} point{'s' if points > 1 else ''}"
+    assert said.count(f"warning: {how_many}: offchip_link.bit_energy_pj is given") == 1
+    lines = [line for line in told.err.splitlines() if str(tmp_path) not in line]
+    assert max(map(len, lines)) <= 80
+    assert {str(tmp_path / "out" / name) for name in ("front.csv", "front")} <= set(
+        told.out.replace(",", "").split()
+    )
     assert not (files / "missing").exists()
 
 

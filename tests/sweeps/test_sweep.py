@@ -178,6 +178,33 @@ def test_the_table_says_what_does_not_hold(files: Path, tmp_path: Path) -> None:
     assert head[-2:] == ["warnings", "error"]
 
 
+def test_the_terminal_says_what_does_not_hold_once(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = base(axes={"technology.node_nm": [32.0, 22.0], "threshold": [0.2, 0.3]}, images=8)
+    out = tmp_path / "out"
+    assert main(["sweep", str(write_spec(files, spec)), "--out", str(out), "--workers", "1"]) == 0
+    told = capsys.readouterr()
+    said = " ".join(told.err.split())
+    assert said.count("warning: 2 of 4 points: offchip_link.bit_energy_pj is given and does not follow") == 1
+    assert "warning: accuracy on 8 images is uncertain" in said
+    lines = [line for line in (told.out + told.err).splitlines() if str(out) not in line]
+    assert max(map(len, lines)) <= 80
+    assert {str(out / name) for name in ("sweep.sqlite", "table.csv")} <= set(told.out.split())
+
+
+def test_of_many_warnings_the_first_are_printed(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = base(axes={"chip": list(range(12))}, hardware="dtsnn_32nm_nonideal", threshold=0.2, images=8)
+    command = ["sweep", str(write_spec(files, spec)), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main(command) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("number 9 of seed 0; others differ") == 1
+    assert "number 10 of seed 0" not in said
+    assert "warning: 2 other warnings: see the column warnings of" in said
+
+
 def test_failed_points_are_rows(files: Path, tmp_path: Path) -> None:
     (files / "damaged.npz").write_bytes(b"no images")
     spec = base(
