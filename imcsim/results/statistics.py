@@ -21,15 +21,25 @@ FEW_IMAGES = 1000
 def few_images(images: int) -> str | None:
     """A sentence on accuracies of so few images; None where there are enough.
 
-    The widest 95 % interval, which an accuracy of one half has, reaches about 98 / sqrt(images) points.
+    The interval is that of one chip: means over chips have another, which does not follow from the images.
     """
     if images >= FEW_IMAGES:
         return None
-    low, high = wilson_interval(images // 2, images)
+    points = math.ceil(1000 * farthest_end(images)) / 10  # a bound: rounded up
     return (
-        f"accuracy on {counted(images, 'image')} is uncertain: its 95 % interval reaches up to "
-        f"{50 * (high - low):.1f} points to each side; use {FEW_IMAGES:,} or more"
+        f"accuracy on {counted(images, 'image')} is uncertain: on one chip its 95 % interval reaches up to "
+        f"{points:.1f} points to one side; use {FEW_IMAGES:,} or more"
     )
+
+
+@functools.cache
+def farthest_end(images: int) -> float:
+    """How far the 95 % interval of an accuracy on so many images may reach to one side: the most of all
+    accuracies that there can be. The intervals of few images are lopsided, and the widest does not reach
+    farthest.
+    """
+    intervals = ((right / images, wilson_interval(right, images)) for right in range(images + 1))
+    return max(end for p, (low, high) in intervals for end in (p - low, high - p))
 
 
 def few_images_sentence(images: int | None) -> str:

@@ -18,7 +18,7 @@ from imcsim.results.comparison import CompareResult
 from imcsim.results.costs import LayerCost
 from imcsim.results.model import to_json
 from imcsim.results.run import RunResult
-from imcsim.results.statistics import wilson_interval
+from imcsim.results.statistics import farthest_end, few_images, wilson_interval
 from imcsim.results.stream import StreamResult
 
 COMPARED = compare_result(images=200)
@@ -217,6 +217,25 @@ def test_wilson_interval_properties(data: st.DataObject) -> None:
         if 1e-6 < end < 1 - 1e-6:
             z = abs(accuracy - end) / math.sqrt(end * (1 - end) / images)
             assert z == pytest.approx(1.959964, rel=1e-4)
+
+
+@given(st.data())
+def test_the_warning_of_few_images_bounds_every_interval(data: st.DataObject) -> None:
+    images = data.draw(st.integers(1, 999))
+    right = data.draw(st.integers(0, images))
+    low, high = wilson_interval(right, images)
+    said = few_images(images)
+    assert said is not None
+    points = float(said.split("up to ")[1].split()[0])
+    assert 100 * max(right / images - low, high - right / images) <= points
+    assert points - 100 * farthest_end(images) < 0.1 + 1e-9  # no looser than a digit
+
+
+def test_few_images_reach_far_to_one_side() -> None:
+    """One of one right: the lower end is 1 / (1 + z^2). An accuracy of one half reaches less far."""
+    assert farthest_end(1) == pytest.approx(1 - 1 / (1 + 1.959964**2), rel=1e-6)
+    low, high = wilson_interval(15, 30)
+    assert farthest_end(30) > 0.1788 > (high - low) / 2
 
 
 @pytest.mark.parametrize(("right", "images"), [(0, 0), (-1, 10), (11, 10)])
