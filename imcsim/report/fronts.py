@@ -30,6 +30,9 @@ MOST_ROWS = 12
 MOST_AXES = 4
 """Axes that ``table.tex`` has as columns."""
 
+MOST_WARNINGS = 3
+"""Of figures that do not hold, in the caption."""
+
 _COLUMNS = (
     "run", "issue", "on_front", "mean_timesteps", "threshold", "accuracy", "accuracy_low", "accuracy_high",
     "energy_pj", "latency_ns", "edp_mean_of_products", "edp_product_of_means", "area_um2",
@@ -268,5 +271,8 @@ def front_caption(study: Study, shown: Study, dynamic: Sequence[FrontRow]) -> st
     ]
     if few := few_images_sentence(shown.images):
         parts.append(few)
+    parts += [f"{one[0].upper()}{one[1:]}." for one in study.warnings[:MOST_WARNINGS]]
+    if len(study.warnings) > MOST_WARNINGS:
+        parts.append(f"Further {counted(len(study.warnings) - MOST_WARNINGS, 'warning')}: see table.csv.")
     parts.append(f"imcsim {facts.get('imcsim', '')}, seed {facts.get('Seed', '')}, {facts.get('Spec', '')}.")
     return " ".join(parts)

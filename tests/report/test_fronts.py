@@ -196,6 +196,15 @@ def test_the_caption_says_what_all_points_have_in_common(files: Path, tmp_path: 
     assert {(row["run"], row["issue"]) for row in rows(tmp_path)} >= {("dynamic", "speculate")}
 
 
+def test_the_caption_says_which_figures_do_not_hold(files: Path, tmp_path: Path) -> None:
+    spec = base(axes={"technology.node_nm": [32.0, 22.0], "adc.bits": [5, 6]})
+    sweep(load_spec(write_spec(files, spec, "not.yaml")), tmp_path, workers=1).close()
+    write_front_files(tmp_path)
+    caption = (tmp_path / "caption.txt").read_text()
+    assert caption.count(" (2 of 4 points).") == 3
+    assert re.search(r"Further \d+ warnings: see table\.csv\.", caption)
+
+
 def test_no_static_run_has_a_threshold(files: Path, tmp_path: Path) -> None:
     """Not where it is that of one point alone, either."""
     zipped = [{"adc.bits": [3, 6], "threshold": [0.1, 0.9]}]
