@@ -88,4 +88,5 @@ def criterion(max_loss: float | None) -> str:
 
 def change(reduction: float) -> str:
     """A reduction as the change it means: 0.6 is -60.0 %."""
-    return f"{-100 * reduction:+.1f} %" if reduction else "0.0 %"
+    text = f"{-100 * reduction:+.1f}"
+    return f"{'0.0' if text.endswith(('+0.0', '-0.0')) else text} %"

@@ -76,6 +76,8 @@ def test_small_percentages_do_not_vanish() -> None:
     assert units.percent(0.0) == "0.0"
     assert units.change(0.6) == "-60.0 %"
     assert units.change(-0.031) == "+3.1 %"
+    assert {units.change(one) for one in (0.0, 1e-9, -1e-9)} == {"0.0 %"}
+    assert units.change(0.1) == "-10.0 %"
 
 
 # Tables
@@ -160,6 +162,15 @@ def test_comparison_shows_static_and_dynamic_in_one_unit() -> None:
             for r in (less.energy, less.latency, less.edp_mean_of_products, less.edp_product_of_means)
         ]
     assert f"{COMPARED.static[-1].issue} has the least EDP" in text
+
+
+def test_other_converters_are_in_the_unit_of_the_other_tables() -> None:
+    """One that takes a thousand times as much too."""
+    used = COMPARED.sensitivity[0]
+    dear = used.model_copy(update={"name": "dear", "used": False, "static_energy_pj": 5e9})
+    text = _text(tables.compare_report(COMPARED.model_copy(update={"sensitivity": (used, dear)})))
+    assert "5,000" in text.partition("other published ADCs")[2]
+    assert " mJ" not in text
 
 
 def test_report_says_where_the_threshold_comes_from() -> None:

@@ -27,6 +27,7 @@ from imcsim.hardware.component import Reach
 from imcsim.hardware.config import Hardware, HardwareConfig
 from imcsim.inputs import Inputs
 from imcsim.network.graph import Network
+from imcsim.report.terminal.ranges import ranged
 from imcsim.results.comparison import CompareResult
 from imcsim.results.figures import Reduction
 from imcsim.results.model import to_json
@@ -191,6 +192,13 @@ def test_an_interval_adds_the_largest_move_of_each_group_as_squares() -> None:
     data["intervals"][0]["high"] *= 2
     with pytest.raises(ValidationError, match="does not follow from the alternatives"):
         Ranges.model_validate(data)
+
+
+def test_a_range_holds_its_value_as_both_are_written() -> None:
+    """28.6 does not lie in 29 to 403."""
+    energy = (one("adc", "dear", 28_600_001), one("wires", "bare", 403e6))
+    found = Ranges(used=RangeFigures(**figures(28_600_000, 0.5)), alternatives=energy)
+    assert ranged(found.interval("dynamic_energy_pj")) == "28.6 uJ (28.6 to 403)"
 
 
 def test_alternatives_are_no_part_of_the_chip() -> None:

@@ -50,13 +50,12 @@ def name_of(one: Interval, timesteps: int) -> str:
 
 
 def ranged(one: Interval) -> str:
-    """A figure and its range, as ``2.4 uJ (1.9 to 9.6)``."""
+    """A figure and its range, as ``2.41 uJ (1.92 to 9.63)``."""
     if one.figure not in ABSOLUTE:
         return f"{percent(one.value)} % ({percent(one.low)} to {percent(one.high)})"
     unit = _unit(one)
-    # An end that is the figure itself reads like it.
-    low, high = (number(end / unit.per_base, 3 if end == one.value else 2) for end in (one.low, one.high))
-    return f"{number(one.value / unit.per_base, 3)} {unit.name} ({low} to {high})"
+    value, low, high = (number(figure / unit.per_base, 3) for figure in (one.value, one.low, one.high))
+    return f"{value} {unit.name} ({low} to {high})"
 
 
 def _unit(one: Interval) -> Unit:

@@ -239,7 +239,7 @@ def _sensitivity(result: CompareResult) -> list[RenderableType]:
     points = result.sensitivity
     if not points:
         return []
-    energy = fitting(ENERGY, [e for p in points for e in (p.static_energy_pj, p.dynamic_energy_pj)])
+    energy = fitting(ENERGY, [result.static[-1].energy_pj, result.dynamic.energy_pj])  # as in other tables
     rows = [
         (
             p.name + (" (used)" if p.used else ""),

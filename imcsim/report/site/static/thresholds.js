@@ -52,7 +52,10 @@
       return after === undefined ? grouped : `${grouped}.${after}`;
     };
     const percent = (share) => (100 * share).toFixed(1);
-    const signed = (value) => (value === 0 ? "0.0" : (value > 0 ? "+" : "") + value.toFixed(1));
+    const signed = (value) => {
+      const text = value.toFixed(1);
+      return Number(text) === 0 ? "0.0" : (value > 0 ? "+" : "") + text;
+    };
     const write = (found) => {
       for (const row of rows) {
         const line = box.querySelector(`tr[data-figure="${row.key}"]`);
