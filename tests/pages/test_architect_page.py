@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from imcsim.commands.cli import main
 from imcsim.hardware.component import Component
 from imcsim.hardware.components.adc import Adc, AdcPreset
 from imcsim.hardware.components.cells import CapacitiveCells, ConductanceCells, DrivenCells, GivenCells
+from imcsim.hardware.config import HardwareConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "architect.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(yaml|sh|python)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -27,6 +30,29 @@ def test_every_key_is_explained(block: Any) -> None:
     for name in block.model_fields:
         if name not in shared:
             assert f"`{name}`" in tables, name
+
+
+def test_every_key_beside_a_converter_and_a_device_is_explained() -> None:
+    """Errors, programming, reference, clamp, sample-and-hold: by their dotted keys, or in a row of them."""
+
+    def keys(model: type[BaseModel], before: str) -> Iterator[str]:
+        for name, field in model.model_fields.items():
+            if name in Component.model_fields and issubclass(model, Component):
+                continue
+            inside = [one for one in (field.annotation, *get_args(field.annotation)) if isinstance(one, type)]
+            models = [one for one in inside if issubclass(one, BaseModel)]
+            yield from keys(models[0], f"{before}{name}.") if models else [f"{before}{name}"]
+
+    listed = set()
+    for cell in re.findall(r"^\| (`[^|]*) \|", PAGE, re.MULTILINE):
+        first, *more = re.findall(r"`([^`]+)`", cell)
+        listed |= {first, *(first.rpartition(".")[0] + one for one in more if one.startswith("."))}
+    for block in ("nonideal", "programming", "converter_reference", "clamp", "sample_hold"):
+        field = HardwareConfig.model_fields[block].annotation
+        (model,) = [
+            one for one in (field, *get_args(field)) if isinstance(one, type) and one is not type(None)
+        ]
+        assert set(keys(model, f"{block}.")) - listed == set()
 
 
 def test_every_value_of_a_choice_is_named() -> None:
