@@ -118,7 +118,8 @@ def compare(
         rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
             plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
-        issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
+        issue: Issue policy, when the next timestep enters: wait, speculate, interleave:K, or pipeline, which
+            has no early exit.
         fidelity: How finely time is played; both agree to the cycle.
         seed: Seed of every random draw.
         chip: Which of the chips that the seed draws is run, where cells, wires or ADCs have errors.
@@ -213,7 +214,8 @@ def compare_chips(
         rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
             plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
-        issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
+        issue: Issue policy, when the next timestep enters: wait, speculate, interleave:K, or pipeline, which
+            has no early exit.
         fidelity: How finely time is played; both agree to the cycle.
         seed: Seed of every random draw.
         chip: Which of the chips that the seed draws is run, where cells, wires or ADCs have errors.
@@ -303,7 +305,8 @@ def run(
         rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
             plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
-        issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
+        issue: Issue policy, when the next timestep enters: wait, speculate, interleave:K, or pipeline, which
+            has no early exit.
         fidelity: How finely time is played; both agree to the cycle.
         seed: Seed of every random draw.
         chip: Which of the chips that the seed draws is run, where cells, wires or ADCs have errors.
@@ -398,7 +401,8 @@ def stream(
         rule: Exit rule, what decides that an image may exit early: entropy, max_softmax, margin, or one of a
             plug-in.
         accumulation: How the outputs of the timesteps so far are combined.
-        issue: Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.
+        issue: Issue policy, when the next timestep enters: wait, speculate, interleave:K, or pipeline, which
+            has no early exit.
         fidelity: How finely time is played; both agree to the cycle.
         seed: Seed of every random draw.
         chip: Which of the chips that the seed draws is run, where cells, wires or ADCs have errors.

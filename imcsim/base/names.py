@@ -9,6 +9,7 @@ from typing import Any
 _LONGEST_WORD = 100
 _LONGEST_SHOWN = 60
 _SHORTEST_BEGINNING = 3
+_MOST_GUESSES = 4
 
 
 def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
@@ -17,24 +18,21 @@ def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | 
     Upper and lower case, ``-`` and ``_`` count as the same. Words of more than 100 characters get no guess.
     Of two words, `likeness` is the least share of their letters that stand in both in the same order.
     """
-    if len(word) > _LONGEST_WORD:
-        return None
-    by_plain = {_plain(name): name for name in sorted(known)}
-    close = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=likeness)
-    if not close and len(word) >= _SHORTEST_BEGINNING:
-        close = sorted((name for name in by_plain if name.startswith(_plain(word))), key=len)
-    return by_plain[close[0]] if close else None
+    return next(iter(_alike(word, known, likeness)), None)
 
 
 def suggestion(word: object, known: Iterable[str], otherwise: str = "") -> str:
-    """The fix for an unknown name: ``did you mean 'adc.bits'?`` for the nearest, else `otherwise`."""
-    close = nearest(word, known) if isinstance(word, str) else None
-    return did_you_mean([close]) if close else otherwise
+    """The fix for an unknown name: ``did you mean 'adc.bits'?`` for the nearest, or for those that begin with
+    it, else `otherwise`.
+    """
+    close = _alike(word, known) if isinstance(word, str) else []
+    return did_you_mean(close[:_MOST_GUESSES]) if close else otherwise
 
 
 def did_you_mean(names: Iterable[str]) -> str:
     """The question whether one of these names was meant: ``did you mean 'adc.bits' or 'dac.bits'?``."""
-    return f"did you mean {' or '.join(map(repr, names))}?"
+    *others, last = map(repr, names)
+    return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
 
 
 def shown(value: Any) -> str:
@@ -68,6 +66,17 @@ def refusal(detail: Mapping[str, Any]) -> str:
             return "unknown key"
         case _:
             return str(detail["msg"]).replace("Input should be", "expected")
+
+
+def _alike(word: str, known: Iterable[str], likeness: float = 0.6) -> list[str]:
+    """The name that looks most like a word, else those that begin with it, the shortest first."""
+    if len(word) > _LONGEST_WORD:
+        return []
+    by_plain = {_plain(name): name for name in sorted(known)}
+    close = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=likeness)
+    if not close and len(word) >= _SHORTEST_BEGINNING:
+        close = sorted((name for name in by_plain if name.startswith(_plain(word))), key=len)
+    return [by_plain[one] for one in close]
 
 
 def _plain(word: str) -> str:

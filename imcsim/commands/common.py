@@ -148,7 +148,7 @@ def deliver(result: Result, delivery: Delivery) -> None:
         sys.stdout.flush()
     elif json_path is not None:
         write_result(result, json_path)
-    if quiet and (json_path is not None or out_folder is not None):
+    if delivery.silent:
         return
     print_report(_report(result), sys.stderr if to_stdout else sys.stdout)
 

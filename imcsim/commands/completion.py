@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -113,8 +113,15 @@ Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
 _OURS = {"bash": _BASH, "zsh": _ZSH}
 
 
+class _Shell(click.Choice[str]):
+    """A shell; PowerShell may go by the name of its program too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert("powershell" if value == "pwsh" else value, param, ctx)
+
+
 @click.command(short_help="Print what makes a shell complete commands, options and names.")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish", "powershell"]))
+@click.argument("shell", type=_Shell(["bash", "zsh", "fish", "powershell"]), metavar="SHELL")
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print what makes a shell complete commands, options, and names of chips, networks and inputs.

@@ -10,6 +10,7 @@ import click
 
 from imcsim.commands.common import choose_validation, load_all, print_report, progress_bars
 from imcsim.commands.completion import complete_hardware
+from imcsim.commands.help import Grouped
 from imcsim.commands.options import EXITING, PLAYING, read_settings, run_settings
 from imcsim.studies.settings import RunSettings
 
@@ -22,7 +23,7 @@ _SIMULATING = tuple(name for name in (*PLAYING, *EXITING) if name not in ("hardw
 """Settings of a simulation of both chips."""
 
 
-@click.command(short_help="What differs between two chips or two results, and what it did.")
+@click.command(cls=Grouped, short_help="What differs between two chips or two results, and what it did.")
 @click.argument("a", metavar="A", shell_complete=complete_hardware)
 @click.argument("b", metavar="[B]", required=False, shell_complete=complete_hardware)
 @click.option(

@@ -11,12 +11,15 @@ from imcsim.base.errors import ImcsimError
 from imcsim.base.names import suggestion
 
 _OPTIONS: Mapping[str, Sequence[str]] = {
+    "What to look for": ("optimise", "budget", "crossbars", "row_orders"),
+    "What to do with the points": ("retry_failed", "dry_run", "checked", "repaired"),
+    "What the page shows": ("points", "base", "heat", "title"),
     "What to run": (
         "policy", "model", "models", "networks", "inputs", "validation", "timesteps", "encoding", "bin_us",
         "labels", "images", "validation_images", "arrivals", "rate", "copies", "against", "against_hardware",
         "trials", "chips", "chip", "seed", "plugins", "workers", "scheduler", "memory",
     ),
-    "Chip": ("hardware", "overrides", "fidelity", "strict"),
+    "Chip": ("hardware", "overrides", "overrides_a", "fidelity", "strict"),
     "Early exit": (
         "threshold", "thresholds", "max_loss", "temperatures", "dynamic_only", "rule", "accumulation",
         "issue",
@@ -44,6 +47,8 @@ _OURS = [
     (re.compile(r"is not in the range x>([^<>= ]+)"), r"is not above \1"),
 ]
 """What click says of numbers, and the words for it."""
+_OPTIONAL = re.compile(r"for '\[([A-Z]+)\]'")
+"""An argument that may be left out, as usage shows it."""
 _NO_CHOICE = re.compile(r"'([^']*)' is not one of")
 _NO_COMMAND = re.compile(r"No such command '(.+?)'")  # click 8.2 has no exception of its own for it
 
@@ -102,6 +107,7 @@ def mistake(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     fix = f"see {context.command_path} --help" if context is not None else ""
     text = " ".join(error.format_message().split())
+    text = _OPTIONAL.sub(r"for '\1'", text)
     for pattern, ours in _OURS:
         text = pattern.sub(ours, text)
     if isinstance(error, Refused):

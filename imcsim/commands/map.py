@@ -12,7 +12,7 @@ import click
 from imcsim.base.errors import ImcsimError
 from imcsim.commands.common import check_targets, load_all, print_report, progress_bars
 from imcsim.commands.help import Grouped
-from imcsim.commands.options import Delivery, run_settings
+from imcsim.commands.options import Delivery, gathered, run_settings
 from imcsim.results.mapped import OBJECTIVES, Budget, Goal, Objective
 from imcsim.studies.settings import DEFAULT_VALIDATION, RunSettings
 
@@ -24,7 +24,10 @@ JUDGES = 200
 class Sought:
     """What a mapping is searched for, and where the chip's file goes."""
 
-    goal: Goal
+    optimise: Objective | None
+    budget: Budget | None
+    crossbars: tuple[int, ...]
+    row_orders: bool
     chip_file: str | None
 
 
@@ -79,25 +82,20 @@ def _types_of_shapes(sizes: tuple[int, ...]) -> dict[str, int]:
 @click.option("-o", "chip_file", metavar="FILE", help="Write the chip with the mapping found there, as YAML.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - is stdout.")
 @click.option("--out", "out_folder", metavar="DIR", help="Write JSON, CSV tables and the drawing there.")
+@click.option("--quiet", is_flag=True, help="No progress; no tables either if --json or --out is given.")
+@gathered("asked", Sought)
 def map_network(
-    settings: RunSettings,
-    optimise: Objective | None,
-    budget: Budget | None,
-    crossbars: tuple[int, ...],
-    row_orders: bool,
-    chip_file: str | None,
-    json_path: str | None,
-    out_folder: str | None,
+    settings: RunSettings, asked: Sought, json_path: str | None, out_folder: str | None, quiet: bool
 ) -> None:
     """Where a network's layers stand on a chip, and how full it is; or a search for a better mapping.
 
     With --optimise mappings are judged on validation images, the first 200 unless --images says so.
     """
-    delivery = Delivery(json_path, out_folder, quiet=False)
+    delivery = Delivery(json_path, out_folder, quiet)
     check_targets(delivery)
-    if optimise is not None:
-        settings = replace(settings, overrides={**_types_of_shapes(crossbars), **settings.overrides})
-        _search(settings, Sought(Goal(optimise, budget, row_orders), chip_file), delivery)
+    if asked.optimise is not None:
+        settings = replace(settings, overrides={**_types_of_shapes(asked.crossbars), **settings.overrides})
+        _search(settings, Goal(asked.optimise, asked.budget, asked.row_orders), asked.chip_file, delivery)
         return
     given = click.get_current_context().get_parameter_source
     searching = (
@@ -128,7 +126,7 @@ def _show(settings: RunSettings, delivery: Delivery) -> None:
     from imcsim.report.terminal.tables import warning_lines
     from imcsim.timing.fits import EACH_NAMES_ONE, too_small
 
-    with progress_bars(quiet=False) as progress:
+    with progress_bars(delivery.quiet) as progress:
         progress("chip", 0, 4)
         chip = imcsim.hardware.load(settings.hardware, settings.overrides)
         network = imcsim.network.load(settings.model)
@@ -148,34 +146,37 @@ def _show(settings: RunSettings, delivery: Delivery) -> None:
         if delivery.out_folder is not None:
             files.write_floorplan(plan, *names, delivery.out_folder, progress)
     stream = _json(files.floorplan_json(plan, *names), delivery)
-    print_report(report.floorplan_report(plan, *names), stream)
+    if not delivery.silent:
+        print_report(report.floorplan_report(plan, *names), stream)
     for line in warning_lines(short):
         print_report(line, stream)
 
 
-def _search(settings: RunSettings, sought: Sought, delivery: Delivery) -> None:
+def _search(settings: RunSettings, goal: Goal, chip_path: str | None, delivery: Delivery) -> None:
     from imcsim.report.files import check_writable, write_text
     from imcsim.report.mapped import chip_file, search_json, write_search
     from imcsim.report.terminal.mapped import search_report
     from imcsim.studies.mapping_search import search_mapping
 
-    if sought.chip_file is not None:
-        check_writable(sought.chip_file)
+    if chip_path is not None:
+        check_writable(chip_path)
     judges = str(settings.validation or DEFAULT_VALIDATION)
     loaded = load_all(replace(settings, inputs=judges), None)
     shown = loaded.inputs
     if settings.images is None:
         shown = replace(shown, images=shown.images[:JUDGES], labels=shown.labels[:JUDGES])
-    with progress_bars(quiet=False) as progress:
+    with progress_bars(delivery.quiet) as progress:
         found = search_mapping(
-            loaded.network, loaded.hardware, shown, sought.goal, loaded.options, progress,
+            loaded.network, loaded.hardware, shown, goal, loaded.options, progress,
             delivery.out_folder,
         )  # fmt: skip
-    if sought.chip_file is not None:
-        write_text(chip_file(found, loaded.hardware, sought.chip_file), sought.chip_file)
+    if chip_path is not None:
+        write_text(chip_file(found, loaded.hardware, chip_path), chip_path)
     if delivery.out_folder is not None:
         write_search(found, delivery.out_folder)
-    print_report(search_report(found), _json(search_json(found), delivery))
+    stream = _json(search_json(found), delivery)
+    if not delivery.silent:
+        print_report(search_report(found), stream)
 
 
 def _json(text: str, delivery: Delivery) -> TextIO:

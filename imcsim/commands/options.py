@@ -43,6 +43,11 @@ class Delivery:
     quiet: bool
     paper: bool = False
 
+    @property
+    def silent(self) -> bool:
+        """Whether no tables are printed: somebody wants a file alone."""
+        return self.quiet and not (self.json_path is None and self.out_folder is None)
+
 
 def numbers_in_unit_range(
     context: click.Context, parameter: click.Parameter, value: str | None

@@ -11,7 +11,7 @@ KINDS = ("hardware", "sweep", "search", "result", "chips", "network", "reproduct
 
 
 @click.command(short_help="Print the JSON schema of a kind of file.")
-@click.argument("kind", type=click.Choice(KINDS), default="hardware")
+@click.argument("kind", type=click.Choice(KINDS), default="hardware", metavar="[KIND]")
 def schema(kind: str) -> None:
     """Print the JSON schema of a kind of file: hardware (default), sweep, search, result, chips
     (a result of compare --chips), network or reproduction.

@@ -7,7 +7,7 @@ value is wrong is pydantic's verdict alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -38,7 +38,9 @@ class RefusedValue:
 
 
 class RefusedPart(ValueError):
-    """What a validator of a whole model raises about a value deep in it, which `explain` passes on."""
+    """What a validator of a whole model raises about a value deep in it, which `explain` passes on: its path
+    begins at the model.
+    """
 
     def __init__(self, problem: RefusedValue) -> None:
         super().__init__(problem.message)
@@ -74,7 +76,7 @@ def _explain_one(detail: Any, shape: Shape, values: Any) -> tuple[int, RefusedVa
         case "value_error" | "assertion_error":
             cause = detail["ctx"]["error"]
             if isinstance(cause, RefusedPart):
-                return 1, cause.problem
+                return 1, replace(cause.problem, path=(*path, *cause.problem.path))
             return 1, RefusedValue(path, refusal(detail))
     expected = shape.words(path, values)
     if kind == "missing" or (kind == "union_tag_not_found" and path[-1:] == (KIND,)):

@@ -119,7 +119,8 @@ class CompareOptions:
     issue: Annotated[
         str,
         Meaning(
-            "Issue policy, when the next timestep enters: wait, pipeline, speculate or interleave:K.",
+            "Issue policy, when the next timestep enters: wait, speculate, interleave:K, or pipeline, which "
+            "has no early exit.",
             metavar="POLICY",
         ),
     ] = "wait"

@@ -16,6 +16,7 @@ import simpy
 
 from imcsim.base.choices import Fidelity, Rule
 from imcsim.base.errors import ImcsimError
+from imcsim.base.names import suggestion
 from imcsim.timing.jobs import Job
 from imcsim.timing.processes.flow import Wait, late
 
@@ -59,10 +60,9 @@ def parse(text: str) -> Issue:
     for known in _PLAIN:
         if text == known:
             return Issue(known)
-    raise ImcsimError(
-        f"{text!r} is not an issue policy",
-        fix="use wait, pipeline, speculate, or interleave:k with k from 1 to 64",
-    )
+    near = suggestion(text, _PLAIN)
+    every = "use wait, pipeline, speculate, or interleave:k with k from 1 to 64"
+    raise ImcsimError(f"{text!r} is not an issue policy", fix="; ".join(filter(None, (near, every))))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,12 @@ def test_the_nearest_name_is_suggested_or_else_what_to_do(word: object, otherwis
     assert suggestion(word, ["adc.bits", "noc.flit_bits"], otherwise) == said
 
 
+def test_all_that_begin_with_a_word_are_suggested_unless_one_is_near() -> None:
+    known = ["vgg16_running_cifar10", "vgg7_cifar10", "resnet20"]
+    assert suggestion("vgg", known) == "did you mean 'vgg7_cifar10' or 'vgg16_running_cifar10'?"
+    assert suggestion("vgg7_cifar1", known) == "did you mean 'vgg7_cifar10'?"
+
+
 def test_several_names_may_have_been_meant() -> None:
     assert did_you_mean(["a", "b"]) == "did you mean 'a' or 'b'?"
 

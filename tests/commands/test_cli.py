@@ -445,7 +445,11 @@ def test_inputs_show(tmp_path: Path) -> None:
         ("compare --modle x", "no such option '--modle' (did you mean '--model'?)"),
         ("comapre", "no such command 'comapre' (did you mean 'compare'?)"),
         ("model shw vgg7", "no such command 'shw' (did you mean 'show'?)"),
-        ("model show vgg7", "there is no network 'vgg7' (did you mean 'vgg7_cifar10'?)"),
+        (
+            "model show vgg7",
+            "there is no network 'vgg7' (did you mean 'vgg7_cifar10', 'vgg7_ann_cifar10' or "
+            "'vgg7_variation_cifar10'?)",
+        ),
         ("hardware show dtsnn", "(did you mean 'dtsnn_32nm'?)"),
         ("compare --inputs cifar10_tst", "there are no inputs 'cifar10_tst' (did you mean 'cifar10_test'?)"),
     ],
@@ -515,7 +519,10 @@ def test_completion_of_powershell(
 ) -> None:
     """The script asks for completions with a tab between kind, value and help."""
     assert main(["completion", "powershell"]) == 0
-    assert "Register-ArgumentCompleter -Native -CommandName imcsim" in capsys.readouterr().out
+    script = capsys.readouterr().out
+    assert "Register-ArgumentCompleter -Native -CommandName imcsim" in script
+    assert main(["completion", "pwsh"]) == 0  # the name of its program
+    assert capsys.readouterr().out == script
     monkeypatch.setenv(COMPLETE_VARIABLE, "powershell_complete")
     monkeypatch.setenv("COMP_WORDS", "imcsim\ncompare\n--model")
     monkeypatch.setenv("COMP_CWORD", "3")

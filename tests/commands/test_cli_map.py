@@ -76,6 +76,22 @@ def test_writes_files_that_agree(model: str, tmp_path: Path, capsys: pytest.Capt
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
 
 
+def test_quiet_prints_no_tables_beside_files(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["map", "--model", model, "--quiet", "--json", str(tmp_path / "plan.json")]) == 0
+    assert capsys.readouterr().out == ""
+    assert json.loads((tmp_path / "plan.json").read_text())["tiles"]
+    assert main(["map", "--model", model, "--quiet"]) == 0  # nothing else would say what was found
+    assert "Floorplan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["sweep", "map", "report"])
+def test_help_has_no_options_out_of_groups(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert "\nOptions:" not in capsys.readouterr().out
+
+
 def test_json_on_stdout_sends_the_tables_to_stderr(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["map", "--model", model, "--json", "-"]) == 0
     captured = capsys.readouterr()

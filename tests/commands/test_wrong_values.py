@@ -23,6 +23,11 @@ from imcsim.commands.cli import main
         ("stream --rate x", "'--rate': 'x' is not a number (see imcsim stream --help)"),
         ("compare --fidelity brst", "'brst' is not one of 'reference', 'burst' (did you mean 'burst'?)"),
         ("schema hardwre", "(did you mean 'hardware'?)"),
+        ("schema foo", "'KIND': 'foo' is not one of"),
+        ("completion cmd", "'SHELL': 'cmd' is not one of"),
+        ("compare --issue pipelin", "(did you mean 'pipeline'?; use wait, pipeline, "),
+        ("compare --model vgg", "'vgg16_final_cifar10' or 'vgg16_running_cifar10'?)"),
+        ("hardware check dtsnn_32nm --set adc.preset=kul_sar", "(did you mean 'kull_sar'?)"),
         ("compare --memory x", "'--memory': 'x' is no size (write bytes, or as 512M or 1.5G)"),
         (
             "compare --rule entrpy",

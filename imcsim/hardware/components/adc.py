@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from imcsim.base.choices import FullScale
+from imcsim.base.names import suggestion
 from imcsim.hardware.component import ESTIMATE, Block, ChipSize, Component, Count, Figure, Positive
 from imcsim.hardware.estimators import adc
 from imcsim.hardware.estimators.estimate import Estimate
 from imcsim.hardware.estimators.figures import figures
 from imcsim.hardware.events import Event
+from imcsim.hardware.explain import RefusedPart, RefusedValue
 
 if TYPE_CHECKING:
     from imcsim.hardware.config import HardwareConfig
@@ -156,7 +158,11 @@ class Adc(Component):
         if odd:
             raise ValueError(f"the preset name {odd[0]!a:.70} may have only letters, digits, - and _")
         if self.preset not in self.presets:
-            raise ValueError(f"preset {self.preset!r} is not one of {', '.join(sorted(self.presets))}")
+            known = ", ".join(sorted(self.presets))
+            message = f"preset {self.preset!r} is not one of {known}"
+            raise RefusedPart(
+                RefusedValue(("preset",), message, suggestion(self.preset, self.presets) or None)
+            )
         return self
 
     @property
