@@ -262,6 +262,10 @@ def test_one_slider_moves_everything(shown: tuple[Any, CompareResult]) -> None:
     for typed in (0.0, 0.123456, 0.5, 1.0):
         move(driver, "all", typed=typed)
         the_same(driver, found.at(typed))
+        changes = driver.execute_script(
+            "return [...document.querySelectorAll('[data-change]')].map((one) => one.textContent)"
+        )
+        assert not [text for text in changes if text.startswith(("+0.0", "-0.0"))]  # zero has one form
 
 
 def test_each_timestep_has_a_slider(shown: tuple[Any, CompareResult]) -> None:
