@@ -224,7 +224,7 @@ def test_static_runs_that_differ_stay_apart(files: Path, tmp_path: Path) -> None
     assert len(study.outcomes("static")) == sum(len(p.static) for p in study.points) - alone
     write_front_files(tmp_path)
     caption = (tmp_path / "caption.txt").read_text()
-    assert "The opponent of a dynamic run is static T max" in caption
+    assert "pipelined where these run ahead; the opponent of a dynamic run is static T max" in caption
     assert "issued by" not in caption
 
 

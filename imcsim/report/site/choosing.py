@@ -49,8 +49,11 @@ def front_source(study: Study) -> str:
 def opponent(study: Study) -> str:
     """What a dynamic run is set against: how the static runs are issued."""
     issues = {one.issue for point in study.points for one in point.static}
-    if issues <= {None}:  # many chips: they are issued as the dynamic runs are
-        return "The opponent of a dynamic run is static T max of its point."
+    if issues <= {None}:  # many chips
+        return (
+            "Static runs wait where the dynamic runs wait, and are pipelined where these run ahead; the "
+            "opponent of a dynamic run is static T max of its point."
+        )
     return (
         "Static runs of each T are issued by wait or pipeline, whichever has the least EDP; the opponent of "
         "a dynamic run is static T max of its point."
