@@ -134,7 +134,7 @@ def test_interrupted_by_ctrl_c(workers: int, files: Path, table: bytes, tmp_path
         wait_for_workers(process)  # which are beginning
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=PATIENCE_S)
-    if process.returncode != 0:  # else it was done before the signal came
+    if process.returncode != 1:  # else it was done before the signal came: points with 99 bits fail
         assert process.returncode == 130
         assert errors.strip() == b"interrupted"
     sweep(load_spec(files / "spec.yaml"), out, workers=1).close()
