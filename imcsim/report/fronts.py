@@ -6,10 +6,13 @@ and ``figures/pareto_energy``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from imcsim.base.plurals import counted
 from imcsim.base.progress import Progress
@@ -17,7 +20,7 @@ from imcsim.report.figures.drawing import FORMATS, draw_one
 from imcsim.report.files import csv_text, write_contents
 from imcsim.report.paper import PaperFigures, latex_table
 from imcsim.report.site.choosing import COSTS, front_source, non_dominated, opponent, varied
-from imcsim.report.site.pareto import front_of_search, pareto
+from imcsim.report.site.pareto import Sets, front_of_search, pareto
 from imcsim.report.site.read import read
 from imcsim.report.site.study import THRESHOLDS, PointFigures, Study, StudyAxis, StudyPoint, text
 from imcsim.report.units import percent, thresholds
@@ -122,18 +125,23 @@ def write_front_files(folder: str | Path, progress: Progress | None = None) -> l
         "table.tex": _latex(study, tabled, said).encode(),
         "caption.txt": f"{said}\n".encode(),
     }
-    if study.kind == "search":
-        exhibits = front_of_search(
-            shown, {"static": [row.run for row in static], "dynamic": [row.run for row in dynamic]}, FIGURES
-        )
-    else:
-        exhibits = [exhibit for exhibit in pareto(study) if exhibit.name in FIGURES]
-    for done, exhibit in enumerate(exhibits, 1):
-        files, _ = draw_one(exhibit.draw, FORMATS, exhibit.name)
-        contents |= {f"figures/{exhibit.name}.{kind}": data for kind, data in files.items()}
+    drawings = _drawings(study, shown, static, dynamic)
+    for done, (name, draw) in enumerate(drawings.items(), 1):
+        files, _ = draw_one(draw, FORMATS, name)
+        contents |= {f"figures/{name}.{kind}": data for kind, data in files.items()}
         if progress is not None:
-            progress("figures", done, len(exhibits))
+            progress("figures", done, len(drawings))
     return write_contents(folder, contents)
+
+
+def _drawings(
+    study: Study, shown: Study, static: Sequence[FrontRow], dynamic: Sequence[FrontRow]
+) -> dict[str, Callable[[], Figure]]:
+    """What draws each figure, by its name."""
+    if study.kind != "search":
+        return {one.name: one.draw for one in pareto(study) if one.name in FIGURES}
+    sets: Sets = {"static": [row.run for row in static], "dynamic": [row.run for row in dynamic]}
+    return {name: partial(front_of_search, shown, sets, name.removeprefix("pareto_")) for name in FIGURES}
 
 
 def _rows(study: Study, shown: Study) -> tuple[list[FrontRow], list[FrontRow]]:
@@ -141,7 +149,7 @@ def _rows(study: Study, shown: Study) -> tuple[list[FrontRow], list[FrontRow]]:
     energy, and accuracy; of a search its points, with static T max beside each.
     """
     points = {point.index: point for point in shown.points}
-    static = [FrontRow(having, one, ("objectives",)) for one, having in shown.static_runs()]
+    static = [FrontRow(having, one, ("objectives",)) for one, having in shown.static_runs]
     dynamic = [FrontRow([points[one.point]], one, ("objectives",)) for one in shown.outcomes("dynamic")]
     if study.kind == "search":
         return [row for row in static if row.run.timesteps == row.point.static[-1].timesteps], dynamic
@@ -206,7 +214,7 @@ def _of_axis(row: FrontRow, axis: StudyAxis) -> str:
         if not row.depends(key):
             own = {text(point.values.get(key)) for point in row.points}
             some = 1 < len(own) < len({text(every[axis.keys.index(key)]) for every in axis.values})
-            value = ", ".join(sorted(word.strip('"') for word in own)) if some else "any"
+            value = ", ".join(sorted(own)) if some else "any"
         elif key == "threshold" and value is None and row.run.threshold is not None:
             value = thresholds(row.run.threshold)
         values.append(value)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import cannot_write
 from imcsim.base.files import written_whole
 from imcsim.searches.spec import Search
 from imcsim.sweeps.spec import SweepAxis
@@ -56,7 +56,7 @@ def write_journal(
                     shown.system_attrs["constraints"] = list(trial.constraints.values())
                 written.add_trial(shown)
     except OSError as error:
-        raise ImcsimError(f"cannot write: {error.strerror}", file=path, fix="make room on the disk") from None
+        raise cannot_write(path, error) from None
 
 
 def _distributions(search: Search) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.base.cells import csv_cell
-from imcsim.base.errors import ImcsimError
+from imcsim.base.errors import cannot_write
 from imcsim.base.files import written_whole
 from imcsim.searches.goals import COLUMNS
 from imcsim.searches.spec import Search
@@ -65,7 +65,7 @@ def _write(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
             writer.writerow([csv_cell(name) for name in columns])
             writer.writerows([_cell(value) for value in row.values()] for row in rows)
     except OSError as error:
-        raise ImcsimError(f"cannot write: {error.strerror}", file=path, fix="make room on the disk") from None
+        raise cannot_write(path, error) from None
 
 
 def _cell(value: Any) -> Any:

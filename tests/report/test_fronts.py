@@ -160,7 +160,7 @@ def test_a_static_run_stands_once_whatever_early_exit_does(files: Path, tmp_path
     assert len(set(runs)) == len(runs) > 0
     assert all((row["threshold"], row["issue"]) == ("", "") for row in found)
     study = read(tmp_path)
-    assert [having for _, having in study.static_runs()] == [
+    assert [having for _, having in study.static_runs] == [
         [p for p in study.points if p.values["adc.bits"] == bits] for bits in (3, 6) for _ in range(3)
     ]
     text = (tmp_path / "table.tex").read_text()

@@ -6,10 +6,10 @@ import csv
 import io
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from latex import check_fits
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sample_results import compare_result
 
@@ -85,18 +85,7 @@ def test_keys_stand_in_two_lines_above_their_columns() -> None:
 @pytest.mark.parametrize("layout", ["twocolumn", "onecolumn"])
 @pytest.mark.parametrize("table", [FILES["table.tex"], front_of_many_axes()], ids=["compared", "front"])
 def test_latex_sets_the_table_within_the_page(tmp_path: Path, table: str, layout: str) -> None:
-    """Both columns of a page, or its only one, hold the table; it needs the packages that it names."""
-    (tmp_path / "table.tex").write_text(table)
-    (tmp_path / "paper.tex").write_text(
-        rf"\documentclass[{layout}]{{article}}{table.splitlines()[0].removeprefix('% ')}"
-        "\n"
-        r"\begin{document}\input{table.tex}Text.\end{document}"
-    )
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
-    assert (tmp_path / "paper.pdf").exists()
+    check_fits(tmp_path, table, layout)
 
 
 def test_the_caption_states_what_was_run() -> None:

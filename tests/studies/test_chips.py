@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latex import check_fits
 from networks import forward, random_images, random_network
 from plain import plain_compare
 from pydantic import ValidationError
@@ -607,16 +608,7 @@ def test_a_single_chip_or_timestep_has_a_table_without_what_it_lacks() -> None:
 @pytest.mark.parametrize("chips", [1, 2])
 @pytest.mark.parametrize("layout", ["twocolumn", "onecolumn"])
 def test_latex_sets_the_table_within_the_page(tmp_path: Path, chips: int, layout: str) -> None:
-    table = chips_files(many(chips))["table.tex"]
-    (tmp_path / "paper.tex").write_text(
-        rf"\documentclass[{layout}]{{article}}{table.splitlines()[0].removeprefix('% ')}"
-        "\n"
-        rf"\begin{{document}}{table}Text.\end{{document}}"
-    )
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
+    check_fits(tmp_path, chips_files(many(chips))["table.tex"], layout)
 
 
 # The command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -45,11 +45,9 @@ def pareto(study: Study) -> list[Exhibit]:
     return [_exhibit(study, name, sets, best[name], columns, rows) for name in names]
 
 
-def front_of_search(shown: Study, sets: Sets, names: Sequence[str]) -> list[Exhibit]:
-    """Figures of the points of a search's front, on the reported images, with static T max beside them."""
-    costs = [name for name in COSTS if f"pareto_{name}" in names]
-    columns, rows = _data(shown, sets, dict.fromkeys(costs, sets))
-    return [_exhibit(shown, name, sets, sets, columns, rows, joined=False) for name in costs]
+def front_of_search(shown: Study, sets: Sets, name: str) -> Figure:
+    """The points of a search's front against a cost, on the reported images, with static T max beside."""
+    return _draw(shown, name, sets, sets, joined=False)
 
 
 def _data(study: Study, sets: Sets, best: dict[str, Sets]) -> tuple[list[str], list[list[Any]]]:
@@ -62,7 +60,7 @@ def _data(study: Study, sets: Sets, best: dict[str, Sets]) -> tuple[list[str], l
         marks.append((f"on_{name}_front", {one for runs in found.values() for one in runs}))
         both = non_dominated(everything, COSTS[name])
         marks.append((f"on_{name}_front_of_both", set(both)))
-    runs = [(point.index, one) for one, having in study.static_runs() for point in having]
+    runs = [(point.index, one) for one, having in study.static_runs for point in having]
     runs.sort(key=lambda run: (run[0], run[1].timesteps))
     runs += [(one.point, one) for one in sets["dynamic"]]
     rows = [
@@ -82,13 +80,7 @@ def _cell(value: Any) -> Any:
 
 
 def _exhibit(
-    study: Study,
-    name: str,
-    sets: Sets,
-    best: Sets,
-    columns: list[str],
-    rows: list[list[Any]],
-    joined: bool = True,
+    study: Study, name: str, sets: Sets, best: Sets, columns: list[str], rows: list[list[Any]]
 ) -> Exhibit:
     found = ", ".join(f"{len(best[p])} of {len(s)} {p} runs" for p, s in sets.items() if s)
     where = " on the validation images that the search judges by" if study.kind == "search" else ""
@@ -101,7 +93,7 @@ def _exhibit(
         f"{_CHOSEN_APART if study.judged else ''}. Bars and bands are 95 % intervals of the accuracy. "
         + f"{opponent(study)} "
         + ("Labels are numbers of points." if len(study.points) > 1 else "Labels are T."),
-        lambda: _draw(study, name, sets, best, joined),
+        lambda: _draw(study, name, sets, best, joined=True),
         columns,
         rows,
         "pareto",
@@ -111,7 +103,7 @@ def _exhibit(
 _CHOSEN_APART = ", on the validation images; shown are the reported ones"
 
 
-def _draw(study: Study, name: str, sets: Sets, best: Sets, joined: bool) -> Figure:
+def _draw(study: Study, name: str, sets: Sets, best: Sets, *, joined: bool) -> Figure:
     """`joined`: the front is one of this cost and accuracy, and its runs are joined by a line."""
     cost = COSTS[name]
     everything = [one for found in sets.values() for one in found]

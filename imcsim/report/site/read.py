@@ -94,9 +94,9 @@ def _sweep(store: Store) -> Study:
     warnings: dict[str, int] = {}
     chips: dict[int, int] = {}
     setting: Mapping[str, Any] = {}
-    kept = ("point", "axes", "config_sha256", "error", "area_um2", "timesteps", "images", "setting")
+    kept = ("point", "axes", "config_sha256", "error", "area_um2", "timesteps", "images")
     for row in store.points():
-        about[row["point"]] = {name: row[name] for name in kept}
+        about[row["point"]] = {name: row[name] for name in kept} | {"issue": row["setting"].get("issue")}
         for name in ("network", "inputs", "images", "timesteps", "seed", "version"):
             if row[name] is not None:
                 seen.setdefault(name, {})[text(row[name])] = None
@@ -116,8 +116,7 @@ def _sweep(store: Store) -> Study:
         if outcome.policy == "static":
             static.setdefault(outcome.point, []).append(outcome)
         elif outcome.policy == "dynamic":
-            issue = about[outcome.point]["setting"].get("issue")
-            dynamic[outcome.point] = replace(outcome, issue=issue)
+            dynamic[outcome.point] = replace(outcome, issue=about[outcome.point]["issue"])
     points = tuple(
         StudyPoint(
             index, row["axes"], row["error"], row["config_sha256"] or "",

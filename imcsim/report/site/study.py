@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from imcsim.base.errors import ImcsimError
@@ -180,6 +181,7 @@ class Study:
         runs = [one for point in self.points for one in (*point.static, point.dynamic) if one is not None]
         return bool(runs) and all(one.judged is not None for one in runs)
 
+    @cached_property
     def static_runs(self) -> list[tuple[PointFigures, list[StudyPoint]]]:
         """Every static run once, with the points that have it: those that differ in early exit alone may
         have the same. The run is that of the first of them.
@@ -202,7 +204,7 @@ class Study:
     def outcomes(self, policy: Policy) -> list[PointFigures]:
         """All outcomes of a policy, equal static runs once, a comparison's other thresholds too."""
         if policy == "static":
-            return [one for one, _ in self.static_runs()]
+            return [one for one, _ in self.static_runs]
         return [point.dynamic for point in self.points if point.dynamic] + list(self.curve)
 
     def _place(self, values: Mapping[str, Any]) -> tuple[str, ...]:
