@@ -186,14 +186,17 @@ def warn(store: Store) -> None:
     """Say on stderr which figures do not hold, of how many points, and where the images are too few."""
     from imcsim.results.statistics import few_images
 
-    rows = list(store.points())
-    found = Counter(warning for row in rows for warning in dict.fromkeys(row["warnings"] or ()))
+    found, points, images = Counter[str](), 0, None
+    for row in store.points():  # one after the other: a store may hold a million
+        points += 1
+        found.update(dict.fromkeys(row["warnings"] or (), 1))
+        if row["images"]:
+            images = row["images"] if images is None else min(images, row["images"])
     for warning, number in list(found.items())[:MAX_WARNINGS]:
-        say(f"warning: {number:,} of {counted(len(rows), 'point')}: {_line(warning)}", err=True)
+        say(f"warning: {number:,} of {counted(points, 'point')}: {_line(warning)}", err=True)
     if len(found) > MAX_WARNINGS:  # one for each chip with errors, say
         more = counted(len(found) - MAX_WARNINGS, "other warning")
         say(f"warning: {more}: see the column warnings of {store.folder / 'table.csv'}", err=True)
-    images = min((row["images"] for row in rows if row["images"]), default=None)
     few = None if images is None else few_images(images)
     if few is not None:
         say(f"warning: {few}", err=True)
